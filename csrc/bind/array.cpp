@@ -1,0 +1,49 @@
+#include "bind/array.h"
+
+namespace einkorn {
+
+namespace {
+
+DType dtype_from_numpy(const py::detail::PyArrayDescr_Proxy* descr) {
+  const bool native = descr->byteorder == '=' || descr->byteorder == '|';
+  if (!native) return DType::none;
+  using Api = py::detail::npy_api;
+  switch (descr->type_num) {
+    case Api::NPY_FLOAT_:
+      return DType::float32;
+    case Api::NPY_DOUBLE_:
+      return DType::float64;
+    case Api::NPY_INT_:
+      return DType::int32;
+    case Api::NPY_LONG_:
+      return sizeof(long) == 8 ? DType::int64 : DType::int32;
+    case Api::NPY_LONGLONG_:
+      return DType::int64;
+    default:
+      return DType::none;
+  }
+}
+
+}  // namespace
+
+bool view_array(PyObject* object, Array& array) {
+  if (!py::isinstance<py::array>(object)) return false;
+  const auto* proxy = py::detail::array_proxy(object);
+  const auto* descr = py::detail::array_descriptor_proxy(proxy->descr);
+  const DType dtype = dtype_from_numpy(descr);
+  if (dtype == DType::none || proxy->nd > kMaxDims) return false;
+  const int64_t itemsize = dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
+  array.data = proxy->data;
+  array.ndim = proxy->nd;
+  array.dtype = dtype;
+  array.writeable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
+  if ((proxy->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) return false;
+  for (int d = 0; d < proxy->nd; ++d) {
+    array.shape[d] = proxy->dimensions[d];
+    if (proxy->strides[d] % itemsize != 0) return false;
+    array.strides[d] = proxy->strides[d] / itemsize;
+  }
+  return true;
+}
+
+}  // namespace einkorn

@@ -1,0 +1,163 @@
+// Arrays on their way from Python to an argument struct.
+//
+// Array is a borrowed view of a NumPy array (or, in the CUDA module, of a CuPy array): pointer, shape, strides in elements,
+// element type. Public functions have checked shapes and values already (python/einkorn/ops); here only what would break memory
+// safety or read the wrong type is refused.
+
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "bind/gil.h"
+#include "kernels/layout.h"
+#include "runtime/launch.h"
+#include "runtime/memory.h"
+#include "runtime/threads.h"
+
+namespace einkorn {
+
+namespace py = pybind11;
+using namespace pybind11::literals;
+
+enum class DType : uint8_t { none, float32, float64, int32, int64 };
+
+template <class T>
+constexpr DType dtype_of = DType::none;
+template <>
+inline constexpr DType dtype_of<float> = DType::float32;
+template <>
+inline constexpr DType dtype_of<double> = DType::float64;
+template <>
+inline constexpr DType dtype_of<int32_t> = DType::int32;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::int64;
+
+struct Array {
+  void* data = nullptr;  // null: None was passed
+  int ndim = 0;
+  DType dtype = DType::none;
+  bool writeable = false;
+  int64_t shape[kMaxDims];
+  int64_t strides[kMaxDims];
+
+  explicit operator bool() const { return dtype != DType::none; }
+
+  int64_t size() const {
+    int64_t n = 1;
+    for (int d = 0; d < ndim; ++d) n *= shape[d];
+    return n;
+  }
+
+  bool contiguous() const {
+    int64_t step = 1;
+    for (int d = ndim - 1; d >= 0; --d) {
+      if (shape[d] != 1 && strides[d] != step) return size() == 0;
+      step *= shape[d];
+    }
+    return true;
+  }
+
+  // The elements as T, in any layout; in row-major order without gaps; the same for outputs. None gives null.
+  template <class T>
+  const T* strided(const char* name) const {
+    if (data != nullptr && dtype != dtype_of<T>)
+      throw py::type_error(std::string("argument '") + name + "' has another dtype than this call's kernel expects");
+    return static_cast<const T*>(data);
+  }
+
+  template <class T>
+  const T* in(const char* name) const {
+    const T* p = strided<T>(name);
+    if (!contiguous()) throw py::value_error(std::string("argument '") + name + "' must be C-contiguous");
+    return p;
+  }
+
+  template <class T>
+  T* strided_out(const char* name) const {
+    if (data != nullptr && !writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
+    return const_cast<T*>(strided<T>(name));
+  }
+
+  template <class T>
+  T* out(const char* name) const {
+    if (data != nullptr && !writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
+    return const_cast<T*>(in<T>(name));
+  }
+};
+
+// Reads the fields of a NumPy array without a copy and without Python calls. False: not an array einkorn's kernels take.
+bool view_array(PyObject* object, Array& array);
+
+// Calls fn.template operator()<T>() with the element type of `array`.
+template <class Fn>
+void by_dtype(const Array& array, const Fn& fn) {
+  if (array.dtype == DType::float32)
+    fn.template operator()<float>();
+  else if (array.dtype == DType::float64)
+    fn.template operator()<double>();
+  else
+    throw py::type_error("kernels take float32 or float64 arrays");
+}
+
+// The common layout of arrays of one shape, the output first: size-1 dimensions dropped, dimensions merged where all operands
+// step through them as through one.
+template <int N>
+Layout<N> merged_layout(const Array* const (&arrays)[N]) {
+  const Array& out = *arrays[0];
+  for (const Array* a : arrays) {
+    bool same = a->ndim == out.ndim;
+    for (int d = 0; same && d < out.ndim; ++d) same = a->shape[d] == out.shape[d];
+    if (!same) throw py::value_error("all arrays of an elementwise kernel must have one shape");
+  }
+  Layout<N> layout;
+  layout.ndim = 0;
+  for (int d = 0; d < out.ndim; ++d) {
+    if (out.shape[d] == 1) continue;
+    const int last = layout.ndim - 1;
+    bool merges = last >= 0;
+    for (int k = 0; merges && k < N; ++k)
+      merges = layout.strides[k][last] == arrays[k]->strides[d] * arrays[k]->shape[d];
+    if (merges) {
+      layout.shape[last] *= out.shape[d];
+      for (int k = 0; k < N; ++k) layout.strides[k][last] = arrays[k]->strides[d];
+    } else {
+      layout.shape[layout.ndim] = out.shape[d];
+      for (int k = 0; k < N; ++k) layout.strides[k][layout.ndim] = arrays[k]->strides[d];
+      ++layout.ndim;
+    }
+  }
+  if (layout.ndim == 0) {  // a scalar
+    layout.ndim = 1;
+    layout.shape[0] = 1;
+    for (int k = 0; k < N; ++k) layout.strides[k][0] = 1;
+  }
+  return layout;
+}
+
+inline Workspace workspace() { return Workspace{num_threads(), nullptr}; }
+
+// Launches without the GIL.
+template <class Table, class Args>
+void run(void (*Table::*kernel)(const Args&), const Args& args) {
+  const WithoutGil without_gil;
+  launch(kernel, args);
+}
+
+}  // namespace einkorn
+
+namespace pybind11::detail {
+
+template <>
+struct type_caster<einkorn::Array> {
+  PYBIND11_TYPE_CASTER(einkorn::Array, const_name("numpy.ndarray | None"));
+
+  bool load(handle source, bool) {
+    if (source.is_none()) return true;
+    return einkorn::view_array(source.ptr(), value);
+  }
+};
+
+}  // namespace pybind11::detail

@@ -1,0 +1,85 @@
+#include "bind/array.h"
+#include "kernels/conv_plan.h"
+
+namespace einkorn {
+
+namespace {
+
+// Sizes from the arrays, which must fit together: kernels read and write by them.
+ConvShape conv_shape(const Array& image, const Array& weight, const Array& output, const int64_t (&options)[7]) {
+  if (image.ndim != 4 || weight.ndim != 4 || output.ndim != 4)
+    throw py::value_error("convolution kernels take 4-d arrays");
+  ConvShape s;
+  s.N = image.shape[0], s.C = image.shape[1], s.H = image.shape[2], s.W = image.shape[3];
+  s.K = weight.shape[0], s.R = weight.shape[2], s.S = weight.shape[3];
+  s.OH = output.shape[2], s.OW = output.shape[3];
+  s.stride_h = options[0], s.stride_w = options[1], s.pad_h = options[2], s.pad_w = options[3];
+  s.dilation_h = options[4], s.dilation_w = options[5], s.groups = options[6];
+  if (s.stride_h < 1 || s.stride_w < 1 || s.dilation_h < 1 || s.dilation_w < 1 || s.groups < 1 || s.C % s.groups != 0 ||
+      s.K % s.groups != 0)
+    throw py::value_error("stride, dilation and groups must be positive, and groups divide both channel numbers");
+  for (const int64_t value : {s.H, s.W, s.OH * s.stride_h, s.OW * s.stride_w, s.pad_h, s.pad_w, s.R * s.dilation_h,
+                              s.S * s.dilation_w})
+    if (value < 0 || value >= int64_t{1} << 30) throw py::value_error("sizes, padding and dilation must be below 2^30");
+  if (output.shape[0] != s.N || output.shape[1] != s.K || weight.shape[1] != s.C / s.groups)
+    throw py::value_error("shapes of image, weight and output do not fit together");
+  return s;
+}
+
+}  // namespace
+
+void bind_conv(py::module_& m) {
+  m.def(
+      "conv2d_forward",
+      [](const Array& out, const Array& x, const Array& w, const Array& bias, int64_t stride_h, int64_t stride_w,
+         int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups, int activation) {
+        const ConvShape s =
+            conv_shape(x, w, out, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        if (bias && bias.size() != s.K) throw py::value_error("bias must have one element for each output channel");
+        by_dtype(out, [&]<class T>() {
+          Conv2dForward<T> args = {out.out<T>("out"), x.in<T>("x"), w.in<T>("w"), bias.in<T>("bias"), s,
+                                   static_cast<Activation>(activation), workspace()};
+          const Scratch scratch(conv2d_forward_scratch<T>(s, args.ws.threads));
+          args.ws.scratch = scratch.data();
+          run(&KernelTable<T>::conv2d_forward, args);
+        });
+      },
+      "out"_a, "x"_a, "w"_a, "bias"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
+      "groups"_a, "activation"_a);
+
+  m.def(
+      "conv2d_input_grad",
+      [](const Array& gx, const Array& gy, const Array& w, int64_t stride_h, int64_t stride_w, int64_t pad_h,
+         int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
+        const ConvShape s =
+            conv_shape(gx, w, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        by_dtype(gx, [&]<class T>() {
+          Conv2dInputGrad<T> args = {gx.out<T>("gx"), gy.in<T>("gy"), w.in<T>("w"), s, workspace()};
+          const Scratch scratch(conv2d_input_grad_scratch<T>(s, args.ws.threads));
+          args.ws.scratch = scratch.data();
+          run(&KernelTable<T>::conv2d_input_grad, args);
+        });
+      },
+      "gx"_a, "gy"_a, "w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
+      "groups"_a);
+
+  m.def(
+      "conv2d_weight_grad",
+      [](const Array& gw, const Array& gbias, const Array& x, const Array& gy, int64_t stride_h, int64_t stride_w,
+         int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
+        const ConvShape s =
+            conv_shape(x, gw, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        if (gbias && gbias.size() != s.K) throw py::value_error("gbias must have one element for each output channel");
+        by_dtype(gw, [&]<class T>() {
+          Conv2dWeightGrad<T> args = {gw.out<T>("gw"), gbias.out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s,
+                                      workspace()};
+          const Scratch scratch(conv2d_weight_grad_scratch<T>(s, args.ws.threads));
+          args.ws.scratch = scratch.data();
+          run(&KernelTable<T>::conv2d_weight_grad, args);
+        });
+      },
+      "gw"_a, "gbias"_a, "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
+      "dilation_w"_a, "groups"_a);
+}
+
+}  // namespace einkorn

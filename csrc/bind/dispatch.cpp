@@ -1,0 +1,92 @@
+// Instruction sets, the list of kernels, and a trace of what is launched.
+
+#include <pybind11/stl.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bind/array.h"
+
+namespace einkorn {
+
+namespace {
+
+// Function pointer -> name, over one table.
+template <class T>
+void add_float_names(std::map<AnyKernel, std::string>& names, const KernelTable<T>& table) {
+#define X(name, Args) names[reinterpret_cast<AnyKernel>(table.name)] = #name;
+  EINKORN_FLOAT_KERNELS(X)
+#undef X
+}
+
+std::map<AnyKernel, std::string> kernel_names() {
+  std::map<AnyKernel, std::string> names;
+  const Tables& tables = active_tables();
+  add_float_names(names, tables.f32);
+  add_float_names(names, tables.f64);
+#define X(name, Args) names[reinterpret_cast<AnyKernel>(tables.index.name)] = #name;
+  EINKORN_INDEX_KERNELS(X)
+#undef X
+  return names;
+}
+
+// The first user of the recorder hook: writes down the name of each launch of one thread.
+struct Trace {
+  Recorder recorder{&Trace::append};
+  std::vector<AnyKernel> launches;
+
+  static void append(Recorder* self, AnyKernel kernel, Replay, const void*, size_t) {
+    reinterpret_cast<Trace*>(self)->launches.push_back(kernel);  // recorder is the first member
+  }
+};
+
+thread_local std::unique_ptr<Trace> trace;
+
+void start_trace() {
+  trace = std::make_unique<Trace>();
+  set_recorder(&trace->recorder);
+}
+
+std::vector<std::string> stop_trace() {
+  set_recorder(nullptr);
+  const std::unique_ptr<Trace> finished = std::move(trace);
+  std::vector<std::string> launched;
+  if (finished == nullptr) return launched;
+  const std::map<AnyKernel, std::string> names = kernel_names();
+  for (AnyKernel kernel : finished->launches) launched.push_back(names.count(kernel) ? names.at(kernel) : "?");
+  return launched;
+}
+
+// name -> element types, from the active table: what is null there is not on this engine.
+py::dict kernels() {
+  std::map<std::string, std::vector<std::string>> found;
+  const Tables& tables = active_tables();
+#define X(name, Args)                                                       \
+  if (tables.f32.name != nullptr) found[#name].push_back("float32");        \
+  if (tables.f64.name != nullptr) found[#name].push_back("float64");
+  EINKORN_FLOAT_KERNELS(X)
+#undef X
+#define X(name, Args) \
+  if (tables.index.name != nullptr) found[#name].push_back("int64");
+  EINKORN_INDEX_KERNELS(X)
+#undef X
+  py::dict out;
+  for (const auto& [name, types] : found) out[py::str(name)] = py::tuple(py::cast(types));
+  return out;
+}
+
+}  // namespace
+
+void bind_dispatch(py::module_& m) {
+  m.def("isas", &available_isas, "Instruction sets built into this library that this machine has, slowest first.");
+  m.def("get_isa", &active_isa, "The instruction set whose kernels run.");
+  m.def("set_isa", &set_isa, "isa"_a, "Run the kernels of another instruction set.");
+  m.def("kernels", &kernels, "Name and element types of every kernel that this module has.");
+  m.def("start_trace", &start_trace, "Write down the kernels that this thread launches from now on.");
+  m.def("stop_trace", &stop_trace, "End the trace and return the names in order of launch.");
+}
+
+}  // namespace einkorn

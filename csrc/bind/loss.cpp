@@ -1,0 +1,140 @@
+#include "bind/array.h"
+
+namespace einkorn {
+
+namespace {
+
+void require_size(const Array& a, int64_t size, const char* name) {
+  if (a && a.size() != size)
+    throw py::value_error(std::string("argument '") + name + "' has " + std::to_string(a.size()) +
+                          " elements, expected " + std::to_string(size));
+}
+
+void require_array(const Array& a, const char* name) {
+  if (!a) throw py::type_error(std::string("argument '") + name + "' must be an array");
+}
+
+Reduction reduction_from(int code) {
+  if (code < 0 || code > 2) throw py::value_error("reduction is 0 (none), 1 (mean) or 2 (sum)");
+  return static_cast<Reduction>(code);
+}
+
+void check_logits(const Array& logits) {
+  if (logits.ndim != 2) throw py::value_error("logits must be [rows, n]");
+}
+
+template <class T>
+void run_loss(void (*KernelTable<T>::*kernel)(const LossForward<T>&), const Array& loss, const Array& x,
+              const Array& target, double scale) {
+  require_array(x, "x");
+  require_array(target, "target");
+  require_size(target, x.size(), "target");
+  const bool each = loss.ndim > 0;
+  require_size(loss, each ? x.size() : 1, "loss");
+  Workspace ws = workspace();
+  const Scratch scratch(each ? 0 : loss_scratch_bytes(x.size()));
+  ws.scratch = scratch.data();
+  run(kernel, {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(), scale, each, ws});
+}
+
+template <class T>
+void run_loss_grad(void (*KernelTable<T>::*kernel)(const LossBackward<T>&), const Array& gx, const Array& gloss,
+                   const Array& x, const Array& target, double scale) {
+  require_array(gloss, "gloss");
+  require_array(x, "x");
+  require_array(target, "target");
+  const bool each = gloss.ndim > 0;
+  require_size(gloss, each ? gx.size() : 1, "gloss");
+  require_size(x, gx.size(), "x");
+  require_size(target, gx.size(), "target");
+  run(kernel, {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale, each, workspace()});
+}
+
+}  // namespace
+
+void bind_loss(py::module_& m) {
+  m.def(
+      "cross_entropy_forward",
+      [](const Array& loss, const Array& losses, const Array& row_weight, const Array& total_weight, const Array& lse,
+         const Array& logits, const Array& target, const Array& class_weight, int64_t ignore_index,
+         double label_smoothing, int reduction) {
+        check_logits(logits);
+        const int64_t rows = logits.shape[0], n = logits.shape[1];
+        const Reduction how = reduction_from(reduction);
+        if (how != Reduction::none) require_array(loss, "loss");
+        require_array(losses, "losses");
+        require_array(row_weight, "row_weight");
+        require_array(total_weight, "total_weight");
+        require_array(lse, "lse");
+        require_array(target, "target");
+        require_size(loss, 1, "loss");
+        require_size(losses, rows, "losses");
+        require_size(row_weight, rows, "row_weight");
+        require_size(total_weight, 1, "total_weight");
+        require_size(lse, rows, "lse");
+        require_size(target, rows, "target");
+        require_size(class_weight, n, "class_weight");
+        by_dtype(logits, [&]<class T>() {
+          run(&KernelTable<T>::cross_entropy_forward,
+              {loss.out<T>("loss"), losses.out<T>("losses"), row_weight.out<T>("row_weight"),
+               total_weight.out<T>("total_weight"), lse.out<T>("lse"), logits.in<T>("logits"),
+               target.in<int64_t>("target"), class_weight.in<T>("class_weight"), rows, n, ignore_index,
+               static_cast<T>(label_smoothing), how, workspace()});
+        });
+      },
+      "loss"_a.none(true), "losses"_a, "row_weight"_a, "total_weight"_a, "lse"_a, "logits"_a, "target"_a,
+      "class_weight"_a.none(true), "ignore_index"_a, "label_smoothing"_a, "reduction"_a);
+
+  m.def(
+      "cross_entropy_backward",
+      [](const Array& glogits, const Array& gloss, const Array& logits, const Array& target, const Array& lse,
+         const Array& row_weight, const Array& total_weight, const Array& class_weight, int64_t ignore_index,
+         double label_smoothing, int reduction) {
+        check_logits(logits);
+        const int64_t rows = logits.shape[0], n = logits.shape[1];
+        const Reduction how = reduction_from(reduction);
+        require_array(gloss, "gloss");
+        require_array(target, "target");
+        require_array(lse, "lse");
+        require_array(row_weight, "row_weight");
+        require_array(total_weight, "total_weight");
+        require_size(glogits, rows * n, "glogits");
+        require_size(gloss, how == Reduction::none ? rows : 1, "gloss");
+        require_size(target, rows, "target");
+        require_size(lse, rows, "lse");
+        require_size(row_weight, rows, "row_weight");
+        require_size(total_weight, 1, "total_weight");
+        require_size(class_weight, n, "class_weight");
+        by_dtype(glogits, [&]<class T>() {
+          run(&KernelTable<T>::cross_entropy_backward,
+              {glogits.out<T>("glogits"), gloss.in<T>("gloss"), logits.in<T>("logits"), target.in<int64_t>("target"),
+               lse.in<T>("lse"), row_weight.in<T>("row_weight"), total_weight.in<T>("total_weight"),
+               class_weight.in<T>("class_weight"), rows, n, ignore_index, static_cast<T>(label_smoothing), how,
+               workspace()});
+        });
+      },
+      "glogits"_a, "gloss"_a, "logits"_a, "target"_a, "lse"_a, "row_weight"_a, "total_weight"_a,
+      "class_weight"_a.none(true), "ignore_index"_a, "label_smoothing"_a, "reduction"_a);
+
+#define EINKORN_BIND_LOSS(name)                                                                                        \
+  m.def(                                                                                                               \
+      #name "_forward",                                                                                                \
+      [](const Array& loss, const Array& x, const Array& target, double scale) {                                       \
+        by_dtype(loss, [&]<class T>() { run_loss<T>(&KernelTable<T>::name##_forward, loss, x, target, scale); });      \
+      },                                                                                                               \
+      "loss"_a, "x"_a, "target"_a, "scale"_a);                                                                         \
+  m.def(                                                                                                               \
+      #name "_backward",                                                                                               \
+      [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale) {                     \
+        by_dtype(gx,                                                                                                   \
+                 [&]<class T>() { run_loss_grad<T>(&KernelTable<T>::name##_backward, gx, gloss, x, target, scale); }); \
+      },                                                                                                               \
+      "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a);
+  EINKORN_BIND_LOSS(mse)
+  EINKORN_BIND_LOSS(l1)
+  EINKORN_BIND_LOSS(bce)
+  EINKORN_BIND_LOSS(bce_with_logits)
+#undef EINKORN_BIND_LOSS
+}
+
+}  // namespace einkorn

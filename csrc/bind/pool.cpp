@@ -1,0 +1,137 @@
+#include "bind/array.h"
+
+namespace einkorn {
+
+namespace {
+
+void require(bool condition, const char* message) {
+  if (!condition) throw py::value_error(message);
+}
+
+// `large` [N, C, H, W] is x or gx, `small` [N, C, OH, OW] is out or gy.
+PoolShape pool_shape(const Array& large, const Array& small) {
+  require(large.ndim == 4 && small.ndim == 4, "pooling takes arrays [N, C, H, W]");
+  require(large.shape[0] == small.shape[0] && large.shape[1] == small.shape[1], "N and C must match");
+  return {large.shape[0] * large.shape[1], large.shape[2], large.shape[3], small.shape[2], small.shape[3]};
+}
+
+PoolWindow pool_window(const PoolShape& shape, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w,
+                       int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w) {
+  require(kernel_h > 0 && kernel_w > 0 && stride_h > 0 && stride_w > 0 && dilation_h > 0 && dilation_w > 0,
+          "kernel, stride and dilation must be positive");
+  require(pad_h >= 0 && pad_w >= 0, "padding must not be negative");
+  require((shape.out_height - 1) * stride_h < shape.height + pad_h &&
+              (shape.out_width - 1) * stride_w < shape.width + pad_w,
+          "the output has windows beyond the input");
+  return {kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w};
+}
+
+const int32_t* indices_for(const Array& indices, const Array& like) {
+  if (!indices) return nullptr;
+  require(indices.size() == like.size(), "indices must have the shape of the pooled array");
+  return indices.in<int32_t>("indices");
+}
+
+}  // namespace
+
+void bind_pool(py::module_& m) {
+  m.def(
+      "max_pool2d_forward",
+      [](const Array& out, const Array& indices, const Array& x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h,
+         int64_t stride_w, int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w) {
+        const PoolShape shape = pool_shape(x, out);
+        const PoolWindow window =
+            pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w);
+        int32_t* at = indices ? indices.out<int32_t>("indices") : nullptr;
+        indices_for(indices, out);
+        Workspace ws = workspace();
+        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
+        ws.scratch = scratch.data();
+        by_dtype(out, [&]<class T>() {
+          run(&KernelTable<T>::max_pool2d_forward, {out.out<T>("out"), at, x.in<T>("x"), shape, window, ws});
+        });
+      },
+      "out"_a, "indices"_a.none(true), "x"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a,
+      "pad_w"_a, "dilation_h"_a, "dilation_w"_a);
+
+  m.def(
+      "max_pool2d_backward",
+      [](const Array& gx, const Array& gy, const Array& indices, int64_t kernel_h, int64_t kernel_w, int64_t stride_h,
+         int64_t stride_w, int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w) {
+        const PoolShape shape = pool_shape(gx, gy);
+        const PoolWindow window =
+            pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w);
+        require(static_cast<bool>(indices), "indices are needed");
+        const int32_t* at = indices_for(indices, gy);
+        Workspace ws = workspace();
+        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
+        ws.scratch = scratch.data();
+        by_dtype(gx, [&]<class T>() {
+          run(&KernelTable<T>::max_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), at, shape, window, ws});
+        });
+      },
+      "gx"_a, "gy"_a, "indices"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,
+      "dilation_h"_a, "dilation_w"_a);
+
+  m.def(
+      "avg_pool2d_forward",
+      [](const Array& out, const Array& x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w,
+         int64_t pad_h, int64_t pad_w, bool count_include_pad) {
+        const PoolShape shape = pool_shape(x, out);
+        const PoolWindow window = pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, 1, 1);
+        Workspace ws = workspace();
+        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
+        ws.scratch = scratch.data();
+        by_dtype(out, [&]<class T>() {
+          run(&KernelTable<T>::avg_pool2d_forward,
+              {out.out<T>("out"), x.in<T>("x"), shape, window, count_include_pad, ws});
+        });
+      },
+      "out"_a, "x"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,
+      "count_include_pad"_a);
+
+  m.def(
+      "avg_pool2d_backward",
+      [](const Array& gx, const Array& gy, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w,
+         int64_t pad_h, int64_t pad_w, bool count_include_pad) {
+        const PoolShape shape = pool_shape(gx, gy);
+        const PoolWindow window = pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, 1, 1);
+        Workspace ws = workspace();
+        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
+        ws.scratch = scratch.data();
+        by_dtype(gx, [&]<class T>() {
+          run(&KernelTable<T>::avg_pool2d_backward,
+              {gx.out<T>("gx"), gy.in<T>("gy"), shape, window, count_include_pad, ws});
+        });
+      },
+      "gx"_a, "gy"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,
+      "count_include_pad"_a);
+
+  m.def(
+      "adaptive_avg_pool2d_forward",
+      [](const Array& out, const Array& x) {
+        const PoolShape shape = pool_shape(x, out);
+        Workspace ws = workspace();
+        const Scratch scratch(pool_scratch_bytes(shape, {}, ws.threads));
+        ws.scratch = scratch.data();
+        by_dtype(out, [&]<class T>() {
+          run(&KernelTable<T>::adaptive_avg_pool2d_forward, {out.out<T>("out"), x.in<T>("x"), shape, ws});
+        });
+      },
+      "out"_a, "x"_a);
+
+  m.def(
+      "adaptive_avg_pool2d_backward",
+      [](const Array& gx, const Array& gy) {
+        const PoolShape shape = pool_shape(gx, gy);
+        Workspace ws = workspace();
+        const Scratch scratch(pool_scratch_bytes(shape, {}, ws.threads));
+        ws.scratch = scratch.data();
+        by_dtype(gx, [&]<class T>() {
+          run(&KernelTable<T>::adaptive_avg_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), shape, ws});
+        });
+      },
+      "gx"_a, "gy"_a);
+}
+
+}  // namespace einkorn

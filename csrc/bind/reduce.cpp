@@ -1,0 +1,135 @@
+#include <math.h>
+
+#include "bind/array.h"
+
+namespace einkorn {
+
+namespace {
+
+struct Axes {
+  int ndim = 0;
+  int64_t shape[kMaxDims];
+  int64_t strides[kMaxDims];
+
+  // The next inner axis; merged with the one before where x steps through both as through one.
+  void add(int64_t n, int64_t stride) {
+    if (ndim > 0 && strides[ndim - 1] == stride * n) {
+      shape[ndim - 1] *= n;
+      strides[ndim - 1] = stride;
+    } else {
+      shape[ndim] = n;
+      strides[ndim++] = stride;
+    }
+  }
+
+  void finish(int& to_ndim, int64_t* to_shape, int64_t* to_strides) {
+    if (ndim == 0) add(1, 0);
+    to_ndim = ndim;
+    for (int d = 0; d < ndim; ++d) {
+      to_shape[d] = shape[d];
+      to_strides[d] = strides[d];
+    }
+  }
+};
+
+struct Prepared {
+  ReduceLayout layout;
+  int64_t start = 0;   // of x, in elements: reduced axes are walked forward
+  double repeats = 1;  // reduced axes with stride 0 are left out: how often each element counts
+};
+
+Prepared prepare(const Array& out, const Array& x) {
+  if (!x || out.ndim != x.ndim) throw py::value_error("out and x must have one number of dimensions");
+  Prepared p;
+  Axes kept, reduced;
+  int order[kMaxDims], count = 0;
+  int64_t steps[kMaxDims] = {};
+  for (int d = 0; d < x.ndim; ++d) {
+    const int64_t n = x.shape[d];
+    if (out.shape[d] != n && out.shape[d] != 1)
+      throw py::value_error("out must have x's shape, with 1 on reduced axes");
+    if (n == 1) continue;
+    if (out.shape[d] == n) {
+      kept.add(n, x.strides[d]);
+    } else if (x.strides[d] == 0 && n > 0) {
+      p.repeats *= static_cast<double>(n);
+    } else {
+      steps[d] = x.strides[d] < 0 ? -x.strides[d] : x.strides[d];
+      if (x.strides[d] < 0) p.start += (n - 1) * x.strides[d];
+      int at = count++;
+      for (; at > 0 && steps[order[at - 1]] < steps[d]; --at) order[at] = order[at - 1];
+      order[at] = d;
+    }
+  }
+  for (int i = 0; i < count; ++i) reduced.add(x.shape[order[i]], steps[order[i]]);
+  kept.finish(p.layout.kept_ndim, p.layout.kept_shape, p.layout.kept_strides);
+  reduced.finish(p.layout.reduced_ndim, p.layout.reduced_shape, p.layout.reduced_strides);
+  return p;
+}
+
+template <class T>
+void run_reduce(void (*KernelTable<T>::*kernel)(const Reduce<T>&), const Array& out, const Array& x, const Prepared& p,
+                double scale) {
+  // Dividing by n is exact more often than multiplying by 1/n: recognize the scale of a mean.
+  const double n = std::nearbyint(1.0 / scale);
+  const bool divides = std::isfinite(n) && n > 1 && 1.0 / n == scale;
+  const Scratch scratch(static_cast<size_t>(reduce_scratch_bytes<T>(p.layout)));
+  run(kernel, {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
+               static_cast<T>(divides ? p.repeats : scale * p.repeats), static_cast<T>(divides ? n : 1.0),
+               Workspace{num_threads(), scratch.data()}});
+}
+
+// A check hands its answer back to Python, so it is no part of a recorded step and does not go through launch().
+int64_t first_out_of_range(const Array& index, int64_t low, int64_t high, int64_t ignore) {
+  int64_t position = -1;
+  const FirstOutOfRange args{&position, index.in<int64_t>("index"), index.size(), low, high, ignore, workspace()};
+  constexpr int64_t kBrief = 8192;  // shorter lists are done before the GIL has changed hands
+  if (args.size < kBrief) {
+    active_tables().index.first_out_of_range(args);
+  } else {
+    const WithoutGil without_gil;
+    active_tables().index.first_out_of_range(args);
+  }
+  return position;
+}
+
+}  // namespace
+
+void bind_reduce(py::module_& m) {
+  m.def(
+      "reduce_sum",
+      [](const Array& out, const Array& x, double scale) {
+        const Prepared p = prepare(out, x);
+        by_dtype(out, [&]<class T>() { run_reduce<T>(&KernelTable<T>::reduce_sum, out, x, p, scale); });
+      },
+      "out"_a, "x"_a, "scale"_a);
+
+#define X(name)                                                                                  \
+  m.def(                                                                                         \
+      #name,                                                                                     \
+      [](const Array& out, const Array& x) {                                                     \
+        Prepared p = prepare(out, x);                                                            \
+        p.repeats = 1;                                                                           \
+        by_dtype(out, [&]<class T>() { run_reduce<T>(&KernelTable<T>::name, out, x, p, 1.0); }); \
+      },                                                                                         \
+      "out"_a, "x"_a);
+  X(reduce_max)
+  X(reduce_min)
+#undef X
+
+  m.def(
+      "argmax",
+      [](const Array& out, const Array& x) {
+        if (x.ndim != 3 || out.size() != x.shape[0] * x.shape[2])
+          throw py::value_error("argmax: x must be 3-d, out [outer, inner]");
+        by_dtype(x, [&]<class T>() {
+          run(&KernelTable<T>::argmax,
+              {out.out<int64_t>("out"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], workspace()});
+        });
+      },
+      "out"_a, "x"_a);
+
+  m.def("first_out_of_range", &first_out_of_range, "index"_a, "low"_a, "high"_a, "ignore"_a);
+}
+
+}  // namespace einkorn

@@ -1,0 +1,231 @@
+// Weight gradient: dot products along the output positions.
+//
+//              positions, a unit                          positions, a unit
+//            +---------------------+                    +---------------------+
+//    gy      | 4 channels          |        pixels      | 6 taps (c, r, s)    |      24 sums of whole vectors in registers,
+//  [K, ...]  +---------------------+        [C*R*S,...] +---------------------+      lanes added up at the end of the unit
+//
+// Both operands lie along positions already, so neither is transposed, and few channels waste no lanes: LeNet's first layer has
+// K = 6 and C*R*S = 25. Units are bands of rows, with pixels read from a padded piece of the image (conv_piece.h); or, where rows
+// are so short that lanes would idle, flat blocks of positions over images, with columns packed (conv_columns.h). gy is read in
+// place where it can be. Rows past the end repeat the last one, and what they give is dropped. Units are dealt out to parts by the
+// problem's size; each part has its own sums, added in order.
+
+#include "kernels/conv_columns.h"
+#include "kernels/conv_methods.h"
+#include "kernels/conv_piece.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+// Lane i of the result is the sum over the lanes of v[i]: neighbors are merged as transpose does, halving their number.
+template <class T>
+EINKORN_INLINE Vec<T> sum_each(Vec<T> (&v)[kLanes<T>]) {
+  EINKORN_UNROLL for (int half = 1; half < kLanes<T>; half *= 2)
+    EINKORN_UNROLL for (int i = 0; i < kLanes<T>; i += 2 * half) {
+      const Vec<T> a = v[i], b = v[i + half];
+      v[i] = shuffle<T>(a, b, [half](int l) { return l & half ? l - half + kLanes<T> : l; }) +
+             shuffle<T>(a, b, [half](int l) { return l & half ? l + kLanes<T> : l + half; });
+    }
+  return v[0];
+}
+
+// A strip of `height` rows of `width` positions; rows of gy and of pixels lie these steps apart.
+struct Strip {
+  int64_t height, width, a_step, b_step;
+};
+
+// sums[i * kCols + j] = a[i] . b[j] over the strip.
+template <class T, int kRows, int kCols>
+void dot_tile(const T* const* a, const T* const* b, const Strip& strip, T* sums) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[kRows][kCols];
+  EINKORN_UNROLL for (int i = 0; i < kRows; ++i)
+    EINKORN_UNROLL for (int j = 0; j < kCols; ++j) sum[i][j] = Vec<T>{};
+  const T* ap[kRows];
+  const T* bp[kCols];
+  EINKORN_UNROLL for (int i = 0; i < kRows; ++i) ap[i] = a[i];
+  EINKORN_UNROLL for (int j = 0; j < kCols; ++j) bp[j] = b[j];
+  const int64_t whole = strip.width / L * L;
+  const Window<T> rest = make_window<T>(0, strip.width - whole);
+  for (int64_t y = 0, at = 0, bt = 0; y < strip.height; ++y, at += strip.a_step, bt += strip.b_step) {
+    for (int64_t x = 0; x < whole; x += L) {
+      Vec<T> av[kRows];
+      EINKORN_UNROLL for (int i = 0; i < kRows; ++i) av[i] = load(ap[i] + at + x);
+      EINKORN_UNROLL for (int j = 0; j < kCols; ++j) {
+        const Vec<T> bv = load(bp[j] + bt + x);
+        EINKORN_UNROLL for (int i = 0; i < kRows; ++i) sum[i][j] += av[i] * bv;
+      }
+    }
+    if (whole == strip.width) continue;
+    Vec<T> av[kRows];
+    EINKORN_UNROLL for (int i = 0; i < kRows; ++i) av[i] = load_window(ap[i] + at + whole, rest);
+    EINKORN_UNROLL for (int j = 0; j < kCols; ++j) {
+      const Vec<T> bv = load_window(bp[j] + bt + whole, rest);
+      EINKORN_UNROLL for (int i = 0; i < kRows; ++i) sum[i][j] += av[i] * bv;
+    }
+  }
+  EINKORN_UNROLL for (int first = 0; first < kRows * kCols; first += L) {
+    Vec<T> group[L];
+    EINKORN_UNROLL for (int i = 0; i < L; ++i) {
+      const int at = first + i;
+      group[i] = at < kRows * kCols ? sum[at / kCols % kRows][at % kCols] : Vec<T>{};
+    }
+    store(sums + first, sum_each<T>(group));
+  }
+}
+
+// Two shapes of tile; the one that pads less is taken. 16 registers hold 12 sums, 32 hold 24.
+constexpr int kLong = kVectorBytes == 64 ? 6 : 4, kShort = kVectorBytes == 64 ? 4 : 3;
+
+constexpr int64_t kStripWidth = 1024;
+
+struct DotShape {
+  int rows, cols;
+};
+
+DotShape dot_shape(int64_t rows, int64_t cols) {
+  const int64_t flat = ceil_div(rows, kShort) * ceil_div(cols, kLong);
+  const int64_t tall = ceil_div(rows, kLong) * ceil_div(cols, kShort);
+  return flat <= tall ? DotShape{kShort, kLong} : DotShape{kLong, kShort};
+}
+
+// sums[i * width + j] += gy row i . pixels row j over the strip, for all rows of gy and columns of the chunk.
+template <class T, class Pixels>
+EINKORN_INLINE void add_dots(T* sums, int64_t width, const T* gy, int64_t gy_step, int64_t rows, int64_t cols,
+                             const Strip& strip, const Pixels& pixels) {
+  const DotShape tile = dot_shape(rows, cols);
+  const auto add = [&](int64_t i, int64_t j) {
+    const T* a[kLong];
+    const T* b[kLong];
+    T dots[kShort * kLong + kLanes<T>];
+    for (int l = 0; l < tile.rows; ++l) a[l] = gy + smaller(i + l, rows - 1) * gy_step;
+    for (int l = 0; l < tile.cols; ++l) b[l] = pixels(smaller(j + l, cols - 1));
+    if (tile.rows == kShort)
+      dot_tile<T, kShort, kLong>(a, b, strip, dots);
+    else
+      dot_tile<T, kLong, kShort>(a, b, strip, dots);
+    for (int64_t l = 0; l < tile.rows && i + l < rows; ++l)
+      for (int64_t m = 0; m < tile.cols && j + m < cols; ++m) sums[(i + l) * width + j + m] += dots[l * tile.cols + m];
+  };
+  if (rows > cols) {  // the smaller operand goes round in the inner loop
+    for (int64_t i = 0; i < rows; i += tile.rows)
+      for (int64_t j = 0; j < cols; j += tile.cols) add(i, j);
+  } else {
+    for (int64_t j = 0; j < cols; j += tile.cols)
+      for (int64_t i = 0; i < rows; i += tile.rows) add(i, j);
+  }
+}
+
+// gy of positions first, ..., first + count - 1, flat over (n, y, x), gathered from the images that they span.
+template <class T>
+void gather_gy(T* out, int64_t out_step, const T* gy, const ConvShape& s, int64_t first_channel, int64_t channels,
+               int64_t first, int64_t count) {
+  const int64_t plane = s.OH * s.OW;
+  for (int64_t i = 0; i < channels; ++i, out += out_step)
+    for (int64_t p = 0; p < count;) {
+      const int64_t n = (first + p) / plane, at = (first + p) % plane, run = smaller(plane - at, count - p);
+      copy_run(out + p, gy + (n * s.K + first_channel + i) * plane + at, run, 0, run, 1);
+      p += run;
+    }
+}
+
+}  // namespace
+
+template <class T>
+void weight_grad_by_dots(const Conv2dWeightGrad<T>& k) {
+  const ConvShape& s = k.shape;
+  const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups;
+  const int64_t plane = s.OH * s.OW, positions = s.N * plane, width = channels * taps;
+  if (s.K * width == 0) return;
+  Carver carver{k.ws.scratch};
+  const DotScratch<T> scratch(carver, s, k.ws.threads);
+  const DotBlocking b = dot_blocking(s);
+  for (int64_t r = 0; r < s.R; ++r)
+    for (int64_t c = 0; c < s.S; ++c)
+      scratch.taps[r * s.S + c] = {static_cast<int32_t>(r * s.dilation_h - s.pad_h),
+                                   static_cast<int32_t>(c * s.dilation_w - s.pad_w), static_cast<int32_t>(r * s.S + c)};
+  tap_offsets(scratch.offsets, scratch.taps, static_cast<int>(taps), b.chunk, b.band, s.stride_w);
+
+  const int64_t unit_size = b.by_rows ? b.band.rows * s.OW : b.block;
+  const double cost = 0.012 * static_cast<double>(b.part_units * unit_size * b.chunk * taps * out_channels);
+  parallel_for(k.ws, b.parts * s.groups * b.chunks, cost, [&](int64_t task, int slot) {
+    const int64_t chunk = task % b.chunks, group = task / b.chunks % s.groups, part = task / b.chunks / s.groups;
+    const int64_t first_channel = chunk * b.chunk, chunk_channels = smaller(b.chunk, channels - first_channel);
+    const int64_t cols = chunk_channels * taps, first_output = group * out_channels;
+    T* sums = (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + first_output * width + first_channel * taps;
+    for (int64_t i = 0; i < out_channels; ++i)
+      for (int64_t j = 0; j < cols; ++j) sums[i * width + j] = 0;
+    if (positions == 0) return;
+
+    T* columns = scratch.columns + slot * scratch.slot_columns;
+    const T* x = k.x + (group * channels + first_channel) * s.H * s.W;
+    for (int64_t unit = part * b.part_units; unit < smaller(b.units, (part + 1) * b.part_units); ++unit) {
+      if (b.by_rows) {
+        const int64_t image = unit / b.bands, y = unit % b.bands * b.band.rows, rows = smaller(b.band.rows, s.OH - y);
+        fill_piece(columns, x + image * s.C * s.H * s.W, chunk_channels, s.H, s.W, b.band, y * s.stride_h,
+                   (rows - 1) * s.stride_h + b.band.tall, s.stride_w);
+        const T* gy = k.gy + (image * s.K + first_output) * plane + y * s.OW;
+        for (int64_t left = 0; left < s.OW; left += kStripWidth) {  // wide rows in strips that fit L1
+          const Strip strip = {rows, smaller(kStripWidth, s.OW - left), s.OW, s.stride_h * s.stride_w * b.band.width};
+          add_dots(sums, width, gy + left, plane, out_channels, cols, strip,
+                   [&](int64_t j) { return columns + scratch.offsets[j] + left; });
+        }
+        continue;
+      }
+      const int64_t first = unit * b.block, count = smaller(b.block, positions - first), image = first / plane;
+      const ColumnSource<T> source = {x, s.C * s.H * s.W, chunk_channels, s.H, s.W, s.OH, s.OW, s.stride_h, s.stride_w,
+                                      scratch.taps, static_cast<int>(taps)};
+      pack_columns(columns, b.row, source, first, count, scratch.windows + slot * scratch.slot_windows);
+      const T* gy = k.gy + (image * s.K + first_output) * plane + first % plane;
+      int64_t gy_step = plane;
+      if ((first + count - 1) / plane != image) {
+        T* copy = scratch.gy + slot * scratch.slot_gy;
+        gather_gy(copy, b.row, k.gy, s, first_output, out_channels, first, count);
+        gy = copy;
+        gy_step = b.row;
+      }
+      add_dots(sums, width, gy, gy_step, out_channels, cols, {1, count, 0, 0},
+               [&](int64_t j) { return columns + j * b.row; });
+    }
+  });
+
+  if (b.parts == 1) return;
+  const int64_t total = s.K * width, slice = 4096;
+  parallel_for(k.ws, ceil_div(total, slice), 0.2 * static_cast<double>(slice * b.parts), [&](int64_t task, int) {
+    const int64_t begin = task * slice;
+    for_vectors<T>(smaller(slice, total - begin), [&](int64_t i, int64_t n) {
+      Vec<T> sum = load_n(scratch.partial + begin + i, n);
+      for (int64_t part = 1; part < b.parts; ++part) sum += load_n(scratch.partial + part * total + begin + i, n);
+      store_n(k.gw + begin + i, n, sum);
+    });
+  });
+}
+
+template <class T>
+void bias_grad(const Conv2dWeightGrad<T>& k) {
+  const ConvShape& s = k.shape;
+  const int64_t plane = s.OH * s.OW;
+  parallel_for(k.ws, s.K, 0.1 * static_cast<double>(s.N * plane), [&](int64_t channel, int) {
+    T total = 0;
+    for (int64_t n = 0; n < s.N; ++n) {
+      const T* gy = k.gy + (n * s.K + channel) * plane;
+      constexpr int L = kLanes<T>;
+      Vec<T> sum[4] = {};
+      int64_t i = 0;
+      for (; i + 4 * L <= plane; i += 4 * L)
+        EINKORN_UNROLL for (int u = 0; u < 4; ++u) sum[u] += load(gy + i + u * L);
+      for_vectors<T>(plane - i, [&](int64_t j, int64_t m) { sum[0] += load_n(gy + i + j, m); });
+      total += sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+    k.gbias[channel] = total;
+  });
+}
+
+template void weight_grad_by_dots(const Conv2dWeightGrad<float>&);
+template void weight_grad_by_dots(const Conv2dWeightGrad<double>&);
+template void bias_grad(const Conv2dWeightGrad<float>&);
+template void bias_grad(const Conv2dWeightGrad<double>&);
+
+}  // namespace einkorn::EINKORN_ISA

@@ -1,0 +1,43 @@
+// Every kernel of einkorn, one line each: X(name, argument struct).
+//
+// The table of function pointers, the per-ISA tables, the support matrix and the recorder's names all come from these lines.
+// The contract of a kernel (formula, layouts, cost) stands beside its argument struct in kernels/<family>.h.
+
+#pragma once
+
+#include "kernels/conv.h"
+#include "kernels/copy.h"
+#include "kernels/elementwise.h"
+#include "kernels/loss.h"
+#include "kernels/machine.h"
+#include "kernels/matmul.h"
+#include "kernels/optimizer.h"
+#include "kernels/pool.h"
+#include "kernels/random.h"
+#include "kernels/reduce.h"
+#include "kernels/softmax.h"
+
+// Kernels over float and double arrays: struct Args<T>, body `template <class T> void name(const Args<T>&)`.
+#define EINKORN_FLOAT_KERNELS(X) \
+  EINKORN_CONV_KERNELS(X)        \
+  X(copy, Copy)                  \
+  X(cast, Cast)                  \
+  X(fill, Fill)                  \
+  EINKORN_UNARY_KERNELS(X)       \
+  EINKORN_UNARY_GRAD_KERNELS(X)  \
+  EINKORN_BINARY_KERNELS(X)      \
+  X(where, Where)                \
+  X(clip, Clip)                  \
+  EINKORN_MACHINE_KERNELS(X)     \
+  X(matmul, Matmul)              \
+  EINKORN_REDUCE_KERNELS(X)      \
+  EINKORN_RANDOM_KERNELS(X)      \
+  EINKORN_OPTIMIZER_KERNELS(X)   \
+  EINKORN_POOL_KERNELS(X)        \
+  EINKORN_SOFTMAX_KERNELS(X)     \
+  EINKORN_LOSS_KERNELS(X)
+
+// Kernels over index arrays: struct Args, body `void name(const Args&)`.
+#define EINKORN_INDEX_KERNELS(X)         \
+  X(first_out_of_range, FirstOutOfRange) \
+  EINKORN_RANDOM_INDEX_KERNELS(X)

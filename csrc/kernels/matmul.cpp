@@ -1,0 +1,320 @@
+// matmul: a packed GEMM around the register tile of gemm_tile.h, a direct one for small problems, and the two vector forms.
+//
+//   for each task: rows x kColumnBlock of C            tasks are cut by M and N alone
+//     for each depth block (<= kDepthBlock of K)
+//       pack that slice of B into panels               row by row, as memory likes to be read; stays in L2
+//       for each panel of A, tile rows high            stays in L1; packed once for all tasks, or read in place
+//         for each panel of B, tile columns wide       streams from L2, 9 bytes a cycle
+//           the register tile
+//
+// Large products pack all of A first (in parallel). Small ones read A in place, and B too where its rows are contiguous and
+// the whole slice is small, because a copy would cost as much as the product. A row vector times a matrix only reads the
+// matrix: rows are added up in streams, or dotted, whichever way they lie.
+//
+// Two threads of a Zen 5 core at 2 x 250 GFLOP/s                       256   512  1024  2048   GFLOP/s, float32
+//   see docs/performance.md for the table of versions
+
+#include "kernels/matmul.h"
+
+#include "kernels/gemm_tile.h"
+#include "kernels/instantiate.h"
+#include "simd/activate.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Where the sums of one depth block go. `first` and `last` say which end of K this block is.
+template <class T>
+struct Epilogue {
+  const Matmul<T>& x;
+  T* out;
+  bool first, last;
+
+  // `live` neighbours in memory at p; `bias` is what the last block adds to them.
+  EINKORN_INLINE void put(T* p, int64_t live, Vec<T> sum, Vec<T> bias) const {
+    Vec<T> v = sum * x.alpha;
+    if (!first)
+      v += load_n(p, live);
+    else if (x.beta != 0)
+      v += load_n(p, live) * x.beta;
+    store_n(p, live, last ? activate(v + bias, x.activation) : v);
+  }
+
+  // Part of row i, from column j on; out_n is 1.
+  EINKORN_INLINE void to_row(int64_t i, int64_t j, int64_t live, Vec<T> sum) const {
+    put(out + i * x.out_m + j, live, sum, bias_of(i, j, live, x.bias_on_rows));
+  }
+
+  // Part of column j, from row i on; out_m is 1.
+  EINKORN_INLINE void to_column(int64_t i, int64_t j, int64_t live, Vec<T> sum) const {
+    put(out + j * x.out_n + i, live, sum, bias_of(j, i, live, !x.bias_on_rows));
+  }
+
+  EINKORN_INLINE Vec<T> bias_of(int64_t across, int64_t along, int64_t live, bool one_for_all) const {
+    if (x.bias == nullptr) return Vec<T>{};
+    return one_for_all ? broadcast(x.bias[across]) : load_n(x.bias + along, live);
+  }
+
+  // Asks for the tile's lines of out early: they are cold, and the loop over k is long enough to hide that.
+  EINKORN_INLINE void prefetch(int64_t rows, int64_t i, int64_t j) const {
+    if (x.out_n != 1) return;
+    for (int64_t r = 0; r < rows; ++r) {
+      const T* p = out + (i + r) * x.out_m + j;
+      __builtin_prefetch(p, 1);
+      __builtin_prefetch(p + kLanes<T>, 1);
+    }
+  }
+
+  // A tile of sums, kTileColumns apart, at row i and column j of the product.
+  __attribute__((noinline)) void operator()(const T* sums, int64_t rows, int64_t columns, int64_t i, int64_t j) const {
+    constexpr int L = kLanes<T>, C = kTileColumns<T>;
+    if (x.out_n == 1) {
+      for (int64_t r = 0; r < rows; ++r)
+        for_vectors<T>(columns, [&](int64_t c, int64_t live) { to_row(i + r, j + c, live, load(sums + r * C + c)); });
+      return;
+    }
+    alignas(64) T down[L * L];  // a square of the tile, its columns as rows
+    for (int64_t r = 0; r < rows; r += L)
+      for (int64_t c = 0; c < columns; c += L) {
+        const int64_t live = least(rows - r, L);
+        transpose_block(down, L, sums + r * C + c, C, live, L);
+        for (int64_t q = 0; q < least(columns - c, L); ++q) to_column(i + r, j + c + q, live, load(down + q * L));
+      }
+  }
+};
+
+// The tile's sums into a buffer of kTileRows x kTileColumns. Its 28 stores and loads are little beside the loop over k, and
+// keep the epilogue from being compiled into every size of tile.
+template <class T, int kRows, int kVectors, APanel kPanel>
+__attribute__((noinline)) void tile_sums(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums) {
+  gemm_tile<T, kRows, kVectors, kPanel>(depth, a, a_step, b, b_step, [&](int r, int v, Vec<T> sum)
+                                            __attribute__((always_inline)) {
+                                              store(sums + r * kTileColumns<T> + v * kLanes<T>, sum);
+                                            });
+}
+
+template <class T>
+using TileSums = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums);
+
+// tile_sums for a number of rows and vectors and a way of reading A.
+template <class T>
+TileSums<T> choose_tile(int64_t rows, int vectors, APanel panel) {
+  TileSums<T> chosen = nullptr;
+  with_rows(static_cast<int>(rows), [&]<int kRows>() {
+    if (vectors == 2)
+      chosen = panel == APanel::by_rows ? &tile_sums<T, kRows, 2, APanel::by_rows>
+                                        : &tile_sums<T, kRows, 2, APanel::by_columns>;
+    else
+      chosen = panel == APanel::by_rows ? &tile_sums<T, kRows, 1, APanel::by_rows>
+                                        : &tile_sums<T, kRows, 1, APanel::by_columns>;
+  });
+  return chosen;
+}
+
+// How the work is cut; depends on the problem and the instruction set, not on threads.
+template <class T>
+struct Cuts {
+  int64_t depth, depth_blocks;
+  int64_t columns, column_blocks;
+  int64_t rows, row_blocks;
+  bool pack_a, pack_b;
+
+  explicit Cuts(const Matmul<T>& x) {
+    depth_blocks = x.k <= kUncutDepth ? 1 : ceil_div(x.k, kDepthBlock);
+    depth = ceil_div(x.k, depth_blocks);
+    // About eight tasks across, each at least one panel wide; down, only as tall products need.
+    columns = ceil_div(ceil_div(x.n, 8), kTileColumns<T>) * kTileColumns<T>;
+    columns = least(columns, kColumnBlock);
+    column_blocks = ceil_div(x.n, columns);
+    const int64_t least_rows = 4 * kTileRows, wanted = ceil_div(x.m * column_blocks, 8);
+    rows = column_blocks >= 8 ? kRowsPerTask : least(kRowsPerTask, wanted < least_rows ? least_rows : wanted);
+    row_blocks = ceil_div(x.m, rows);
+    rows = ceil_div(ceil_div(x.m, row_blocks), kTileRows) * kTileRows;
+    row_blocks = ceil_div(x.m, rows);
+    pack_a = packs_a(x);
+    const bool small_b = x.k * x.n * static_cast<int64_t>(sizeof(T)) <= (128 << 10);
+    pack_b = x.b_n != 1 || !(small_b || x.m <= kTileRows);
+  }
+};
+
+// Packed A: [depth block][panel][k][row], panels of kTileRows rows, a vector of room after each for whole-vector stores.
+template <class T>
+inline T* packed_panel(T* base, const Matmul<T>& x, const Cuts<T>& cuts, int64_t block, int64_t panel) {
+  const int64_t panels = ceil_div(x.m, kTileRows);
+  const int64_t depth = least(cuts.depth, x.k - block * cuts.depth);
+  return base + block * panels * (cuts.depth * kTileRows + kLanes<T>) + panel * (depth * kTileRows + kLanes<T>);
+}
+
+template <class T>
+void pack_all_of_a(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, T* packed) {
+  const int64_t panels = ceil_div(x.m, kTileRows);
+  const double cost = 0.2 * static_cast<double>(kTileRows * cuts.depth);
+  parallel_for(x.ws, panels * cuts.depth_blocks, cost, [&](int64_t task, int) {
+    const int64_t panel = task / cuts.depth_blocks, block = task % cuts.depth_blocks;
+    const int64_t row = panel * kTileRows, k0 = block * cuts.depth;
+    pack_a_panel(packed_panel(packed, x, cuts, block, panel), static_cast<int>(least(kTileRows, x.m - row)),
+                 least(cuts.depth, x.k - k0), a + row * x.a_m + k0 * x.a_k, x.a_m, x.a_k);
+  });
+}
+
+template <class T>
+void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, T* out, T* a_packed, T* b_slice,
+               int64_t row_block, int64_t column_block) {
+  constexpr int64_t C = kTileColumns<T>;
+  const int64_t j_begin = column_block * cuts.columns, j_end = least(x.n, j_begin + cuts.columns);
+  const int64_t i_begin = row_block * cuts.rows, i_end = least(x.m, i_begin + cuts.rows);
+  const APanel by = !cuts.pack_a && x.a_k == 1 ? APanel::by_rows : APanel::by_columns;
+  const int64_t a_step = by == APanel::by_rows ? x.a_m : x.a_k;
+  alignas(64) T sums[kTileRows * C];
+  for (int64_t block = 0; block < cuts.depth_blocks; ++block) {
+    const int64_t k0 = block * cuts.depth, depth = least(cuts.depth, x.k - k0);
+    const Epilogue<T> epilogue{x, out, block == 0, block + 1 == cuts.depth_blocks};
+    const T* const b_block = b + k0 * x.b_k + j_begin * x.b_n;
+    const int64_t ragged = (j_end - j_begin) % kLanes<T> == 0 ? 0 : (j_end - j_begin) % C;
+    if (cuts.pack_b)
+      pack_b_slice(b_slice, j_end - j_begin, depth, b_block, x.b_k, x.b_n);
+    else if (ragged != 0)  // pack the last panel, so that whole vectors can be read
+      pack_b_slice(b_slice, ragged, depth, b_block + (j_end - j_begin - ragged), x.b_k, x.b_n);
+    for (int64_t i = i_begin; i < i_end; i += kTileRows) {
+      const int64_t rows = least(kTileRows, i_end - i);
+      const T* a_panel = a + i * x.a_m + k0 * x.a_k;
+      if (cuts.pack_a) a_panel = packed_panel(a_packed, x, cuts, block, i / kTileRows);
+      const TileSums<T> wide = choose_tile<T>(rows, 2, by), narrow = choose_tile<T>(rows, 1, by);
+      for (int64_t j = j_begin; j < j_end; j += C) {
+        const int64_t columns = least(C, j_end - j);
+        const T* panel = cuts.pack_b ? b_slice + (j - j_begin) * depth : b_block + (j - j_begin);
+        int64_t panel_step = cuts.pack_b ? C : x.b_k;
+        if (!cuts.pack_b && ragged != 0 && j + ragged == j_end) panel = b_slice, panel_step = C;
+        if (depth > 128) epilogue.prefetch(rows, i, j);
+        (columns > kLanes<T> ? wide : narrow)(depth, a_panel, cuts.pack_a ? rows : a_step, panel, panel_step, sums);
+        epilogue(sums, rows, columns, i, j);
+      }
+    }
+  }
+}
+
+// Moves to batch entry `index`.
+template <class T>
+inline int64_t batch_offset(const Matmul<T>& x, const int64_t* strides, int64_t index) {
+  int64_t offset = 0;
+  for (int d = x.batch_ndim - 1; d >= 0; --d) {
+    offset += index % x.batch_shape[d] * strides[d];
+    index /= x.batch_shape[d];
+  }
+  return offset;
+}
+
+template <class T>
+void gemm(const Matmul<T>& x, int64_t batch) {
+  const Cuts<T> cuts(x);
+  const int64_t b_slice = b_slice_elements(x);
+  T* const b_slices = reinterpret_cast<T*>(x.ws.scratch);
+  T* const a_packed = b_slices + x.ws.threads * b_slice;
+  const int64_t tasks = cuts.row_blocks * cuts.column_blocks;
+  const double cost = 0.01 * static_cast<double>(x.k) * static_cast<double>(least(cuts.rows, x.m) * least(cuts.columns, x.n));
+  const auto run = [&](int64_t entry, int64_t task, int slot) {
+    gemm_task(x, cuts, x.a + batch_offset(x, x.a_batch, entry), x.b + batch_offset(x, x.b_batch, entry),
+              x.out + batch_offset(x, x.out_batch, entry), a_packed, b_slices + slot * b_slice, task / cuts.column_blocks,
+              task % cuts.column_blocks);  // columns first: neighbouring tasks share rows of a in the L3 cache
+  };
+  if (!cuts.pack_a) {
+    parallel_for(x.ws, batch * tasks, cost, [&](int64_t task, int slot) { run(task / tasks, task % tasks, slot); });
+    return;
+  }
+  for (int64_t entry = 0; entry < batch; ++entry) {
+    pack_all_of_a(x, cuts, x.a + batch_offset(x, x.a_batch, entry), a_packed);
+    parallel_for(x.ws, tasks, cost, [&](int64_t task, int slot) { run(entry, task, slot); });
+  }
+}
+
+// One row times a matrix whose columns are contiguous: each output is a dot product.
+template <class T>
+void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
+  constexpr int L = kLanes<T>, kColumns = 4;
+  const Epilogue<T> epilogue{x, out, true, true};
+  const int64_t per_task = L * ceil_div(16384, L * x.k + 1);
+  parallel_for(x.ws, ceil_div(x.n, per_task), 0.05 * static_cast<double>(per_task * x.k), [&](int64_t task, int) {
+    const int64_t end = least(x.n, (task + 1) * per_task);
+    for (int64_t j = task * per_task; j < end; j += L) {
+      const int64_t live = least(L, end - j);
+      T lane[L] = {};
+      for (int64_t c = 0; c < live; c += kColumns) {
+        Vec<T> sum[kColumns] = {};
+        const T* column[kColumns];
+        for (int q = 0; q < kColumns; ++q) column[q] = b + (j + least(c + q, live - 1)) * x.b_n;
+        for_vectors<T>(x.k, [&](int64_t k, int64_t n) {
+          const Vec<T> av = load_n(a + k, n);
+          EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[q] += av * load_n(column[q] + k, n);
+        });
+        for (int q = 0; q < kColumns && c + q < live; ++q) lane[c + q] = sum_lanes<T>(sum[q]);
+      }
+      epilogue.to_row(0, j, live, load(lane));
+    }
+  });
+}
+
+// One row times a matrix whose rows are contiguous: add up scaled rows, eight streams at a time, a chunk of K per task.
+template <class T>
+void vector_rows(const Matmul<T>& x, const T* a, const T* b, T* out) {
+  constexpr int L = kLanes<T>, kStreams = 8;
+  const int64_t chunks = vector_chunks(x), chunk = ceil_div(x.k, chunks), row = x.n + kPanelSlack;
+  T* const partials = reinterpret_cast<T*>(x.ws.scratch);
+  parallel_for(x.ws, chunks, 0.1 * static_cast<double>(chunk * x.n), [&](int64_t task, int) {
+    T* const partial = partials + task * row;
+    const int64_t begin = task * chunk, end = least(x.k, begin + chunk);
+    for (int64_t j = 0; j < x.n; j += L) store(partial + j, Vec<T>{});
+    for (int64_t k = begin; k < end; k += kStreams) {
+      const int64_t streams = least(kStreams, end - k);
+      T factor[kStreams] = {};
+      const T* stream[kStreams];
+      for (int64_t s = 0; s < kStreams; ++s) {
+        factor[s] = s < streams ? a[(k + s) * x.a_k] : T(0);
+        stream[s] = b + least(k + s, end - 1) * x.b_k;
+      }
+      if (streams == kStreams) {
+        for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
+          Vec<T> sum = load(partial + j);
+          EINKORN_UNROLL for (int s = 0; s < kStreams; ++s) sum += load_n(stream[s] + j, n) * factor[s];
+          store(partial + j, sum);
+        });
+      } else {
+        for (int64_t s = 0; s < streams; ++s)
+          for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
+            store(partial + j, load(partial + j) + load_n(stream[s] + j, n) * factor[s]);
+          });
+      }
+    }
+  });
+  const Epilogue<T> epilogue{x, out, true, true};
+  for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
+    Vec<T> sum = load(partials + j);
+    for (int64_t c = 1; c < chunks; ++c) sum += load(partials + c * row + j);
+    epilogue.to_row(0, j, n, sum);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void matmul(const Matmul<T>& x) {
+  int64_t batch = 1;
+  for (int d = 0; d < x.batch_ndim; ++d) batch *= x.batch_shape[d];
+  if (batch == 0 || x.m == 0 || x.n == 0) return;
+  if (x.m > 1 || x.k == 0) return gemm(x, batch);
+  for (int64_t entry = 0; entry < batch; ++entry) {
+    const T* a = x.a + batch_offset(x, x.a_batch, entry);
+    const T* b = x.b + batch_offset(x, x.b_batch, entry);
+    T* out = x.out + batch_offset(x, x.out_batch, entry);
+    if (x.b_k == 1 && x.a_k == 1 && x.b_n != 1)
+      vector_dot(x, a, b, out);
+    else
+      vector_rows(x, a, b, out);
+  }
+}
+EINKORN_INSTANTIATE(matmul, Matmul)
+
+}  // namespace einkorn::EINKORN_ISA

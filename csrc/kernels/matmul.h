@@ -1,0 +1,78 @@
+// matmul: batched matrix products with everything a linear layer adds.
+//
+//   out[b, i, j] = act(alpha * sum_k a[b, i, k] * b[b, k, j] + beta * out[b, i, j] + bias[j])
+//
+// Shapes       out (batch..., M, N), a (batch..., M, K), b (batch..., K, N), bias (N) or null. A batch stride of 0 broadcasts.
+// Layout       a and b have stride 1 along one of their two matrix dimensions (or a size of 1 there); the other and the batch
+//              strides are free. out steps by out_m and out_n, one of them 1: swapping the operands (C^T = B^T A^T) is free.
+// Aliasing     out overlaps nothing.
+// Zero sizes   no output: nothing happens; K = 0: out = act(beta * out + bias).
+// NaN          propagates; beta = 0 does not read out, so NaN there does not survive.
+// Sums         in T, along k in order within blocks of kDepthBlock.
+// Writes       every element of out. Same bits for any thread count: K is never split between threads by their number.
+// Cost         2 M N K FLOP a matrix; bytes: a, b and out once (and out again for beta).
+
+#pragma once
+
+#include "kernels/activation.h"
+#include "kernels/layout.h"
+#include "runtime/parallel.h"
+
+namespace einkorn {
+
+template <class T>
+struct Matmul {
+  T* out;
+  const T* a;
+  const T* b;
+  const T* bias;  // of out's columns, along out_n; null: none
+  int64_t m, n, k;
+  int64_t out_m, out_n, a_m, a_k, b_k, b_n;  // strides
+  bool bias_on_rows;                         // the operands were swapped: bias runs along m
+  int batch_ndim;
+  int64_t batch_shape[kMaxDims];
+  int64_t out_batch[kMaxDims], a_batch[kMaxDims], b_batch[kMaxDims];
+  T alpha, beta;
+  Activation activation;
+  Workspace ws;
+};
+
+// Blocks of K: a panel of a, 14 rows x kDepthBlock floats, stays in the L1 cache while a slice of b, kColumnBlock columns
+// wide, passes by from L2. Deep blocks, because each one reads and writes all of out. A K up to kUncutDepth is not cut.
+constexpr int64_t kDepthBlock = 512, kUncutDepth = 640, kColumnBlock = 256;
+// Rows a task takes at most, so that tall products split too. Each task packs its slice of b anew.
+constexpr int64_t kRowsPerTask = 1024;
+// Room, in elements, for whole-vector stores past the end of a packed panel; the least rows a panel has.
+constexpr int64_t kPanelSlack = 64, kLeastTileRows = 6;
+
+// Whether a is copied into panels first: worth it when it is read often enough.
+template <class T>
+inline bool packs_a(const Matmul<T>& x) {
+  return x.m > 1 && x.m * x.n * x.k > (int64_t{1} << 21);
+}
+
+// Chunks of K in a row vector times a matrix; each gives one partial sum of the whole row.
+template <class T>
+inline int64_t vector_chunks(const Matmul<T>& x) {
+  const int64_t chunks = x.n * x.k / (int64_t{1} << 18);
+  const int64_t most = x.k / 64 < 16 ? x.k / 64 : 16;
+  return chunks < 1 || most < 1 ? 1 : (chunks < most ? chunks : most);
+}
+
+// One packed slice of b, for each thread.
+template <class T>
+inline int64_t b_slice_elements(const Matmul<T>& x) {
+  const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
+  return (x.k <= kUncutDepth ? x.k : kDepthBlock) * columns + kPanelSlack;
+}
+
+template <class T>
+inline int64_t scratch_bytes(const Matmul<T>& x) {
+  const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
+  const int64_t a_panels = packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0;
+  const int64_t b_slices = x.ws.threads * b_slice_elements(x);
+  const int64_t partials = x.m == 1 ? vector_chunks(x) * (x.n + kPanelSlack) : 0;
+  return (a_panels + b_slices + partials) * static_cast<int64_t>(sizeof(T)) + 64;
+}
+
+}  // namespace einkorn

@@ -1,0 +1,126 @@
+// Pooling over windows of a plane: max, average, adaptive average.
+//
+//   max        out[p,i,j] = max over r, s of x[p, i*stride_h - pad_h + r*dilation_h, j*stride_w - pad_w + s*dilation_w]
+//   average    out[p,i,j] = (sum over the window's pixels of x) / divisor
+//   adaptive   out[p,i,j] = mean over rows [floor(i H / OH), ceil((i+1) H / OH)) and columns likewise
+//
+//   H     pad_h  . . . . . . .          Windows are clipped to the plane: padding never wins a maximum and adds nothing
+//   to a
+//         +---   . o o o o o .          sum. divisor is the window's area clipped to the padded plane when
+//         count_include_pad, |      . o[o o]o o .          else the number of pixels in it. The output size is taken
+//         from out: it may contain
+//         +---   . o[o o]o o .          the windows that ceil_mode adds, which hang over the far edge.
+//                . . . . . . .
+//
+// Shapes       x [planes, height, width], out [planes, out_height, out_width], planes = N * C, all contiguous; height *
+// width
+//              below 2^31. Every window of average meets a pixel or gives 0.
+// indices      h * width + w of the maximum, the first of several in row-major order, NaN being the largest; -1 (and the
+//              maximum -inf) when the taps of a dilated window all lie in the padding. Null: not wanted.
+// Aliasing     none.       Zero sizes  no planes: nothing happens.      NaN  wins a maximum, propagates through sums.
+// Accumulates  in T: columns first (kernel_h terms), then kernel_w; a global mean in blocks.
+// Writes       all of out and indices; all of gx. Backward of max ignores indices outside the plane.
+// Determinism  same bits for any thread count: a row of windows, or in the backward a plane, belongs to one task.
+// Cost         forward kernel_h + kernel_w operations an output, backward one an input; bytes: every operand once.
+
+#pragma once
+
+#include "kernels/layout.h"
+#include "runtime/parallel.h"
+
+namespace einkorn {
+
+struct PoolShape {
+  int64_t planes, height, width, out_height, out_width;
+};
+
+struct PoolWindow {
+  int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+};
+
+template <class T>
+struct MaxPool2dForward {
+  T* out;
+  int32_t* indices;
+  const T* x;
+  PoolShape shape;
+  PoolWindow window;
+  Workspace ws;
+};
+
+template <class T>
+struct MaxPool2dBackward {
+  T* gx;
+  const T* gy;
+  const int32_t* indices;
+  PoolShape shape;
+  PoolWindow window;
+  Workspace ws;
+};
+
+template <class T>
+struct AvgPool2dForward {
+  T* out;
+  const T* x;
+  PoolShape shape;
+  PoolWindow window;
+  bool count_include_pad;
+  Workspace ws;
+};
+
+template <class T>
+struct AvgPool2dBackward {
+  T* gx;
+  const T* gy;
+  PoolShape shape;
+  PoolWindow window;
+  bool count_include_pad;
+  Workspace ws;
+};
+
+template <class T>
+struct AdaptiveAvgPool2dForward {
+  T* out;
+  const T* x;
+  PoolShape shape;
+  Workspace ws;
+};
+
+template <class T>
+struct AdaptiveAvgPool2dBackward {
+  T* gx;
+  const T* gy;
+  PoolShape shape;
+  Workspace ws;
+};
+
+// A thread works on a padded row of the plane and a padded row of the output, each with indices beside it. The slack
+// lets it read and write whole vectors past their ends.
+constexpr int64_t kPoolSlack = 64;
+
+inline int64_t pool_row_size(const PoolShape& s, const PoolWindow& w) {
+  return s.width + 2 * w.pad_w + (w.kernel_w - 1) * w.dilation_w + 1 + w.stride_w + kPoolSlack;
+}
+
+inline int64_t pool_out_row_size(const PoolShape& s, const PoolWindow& w) {
+  return s.out_width + s.width + w.pad_w + 2 * w.kernel_w + kPoolSlack;
+}
+
+// In elements of 8 bytes, an upper bound for every instruction set and element type.
+inline int64_t pool_scratch_per_thread(const PoolShape& s, const PoolWindow& w) {
+  return 2 * (pool_row_size(s, w) + pool_out_row_size(s, w));
+}
+
+inline int64_t pool_scratch_bytes(const PoolShape& s, const PoolWindow& w, int threads) {
+  return 8 * threads * pool_scratch_per_thread(s, w);
+}
+
+#define EINKORN_POOL_KERNELS(X)                            \
+  X(max_pool2d_forward, MaxPool2dForward)                  \
+  X(max_pool2d_backward, MaxPool2dBackward)                \
+  X(avg_pool2d_forward, AvgPool2dForward)                  \
+  X(avg_pool2d_backward, AvgPool2dBackward)                \
+  X(adaptive_avg_pool2d_forward, AdaptiveAvgPool2dForward) \
+  X(adaptive_avg_pool2d_backward, AdaptiveAvgPool2dBackward)
+
+}  // namespace einkorn

@@ -1,0 +1,241 @@
+// softmax and log_softmax.
+//
+// Two layouts. Rows (inner = 1) lie contiguous: vectors run along the row, and a row that was read from memory for its
+// maximum comes from L1 or L2 in the passes after. Columns (inner > 1) are side by side: vectors run across columns, a
+// strip of them at a time, and nothing is reduced over lanes.
+//
+//      rows         x x x x x x x x | x x ...       max, then exp and sum, then scale
+//
+//      columns      x x x x . . . .                 four vectors wide, so that each cache line of x is used whole;
+//                   x x x x . . . .                 max, exp and sum, scale go down the strip
+//                   x x x x . . . .
+//
+// versions, float, avx512, 2 threads, GB/s of x and out:             [4096, 1024]     [8192, 10]     [64, 21, 4096]
+// axis 1
+//   PyTorch 2.13                                         softmax
+//   three passes                                         softmax
+
+#include "kernels/softmax.h"
+
+#include "kernels/instantiate.h"
+#include "simd/lanes.h"
+#include "simd/math.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+constexpr int64_t kSoftmaxTask = 16384;  // elements
+constexpr int kStrip = 4;                // vectors side by side
+
+// Calls body(row) for each of `rows` rows of n elements, in tasks of about kSoftmaxTask elements.
+template <class Body>
+EINKORN_INLINE void for_each_row(const Workspace& ws, int64_t rows, int64_t n, double cost, const Body& body) {
+  const int64_t rows_per_task = n < kSoftmaxTask ? kSoftmaxTask / n : 1;
+  parallel_for(ws, (rows + rows_per_task - 1) / rows_per_task, cost * static_cast<double>(rows_per_task * n),
+               [&](int64_t task, int) {
+                 const int64_t begin = task * rows_per_task;
+                 const int64_t end = begin + rows_per_task < rows ? begin + rows_per_task : rows;
+                 for (int64_t r = begin; r < end; ++r) body(r);
+               });
+}
+
+// Calls body(offset, columns, vectors) for each strip of columns: `offset` of its first element, how many columns it
+// has, and as a type how many vectors hold them. Only a strip of one vector may be partly filled.
+template <int N>
+struct Vectors {};
+
+template <class T, class Body>
+EINKORN_INLINE void for_each_strip(const Workspace& ws, int64_t outer, int64_t n, int64_t inner, double cost,
+                                   const Body& body) {
+  constexpr int64_t wide = kStrip * kLanes<T>;
+  const int64_t whole = inner / wide;
+  const int64_t strips = whole + (inner - whole * wide + kLanes<T> - 1) / kLanes<T>;
+  for_each_row(ws, outer * strips, n * (inner < wide ? inner : wide), cost, [&](int64_t r) {
+    const int64_t block = r / strips * n * inner, strip = r % strips;
+    if (strip < whole) {
+      body(block + strip * wide, kLanes<T>, Vectors<kStrip>{});
+    } else {
+      const int64_t column = whole * wide + (strip - whole) * kLanes<T>;
+      body(block + column, inner - column < kLanes<T> ? inner - column : kLanes<T>, Vectors<1>{});
+    }
+  });
+}
+
+template <class T>
+EINKORN_INLINE T scalar_log(T x) {
+  return log(broadcast(x))[0];
+}
+
+template <class T>
+EINKORN_INLINE T row_max(const T* x, int64_t n) {
+  const Vec<T> lowest = broadcast(-(T)INFINITY);
+  Vec<T> m[4] = {lowest, lowest, lowest, lowest};
+  int64_t i = 0;
+  for (; i + 4 * kLanes<T> <= n; i += 4 * kLanes<T>)
+    EINKORN_UNROLL for (int l = 0; l < 4; ++l) m[l] = maximum(load(x + i + l * kLanes<T>), m[l]);
+  for (; i + kLanes<T> <= n; i += kLanes<T>) m[0] = maximum(load(x + i), m[0]);
+  if (i < n) {
+    const IntVec<T> live = first_lanes<T>(n - i);
+    m[1] = maximum(live ? load_partial(x + i, n - i) : lowest, m[1]);
+  }
+  return max_lanes<T>(maximum(maximum(m[0], m[1]), maximum(m[2], m[3])));
+}
+
+// Sum over a row of term(i, n), n live lanes; a term is zero in the others. In blocks, so that few additions build on one
+// another.
+template <class T, class Term>
+EINKORN_INLINE T row_sum(int64_t n, const Term& term) {
+  constexpr int64_t step = 4 * kLanes<T>, block = 32 * step;
+  Vec<T> total = {};
+  int64_t i = 0;
+  while (i + step <= n) {
+    const int64_t end = i + block <= n ? i + block : i + (n - i) / step * step;
+    Vec<T> sum[4] = {};
+    for (; i < end; i += step)
+      EINKORN_UNROLL for (int l = 0; l < 4; ++l) sum[l] += term(i + l * kLanes<T>, static_cast<int64_t>(kLanes<T>));
+    total += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
+  for_vectors<T>(n - i, [&](int64_t j, int64_t m) { total += term(i + j, m); });
+  return sum_lanes<T>(total);
+}
+
+// Sum of exp(x - m) over a row; keep(i, n, e) receives the exponentials.
+template <class T, class Keep>
+EINKORN_INLINE T row_exp_sum(const T* x, int64_t n, T m, const Keep& keep) {
+  return row_sum<T>(n, [&](int64_t i, int64_t live) __attribute__((always_inline)) {
+    const Vec<T> e = exp(load_n(x + i, live) - m);
+    keep(i, live, e);
+    return live == kLanes<T> ? e : (first_lanes<T>(live) ? e : Vec<T>{});
+  });
+}
+
+}  // namespace
+
+template <class T>
+void softmax_forward(const Softmax<T>& k) {
+  if (k.outer * k.n * k.inner == 0) return;
+  if (k.inner == 1) {
+    for_each_row(k.ws, k.outer, k.n, 0.5, [&](int64_t r) {
+      const T* x = k.x + r * k.n;
+      T* out = k.out + r * k.n;
+      const T m = row_max(x, k.n);
+      const T scale = 1 / row_exp_sum(x, k.n, m, [&](int64_t i, int64_t n, Vec<T> e) { store_n(out + i, n, e); });
+      for_vectors<T>(k.n, [&](int64_t i, int64_t n) { store_n(out + i, n, load_n(out + i, n) * scale); });
+    });
+    return;
+  }
+  for_each_strip<T>(k.ws, k.outer, k.n, k.inner, 0.5, [&]<int N>(int64_t offset, int64_t columns, Vectors<N>) {
+    const T* x = k.x + offset;
+    T* out = k.out + offset;
+    Vec<T> m[N], sum[N];
+    EINKORN_UNROLL for (int l = 0; l < N; ++l) m[l] = broadcast(-(T)INFINITY), sum[l] = Vec<T>{};
+    for (int64_t c = 0; c < k.n; ++c)
+      EINKORN_UNROLL for (int l = 0; l < N; ++l) m[l] = maximum(load_n(x + c * k.inner + l * kLanes<T>, columns), m[l]);
+    for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
+        const Vec<T> e = exp(load_n(x + c * k.inner + l * kLanes<T>, columns) - m[l]);
+        sum[l] += e;
+        store_n(out + c * k.inner + l * kLanes<T>, columns, e);
+      }
+    EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] = 1 / sum[l];
+    for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
+        T* o = out + c * k.inner + l * kLanes<T>;
+        store_n(o, columns, load_n(o, columns) * sum[l]);
+      }
+  });
+}
+
+template <class T>
+void log_softmax_forward(const Softmax<T>& k) {
+  if (k.outer * k.n * k.inner == 0) return;
+  if (k.inner == 1) {
+    for_each_row(k.ws, k.outer, k.n, 0.5, [&](int64_t r) {
+      const T* x = k.x + r * k.n;
+      T* out = k.out + r * k.n;
+      const T m = row_max(x, k.n);
+      const T log_sum = scalar_log(row_exp_sum(x, k.n, m, [](int64_t, int64_t, Vec<T>) {}));
+      for_vectors<T>(k.n, [&](int64_t i, int64_t n) { store_n(out + i, n, load_n(x + i, n) - m - log_sum); });
+    });
+    return;
+  }
+  for_each_strip<T>(k.ws, k.outer, k.n, k.inner, 0.5, [&]<int N>(int64_t offset, int64_t columns, Vectors<N>) {
+    const T* x = k.x + offset;
+    T* out = k.out + offset;
+    Vec<T> m[N], sum[N];
+    EINKORN_UNROLL for (int l = 0; l < N; ++l) m[l] = broadcast(-(T)INFINITY), sum[l] = Vec<T>{};
+    for (int64_t c = 0; c < k.n; ++c)
+      EINKORN_UNROLL for (int l = 0; l < N; ++l) m[l] = maximum(load_n(x + c * k.inner + l * kLanes<T>, columns), m[l]);
+    for (int64_t c = 0; c < k.n; ++c)
+      EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] += exp(load_n(x + c * k.inner + l * kLanes<T>, columns) - m[l]);
+    EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] = log(sum[l]);
+    for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
+        const int64_t at = c * k.inner + l * kLanes<T>;
+        store_n(out + at, columns, load_n(x + at, columns) - m[l] - sum[l]);
+      }
+  });
+}
+
+template <class T>
+void softmax_backward(const SoftmaxGrad<T>& k) {
+  if (k.outer * k.n * k.inner == 0) return;
+  if (k.inner == 1) {
+    for_each_row(k.ws, k.outer, k.n, 0.3, [&](int64_t r) {
+      const T* g = k.g + r * k.n;
+      const T* y = k.y + r * k.n;
+      T* gx = k.gx + r * k.n;
+      const T dot = row_sum<T>(k.n, [&](int64_t i, int64_t n) { return load_n(g + i, n) * load_n(y + i, n); });
+      for_vectors<T>(k.n,
+                     [&](int64_t i, int64_t n) { store_n(gx + i, n, (load_n(g + i, n) - dot) * load_n(y + i, n)); });
+    });
+    return;
+  }
+  for_each_strip<T>(k.ws, k.outer, k.n, k.inner, 0.3, [&]<int N>(int64_t offset, int64_t columns, Vectors<N>) {
+    const T* g = k.g + offset;
+    const T* y = k.y + offset;
+    T* gx = k.gx + offset;
+    Vec<T> dot[N] = {};
+    for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
+        const int64_t at = c * k.inner + l * kLanes<T>;
+        dot[l] += load_n(g + at, columns) * load_n(y + at, columns);
+      }
+    for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
+        const int64_t at = c * k.inner + l * kLanes<T>;
+        store_n(gx + at, columns, (load_n(g + at, columns) - dot[l]) * load_n(y + at, columns));
+      }
+  });
+}
+
+template <class T>
+void log_softmax_backward(const SoftmaxGrad<T>& k) {
+  if (k.outer * k.n * k.inner == 0) return;
+  if (k.inner == 1) {
+    for_each_row(k.ws, k.outer, k.n, 0.5, [&](int64_t r) {
+      const T* g = k.g + r * k.n;
+      const T* y = k.y + r * k.n;
+      T* gx = k.gx + r * k.n;
+      const T sum = row_sum<T>(k.n, [&](int64_t i, int64_t n) { return load_n(g + i, n); });
+      for_vectors<T>(k.n,
+                     [&](int64_t i, int64_t n) { store_n(gx + i, n, load_n(g + i, n) - exp(load_n(y + i, n)) * sum); });
+    });
+    return;
+  }
+  for_each_strip<T>(k.ws, k.outer, k.n, k.inner, 0.5, [&]<int N>(int64_t offset, int64_t columns, Vectors<N>) {
+    const T* g = k.g + offset;
+    const T* y = k.y + offset;
+    T* gx = k.gx + offset;
+    Vec<T> sum[N] = {};
+    for (int64_t c = 0; c < k.n; ++c)
+      EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] += load_n(g + c * k.inner + l * kLanes<T>, columns);
+    for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
+        const int64_t at = c * k.inner + l * kLanes<T>;
+        store_n(gx + at, columns, load_n(g + at, columns) - exp(load_n(y + at, columns)) * sum[l]);
+      }
+  });
+}
+
+EINKORN_INSTANTIATE(softmax_forward, Softmax)
+EINKORN_INSTANTIATE(softmax_backward, SoftmaxGrad)
+EINKORN_INSTANTIATE(log_softmax_forward, Softmax)
+EINKORN_INSTANTIATE(log_softmax_backward, SoftmaxGrad)
+
+}  // namespace einkorn::EINKORN_ISA

@@ -1,0 +1,89 @@
+#include "runtime/dispatch.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "runtime/cpu.h"
+#include "runtime/launch.h"
+
+namespace einkorn {
+
+// One object per instruction set that was built; see kernels/isa_table.cpp.
+#define EINKORN_DECLARE_ISA(isa)  \
+  namespace isa {                 \
+  extern const Tables kTables;    \
+  }
+EINKORN_DECLARE_ISA(baseline)
+#ifdef EINKORN_BUILT_AVX2
+EINKORN_DECLARE_ISA(avx2)
+#endif
+#ifdef EINKORN_BUILT_AVX512
+EINKORN_DECLARE_ISA(avx512)
+#endif
+#ifdef EINKORN_BUILT_NEON
+EINKORN_DECLARE_ISA(neon)
+#endif
+
+namespace {
+
+struct Isa {
+  const char* name;
+  const Tables* tables;
+};
+
+// Slowest first.
+constexpr Isa kBuilt[] = {
+    {"baseline", &baseline::kTables},
+#ifdef EINKORN_BUILT_AVX2
+    {"avx2", &avx2::kTables},
+#endif
+#ifdef EINKORN_BUILT_AVX512
+    {"avx512", &avx512::kTables},
+#endif
+#ifdef EINKORN_BUILT_NEON
+    {"neon", &neon::kTables},
+#endif
+};
+
+const Isa& find_isa(const std::string& name) {
+  for (const Isa& isa : kBuilt)
+    if (name == isa.name && cpu_supports(name)) return isa;
+  std::string message = "instruction set '" + name + "' is not available here; choose from:";
+  for (const std::string& available : available_isas()) message += " " + available;
+  throw std::invalid_argument(message);
+}
+
+const Isa* initial_isa() {
+  const char* wanted = std::getenv("EINKORN_ISA");
+  if (wanted != nullptr && *wanted != '\0') return &find_isa(wanted);
+  return &find_isa(available_isas().back());
+}
+
+std::atomic<const Isa*>& active() {
+  static std::atomic<const Isa*> isa{initial_isa()};
+  return isa;
+}
+
+thread_local Recorder* recorder = nullptr;
+
+}  // namespace
+
+const Tables& active_tables() { return *active().load(std::memory_order_acquire)->tables; }
+
+std::string active_isa() { return active().load(std::memory_order_acquire)->name; }
+
+void set_isa(const std::string& name) { active().store(&find_isa(name), std::memory_order_release); }
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : kBuilt)
+    if (cpu_supports(isa.name)) names.push_back(isa.name);
+  return names;
+}
+
+Recorder* current_recorder() { return recorder; }
+
+void set_recorder(Recorder* r) { recorder = r; }
+
+}  // namespace einkorn

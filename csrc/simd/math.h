@@ -1,0 +1,189 @@
+// Vector math on Vec<T>: exp, log, tanh, sigmoid, erf, sqrt and a few built from them.
+//
+// float: polynomials of our own fit (Chebyshev, on the reduced range), within 2 ulp over the whole range, with IEEE results at
+// infinities, NaN, zero and in the subnormal range. double is the type in which gradients are checked, not a fast path: there
+// each lane calls the C library.
+
+#pragma once
+
+#include <math.h>
+
+#include "simd/simd.h"
+
+namespace einkorn {
+inline namespace EINKORN_ISA {
+
+// Reinterpret the bits of one vector as another of the same size.
+template <class To, class From>
+EINKORN_INLINE To bits(From v) {
+  static_assert(sizeof(To) == sizeof(From));
+  return (To)v;
+}
+
+template <class Fn>
+EINKORN_INLINE Vec<double> each_lane(Vec<double> x, const Fn& fn) {
+  for (int i = 0; i < kLanes<double>; ++i) x[i] = fn(x[i]);
+  return x;
+}
+
+template <class Fn>
+EINKORN_INLINE Vec<float> each_lane(Vec<float> x, const Fn& fn) {
+  for (int i = 0; i < kLanes<float>; ++i) x[i] = fn(x[i]);
+  return x;
+}
+
+template <class V>
+EINKORN_INLINE V absolute(V x) {
+  return x < 0 ? -x : x + 0;  // + 0 turns -0 into 0
+}
+
+EINKORN_INLINE Vec<float> square_root(Vec<float> x) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_sqrt_ps((__m512)x);
+#elif defined(__AVX2__)
+  return (Vec<float>)_mm256_sqrt_ps((__m256)x);
+#else
+  return each_lane(x, [](float v) { return __builtin_sqrtf(v); });
+#endif
+}
+
+EINKORN_INLINE Vec<double> square_root(Vec<double> x) {
+  return each_lane(x, [](double v) { return __builtin_sqrt(v); });
+}
+
+// x * 2^n for whole n in [-300, 300], given as integers and as floats. Results may be subnormal or overflow as they should:
+// by one instruction, or in two steps.
+EINKORN_INLINE Vec<float> scale_by_power_of_two(Vec<float> x, IntVec<float> n, Vec<float> whole) {
+#if defined(__AVX512F__)
+  (void)n;
+  return (Vec<float>)_mm512_scalef_ps((__m512)x, (__m512)whole);
+#else
+  (void)whole;
+  const IntVec<float> half = n >> 1;
+  x *= bits<Vec<float>>((half + 127) << 23);
+  return x * bits<Vec<float>>((n - half + 127) << 23);
+#endif
+}
+
+// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2, exp(r) = 1 + r + r^2 P(r). NaN passes the bounds and goes all the
+// way through the polynomial.
+EINKORN_INLINE Vec<float> exp(Vec<float> x) {
+  x = x > 89.0f ? broadcast(89.0f) : x;
+  x = x < -105.0f ? broadcast(-105.0f) : x;
+  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
+  const Vec<float> shifted = x * 1.44269504f + magic;
+  const IntVec<float> n = bits<IntVec<float>>(shifted) - bits<IntVec<float>>(broadcast(magic));
+  const Vec<float> whole = shifted - magic;
+  Vec<float> r = x - whole * 0.693359375f;
+  r = r - whole * -2.12194440e-4f;
+  Vec<float> p = r * 1.392625083e-3f + 8.363232884e-3f;
+  p = p * r + 4.166655421e-2f;
+  p = p * r + 1.666657667e-1f;
+  p = p * r + 5.0e-1f;
+  p = p * (r * r) + r + 1.0f;
+  return scale_by_power_of_two(p, n, whole);
+}
+
+EINKORN_INLINE Vec<double> exp(Vec<double> x) {
+  return each_lane(x, [](double v) { return ::exp(v); });
+}
+
+// log(x) = e ln 2 + log(1 + f), 1 + f in [sqrt(1/2), sqrt(2)), log(1 + f) = f - f^2/2 + f^3 P(f).
+EINKORN_INLINE Vec<float> log(Vec<float> x) {
+  const Vec<float> input = x;
+  const IntVec<float> tiny = x < 1.17549435e-38f;
+  x = tiny ? x * 8388608.0f : x;  // subnormals: lift by 2^23, take it off the exponent below
+  IntVec<float> i = bits<IntVec<float>>(x);
+  const IntVec<float> e = ((i - 0x3f3504f3) >> 23);
+  const Vec<float> f = bits<Vec<float>>(i - (e << 23)) - 1.0f;
+  const Vec<float> exponent = __builtin_convertvector(e - (tiny & 23), Vec<float>);
+  Vec<float> p = f * -7.902743772e-2f + 1.262231985e-1f;
+  p = p * f + -1.299818376e-1f;
+  p = p * f + 1.421449592e-1f;
+  p = p * f + -1.664128146e-1f;
+  p = p * f + 2.000104509e-1f;
+  p = p * f + -2.500030642e-1f;
+  p = p * f + 3.333333073e-1f;
+  const Vec<float> f2 = f * f;
+  Vec<float> y = p * f2 * f + exponent * -2.12194440e-4f;
+  y = y - f2 * 0.5f + f;
+  y = y + exponent * 0.693359375f;
+  const float inf = __builtin_inff();
+  y = input == inf ? input : y;
+  y = input == 0.0f ? broadcast(-inf) : y;
+  return input >= 0.0f ? y : broadcast(__builtin_nanf(""));
+}
+
+EINKORN_INLINE Vec<double> log(Vec<double> x) {
+  return each_lane(x, [](double v) { return ::log(v); });
+}
+
+// log(1 + y) for y >= 0, exact for small y: the rounding of 1 + y is divided out again.
+EINKORN_INLINE Vec<float> log1p(Vec<float> y) {
+  const Vec<float> u = y + 1.0f;
+  const Vec<float> d = u - 1.0f;
+  const Vec<float> corrected = log(u) * (y / d);
+  return (d == 0.0f) | (u == __builtin_inff()) ? y : corrected;
+}
+
+EINKORN_INLINE Vec<double> log1p(Vec<double> y) {
+  return each_lane(y, [](double v) { return ::log1p(v); });
+}
+
+// An odd polynomial near zero, 1 - 2 / (exp(2|x|) + 1) beyond.
+EINKORN_INLINE Vec<float> tanh(Vec<float> x) {
+  const Vec<float> a = absolute(x);
+  const Vec<float> z = x * x;
+  Vec<float> p = z * -6.096714166e-3f + 2.0997179e-2f;
+  p = p * z + -5.385090958e-2f;
+  p = p * z + 1.333276974e-1f;
+  p = p * z + -3.333332894e-1f;
+  const Vec<float> small = p * z * x + x;
+  const Vec<float> large = 1.0f - 2.0f / (exp(a + a) + 1.0f);
+  return a < 0.625f ? small : (x < 0.0f ? -large : large);
+}
+
+EINKORN_INLINE Vec<double> tanh(Vec<double> x) {
+  return each_lane(x, [](double v) { return ::tanh(v); });
+}
+
+template <class V>
+EINKORN_INLINE V sigmoid(V x) {
+  return 1 / (exp(-x) + 1);
+}
+
+// erf: an odd polynomial in [-1, 1]; beyond, 1 - exp(-x^2) Q(1 / (1 + |x|)), Q fit to the scaled complement.
+EINKORN_INLINE Vec<float> erf(Vec<float> x) {
+  const Vec<float> a = absolute(x);
+  const Vec<float> z = x * x;
+  Vec<float> p = z * 7.875875063e-5f + -8.016864287e-4f;
+  p = p * z + 5.189087423e-3f;
+  p = p * z + -2.685421201e-2f;
+  p = p * z + 1.128359472e-1f;
+  p = p * z + -3.761262667e-1f;
+  p = p * z + 1.128379166f;
+  const Vec<float> small = p * x;
+  const Vec<float> u = 1.0f / (minimum(a, broadcast(4.2f)) + 1.0f);
+  Vec<float> q = u * -6.418828938e-1f + 1.399524483f;
+  q = q * u + -7.193111237e-1f;
+  q = q * u + -5.717648517e-1f;
+  q = q * u + 4.074733406e-1f;
+  q = q * u + 5.38936455e-1f;
+  q = q * u + 5.667678101e-1f;
+  q = q * u + -1.076968431e-4f;
+  const Vec<float> large = 1.0f - exp(-z) * q;
+  return a < 1.0f ? small : (x < 0.0f ? -large : (x != x ? x : large));
+}
+
+EINKORN_INLINE Vec<double> erf(Vec<double> x) {
+  return each_lane(x, [](double v) { return ::erf(v); });
+}
+
+// log(1 + exp(x)) without overflow.
+template <class V>
+EINKORN_INLINE V softplus(V x) {
+  return (x < 0 ? V{} : x) + log1p(exp(-absolute(x)));
+}
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn

@@ -1,0 +1,119 @@
+"""einkorn: compiled machine-learning kernels under a thin Python layer.
+
+``einkorn.ops`` has the kernels as functions on arrays and Tensors, ``einkorn.nn``, ``optim`` and
+``training`` build and train networks from them, ``einkorn.show_config()`` says what runs where.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# What is reached as einkorn.NAME, and the module it lives in. Imported on first use, so that importing
+# einkorn costs little more than NumPy and never loads a plotting, GPU or data library.
+_HOMES = {
+    "Tensor": "tensor",
+    "no_grad": "autograd",
+    "enable_grad": "autograd",
+    "set_grad_enabled": "autograd",
+    "is_grad_enabled": "autograd",
+    "manual_seed": "random",
+    "set_engine": "engines",
+    "get_engine": "engines",
+    "set_isa": "runtime",
+    "get_isa": "runtime",
+    "set_num_threads": "runtime",
+    "get_num_threads": "runtime",
+    "num_threads": "runtime",
+    "show_config": "config",
+    "save": "checkpoint",
+    "load": "checkpoint",
+    "save_weights": "checkpoint",
+    "load_weights": "checkpoint",
+}
+_MODULES = (
+    "autograd",
+    "bench",
+    "checkpoint",
+    "data",
+    "engines",
+    "errors",
+    "memory",
+    "models",
+    "nn",
+    "ops",
+    "optim",
+    "random",
+    "runtime",
+    "training",
+)
+_ERRORS = (
+    "ArgumentError",
+    "CheckpointError",
+    "DTypeError",
+    "DataError",
+    "DeviceError",
+    "EinkornError",
+    "EngineError",
+    "GradientError",
+    "IndexRangeError",
+    "ShapeError",
+)
+
+__all__ = ["__version__", *_HOMES, *_MODULES, *_ERRORS]
+
+if TYPE_CHECKING:
+    from einkorn import (
+        autograd,
+        bench,
+        checkpoint,
+        data,
+        engines,
+        errors,
+        memory,
+        models,
+        nn,
+        ops,
+        optim,
+        random,
+        runtime,
+        training,
+    )
+    from einkorn.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+    from einkorn.checkpoint import load, load_weights, save, save_weights
+    from einkorn.config import show_config
+    from einkorn.engines import get_engine, set_engine
+    from einkorn.errors import (
+        ArgumentError,
+        CheckpointError,
+        DataError,
+        DeviceError,
+        DTypeError,
+        EinkornError,
+        EngineError,
+        GradientError,
+        IndexRangeError,
+        ShapeError,
+    )
+    from einkorn.random import manual_seed
+    from einkorn.runtime import get_isa, get_num_threads, num_threads, set_isa, set_num_threads
+    from einkorn.tensor import Tensor
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"einkorn.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        return importlib.import_module(f"einkorn.{name}")
+    elif name in _ERRORS:
+        value = getattr(importlib.import_module("einkorn.errors"), name)
+    else:
+        raise AttributeError(f"module 'einkorn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""``python -m einkorn`` is the command ``einkorn``."""
+
+import sys
+
+from einkorn.cli import main
+
+sys.exit(main())

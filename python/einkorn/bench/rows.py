@@ -1,0 +1,182 @@
+"""The benchmark's rows: what einkorn does, and its peer's version of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import einkorn
+from einkorn.bench.timing import Call
+from einkorn.cases import FAMILIES as CASE_FAMILIES
+from einkorn.cases import Case, as_tuple, cases_of
+from einkorn.errors import ArgumentError
+
+__all__ = ["FAMILIES", "Prepared", "Row", "rows_of"]
+
+#: Everything that ``einkorn bench`` can measure, in its order.
+FAMILIES = (*CASE_FAMILIES, "training")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A row with its data: what is timed, and what it costs by definition.
+
+    Attributes
+    ----------
+    ours, peer : callable
+        One call each; the peer's is None where there is none.
+    flops, traffic : float
+        Floating-point operations and bytes: the roofline's two sides.
+    """
+
+    ours: Call
+    peer: Call | None
+    flops: float
+    traffic: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes
+    ----------
+    family, name, shape : str
+    prepare : callable
+        ``prepare(torch)`` makes the data, on both sides the same; torch may be None.
+    in_quick : bool
+        Also measured by ``--quick``.
+    """
+
+    family: str
+    name: str
+    shape: str
+    prepare: Callable[[Any], Prepared]
+    in_quick: bool = False
+
+
+def rows_of(families: Sequence[str] | None = None, quick: bool = False) -> Iterator[Row]:
+    """Give the rows of some families, or of all.
+
+    Raises
+    ------
+    ArgumentError
+        For a family that does not exist.
+    """
+    wanted = list(families or FAMILIES)
+    for family in wanted:
+        if family not in FAMILIES:
+            raise ArgumentError(f"bench: family is {family!r}, expected one of {', '.join(FAMILIES)}")
+    for family in wanted:
+        for row in _family_rows(family):
+            if row.in_quick or not quick:
+                yield row
+
+
+def _family_rows(family: str) -> list[Row]:
+    if family == "training":
+        from einkorn.bench.training import training_rows
+
+        return training_rows()
+    rows = [_case_row(family, case) for case in cases_of(family) if case.for_bench]
+    return rows + (_optimizer_rows() if family == "optimizer" else [])
+
+
+# --- rows from cases ----------------------------------------------------------------------------
+
+
+def _case_row(family: str, case: Case) -> Row:
+    words = [case.shapes]
+    words += [f"{key}={value}" for key, value in case.options.items() if key != "dtype"]
+    name = case.op.name + (" fwd+bwd" if case.wanted else "")
+    shape = " ".join(word for word in words if word)
+    return Row(family, name, shape, lambda torch: _prepare(case, torch), case.in_quick)
+
+
+def _prepare(case: Case, torch: Any) -> Prepared:
+    arrays = case.make(np.float32)
+    results = as_tuple(case.run(einkorn, arrays, np.float32))
+    shape = tuple(results[0].shape)
+    has_peer = torch is not None and case.op.torch is not None
+    peer = _peer_call(case, torch, arrays, shape) if has_peer else None
+    flops, traffic = case.cost(shape)
+    return Prepared(_our_call(case, arrays, shape), peer, flops, traffic)
+
+
+def _our_call(case: Case, arrays: list[Any], shape: tuple[int, ...]) -> Call:
+    if not case.wanted:
+        return lambda: case.run(einkorn, arrays, np.float32)
+    inputs = list(arrays)
+    for i in case.wanted:
+        inputs[i] = einkorn.Tensor(arrays[i], requires_grad=True)
+    leaves = [inputs[i] for i in case.wanted]
+    gradient = None if shape == () else np.ones(shape, np.float32)
+
+    def step() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        case.run(einkorn, inputs, np.float32).backward(gradient)
+
+    return step
+
+
+def _peer_call(case: Case, torch: Any, arrays: list[Any], shape: tuple[int, ...]) -> Call:
+    tensors: list[Any] = [None if a is None else torch.from_numpy(a) for a in arrays]
+    if not case.wanted:
+
+        def forward() -> Any:
+            with torch.no_grad():
+                return case.run_torch(torch, tensors)
+
+        return forward
+    leaves = [tensors[i].requires_grad_() for i in case.wanted]
+    gradient = None if shape == () else torch.ones(shape)
+
+    def step() -> Any:
+        return torch.autograd.grad(case.run_torch(torch, tensors), leaves, gradient)
+
+    return step
+
+
+# --- rows with state ----------------------------------------------------------------------------
+
+
+def _optimizer_rows() -> list[Row]:
+    layers = [(512, 2048), (2048, 512), (512,), (2048,)] * 8
+    sizes = [int(np.prod(shape)) for shape in layers]
+    n, many = 10_000_000, sum(sizes)
+    return [
+        # Adam reads parameter, gradient and both moments, and writes all but the gradient.
+        _optimizer_row("Adam", [(n,)], 12 * n, 7 * 4 * n, True),
+        _optimizer_row("Adam", layers, 12 * many, 7 * 4 * many, False),
+        _optimizer_row("SGD", [(n,)], 4 * n, 5 * 4 * n, False),
+    ]
+
+
+def _optimizer_row(
+    name: str, shapes: list[tuple[int, ...]], flops: float, traffic: float, in_quick: bool
+) -> Row:
+    options = {"momentum": 0.9} if name == "SGD" else {}
+
+    def ours() -> Call:
+        params = [einkorn.nn.Parameter(np.ones(s, np.float32)) for s in shapes]
+        for p in params:
+            p.grad = einkorn.Tensor(np.full(p.shape, 0.5, np.float32))
+        step: Call = getattr(einkorn.optim, name)(params, lr=1e-3, **options).step
+        return step
+
+    def peer(torch: Any) -> Call:
+        params = [torch.ones(s) for s in shapes]
+        for p in params:
+            p.grad = torch.full(p.shape, 0.5)
+        step: Call = getattr(torch.optim, name)(params, lr=1e-3, fused=True, **options).step
+        return step
+
+    def prepare(torch: Any) -> Prepared:
+        return Prepared(ours(), None if torch is None else peer(torch), flops, traffic)
+
+    words = f"{len(shapes)} tensors, {sum(int(np.prod(s)) for s in shapes):,} parameters"
+    return Row("optimizer", f"{name} step", words, prepare, in_quick)

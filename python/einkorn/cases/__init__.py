@@ -1,0 +1,31 @@
+"""The case lists: what tests, gradient checks, parity and benchmarks run, one module per family."""
+
+from __future__ import annotations
+
+import importlib
+
+from ._case import Case, Input, Op, as_tuple
+
+__all__ = ["FAMILIES", "Case", "Input", "Op", "as_tuple", "cases_of"]
+
+#: Families that have cases, named as they are in every layer.
+FAMILIES = (
+    "copy",
+    "elementwise",
+    "reduce",
+    "matmul",
+    "conv",
+    "pool",
+    "softmax",
+    "loss",
+    "random",
+    "optimizer",
+)
+
+
+def cases_of(family: str) -> list[Case]:
+    """Return the cases of one family."""
+    if family not in FAMILIES:
+        raise ValueError(f"family is {family!r}, expected one of {', '.join(FAMILIES)}")
+    cases: list[Case] = importlib.import_module(f"{__name__}.{family}").CASES
+    return cases

@@ -1,0 +1,215 @@
+"""Checkpoints: safetensors files that are written whole or not at all.
+
+A file holds arrays and, in its metadata, the name of a registered model and its configuration as
+JSON. Nothing is ever unpickled, and a model is rebuilt only from the closed registry of
+``einkorn.models``, so a hostile file can do no more than be refused. The names and layouts are those
+of torch's ``state_dict``: the arrays of one library load into the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from einkorn.errors import CheckpointError, EinkornError
+
+if TYPE_CHECKING:
+    from einkorn.nn import Module
+
+__all__ = ["load", "load_weights", "save", "save_weights"]
+
+_FORMAT = "einkorn-1"
+_TYPES = {
+    np.dtype(name): code
+    for name, code in {
+        "float64": "F64",
+        "float32": "F32",
+        "float16": "F16",
+        "int64": "I64",
+        "int32": "I32",
+        "int16": "I16",
+        "int8": "I8",
+        "uint64": "U64",
+        "uint32": "U32",
+        "uint16": "U16",
+        "uint8": "U8",
+        "bool": "BOOL",
+    }.items()
+}
+
+
+def save(model: Module, path: str | PathLike[str]) -> None:
+    """Write a registered model: its name, configuration and arrays.
+
+    The file is written beside its place, synced and renamed: after a failure, whatever was there
+    before is there still.
+
+    Parameters
+    ----------
+    model : Module
+        One of ``einkorn.models``. For models of your own use ``save_weights``.
+    path : str or path
+
+    Raises
+    ------
+    CheckpointError
+        The model is of no registered class, or the file cannot be written.
+    """
+    from einkorn import models
+
+    name = models.name_of(model)
+    if name is None:
+        raise CheckpointError(
+            f"save: {type(model).__name__} is no registered model ({', '.join(models.names())}), so "
+            "load could not rebuild it: use save_weights"
+        )
+    metadata = {"format": _FORMAT, "model": name, "config": json.dumps(models.config_of(model))}
+    _write(path, model.state_dict(), metadata)
+
+
+def load(path: str | PathLike[str]) -> Any:
+    """Rebuild a model that ``save`` wrote, in train mode as every new model.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, corrupt, of another format, names an unknown model, or its arrays do
+        not fit its configuration. The message names the file.
+    """
+    from einkorn import models
+    from einkorn.nn.parameter import deferred
+
+    arrays, metadata = _read(path)
+    name, text = metadata.get("model"), metadata.get("config")
+    if metadata.get("format") != _FORMAT or name is None or text is None:
+        raise CheckpointError(
+            f"{path}: holds arrays but names no einkorn model: build the model and use load_weights"
+        )
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: the configuration is no JSON") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: the configuration is no JSON object")
+    double = bool(arrays) and all(array.dtype == np.float64 for array in arrays.values())
+    dtype = np.float64 if double else np.float32
+    try:
+        with deferred(len(arrays), sum(array.size for array in arrays.values()), dtype):
+            model = models.build(name, **config)
+    except (EinkornError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise CheckpointError(f"{path}: cannot build {name!r}: {error}") from error
+    _fill(model.to(dtype), arrays, path, strict=True)
+    return model
+
+
+def save_weights(model: Module, path: str | PathLike[str]) -> None:
+    """Write the ``state_dict`` of any Module, as safely as ``save``.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be written.
+    """
+    _write(path, model.state_dict(), {"format": "pt"})
+
+
+def load_weights(model: Module, path: str | PathLike[str], strict: bool = True) -> Any:
+    """Read arrays into any Module, from ``save``, ``save_weights`` or torch by way of safetensors.
+
+    Parameters
+    ----------
+    model : Module
+    path : str or path
+    strict : bool, default True
+        Whether the names must be exactly the module's.
+
+    Returns
+    -------
+    IncompatibleKeys
+        As ``Module.load_state_dict``.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or corrupt, or its arrays do not fit. The message names the file.
+    """
+    return _fill(model, _read(path)[0], path, strict)
+
+
+def _fill(model: Any, arrays: Mapping[str, np.ndarray], path: Any, strict: bool) -> Any:
+    try:
+        return model.load_state_dict(arrays, strict)
+    except EinkornError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and metadata of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: there is no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return arrays, file.metadata() or {}
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError, KeyError) as error:
+        raise CheckpointError(f"{path}: is no readable safetensors file: {error}") from error
+
+
+def _header(state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+    """The head of a safetensors file: its length in eight bytes, then JSON, padded to eight bytes.
+
+    Written here and not by the library, which would copy every array, and whose order of the
+    metadata differs from run to run: equal models shall give equal files.
+    """
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    for key, array in state.items():
+        if array.dtype not in _TYPES:
+            raise CheckpointError(f"save: {key} is {array.dtype}, which checkpoints do not hold")
+        span = [offset, offset + array.nbytes]
+        entries[key] = {"dtype": _TYPES[array.dtype], "shape": array.shape, "data_offsets": span}
+        offset += array.nbytes
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _write(path: str | PathLike[str], state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write, sync, rename; on any failure remove what was begun."""
+    # wide types first, so that every array begins at a multiple of its item size
+    ordered = dict(sorted(state.items(), key=lambda item: -item[1].dtype.itemsize))
+    header = _header(ordered, metadata)
+    target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
+    begun = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(begun, "xb") as file:
+            file.write(header)
+            for array in ordered.values():
+                file.write(array.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(begun, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error}") from error
+    finally:
+        begun.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can open folders."""
+    if hasattr(os, "O_DIRECTORY"):
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

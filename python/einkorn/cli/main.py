@@ -1,0 +1,110 @@
+"""Commands and their arguments. Each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from einkorn import __version__
+from einkorn.errors import EinkornError
+
+__all__ = ["main"]
+
+MODELS = ("softmax_regression", "mlp", "lenet5")
+DATA = ("digits", "mnist", "cifar10")
+FAILED = 2
+INTERRUPTED = 130  # as shells report Ctrl-C
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="einkorn", description="Compiled kernels for machine learning.")
+    parser.add_argument("--version", action="version", version=f"einkorn {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    train = commands.add_parser(
+        "train",
+        help="train a model on a data set",
+        description="Train a model, show its accuracy on the test set, and write model.safetensors, "
+        "history.csv and learning-curve.png. What is not given is chosen to suit model and data.",
+    )
+    train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
+    train.add_argument(
+        "--data",
+        choices=DATA,
+        required=True,
+        help="digits comes with scikit-learn; mnist and cifar10 are read from $EINKORN_DATA",
+    )
+    train.add_argument("--epochs", type=int, metavar="N", help="passes over the training set")
+    train.add_argument("--batch-size", type=int, metavar="N", help="rows per update")
+    train.add_argument("--lr", type=float, metavar="RATE", help="first learning rate")
+    train.add_argument("--optimizer", choices=("sgd", "adam", "adamw"), help="default: adam")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    train.add_argument("--out", metavar="DIR", help="default: runs/MODEL-DATA")
+    train.add_argument("--engine", choices=("native", "numba"), help="default: native if built")
+    train.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+
+    commands.add_parser("info", help="show what this installation computes with")
+
+    bench = commands.add_parser("bench", help="measure the kernels against this machine's limits")
+    bench.add_argument("families", nargs="*", metavar="FAMILY", help="default: all families")
+    bench.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    bench.add_argument("--quick", action="store_true", help="fewer shapes and repetitions")
+    bench.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    bench.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "train":
+        from einkorn.cli.train import train
+
+        train(arguments)
+    elif arguments.command == "info":
+        import einkorn
+
+        einkorn.show_config()
+    else:
+        from einkorn import bench
+
+        bench.main(
+            arguments.families,
+            threads=arguments.threads,
+            quick=arguments.quick,
+            json=arguments.json,
+            as_markdown=arguments.markdown,
+        )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process when not given.
+
+    Returns
+    -------
+    int
+        0 when all went well, 2 after an error, which is told in one line on standard error.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except (EinkornError, OSError) as error:
+        text = " ".join(str(error).split())
+        print(f"einkorn {arguments.command}: error: {text}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(f"einkorn {arguments.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,19 @@
+"""Datasets, batches, and the readers of the data the course uses."""
+
+from einkorn.data.cifar import load_cifar10, read_cifar10
+from einkorn.data.dataset import ArrayDataset
+from einkorn.data.digits import load_digits
+from einkorn.data.images import enlarge
+from einkorn.data.loader import DataLoader
+from einkorn.data.mnist import load_mnist, read_idx
+
+__all__ = [
+    "ArrayDataset",
+    "DataLoader",
+    "enlarge",
+    "load_cifar10",
+    "load_digits",
+    "load_mnist",
+    "read_cifar10",
+    "read_idx",
+]

@@ -1,0 +1,74 @@
+"""CIFAR-10 in its binary form."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from einkorn.data.folders import find_folder, read_bytes
+from einkorn.data.images import Split, scaled
+from einkorn.errors import DataError
+
+__all__ = ["load_cifar10", "read_cifar10"]
+
+_RECORD = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
+
+
+def read_cifar10(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a file of CIFAR-10 records, packed with xz or gzip or not.
+
+    Returns
+    -------
+    images : uint8 [n, 3, 32, 32]
+    labels : int64 [n]
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no whole number of records, or has a label above 9.
+    """
+    content = read_bytes(path)
+    if not content or len(content) % _RECORD:
+        raise DataError(f"{path}: has {len(content)} bytes, expected records of {_RECORD} bytes each")
+    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
+    labels = records[:, 0].astype(np.int64)
+    if labels.max() > 9:
+        row = int(labels.argmax())
+        raise DataError(f"{path}: record {row} has label {labels[row]}, expected 0 to 9")
+    return records[:, 1:].reshape(-1, 3, 32, 32).copy(), labels
+
+
+def load_cifar10(folder: str | PathLike[str] | None = None) -> tuple[Split, Split]:
+    """CIFAR-10: color images of ten classes of things (Krizhevsky 2009).
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Holds data_batch_*.bin and test_batch*.bin, each packed with xz or gzip or not; as many
+        as there are. Default: ``$EINKORN_DATA/cifar10``.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test)
+        x float32 [n, 3, 32, 32] from 0 to 1, y int64 [n] from 0 to 9.
+
+    Raises
+    ------
+    DataError
+        Files are missing (the message says where it looked) or are no CIFAR-10 records.
+    """
+    wanted = "data_batch_*.bin and test_batch*.bin (each may end in .xz or .gz)"
+    patterns = ("data_batch_*.bin*", "test_batch*.bin*")
+    place = find_folder("cifar10", wanted, patterns, folder)
+    train, test = (_read_all(place, pattern) for pattern in patterns)
+    return train, test
+
+
+def _read_all(place: Path, pattern: str) -> Split:
+    """All files of a pattern in order; of a file both packed and unpacked, one."""
+    files = {path.name.split(".bin")[0]: path for path in sorted(place.glob(pattern), reverse=True)}
+    parts = [read_cifar10(files[stem]) for stem in sorted(files)]
+    images = np.concatenate([images for images, _ in parts])
+    return scaled(images), np.concatenate([labels for _, labels in parts])

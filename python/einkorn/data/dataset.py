@@ -1,0 +1,46 @@
+"""Datasets: rows by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.tensor import Tensor
+
+__all__ = ["ArrayDataset"]
+
+
+class ArrayDataset:
+    """Arrays of equal length, row for row: inputs and, by custom last, targets.
+
+    Parameters
+    ----------
+    *arrays : array
+        Kept without a copy where they are C-contiguous.
+
+    Raises
+    ------
+    ArgumentError
+        There is no array.
+    ShapeError
+        The lengths differ.
+    """
+
+    def __init__(self, *arrays: Any) -> None:
+        if not arrays:
+            raise ArgumentError("ArrayDataset: got no arrays, expected at least one")
+        rows = [np.asarray(array.data if isinstance(array, Tensor) else array) for array in arrays]
+        if any(array.ndim == 0 for array in rows):
+            raise ShapeError("ArrayDataset: an array has no axis of rows")
+        self.arrays = tuple(np.ascontiguousarray(array) for array in rows)
+        lengths = [len(array) for array in self.arrays]
+        if min(lengths) != max(lengths):
+            raise ShapeError(f"ArrayDataset: arrays have {lengths} rows, expected equally many")
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        return tuple(array[index] for array in self.arrays)

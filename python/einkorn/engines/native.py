@@ -1,0 +1,12 @@
+"""The native engine: C++ kernels compiled once per instruction set (``csrc/kernels``)."""
+
+from einkorn import _native
+from einkorn._native import *  # noqa: F403
+from einkorn.errors import ArgumentError
+
+# Bad values of EINKORN_NUM_THREADS and EINKORN_ISA are refused here, not by whichever kernel comes first.
+try:
+    _native.get_num_threads()
+    _native.get_isa()
+except ValueError as _error:
+    raise ArgumentError(str(_error)) from None

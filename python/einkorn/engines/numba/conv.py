@@ -1,0 +1,259 @@
+"""2-D convolution as matrix products: images are unfolded into columns.
+
+    x [N, C, H, W]  ->  columns [N, C, R, S, P, Q]: what weight (r, s) meets at output (p, q)
+
+    forward          y [n, g]  = w [g] columns [n, g]           w [g]: K/G x (C/G R S)
+    input gradient   columns   = w [g]^T gy [n, g]              columns [n, g]: (C/G R S) x (P Q)
+                     then every pixel of gx sums the places that it was copied to ("fold")
+    weight gradient  gw [g]    = gy [:, g] columns [:, g]^T     images side by side
+
+A 1 x 1 convolution of stride 1 without padding needs no unfolding. Images are taken a few at a
+time, so that the columns stay within _BUDGET; how many depends on the sizes alone. Unfolding and
+folding run in parallel over the planes (n, c): no two write to one place.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._compile import Array, In4, In6, Int, Loop, Out4, Out6, inline
+from ._threads import parallel_for
+from .copy import fill
+from .elementwise import add
+from .matmul import finish, multiply_matrices
+from .reduce import reduce_sum
+
+__all__ = ["conv2d_forward", "conv2d_input_grad", "conv2d_weight_grad"]
+
+_COST = 0.3  # ns per element of the columns
+_BUDGET = 1 << 21  # elements of the columns held at a time
+
+
+@inline
+def _inside(size: int, outputs: int, stride: int, offset: int) -> tuple[int, int]:
+    """The range of outputs q in [0, outputs) for which 0 <= q * stride + offset < size."""
+    first = max(0, (stride - 1 - offset) // stride)
+    last = min(outputs, (size - 1 - offset) // stride + 1)
+    return min(first, outputs), max(last, min(first, outputs))
+
+
+@Loop
+def _unfold(
+    start: Int,
+    stop: Int,
+    columns: Out6,
+    x: In4,
+    stride_h: Int,
+    stride_w: Int,
+    pad_h: Int,
+    pad_w: Int,
+    dilation_h: Int,
+    dilation_w: Int,
+) -> None:
+    channels, height, width = x.shape[1:]
+    kernel_h, kernel_w, out_h, out_w = columns.shape[2:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        for r in range(kernel_h):
+            for s in range(kernel_w):
+                offset = s * dilation_w - pad_w
+                first, last = _inside(width, out_w, stride_w, offset)
+                for p in range(out_h):
+                    column = columns[n, c, r, s, p]
+                    h = p * stride_h + r * dilation_h - pad_h
+                    if h < 0 or h >= height:
+                        column[:] = 0
+                        continue
+                    column[:first] = 0
+                    column[last:] = 0
+                    row = x[n, c, h, first * stride_w + offset :]
+                    inside = column[first:last]
+                    if stride_w == 1:
+                        for q in range(inside.shape[0]):
+                            inside[q] = row[q]
+                    else:
+                        for q in range(inside.shape[0]):
+                            inside[q] = row[q * stride_w]
+
+
+@Loop
+def _fold(
+    start: Int,
+    stop: Int,
+    gx: Out4,
+    columns: In6,
+    stride_h: Int,
+    stride_w: Int,
+    pad_h: Int,
+    pad_w: Int,
+    dilation_h: Int,
+    dilation_w: Int,
+) -> None:
+    channels, height, width = gx.shape[1:]
+    kernel_h, kernel_w, out_h, out_w = columns.shape[2:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        gx[n, c] = 0
+        for r in range(kernel_h):
+            for s in range(kernel_w):
+                offset = s * dilation_w - pad_w
+                first, last = _inside(width, out_w, stride_w, offset)
+                for p in range(out_h):
+                    h = p * stride_h + r * dilation_h - pad_h
+                    if h < 0 or h >= height:
+                        continue
+                    row = gx[n, c, h, first * stride_w + offset :]
+                    inside = columns[n, c, r, s, p, first:last]
+                    if stride_w == 1:
+                        for q in range(inside.shape[0]):
+                            row[q] += inside[q]
+                    else:
+                        for q in range(inside.shape[0]):
+                            row[q * stride_w] += inside[q]
+
+
+Windows = tuple[int, int, int, int, int, int]  # stride, padding, dilation: height, width of each
+
+
+class _Plan:
+    """Shapes of one call, and room for the columns of a few images, used again and again."""
+
+    def __init__(self, x: Array, w: Array, y: Array, windows: Windows, groups: int) -> None:
+        self.windows = windows
+        self.groups = groups
+        self.depth = math.prod(w.shape[1:])  # C/G R S
+        self.outputs = y.shape[2] * y.shape[3]
+        self.columns_are_x = w.shape[2:] == (1, 1) and windows[:4] == (1, 1, 0, 0)
+        window_shape = (x.shape[1], *w.shape[2:], *y.shape[2:])
+        self.plane_cost = _COST * math.prod(window_shape[1:]) + 1
+        self.step = max(1, min(len(x), _BUDGET // max(math.prod(window_shape), 1)))
+        kept = 0 if self.columns_are_x else self.step
+        self.columns = np.empty((kept, *window_shape), x.dtype)
+
+    def as_matrices(self, columns: Array) -> Array:
+        """Columns or, for a 1 x 1 convolution, images as matrices [n, g]."""
+        return columns.reshape(len(columns), self.groups, self.depth, self.outputs)
+
+    def unfold(self, x: Array) -> Array:
+        """Columns of some images, as matrices [n, g]."""
+        if self.columns_are_x:
+            return self.as_matrices(x)
+        columns = self.columns[: len(x)]
+        parallel_for(
+            x.shape[0] * x.shape[1],
+            self.plane_cost,
+            lambda start, stop: _unfold(start, stop, columns, x, *self.windows),
+        )
+        return self.as_matrices(columns)
+
+    def fold(self, gx: Array, columns: Array) -> None:
+        """Add the columns of some images up to the images."""
+        parallel_for(
+            gx.shape[0] * gx.shape[1],
+            self.plane_cost,
+            lambda start, stop: _fold(start, stop, gx, columns, *self.windows),
+        )
+
+
+def _side_by_side(matrices: Array) -> Array:
+    """The matrices [n, g] of images as one wide matrix [g], whose product sums over images."""
+    n, groups, rows, columns = matrices.shape
+    return matrices.transpose(1, 2, 0, 3).reshape(groups, rows, n * columns)
+
+
+def conv2d_forward(
+    out: Array,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    groups: int,
+    activation: int,
+) -> None:
+    """out = act(x convolved with w, plus bias).
+
+    x [N, C, H, W], w [K, C/groups, R, S], out [N, K, P, Q].
+    """
+    if out.size == 0:
+        return
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    plan = _Plan(x, w, out, windows, groups)
+    weights = w.reshape(groups, w.shape[0] // groups, plan.depth)
+    products = out.reshape(len(out), groups, w.shape[0] // groups, plan.outputs)
+    for n in range(0, len(x), plan.step):
+        part = slice(n, n + plan.step)
+        multiply_matrices(products[part], weights, plan.unfold(x[part]))
+    planes = out.reshape(*out.shape[:2], plan.outputs)
+    bias3 = None if bias is None else np.broadcast_to(bias[:, None], planes.shape)
+    finish(planes, planes, bias3, activation)
+
+
+def conv2d_input_grad(
+    gx: Array,
+    gy: Array,
+    w: Array,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    groups: int,
+) -> None:
+    """All of gx from gy, the gradient before the activation."""
+    if gx.size == 0:
+        return
+    if gy.size == 0:
+        fill(gx, 0.0)
+        return
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    plan = _Plan(gx, w, gy, windows, groups)
+    weights = w.reshape(groups, w.shape[0] // groups, plan.depth).transpose(0, 2, 1)
+    gradients = gy.reshape(len(gy), groups, w.shape[0] // groups, plan.outputs)
+    for n in range(0, len(gx), plan.step):
+        part = slice(n, n + plan.step)
+        columns = gx[part] if plan.columns_are_x else plan.columns[: len(gx[part])]
+        multiply_matrices(plan.as_matrices(columns), weights, gradients[part])
+        if not plan.columns_are_x:
+            plan.fold(gx[part], columns)
+
+
+def conv2d_weight_grad(
+    gw: Array,
+    gbias: Array | None,
+    x: Array,
+    gy: Array,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    groups: int,
+) -> None:
+    """gw, and gbias if it is given, from gy, the gradient before the activation."""
+    if gbias is not None:
+        reduce_sum(gbias.reshape(1, -1, 1, 1), gy, 1.0)
+    if gw.size == 0:
+        return
+    if gy.size == 0:
+        fill(gw, 0.0)
+        return
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    plan = _Plan(x, gw, gy, windows, groups)
+    gradients = gy.reshape(len(gy), groups, -1, plan.outputs)
+    total = gw.reshape(groups, -1, plan.depth)
+    for n in range(0, len(x), plan.step):
+        part = slice(n, n + plan.step)
+        columns = _side_by_side(plan.unfold(x[part])).transpose(0, 2, 1)
+        product = total if n == 0 else np.empty_like(total)
+        multiply_matrices(product, _side_by_side(gradients[part]), columns)
+        if n > 0:
+            add(total, total, product)

@@ -1,0 +1,41 @@
+"""copy and fill: moving numbers without changing them, by elementwise loops (see elementwise.py).
+
+copy converts between float32 and float64 where the dtypes differ.
+"""
+
+from __future__ import annotations
+
+from ._compile import AnyOut4, Array, Loop, OtherAnyIn4, Scalar
+from ._views import elementwise
+
+__all__ = ["copy", "fill"]
+
+_COST = 0.3  # ns per element
+
+
+@Loop
+def _copy(out: AnyOut4, x: OtherAnyIn4) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                for n in range(out.shape[3]):
+                    out[i, j, k, n] = x[i, j, k, n]
+
+
+@Loop
+def _fill(out: AnyOut4, value: Scalar) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                for n in range(out.shape[3]):
+                    out[i, j, k, n] = value
+
+
+def copy(out: Array, x: Array) -> None:
+    """out = x."""
+    elementwise(_copy, _COST, out, (x,))
+
+
+def fill(out: Array, value: float) -> None:
+    """out[...] = value."""
+    elementwise(_fill, _COST, out, (), value)

@@ -1,0 +1,126 @@
+"""Matrix product: NumPy's, that is its BLAS library's, then one loop for everything after it.
+
+    product = a @ b                                   straight into out unless beta * out is needed
+    out = act(alpha * product + beta * out + bias)    skipped where there is nothing to do
+
+The loop serves convolution too, whose bias runs along another axis: it sees [i, j, k], and the bias
+as a view of zero strides.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._compile import AnyIn3, Array, In3, Int, Loop, Out3, Scalar, inline
+from ._threads import parallel_for
+
+__all__ = ["finish", "matmul", "multiply_matrices"]
+
+_COST = 2.0  # ns per element of the second loop
+_LEAKY_SLOPE = 0.01
+
+
+@inline
+def _activate(activation: int, x: float) -> float:
+    """Codes: 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh."""
+    if activation == 1:
+        return 0.0 if x < 0 else x
+    if activation == 2:
+        return _LEAKY_SLOPE * x if x < 0 else x
+    if activation == 3:
+        e = math.exp(-abs(x))
+        return 1 / (1 + e) if x >= 0 else e / (1 + e)
+    if activation == 4:
+        return math.tanh(x)
+    return x
+
+
+@Loop
+def _finish(
+    start: Int,
+    stop: Int,
+    out: Out3,
+    product: In3,
+    bias: AnyIn3,
+    has_bias: Int,
+    alpha: Scalar,
+    beta: Scalar,
+    activation: Int,
+) -> None:
+    for index in range(start, stop):
+        i, j = index // out.shape[1], index % out.shape[1]
+        for k in range(out.shape[2]):
+            value = alpha * product[i, j, k]
+            if beta != 0:  # otherwise what out holds may be anything
+                value += beta * out[i, j, k]
+            if has_bias:
+                value += bias[i, j, k]
+            out[i, j, k] = _activate(activation, value)
+
+
+def finish(
+    out: Array,
+    product: Array,
+    bias: Array | None,
+    activation: int,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+) -> None:
+    """out = act(alpha * product + beta * out + bias), all of rank 3, the bias of any strides.
+
+    out may be product.
+    """
+    nothing_to_do = product is out and bias is None and activation == 0 and alpha == 1
+    if out.size == 0 or nothing_to_do:
+        return
+    rows = out.shape[0] * out.shape[1]
+    given = product if bias is None else bias
+    parallel_for(
+        rows,
+        _COST * out.shape[2],
+        lambda start, stop: _finish(
+            start, stop, out, product, given, bias is not None, alpha, beta, activation
+        ),
+    )
+
+
+def _for_blas(a: Array) -> Array:
+    """Return `a`, or a copy of it if its matrices are not in row-major or column-major order."""
+    row, column = a.strides[-2:]
+    if (column == a.itemsize and row >= column * a.shape[-1]) or (
+        row == a.itemsize and column >= row * a.shape[-2]
+    ):
+        return a
+    return np.ascontiguousarray(a)
+
+
+def multiply_matrices(out: Array, a: Array, b: Array) -> None:
+    """out = a @ b, C-contiguous out."""
+    with np.errstate(all="ignore"):  # infinities and NaN are the caller's affair
+        np.matmul(_for_blas(a), _for_blas(b), out=out)
+
+
+def matmul(
+    out: Array,
+    a: Array,
+    b: Array,
+    bias: Array | None,
+    alpha: float,
+    beta: float,
+    activation: int,
+) -> None:
+    """out = act(alpha * a @ b + beta * out + bias), over leading batch axes.
+
+    With beta 0, out is not read. With no columns of a, the product is 0.
+    """
+    if out.size == 0:
+        return
+    product = out if beta == 0 else np.empty(out.shape, out.dtype)
+    multiply_matrices(product, a, b)
+    shape = (1, -1, out.shape[-1])
+    out3 = out.reshape(shape)
+    product3 = out3 if product is out else product.reshape(shape)
+    bias3 = None if bias is None else np.broadcast_to(bias, out3.shape)
+    finish(out3, product3, bias3, activation, alpha, beta)

@@ -1,0 +1,139 @@
+"""Optimizer steps over lists of parameters, after torch.optim.
+
+    SGD     d = g + wd p
+            b = momentum b + (1 - dampening) d, at the first step d
+            p -= lr (d + momentum b if nesterov, else b)
+    Adam    m += (1 - beta1) (g - m)
+            v = beta2 v + (1 - beta2) g^2
+            p -= lr/c1 m / (sqrt(v / c2) + eps),    c1 = 1 - beta1^step, c2 = 1 - beta2^step
+            wd p is added to g, or if decoupled lr wd p is taken from p first;
+            amsgrad puts the largest v so far in place of v
+
+One pass over each tensor, all numbers of an element in registers and in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ._compile import Array, In1, Int, Loop, Out1, Scalar, nothing
+from ._threads import parallel_for
+
+__all__ = ["adam_step", "sgd_step"]
+
+_COST = 3.0  # ns per element
+_GRAIN = 1024
+
+
+@Loop
+def _sgd_step(
+    param: Out1,
+    grad: In1,
+    momentum_buffer: Out1,
+    lr: Scalar,
+    momentum: Scalar,
+    dampening: Scalar,
+    weight_decay: Scalar,
+    nesterov: Int,
+    first_step: Int,
+) -> None:
+    has_momentum = momentum_buffer.shape[0] > 0
+    for i in range(param.shape[0]):
+        p = param[i]
+        d = grad[i] + weight_decay * p
+        if has_momentum:
+            b = d if first_step else momentum * momentum_buffer[i] + (1 - dampening) * d
+            momentum_buffer[i] = b
+            d = d + momentum * b if nesterov else b
+        param[i] = p - lr * d
+
+
+@Loop
+def _adam_step(
+    param: Out1,
+    grad: In1,
+    exp_avg: Out1,
+    exp_avg_sq: Out1,
+    max_exp_avg_sq: Out1,
+    lr: Scalar,
+    beta1: Scalar,
+    beta2: Scalar,
+    eps: Scalar,
+    weight_decay: Scalar,
+    decoupled: Int,
+    correction1: Scalar,
+    correction2: Scalar,
+) -> None:
+    amsgrad = max_exp_avg_sq.shape[0] > 0
+    for i in range(param.shape[0]):
+        p = float(param[i])
+        g = float(grad[i])
+        if decoupled:
+            p -= lr * weight_decay * p
+        else:
+            g += weight_decay * p
+        m = exp_avg[i] + (1 - beta1) * (g - exp_avg[i])
+        v = beta2 * exp_avg_sq[i] + (1 - beta2) * g * g
+        exp_avg[i] = m
+        exp_avg_sq[i] = v
+        if amsgrad:
+            largest = max_exp_avg_sq[i]
+            if largest > v or math.isnan(largest):
+                v = largest
+            max_exp_avg_sq[i] = v
+        param[i] = p - lr / correction1 * m / (math.sqrt(v / correction2) + eps)
+
+
+def _each_tensor(loop: Loop, tensors: Sequence[Array], *settings: float) -> None:
+    """Call the loop for slices of one parameter and of its gradient and buffers."""
+    flat = [tensor.reshape(-1) for tensor in tensors]
+
+    def body(start: int, stop: int) -> None:
+        # An absent buffer, without elements, stays without.
+        loop(*[tensor[start:stop] for tensor in flat], *settings)
+
+    parallel_for(flat[0].size, _COST, body, _GRAIN)
+
+
+def sgd_step(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    momenta: Sequence[Array] | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    first_step: bool,
+) -> None:
+    """One step of stochastic gradient descent; momenta None means without momentum."""
+    settings = (lr, momentum, dampening, weight_decay, int(nesterov), int(first_step))
+    for i, param in enumerate(params):
+        buffer = nothing(param) if momenta is None else momenta[i]
+        _each_tensor(_sgd_step, (param, grads[i], buffer), *settings)
+
+
+def adam_step(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    exp_avgs: Sequence[Array],
+    exp_avg_sqs: Sequence[Array],
+    max_exp_avg_sqs: Sequence[Array] | None,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    step: int,
+) -> None:
+    """Step number `step`, from 1, of Adam.
+
+    Of AdamW if decoupled, of AMSGrad if max_exp_avg_sqs are given.
+    """
+    corrections = (1 - beta1**step, 1 - beta2**step)
+    settings = (lr, beta1, beta2, eps, weight_decay, int(decoupled), *corrections)
+    for i, param in enumerate(params):
+        largest = nothing(param) if max_exp_avg_sqs is None else max_exp_avg_sqs[i]
+        _each_tensor(_adam_step, (param, grads[i], exp_avgs[i], exp_avg_sqs[i], largest), *settings)

@@ -1,0 +1,277 @@
+"""2-D pooling over [N, C, H, W]: maximum, average, adaptive average.
+
+Output (p, q) looks at rows from p * stride_h - pad_h on, and columns alike. Output sizes are taken
+from the arrays, so that with ceil_mode the last window may reach past the padding; it is cut there.
+Each of the N * C planes is one index of the parallel loop: a gradient adds to places of its own
+plane only, in a fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ._compile import Array, In4, Int, Loop, Out4, Places4, PlacesOut4, inline, nothing
+from ._threads import parallel_for
+
+__all__ = [
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool2d_forward",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+]
+
+_COST = 1.5  # ns per element of a window
+
+
+@Loop
+def _max_pool2d_forward(
+    start: Int,
+    stop: Int,
+    out: Out4,
+    indices: PlacesOut4,
+    x: In4,
+    kernel_h: Int,
+    kernel_w: Int,
+    stride_h: Int,
+    stride_w: Int,
+    pad_h: Int,
+    pad_w: Int,
+    dilation_h: Int,
+    dilation_w: Int,
+) -> None:
+    channels, height, width = x.shape[1:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        for p in range(out.shape[2]):
+            for q in range(out.shape[3]):
+                largest = -math.inf
+                place = -1
+                for r in range(kernel_h):
+                    h = p * stride_h - pad_h + r * dilation_h
+                    if h < 0 or h >= height:
+                        continue
+                    for s in range(kernel_w):
+                        w = q * stride_w - pad_w + s * dilation_w
+                        if w < 0 or w >= width:
+                            continue
+                        value = x[n, c, h, w]
+                        if place < 0 or value > largest or (math.isnan(value) and not math.isnan(largest)):
+                            largest = value
+                            place = h * width + w
+                out[n, c, p, q] = largest
+                if indices.size > 0:
+                    indices[n, c, p, q] = place
+
+
+@Loop
+def _max_pool2d_backward(start: Int, stop: Int, gx: Out4, gy: In4, indices: Places4) -> None:
+    channels, height, width = gx.shape[1:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        gx[n, c] = 0
+        for p in range(gy.shape[2]):
+            for q in range(gy.shape[3]):
+                place = indices[n, c, p, q]
+                if 0 <= place < height * width:
+                    gx[n, c, place // width, place % width] += gy[n, c, p, q]
+
+
+@inline
+def _window(index: int, kernel: int, stride: int, pad: int, size: int) -> tuple[int, int, int]:
+    """First and past-the-last row of a window within x, and its number of rows with padding."""
+    first = index * stride - pad
+    last = min(first + kernel, size + pad)
+    return max(first, 0), min(last, size), last - first
+
+
+@Loop
+def _avg_pool2d_forward(
+    start: Int,
+    stop: Int,
+    out: Out4,
+    x: In4,
+    kernel_h: Int,
+    kernel_w: Int,
+    stride_h: Int,
+    stride_w: Int,
+    pad_h: Int,
+    pad_w: Int,
+    count_include_pad: Int,
+) -> None:
+    channels, height, width = x.shape[1:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        for p in range(out.shape[2]):
+            h0, h1, padded_h = _window(p, kernel_h, stride_h, pad_h, height)
+            for q in range(out.shape[3]):
+                w0, w1, padded_w = _window(q, kernel_w, stride_w, pad_w, width)
+                if h0 >= h1 or w0 >= w1:
+                    out[n, c, p, q] = 0
+                    continue
+                total = 0.0
+                for h in range(h0, h1):
+                    for w in range(w0, w1):
+                        total += x[n, c, h, w]
+                area = padded_h * padded_w if count_include_pad else (h1 - h0) * (w1 - w0)
+                out[n, c, p, q] = total / area
+
+
+@Loop
+def _avg_pool2d_backward(
+    start: Int,
+    stop: Int,
+    gx: Out4,
+    gy: In4,
+    kernel_h: Int,
+    kernel_w: Int,
+    stride_h: Int,
+    stride_w: Int,
+    pad_h: Int,
+    pad_w: Int,
+    count_include_pad: Int,
+) -> None:
+    channels, height, width = gx.shape[1:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        gx[n, c] = 0
+        for p in range(gy.shape[2]):
+            h0, h1, padded_h = _window(p, kernel_h, stride_h, pad_h, height)
+            for q in range(gy.shape[3]):
+                w0, w1, padded_w = _window(q, kernel_w, stride_w, pad_w, width)
+                area = padded_h * padded_w if count_include_pad else (h1 - h0) * (w1 - w0)
+                share = gy[n, c, p, q] / area
+                for h in range(h0, h1):
+                    for w in range(w0, w1):
+                        gx[n, c, h, w] += share
+
+
+@inline
+def _adaptive_window(index: int, windows: int, size: int) -> tuple[int, int]:
+    """Windows that cover [0, size) as evenly as whole numbers allow; they may overlap by one."""
+    return index * size // windows, -(-((index + 1) * size) // windows)
+
+
+@Loop
+def _adaptive_avg_pool2d_forward(start: Int, stop: Int, out: Out4, x: In4) -> None:
+    channels, height, width = x.shape[1:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        for p in range(out.shape[2]):
+            h0, h1 = _adaptive_window(p, out.shape[2], height)
+            for q in range(out.shape[3]):
+                w0, w1 = _adaptive_window(q, out.shape[3], width)
+                total = 0.0
+                for h in range(h0, h1):
+                    for w in range(w0, w1):
+                        total += x[n, c, h, w]
+                out[n, c, p, q] = total / ((h1 - h0) * (w1 - w0))
+
+
+@Loop
+def _adaptive_avg_pool2d_backward(start: Int, stop: Int, gx: Out4, gy: In4) -> None:
+    channels, height, width = gx.shape[1:]
+    for plane in range(start, stop):
+        n, c = plane // channels, plane % channels
+        gx[n, c] = 0
+        for p in range(gy.shape[2]):
+            h0, h1 = _adaptive_window(p, gy.shape[2], height)
+            for q in range(gy.shape[3]):
+                w0, w1 = _adaptive_window(q, gy.shape[3], width)
+                share = gy[n, c, p, q] / ((h1 - h0) * (w1 - w0))
+                for h in range(h0, h1):
+                    for w in range(w0, w1):
+                        gx[n, c, h, w] += share
+
+
+def _each_plane(loop: Loop, window: int, x: Array, y: Array, *arguments: object) -> None:
+    """Call the loop for the planes of x, pooled to those of y by windows of `window` elements."""
+    planes = x.shape[0] * x.shape[1]
+    if planes == 0:
+        return
+    cost = _COST * (x.size + y.size * window) / planes + 1
+    parallel_for(planes, cost, lambda start, stop: loop(start, stop, *arguments))
+
+
+def max_pool2d_forward(
+    out: Array,
+    indices: Array | None,
+    x: Array,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+) -> None:
+    """out = maximum of each window; indices = its place h * W + w in the plane.
+
+    The first of equals wins; NaN counts as the largest. A window that holds nothing but padding
+    gives minus infinity and -1.
+    """
+    if indices is None:
+        indices = nothing(x, 4, "int32")
+    sizes = (kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    _each_plane(_max_pool2d_forward, kernel_h * kernel_w, x, out, out, indices, x, *sizes)
+
+
+def max_pool2d_backward(
+    gx: Array,
+    gy: Array,
+    indices: Array,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+) -> None:
+    """gx = sum of gy over the windows whose maximum a pixel is; indices say which."""
+    _each_plane(_max_pool2d_backward, 1, gx, gy, gx, gy, indices)
+
+
+def avg_pool2d_forward(
+    out: Array,
+    x: Array,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    count_include_pad: bool,
+) -> None:
+    """Mean of each window: of its pixels, or of pixels and padding if count_include_pad."""
+    sizes = (kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, int(count_include_pad))
+    _each_plane(_avg_pool2d_forward, kernel_h * kernel_w, x, out, out, x, *sizes)
+
+
+def avg_pool2d_backward(
+    gx: Array,
+    gy: Array,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    count_include_pad: bool,
+) -> None:
+    """gx = gy divided by what the mean was divided by, summed over the windows of a pixel."""
+    sizes = (kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, int(count_include_pad))
+    _each_plane(_avg_pool2d_backward, kernel_h * kernel_w, gx, gy, gx, gy, *sizes)
+
+
+def adaptive_avg_pool2d_forward(out: Array, x: Array) -> None:
+    """Means of out.shape[2] x out.shape[3] windows that cover each plane."""
+    _each_plane(_adaptive_avg_pool2d_forward, 1, x, out, out, x)
+
+
+def adaptive_avg_pool2d_backward(gx: Array, gy: Array) -> None:
+    """gx = each window's gy divided by its size, summed over the windows of a pixel."""
+    _each_plane(_adaptive_avg_pool2d_backward, 1, gx, gy, gx, gy)

@@ -1,0 +1,60 @@
+"""The exceptions einkorn raises, the same on every engine.
+
+Each is also the built-in exception a caller would expect, so ``except ValueError`` works. Messages name
+the operation, the argument, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "DTypeError",
+    "DataError",
+    "DeviceError",
+    "EinkornError",
+    "EngineError",
+    "GradientError",
+    "IndexRangeError",
+    "ShapeError",
+]
+
+
+class EinkornError(Exception):
+    """Base class of all errors that einkorn raises on purpose."""
+
+
+class ShapeError(EinkornError, ValueError):
+    """An array has the wrong number of dimensions or sizes that do not fit together."""
+
+
+class ArgumentError(EinkornError, ValueError):
+    """An option has a value that the operation does not accept."""
+
+
+class IndexRangeError(EinkornError, IndexError, ValueError):
+    """A class or embedding index lies outside its range."""
+
+
+class DTypeError(EinkornError, TypeError):
+    """An array has an element type that the operation does not compute in."""
+
+
+class DeviceError(EinkornError, RuntimeError):
+    """Arrays live on different devices, or on one that the operation cannot reach."""
+
+
+class EngineError(EinkornError, RuntimeError):
+    """The chosen engine is absent or lacks a kernel."""
+
+
+class GradientError(EinkornError, RuntimeError):
+    """A backward pass was asked for that the recorded graph cannot give."""
+
+
+class DataError(EinkornError, ValueError):
+    """A data file is missing, truncated or of another format."""
+
+
+class CheckpointError(EinkornError, ValueError):
+    """A checkpoint is corrupt, incomplete or does not fit the model."""

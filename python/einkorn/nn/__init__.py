@@ -1,0 +1,63 @@
+"""Layers and losses with torch's names, arguments and ``state_dict`` layouts."""
+
+from einkorn.nn import init
+from einkorn.nn.activation import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Step,
+    Tanh,
+)
+from einkorn.nn.container import ModuleDict, ModuleList, Sequential
+from einkorn.nn.conv import Conv2d
+from einkorn.nn.dropout import Dropout
+from einkorn.nn.linear import Identity, Linear
+from einkorn.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
+from einkorn.nn.module import Module
+from einkorn.nn.parameter import Parameter
+from einkorn.nn.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
+from einkorn.nn.shape import Flatten, Unflatten
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "Identity",
+    "L1Loss",
+    "LPPool2d",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "PReLU",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Step",
+    "Tanh",
+    "Unflatten",
+    "init",
+]

@@ -1,0 +1,167 @@
+"""Containers: modules made of modules."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, overload
+
+from einkorn.errors import ArgumentError, IndexRangeError
+from einkorn.nn.module import Module
+
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
+
+class _Numbered(Module):
+    """Children under the names "0", "1", ...; ``_layers`` is the same as a tuple, for speed."""
+
+    _layers: tuple[Module, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name != "_layers":
+            self.__dict__["_layers"] = tuple(self.children())
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self.__dict__["_layers"] = tuple(self.children())
+
+    def _check(self, module: Any, name: str) -> Module:
+        if not isinstance(module, Module):
+            raise ArgumentError(
+                f"{type(self).__name__}: layer {name} is {type(module).__name__}, expected a Module"
+            )
+        return module
+
+    def append(self, module: Module) -> Any:
+        """Add a layer at the end; returns self."""
+        name = str(len(self._layers))
+        setattr(self, name, self._check(module, name))
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Any:
+        """Add layers at the end; returns self."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def _name(self, index: int) -> str:
+        names = [name for name, _ in self.named_children()]
+        position = operator.index(index)
+        if not -len(names) <= position < len(names):
+            raise IndexRangeError(
+                f"{type(self).__name__}: index {position} is out of range for {len(names)} layers"
+            )
+        return names[position]
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Any: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return type(self)._from(list(self.named_children())[index])
+        return self.__dict__[self._name(index)]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        name = self._name(index)
+        setattr(self, name, self._check(module, name))
+
+    @classmethod
+    def _from(cls, named: list[tuple[str, Module]]) -> Any:
+        raise TypeError(f"{cls.__name__} cannot be sliced")
+
+
+class Sequential(_Numbered):
+    """Layers applied one after the other.
+
+    Parameters
+    ----------
+    *layers : Module or one mapping of str to Module
+        Positional layers are named "0", "1", ...; a mapping (an ``OrderedDict``) names them.
+    """
+
+    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            for name, layer in layers[0].items():
+                setattr(self, name, self._check(layer, name))
+        else:
+            self.extend(layers)  # type: ignore[arg-type]
+
+    def forward(self, x: Any) -> Any:
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+    @classmethod
+    def _from(cls, named: list[tuple[str, Module]]) -> Sequential:
+        return Sequential(dict(named))
+
+
+class ModuleList(_Numbered):
+    """A list of modules whose parameters are seen; it computes nothing itself.
+
+    Parameters
+    ----------
+    modules : iterable of Module, optional
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        self.extend(modules)
+
+    @classmethod
+    def _from(cls, named: list[tuple[str, Module]]) -> ModuleList:
+        return ModuleList(module for _, module in named)
+
+
+class ModuleDict(Module):
+    """A dictionary of modules whose parameters are seen; it computes nothing itself.
+
+    Parameters
+    ----------
+    modules : mapping of str to Module, optional
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        for name, module in (modules or {}).items():
+            self[name] = module
+
+    def __getitem__(self, name: str) -> Module:
+        return dict(self.named_children())[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise ArgumentError(f"ModuleDict: {name} is {type(module).__name__}, expected a Module")
+        if hasattr(type(self), name):
+            raise ArgumentError(f"ModuleDict: {name!r} is the name of a method, choose another key")
+        setattr(self, name, module)
+
+    def __contains__(self, name: object) -> bool:
+        return name in dict(self.named_children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return [name for name, _ in self.named_children()]
+
+    def values(self) -> list[Module]:
+        """The modules."""
+        return list(self.children())
+
+    def items(self) -> list[tuple[str, Module]]:
+        """Names and modules."""
+        return list(self.named_children())

@@ -1,0 +1,161 @@
+"""Initial values of parameters, with torch's names and formulas.
+
+Every function fills its argument in place with the random kernels, so that the values depend only
+on ``einkorn.manual_seed`` and are the same on every engine, and returns it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from einkorn import engines, random
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn.parameter import is_deferred
+from einkorn.tensor import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+T = TypeVar("T", Tensor, np.ndarray)
+
+_GAINS = {
+    "linear": 1.0,
+    "conv1d": 1.0,
+    "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5.0 / 3.0,
+    "relu": math.sqrt(2.0),
+    "selu": 0.75,
+}
+
+
+def _array(tensor: Any, op: str) -> Any:
+    data = tensor.data if isinstance(tensor, Tensor) else tensor
+    if getattr(data, "dtype", None) not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ArgumentError(f"{op}: tensor is no float32 or float64 array")
+    if not (data.flags.c_contiguous and data.flags.writeable):
+        raise ArgumentError(f"{op}: tensor must be C-contiguous and writeable to be filled")
+    return data
+
+
+def _draw(kernel: str, data: Any, first: float, second: float) -> None:
+    """Fill ``data`` with one of the random kernels and advance the generator by what it used."""
+    if is_deferred() or data.size == 0:
+        return
+    seed, offset = random.take(-(-data.size // (4 if data.dtype.itemsize == 4 else 2)))
+    getattr(engines.of(data), kernel)(data, seed, offset, first, second)
+
+
+def uniform_(tensor: T, a: float = 0.0, b: float = 1.0) -> T:
+    """Values of the uniform distribution on [a, b)."""
+    if not a <= b:
+        raise ArgumentError(f"uniform_: a is {a} and b is {b}, expected a <= b")
+    _draw("uniform", _array(tensor, "uniform_"), a, b)
+    return tensor
+
+
+def normal_(tensor: T, mean: float = 0.0, std: float = 1.0) -> T:
+    """Values of the normal distribution with the given mean and standard deviation."""
+    if not std >= 0:
+        raise ArgumentError(f"normal_: std is {std}, expected a number >= 0")
+    _draw("normal", _array(tensor, "normal_"), mean, std)
+    return tensor
+
+
+def constant_(tensor: T, val: float) -> T:
+    """Every element is ``val``."""
+    data = _array(tensor, "constant_")
+    if not is_deferred():
+        engines.of(data).fill(data, val)
+    return tensor
+
+
+def zeros_(tensor: T) -> T:
+    """Every element is 0."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: T) -> T:
+    """Every element is 1."""
+    return constant_(tensor, 1.0)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which an activation shrinks a signal's standard deviation, inverted.
+
+    Parameters
+    ----------
+    nonlinearity : str
+        linear, sigmoid (and the names of convolutions) 1; tanh 5/3; relu sqrt(2); selu 3/4;
+        leaky_relu sqrt(2 / (1 + param**2)).
+    param : float, optional
+        The negative slope of leaky_relu, 0.01 when not given.
+    """
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+            raise ArgumentError(f"calculate_gain: param is {param!r}, expected a negative slope")
+        return math.sqrt(2.0 / (1.0 + slope**2))
+    if nonlinearity not in _GAINS:
+        raise ArgumentError(
+            f"calculate_gain: nonlinearity is {nonlinearity!r}, expected one of "
+            f"{', '.join([*_GAINS, 'leaky_relu'])}"
+        )
+    return _GAINS[nonlinearity]
+
+
+def fans(shape: Sequence[int], op: str) -> tuple[int, int]:
+    """Inputs into and outputs from one unit of a weight [outputs, inputs, *kernel]."""
+    if len(shape) < 2:
+        raise ShapeError(f"{op}: tensor has shape {tuple(shape)}, expected two axes or more")
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def _fan(shape: Sequence[int], mode: str, op: str) -> int:
+    if mode not in ("fan_in", "fan_out"):
+        raise ArgumentError(f"{op}: mode is {mode!r}, expected fan_in or fan_out")
+    return max(1, fans(shape, op)[mode == "fan_out"])
+
+
+def xavier_uniform_(tensor: T, gain: float = 1.0) -> T:
+    """Glorot and Bengio 2010: uniform on +-gain sqrt(6 / (fan_in + fan_out))."""
+    bound = gain * math.sqrt(6.0 / max(1, sum(fans(tensor.shape, "xavier_uniform_"))))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
+    """Glorot and Bengio 2010: normal with deviation gain sqrt(2 / (fan_in + fan_out))."""
+    std = gain * math.sqrt(2.0 / max(1, sum(fans(tensor.shape, "xavier_normal_"))))
+    return normal_(tensor, 0.0, std)
+
+
+def kaiming_uniform_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> T:
+    """He et al. 2015: uniform on +-gain sqrt(3 / fan); ``a`` is the slope of leaky_relu."""
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor.shape, mode, "kaiming_uniform_"))
+    bound = math.sqrt(3.0) * std
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> T:
+    """He et al. 2015: normal with deviation gain / sqrt(fan); ``a`` is the slope of leaky_relu."""
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor.shape, mode, "kaiming_normal_"))
+    return normal_(tensor, 0.0, std)

@@ -1,0 +1,370 @@
+"""``Module``: the base class of layers and models, with torch's semantics.
+
+Nothing is registered. A module's parameters are those of its attributes that are ``Parameter``, its
+children those that are ``Module``; the instance dictionary keeps them in the order of assignment,
+which is the order of ``state_dict``. So reading ``self.weight`` in ``forward`` is one plain attribute
+access, and there is no second table that could disagree with the attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.nn.parameter import Parameter
+from einkorn.tensor import Tensor
+from einkorn.training.trainable import Trainable
+
+__all__ = ["HookHandle", "IncompatibleKeys", "Module"]
+
+
+class IncompatibleKeys(NamedTuple):
+    """What ``load_state_dict`` found on one side only."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class HookHandle:
+    """Takes a forward hook off again with ``remove()``."""
+
+    def __init__(self, module: Module, hook: Callable[..., Any]) -> None:
+        self._module = module
+        self._hook = hook
+
+    def remove(self) -> None:
+        hooks = self._module._forward_hooks
+        self._module._forward_hooks = tuple(h for h in hooks if h is not self._hook)
+
+
+class Module(Trainable):
+    """Base class of everything that has parameters or a train and an evaluation mode.
+
+    Subclasses assign parameters, buffers and submodules in ``__init__`` and write ``forward``:
+
+    >>> class Net(einkorn.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = einkorn.nn.Linear(784, 128, activation="relu")
+    ...         self.output = einkorn.nn.Linear(128, 10)
+    ...     def forward(self, x):
+    ...         return self.output(self.hidden(x))
+
+    Training in the style of Keras (``compile``, ``fit``, ``evaluate``, ``predict``, ``summary``) comes from
+    ``einkorn.training.Trainable``.
+    """
+
+    training: bool = True
+    _buffers: Mapping[str, bool] = MappingProxyType({})  # name -> kept in the state_dict
+    _forward_hooks: tuple[Callable[..., Any], ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The computation. Subclasses write it; callers call the module itself."""
+        raise TypeError(f"{type(self).__name__} defines no forward(), so it cannot be called")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._forward_hooks:
+            return self._call_with_hooks(*args, **kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        output = self.forward(*args, **kwargs)
+        for hook in self._forward_hooks:
+            replacement = hook(self, args, output)
+            if replacement is not None:
+                output = replacement
+        return output
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call ``hook(module, args, output)`` after each forward pass.
+
+        A result other than None takes the place of the output. Returns a handle whose
+        ``remove()`` ends it.
+        """
+        self._forward_hooks = (*self._forward_hooks, hook)
+        return HookHandle(self, hook)
+
+    # --- attributes -------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(self.__dict__.get(name), Parameter) and not (
+            value is None or isinstance(value, Parameter)
+        ):
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is a parameter, got {type(value).__name__}: assign "
+                f"a Parameter or None, or write the values with {name}.data[...] = values"
+            )
+        self.__dict__[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in self._buffers:
+            self._buffers = {k: v for k, v in self._buffers.items() if k != name}
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """The same as assigning the attribute."""
+        setattr(self, name, parameter)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """The same as assigning the attribute, for names that are no identifiers."""
+        setattr(self, name, module)
+
+    def register_buffer(self, name: str, value: Any, persistent: bool = True) -> None:
+        """State that is not learned, such as running statistics.
+
+        Parameters
+        ----------
+        name : str
+            The attribute that holds it.
+        value : array, Tensor or None
+        persistent : bool, default True
+            Whether ``state_dict`` includes it.
+        """
+        setattr(self, name, value)
+        self._buffers = {**self._buffers, name: persistent}
+
+    # --- walking the tree -------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct submodules with their attribute names."""
+        for name, value in self.__dict__.items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        """The direct submodules."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, parents first, with dotted names."""
+        yield from self._walk(prefix, set() if remove_duplicate else None)
+
+    def _walk(self, prefix: str, seen: set[int] | None) -> Iterator[tuple[str, Module]]:
+        if seen is not None:
+            if id(self) in seen:
+                return
+            seen.add(id(self))
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, parents first."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with dotted names; one that is shared is given once."""
+        seen: set[int] = set()
+        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, value in module.__dict__.items():
+                if isinstance(value, Parameter):
+                    if remove_duplicate:
+                        if id(value) in seen:
+                            continue
+                        seen.add(id(value))
+                    yield (f"{path}.{name}" if path else name), value
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
+        """The buffers with dotted names, those outside the state_dict included."""
+        modules = self.named_modules(prefix) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name in module._buffers:
+                value = getattr(module, name)
+                if value is not None:
+                    yield (f"{path}.{name}" if path else name), value
+
+    def buffers(self, recurse: bool = True) -> Iterator[Any]:
+        """The buffers."""
+        for _, value in self.named_buffers(recurse=recurse):
+            yield value
+
+    def apply(self, function: Callable[[Module], Any]) -> Module:
+        """Call ``function`` on every submodule, children first, then on this one; returns self."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    # --- modes ------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch dropout and its like on (or off, with ``mode=False``); returns self."""
+        if not isinstance(mode, bool):
+            raise ArgumentError(f"train: mode is {mode!r}, expected True or False")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Evaluation mode, ``train(False)``; returns self."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Freeze (False) or thaw all parameters; returns self."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
+        for parameter in self.parameters():
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad.data[...] = 0
+
+    def to(self, dtype: Any) -> Module:
+        """Cast floating parameters and buffers in place; gradients are dropped.
+
+        Parameters
+        ----------
+        dtype : "float32", "float64" or the NumPy dtype
+            float32 is the type that is fast, float64 the one gradients are checked in.
+
+        Raises
+        ------
+        DTypeError
+            For any other type.
+        """
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            wanted = np.dtype(np.void)
+        if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64")
+        for parameter in self.parameters():
+            if parameter.data.dtype != wanted:
+                parameter.data = parameter.data.astype(wanted)
+                parameter.grad = None
+        for module in self.modules():
+            for name in module._buffers:
+                value = module.__dict__[name]
+                if isinstance(value, Tensor):
+                    if value.data.dtype.kind == "f":
+                        value.data = value.data.astype(wanted)
+                elif value is not None and value.dtype.kind == "f":
+                    module.__dict__[name] = value.astype(wanted)
+        return self
+
+    def float(self) -> Module:
+        """``to("float32")``."""
+        return self.to(np.float32)
+
+    def double(self) -> Module:
+        """``to("float64")``."""
+        return self.to(np.float64)
+
+    # --- state ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All parameters and persistent buffers by dotted name, in torch's names and layouts.
+
+        The arrays share the module's memory, as torch's do: copy what must outlive a step.
+        """
+        state: dict[str, np.ndarray] = {}
+        for path, module in self.named_modules(remove_duplicate=False):
+            lead = f"{path}." if path else ""
+            for name, value in module.__dict__.items():
+                if isinstance(value, Parameter):
+                    state[lead + name] = value.data
+            for name, persistent in module._buffers.items():
+                value = module.__dict__[name]
+                if persistent and value is not None:
+                    state[lead + name] = value.data if isinstance(value, Tensor) else value
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copy values into parameters and buffers. Either all are written or none.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array
+            Arrays, Tensors or torch CPU tensors; another floating type is cast.
+        strict : bool, default True
+            Whether the keys must be exactly the module's. With False, keys on one side only are
+            returned instead of raised; shapes must agree all the same.
+
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``.
+
+        Raises
+        ------
+        ArgumentError
+            Keys are missing or unexpected, and ``strict`` is true.
+        ShapeError
+            A value's shape is not the parameter's.
+        DTypeError
+            A value is not numeric.
+        """
+        own = self.state_dict()
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        name = type(self).__name__
+        if strict and (missing or unexpected):
+            parts = []
+            if missing:
+                parts.append(f"missing keys {', '.join(missing)}")
+            if unexpected:
+                parts.append(f"unexpected keys {', '.join(map(str, unexpected))}")
+            raise ArgumentError(f"load_state_dict: {name} has {'; '.join(parts)}")
+        values: dict[str, np.ndarray] = {}
+        wrong = []
+        for key, target in own.items():
+            if key in state_dict:
+                value = _as_array(state_dict[key], key)
+                if value.shape != target.shape:
+                    wrong.append(f"{key} has shape {value.shape}, expected {target.shape}")
+                values[key] = value
+        if wrong:
+            raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
+        for key, value in values.items():
+            own[key][...] = value
+        return IncompatibleKeys(missing, unexpected)
+
+    # --- words ------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the printed layer."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = []
+        for name, child in self.named_children():
+            lines.append(f"({name}): " + repr(child).replace("\n", "\n  "))
+        head = type(self).__name__
+        if not lines:
+            return f"{head}({extra})"
+        body = "\n  ".join(([extra] if extra else []) + lines)
+        return f"{head}(\n  {body}\n)"
+
+
+def _as_array(value: Any, key: str) -> np.ndarray:
+    """The array behind a state_dict entry, refusing what is not numeric."""
+    if isinstance(value, Tensor):
+        return value.data
+    if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients
+        value = value.detach()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"load_state_dict: {key} is {array.dtype}, expected numbers")
+    return array

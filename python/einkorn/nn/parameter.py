@@ -1,0 +1,100 @@
+"""Parameters: the arrays of a module that are learned.
+
+``blank`` is the one place where layers get the memory of their parameters. While a checkpoint is
+being read, ``deferred`` puts a budget on that place: the file says how many numbers it holds, so a
+file whose configuration asks for a larger model is refused before the memory is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import CheckpointError
+from einkorn.tensor import Tensor
+
+__all__ = ["Parameter", "blank", "deferred", "is_deferred"]
+
+
+class Parameter(Tensor):
+    """A tensor that a ``Module`` owns and an optimizer updates.
+
+    Parameters
+    ----------
+    data : array or Tensor
+        Values, float32 or float64. Kept as they are when C-contiguous and writeable (the
+        parameter then shares the memory), else copied.
+    requires_grad : bool, default True
+        Whether ``backward`` computes a gradient for it. False freezes the parameter.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
+        flags = self.data.flags
+        if not (flags.c_contiguous and flags.writeable):
+            self.data = self.data.copy(order="C")
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+
+class _Budget:
+    """What may still be allocated while a checkpoint is being read."""
+
+    __slots__ = ("dtype", "elements", "tensors")
+
+    def __init__(self, tensors: int, elements: int, dtype: Any) -> None:
+        self.tensors = tensors
+        self.elements = elements
+        self.dtype = dtype
+
+    def take(self, elements: int) -> None:
+        self.tensors -= 1
+        self.elements -= elements
+        if self.tensors < 0 or self.elements < 0:
+            raise CheckpointError("the configuration describes a larger model than the file holds")
+
+
+_budget: ContextVar[_Budget | None] = ContextVar("einkorn_parameter_budget", default=None)
+
+
+@contextmanager
+def deferred(tensors: int, elements: int, dtype: Any = np.float32) -> Iterator[None]:
+    """Build modules without initial values, at most ``tensors`` parameters of ``elements`` numbers.
+
+    They are of the given type, so that casting never sees memory without values.
+
+    Raises
+    ------
+    CheckpointError
+        From the layer that would exceed the budget.
+    """
+    token = _budget.set(_Budget(tensors, elements, dtype))
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def is_deferred() -> bool:
+    """Whether initial values are skipped because stored ones will follow."""
+    return _budget.get() is not None
+
+
+def blank(*shape: int) -> Parameter:
+    """A float32 parameter without values; the caller initializes it."""
+    dtype = np.float32
+    budget = _budget.get()
+    if budget is not None:
+        elements = 1
+        for size in shape:
+            elements *= size
+        budget.take(elements)
+        dtype = budget.dtype
+    return Parameter(np.empty(shape, dtype))

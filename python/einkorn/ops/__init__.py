@@ -1,0 +1,15 @@
+"""einkorn's operations: plain arrays in, arrays out; Tensors in, differentiable Tensors out.
+
+Names and argument order are those of ``torch`` and ``torch.nn.functional``; arguments of our own are
+keyword-only. One module per family, named as the family is in every layer.
+"""
+
+from einkorn.ops.conv import *  # noqa: F403
+from einkorn.ops.copy import *  # noqa: F403
+from einkorn.ops.elementwise import *  # noqa: F403
+from einkorn.ops.loss import *  # noqa: F403
+from einkorn.ops.matmul import *  # noqa: F403
+from einkorn.ops.pool import *  # noqa: F403
+from einkorn.ops.random import *  # noqa: F403
+from einkorn.ops.reduce import *  # noqa: F403
+from einkorn.ops.softmax import *  # noqa: F403

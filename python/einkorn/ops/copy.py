@@ -1,0 +1,321 @@
+"""Shapes and copies: views where a view will do, one copy kernel where not."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops import _road
+from einkorn.ops._road import check_size, needs, result, same_dtype, sum_to, unwrap
+from einkorn.tensor import Tensor
+
+__all__ = [
+    "broadcast_to",
+    "cast",
+    "concatenate",
+    "contiguous",
+    "flatten",
+    "getitem",
+    "pad",
+    "permute",
+    "reshape",
+    "stack",
+    "transpose",
+]
+
+
+def contiguous(x: Any) -> Any:
+    """Return ``x`` in row-major order: itself when it is so already, else a copy."""
+    a = unwrap(x, "contiguous", "x")
+    return result(_road.contiguous(a), (x,), lambda g: (g,))
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Convert between float32 and float64.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    dtype : float32 or float64, as a NumPy type or its name
+
+    Raises
+    ------
+    DTypeError
+        For another type.
+    """
+    a = unwrap(x, "cast", "x")
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(f"cast: dtype is {dtype!r}, expected float32 or float64") from None
+    if wanted not in (np.float32, np.float64):
+        raise DTypeError(f"cast: dtype is {wanted}, expected float32 or float64")
+
+    def converted(source: Any, to: Any) -> Any:
+        k = engines.of(source)
+        out = k.empty(source.shape, to)
+        k.copy(out, source)
+        return out
+
+    return result(converted(a, wanted), (x,), lambda g: (converted(g, a.dtype),))
+
+
+def _view(a: Any, shape: tuple[int, ...]) -> Any:
+    """``a`` in another shape, copied by our kernel when NumPy would have to copy."""
+    return a.reshape(shape) if a.flags.c_contiguous else _road.contiguous(a).reshape(shape)
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    """The same elements in another shape.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    shape : int or tuple of int
+        One entry may be -1 and follows from the others.
+
+    Raises
+    ------
+    ShapeError
+        If the number of elements does not fit.
+    """
+    a = unwrap(x, "reshape", "x")
+    sizes = _sizes("reshape", shape)
+    known = 1
+    for n in sizes:
+        known *= n if n != -1 else 1
+    unknown = sizes.count(-1)
+    fits = known == a.size if not unknown else unknown == 1 and known > 0 and a.size % known == 0
+    if not fits or min(sizes, default=0) < -1:
+        raise ShapeError(f"reshape: x has shape {a.shape}, which does not fit into {sizes}")
+    return result(_view(a, sizes), (x,), lambda g: (_view(g, a.shape),))
+
+
+def _sizes(op: str, shape: Any) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(n) for n in shape) if np.ndim(shape) else (operator.index(shape),)
+    except TypeError:
+        raise ArgumentError(f"{op}: shape is {shape!r}, expected an int or a tuple of ints") from None
+
+
+def _axis(op: str, axis: Any, ndim: int) -> int:
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise ArgumentError(f"{op}: axis is {axis!r}, expected an int") from None
+    if not -ndim <= index < ndim:
+        raise ArgumentError(f"{op}: axis is {axis}, out of range for {ndim} dimensions")
+    return index % ndim
+
+
+def transpose(x: Any, first: int, second: int) -> Any:
+    """Swap two dimensions (a view)."""
+    a = unwrap(x, "transpose", "x")
+    i, j = _axis("transpose", first, a.ndim), _axis("transpose", second, a.ndim)
+    return result(a.swapaxes(i, j), (x,), lambda g: (g.swapaxes(i, j),))
+
+
+def permute(x: Any, axes: Sequence[int]) -> Any:
+    """Put the dimensions into another order (a view).
+
+    Parameters
+    ----------
+    x : array or Tensor
+    axes : sequence of int
+        Dimension i of the result is dimension ``axes[i]`` of x.
+    """
+    a = unwrap(x, "permute", "x")
+    order = tuple(_axis("permute", axis, a.ndim) for axis in axes)
+    if sorted(order) != list(range(a.ndim)):
+        raise ArgumentError(f"permute: axes is {tuple(axes)}, expected each of {a.ndim} dimensions once")
+    inverse = tuple(order.index(d) for d in range(a.ndim))
+    return result(a.transpose(order), (x,), lambda g: (g.transpose(inverse),))
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Merge the dimensions from ``start_dim`` to ``end_dim`` into one."""
+    a = unwrap(x, "flatten", "x")
+    if a.ndim == 0:
+        return result(a.reshape(1), (x,), lambda g: (g.reshape(()),))
+    start, end = _axis("flatten", start_dim, a.ndim), _axis("flatten", end_dim, a.ndim)
+    if start > end:
+        raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    merged = 1
+    for n in a.shape[start : end + 1]:
+        merged *= n
+    shape = (*a.shape[:start], merged, *a.shape[end + 1 :])
+    return result(_view(a, shape), (x,), lambda g: (_view(g, a.shape),))
+
+
+def broadcast_to(x: Any, shape: Any) -> Any:
+    """View with a larger shape, by NumPy's broadcasting rules."""
+    a = unwrap(x, "broadcast_to", "x")
+    sizes = _sizes("broadcast_to", shape)
+    if len(sizes) > 8:
+        raise ShapeError(f"broadcast_to: shape is {sizes}, at most 8 dimensions are supported")
+    try:
+        out = _road.broadcast_to(a, sizes)
+    except ValueError:
+        raise ShapeError(f"broadcast_to: x has shape {a.shape}, which does not broadcast to {sizes}") from None
+    return result(out, (x,), lambda g: (sum_to(g, a.shape),))
+
+
+def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
+    if isinstance(arrays, Tensor) or not isinstance(arrays, (list, tuple)):
+        raise DTypeError(f"{op}: arrays is a {type(arrays).__name__}, expected a list of arrays")
+    if not arrays:
+        raise ShapeError(f"{op}: arrays is empty, expected at least one array")
+    given = tuple(arrays)
+    unwrapped = [unwrap(x, op, f"arrays[{i}]") for i, x in enumerate(given)]
+    same_dtype(op, **{f"arrays[{i}]": a for i, a in enumerate(unwrapped)})
+    return given, unwrapped
+
+
+def concatenate(arrays: Any, axis: int = 0) -> Any:
+    """Join arrays along an axis they have.
+
+    Parameters
+    ----------
+    arrays : list of array or Tensor
+        Alike in shape but for ``axis``.
+    axis : int, default 0
+
+    Raises
+    ------
+    ShapeError
+        If the list is empty or shapes differ elsewhere.
+    """
+    given, parts = _joined("concatenate", arrays)
+    first = parts[0]
+    if first.ndim == 0:
+        raise ShapeError("concatenate: arrays[0] is a scalar, expected at least 1 dimension")
+    d = _axis("concatenate", axis, first.ndim)
+    for i, a in enumerate(parts):
+        if a.ndim != first.ndim or a.shape[:d] + a.shape[d + 1 :] != first.shape[:d] + first.shape[d + 1 :]:
+            raise ShapeError(
+                f"concatenate: arrays[{i}] has shape {a.shape}, expected {first.shape} but for axis {axis}"
+            )
+    k = engines.of(first)
+    ends = np.cumsum([a.shape[d] for a in parts]).tolist()
+    out = k.empty((*first.shape[:d], ends[-1], *first.shape[d + 1 :]), first.dtype)
+    slices = [
+        (slice(None),) * d + (slice(end - a.shape[d], end),) for a, end in zip(parts, ends, strict=True)
+    ]
+    for a, part in zip(parts, slices, strict=True):
+        k.copy(out[part], a)
+    return result(out, given, lambda g: tuple(g[part] for part in slices))
+
+
+def stack(arrays: Any, axis: int = 0) -> Any:
+    """Join arrays of one shape along a new axis.
+
+    Parameters
+    ----------
+    arrays : list of array or Tensor
+    axis : int, default 0
+        Position of the new axis in the result.
+    """
+    given, parts = _joined("stack", arrays)
+    first = parts[0]
+    d = _axis("stack", axis, first.ndim + 1)
+    for i, a in enumerate(parts):
+        if a.shape != first.shape:
+            raise ShapeError(f"stack: arrays[{i}] has shape {a.shape}, expected {first.shape}")
+    k = engines.of(first)
+    out = k.empty((*first.shape[:d], len(parts), *first.shape[d:]), first.dtype)
+    slices: list[Any] = [(slice(None),) * d + (i, ...) for i in range(len(parts))]
+    for a, part in zip(parts, slices, strict=True):
+        k.copy(out[part], a)
+    return result(out, given, lambda g: tuple(g[part] for part in slices))
+
+
+def getitem(x: Any, key: Any) -> Any:
+    """``x[key]`` with NumPy's rules for numbers, slices, None, Ellipsis and integer or boolean arrays.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    key : index expression
+        Numbers and slices give a view, arrays a copy.
+
+    Raises
+    ------
+    IndexRangeError
+        If an index lies outside its axis.
+    """
+    from einkorn.errors import IndexRangeError
+
+    a = unwrap(x, "getitem", "x")
+    try:
+        out = a[key]
+    except IndexError as error:
+        raise IndexRangeError(f"getitem: {error} (x has shape {a.shape})") from None
+    parts = key if isinstance(key, tuple) else (key,)
+    fancy = any(isinstance(part, (list, np.ndarray)) or hasattr(part, "__array__") for part in parts)
+    if not isinstance(out, np.ndarray) and np.ndim(out) == 0 and isinstance(a, np.ndarray):
+        out = a[(*parts, ...)]  # a 0-d view instead of a NumPy scalar
+
+    def backward(g: Any) -> tuple[Any]:
+        k = engines.of(g)
+        gx = k.empty(a.shape, a.dtype)
+        k.fill(gx, 0.0)
+        if fancy:
+            np.add.at(gx, key, g)  # an element that was taken twice gets both gradients
+        else:
+            k.copy(gx[(*parts, ...)] if Ellipsis not in parts else gx[parts], g)
+        return (gx,)
+
+    return result(out, (x,), backward)
+
+
+def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
+    """Surround with a constant, as ``torch.nn.functional.pad``.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    pad : sequence of int
+        Pairs (before, after), the last axis first; negative numbers crop.
+    value : float, default 0.0
+
+    Raises
+    ------
+    ShapeError
+        If there are more pairs than axes, or an axis would get a negative size.
+    """
+    a = unwrap(x, "pad", "x")
+    amounts = _sizes("pad", tuple(pad))
+    if len(amounts) % 2 or len(amounts) // 2 > a.ndim:
+        raise ShapeError(f"pad: pad is {tuple(pad)}, expected at most {a.ndim} pairs because x has {a.ndim} axes")
+    widths = [(0, 0)] * a.ndim
+    for i in range(len(amounts) // 2):
+        widths[a.ndim - 1 - i] = (amounts[2 * i], amounts[2 * i + 1])
+    shape = tuple(n + before + after for n, (before, after) in zip(a.shape, widths, strict=True))
+    if min(shape, default=0) < 0:
+        raise ShapeError(f"pad: x has shape {a.shape} and pad is {tuple(pad)}, which leaves {shape}")
+    check_size("pad", shape, "pad")
+    kept = tuple(
+        slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(a.shape, widths, strict=True)
+    )
+    place = tuple(
+        slice(max(before, 0), n - max(after, 0)) for n, (before, after) in zip(shape, widths, strict=True)
+    )
+    k = engines.of(a)
+    out = k.empty(shape, a.dtype)
+    k.fill(out, value)
+    k.copy(out[place], a[kept])
+
+    def backward(g: Any) -> tuple[Any]:
+        if not needs(x):
+            return (None,)
+        gx = k.empty(a.shape, g.dtype)
+        k.fill(gx, 0.0)
+        k.copy(gx[kept], g[place])
+        return (gx,)
+
+    return result(out, (x,), backward)

@@ -1,0 +1,256 @@
+"""Matrix products and linear layers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ShapeError
+from einkorn.ops._road import broadcast_to, check_size, contiguous, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops.elementwise import activation_gradient
+
+__all__ = ["addmm", "bmm", "linear", "matmul"]
+
+
+def _swapped(a: Any) -> Any:
+    """View with the last two dimensions exchanged."""
+    return a.T if a.ndim == 2 else a.swapaxes(-1, -2)
+
+
+def _rows(a: Any) -> Any:
+    """All leading dimensions merged into one, as a contiguous matrix; zero sizes too."""
+    rows = 1
+    for size in a.shape[:-1]:
+        rows *= size
+    return contiguous(a).reshape(rows, a.shape[-1])
+
+
+def _unit_stride(a: Any) -> Any:
+    """``a`` if it runs without gaps along rows or columns of its matrices, else a copy that does."""
+    if a.flags.c_contiguous:
+        return a
+    step = a.itemsize
+    *_, rows, columns = a.shape
+    *_, row_step, column_step = a.strides
+    along_columns = column_step == step or columns <= 1
+    along_rows = row_step == step or rows <= 1
+    # A broadcast or reversed matrix dimension would alias rows; kernels expect plain steps forward.
+    forward = row_step > 0 or rows <= 1, column_step > 0 or columns <= 1
+    if (along_columns and forward[0]) or (along_rows and forward[1]):
+        return a
+    return contiguous(a)
+
+
+def _rows(a: Any) -> Any:
+    """All matrices of a stack under each other, as one matrix; a vector as its only row."""
+    return contiguous(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
+def _product(a: Any, b: Any, bias: Any = None, activation: int = 0) -> Any:
+    """``act(a @ b + bias)`` of arrays whose batch dimensions broadcast."""
+    k = engines.of(a)
+    if a.ndim == 2 and b.ndim == 2:
+        shape = (a.shape[0], b.shape[1])
+        if a.shape[1] == 0:
+            check_size("matmul", shape)
+        out = k.empty(shape, a.dtype)
+    else:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        out = k.empty((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+        a = broadcast_to(a, (*batch, *a.shape[-2:]))
+        b = broadcast_to(b, (*batch, *b.shape[-2:]))
+    k.matmul(out, _unit_stride(a), _unit_stride(b), bias, 1.0, 0.0, activation)
+    return out
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product, with the rules of ``numpy.matmul`` for vectors and batches.
+
+    Parameters
+    ----------
+    a : array or Tensor, shape (..., M, K) or (K,)
+    b : array or Tensor, shape (..., K, N) or (K,)
+        Batch dimensions broadcast.
+
+    Returns
+    -------
+    array or Tensor, shape (..., M, N); a vector operand's dimension is left out.
+
+    Raises
+    ------
+    ShapeError
+        If the inner sizes differ, an operand is a scalar, or batch shapes do not broadcast.
+    DTypeError
+        If the element types differ or are not float32 or float64.
+    """
+    x, y = unwrap(a, "matmul", "a"), unwrap(b, "matmul", "b")
+    if x.dtype is not y.dtype or type(x) is not type(y):
+        same_dtype("matmul", a=x, b=y)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ShapeError(f"matmul: a has shape {x.shape} and b {y.shape}, expected at least 1 dimension")
+    left = x if x.ndim > 1 else x.reshape(1, -1)
+    right = y if y.ndim > 1 else y.reshape(-1, 1)
+    if left.shape[-1] != right.shape[-2]:
+        raise ShapeError(
+            f"matmul: b has shape {y.shape}, expected {left.shape[-1]} rows because a has shape {x.shape}"
+        )
+    if left.ndim > 2 and right.ndim == 2 and left.flags.c_contiguous:
+        out = _product(_rows(left), right)
+        out = out.reshape(*left.shape[:-1], right.shape[1])
+    else:
+        if left.ndim > 2 or right.ndim > 2:
+            _check_batches(x, y, left, right)
+        out = _product(left, right)
+    full = out.shape
+    if x.ndim == 1 or y.ndim == 1:
+        out = out.reshape((*full[:-2], *full[-2:-1] * (x.ndim > 1), *full[-1:] * (y.ndim > 1)))
+
+    def backward(g: Any) -> tuple[Any, Any]:
+        g = g.reshape(full)
+        ga = gb = None
+        if needs(a):
+            ga = sum_to(_product(g, _swapped(right)), left.shape).reshape(x.shape)
+        if needs(b):
+            if right.ndim == 2 and left.ndim > 2:
+                gb = _product(_rows(left).T, _rows(g)).reshape(y.shape)
+            else:
+                gb = sum_to(_product(_swapped(left), g), right.shape).reshape(y.shape)
+        return ga, gb
+
+    return result(out, (a, b), backward)
+
+
+def _check_batches(x: Any, y: Any, left: Any, right: Any) -> None:
+    try:
+        np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    except ValueError:
+        raise ShapeError(
+            f"matmul: batch dimensions of a {x.shape} and b {y.shape} do not broadcast together"
+        ) from None
+
+
+def bmm(a: Any, b: Any) -> Any:
+    """Product of two stacks of matrices.
+
+    Parameters
+    ----------
+    a : array or Tensor, shape (B, M, K)
+    b : array or Tensor, shape (B, K, N)
+
+    Returns
+    -------
+    array or Tensor, shape (B, M, N)
+    """
+    x, y = unwrap(a, "bmm", "a"), unwrap(b, "bmm", "b")
+    if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
+        raise ShapeError(f"bmm: a has shape {x.shape} and b {y.shape}, expected (B, M, K) and (B, K, N)")
+    return matmul(a, b)
+
+
+def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
+    """``beta * c + alpha * (a @ b)`` in one kernel.
+
+    Parameters
+    ----------
+    c : array or Tensor that broadcasts to (M, N)
+    a : array or Tensor, shape (M, K)
+    b : array or Tensor, shape (K, N)
+    beta, alpha : float, default 1.0
+        With beta 0, c is not read.
+    """
+    base, x, y = unwrap(c, "addmm", "c"), unwrap(a, "addmm", "a"), unwrap(b, "addmm", "b")
+    same_dtype("addmm", a=x, b=y, c=base)
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
+        raise ShapeError(f"addmm: a has shape {x.shape} and b {y.shape}, expected (M, K) and (K, N)")
+    shape = (x.shape[0], y.shape[1])
+    try:
+        base_view = np.broadcast_to(base, shape) if beta != 0 else None
+    except ValueError:
+        raise ShapeError(f"addmm: c has shape {base.shape}, expected one that broadcasts to {shape}") from None
+    k = engines.of(x)
+    out = k.empty(shape, x.dtype)
+    if base_view is not None:
+        k.copy(out, base_view)
+    k.matmul(out, _unit_stride(x), _unit_stride(y), None, alpha, beta, 0)
+
+    def scaled_product(left: Any, right: Any) -> Any:
+        product = k.empty((left.shape[0], right.shape[1]), left.dtype)
+        k.matmul(product, _unit_stride(left), _unit_stride(right), None, alpha, 0.0, 0)
+        return product
+
+    def backward(g: Any) -> tuple[Any, Any, Any]:
+        gc = None
+        if needs(c):
+            gc = k.empty(shape, g.dtype)
+            factor = np.broadcast_to(np.asarray(beta, g.dtype), shape)
+            k.multiply(gc, g, factor)
+            gc = sum_to(gc, base.shape)
+        return (
+            gc,
+            scaled_product(g, y.T) if needs(a) else None,
+            scaled_product(x.T, g) if needs(b) else None,
+        )
+
+    return result(out, (c, a, b), backward)
+
+
+def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None) -> Any:
+    """``act(x @ weight.T + bias)`` in one kernel.
+
+    Parameters
+    ----------
+    x : array or Tensor, shape (..., in_features)
+    weight : array or Tensor, shape (out_features, in_features)
+    bias : array or Tensor, shape (out_features,), optional
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+        Applied before the result is stored.
+
+    Returns
+    -------
+    array or Tensor, shape (..., out_features)
+
+    Raises
+    ------
+    ShapeError
+        If the sizes do not fit together.
+    DTypeError
+        If the element types differ or are not float32 or float64.
+    ArgumentError
+        For an unknown activation.
+    """
+    a, w = unwrap(x, "linear", "x"), unwrap(weight, "linear", "weight")
+    b = None if bias is None else unwrap(bias, "linear", "bias")
+    if a.dtype is not w.dtype or type(a) is not type(w) or (b is not None and b.dtype is not a.dtype):
+        same_dtype("linear", x=a, weight=w, bias=b)
+    code = 0 if activation is None else engines.activation_code(activation, "linear")
+    if w.ndim != 2 or a.ndim < 1 or a.shape[-1] != w.shape[1]:
+        expected = f"(*, {a.shape[-1]})" if a.ndim else "(out_features, in_features)"
+        raise ShapeError(f"linear: weight has shape {w.shape}, expected {expected} because x has shape {a.shape}")
+    if b is not None:
+        if b.shape != w.shape[:1]:
+            raise ShapeError(f"linear: bias has shape {b.shape}, expected ({w.shape[0]},)")
+        b = contiguous(b)
+    lead = a.shape[:-1]
+    rows = a if a.ndim == 2 else _rows(a)
+    out = _product(rows, w.T, b, code)
+    if a.ndim != 2:
+        out = out.reshape(*lead, w.shape[0])
+
+    def backward(g: Any) -> tuple[Any, Any, Any]:
+        g = _rows(activation_gradient(activation, g, out))
+        gx = gw = gb = None
+        if needs(x):
+            gx = _product(g, w).reshape(a.shape)
+        if needs(weight):
+            gw = _product(g.T, rows)
+        if needs(bias):
+            k = engines.of(g)
+            gb = k.empty((1, w.shape[0]), g.dtype)
+            k.reduce_sum(gb, g, 1.0)
+            gb = gb.reshape(-1)
+        return gx, gw, gb
+
+    return result(out, (x, weight, bias), backward)

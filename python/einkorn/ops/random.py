@@ -1,0 +1,134 @@
+"""Random numbers and dropout, from the default generator (:func:`einkorn.manual_seed`)."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn import random as generator
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._road import check_size, contiguous, result, unwrap
+
+__all__ = ["dropout", "normal", "permutation", "uniform"]
+
+
+def _new(op: str, shape: Any, dtype: Any) -> Any:
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else shape
+    try:
+        sizes = tuple(operator.index(n) for n in sizes)
+    except TypeError:
+        raise ArgumentError(f"{op}: shape is {shape!r}, expected an int or a tuple of ints") from None
+    if any(n < 0 for n in sizes):
+        raise ShapeError(f"{op}: shape is {shape!r}, expected sizes of at least 0")
+    check_size(op, sizes, "shape")
+    kind = np.dtype(dtype)
+    if kind not in (np.float32, np.float64):
+        raise DTypeError(f"{op}: dtype is {kind}, expected float32 or float64")
+    return engines.cpu().empty(sizes, kind)
+
+
+def _counters(out: Any) -> int:
+    """Philox counters that filling ``out`` uses up: four float32 or two float64 come from one."""
+    per_counter = 4 if out.dtype == np.float32 else 2
+    return -(-out.size // per_counter)
+
+
+def uniform(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
+    """Draw numbers evenly from [low, high).
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+    low, high : float, default 0.0 and 1.0
+        Finite, low <= high.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    array
+    """
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise ArgumentError(f"uniform: low is {low} and high is {high}, expected finite low <= high")
+    out = _new("uniform", shape, dtype)
+    seed, offset = generator.take(_counters(out))
+    engines.of(out).uniform(out, seed, offset, float(low), float(high))
+    return out
+
+
+def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> Any:
+    """Draw from the normal distribution (Box and Muller 1958).
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+    mean : float, default 0.0
+    std : float, default 1.0
+        At least 0.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    array
+    """
+    if not (np.isfinite(mean) and np.isfinite(std) and std >= 0):
+        raise ArgumentError(f"normal: mean is {mean} and std is {std}, expected finite, std at least 0")
+    out = _new("normal", shape, dtype)
+    seed, offset = generator.take(_counters(out))
+    engines.of(out).normal(out, seed, offset, float(mean), float(std))
+    return out
+
+
+def permutation(n: int) -> Any:
+    """The numbers 0 to n - 1 in random order (Fisher and Yates), as int64.
+
+    Parameters
+    ----------
+    n : int
+        From 0 to 2**32 - 1.
+    """
+    try:
+        count = operator.index(n)
+    except TypeError:
+        raise ArgumentError(f"permutation: n is {n!r}, expected an int") from None
+    if not 0 <= count < 2**32:
+        raise ArgumentError(f"permutation: n is {n}, expected 0 to 2**32 - 1")
+    k = engines.cpu()
+    out = k.empty((count,), np.dtype(np.int64))
+    seed, offset = generator.take(-(-count // 4))
+    k.permutation(out, seed, offset)
+    return out
+
+
+def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Zero each element with probability p and scale the rest by 1 / (1 - p) (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    x : array or Tensor
+    p : float, default 0.5
+        From 0 to 1.
+    training : bool, default True
+        If not, x is returned as it is.
+
+    Notes
+    -----
+    The mask is not kept: the backward pass computes it again from the counter.
+    """
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"dropout: p is {p}, expected a probability from 0 to 1")
+    if not training or p == 0:
+        unwrap(x, "dropout", "x")
+        return x
+    a = contiguous(unwrap(x, "dropout", "x"))
+    k = engines.of(a)
+    seed, offset = generator.take(-(-a.size // 4))
+
+    def dropped(source: Any) -> Any:
+        out = k.empty(source.shape, source.dtype)
+        k.dropout(out, contiguous(source), seed, offset, float(p))
+        return out
+
+    return result(dropped(a), (x,), lambda g: (dropped(g),))

@@ -1,0 +1,293 @@
+"""``Optimizer``: parameter groups, state, and one kernel launch per group and type.
+
+The state lives in *runs*. A run is a list of parameters of one group that share a type and have
+been updated equally often, with one list of state arrays per name beside it. A step hands whole
+lists to the engine, so a network of twenty layers costs one launch, and Python does nothing but
+collect the gradients. Usually a group is one run; when some of its parameters have no gradient,
+the run splits and each part keeps its own count of steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, DTypeError
+from einkorn.tensor import Tensor
+
+__all__ = ["Optimizer"]
+
+
+class Run:
+    """Parameters with one type and one count of steps, and their state arrays."""
+
+    __slots__ = ("dtype", "params", "state", "steps")
+
+    def __init__(self, params: list[Tensor], state: dict[str, list[Any]], steps: int, dtype: Any) -> None:
+        self.params = params
+        self.state = state
+        self.steps = steps
+        self.dtype = dtype
+
+    def split(self, keep: list[bool]) -> tuple[Run, Run]:
+        """The parameters to keep, and the others, as two runs."""
+        parts = []
+        for wanted in (True, False):
+            chosen = [i for i, k in enumerate(keep) if k is wanted]
+            state = {name: [arrays[i] for i in chosen] for name, arrays in self.state.items()}
+            parts.append(Run([self.params[i] for i in chosen], state, self.steps, self.dtype))
+        return parts[0], parts[1]
+
+
+class Optimizer(ABC):
+    """Base class. Subclasses name their options and launch their kernel in ``_launch``.
+
+    Parameters
+    ----------
+    params : iterable of Parameter, or of dict
+        A dict is a group: "params" and the options that differ from the defaults.
+    defaults : dict
+        The options of groups that do not name them.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        "params" and the options. Change ``group["lr"]`` at any time.
+    """
+
+    _state_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self._runs: list[list[Run]] = []
+        self._seen: set[int] = set()
+        name = type(self).__name__
+        if isinstance(params, (Tensor, np.ndarray, str, Mapping)) or not isinstance(params, Iterable):
+            raise ArgumentError(
+                f"{name}: params is {type(params).__name__}, expected an iterable of parameters"
+            )
+        entries = list(params)
+        if not entries:
+            raise ArgumentError(f"{name}: params is empty, expected at least one parameter")
+        if isinstance(entries[0], Mapping):
+            for group in entries:
+                self.add_param_group(group)
+        else:
+            self.add_param_group({"params": entries})
+
+    # --- groups -----------------------------------------------------------------------------
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add a dict of "params" and the options that differ from the defaults."""
+        name = type(self).__name__
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise ArgumentError(f'{name}: a parameter group must be a dict with "params"')
+        unknown = [key for key in group if key != "params" and key not in self.defaults]
+        if unknown:
+            raise ArgumentError(
+                f"{name}: a parameter group has {', '.join(map(str, unknown))}, expected only "
+                f"params, {', '.join(self.defaults)}"
+            )
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        seen = set(self._seen)
+        for position, param in enumerate(params):
+            self._check_param(param, position, seen)
+        full = {**self.defaults, **group, "params": params}
+        self._check(full)
+        self._seen = seen
+        self.param_groups.append(full)
+        self._runs.append([])
+
+    def _check_param(self, param: Any, position: int, seen: set[int]) -> None:
+        name = type(self).__name__
+        if not isinstance(param, Tensor):
+            raise ArgumentError(
+                f"{name}: parameter {position} is {type(param).__name__}, expected a Parameter"
+            )
+        if id(param) in seen:
+            raise ArgumentError(f"{name}: parameter {position} is given twice, expected once")
+        seen.add(id(param))
+        flags = param.data.flags
+        if not (flags.c_contiguous and flags.writeable):
+            raise ArgumentError(
+                f"{name}: parameter {position} is not C-contiguous and writeable, "
+                "so it cannot be updated in place"
+            )
+
+    @abstractmethod
+    def _check(self, group: dict[str, Any]) -> None:
+        """Refuse bad options of a group by name."""
+
+    def _number(self, group: dict[str, Any], key: str, below: float | None = None) -> None:
+        """Refuse ``group[key]`` unless it is a number >= 0, and under ``below`` if given."""
+        value = group[key]
+        good = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
+        if not good or not value >= 0 or (below is not None and not value < below):
+            limit = "" if below is None else f" and below {below:g}"
+            raise ArgumentError(f"{type(self).__name__}: {key} is {value!r}, expected a number >= 0{limit}")
+
+    # --- stepping ---------------------------------------------------------------------------
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or with ``set_to_none=False`` fill them with zeros."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if set_to_none or param.grad is None:
+                    param.grad = None
+                else:
+                    param.grad.data[...] = 0
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for group, runs in zip(self.param_groups, self._runs, strict=True):
+            if not runs:
+                runs.extend(self._new_runs(group["params"]))
+            for run in tuple(runs):
+                grads = []
+                for param in run.params:
+                    grad = param.grad
+                    if grad is None:
+                        break
+                    grads.append(grad.data)
+                else:
+                    self._update(run, grads, group)
+                    continue
+                keep = [param.grad is not None for param in run.params]
+                if True in keep:
+                    updated, waiting = run.split(keep)
+                    place = runs.index(run)
+                    runs[place : place + 1] = [updated, waiting]
+                    grads = [param.grad.data for param in updated.params if param.grad is not None]
+                    self._update(updated, grads, group)
+
+    def _update(self, run: Run, grads: list[Any], group: dict[str, Any]) -> None:
+        params = [param.data for param in run.params]
+        if params[0].dtype != run.dtype:
+            raise DTypeError(
+                f"{type(self).__name__}: parameters are {params[0].dtype} now and were {run.dtype} "
+                "at the first step: make a new optimizer after Module.to"
+            )
+        if run.steps == 0 and not run.state:
+            run.state = self._new_state(params, group)
+        self._launch(engines.of(params[0]), params, grads, run, group)
+        run.steps += 1
+
+    @abstractmethod
+    def _launch(
+        self, engine: Any, params: list[Any], grads: list[Any], run: Run, group: dict[str, Any]
+    ) -> None:
+        """Call the kernel that updates ``params`` and the run's state."""
+
+    def _new_runs(self, params: list[Tensor]) -> list[Run]:
+        """One run per type."""
+        by_type: dict[Any, list[Tensor]] = {}
+        for param in params:
+            by_type.setdefault(param.data.dtype, []).append(param)
+        return [Run(members, {}, 0, dtype) for dtype, members in by_type.items()]
+
+    def _new_state(self, params: list[Any], group: dict[str, Any]) -> dict[str, list[Any]]:
+        """Zeros like the parameters for each name of state."""
+        state = {}
+        for name in self._names(group):
+            state[name] = [engines.of(array).empty(array.shape, array.dtype) for array in params]
+            for array in state[name]:
+                engines.of(array).fill(array, 0.0)
+        return state
+
+    def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Which state arrays the group's options need."""
+        return self._state_names
+
+    # --- state ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and options in torch's form: {"state": {index: {...}}, "param_groups": [...]}.
+
+        Parameters are numbered in the order of the groups. Arrays are copies.
+        """
+        index: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for param in group["params"]:
+                index[id(param)] = len(index)
+            packed = {key: value for key, value in group.items() if key != "params"}
+            packed["params"] = [index[id(param)] for param in group["params"]]
+            groups.append(packed)
+        state: dict[int, dict[str, Any]] = {}
+        for runs in self._runs:
+            for run in runs:
+                if run.steps:
+                    for i, param in enumerate(run.params):
+                        entry: dict[str, Any] = {"step": run.steps}
+                        for name, arrays in run.state.items():
+                            entry[name] = arrays[i].copy()
+                        state[index[id(param)]] = entry
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave, for the same parameters in the same groups.
+
+        Raises
+        ------
+        ArgumentError
+            The groups, their sizes, or the shapes of state arrays differ.
+        """
+        name = type(self).__name__
+        try:
+            state, groups = state_dict["state"], state_dict["param_groups"]
+            sizes = [len(group["params"]) for group in groups]
+        except (KeyError, TypeError) as error:
+            raise ArgumentError(
+                f"{name}: load_state_dict expects state and param_groups, as state_dict gives"
+            ) from error
+        own = [len(group["params"]) for group in self.param_groups]
+        if sizes != own:
+            raise ArgumentError(f"{name}: load_state_dict got groups of {sizes} parameters, expected {own}")
+        merged = []
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            options = {key: value for key, value in saved.items() if key in self.defaults}
+            merged.append({**group, **options})
+            self._check(merged[-1])
+        new_runs = []
+        for group, saved in zip(merged, groups, strict=True):
+            runs: dict[tuple[Any, int], Run] = {}
+            for param, number in zip(group["params"], saved["params"], strict=True):
+                entry = state.get(number, {})
+                # torch's SGD keeps no count; a momentum buffer tells that a step was made
+                has_state = any(entry.get(key) is not None for key in self._state_names)
+                steps = int(entry.get("step", 1 if has_state else 0))
+                run = runs.setdefault((param.data.dtype, steps), Run([], {}, steps, param.data.dtype))
+                run.params.append(param)
+                if steps:
+                    for key in self._names(group):
+                        run.state.setdefault(key, []).append(self._state(entry, key, param, number))
+            new_runs.append(list(runs.values()))
+        for group, options in zip(self.param_groups, merged, strict=True):
+            group.update(options)
+        self._runs = new_runs
+
+    def _state(self, entry: Mapping[str, Any], key: str, param: Tensor, number: Any) -> np.ndarray:
+        """A copy of one state array, checked against its parameter."""
+        name = type(self).__name__
+        if entry.get(key) is None:
+            raise ArgumentError(f"{name}: load_state_dict has no {key} for parameter {number}")
+        array = np.asarray(entry[key]).astype(param.data.dtype, order="C")
+        if array.shape != param.data.shape:
+            raise ArgumentError(
+                f"{name}: load_state_dict has {key} of shape {array.shape} for parameter "
+                f"{number}, expected {param.data.shape}"
+            )
+        return array
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {number}")
+            lines.extend(f"    {key}: {group[key]}" for key in sorted(self.defaults))
+        return "\n".join([*lines, ")"])

@@ -1,0 +1,28 @@
+"""Training in the style of Keras: ``compile``, ``fit``, ``evaluate``, ``predict``, callbacks, history.
+
+The verbs are methods of every ``einkorn.nn.Module``, by way of ``Trainable``.
+"""
+
+from einkorn.training.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+)
+from einkorn.training.history import History
+from einkorn.training.names import accuracy
+from einkorn.training.trainable import Trainable
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "Trainable",
+    "accuracy",
+]

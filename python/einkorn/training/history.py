@@ -1,0 +1,88 @@
+"""What ``fit`` returns: the figures of every epoch."""
+
+from __future__ import annotations
+
+import csv
+from os import PathLike
+from typing import Any
+
+from einkorn.errors import ArgumentError, EinkornError
+
+__all__ = ["History"]
+
+
+class History:
+    """Losses and metrics by epoch.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        "loss", the metrics, and the same with the prefix "val_" when there was validation data.
+    epoch : list of int
+        The epochs, from 0.
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def append(self, epoch: int, logs: dict[str, float]) -> None:
+        """Add the figures of one epoch."""
+        self.epoch.append(epoch)
+        for key, value in logs.items():
+            # a figure that begins late is aligned with its epoch
+            column = self.history.setdefault(key, [float("nan")] * (len(self.epoch) - 1))
+            column.append(float(value))
+        for column in self.history.values():
+            if len(column) < len(self.epoch):
+                column.append(float("nan"))
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write a header line and one line per epoch."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *self.history])
+            writer.writerows(
+                [epoch, *(column[row] for column in self.history.values())]
+                for row, epoch in enumerate(self.epoch)
+            )
+
+    def plot(self, path: str | PathLike[str] | None = None) -> Any:
+        """Draw the learning curves: training and validation, one panel per figure.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            Where to write the picture. Without it the matplotlib figure is only returned.
+
+        Raises
+        ------
+        ArgumentError
+            There is no epoch to draw.
+        EinkornError
+            matplotlib is not installed.
+        """
+        if not self.epoch:
+            raise ArgumentError("History.plot: there are no epochs to draw")
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise EinkornError("History.plot needs matplotlib: pip install einkorn[plot]") from error
+        names = [name for name in self.history if not name.startswith("val_")]
+        figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
+        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            epochs = [epoch + 1 for epoch in self.epoch]
+            axes.plot(epochs, self.history[name], marker=".", label="training")
+            if f"val_{name}" in self.history:
+                axes.plot(epochs, self.history[f"val_{name}"], marker=".", label="validation")
+            axes.set_xlabel("epoch")
+            axes.set_ylabel(name)
+            axes.legend()
+            axes.grid(alpha=0.3)
+        if path is not None:
+            figure.savefig(path, dpi=120)
+        return figure
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{key}={values[-1]:.4g}" for key, values in self.history.items())
+        return f"History({len(self.epoch)} epochs{': ' + last if last else ''})"

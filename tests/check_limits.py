@@ -1,0 +1,39 @@
+"""Limits that the README promises: wheel size and import time. Run as: python tests/check_limits.py WHEEL."""
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+WHEEL_LIMIT = 8e6  # bytes
+IMPORT_LIMIT = 0.1  # seconds beyond NumPy
+
+FORBIDDEN = ("numba", "cupy", "torch", "sklearn", "matplotlib", "scipy", "pandas")
+
+SCRIPT = """
+import sys, time
+import numpy
+start = time.perf_counter()
+import einkorn
+import einkorn.nn, einkorn.optim, einkorn.training
+print(time.perf_counter() - start)
+loaded = [name for name in {forbidden} if name in sys.modules]
+assert not loaded, f"import einkorn loads {{loaded}}"
+""".format(forbidden=FORBIDDEN)
+
+
+def main() -> None:
+    wheel = Path(sys.argv[1])
+    size = wheel.stat().st_size
+    print(f"{wheel.name}: {size / 1e6:.2f} MB, limit {WHEEL_LIMIT / 1e6:.0f} MB")
+    times = [
+        float(subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True).stdout)
+        for _ in range(7)
+    ]
+    print(f"import einkorn with nn, optim and training: {statistics.median(times) * 1e3:.0f} ms beyond NumPy")
+    if size > WHEEL_LIMIT or statistics.median(times) > IMPORT_LIMIT:
+        sys.exit("over the limit")
+
+
+if __name__ == "__main__":
+    main()

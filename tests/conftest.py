@@ -1,0 +1,110 @@
+"""Backends: the engines that run here, the native one once per instruction set; and a summary of what ran."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+import einkorn
+from einkorn import engines, runtime
+
+ENGINES = ("native", "numba")
+ABSENT = {
+    "native": "native engine: not built (no C++ compiler when einkorn was installed)",
+    "numba": "numba engine: numba is not installed",
+    "torch": "PyTorch is not installed",
+}
+
+
+def _backends() -> list[str]:
+    """``numba``, and the native engine's instruction sets as ``native-avx2``."""
+    names = []
+    if "native" in engines.available():
+        native = importlib.import_module("einkorn.engines.native")
+        names += [f"native-{isa}" for isa in native.isas()]
+    if "numba" in engines.available():
+        names.append("numba")
+    return names
+
+
+BACKENDS = _backends()
+_ran: Counter[str] = Counter()
+
+
+def _or_skip(present: list[str]) -> list[object]:
+    """Parameters for what is present, and one skipped test for each engine that is not."""
+    absent = [name for name in ENGINES if name not in engines.available()]
+    return [*present, *(pytest.param(n, marks=pytest.mark.skip(reason=ABSENT[n])) for n in absent)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", _or_skip(BACKENDS), indirect=True)
+    if "engine" in metafunc.fixturenames:
+        present = [name for name in ENGINES if name in engines.available()]
+        metafunc.parametrize("engine", _or_skip(present), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> Iterator[None]:
+    """Leave engine, instruction set and threads as they were."""
+    engine, threads = engines.get_engine(), runtime.get_num_threads()
+    isa = runtime.get_isa() if engine == "native" else None
+    yield
+    if engines.get_engine() != engine:
+        engines.set_engine(engine)
+    if isa is not None and runtime.get_isa() != isa:
+        runtime.set_isa(isa)
+    if runtime.get_num_threads() != threads:
+        runtime.set_num_threads(threads)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """Run the test on one engine and instruction set."""
+    engine, _, isa = request.param.partition("-")
+    einkorn.set_engine(engine)
+    if isa:
+        einkorn.set_isa(isa)
+    _ran[request.param] += 1
+    return request.param
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """Run the test on one engine, the native one with the best instruction set."""
+    einkorn.set_engine(request.param)
+    _ran[request.param] += 1
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def torch() -> object:
+    """PyTorch on one thread, or a skip."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip(ABSENT["torch"])
+    module = importlib.import_module("torch")
+    module.set_num_threads(1)
+    return module
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which engines and peers took part."""
+    write = terminalreporter.write_line
+    terminalreporter.section("what ran")
+    for name in ENGINES:
+        counts = {key: n for key, n in sorted(_ran.items()) if key.partition("-")[0] == name}
+        if name not in engines.available():
+            write(ABSENT[name])
+        elif counts:
+            write(f"{name} engine: " + ", ".join(f"{key} {n} tests" for key, n in counts.items()))
+        else:
+            write(f"{name} engine: available, no test asked for it")
+    has_torch = importlib.util.find_spec("torch") is not None
+    write(f"torch: {importlib.import_module('torch').__version__}" if has_torch else ABSENT["torch"])
+    has_cuda = importlib.util.find_spec("einkorn._cuda") is not None
+    write("cuda engine: built, no test here runs it" if has_cuda else "cuda engine: not built")

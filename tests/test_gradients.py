@@ -1,0 +1,70 @@
+"""Gradients: central differences of the reference in float64, then float32 against float64."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from checking import EPS, all_cases, case_id, gradients, weights_like
+
+import einkorn
+from einkorn.cases import Case
+
+WANTED = [(f, case) for f, case in all_cases() if case.wanted]
+SMALL = [(f, c) for f, c in WANTED if sum(x.size for x in c.inputs if x is not None) <= 3000]
+_PROBED = 64  # elements of an input whose derivative is taken numerically
+
+
+def params(cases: list[tuple[str, Case]]) -> list[object]:
+    return [pytest.param(case, id=case_id(family, case)) for family, case in cases]
+
+
+@functools.cache
+def central_differences(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each wanted input: flat positions, and derivatives of the reference's weighted sum there."""
+    arrays = [None if a is None else np.array(a, order="C") for a in case.make(np.float64)]
+    (weights,) = weights_like([case.reference(arrays, np.float64)[0].shape])
+
+    def scalar() -> float:
+        return float((case.reference(arrays, np.float64)[0] * weights).sum())
+
+    results = []
+    for i in case.wanted:
+        flat = arrays[i].reshape(-1)
+        positions = np.arange(flat.size)
+        if flat.size > _PROBED:
+            positions = np.random.default_rng(3).choice(flat.size, _PROBED, replace=False)
+        slopes = np.empty(len(positions))
+        for n, position in enumerate(positions):
+            value = flat[position]
+            step = 1e-6 * max(1.0, abs(value))
+            flat[position] = value + step
+            above = scalar()
+            flat[position] = value - step
+            slopes[n] = (above - scalar()) / (2 * step)
+            flat[position] = value
+        results.append((positions, slopes))
+    return results
+
+
+@pytest.mark.parametrize("case", params(SMALL))
+def test_central_differences(case: Case, backend: str) -> None:
+    for gradient, (positions, slopes) in zip(
+        gradients(case, "float64"), central_differences(case), strict=True
+    ):
+        size = 1 + np.abs(slopes).max(initial=0)
+        np.testing.assert_allclose(gradient.reshape(-1)[positions], slopes, rtol=0, atol=1e-7 * size)
+
+
+@pytest.mark.parametrize("case", params(WANTED))
+def test_float32_and_threads(case: Case, backend: str) -> None:
+    """Near the float64 gradient, and the same bits on one and on two threads."""
+    with einkorn.num_threads(2):
+        single, double = gradients(case, "float32"), gradients(case, "float64")
+    with einkorn.num_threads(1):
+        again = gradients(case, "float32")
+    for s, d, a in zip(single, double, again, strict=True):
+        size = 1 + np.abs(d).max(initial=0)
+        np.testing.assert_allclose(s, d, rtol=0, atol=100 * EPS["float32"] * size)
+        assert s.tobytes() == a.tobytes()

@@ -1,0 +1,47 @@
+"""Every case on every engine and instruction set, in float32 and float64, against its reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checking import all_cases, as_arrays, assert_matches, case_id
+
+import einkorn
+from einkorn.cases import FAMILIES, Case, cases_of
+
+CASES = [
+    pytest.param(case, dtype, id=f"{case_id(family, case)}-{dtype}")
+    for family, case in all_cases()
+    for dtype in case.dtypes
+]
+
+
+@pytest.mark.parametrize(("case", "dtype"), CASES)
+def test_case(case: Case, dtype: str, backend: str) -> None:
+    """Close to the reference, the same bits on one and on two threads, inputs left alone."""
+    arrays = case.make(dtype)
+    before = [None if a is None else a.tobytes() for a in arrays]
+    with einkorn.num_threads(2):
+        results = as_arrays(case.run(einkorn, arrays, np.dtype(dtype)))
+    with einkorn.num_threads(1):
+        again = as_arrays(case.run(einkorn, arrays, np.dtype(dtype)))
+    assert_matches(case, dtype, results)
+    assert [r.tobytes() for r in results] == [r.tobytes() for r in again]
+    assert [None if a is None else a.tobytes() for a in arrays] == before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_of_cases_are_unique(family: str) -> None:
+    names = [case.name for case in cases_of(family)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cases_cover_every_operation(family: str) -> None:
+    """A public operation without a case would go untested."""
+    if family == "optimizer":
+        public = {"sgd_step", "adam_step"}
+    else:
+        module = __import__(f"einkorn.ops.{family}", fromlist=["__all__"])
+        public = set(module.__all__)
+    assert public == {case.op.name for case in cases_of(family)}

@@ -1,0 +1,206 @@
+"""Optimizers and schedules, against torch where it has them."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from small_problems import rows
+
+import einkorn
+from einkorn import nn, optim
+from einkorn.errors import ArgumentError, DTypeError
+from einkorn.optim import lr_scheduler
+
+OPTIMIZERS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.1, "momentum": 0.8, "dampening": 0.3, "weight_decay": 0.01}),
+    ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1, "betas": (0.8, 0.95), "eps": 1e-6}),
+    ("Adam", {"lr": 0.01, "amsgrad": True}),
+    ("AdamW", {"lr": 0.01}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.3, "amsgrad": True}),
+]
+
+
+def pair(name, options, dtype=np.float64):
+    """The same three parameters here and in torch, and an optimizer for each."""
+    torch = pytest.importorskip("torch")
+    arrays = [rows(4, 3).astype(dtype), rows(5, seed=1).astype(dtype), rows(1, seed=2).astype(dtype)]
+    ours = [nn.Parameter(array.copy()) for array in arrays]
+    theirs = [torch.from_numpy(array.copy()).requires_grad_() for array in arrays]
+    return (
+        torch,
+        ours,
+        theirs,
+        getattr(optim, name)(ours, **options),
+        getattr(torch.optim, name)(theirs, **options),
+    )
+
+
+def give_gradients(torch, ours, theirs, step, skip=()):
+    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        gradient = rows(*a.shape, seed=100 * step + i).astype(a.dtype)
+        a.grad = None if i in skip else einkorn.Tensor(gradient)
+        b.grad = None if i in skip else torch.from_numpy(gradient.copy())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_optimizer_agrees_with_torch(name, options, dtype):
+    torch, ours, theirs, a, b = pair(name, options, dtype)
+    for step in range(6):
+        # a parameter that has no gradient for a while keeps its own count of steps
+        give_gradients(torch, ours, theirs, step, skip={0: (1,), 3: (0, 2)}.get(step, ()))
+        a.step()
+        b.step()
+    for x, t in zip(ours, theirs, strict=True):
+        assert_allclose(x.numpy(), t.detach().numpy(), rtol=2e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_optimizer_state_moves_from_torch_and_back(name, options):
+    torch, ours, theirs, a, b = pair(name, options)
+    for step in range(3):
+        give_gradients(torch, ours, theirs, step, skip=(2,))
+        b.step()
+    for x, t in zip(ours, theirs, strict=True):
+        x.data[...] = t.detach().numpy()
+    a.load_state_dict(b.state_dict())
+    saved = a.state_dict()
+    again = getattr(optim, name)(ours, **options)
+    again.load_state_dict(saved)
+    for step in range(3, 5):
+        give_gradients(torch, ours, theirs, step)
+        again.step()
+        b.step()
+    for x, t in zip(ours, theirs, strict=True):
+        assert_allclose(x.numpy(), t.detach().numpy(), rtol=1e-12)
+
+
+def test_parameter_groups_have_their_own_options():
+    a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.1)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.5]
+    a.grad = b.grad = einkorn.Tensor(np.ones(2))
+    optimizer.step()
+    assert_allclose(a.numpy(), [0.9, 0.9])
+    assert_allclose(b.numpy(), [0.5, 0.5])
+    optimizer.param_groups[1]["lr"] = 0.0
+    optimizer.step()
+    assert_allclose(b.numpy(), [0.5, 0.5])
+
+
+def test_a_step_is_one_launch_per_group_and_type(monkeypatch):
+    engine = einkorn.engines.cpu()
+    launches = []
+    kernel = engine.adam_step
+    monkeypatch.setattr(engine, "adam_step", lambda *args: (launches.append(len(args[0])), kernel(*args)))
+    params = [nn.Parameter(rows(3, seed=i)) for i in range(5)]
+    params.append(nn.Parameter(np.ones(2)))
+    optimizer = optim.Adam([{"params": params[:2]}, {"params": params[2:]}])
+    for parameter in params:
+        parameter.grad = einkorn.Tensor(np.ones_like(parameter.data))
+    optimizer.step()
+    assert launches == [2, 3, 1]
+
+
+def test_zero_grad_of_an_optimizer():
+    parameter = nn.Parameter(np.ones(2))
+    optimizer = optim.SGD([parameter], lr=0.1)
+    parameter.grad = einkorn.Tensor(np.ones(2))
+    optimizer.zero_grad(set_to_none=False)
+    assert_array_equal(parameter.grad.numpy(), [0, 0])
+    optimizer.zero_grad()
+    assert parameter.grad is None
+    optimizer.step()
+    assert_array_equal(parameter.numpy(), [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("SGD", {"lr": -1}, "SGD: lr is -1, expected a number >= 0"),
+        ("SGD", {"lr": "fast"}, "lr is 'fast'"),
+        ("SGD", {"lr": float("nan")}, "lr is nan"),
+        ("SGD", {"momentum": -0.1}, "momentum is -0.1"),
+        ("SGD", {"weight_decay": -1}, "weight_decay is -1"),
+        ("SGD", {"nesterov": True}, "nesterov needs momentum > 0"),
+        ("Adam", {"betas": (0.9, 1.0)}, r"betas\[1\] is 1.0, expected a number >= 0 and below 1"),
+        ("Adam", {"betas": 0.9}, "betas is 0.9, expected a pair"),
+        ("AdamW", {"eps": -1e-8}, "AdamW: eps is -1e-08"),
+    ],
+)
+def test_bad_options_are_refused_by_name(name, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        getattr(optim, name)([nn.Parameter(np.ones(1))], **options)
+
+
+def test_bad_parameters_are_refused():
+    parameter = nn.Parameter(np.ones(1))
+    for params, message in [
+        ([], "params is empty"),
+        (parameter, "params is Parameter, expected an iterable"),
+        ([np.ones(2)], "parameter 0 is ndarray"),
+        ([parameter, parameter], "parameter 1 is given twice"),
+        ([{"params": [parameter]}, {"params": [parameter]}], "parameter 0 is given twice"),
+        ([{"lr": 0.1}], 'dict with "params"'),
+        ([{"params": [parameter], "rate": 1}], "has rate, expected only params, lr"),
+        ([einkorn.Tensor(np.ones((2, 3)).T)], "not C-contiguous"),
+    ]:
+        with pytest.raises(ArgumentError, match=message):
+            optim.SGD(params, lr=0.1)
+
+
+def test_load_state_dict_refuses_what_does_not_fit():
+    a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(3))
+    one, two = optim.Adam([a]), optim.Adam([b])
+    a.grad = einkorn.Tensor(np.ones(2))
+    one.step()
+    with pytest.raises(ArgumentError, match=r"exp_avg of shape \(2,\) for parameter 0, expected \(3,\)"):
+        two.load_state_dict(one.state_dict())
+    with pytest.raises(ArgumentError, match=r"groups of \[1\] parameters, expected \[2\]"):
+        optim.Adam([nn.Parameter(np.ones(2)), b]).load_state_dict(one.state_dict())
+    with pytest.raises(ArgumentError, match="expects state and param_groups"):
+        one.load_state_dict({})
+
+
+def test_a_cast_model_needs_a_new_optimizer():
+    model = nn.Linear(2, 1)
+    optimizer = optim.Adam(model.parameters())
+    model(rows(3, 2)).sum().backward()
+    optimizer.step()
+    model.to("float64")
+    model(rows(3, 2).astype(float)).sum().backward()
+    with pytest.raises(DTypeError, match="make a new optimizer"):
+        optimizer.step()
+
+
+def test_schedules():
+    torch = pytest.importorskip("torch")
+    for name, options in [
+        ("StepLR", {"step_size": 2, "gamma": 0.5}),
+        ("ExponentialLR", {"gamma": 0.8}),
+        ("LambdaLR", {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
+    ]:
+        ours = optim.SGD([nn.Parameter(np.ones(1))], lr=0.4)
+        theirs = torch.optim.SGD([torch.ones(1)], lr=0.4)
+        a = getattr(lr_scheduler, name)(ours, **options)
+        b = getattr(torch.optim.lr_scheduler, name)(theirs, **options)
+        for _ in range(5):
+            assert a.get_last_lr() == pytest.approx(b.get_last_lr())
+            theirs.step()
+            a.step()
+            b.step()
+    optimizer = optim.SGD([nn.Parameter(np.ones(1))], lr=0.4)
+    schedule = lr_scheduler.TimeBasedLR(optimizer, decay=0.5)
+    schedule.step()
+    schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4 / 2)
+    other = lr_scheduler.TimeBasedLR(optim.SGD([nn.Parameter(np.ones(1))], lr=9.0), decay=0.5)
+    other.load_state_dict(schedule.state_dict())
+    assert other.get_last_lr() == pytest.approx([0.2])
+    with pytest.raises(ArgumentError, match="step_size is 0"):
+        lr_scheduler.StepLR(optimizer, 0)
+    with pytest.raises(ArgumentError, match="optimizer is float"):
+        lr_scheduler.ExponentialLR(0.1, 0.5)
