@@ -27,7 +27,9 @@ def main() -> None:
     size = wheel.stat().st_size
     print(f"{wheel.name}: {size / 1e6:.2f} MB, limit {WHEEL_LIMIT / 1e6:.0f} MB")
     times = [
-        float(subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True).stdout)
+        float(
+            subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True).stdout
+        )
         for _ in range(7)
     ]
     print(f"import einkorn with nn, optim and training: {statistics.median(times) * 1e3:.0f} ms beyond NumPy")

@@ -1,6 +1,7 @@
 """The command line."""
 
 import csv
+import os
 import subprocess
 import sys
 
@@ -89,6 +90,21 @@ def test_ctrl_c(monkeypatch, capsys):
     monkeypatch.setattr(einkorn, "show_config", interrupt)
     assert run("info") == 130
     assert capsys.readouterr().err == "einkorn info: interrupted\n"
+
+
+def test_a_reader_that_leaves_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "einkorn", "info"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])

@@ -1,4 +1,4 @@
-"""Gradients: central differences of the reference in float64, then float32 against float64."""
+"""Gradients: against central differences of the reference, then between engines, types and threads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 from checking import EPS, all_cases, case_id, gradients, weights_like
 
 import einkorn
+from einkorn import engines
 from einkorn.cases import Case
 
 WANTED = [(f, case) for f, case in all_cases() if case.wanted]
 SMALL = [(f, c) for f, c in WANTED if sum(x.size for x in c.inputs if x is not None) <= 3000]
-_PROBED = 64  # elements of an input whose derivative is taken numerically
+_PROBED = 256  # elements of an input whose derivative is taken numerically
 
 
 def params(cases: list[tuple[str, Case]]) -> list[object]:
@@ -57,14 +58,26 @@ def test_central_differences(case: Case, backend: str) -> None:
         np.testing.assert_allclose(gradient.reshape(-1)[positions], slopes, rtol=0, atol=1e-7 * size)
 
 
+@functools.cache
+def gradients_of_another_engine(case: Case) -> list[np.ndarray]:
+    """float64 gradients by Numba where it is installed: an implementation of its own, for any size."""
+    active = einkorn.get_engine()
+    einkorn.set_engine("numba" if "numba" in engines.available() else active)
+    try:
+        return gradients(case, "float64")
+    finally:
+        einkorn.set_engine(active)
+
+
 @pytest.mark.parametrize("case", params(WANTED))
-def test_float32_and_threads(case: Case, backend: str) -> None:
-    """Near the float64 gradient, and the same bits on one and on two threads."""
+def test_engines_and_threads(case: Case, backend: str) -> None:
+    """Near another engine's float64 gradient, and the same bits on one and on two threads."""
     with einkorn.num_threads(2):
         single, double = gradients(case, "float32"), gradients(case, "float64")
     with einkorn.num_threads(1):
         again = gradients(case, "float32")
-    for s, d, a in zip(single, double, again, strict=True):
-        size = 1 + np.abs(d).max(initial=0)
-        np.testing.assert_allclose(s, d, rtol=0, atol=100 * EPS["float32"] * size)
+    for s, d, a, other in zip(single, double, again, gradients_of_another_engine(case), strict=True):
+        size = 1 + np.abs(other).max(initial=0)
+        np.testing.assert_allclose(s, other, rtol=0, atol=100 * EPS["float32"] * size)
+        np.testing.assert_allclose(d, other, rtol=0, atol=1000 * EPS["float64"] * size)
         assert s.tobytes() == a.tobytes()

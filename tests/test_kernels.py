@@ -30,6 +30,21 @@ def test_case(case: Case, dtype: str, backend: str) -> None:
     assert [None if a is None else a.tobytes() for a in arrays] == before
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", ["C", "reversed"])
+def test_kernels_that_no_operation_calls(layout: str, dtype: str, backend: str) -> None:
+    """They are part of the contract all the same."""
+    kernels = einkorn.engines.cpu()
+    step = slice(None, None, -1) if layout == "reversed" else slice(None)
+    x = np.array([-np.inf, -2.5, -0.0, 0.0, 1e-30, 3.0, np.inf, np.nan] * 5, dtype)[step]
+    y = np.repeat(x[:8], 5)
+    out = np.empty_like(x)
+    kernels.sign(out, x)
+    np.testing.assert_array_equal(out, np.sign(x))
+    kernels.greater_equal(out, x, y)
+    np.testing.assert_array_equal(out, (x >= y).astype(dtype))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_names_of_cases_are_unique(family: str) -> None:
     names = [case.name for case in cases_of(family)]

@@ -18,8 +18,8 @@ ConvShape conv_shape(const Array& image, const Array& weight, const Array& outpu
   if (s.stride_h < 1 || s.stride_w < 1 || s.dilation_h < 1 || s.dilation_w < 1 || s.groups < 1 || s.C % s.groups != 0 ||
       s.K % s.groups != 0)
     throw py::value_error("stride, dilation and groups must be positive, and groups divide both channel numbers");
-  for (const int64_t value : {s.H, s.W, s.OH * s.stride_h, s.OW * s.stride_w, s.pad_h, s.pad_w, s.R * s.dilation_h,
-                              s.S * s.dilation_w})
+  for (const int64_t value :
+       {s.H, s.W, s.OH * s.stride_h, s.OW * s.stride_w, s.pad_h, s.pad_w, s.R * s.dilation_h, s.S * s.dilation_w})
     if (value < 0 || value >= int64_t{1} << 30) throw py::value_error("sizes, padding and dilation must be below 2^30");
   if (output.shape[0] != s.N || output.shape[1] != s.K || weight.shape[1] != s.C / s.groups)
     throw py::value_error("shapes of image, weight and output do not fit together");
@@ -33,12 +33,12 @@ void bind_conv(py::module_& m) {
       "conv2d_forward",
       [](const Array& out, const Array& x, const Array& w, const Array& bias, int64_t stride_h, int64_t stride_w,
          int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups, int activation) {
-        const ConvShape s =
-            conv_shape(x, w, out, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        const ConvShape s = conv_shape(x, w, out, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (bias && bias.size() != s.K) throw py::value_error("bias must have one element for each output channel");
         by_dtype(out, [&]<class T>() {
-          Conv2dForward<T> args = {out.out<T>("out"), x.in<T>("x"), w.in<T>("w"), bias.in<T>("bias"), s,
-                                   static_cast<Activation>(activation), workspace()};
+          Conv2dForward<T> args = {
+              out.out<T>("out"), x.in<T>("x"), w.in<T>("w"), bias.in<T>("bias"), s, static_cast<Activation>(activation),
+              workspace()};
           const Scratch scratch(conv2d_forward_scratch<T>(s, args.ws.threads));
           args.ws.scratch = scratch.data();
           run(&KernelTable<T>::conv2d_forward, args);
@@ -51,8 +51,7 @@ void bind_conv(py::module_& m) {
       "conv2d_input_grad",
       [](const Array& gx, const Array& gy, const Array& w, int64_t stride_h, int64_t stride_w, int64_t pad_h,
          int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
-        const ConvShape s =
-            conv_shape(gx, w, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        const ConvShape s = conv_shape(gx, w, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         by_dtype(gx, [&]<class T>() {
           Conv2dInputGrad<T> args = {gx.out<T>("gx"), gy.in<T>("gy"), w.in<T>("w"), s, workspace()};
           const Scratch scratch(conv2d_input_grad_scratch<T>(s, args.ws.threads));
@@ -67,8 +66,7 @@ void bind_conv(py::module_& m) {
       "conv2d_weight_grad",
       [](const Array& gw, const Array& gbias, const Array& x, const Array& gy, int64_t stride_h, int64_t stride_w,
          int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
-        const ConvShape s =
-            conv_shape(x, gw, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        const ConvShape s = conv_shape(x, gw, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (gbias && gbias.size() != s.K) throw py::value_error("gbias must have one element for each output channel");
         by_dtype(gw, [&]<class T>() {
           Conv2dWeightGrad<T> args = {gw.out<T>("gw"), gbias.out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s,

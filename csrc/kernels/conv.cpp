@@ -27,18 +27,38 @@ void conv2d_forward(const Conv2dForward<T>& k) {
     for (int64_t r = 0; r < s.R; ++r)
       for (int64_t c = 0; c < s.S; ++c)
         scratch.taps[r * s.S + c] = {static_cast<int32_t>(r * s.dilation_h - s.pad_h),
-                                     static_cast<int32_t>(c * s.dilation_w - s.pad_w), static_cast<int32_t>(r * s.S + c)};
-    method(TapConvolution<T>{k.out, k.x, k.w, k.bias, k.activation,
-                             s.N, s.groups, channels, out_channels,
-                             s.H, s.W, s.OH, s.OW, s.OH, s.OW,
-                             s.stride_h, s.stride_w, 1, 1, 0, 0,
-                             out_channels * channels * s.R * s.S, channels * s.R * s.S, s.R * s.S,
-                             scratch.taps, static_cast<int>(s.R * s.S)},
+                                     static_cast<int32_t>(c * s.dilation_w - s.pad_w),
+                                     static_cast<int32_t>(r * s.S + c)};
+    method(TapConvolution<T>{k.out,
+                             k.x,
+                             k.w,
+                             k.bias,
+                             k.activation,
+                             s.N,
+                             s.groups,
+                             channels,
+                             out_channels,
+                             s.H,
+                             s.W,
+                             s.OH,
+                             s.OW,
+                             s.OH,
+                             s.OW,
+                             s.stride_h,
+                             s.stride_w,
+                             1,
+                             1,
+                             0,
+                             0,
+                             out_channels * channels * s.R * s.S,
+                             channels * s.R * s.S,
+                             s.R * s.S,
+                             scratch.taps,
+                             static_cast<int>(s.R * s.S)},
            scratch, k.ws);
   };
   if (suits_direct(channels, out_channels))
-    convolve(DirectScratch<T>(carver, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads),
-             convolve_directly<T>);
+    convolve(DirectScratch<T>(carver, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads), convolve_directly<T>);
   else
     convolve(GemmScratch<T>(carver, s, channels, out_channels, k.ws.threads), convolve_by_gemm<T>);
 }
@@ -66,13 +86,32 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
               scratch.taps[taps++] = {static_cast<int32_t>(y / s.stride_h), static_cast<int32_t>(x / s.stride_w),
                                       static_cast<int32_t>(r * s.S + c)};
           }
-        method(TapConvolution<T>{k.gx, k.gy, k.w, nullptr, Activation::none,
-                                 s.N, s.groups, out_channels, channels,
-                                 s.OH, s.OW, s.H, s.W,
-                                 ceil_div(s.H - phase_y, s.stride_h), ceil_div(s.W - phase_x, s.stride_w),
-                                 1, 1, s.stride_h, s.stride_w, phase_y, phase_x,
-                                 out_channels * channels * s.R * s.S, s.R * s.S, channels * s.R * s.S,
-                                 scratch.taps, taps},
+        method(TapConvolution<T>{k.gx,
+                                 k.gy,
+                                 k.w,
+                                 nullptr,
+                                 Activation::none,
+                                 s.N,
+                                 s.groups,
+                                 out_channels,
+                                 channels,
+                                 s.OH,
+                                 s.OW,
+                                 s.H,
+                                 s.W,
+                                 ceil_div(s.H - phase_y, s.stride_h),
+                                 ceil_div(s.W - phase_x, s.stride_w),
+                                 1,
+                                 1,
+                                 s.stride_h,
+                                 s.stride_w,
+                                 phase_y,
+                                 phase_x,
+                                 out_channels * channels * s.R * s.S,
+                                 s.R * s.S,
+                                 channels * s.R * s.S,
+                                 scratch.taps,
+                                 taps},
                scratch, k.ws);
       }
   };

@@ -10,10 +10,11 @@
 // Layout      all arrays contiguous: x, gx [N, C, H, W]; out, gy [N, K, OH, OW]; w, gw [K, C/groups, R, S]; bias, gbias [K].
 // Aliasing    none.
 // Zero sizes  N = 0, or no output pixels: empty outputs, gw and gbias all zero. C = 0: out = act(bias). K = 0: gx all zero.
-// NaN         propagates. A 3x3 kernel of stride 1 over many channels is computed by Winograd's method, on tiles of 2x2 outputs:
-//             there a NaN in the input reaches all four outputs of every tile whose 4x4 window holds it (and all nine taps of
-//             the weight gradient), where the sum above would reach some of them, and an infinity counts as a NaN.
-// Accumulates in T. float32 sums run in blocks of at most a few thousand terms.
+// NaN         propagates. A 3x3 kernel of stride 1 over many channels is computed by Winograd's method. There a NaN reaches the
+//             same outputs, but an infinity gives NaN where the sum above gives an infinity; and in the weight gradient a NaN in
+//             the two outermost rows or columns of x or gy may reach taps that do not touch it.
+// Accumulates in T: forward and input gradient over all channels and taps in one sum, as the formula reads (16 sums of channels by
+//             Winograd); the weight gradient in parts of the positions, fixed by the shape.
 // Writes      every element of the outputs; gbias may be null. Same bits for any number of threads.
 // Exact       for integers, as long as sums stay below 2^22 or so: Winograd F(2x2,3x3) multiplies by halves and quarters only.
 // Cost        2 N K OH OW (C/groups) R S FLOPs each (the weight gradient N K OH OW more for the bias); bytes: every operand once.

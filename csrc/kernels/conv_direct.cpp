@@ -7,6 +7,12 @@
 //
 //   registers: rows (output channels) x vectors of outputs, a segment of one output row each. Narrow images put several rows into
 //   one tile. Few output channels take 4 vectors, so that enough sums are under way to hide the latency of the multiply-adds.
+//
+// Versions, one core, GFLOP/s: LeNet's layers N64 1->6 28x28 5x5 / 6->16 14x14 5x5; N16 3->32 150x150 3x3; input gradient of
+// N8 3->64 224x224 7x7 stride 2
+//   packed columns (conv_gemm.cpp)                                        28 /  61;  61;  18
+//   this, four vectors for few channels                                  143 / 117; 122;  78
+//   pieces no wider than the vectors that are read                       142 / 124; 130;  98
 
 #include "kernels/conv_methods.h"
 #include "kernels/conv_piece.h"
@@ -21,9 +27,9 @@ constexpr int kMostVectors = 4;
 // A piece of one row of outputs, at most a vector.
 template <class T>
 struct Segment {
-  const T* in;   // where tap offsets count from
+  const T* in;  // where tap offsets count from
   int64_t size;
-  T* out;        // of the panel's first channel
+  T* out;  // of the panel's first channel
 };
 
 template <class T>
@@ -43,8 +49,7 @@ void run_direct(const DirectJob<T>& job) {
   Vec<T> sum[kRows][kVectors];
   const T* in[kVectors];
   EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) in[v] = job.segment[v].in;
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r)
-    EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
+  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
   const T* a = job.a;
   for (int64_t k = 0; k < job.steps; ++k, a += kRows) {
     const int64_t offset = job.offset[k];
@@ -114,7 +119,8 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
         for (int t = 0; t < c.taps; ++t)
           for (int r = 0; r < panels.rows; ++r) {
             const int64_t o = p * panels.rows + r;
-            *a++ = o < c.out_channels ? c.w[g * c.w_group_step + o * c.w_out_step + i * c.w_in_step + c.tap[t].index] : T(0);
+            *a++ = o < c.out_channels ? c.w[g * c.w_group_step + o * c.w_out_step + i * c.w_in_step + c.tap[t].index]
+                                      : T(0);
           }
     }
   const int vectors = panels.rows * kMostVectors <= kTileRows * kTileVectors ? kMostVectors : kTileVectors;
@@ -128,8 +134,8 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
     const int64_t first = task % bands * band.rows, rows = smaller(band.rows, c.grid_h - first);
     const int64_t group = task / bands % c.groups, image = task / bands / c.groups;
     T* planes = scratch.planes + slot * scratch.slot_planes;
-    fill_piece(planes, c.in + (image * c.groups + group) * c.in_channels * c.in_h * c.in_w, c.in_channels, c.in_h, c.in_w,
-               band, first * c.in_step_y, (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
+    fill_piece(planes, c.in + (image * c.groups + group) * c.in_channels * c.in_h * c.in_w, c.in_channels, c.in_h,
+               c.in_w, band, first * c.in_step_y, (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
 
     const int64_t segments_x = ceil_div(c.grid_w, L), segments = rows * segments_x;
     for (int64_t p = 0; p < panels.count; ++p) {

@@ -20,7 +20,8 @@ void split_row(T* out, const T* row, int64_t first, int64_t in_w, int64_t step, 
   if (step == 1) {
     const int64_t low = smaller(first < 0 ? -first : 0, width), high = larger(smaller(width, in_w - first), low);
     for (int64_t i = 0; i < low; ++i) out[i] = 0;
-    for_vectors<T>(high - low, [&](int64_t i, int64_t n) { store_n(out + low + i, n, load_n(row + first + low + i, n)); });
+    for_vectors<T>(high - low,
+                   [&](int64_t i, int64_t n) { store_n(out + low + i, n, load_n(row + first + low + i, n)); });
     for (int64_t i = high; i < width; i += L) store_n(out + i, smaller(L, width - i), Vec<T>{});
     return;
   }

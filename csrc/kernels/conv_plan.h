@@ -70,6 +70,11 @@ struct TapWindowRoom {
 
 // --- by matrix product (conv_gemm.cpp) ---
 
+// Blocks of columns that a task packs together: rows of outputs are then written in longer pieces, and panels of w used longer.
+inline int64_t gemm_blocks(int64_t steps) {
+  return steps <= 256 ? 4 : (steps <= 512 ? 2 : 1);
+}
+
 template <class T>
 struct GemmScratch {
   Tap* taps;
@@ -84,7 +89,9 @@ struct GemmScratch {
     taps = c.take<Tap>(taps_count);
     weights = c.take<T>(s.groups * (most_padded_rows(out_channels) * in_channels * taps_count +
                                     (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom));
-    slot_panel = in_channels * taps_count * kMostTileColumns;
+    const int64_t steps =
+        in_channels * taps_count;  // phases of an input gradient have fewer, and then perhaps more blocks
+    slot_panel = larger(gemm_blocks(steps) * steps, 1024) * kMostTileColumns;
     slot_windows = taps_count;
     slot_tile = kMostTileRows * kMostTileColumns;
     panels = c.take<T>(threads * slot_panel);
@@ -97,14 +104,19 @@ struct GemmScratch {
 
 // A band of output rows, and the padded piece of the image that it reads.
 struct DirectBand {
-  int64_t rows;             // of outputs
+  int64_t rows;              // of outputs
   int64_t first_y, first_x;  // the taps' least offsets: where the piece starts, relative to the band's first position
-  int64_t tall;             // rows that one row of outputs reads, from the first tap's to the last's
-  int64_t in_rows, width;   // of the piece; width for each remainder modulo the stride, with room for a whole vector
+  int64_t tall;              // rows that one row of outputs reads, from the first tap's to the last's
+  int64_t in_rows, width;    // of the piece; width for each remainder modulo the stride
 };
 
 // Elements of the piece, at most, unless one row of outputs needs more: half of L2.
 constexpr int64_t kMostPiece = 96 * 1024;
+
+// Whole vectors of positions, of at most 16 lanes, as the furthest tap sees them.
+inline int64_t piece_width(int64_t reach_x, int64_t step_x, int64_t grid_w) {
+  return ceil_div(grid_w, 16) * 16 + reach_x / step_x;
+}
 
 // `reach`: the last tap's offset less the first's.
 inline DirectBand direct_band(int64_t first_y, int64_t first_x, int64_t reach_y, int64_t reach_x, int64_t step_y,
@@ -113,7 +125,7 @@ inline DirectBand direct_band(int64_t first_y, int64_t first_x, int64_t reach_y,
   b.first_y = first_y;
   b.first_x = first_x;
   b.tall = reach_y + 1;
-  b.width = ceil_div((grid_w - 1) * step_x + reach_x + 1, step_x) + kMostTileColumns;
+  b.width = piece_width(reach_x, step_x, grid_w);
   b.rows = larger(smaller(grid_h, ceil_div(1024, larger(grid_w, 1))), 1);
   while (b.rows > 1 && channels * ((b.rows - 1) * step_y + b.tall) * step_x * b.width > kMostPiece) b.rows /= 2;
   b.in_rows = (b.rows - 1) * step_y + b.tall;
@@ -122,7 +134,7 @@ inline DirectBand direct_band(int64_t first_y, int64_t first_x, int64_t reach_y,
 
 // Elements a channel for one row of outputs.
 inline int64_t most_piece_row(int64_t reach_y, int64_t reach_x, int64_t step_x, int64_t grid_w) {
-  return (reach_y + 1) * step_x * (ceil_div((grid_w - 1) * step_x + reach_x + 1, step_x) + kMostTileColumns);
+  return (reach_y + 1) * step_x * piece_width(reach_x, step_x, grid_w);
 }
 
 template <class T>
@@ -140,8 +152,8 @@ struct DirectScratch {
     taps = c.take<Tap>(taps_count);
     offsets = c.take<int32_t>(in_channels * taps_count);
     weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
-    slot_planes = larger(kMostPiece, in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), step_w,
-                                                                  larger(grid_w, 1)));
+    slot_planes = larger(kMostPiece, in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1),
+                                                                  step_w, larger(grid_w, 1)));
     planes = c.take<T>(threads * slot_planes);
   }
 };
@@ -237,7 +249,7 @@ inline DotBlocking dot_blocking(const ConvShape& s) {
   b.band = direct_band(-s.pad_h, -s.pad_w, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, b.chunk);
   b.bands = ceil_div(s.OH, b.band.rows);
   b.by_rows = b.by_rows && b.band.rows * ceil_div(s.OW, 16) >= 48;  // enough to pay for adding up the lanes
-  b.block = 512;
+  b.block = 1024;
   while (b.block > 128 && b.block * b.chunk * taps > 128 * 1024) b.block /= 2;
   b.row = b.block + 16;
   b.units = larger(b.by_rows ? s.N * b.bands : ceil_div(positions, b.block), 1);
@@ -262,8 +274,8 @@ struct DotScratch {
     taps = c.take<Tap>(taps_count);
     offsets = c.take<int32_t>(b.chunk * taps_count);
     partial = c.take<T>(b.parts * s.K * (s.C / s.groups) * taps_count);
-    slot_columns = b.by_rows ? larger(kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1),
-                                                                           s.stride_w, s.OW))
+    slot_columns = b.by_rows ? larger(kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1),
+                                                                           s.dilation_w * (s.S - 1), s.stride_w, s.OW))
                              : b.chunk * taps_count * b.row;
     slot_gy = b.by_rows ? 0 : s.K / s.groups * b.row;
     slot_windows = b.by_rows ? 0 : taps_count;

@@ -28,15 +28,14 @@ using Tile = void (*)(const TileJob<T>&);
 
 template <class T, int kRows, int kVectors>
 void run_tile(const TileJob<T>& job) {
-  gemm_tile<T, kRows, kVectors, APanel::by_columns>(
-      job.k_size, job.a, kRows, job.b, kTileColumns<T>,
-      [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) {
-        if (r >= job.live) return;
-        if (job.bias != nullptr) sum += broadcast(job.bias[r]);
-        if (job.add) sum += load(job.c + r * job.c_step + v * kLanes<T>);
-        if (job.relu) sum = sum < 0 ? Vec<T>{} : sum;
-        store(job.c + r * job.c_step + v * kLanes<T>, sum);
-      });
+  gemm_tile<T, kRows, kVectors, APanel::by_columns>(job.k_size, job.a, kRows, job.b, kTileColumns<T>,
+                                                    [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) {
+                                                      if (r >= job.live) return;
+                                                      if (job.bias != nullptr) sum += broadcast(job.bias[r]);
+                                                      if (job.add) sum += load(job.c + r * job.c_step + v * kLanes<T>);
+                                                      if (job.relu) sum = sum < 0 ? Vec<T>{} : sum;
+                                                      store(job.c + r * job.c_step + v * kLanes<T>, sum);
+                                                    });
 }
 
 template <class T>

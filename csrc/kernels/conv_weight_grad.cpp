@@ -10,6 +10,13 @@
 // are so short that lanes would idle, flat blocks of positions over images, with columns packed (conv_columns.h). gy is read in
 // place where it can be. Rows past the end repeat the last one, and what they give is dropped. Units are dealt out to parts by the
 // problem's size; each part has its own sums, added in order.
+//
+// Versions, one core, GFLOP/s: LeNet's layers N64 1->6 28x28 5x5 / 6->16 14x14 5x5; N8 1x1 64->256 56x56; N16 3x3 stride 2 64->128
+//   flat units of 512, columns packed                                     38 /  67; 108; 134
+//   bands of rows for all                                                 94 /  38;  82;  68     too few positions a unit
+//   bands where a unit fills 48 vectors, flat units otherwise             94 /  42; 103; 118
+//   rows of columns not a power of two apart, smaller operand inside      96 /  95; 100; 129
+//   flat units of 1024                                                    96 /  92; 123; 128
 
 #include "kernels/conv_columns.h"
 #include "kernels/conv_methods.h"
@@ -23,11 +30,11 @@ namespace {
 template <class T>
 EINKORN_INLINE Vec<T> sum_each(Vec<T> (&v)[kLanes<T>]) {
   EINKORN_UNROLL for (int half = 1; half < kLanes<T>; half *= 2)
-    EINKORN_UNROLL for (int i = 0; i < kLanes<T>; i += 2 * half) {
-      const Vec<T> a = v[i], b = v[i + half];
-      v[i] = shuffle<T>(a, b, [half](int l) { return l & half ? l - half + kLanes<T> : l; }) +
-             shuffle<T>(a, b, [half](int l) { return l & half ? l + kLanes<T> : l + half; });
-    }
+      EINKORN_UNROLL for (int i = 0; i < kLanes<T>; i += 2 * half) {
+    const Vec<T> a = v[i], b = v[i + half];
+    v[i] = shuffle<T>(a, b, [half](int l) { return l & half ? l - half + kLanes<T> : l; }) +
+           shuffle<T>(a, b, [half](int l) { return l & half ? l + kLanes<T> : l + half; });
+  }
   return v[0];
 }
 
@@ -41,8 +48,7 @@ template <class T, int kRows, int kCols>
 void dot_tile(const T* const* a, const T* const* b, const Strip& strip, T* sums) {
   constexpr int L = kLanes<T>;
   Vec<T> sum[kRows][kCols];
-  EINKORN_UNROLL for (int i = 0; i < kRows; ++i)
-    EINKORN_UNROLL for (int j = 0; j < kCols; ++j) sum[i][j] = Vec<T>{};
+  EINKORN_UNROLL for (int i = 0; i < kRows; ++i) EINKORN_UNROLL for (int j = 0; j < kCols; ++j) sum[i][j] = Vec<T>{};
   const T* ap[kRows];
   const T* bp[kCols];
   EINKORN_UNROLL for (int i = 0; i < kRows; ++i) ap[i] = a[i];
@@ -154,7 +160,8 @@ void weight_grad_by_dots(const Conv2dWeightGrad<T>& k) {
     const int64_t chunk = task % b.chunks, group = task / b.chunks % s.groups, part = task / b.chunks / s.groups;
     const int64_t first_channel = chunk * b.chunk, chunk_channels = smaller(b.chunk, channels - first_channel);
     const int64_t cols = chunk_channels * taps, first_output = group * out_channels;
-    T* sums = (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + first_output * width + first_channel * taps;
+    T* sums =
+        (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + first_output * width + first_channel * taps;
     for (int64_t i = 0; i < out_channels; ++i)
       for (int64_t j = 0; j < cols; ++j) sums[i * width + j] = 0;
     if (positions == 0) return;
@@ -175,8 +182,9 @@ void weight_grad_by_dots(const Conv2dWeightGrad<T>& k) {
         continue;
       }
       const int64_t first = unit * b.block, count = smaller(b.block, positions - first), image = first / plane;
-      const ColumnSource<T> source = {x, s.C * s.H * s.W, chunk_channels, s.H, s.W, s.OH, s.OW, s.stride_h, s.stride_w,
-                                      scratch.taps, static_cast<int>(taps)};
+      const ColumnSource<T> source = {
+          x,          s.C * s.H * s.W, chunk_channels,        s.H, s.W, s.OH, s.OW, s.stride_h,
+          s.stride_w, scratch.taps,    static_cast<int>(taps)};
       pack_columns(columns, b.row, source, first, count, scratch.windows + slot * scratch.slot_windows);
       const T* gy = k.gy + (image * s.K + first_output) * plane + first % plane;
       int64_t gy_step = plane;
@@ -214,8 +222,7 @@ void bias_grad(const Conv2dWeightGrad<T>& k) {
       constexpr int L = kLanes<T>;
       Vec<T> sum[4] = {};
       int64_t i = 0;
-      for (; i + 4 * L <= plane; i += 4 * L)
-        EINKORN_UNROLL for (int u = 0; u < 4; ++u) sum[u] += load(gy + i + u * L);
+      for (; i + 4 * L <= plane; i += 4 * L) EINKORN_UNROLL for (int u = 0; u < 4; ++u) sum[u] += load(gy + i + u * L);
       for_vectors<T>(plane - i, [&](int64_t j, int64_t m) { sum[0] += load_n(gy + i + j, m); });
       total += sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }

@@ -4,8 +4,8 @@
 // each, so eight chains keep the units busy; twelve leave slack and fit the sixteen registers of AVX2. No step can be
 // left out or merged: each needs the one before.
 //
-// memory_stream copies in long runs. Ordinary stores while the result may stay in a cache, streamed ones beyond, which
-// is what the fastest copy does on either side (simd/stream.h).
+// memory_stream copies in long runs. Ordinary stores while the result may stay in a cache, and where out is x, since its
+// lines are there already; streamed ones beyond, which is what the fastest copy does on either side (simd/stream.h).
 
 #include "kernels/machine.h"
 
@@ -41,7 +41,7 @@ void fma_peak(const FmaPeak<T>& k) {
 
 template <class T>
 void memory_stream(const MemoryStream<T>& k) {
-  const bool streamed = k.size * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  const bool streamed = k.out != k.x && k.size * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
   parallel_for(k.ws, (k.size + kRun - 1) / kRun, 0.1 * kRun, [&](int64_t task, int) {
     const int64_t begin = task * kRun;
     const int64_t size = k.size - begin < kRun ? k.size - begin : kRun;

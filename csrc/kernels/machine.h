@@ -8,7 +8,7 @@
 // reached.
 //
 // Layout      out and x contiguous; memory_stream: sizes alike. fma_peak: one element of out per task.
-// Aliasing    none.
+// Aliasing    memory_stream: out may be x, which measures an update in place. Otherwise none.
 // Zero sizes  nothing happens; 0 iterations leave the chains at their start.
 // NaN         copied by memory_stream.
 // Writes      every element of out. Same bits for any thread count and any instruction set.

@@ -59,6 +59,12 @@ struct Epilogue {
     return one_for_all ? broadcast(x.bias[across]) : load_n(x.bias + along, live);
   }
 
+  // Whether the sums are what out gets.
+  bool is_plain() const {
+    const bool unfinished = !last || (x.bias == nullptr && x.activation == Activation::none);
+    return x.out_n == 1 && first && x.alpha == 1 && x.beta == 0 && unfinished;
+  }
+
   // Asks for the tile's lines of out early: they are cold, and the loop over k is long enough to hide that.
   EINKORN_INLINE void prefetch(int64_t rows, int64_t i, int64_t j) const {
     if (x.out_n != 1) return;
@@ -87,18 +93,21 @@ struct Epilogue {
   }
 };
 
-// The tile's sums into a buffer of kTileRows x kTileColumns. Its 28 stores and loads are little beside the loop over k, and
-// keep the epilogue from being compiled into every size of tile.
+// The tile's sums into memory, rows `step` apart: straight into out where nothing is left to do to them, else into a buffer
+// for the epilogue. The buffer's 28 stores and loads are little beside the loop over k, and keep the epilogue from being
+// compiled into every size of tile.
 template <class T, int kRows, int kVectors, APanel kPanel>
-__attribute__((noinline)) void tile_sums(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums) {
-  gemm_tile<T, kRows, kVectors, kPanel>(depth, a, a_step, b, b_step, [&](int r, int v, Vec<T> sum)
-                                            __attribute__((always_inline)) {
-                                              store(sums + r * kTileColumns<T> + v * kLanes<T>, sum);
-                                            });
+__attribute__((noinline)) void tile_sums(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums,
+                                         int64_t step) {
+  gemm_tile<T, kRows, kVectors, kPanel>(depth, a, a_step, b, b_step,
+                                        [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) {
+                                          store(sums + r * step + v * kLanes<T>, sum);
+                                        });
 }
 
 template <class T>
-using TileSums = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums);
+using TileSums = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums,
+                          int64_t step);
 
 // tile_sums for a number of rows and vectors and a way of reading A.
 template <class T>
@@ -173,6 +182,7 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
   for (int64_t block = 0; block < cuts.depth_blocks; ++block) {
     const int64_t k0 = block * cuts.depth, depth = least(cuts.depth, x.k - k0);
     const Epilogue<T> epilogue{x, out, block == 0, block + 1 == cuts.depth_blocks};
+    const bool plain = epilogue.is_plain();
     const T* const b_block = b + k0 * x.b_k + j_begin * x.b_n;
     const int64_t ragged = (j_end - j_begin) % kLanes<T> == 0 ? 0 : (j_end - j_begin) % C;
     if (cuts.pack_b)
@@ -190,8 +200,10 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
         int64_t panel_step = cuts.pack_b ? C : x.b_k;
         if (!cuts.pack_b && ragged != 0 && j + ragged == j_end) panel = b_slice, panel_step = C;
         if (depth > 128) epilogue.prefetch(rows, i, j);
-        (columns > kLanes<T> ? wide : narrow)(depth, a_panel, cuts.pack_a ? rows : a_step, panel, panel_step, sums);
-        epilogue(sums, rows, columns, i, j);
+        const bool direct = plain && columns == C;
+        (columns > kLanes<T> ? wide : narrow)(depth, a_panel, cuts.pack_a ? rows : a_step, panel, panel_step,
+                                              direct ? out + i * x.out_m + j : sums, direct ? x.out_m : C);
+        if (!direct) epilogue(sums, rows, columns, i, j);
       }
     }
   }

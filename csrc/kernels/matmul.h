@@ -45,10 +45,10 @@ constexpr int64_t kRowsPerTask = 1024;
 // Room, in elements, for whole-vector stores past the end of a packed panel; the least rows a panel has.
 constexpr int64_t kPanelSlack = 64, kLeastTileRows = 6;
 
-// Whether a is copied into panels first: worth it when it is read often enough.
+// Whether a is copied into panels first: worth it when many columns pass by each panel.
 template <class T>
 inline bool packs_a(const Matmul<T>& x) {
-  return x.m > 1 && x.m * x.n * x.k > (int64_t{1} << 21);
+  return x.m > 1 && x.n >= 192 && x.m * x.n * x.k > (int64_t{1} << 21);
 }
 
 // Chunks of K in a row vector times a matrix; each gives one partial sum of the whole row.

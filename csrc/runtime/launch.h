@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 
 #include "runtime/dispatch.h"
@@ -29,11 +30,24 @@ struct MissingKernel : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The name of an entry of a table: tables are rows of pointers in the order of kernel_list.h.
+template <class Table>
+const char* kernel_name(const Table& table, const void* entry) {
+#define X(name, Args) #name,
+  static constexpr const char* kFloatNames[] = {EINKORN_FLOAT_KERNELS(X)};
+  static constexpr const char* kIndexNames[] = {EINKORN_INDEX_KERNELS(X)};
+#undef X
+  const size_t i = static_cast<size_t>(static_cast<const char*>(entry) - reinterpret_cast<const char*>(&table));
+  return (std::is_same_v<Table, IndexKernelTable> ? kIndexNames : kFloatNames)[i / sizeof(AnyKernel)];
+}
+
 template <class Table, class Args>
 void launch(void (*Table::*member)(const Args&), const Args& args) {
   static_assert(std::is_trivially_copyable_v<Args>);
-  void (*const kernel)(const Args&) = active_table<Table>().*member;
-  if (kernel == nullptr) throw MissingKernel("this engine has no body for this kernel");
+  const Table& table = active_table<Table>();
+  void (*const kernel)(const Args&) = table.*member;
+  if (kernel == nullptr)
+    throw MissingKernel(std::string("this engine has no kernel ") + kernel_name(table, &(table.*member)));
   if (Recorder* recorder = current_recorder()) {
     const Replay replay = [](AnyKernel k, const void* a) {
       reinterpret_cast<void (*)(const Args&)>(k)(*static_cast<const Args*>(a));

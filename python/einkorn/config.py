@@ -42,7 +42,8 @@ def config() -> dict[str, Any]:
         "cpu": runtime.cpu_info()["brand"] if native else None,
         "cuda": _cuda(),
         "optional": {
-            name: _version(name) for name in ("numba", "cupy", "torch", "sklearn", "matplotlib", "safetensors")
+            name: _version(name)
+            for name in ("numba", "cupy", "torch", "sklearn", "matplotlib", "safetensors")
         },
     }
 
@@ -54,7 +55,9 @@ def _version(package: str) -> str | None:
 
     distribution = "scikit-learn" if package == "sklearn" else package
     if package == "cupy":
-        names = [d.metadata["Name"] for d in metadata.distributions() if d.metadata["Name"].startswith("cupy")]
+        names = [
+            d.metadata["Name"] for d in metadata.distributions() if d.metadata["Name"].startswith("cupy")
+        ]
         distribution = names[0] if names else package
     try:
         return metadata.version(distribution)

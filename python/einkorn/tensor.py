@@ -58,7 +58,7 @@ class Tensor:
             raise DTypeError(f"Tensor: data has dtype {data.dtype}, expected float32 or float64")
         if isinstance(data, np.ndarray) and not (data.dtype.isnative and data.flags.aligned):
             data = np.array(data, dtype=data.dtype.newbyteorder("="))
-        self.data = data
+        self.data: Any = data
         self.grad: Tensor | None = None
         self.requires_grad = requires_grad
         self._node: Node | None = None

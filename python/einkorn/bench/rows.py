@@ -100,7 +100,7 @@ def _prepare(case: Case, torch: Any) -> Prepared:
     arrays = case.make(np.float32)
     results = as_tuple(case.run(einkorn, arrays, np.float32))
     shape = tuple(results[0].shape)
-    has_peer = torch is not None and case.op.torch is not None
+    has_peer = torch is not None and (case.op.torch or case.op.peer) is not None
     peer = _peer_call(case, torch, arrays, shape) if has_peer else None
     flops, traffic = case.cost(shape)
     return Prepared(_our_call(case, arrays, shape), peer, flops, traffic)

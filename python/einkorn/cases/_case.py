@@ -235,6 +235,8 @@ class Op:
     torch : str, callable or None
         PyTorch's equivalent: a dotted name below ``torch`` with the same arguments, or
         ``function(torch, *tensors, **options)``. None: PyTorch has none.
+    peer : callable, optional
+        PyTorch's counterpart for the benchmark alone, where its numbers are others, such as random ones.
     call : callable, optional
         ``call(einkorn, arrays, dtype, options)`` where it is not simply
         ``einkorn.ops.name(*arrays, **options)``.
@@ -255,6 +257,7 @@ class Op:
     name: str
     reference: Callable[..., Any]
     torch: str | Callable[..., Any] | None = None
+    peer: Callable[..., Any] | None = None
     call: Callable[..., Any] | None = None
     flops: Callable[..., float] | None = None
     bytes_moved: Callable[..., float] | None = None
@@ -358,7 +361,7 @@ class Case:
 
     def run_torch(self, torch: Any, tensors: list[Any]) -> Any:
         """Call PyTorch's equivalent."""
-        target = self.op.torch
+        target = self.op.torch or self.op.peer
         if isinstance(target, str):
             function = torch
             for part in target.split("."):

@@ -105,17 +105,35 @@ def _scale(**options: Any) -> float:
     return 1.0 + sum(abs(v) for v in options.values() if isinstance(v, (int, float)))
 
 
-uniform = Op("uniform", _uniform, call=_seeded("uniform"), scale=_scale, sees_dtype=True)
+uniform = Op(
+    "uniform",
+    _uniform,
+    peer=lambda torch, shape, low, high, dtype: torch.empty(shape).uniform_(low, high),
+    call=_seeded("uniform"),
+    scale=_scale,
+    sees_dtype=True,
+)
 normal_ = Op(
     "normal",
     _normal,
+    peer=lambda torch, shape, mean, std, dtype: torch.empty(shape).normal_(mean, std),
     call=_seeded("normal"),
     scale=_scale,
     sees_dtype=True,
     flops=lambda shapes, out, options: 30 * math.prod(out),
 )
-dropout = Op("dropout", _dropout, call=_seeded("dropout"))
-permutation = Op("permutation", _permutation, call=_seeded("permutation"))
+dropout = Op(
+    "dropout",
+    _dropout,
+    peer=lambda torch, x, p=0.5, training=True: torch.nn.functional.dropout(x, p, training),
+    call=_seeded("dropout"),
+)
+permutation = Op(
+    "permutation",
+    _permutation,
+    peer=lambda torch, n: torch.randperm(n),
+    call=_seeded("permutation"),
+)
 
 
 def _cases() -> list[Case]:
@@ -145,6 +163,7 @@ def _cases() -> list[Case]:
         uniform(shape=(2048, 1024), low=0.0, high=1.0, dtype="float32").bench(quick=True),
         normal_(shape=(2048, 1024), mean=0.0, std=1.0, dtype="float32").bench(),
         dropout(normal(2048, 1024), p=0.5).bench(),
+        permutation(n=60_000).bench(),
     ]
     return cases
 

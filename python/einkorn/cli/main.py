@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -16,6 +17,7 @@ MODELS = ("softmax_regression", "mlp", "lenet5")
 DATA = ("digits", "mnist", "cifar10")
 FAILED = 2
 INTERRUPTED = 130  # as shells report Ctrl-C
+PIPE_CLOSED = 141  # as shells report a reader that left, as in `einkorn info | head -1`
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,7 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return _run(arguments)
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # nothing more can be printed, nor flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except (EinkornError, OSError) as error:
         text = " ".join(str(error).split())
         print(f"einkorn {arguments.command}: error: {text}", file=sys.stderr)

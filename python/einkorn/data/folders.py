@@ -45,7 +45,7 @@ def find_folder(
     else:
         root = os.environ.get("EINKORN_DATA")
         places = [Path(root) / name, Path(root)] if root else []
-        hint = "" if root else "; pass the folder or set EINKORN_DATA to the folder above it"
+        hint = "" if root else f"; set EINKORN_DATA to the folder that holds {name}/, or pass the folder"
     for place in places:
         if all(any(place.glob(pattern)) for pattern in patterns):
             return place

@@ -113,9 +113,7 @@ def same_dtype(op: str, **arrays: Any) -> None:
         if first is None:
             first_name, first = name, a
         elif a.dtype != first.dtype:
-            raise DTypeError(
-                f"{op}: {name} has dtype {a.dtype}, expected {first.dtype} as {first_name} has"
-            )
+            raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected {first.dtype} as {first_name} has")
         elif type(a) is not type(first):
             raise DeviceError(
                 f"{op}: {name} is a {type(a).__name__} and {first_name} a {type(first).__name__};"

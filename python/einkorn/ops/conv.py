@@ -64,9 +64,9 @@ def conv2d(
 
     Notes
     -----
-    A 3x3 kernel of stride 1 over many channels is computed by Winograd's minimal filtering, F(2x2, 3x3) (Lavin
-    and Gray, 2016, "Fast algorithms for convolutional neural networks"). There a NaN or an infinity in the input
-    makes all four outputs of every tile whose 4x4 window holds it NaN.
+    A 3x3 kernel of stride 1 over many channels is computed by Winograd's minimal filtering, F(2x2, 3x3)
+    (Lavin and Gray, 2016, "Fast algorithms for convolutional neural networks"). There an infinity in the
+    input gives NaN where the plain sum would give an infinity.
     """
     return _convolve("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, activation)
 
@@ -126,7 +126,9 @@ def _convolve(
     code = engines.activation_code(activation, op)
     batched = a.ndim == spatial + 2
     if not batched and a.ndim != spatial + 1:
-        raise ShapeError(f"{op}: x has shape {a.shape}, expected {spatial + 2} dimensions, or {spatial + 1} unbatched")
+        raise ShapeError(
+            f"{op}: x has shape {a.shape}, expected {spatial + 2} dimensions, or {spatial + 1} unbatched"
+        )
     if w.ndim != spatial + 2:
         raise ShapeError(f"{op}: weight has shape {w.shape}, expected {spatial + 2} dimensions")
 
@@ -157,7 +159,9 @@ def _convolve(
     if r < 1 or s < 1:
         raise ShapeError(f"{op}: weight has shape {w_shape}, expected a kernel of at least one tap")
     if b is not None and b.shape != (k,):
-        raise ShapeError(f"{op}: bias has shape {b.shape}, expected ({k},) because weight has {k} output channels")
+        raise ShapeError(
+            f"{op}: bias has shape {b.shape}, expected ({k},) because weight has {k} output channels"
+        )
 
     crop = None
     if isinstance(pads, str):
@@ -174,8 +178,8 @@ def _convolve(
         fits = oh > 0 and ow > 0
     if not fits:
         raise ShapeError(
-            f"{op}: weight has shape {w_shape}, a span of {(span_h, span_w)[2 - spatial:]} with dilation, expected at"
-            f" most the padded input's {(padded_h, padded_w)[2 - spatial:]}"
+            f"{op}: weight has shape {w_shape}, a span of {(span_h, span_w)[2 - spatial :]} with dilation,"
+            f" expected at most the padded input's {(padded_h, padded_w)[2 - spatial :]}"
         )
 
     engine = engines.of(a)
@@ -235,6 +239,6 @@ def _named_padding(
         raise ArgumentError(f"{op}: padding is {padding!r}, expected ints, 'same' or 'valid'")
     if strides != (1, 1):
         raise ArgumentError(f"{op}: padding 'same' needs stride 1, got stride {strides}")
-    # An odd total puts the extra zero last. Kernels see zeros wherever the output grid reaches past the input, so
-    # the smaller half before it is all they need to know.
+    # An odd total puts the extra zero last. Kernels see zeros wherever the output grid reaches past the
+    # input, so the smaller half before it is all they need to know.
     return (dilations[0] * (r - 1) // 2, dilations[1] * (s - 1) // 2), (h, w)

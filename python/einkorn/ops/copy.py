@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
 from einkorn.ops._road import check_size, needs, result, same_dtype, sum_to, unwrap
 from einkorn.tensor import Tensor
@@ -161,7 +161,9 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     try:
         out = _road.broadcast_to(a, sizes)
     except ValueError:
-        raise ShapeError(f"broadcast_to: x has shape {a.shape}, which does not broadcast to {sizes}") from None
+        raise ShapeError(
+            f"broadcast_to: x has shape {a.shape}, which does not broadcast to {sizes}"
+        ) from None
     return result(out, (x,), lambda g: (sum_to(g, a.shape),))
 
 
@@ -248,17 +250,16 @@ def getitem(x: Any, key: Any) -> Any:
     IndexRangeError
         If an index lies outside its axis.
     """
-    from einkorn.errors import IndexRangeError
-
     a = unwrap(x, "getitem", "x")
     try:
         out = a[key]
     except IndexError as error:
         raise IndexRangeError(f"getitem: {error} (x has shape {a.shape})") from None
     parts = key if isinstance(key, tuple) else (key,)
-    fancy = any(isinstance(part, (list, np.ndarray)) or hasattr(part, "__array__") for part in parts)
-    if not isinstance(out, np.ndarray) and np.ndim(out) == 0 and isinstance(a, np.ndarray):
-        out = a[(*parts, ...)]  # a 0-d view instead of a NumPy scalar
+    fancy = any(isinstance(part, list) or hasattr(part, "__array__") for part in parts)
+    view: Any = parts if any(part is Ellipsis for part in parts) else (*parts, ...)
+    if not fancy:
+        out = a[view]  # with an ellipsis, a single element is a 0-d view and not a NumPy scalar
 
     def backward(g: Any) -> tuple[Any]:
         k = engines.of(g)
@@ -267,7 +268,7 @@ def getitem(x: Any, key: Any) -> Any:
         if fancy:
             np.add.at(gx, key, g)  # an element that was taken twice gets both gradients
         else:
-            k.copy(gx[(*parts, ...)] if Ellipsis not in parts else gx[parts], g)
+            k.copy(gx[view], g)
         return (gx,)
 
     return result(out, (x,), backward)
@@ -291,7 +292,9 @@ def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
     a = unwrap(x, "pad", "x")
     amounts = _sizes("pad", tuple(pad))
     if len(amounts) % 2 or len(amounts) // 2 > a.ndim:
-        raise ShapeError(f"pad: pad is {tuple(pad)}, expected at most {a.ndim} pairs because x has {a.ndim} axes")
+        raise ShapeError(
+            f"pad: pad is {tuple(pad)}, expected at most {a.ndim} pairs because x has {a.ndim} axes"
+        )
     widths = [(0, 0)] * a.ndim
     for i in range(len(amounts) // 2):
         widths[a.ndim - 1 - i] = (amounts[2 * i], amounts[2 * i + 1])

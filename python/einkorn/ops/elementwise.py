@@ -120,9 +120,7 @@ def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     return left, right
 
 
-def _binary(
-    op: str, a: Any, b: Any, backward: Callable[[Any, Any, Any, Any], tuple[Any, Any]] | None
-) -> Any:
+def _binary(op: str, a: Any, b: Any, backward: Callable[[Any, Any, Any, Any], tuple[Any, Any]] | None) -> Any:
     """Run a two-operand kernel; ``backward(g, left, right, out)`` gives both full-shape gradients."""
     left, right = _operands(op, a, b)
     shape = left.shape if left.shape == right.shape else broadcast_shape(op, a=left, b=right)
@@ -293,9 +291,7 @@ def sin(x: Any) -> Any:
 
 def cos(x: Any) -> Any:
     """The cosine of x in radians."""
-    return _unary(
-        "cos", x, lambda g, a, out: _negated(_binary_kernel("multiply", g, _plain("sin", a)))
-    )
+    return _unary("cos", x, lambda g, a, out: _negated(_binary_kernel("multiply", g, _plain("sin", a))))
 
 
 def _plain(kernel: str, a: Any) -> Any:

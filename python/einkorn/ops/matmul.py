@@ -20,14 +20,6 @@ def _swapped(a: Any) -> Any:
     return a.T if a.ndim == 2 else a.swapaxes(-1, -2)
 
 
-def _rows(a: Any) -> Any:
-    """All leading dimensions merged into one, as a contiguous matrix; zero sizes too."""
-    rows = 1
-    for size in a.shape[:-1]:
-        rows *= size
-    return contiguous(a).reshape(rows, a.shape[-1])
-
-
 def _unit_stride(a: Any) -> Any:
     """``a`` if it runs without gaps along rows or columns of its matrices, else a copy that does."""
     if a.flags.c_contiguous:
@@ -169,7 +161,9 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
     try:
         base_view = np.broadcast_to(base, shape) if beta != 0 else None
     except ValueError:
-        raise ShapeError(f"addmm: c has shape {base.shape}, expected one that broadcasts to {shape}") from None
+        raise ShapeError(
+            f"addmm: c has shape {base.shape}, expected one that broadcasts to {shape}"
+        ) from None
     k = engines.of(x)
     out = k.empty(shape, x.dtype)
     if base_view is not None:
@@ -228,7 +222,9 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     code = 0 if activation is None else engines.activation_code(activation, "linear")
     if w.ndim != 2 or a.ndim < 1 or a.shape[-1] != w.shape[1]:
         expected = f"(*, {a.shape[-1]})" if a.ndim else "(out_features, in_features)"
-        raise ShapeError(f"linear: weight has shape {w.shape}, expected {expected} because x has shape {a.shape}")
+        raise ShapeError(
+            f"linear: weight has shape {w.shape}, expected {expected} because x has shape {a.shape}"
+        )
     if b is not None:
         if b.shape != w.shape[:1]:
             raise ShapeError(f"linear: bias has shape {b.shape}, expected ({w.shape[0]},)")

@@ -121,7 +121,9 @@ def max_pool2d(
         Unless x is float32 or float64.
     """
     op = "max_pool2d"
-    return _max_pool(op, x, *_images(op, x), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(
+        op, x, *_images(op, x), kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
 
 
 def _max_pool(

@@ -1,0 +1,64 @@
+// What launches and bindings need of a runtime, as the GPU has it: one table of kernels, one stream a thread, no CPU threads.
+
+#include <cuda_runtime_api.h>
+
+#include "bind/array.h"
+#include "bind/cuda/runtime.h"
+#include "kernels/cuda_launch.h"
+#include "kernels/cuda_list.h"
+#include "runtime/dispatch.h"
+
+namespace einkorn {
+
+namespace cuda {
+
+#define X(name, Args) \
+  template <class T>  \
+  void name(const Args<T>&);
+EINKORN_CUDA_KERNELS(X)
+#undef X
+
+namespace {
+
+const Tables kTables = {
+#define X(name, Args) .name = &cuda::name<float>,
+    .f32 = {EINKORN_CUDA_KERNELS(X)},
+#undef X
+#define X(name, Args) .name = &cuda::name<double>,
+    .f64 = {EINKORN_CUDA_KERNELS(X)},
+#undef X
+    .index = {},
+};
+
+thread_local cudaStream_t stream = nullptr;
+
+void check(cudaError_t error, const char* what) {
+  if (error != cudaSuccess) throw CudaError(std::string(what) + ": " + cudaGetErrorString(error));
+}
+
+}  // namespace
+
+void set_stream(uintptr_t handle) { stream = reinterpret_cast<cudaStream_t>(handle); }
+
+}  // namespace cuda
+
+cudaStream_t current_stream() { return cuda::stream; }
+
+const Tables& active_tables() { return cuda::kTables; }
+
+// A recorded step is a CUDA graph here, captured from the stream: launches are not written down one by one.
+Recorder* current_recorder() { return nullptr; }
+
+// Kernels bring their own grid, and size scratch by the number of threads: none.
+int num_threads() { return 0; }
+
+// Scratch comes from the stream's memory pool and goes back in stream order, after the kernels that use it.
+void* allocate(size_t bytes) {
+  void* block = nullptr;
+  cuda::check(cudaMallocAsync(&block, bytes, cuda::stream), "scratch memory");
+  return block;
+}
+
+void deallocate(void* block, size_t) noexcept { (void)cudaFreeAsync(block, cuda::stream); }
+
+}  // namespace einkorn

@@ -1,0 +1,213 @@
+// softmax and log_softmax on the GPU.
+//
+// Rows (inner = 1): a group of threads shares a row, a warp where rows are short, a block where they are long. Each thread
+// walks the row in steps of the group and keeps a running maximum m and the sum s of exp(x - m); the group then merges these
+// pairs, so that a row is read from memory twice instead of three times.
+//
+//      group of 4      t0 t1 t2 t3 t0 t1 t2 t3 ...      (m, s) + (m', s') = (M, s exp(m - M) + s' exp(m' - M))
+//
+// Columns (inner > 1): a thread walks down a column; neighbouring threads are on neighbouring columns, so that loads are
+// whole lines.
+
+#include "kernels/softmax.h"
+
+#include <float.h>
+
+#include "kernels/cuda_launch.h"
+#include "kernels/instantiate.h"
+
+namespace einkorn::cuda {
+
+namespace {
+
+constexpr int kWarp = 32;
+constexpr int64_t kBlockRow = 1024;  // from this length on a block shares a row
+
+template <class T>
+__device__ __forceinline__ constexpr T lowest() {
+  return sizeof(T) == 4 ? static_cast<T>(-FLT_MAX) : static_cast<T>(-DBL_MAX);
+}
+
+template <class T>
+struct RunningSum {
+  T m = lowest<T>();
+  T s = 0;
+
+  __device__ void take(T x) {
+    if (x > m) {
+      s = s * ::exp(m - x) + (1 + (x - x));  // x - x is NaN for an infinite x
+      m = x;
+    } else {
+      s += ::exp(x - m);
+    }
+  }
+  __device__ void merge(const RunningSum& other) {
+    const T top = larger(m, other.m);
+    s = s * ::exp(m - top) + other.s * ::exp(other.m - top);
+    m = top;
+  }
+};
+
+template <class T>
+struct Sum {
+  T s = 0;
+  __device__ void merge(const Sum& other) { s += other.s; }
+};
+
+template <class T>
+__device__ __forceinline__ RunningSum<T> shuffled(const RunningSum<T>& v, int distance) {
+  return {__shfl_xor_sync(0xffffffffu, v.m, distance), __shfl_xor_sync(0xffffffffu, v.s, distance)};
+}
+
+template <class T>
+__device__ __forceinline__ Sum<T> shuffled(const Sum<T>& v, int distance) {
+  return {__shfl_xor_sync(0xffffffffu, v.s, distance)};
+}
+
+// Merges the values of a group's threads, always in the same order; every thread gets the result. A group is a warp or the
+// whole block.
+template <int kGroup, class V>
+__device__ __forceinline__ V merged(V v) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) v.merge(shuffled(v, distance));
+  if constexpr (kGroup > kWarp) {
+    constexpr int kWarps = kGroup / kWarp;
+    __shared__ alignas(V) char memory[kWarps * sizeof(V)];
+    V* const of_warp = reinterpret_cast<V*>(memory);
+    if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = v;
+    __syncthreads();
+    v = of_warp[0];
+    for (int w = 1; w < kWarps; ++w) v.merge(of_warp[w]);
+    __syncthreads();  // the next row reuses the memory
+  }
+  return v;
+}
+
+// body(row, lane) for every row, by groups of kGroup threads. All threads of a group call body together.
+template <int kGroup, class Body>
+__device__ __forceinline__ void for_rows(int64_t rows, const Body& body) {
+  constexpr int kGroups = kBlock / kGroup;
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kGroups;
+  for (int64_t r = static_cast<int64_t>(blockIdx.x) * kGroups + threadIdx.x / kGroup; r < rows; r += step)
+    body(r, static_cast<int>(threadIdx.x % kGroup));
+}
+
+template <int kGroup, bool kLog, class T>
+__global__ void softmax_rows(Softmax<T> k) {
+  for_rows<kGroup>(k.outer, [&](int64_t r, int lane) {
+    const T* x = k.x + r * k.n;
+    T* out = k.out + r * k.n;
+    RunningSum<T> sum;
+    for (int64_t c = lane; c < k.n; c += kGroup) sum.take(x[c]);
+    sum = merged<kGroup>(sum);
+    const T log_sum = ::log(sum.s), scale = 1 / sum.s;
+    for (int64_t c = lane; c < k.n; c += kGroup)
+      out[c] = kLog ? x[c] - sum.m - log_sum : ::exp(x[c] - sum.m) * scale;
+  });
+}
+
+template <bool kLog, class T>
+__global__ void softmax_columns(Softmax<T> k) {
+  grid_stride(k.outer * k.inner, [&](int64_t i) {
+    const int64_t begin = i / k.inner * k.n * k.inner + i % k.inner;
+    const T* x = k.x + begin;
+    T* out = k.out + begin;
+    RunningSum<T> sum;
+    for (int64_t c = 0; c < k.n; ++c) sum.take(x[c * k.inner]);
+    const T log_sum = ::log(sum.s), scale = 1 / sum.s;
+    for (int64_t c = 0; c < k.n; ++c) {
+      const T v = x[c * k.inner];
+      out[c * k.inner] = kLog ? v - sum.m - log_sum : ::exp(v - sum.m) * scale;
+    }
+  });
+}
+
+template <bool kLog, class T>
+__device__ __forceinline__ T grad_term(T g, T y) {  // what is summed over a row
+  return kLog ? g : g * y;
+}
+
+template <bool kLog, class T>
+__device__ __forceinline__ T input_grad(T g, T y, T sum) {
+  return kLog ? g - ::exp(y) * sum : (g - sum) * y;
+}
+
+template <int kGroup, bool kLog, class T>
+__global__ void softmax_grad_rows(SoftmaxGrad<T> k) {
+  for_rows<kGroup>(k.outer, [&](int64_t r, int lane) {
+    const T* g = k.g + r * k.n;
+    const T* y = k.y + r * k.n;
+    T* gx = k.gx + r * k.n;
+    Sum<T> sum;
+    for (int64_t c = lane; c < k.n; c += kGroup) sum.s += grad_term<kLog>(g[c], y[c]);
+    sum = merged<kGroup>(sum);
+    for (int64_t c = lane; c < k.n; c += kGroup) gx[c] = input_grad<kLog>(g[c], y[c], sum.s);
+  });
+}
+
+template <bool kLog, class T>
+__global__ void softmax_grad_columns(SoftmaxGrad<T> k) {
+  grid_stride(k.outer * k.inner, [&](int64_t i) {
+    const int64_t begin = i / k.inner * k.n * k.inner + i % k.inner;
+    const T* g = k.g + begin;
+    const T* y = k.y + begin;
+    T* gx = k.gx + begin;
+    T sum = 0;
+    for (int64_t c = 0; c < k.n; ++c) sum += grad_term<kLog>(g[c * k.inner], y[c * k.inner]);
+    for (int64_t c = 0; c < k.n; ++c) gx[c * k.inner] = input_grad<kLog>(g[c * k.inner], y[c * k.inner], sum);
+  });
+}
+
+template <bool kLog, class T>
+void forward(const char* name, const Softmax<T>& k) {
+  if (k.outer * k.n * k.inner == 0) return;
+  const cudaStream_t stream = current_stream();
+  if (k.inner > 1)
+    softmax_columns<kLog><<<grid_for(k.outer * k.inner), kBlock, 0, stream>>>(k);
+  else if (k.n < kBlockRow)
+    softmax_rows<kWarp, kLog><<<grid_for(k.outer * kWarp), kBlock, 0, stream>>>(k);
+  else
+    softmax_rows<kBlock, kLog><<<blocks_for(k.outer), kBlock, 0, stream>>>(k);
+  check_launch(name);
+}
+
+template <bool kLog, class T>
+void backward(const char* name, const SoftmaxGrad<T>& k) {
+  if (k.outer * k.n * k.inner == 0) return;
+  const cudaStream_t stream = current_stream();
+  if (k.inner > 1)
+    softmax_grad_columns<kLog><<<grid_for(k.outer * k.inner), kBlock, 0, stream>>>(k);
+  else if (k.n < kBlockRow)
+    softmax_grad_rows<kWarp, kLog><<<grid_for(k.outer * kWarp), kBlock, 0, stream>>>(k);
+  else
+    softmax_grad_rows<kBlock, kLog><<<blocks_for(k.outer), kBlock, 0, stream>>>(k);
+  check_launch(name);
+}
+
+}  // namespace
+
+template <class T>
+void softmax_forward(const Softmax<T>& k) {
+  forward<false>("softmax_forward", k);
+}
+
+template <class T>
+void softmax_backward(const SoftmaxGrad<T>& k) {
+  backward<false>("softmax_backward", k);
+}
+
+template <class T>
+void log_softmax_forward(const Softmax<T>& k) {
+  forward<true>("log_softmax_forward", k);
+}
+
+template <class T>
+void log_softmax_backward(const SoftmaxGrad<T>& k) {
+  backward<true>("log_softmax_backward", k);
+}
+
+EINKORN_INSTANTIATE(softmax_forward, Softmax)
+EINKORN_INSTANTIATE(softmax_backward, SoftmaxGrad)
+EINKORN_INSTANTIATE(log_softmax_forward, Softmax)
+EINKORN_INSTANTIATE(log_softmax_backward, SoftmaxGrad)
+
+}  // namespace einkorn::cuda

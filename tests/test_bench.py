@@ -1,0 +1,154 @@
+"""``einkorn bench``: its rows can be made and run, its arithmetic is right, its output is what it says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from einkorn import bench
+from einkorn.bench import machine, rows, table, timing
+from einkorn.cases import conv, elementwise, matmul
+from einkorn.cases._case import normal
+from einkorn.errors import ArgumentError
+
+MACHINE = machine.Machine(
+    flops=100e9,
+    bandwidth={1 << 20: 200e9, 1 << 28: 50e9},
+    threads=2,
+    mode="native avx2",
+    how="by hand",
+    share=1.0,
+)
+
+
+def result(ours: float, peer: float | None, flops: float, traffic: float) -> table.Result:
+    row = rows.Row("matmul", "matmul", "8x8 8x8", lambda torch: None)
+    times = timing.Timing((ours,) * 5)
+    limit = MACHINE.least_seconds(flops, traffic)
+    return table.Result(
+        row, times, None if peer is None else timing.Timing((peer,) * 5), flops, traffic, limit
+    )
+
+
+def test_cost_of_products() -> None:
+    forward = matmul.matmul(normal(3, 4), normal(4, 5))
+    assert forward.cost((3, 5)) == (2 * 3 * 4 * 5, 4 * (12 + 20 + 15))
+    flops, traffic = forward.grad().cost((3, 5))  # two more products; gradients read and written
+    assert flops == 3 * 2 * 3 * 4 * 5
+    assert traffic == 4 * (12 + 20 + 15) + 4 * (15 + 12 + 20 + 12 + 20)
+    layer = conv.conv2d(normal(2, 3, 8, 8), normal(4, 3, 3, 3), normal(4))
+    assert layer.cost((2, 4, 6, 6))[0] == 2 * (2 * 4 * 6 * 6) * 27
+    assert elementwise.add(normal(7), normal(7)).cost((7,)) == (7, 4 * 21)
+
+
+def test_roofline() -> None:
+    """The longer of arithmetic and memory; memory by the size of the working set."""
+    assert MACHINE.least_seconds(100e9, 1) == 1.0
+    assert MACHINE.least_seconds(0, 200e3) == 1e-6
+    assert MACHINE.least_seconds(0, 500e6) == 10e-3
+
+
+def test_result() -> None:
+    busy = result(2e-3, 3e-3, 100e6, 1e3)
+    assert busy.rate == "50.0 GFLOP/s"
+    assert busy.fraction == pytest.approx(0.5)
+    assert busy.ratio == pytest.approx(1.5)
+    assert busy.cells() == ("matmul", "8x8 8x8", "2", "0%", "50.0 GFLOP/s", "50%", "3", "1.50x")
+    moving = result(1e-3, None, 1e3, 100e6)
+    assert moving.rate == "100.0 GB/s"
+    assert moving.ratio is None
+    assert moving.cells()[-2:] == ("", "")
+
+
+def test_markdown_and_json() -> None:
+    results = [result(2e-3, 3e-3, 100e6, 1e3), result(1e-3, None, 1e3, 100e6)]
+    lines = table.markdown(results, MACHINE, "torch 2").splitlines()
+    assert lines[2].startswith("| operation | shape | ms |")
+    assert {line.count("|") for line in lines[2:]} == {9}
+    data = json.loads(table.as_json(results, MACHINE, "torch 2"))
+    assert data["threads"] == 2
+    assert [row["ratio_to_peer"] for row in data["rows"]] == [pytest.approx(1.5), None]
+    assert data["rows"][0]["fraction_of_limit"] == pytest.approx(0.5)
+
+
+def test_busy_machines_are_told() -> None:
+    assert "other programs" not in table.format_machine(MACHINE)
+    busy = machine.Machine(1e9, {1 << 20: 1e9}, 2, "numba", "by hand", share=0.5)
+    assert "other programs are running: 2 busy threads got 50%" in table.format_machine(busy)
+
+
+def test_turns_alternate() -> None:
+    """Both calls are warmed and take as many turns, neither always first."""
+    order: list[str] = []
+    timings = timing.interleave([lambda: order.append("a"), lambda: order.append("b")], seconds=0.0)
+    assert [len(t.turns) for t in timings] == [5, 5]
+    turns = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
+    assert turns[:5] == ["a", "b", "a", "b", "a"]  # warm-up of each; first turn ab, second ba, ...
+    assert all(t.median > 0 for t in timings)
+
+
+@pytest.mark.parametrize("family", rows.FAMILIES)
+def test_rows_run(family: str, engine: str, torch: Any) -> None:
+    """Every row of the quick benchmark, on both sides."""
+    for row in rows.rows_of([family], quick=True):
+        prepared = row.prepare(torch)
+        prepared.ours()
+        assert prepared.peer is not None
+        prepared.peer()
+        assert prepared.flops > 0
+        assert prepared.traffic > 0
+
+
+def test_names_of_rows_are_unique() -> None:
+    names = [(row.name, row.shape) for row in rows.rows_of()]
+    assert len(names) == len(set(names))
+
+
+def test_training_sides_are_the_same_network(torch: Any) -> None:
+    """As many parameters, in the same order, on both sides of each training row."""
+    from einkorn.bench import training
+
+    pairs = [
+        (training._mlp, training._torch_mlp),
+        (training._lenet, training._torch_lenet),
+        (training._keras_cnn, training._torch_keras_cnn),
+    ]
+    for ours, theirs in pairs:
+        shapes = [tuple(p.shape) for p in ours().parameters()]
+        assert shapes == [tuple(p.shape) for p in theirs(torch).parameters()]
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark that runs each call a few times and does not measure the machine."""
+    monkeypatch.setattr(bench, "measure_machine", lambda quick: MACHINE)
+    monkeypatch.setattr(bench, "interleave", lambda calls, seconds: timing.interleave(calls, 0.0))
+
+
+def test_main(instant: None, tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bench.json"
+    results = bench.main(["softmax"], quick=True, peer=None, json=str(file))
+    out = capsys.readouterr().out
+    assert out.splitlines()[-len(results) :] == [table.format_row(r.cells()) for r in results]
+    assert len(json.loads(file.read_text())["rows"]) == len(results) > 0
+    bench.main(["softmax"], quick=True, peer=None, as_markdown=True)
+    assert "| operation | shape |" in capsys.readouterr().out
+
+
+def test_main_refusals() -> None:
+    with pytest.raises(ArgumentError, match=r"^bench: family is 'convolution', expected one of copy, "):
+        bench.main(["matmul", "convolution"])
+    with pytest.raises(ArgumentError, match=r"^bench: peer is 'jax'"):
+        bench.main(["matmul"], peer="jax")
+
+
+def test_inputs_follow_from_the_name() -> None:
+    """The same case makes the same numbers, in float32 as in float64."""
+    case = matmul.matmul(normal(3, 4), normal(4, 5))
+    again = matmul.matmul(normal(3, 4), normal(4, 5))
+    for a, b, wide in zip(case.make(np.float32), again.make(np.float32), case.make(np.float64), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, wide.astype(np.float32))
