@@ -10,16 +10,16 @@ IMPORT_LIMIT = 0.1  # seconds beyond NumPy
 
 FORBIDDEN = ("numba", "cupy", "torch", "sklearn", "matplotlib", "scipy", "pandas")
 
-SCRIPT = """
+SCRIPT = f"""
 import sys, time
 import numpy
 start = time.perf_counter()
 import einkorn
 import einkorn.nn, einkorn.optim, einkorn.training
 print(time.perf_counter() - start)
-loaded = [name for name in {forbidden} if name in sys.modules]
+loaded = [name for name in {FORBIDDEN} if name in sys.modules]
 assert not loaded, f"import einkorn loads {{loaded}}"
-""".format(forbidden=FORBIDDEN)
+"""
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ template <int N>
 Layout<N> merged_layout(const Array* const (&arrays)[N]) {
   const Array& out = *arrays[0];
   for (const Array* a : arrays) {
-    bool same = a->ndim == out.ndim;
+    bool same = static_cast<bool>(*a) && a->ndim == out.ndim;  // None is no operand
     for (int d = 0; same && d < out.ndim; ++d) same = a->shape[d] == out.shape[d];
     if (!same) throw py::value_error("all arrays of an elementwise kernel must have one shape");
   }

@@ -71,7 +71,7 @@ __device__ __forceinline__ V merged(V v) {
   for (int distance = kWarp / 2; distance > 0; distance /= 2) v.merge(shuffled(v, distance));
   if constexpr (kGroup > kWarp) {
     constexpr int kWarps = kGroup / kWarp;
-    __shared__ alignas(V) char memory[kWarps * sizeof(V)];
+    alignas(V) __shared__ char memory[kWarps * sizeof(V)];
     V* const of_warp = reinterpret_cast<V*>(memory);
     if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = v;
     __syncthreads();

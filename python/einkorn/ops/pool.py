@@ -164,7 +164,10 @@ def _max_pool(
         return (gx,)
 
     pooled = result(out if batched else out.reshape(shape[1:]), (x,), backward)
-    return (pooled, indices.astype("int64").reshape(pooled.shape)) if return_indices else pooled
+    if not return_indices:
+        return pooled
+    assert indices is not None
+    return pooled, indices.astype("int64").reshape(pooled.shape)
 
 
 def avg_pool2d(

@@ -1,0 +1,66 @@
+"""The CUDA engine: the kernels of ``csrc/kernels/*.cu`` on CuPy arrays.
+
+Work goes to CuPy's current stream and is not waited for. Arrays of a call must live on the current device.
+Kernels that have no CUDA body raise :class:`einkorn.errors.EngineError` by name; nothing falls back to the CPU.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from einkorn.errors import DeviceError, EngineError
+
+try:
+    from einkorn import _cuda
+except ImportError as _error:
+    raise EngineError(
+        f"einkorn has no CUDA engine here ({_error}); reinstall it with nvcc present and EINKORN_CUDA=ON"
+    ) from None
+
+__all__ = ["empty"]
+
+
+@functools.cache
+def _cupy() -> Any:
+    """CuPy, imported on first use: it takes a second."""
+    try:
+        import cupy
+    except ImportError:
+        raise EngineError("the CUDA engine needs CuPy; run: pip install 'einkorn[cuda]'") from None
+    return cupy
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
+    """An array on the current device, from CuPy's memory pool, contents undefined."""
+    return _cupy().empty(shape, dtype)
+
+
+def _launcher(name: str) -> Callable[..., None]:
+    kernel = getattr(_cuda, name)
+    cupy = _cupy()
+
+    def launch(*args: Any) -> None:
+        device = cupy.cuda.runtime.getDevice()
+        for position, a in enumerate(args):
+            if isinstance(a, cupy.ndarray) and a.device.id != device:
+                raise DeviceError(
+                    f"{name}: array number {position} is on device {a.device.id}, expected {device}, the current one"
+                )
+        _cuda.set_stream(cupy.cuda.get_current_stream().ptr)
+        kernel(*args)
+
+    launch.__name__ = name
+    return launch
+
+
+def __getattr__(name: str) -> Any:
+    """A kernel by its name, made on first use."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not hasattr(_cuda, name):
+        raise EngineError(f"{name}: not on the CUDA engine, see einkorn.show_config() for what is")
+    launch = _launcher(name)
+    globals()[name] = launch
+    return launch
