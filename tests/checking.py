@@ -11,8 +11,8 @@ import einkorn
 from einkorn.cases import FAMILIES, Case, as_tuple, cases_of
 
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
-# What a result may be off, in units of EPS, even where the naive version is right by luck. In float64 the reference
-# itself rounds, and nothing depends on the last digits.
+# What a result may be off, in units of EPS, even where the naive version is right by luck. In float64 the
+# reference itself rounds, and nothing depends on the last digits.
 FLOOR = {"float32": 4, "float64": 64}
 
 

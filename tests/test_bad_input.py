@@ -503,6 +503,7 @@ def test_field_of_a_record_array(engine: str) -> None:
     np.testing.assert_array_equal(ops.multiply(records["value"], f(7)), f(7) * f(7))
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_subclasses_become_arrays(engine: str) -> None:
     got = ops.add(np.matrix([[1.0, 2.0]], np.float32), np.ones((1, 2), np.float32))
     assert type(got) is np.ndarray

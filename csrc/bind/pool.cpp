@@ -63,11 +63,8 @@ void bind_pool(py::module_& m) {
             pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w);
         require(static_cast<bool>(indices), "indices are needed");
         const int32_t* at = indices_for(indices, gy);
-        Workspace ws = workspace();
-        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
-        ws.scratch = scratch.data();
         by_dtype(gx, [&]<class T>() {
-          run(&KernelTable<T>::max_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), at, shape, window, ws});
+          run(&KernelTable<T>::max_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), at, shape, window, workspace()});
         });
       },
       "gx"_a, "gy"_a, "indices"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,

@@ -54,10 +54,14 @@ void conv2d_forward(const Conv2dForward<T>& k) {
                              channels * s.R * s.S,
                              s.R * s.S,
                              scratch.taps,
-                             static_cast<int>(s.R * s.S)},
+                             static_cast<int>(s.R * s.S),
+                             false},
            scratch, k.ws);
   };
-  if (suits_direct(channels, out_channels))
+  if (suits_direct(channels, out_channels) && suits_batch_forward(s))
+    convolve(BatchScratch<T>(carver, s, channels, out_channels, forward_batch_band(s), k.ws.threads),
+             convolve_by_batch<T>);
+  else if (suits_direct(channels, out_channels))
     convolve(DirectScratch<T>(carver, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads), convolve_directly<T>);
   else
     convolve(GemmScratch<T>(carver, s, channels, out_channels, k.ws.threads), convolve_by_gemm<T>);
@@ -111,11 +115,15 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
                                  s.R * s.S,
                                  channels * s.R * s.S,
                                  scratch.taps,
-                                 taps},
+                                 taps,
+                                 true},
                scratch, k.ws);
       }
   };
-  if (suits_direct(out_channels, channels))
+  if (suits_direct(out_channels, channels) && suits_batch_input_grad(s))
+    convolve(BatchScratch<T>(carver, s, out_channels, channels, input_grad_batch_band(s), k.ws.threads),
+             convolve_by_batch<T>);
+  else if (suits_direct(out_channels, channels))
     convolve(DirectScratch<T>(carver, s, out_channels, channels, ceil_div(s.W, s.stride_w), 1, k.ws.threads),
              convolve_directly<T>);
   else
@@ -128,7 +136,7 @@ void conv2d_weight_grad(const Conv2dWeightGrad<T>& k) {
   if (suits_winograd(k.shape))
     weight_grad_by_winograd(k);
   else
-    weight_grad_by_dots(k);
+    weight_grad_by_units(k);
   if (k.gbias != nullptr) bias_grad(k);
 }
 EINKORN_INSTANTIATE(conv2d_weight_grad, Conv2dWeightGrad)

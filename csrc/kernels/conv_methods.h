@@ -27,6 +27,7 @@ struct TapConvolution {
   int64_t w_group_step, w_out_step, w_in_step;
   const Tap* tap;
   int taps;
+  bool touching_only;  // a method may leave out taps outside the input rather than multiply zeros
 };
 
 template <class T>
@@ -34,6 +35,9 @@ void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch,
 
 template <class T>
 void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scratch, const Workspace& ws);
+
+template <class T>
+void convolve_by_batch(const TapConvolution<T>& c, const BatchScratch<T>& scratch, const Workspace& ws);
 
 // A 3x3 convolution at stride 1 without dilation or groups, forward or (flip) the input gradient as one.
 // w[o, i, t] lies at o * w_out_step + i * w_in_step + t, read backwards in t when flipped.
@@ -57,7 +61,7 @@ template <class T>
 void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k);
 
 template <class T>
-void weight_grad_by_dots(const Conv2dWeightGrad<T>& k);
+void weight_grad_by_units(const Conv2dWeightGrad<T>& k);
 
 // gbias[k] = sum over n, y, x of gy.
 template <class T>

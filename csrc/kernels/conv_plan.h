@@ -163,6 +163,89 @@ inline bool suits_direct(int64_t in_channels, int64_t out_channels) {
   return in_channels > 0 && out_channels <= 32;
 }
 
+// --- a batch of images in the lanes (conv_batch.cpp) ---
+
+// Images side by side in the widest vectors; narrower ones take fewer.
+constexpr int64_t kBatchLanes = 16;
+
+// Positions of a band, and elements of the piece under it, at most: sums and piece share L2.
+constexpr int64_t kMostBatchPositions = 256, kMostBatchPiece = 96 * 1024;
+
+// A band of output rows of all images of a vector, and the piece that it reads.
+struct BatchBand {
+  int64_t rows, count;           // rows of outputs a band, bands an image
+  int64_t tall, in_rows, width;  // input rows under one row of outputs, under a band; columns
+  bool fits;
+};
+
+inline BatchBand batch_band(int64_t images, int64_t channels, int64_t reach_y, int64_t reach_x, int64_t step_y,
+                            int64_t step_x, int64_t grid_h, int64_t grid_w, int64_t most_positions,
+                            int64_t least_tasks) {
+  BatchBand b;
+  b.tall = reach_y + 1;
+  b.width = (larger(grid_w, 1) - 1) * step_x + reach_x + 1;
+  b.rows = smaller(larger(grid_h, 1), larger(most_positions / larger(grid_w, 1), 1));
+  const int64_t row = channels * b.width * kBatchLanes;
+  b.fits = row * b.tall <= kMostBatchPiece && grid_w <= most_positions;
+  while (b.rows > 1 && row * ((b.rows - 1) * step_y + b.tall) > kMostBatchPiece) --b.rows;
+  // Few images: bands enough to share out.
+  b.count = smaller(larger(ceil_div(grid_h, b.rows), ceil_div(least_tasks, ceil_div(larger(images, 1), kBatchLanes))),
+                    larger(grid_h, 1));
+  b.rows = larger(ceil_div(grid_h, b.count), 1);
+  b.count = ceil_div(grid_h, b.rows);
+  b.in_rows = (b.rows - 1) * step_y + b.tall;
+  return b;
+}
+
+inline BatchBand forward_batch_band(const ConvShape& s) {
+  return batch_band(s.N, s.C / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w, s.OH,
+                    s.OW, kMostBatchPositions, 8);
+}
+inline BatchBand input_grad_batch_band(const ConvShape& s) {  // at stride 1
+  return batch_band(s.N, s.K / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), 1, 1, s.H, s.W,
+                    kMostBatchPositions, 8);
+}
+
+// Whether images fill the lanes of vectors as well as a row of positions does.
+inline bool images_fill_lanes(int64_t images, int64_t row) {
+  return images * ceil_div(row, kBatchLanes) >= row * ceil_div(images, kBatchLanes);
+}
+
+// Terms of a sum, at least: fewer do not pay for transposing it back.
+constexpr int64_t kFewestBatchTerms = 48;
+
+inline bool suits_batch_forward(const ConvShape& s) {
+  return s.C / s.groups * s.R * s.S >= kFewestBatchTerms && images_fill_lanes(s.N, s.OW) && forward_batch_band(s).fits;
+}
+inline bool suits_batch_input_grad(const ConvShape& s) {
+  return s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups * s.R * s.S >= kFewestBatchTerms &&
+         images_fill_lanes(s.N, s.W) && input_grad_batch_band(s).fits;
+}
+
+template <class T>
+struct BatchScratch {
+  BatchBand band;
+  Tap* taps;
+  int32_t* offsets;
+  T* weights;
+  int64_t slot_piece, slot_sums;
+  T* pieces;
+  T* sums;
+
+  BatchScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, const BatchBand& band,
+               int threads)
+      : band(band) {
+    const int64_t taps_count = s.R * s.S;
+    taps = c.take<Tap>(taps_count);
+    offsets = c.take<int32_t>(in_channels * taps_count);
+    weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
+    slot_piece = in_channels * band.in_rows * band.width * kBatchLanes;
+    slot_sums = kMostTileRows * kMostBatchPositions * kBatchLanes;
+    pieces = c.take<T>(threads * slot_piece);
+    sums = c.take<T>(threads * slot_sums);
+  }
+};
+
 // --- by Winograd's method (conv_winograd.cpp) ---
 
 template <class T>
@@ -222,66 +305,107 @@ inline bool suits_winograd(const ConvShape& s) {
          s.groups == 1 && s.C >= 16 && s.K >= 16;
 }
 
-// --- weight gradient by dot products (conv_weight_grad.cpp) ---
+// --- weight gradient by dot products or products of panels (conv_weight_grad.cpp) ---
 
-// Channels of the input are cut into chunks, output positions into units that are added up one after the other, and units into
-// `parts` with sums of their own. A unit is a band of rows (of one image), or, where rows would leave most lanes idle, a block of
-// positions flat over (n, y, x).
-struct DotBlocking {
-  bool by_rows;
+// What is added up at a time, a unit: a band of rows of a group of images, one a lane; a band of rows of one image; or a block of
+// positions flat over (n, y, x), by dot products or, for many channels, by packed panels.
+enum class GradUnits { batch, rows, flat, panels };
+
+// Channels of the input are cut into chunks, units are dealt out to `parts` with sums of their own.
+struct GradBlocking {
+  GradUnits kind;
   DirectBand band;
   int64_t bands;
+  BatchBand batch;
   int64_t block;          // positions of a flat unit
   int64_t row;            // its rows' distance: not a power of two, which would put all rows into a few of L1's sets
   int64_t chunk, chunks;  // input channels of a group
   int64_t parts, part_units, units;
 };
 
-inline DotBlocking dot_blocking(const ConvShape& s) {
-  DotBlocking b;
-  const int64_t taps = s.R * s.S, channels = s.C / s.groups, positions = s.N * s.OH * s.OW;
+inline GradBlocking grad_blocking(const ConvShape& s) {
+  GradBlocking b;
+  const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups,
+                positions = s.N * s.OH * s.OW;
   const int64_t reach_y = s.dilation_h * (s.R - 1), reach_x = s.dilation_w * (s.S - 1);
-  b.by_rows = taps > 1 && 5 * s.OW >= 3 * ceil_div(s.OW, 16) * 16;
+  const int64_t least_chunk = larger(smaller(160 / taps, channels), 1);
+
+  // Positions of a band: a tile of 10 rows of them fills L1.
+  b.batch = batch_band(s.N, least_chunk, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, 100, 1);
+  const bool by_batch = taps > 1 && out_channels <= 32 && s.stride_w == 1 && b.batch.fits && images_fill_lanes(s.N, s.OW);
+  const bool by_rows = taps > 1 && 5 * s.OW >= 3 * ceil_div(s.OW, 16) * 16;
+  const bool by_panels = out_channels >= 32 && channels * taps >= 32;
+  b.kind = by_batch ? GradUnits::batch : (by_panels ? GradUnits::panels : (by_rows ? GradUnits::rows : GradUnits::flat));
+
   b.chunk = 160 / taps;
-  if (b.by_rows) b.chunk = smaller(b.chunk, kMostPiece / most_piece_row(reach_y, reach_x, s.stride_w, s.OW));
+  if (b.kind == GradUnits::rows)
+    b.chunk = smaller(b.chunk, kMostPiece / most_piece_row(reach_y, reach_x, s.stride_w, s.OW));
   b.chunk = larger(smaller(b.chunk, channels), 1);
   b.chunks = ceil_div(channels, b.chunk);
+  if (b.kind == GradUnits::panels) b.chunk = larger(ceil_div(channels, larger(b.chunks, 1)), 1);
   b.band = direct_band(-s.pad_h, -s.pad_w, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, b.chunk);
   b.bands = ceil_div(s.OH, b.band.rows);
-  b.by_rows = b.by_rows && b.band.rows * ceil_div(s.OW, 16) >= 48;  // enough to pay for adding up the lanes
-  b.block = 1024;
+  if (b.kind == GradUnits::rows && b.band.rows * ceil_div(s.OW, 16) < 48)  // too few to pay for adding up the lanes
+    b.kind = GradUnits::flat;
+  b.block = b.kind == GradUnits::panels ? 256 : 1024;
   while (b.block > 128 && b.block * b.chunk * taps > 128 * 1024) b.block /= 2;
   b.row = b.block + 16;
-  b.units = larger(b.by_rows ? s.N * b.bands : ceil_div(positions, b.block), 1);
-  b.part_units = ceil_div(b.units, smaller(b.units, ceil_div(16, s.groups * b.chunks)));
+  b.units = ceil_div(positions, b.block);
+  if (b.kind == GradUnits::rows) b.units = s.N * b.bands;
+  if (b.kind == GradUnits::batch) b.units = ceil_div(s.N, kBatchLanes) * b.batch.count;
+  b.units = larger(b.units, 1);
+  b.part_units = ceil_div(b.units, smaller(b.units, ceil_div(16, larger(s.groups * b.chunks, 1))));
   b.parts = ceil_div(b.units, b.part_units);
   return b;
 }
 
 template <class T>
-struct DotScratch {
+struct GradScratch {
   Tap* taps;
   int32_t* offsets;
   T* partial;  // [parts][K][C/groups * taps]
-  int64_t slot_columns, slot_gy, slot_windows;
-  T* columns;  // or the piece of the image
+  int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_a = 0, slot_b = 0, slot_sums = 0;
+  T* columns;  // or the piece of the image, or of the batch
   T* gy;
   TapWindowRoom* windows;
+  T* a;  // panels
+  T* b;
+  T* sums;
 
-  DotScratch(Carver& c, const ConvShape& s, int threads) {
-    const DotBlocking b = dot_blocking(s);
-    const int64_t taps_count = s.R * s.S;
+  GradScratch(Carver& c, const ConvShape& s, int threads) {
+    const GradBlocking b = grad_blocking(s);
+    const int64_t taps_count = s.R * s.S, out_channels = s.K / s.groups, cols = b.chunk * taps_count;
     taps = c.take<Tap>(taps_count);
-    offsets = c.take<int32_t>(b.chunk * taps_count);
+    offsets = c.take<int32_t>(cols);
     partial = c.take<T>(b.parts * s.K * (s.C / s.groups) * taps_count);
-    slot_columns = b.by_rows ? larger(kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1),
-                                                                           s.dilation_w * (s.S - 1), s.stride_w, s.OW))
-                             : b.chunk * taps_count * b.row;
-    slot_gy = b.by_rows ? 0 : s.K / s.groups * b.row;
-    slot_windows = b.by_rows ? 0 : taps_count;
+    switch (b.kind) {
+      case GradUnits::batch:
+        slot_columns = b.chunk * b.batch.in_rows * b.batch.width * kBatchLanes;
+        slot_gy = out_channels * b.batch.rows * s.OW * kBatchLanes;
+        break;
+      case GradUnits::rows:
+        slot_columns = larger(kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1),
+                                                                   s.stride_w, s.OW));
+        break;
+      case GradUnits::panels: {
+        const int64_t padded_cols = ceil_div(cols, kMostTileColumns) * kMostTileColumns;
+        slot_a = most_padded_rows(out_channels) * b.block + (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom;
+        slot_b = padded_cols * b.block;
+        slot_sums = most_padded_rows(out_channels) * padded_cols;
+        [[fallthrough]];
+      }
+      case GradUnits::flat:
+        slot_columns = cols * b.row;
+        slot_gy = out_channels * b.row;
+        slot_windows = taps_count;
+        break;
+    }
     columns = c.take<T>(threads * slot_columns);
     gy = c.take<T>(threads * slot_gy);
     windows = c.take<TapWindowRoom>(threads * slot_windows);
+    a = c.take<T>(threads * slot_a);
+    this->b = c.take<T>(threads * slot_b);
+    sums = c.take<T>(threads * slot_sums);
   }
 };
 
@@ -292,6 +416,8 @@ inline size_t conv2d_forward_scratch(const ConvShape& s, int threads) {
   Carver c{nullptr};
   if (suits_winograd(s))
     WinogradScratch<T>(c, s.C, s.K, threads);
+  else if (suits_direct(s.C / s.groups, s.K / s.groups) && suits_batch_forward(s))
+    BatchScratch<T>(c, s, s.C / s.groups, s.K / s.groups, forward_batch_band(s), threads);
   else if (suits_direct(s.C / s.groups, s.K / s.groups))
     DirectScratch<T>(c, s, s.C / s.groups, s.K / s.groups, s.OW, s.stride_w, threads);
   else
@@ -304,6 +430,8 @@ inline size_t conv2d_input_grad_scratch(const ConvShape& s, int threads) {
   Carver c{nullptr};
   if (suits_winograd(s))
     WinogradScratch<T>(c, s.K, s.C, threads);
+  else if (suits_direct(s.K / s.groups, s.C / s.groups) && suits_batch_input_grad(s))
+    BatchScratch<T>(c, s, s.K / s.groups, s.C / s.groups, input_grad_batch_band(s), threads);
   else if (suits_direct(s.K / s.groups, s.C / s.groups))
     DirectScratch<T>(c, s, s.K / s.groups, s.C / s.groups, ceil_div(s.W, s.stride_w), 1, threads);
   else
@@ -317,7 +445,7 @@ inline size_t conv2d_weight_grad_scratch(const ConvShape& s, int threads) {
   if (suits_winograd(s))
     WinogradGradScratch<T>(c, s, threads);
   else
-    DotScratch<T>(c, s, threads);
+    GradScratch<T>(c, s, threads);
   return c.used;
 }
 

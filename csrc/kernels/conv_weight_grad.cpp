@@ -18,9 +18,11 @@
 //   rows of columns not a power of two apart, smaller operand inside      96 /  95; 100; 129
 //   flat units of 1024                                                    96 /  92; 123; 128
 
+#include "kernels/conv_batch.h"
 #include "kernels/conv_columns.h"
 #include "kernels/conv_methods.h"
 #include "kernels/conv_piece.h"
+#include "kernels/conv_tile.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -137,65 +139,203 @@ void gather_gy(T* out, int64_t out_step, const T* gy, const ConvShape& s, int64_
     }
 }
 
+// One task: which sums it makes, and of which units.
+template <class T>
+struct GradTask {
+  int64_t first_channel, channels, first_output, cols, first_unit, end_unit;
+  int slot;
+  T* sums;  // [out_channels][width], of which the first `cols`
+  int64_t width;
+};
+
+// offsets[j] of pixels row j = (c, r, s) within the piece of a batch.
+void batch_offsets(int32_t* offsets, const ConvShape& s, const GradBlocking& b, int64_t lanes) {
+  for (int64_t c = 0; c < b.chunk; ++c)
+    for (int64_t r = 0; r < s.R; ++r)
+      for (int64_t t = 0; t < s.S; ++t)
+        *offsets++ = static_cast<int32_t>(
+            ((c * b.batch.in_rows + r * s.dilation_h) * b.batch.width + t * s.dilation_w) * lanes);
+}
+
+template <class T>
+void add_batches(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+                 const GradTask<T>& t) {
+  constexpr int64_t L = kLanes<T>;
+  const ConvShape& s = k.shape;
+  const int64_t plane = s.OH * s.OW, out_channels = s.K / s.groups, image_step = s.C * s.H * s.W;
+  T* piece = scratch.columns + t.slot * scratch.slot_columns;
+  T* gy = scratch.gy + t.slot * scratch.slot_gy;
+  for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
+    const int64_t y = unit % b.batch.count * b.batch.rows, rows = smaller(b.batch.rows, s.OH - y);
+    const int64_t first = unit / b.batch.count * kBatchLanes, end = smaller(first + kBatchLanes, s.N);
+    for (int64_t image = first; image < end; image += L) {
+      const int64_t images = smaller(L, end - image);
+      fill_batch(piece, k.x + image * image_step + t.first_channel * s.H * s.W, t.channels, s.H, s.W, image_step, images,
+                 b.batch, y * s.stride_h - s.pad_h, -s.pad_w, (rows - 1) * s.stride_h + b.batch.tall, true);
+      for (int64_t i = 0; i < out_channels; ++i)
+        spread_images(gy + i * rows * s.OW * L, rows * s.OW, 0, k.gy + (image * s.K + t.first_output + i) * plane + y * s.OW,
+                      s.K * plane, images, 1, rows * s.OW);
+      add_dots(t.sums, t.width, gy, rows * s.OW * L, out_channels, t.cols,
+               {rows, s.OW * L, s.OW * L, s.stride_h * b.batch.width * L},
+               [&](int64_t j) { return piece + scratch.offsets[j]; });
+    }
+  }
+}
+
+template <class T>
+void add_rows(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b, const GradTask<T>& t) {
+  const ConvShape& s = k.shape;
+  const int64_t plane = s.OH * s.OW, out_channels = s.K / s.groups;
+  T* piece = scratch.columns + t.slot * scratch.slot_columns;
+  for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
+    const int64_t image = unit / b.bands, y = unit % b.bands * b.band.rows, rows = smaller(b.band.rows, s.OH - y);
+    fill_piece(piece, k.x + (image * s.C + t.first_channel) * s.H * s.W, t.channels, s.H, s.W, b.band, y * s.stride_h,
+               (rows - 1) * s.stride_h + b.band.tall, s.stride_w);
+    const T* gy = k.gy + (image * s.K + t.first_output) * plane + y * s.OW;
+    for (int64_t left = 0; left < s.OW; left += kStripWidth) {  // wide rows in strips that fit L1
+      const Strip strip = {rows, smaller(kStripWidth, s.OW - left), s.OW, s.stride_h * s.stride_w * b.band.width};
+      add_dots(t.sums, t.width, gy + left, plane, out_channels, t.cols, strip,
+               [&](int64_t j) { return piece + scratch.offsets[j] + left; });
+    }
+  }
+}
+
+// Rows `step` elements apart.
+template <class T>
+struct FlatRows {
+  const T* first;
+  int64_t step;
+};
+
+// gy of a flat unit: in place if one image holds it, else gathered.
+template <class T>
+FlatRows<T> gy_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+                        const GradTask<T>& t, int64_t first, int64_t count) {
+  const ConvShape& s = k.shape;
+  const int64_t plane = s.OH * s.OW, image = first / plane;
+  if ((first + count - 1) / plane == image) return {k.gy + (image * s.K + t.first_output) * plane + first % plane, plane};
+  T* copy = scratch.gy + t.slot * scratch.slot_gy;
+  gather_gy(copy, b.row, k.gy, s, t.first_output, s.K / s.groups, first, count);
+  return {copy, b.row};
+}
+
+// The pixels of a flat unit, (c, r, s) by position: x itself if it is that, else packed.
+template <class T>
+FlatRows<T> columns_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+                             const GradTask<T>& t, int64_t first, int64_t count) {
+  const ConvShape& s = k.shape;
+  const int64_t plane = s.OH * s.OW, image = first / plane;
+  const T* x = k.x + t.first_channel * s.H * s.W;
+  if (s.R * s.S == 1 && s.H == s.OH && s.W == s.OW && s.pad_h == 0 && s.pad_w == 0 && (first + count - 1) / plane == image)
+    return {x + image * s.C * plane + first % plane, plane};
+  T* columns = scratch.columns + t.slot * scratch.slot_columns;
+  const ColumnSource<T> source = {
+      x,    s.C * s.H * s.W, t.channels, s.H, s.W, s.OH, s.OW, s.stride_h, s.stride_w, scratch.taps,
+      static_cast<int>(s.R * s.S)};
+  pack_columns(columns, b.row, source, first, count, scratch.windows + t.slot * scratch.slot_windows);
+  return {columns, b.row};
+}
+
+template <class T>
+void add_blocks(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+                const GradTask<T>& t) {
+  const ConvShape& s = k.shape;
+  for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
+    const int64_t first = unit * b.block, count = smaller(b.block, s.N * s.OH * s.OW - first);
+    const FlatRows<T> gy = gy_of_block(k, scratch, b, t, first, count);
+    const FlatRows<T> columns = columns_of_block(k, scratch, b, t, first, count);
+    add_dots(t.sums, t.width, gy.first, gy.step, s.K / s.groups, t.cols, {1, count, 0, 0},
+             [&](int64_t j) { return columns.first + j * columns.step; });
+  }
+}
+
+// Positions become the depth of a plain matrix product: both operands are transposed into panels, which many channels repay.
+template <class T>
+void add_panels(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+                const GradTask<T>& t) {
+  constexpr int64_t L = kLanes<T>, C = kTileColumns<T>;
+  const ConvShape& s = k.shape;
+  const int64_t out_channels = s.K / s.groups, padded = ceil_div(t.cols, C) * C;
+  const RowPanels panels = row_panels(out_channels, kTileRows);
+  const Tile<T> tile = choose_tile<T>(panels.rows, kTileVectors);
+  T* a = scratch.a + t.slot * scratch.slot_a;
+  T* columns = scratch.b + t.slot * scratch.slot_b;
+  T* sums = scratch.sums + t.slot * scratch.slot_sums;
+  const int64_t panel_size = panels.rows * b.block + kPanelRoom;
+  for (int64_t i = 0; i < out_channels * padded; ++i) sums[i] = 0;
+  for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
+    const int64_t first = unit * b.block, count = smaller(b.block, s.N * s.OH * s.OW - first);
+    const FlatRows<T> gy = gy_of_block(k, scratch, b, t, first, count);
+    const FlatRows<T> pixels = columns_of_block(k, scratch, b, t, first, count);
+    for (int64_t p = 0; p < panels.count; ++p) {
+      const int64_t o = p * panels.rows;
+      for (int64_t at = 0; at < count; at += L) {
+        // Rows are planes apart: ask for the next panel's while this one is transposed.
+        for (int64_t r = 0; r < panels.rows; ++r)
+          __builtin_prefetch(gy.first + smaller(o + panels.rows + r, out_channels - 1) * gy.step + at);
+        for (int64_t r = (panels.rows - 1) / L * L; r >= 0; r -= L)
+          transpose_block(a + p * panel_size + at * panels.rows + r, panels.rows, gy.first + (o + r) * gy.step + at, gy.step,
+                          smaller(L, smaller(panels.rows, out_channels - o) - r), smaller(L, count - at));
+      }
+    }
+    pack_b_slice(columns, t.cols, count, pixels.first, 1, pixels.step);
+    for (int64_t j = 0; j < padded; j += C)
+      for (int64_t p = 0; p < panels.count; ++p) {
+        const int64_t o = p * panels.rows;
+        tile({count, a + p * panel_size, columns + j * count, sums + o * padded + j, padded,
+              static_cast<int>(smaller(panels.rows, out_channels - o)), nullptr, false, true});
+      }
+  }
+  for (int64_t i = 0; i < out_channels; ++i)
+    for_vectors<T>(t.cols, [&](int64_t j, int64_t n) { store_n(t.sums + i * t.width + j, n, load_n(sums + i * padded + j, n)); });
+}
+
 }  // namespace
 
 template <class T>
-void weight_grad_by_dots(const Conv2dWeightGrad<T>& k) {
+void weight_grad_by_units(const Conv2dWeightGrad<T>& k) {
   const ConvShape& s = k.shape;
   const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups;
   const int64_t plane = s.OH * s.OW, positions = s.N * plane, width = channels * taps;
   if (s.K * width == 0) return;
   Carver carver{k.ws.scratch};
-  const DotScratch<T> scratch(carver, s, k.ws.threads);
-  const DotBlocking b = dot_blocking(s);
+  const GradScratch<T> scratch(carver, s, k.ws.threads);
+  const GradBlocking b = grad_blocking(s);
   for (int64_t r = 0; r < s.R; ++r)
     for (int64_t c = 0; c < s.S; ++c)
       scratch.taps[r * s.S + c] = {static_cast<int32_t>(r * s.dilation_h - s.pad_h),
                                    static_cast<int32_t>(c * s.dilation_w - s.pad_w), static_cast<int32_t>(r * s.S + c)};
-  tap_offsets(scratch.offsets, scratch.taps, static_cast<int>(taps), b.chunk, b.band, s.stride_w);
+  if (b.kind == GradUnits::batch)
+    batch_offsets(scratch.offsets, s, b, kLanes<T>);
+  else
+    tap_offsets(scratch.offsets, scratch.taps, static_cast<int>(taps), b.chunk, b.band, s.stride_w);
 
-  const int64_t unit_size = b.by_rows ? b.band.rows * s.OW : b.block;
+  const int64_t unit_size = ceil_div(positions, b.units);
   const double cost = 0.012 * static_cast<double>(b.part_units * unit_size * b.chunk * taps * out_channels);
   parallel_for(k.ws, b.parts * s.groups * b.chunks, cost, [&](int64_t task, int slot) {
     const int64_t chunk = task % b.chunks, group = task / b.chunks % s.groups, part = task / b.chunks / s.groups;
-    const int64_t first_channel = chunk * b.chunk, chunk_channels = smaller(b.chunk, channels - first_channel);
-    const int64_t cols = chunk_channels * taps, first_output = group * out_channels;
-    T* sums =
-        (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + first_output * width + first_channel * taps;
+    GradTask<T> t;
+    t.first_channel = group * channels + chunk * b.chunk;
+    t.channels = smaller(b.chunk, channels - chunk * b.chunk);
+    t.first_output = group * out_channels;
+    t.cols = t.channels * taps;
+    t.first_unit = part * b.part_units;
+    t.end_unit = positions == 0 ? t.first_unit : smaller(b.units, t.first_unit + b.part_units);
+    t.slot = slot;
+    t.sums = (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + t.first_output * width +
+             chunk * b.chunk * taps;
+    t.width = width;
     for (int64_t i = 0; i < out_channels; ++i)
-      for (int64_t j = 0; j < cols; ++j) sums[i * width + j] = 0;
-    if (positions == 0) return;
-
-    T* columns = scratch.columns + slot * scratch.slot_columns;
-    const T* x = k.x + (group * channels + first_channel) * s.H * s.W;
-    for (int64_t unit = part * b.part_units; unit < smaller(b.units, (part + 1) * b.part_units); ++unit) {
-      if (b.by_rows) {
-        const int64_t image = unit / b.bands, y = unit % b.bands * b.band.rows, rows = smaller(b.band.rows, s.OH - y);
-        fill_piece(columns, x + image * s.C * s.H * s.W, chunk_channels, s.H, s.W, b.band, y * s.stride_h,
-                   (rows - 1) * s.stride_h + b.band.tall, s.stride_w);
-        const T* gy = k.gy + (image * s.K + first_output) * plane + y * s.OW;
-        for (int64_t left = 0; left < s.OW; left += kStripWidth) {  // wide rows in strips that fit L1
-          const Strip strip = {rows, smaller(kStripWidth, s.OW - left), s.OW, s.stride_h * s.stride_w * b.band.width};
-          add_dots(sums, width, gy + left, plane, out_channels, cols, strip,
-                   [&](int64_t j) { return columns + scratch.offsets[j] + left; });
-        }
-        continue;
-      }
-      const int64_t first = unit * b.block, count = smaller(b.block, positions - first), image = first / plane;
-      const ColumnSource<T> source = {
-          x,          s.C * s.H * s.W, chunk_channels,        s.H, s.W, s.OH, s.OW, s.stride_h,
-          s.stride_w, scratch.taps,    static_cast<int>(taps)};
-      pack_columns(columns, b.row, source, first, count, scratch.windows + slot * scratch.slot_windows);
-      const T* gy = k.gy + (image * s.K + first_output) * plane + first % plane;
-      int64_t gy_step = plane;
-      if ((first + count - 1) / plane != image) {
-        T* copy = scratch.gy + slot * scratch.slot_gy;
-        gather_gy(copy, b.row, k.gy, s, first_output, out_channels, first, count);
-        gy = copy;
-        gy_step = b.row;
-      }
-      add_dots(sums, width, gy, gy_step, out_channels, cols, {1, count, 0, 0},
-               [&](int64_t j) { return columns + j * b.row; });
+      for (int64_t j = 0; j < t.cols; ++j) t.sums[i * width + j] = 0;
+    switch (b.kind) {
+      case GradUnits::batch:
+        return add_batches(k, scratch, b, t);
+      case GradUnits::rows:
+        return add_rows(k, scratch, b, t);
+      case GradUnits::flat:
+        return add_blocks(k, scratch, b, t);
+      case GradUnits::panels:
+        return add_panels(k, scratch, b, t);
     }
   });
 
@@ -230,8 +370,8 @@ void bias_grad(const Conv2dWeightGrad<T>& k) {
   });
 }
 
-template void weight_grad_by_dots(const Conv2dWeightGrad<float>&);
-template void weight_grad_by_dots(const Conv2dWeightGrad<double>&);
+template void weight_grad_by_units(const Conv2dWeightGrad<float>&);
+template void weight_grad_by_units(const Conv2dWeightGrad<double>&);
 template void bias_grad(const Conv2dWeightGrad<float>&);
 template void bias_grad(const Conv2dWeightGrad<double>&);
 

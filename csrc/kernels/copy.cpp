@@ -116,10 +116,11 @@ EINKORN_INLINE void copy_tile(T* out, int64_t out_step, const T* x, int64_t x_st
   if (rows == L && columns == L) {
     EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] = load(x + i * x_step);
     transpose_square<T>(v);
-    if (streamed)
+    if (streamed) {
       EINKORN_UNROLL for (int j = 0; j < L; ++j) stream(out + j * out_step, v[j]);
-    else
+    } else {
       EINKORN_UNROLL for (int j = 0; j < L; ++j) store(out + j * out_step, v[j]);
+    }
     return;
   }
   EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] = i < rows ? load_partial(x + i * x_step, columns) : Vec<T>{};
@@ -161,7 +162,9 @@ void copy_tiles(const Workspace& ws, const Layout<2>& layout, int near, T* out, 
       const int64_t n = columns - column < L ? columns - column : L;
       const bool asks = columns > kShort && column + kAhead < columns;
       for (int64_t i = 0; i < m; i += L, o += L, p += L * x_step) {
-        if (asks) EINKORN_UNROLL for (int r = 0; r < L; ++r) __builtin_prefetch(p + r * x_step + kAhead, 0, 2);
+        if (asks) {
+          EINKORN_UNROLL for (int r = 0; r < L; ++r) __builtin_prefetch(p + r * x_step + kAhead, 0, 2);
+        }
         copy_tile(o, out_step, p, x_step, m - i < L ? m - i : L, n, streamed);
       }
     }

@@ -3,7 +3,7 @@
 //   for each task: rows x kColumnBlock of C            tasks are cut by M and N alone
 //     for each depth block (<= kDepthBlock of K)
 //       pack that slice of B into panels               row by row, as memory likes to be read; stays in L2
-//       for each panel of A, tile rows high            stays in L1; packed once for all tasks, or read in place
+//       for each panel of A, tile rows high            packed once for all tasks, or read in place
 //         for each panel of B, tile columns wide       streams from L2, 9 bytes a cycle
 //           the register tile
 //
@@ -11,8 +11,16 @@
 // the whole slice is small, because a copy would cost as much as the product. A row vector times a matrix only reads the
 // matrix: rows are added up in streams, or dotted, whichever way they lie.
 //
-// Two threads of a Zen 5 core at 2 x 250 GFLOP/s                       256   512  1024  2048   GFLOP/s, float32
-//   see docs/performance.md for the table of versions
+// versions, float32, one Zen 5 core with AVX-512 (the register tile alone: 250)                1024   2048   GFLOP/s
+//   a panel of B in L1, A streams by; depth 256, 504 rows a task                              204    180
+//   panels of A outside, a slice of B streams by from L2; depth 512                           214    180
+//   the tile's lines of out asked for early, 1024 rows a task                                 213    188
+//   tasks go along columns first, so that neighbours share rows of A in L3                    224    200
+//   slices of 128 columns instead of 256                                                      229    217
+//   depth 1024                                                                                235    225
+// and for small ones                                                     128x784x32 (a linear layer)    64   us
+//   A always packed above 2 MFLOP, all sums through the epilogue                          64           3.1
+//   A packed only where 192 columns use it; plain tiles stored straight into out          38           2.5
 
 #include "kernels/matmul.h"
 

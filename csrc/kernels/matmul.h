@@ -37,9 +37,9 @@ struct Matmul {
   Workspace ws;
 };
 
-// Blocks of K: a panel of a, 14 rows x kDepthBlock floats, stays in the L1 cache while a slice of b, kColumnBlock columns
-// wide, passes by from L2. Deep blocks, because each one reads and writes all of out. A K up to kUncutDepth is not cut.
-constexpr int64_t kDepthBlock = 512, kUncutDepth = 640, kColumnBlock = 256;
+// Blocks of K: a slice of b, kDepthBlock x kColumnBlock, stays in the L2 cache while panels of a pass by. Deep blocks, because
+// each one reads and writes all of out; a K up to kUncutDepth is not cut.
+constexpr int64_t kDepthBlock = 1024, kUncutDepth = 1280, kColumnBlock = 128;
 // Rows a task takes at most, so that tall products split too. Each task packs its slice of b anew.
 constexpr int64_t kRowsPerTask = 1024;
 // Room, in elements, for whole-vector stores past the end of a packed panel; the least rows a panel has.

@@ -11,20 +11,21 @@
 //
 // Two columns at a stride of two, the usual case, need no padded row: even and odd columns are separated in registers.
 // And 2 x 2 windows that tile the plane, when rows are short, make one stream over all rows and planes: a vector of
-// outputs covers several rows, whose pixels are four vectors in a fixed order.
+// outputs covers several rows, whose pixels are four vectors in a fixed order. The stream has a backward that writes
+// gx in one pass; every other one clears a plane and adds to it, number by number.
 //
-// The backward goes the other way. A row of gy is spread over the rows under its windows: with stride_w 1 or 2 by whole
-// vectors, each pixel asking the windows that contain it whether it was their maximum. A row is added to what an
-// earlier window left in gx, or stored where none was, so that gx is never cleared. Other strides scatter.
+// versions, float, avx512, 2 threads, ms for 8 MB of x            64 x 32 x 32   64 x 32 x 32   1024 x 8 x 8
+// (batch 32; without indices / with them)                           2x2, step 2    3x3, step 2    2x2, step 2
+//   PyTorch 2.13               forward, forward and backward        4.4, 5.0       6.2, 6.8       4.6, 5.1
+//   columns first              forward                              0.20 / 0.29    0.30 / 0.54    0.81 / 1.30
+//   columns in registers       forward                              0.15 / 0.16                   0.54 / 0.61
+//   stream                     forward                              0.08 / 0.11                   0.08 / 0.11
+//   pixels ask their windows   backward, by vectors                 0.25           0.38           1.20
+//   clear and add              backward                             0.18           0.19           0.22
+//   stream                     backward                             0.07                          0.07
 //
-// versions, avx512, 2 threads, ms for 8 MB of x:             64x32x32  2x2/2    64x32x32  3x3/2    1024x8x8  2x2/2
-//   PyTorch 2.13                forward; with backward
-//   columns first               forward, indices
-//   columns in registers        forward, indices
-//   stream of pairs             forward, indices
-//   scatter into a cleared gx   backward
-//   asking windows              backward
-//   stream of pairs             backward
+// The vectors that asked their windows lost to plain additions, presumably because they read a row of gy at shifted places
+// right after it was stored, where each load waits for the store to reach the cache.
 
 #include "kernels/instantiate.h"
 #include "kernels/pool_rows.h"
@@ -119,38 +120,64 @@ EINKORN_INLINE void max_row_of_pairs(const MaxPool2dForward<T>& k, const T* x, R
   });
 }
 
+// The best of row[0, n), in lane 0.
+template <bool kIndices, class T>
+EINKORN_INLINE Best<T> best_of_row(const Rows<T>& rows, int64_t n) {
+  Best<T> best{broadcast(-(T)INFINITY), IntVec<T>{} + kNoPixel<T>};
+  for_vectors<T>(n, [&](int64_t i, int64_t live) {
+    const Vec<T> v = first_lanes<T>(live) ? load(rows.row + i) : broadcast(-(T)INFINITY);
+    if constexpr (kIndices)
+      best.take_any(v, first_lanes<T>(live) ? load_indices<T>(rows.indices + i) : IntVec<T>{} + kNoPixel<T>);
+    else
+      best.take_value(v);
+  });
+  EINKORN_UNROLL for (int half = kLanes<T> / 2; half > 0; half /= 2) {
+    Best<T> other = best;
+    for (int l = 0; l < half; ++l) {
+      other.value[l] = best.value[l + half];
+      other.index[l] = best.index[l + half];
+    }
+    best.take_any(other.value, other.index);
+  }
+  return best;
+}
+
 // 2 x 2 windows that tile their planes, in rows so short that a vector of outputs holds whole ones:
 //
 //   outputs   a b c d  e f g h         pixels   a0 a1 b0 b1 c0 c1 d0 d1 | a2 a3 b2 b3 ...    row-major, two rows of
 //             (two rows of four)                e0 e1 f0 f1 ...                              pixels for one of outputs
 //
 // even() and odd() leave a0 b0 c0 d0 a2 b2 c2 d2 e0 ... and a1 b1 ..., from which `upper` picks a0 b0 c0 d0 e0 ... and
-// `lower` a2 b2 .... Nothing but these picks depends on where rows and planes end.
+// `lower` a2 b2 .... A step takes as many whole rows as a vector holds (rows of 5: three, 15 lanes; rows of 14: one),
+// whatever planes they belong to; of planes smaller than a vector, whole ones.
 template <class T>
 struct PairStream {
-  int64_t size, plane;     // outputs in all and in a plane
+  int64_t rows, out_height, out_width;  // rows of outputs in all, and the size of a plane
+  int64_t step;                         // rows
+  Lane<T> plane_pixels;
   IntVec<T> upper, lower;  // which pairs of pixels are a row of windows' upper ones, lower ones
   IntVec<T> left, right;   // the way back: columns of an upper and a lower row, next to each other
   IntVec<T> first_pixel;   // of each lane's window, counted from that of lane 0, within the plane
-  int64_t out_width;
 
   static bool fits(const PoolShape& s, const PoolWindow& w) {
     const bool tiles = w.kernel_h == 2 && w.kernel_w == 2 && w.stride_h == 2 && w.stride_w == 2 && w.pad_h == 0 &&
                        w.pad_w == 0 && w.dilation_h == 1 && w.dilation_w == 1 && s.height == 2 * s.out_height &&
                        s.width == 2 * s.out_width && s.out_width > 0 && s.out_height > 0;
-    if (!kFastPick<T> || !tiles || kLanes<T> % s.out_width != 0) return false;
-    const int64_t plane = s.out_height * s.out_width;
-    return plane % kLanes<T> == 0 || kLanes<T> % plane == 0;
+    return kFastPick<T> && tiles && s.out_width <= kLanes<T>;
   }
 
   explicit PairStream(const PoolShape& s)
-      : size(s.planes * s.out_height * s.out_width), plane(s.out_height * s.out_width), out_width(s.out_width) {
+      : rows(s.planes * s.out_height),
+        out_height(s.out_height),
+        out_width(s.out_width),
+        step(kLanes<T> / s.out_width),
+        plane_pixels(static_cast<Lane<T>>(s.height * s.width)) {
+    if (step > out_height) step = step / out_height * out_height;
     const int ow = static_cast<int>(s.out_width);
     for (int i = 0; i < kLanes<T>; ++i) {
       upper[i] = i / ow * 2 * ow + i % ow;
       lower[i] = upper[i] + ow;
-      const int in_plane = static_cast<int>(i % plane);
-      first_pixel[i] = in_plane / ow * 4 * ow + in_plane % ow * 2;
+      first_pixel[i] = static_cast<Lane<T>>(i / ow % s.out_height * 4 * ow + i % ow * 2);
       left[i] = lane_of_pair(i, ow);
       right[i] = lane_of_pair(i + kLanes<T>, ow);
     }
@@ -159,17 +186,25 @@ struct PairStream {
   // The output whose pixels are pair number i: one of the upper ones, or kLanes beyond, one of the lower ones.
   static int lane_of_pair(int i, int ow) { return i / ow / 2 * ow + i % ow + i / ow % 2 * kLanes<T>; }
 
-  // Position in its plane of the first pixel of output o, a multiple of kLanes.
-  EINKORN_INLINE IntVec<T> pixels(int64_t o) const {
-    return first_pixel + static_cast<Lane<T>>(plane >= kLanes<T> ? 4 * (o % plane) : 0);
+  // Positions in their planes of the first pixels of a step that begins at this row of its plane.
+  EINKORN_INLINE IntVec<T> pixels(int64_t row) const {
+    const IntVec<T> at = first_pixel + static_cast<Lane<T>>(row * 4 * out_width);
+    return at >= plane_pixels ? at - plane_pixels : at;
   }
 
+  // Calls body(o, n, pixels) for outputs o, ..., o + n - 1; `pixels` are the positions in their planes of the windows' first pixels.
   template <class Body>
   EINKORN_INLINE void run(const Workspace& ws, const Body& body) const {
-    constexpr int64_t block = kPoolTask / 4;
-    parallel_for(ws, divide_up(size, block), 0.15 * kPoolTask, [&](int64_t task, int) {
-      const int64_t begin = task * block, end = at_most(begin + block, size);
-      for_vectors<T>(end - begin, [&](int64_t i, int64_t n) { body(begin + i, n); });
+    const int64_t task_rows = at_least(kPoolTask / (4 * step * out_width), 1) * step;
+    parallel_for(ws, divide_up(rows, task_rows), 0.1 * kPoolTask, [&](int64_t task, int) {
+      const int64_t begin = task * task_rows, end = at_most(begin + task_rows, rows);
+      int64_t r = begin, in_plane = begin % out_height;
+      for (; r + step <= end; r += step) {
+        body(r * out_width, step * out_width, pixels(in_plane));
+        in_plane += step % out_height;
+        if (in_plane >= out_height) in_plane -= out_height;
+      }
+      if (r < end) body(r * out_width, (end - r) * out_width, pixels(in_plane));
     });
   }
 };
@@ -184,17 +219,16 @@ template <bool kIndices, class T>
 EINKORN_INLINE void max_forward_of_stream(const MaxPool2dForward<T>& k) {
   const PairStream<T> stream(k.shape);
   const Lane<T> width = static_cast<Lane<T>>(k.shape.width);
-  stream.run(k.ws, [&](int64_t o, int64_t n) __attribute__((always_inline)) {
+  stream.run(k.ws, [&](int64_t o, int64_t n, IntVec<T> pixels) __attribute__((always_inline)) {
     const T* x = k.x + 4 * o;
     Vec<T> v[4];
     EINKORN_UNROLL for (int i = 0; i < 4; ++i) v[i] = load_n(x + i * kLanes<T>, in_vector<T>(4 * n, i * kLanes<T>));
     const Vec<T> even_a = even<T>(v[0], v[1]), even_b = even<T>(v[2], v[3]);
     const Vec<T> odd_a = odd<T>(v[0], v[1]), odd_b = odd<T>(v[2], v[3]);
-    Best<T> best{pick<T>(even_a, even_b, stream.upper), stream.pixels(o)};
-    const IntVec<T> at = best.index;
+    Best<T> best{pick<T>(even_a, even_b, stream.upper), pixels};
     const Vec<T> rest[3] = {pick<T>(odd_a, odd_b, stream.upper), pick<T>(even_a, even_b, stream.lower),
                             pick<T>(odd_a, odd_b, stream.lower)};
-    const IntVec<T> rest_at[3] = {at + 1, at + width, at + width + 1};
+    const IntVec<T> rest_at[3] = {pixels + 1, pixels + width, pixels + width + 1};
     EINKORN_UNROLL for (int i = 0; i < 3; ++i) {
       if constexpr (kIndices)
         best.take_later(rest[i], rest_at[i]);
@@ -237,6 +271,12 @@ EINKORN_INLINE void max_row(const MaxPool2dForward<T>& k, const T* x, Range taps
     }
   }
 
+  if (k.shape.out_width == 1 && w.dilation_w == 1 && w.kernel_w >= kLanes<T>) {  // one wide window
+    const Best<T> best = best_of_row<kIndices>(rows, w.kernel_w);
+    out[0] = best.value[0];
+    if constexpr (kIndices) indices[0] = best.index[0] == kNoPixel<T> ? -1 : static_cast<int32_t>(best.index[0]);
+    return;
+  }
   const auto along = [&](int64_t step) __attribute__((always_inline)) {
     for_vectors<T>(k.shape.out_width, [&](int64_t j, int64_t n) {
       const T* row = rows.row + j * step;
@@ -304,9 +344,9 @@ template <class T>
 EINKORN_INLINE void max_backward_of_stream(const MaxPool2dBackward<T>& k) {
   const PairStream<T> stream(k.shape);
   const Lane<T> width = static_cast<Lane<T>>(k.shape.width);
-  stream.run(k.ws, [&](int64_t o, int64_t n) __attribute__((always_inline)) {
+  stream.run(k.ws, [&](int64_t o, int64_t n, IntVec<T> pixels) __attribute__((always_inline)) {
     const Vec<T> g = load_n(k.gy + o, n);
-    const IntVec<T> tap = load_stored_indices<T>(k.indices + o, n) - stream.pixels(o);
+    const IntVec<T> tap = load_stored_indices<T>(k.indices + o, n) - pixels;
     const Vec<T> a0 = tap == 0 ? g : Vec<T>{}, a1 = tap == 1 ? g : Vec<T>{};
     const Vec<T> a2 = tap == width ? g : Vec<T>{}, a3 = tap == width + 1 ? g : Vec<T>{};
     const Vec<T> even_a = pick<T>(a0, a2, stream.left), even_b = pick<T>(a0, a2, stream.right);
@@ -315,35 +355,6 @@ EINKORN_INLINE void max_backward_of_stream(const MaxPool2dBackward<T>& k) {
                          zip_high<T>(even_b, odd_b)};
     T* gx = k.gx + 4 * o;
     EINKORN_UNROLL for (int i = 0; i < 4; ++i) store_n(gx + i * kLanes<T>, in_vector<T>(4 * n, i * kLanes<T>), v[i]);
-  });
-}
-
-template <int kStride, int kKernel, class T>
-EINKORN_INLINE void max_backward_by_vectors(const MaxPool2dBackward<T>& k) {
-  const PoolShape& s = k.shape;
-  const PoolWindow& w = k.window;
-  for_planes(k.ws, s, 0.3, [&](int64_t plane, int slot, bool first) {
-    const Rows<T> rows(k.ws, slot, s, w);
-    if (first)
-      for (int64_t j = 0; j < pool_out_row_size(s, w); ++j) rows.out_row[j] = 0, rows.out_indices[j] = -1;
-    T* gx = k.gx + plane * s.height * s.width;
-    T* gy_row = rows.out_row + w.kernel_w;
-    Lane<T>* at_row = rows.out_indices + w.kernel_w;
-    int64_t reached = 0;
-    for (int64_t oh = 0; oh < s.out_height; ++oh) {
-      const int64_t from = (plane * s.out_height + oh) * s.out_width;
-      for (int64_t j = 0; j < s.out_width; ++j) gy_row[j] = k.gy[from + j];
-      for (int64_t j = 0; j < s.out_width; ++j) at_row[j] = k.indices[from + j];
-      const int64_t top = oh * w.stride_h - w.pad_h;
-      add_rows(gx, s.width, reached, at_least(top, 0), at_most(top + w.kernel_h, s.height), [&](int64_t h) {
-        spread<kStride, kKernel>(s, w, rows.row, [&](int64_t window, int64_t column) __attribute__((always_inline)) {
-          const IntVec<T> pixel = lane_numbers<T>() * kStride + static_cast<Lane<T>>(h * s.width + column);
-          return load_indices<T>(at_row + window) == pixel ? load(gy_row + window) : Vec<T>{};
-        });
-        return rows.row;
-      });
-    }
-    add_rows(gx, s.width, reached, s.height, s.height, [&](int64_t) { return rows.row; });
   });
 }
 
@@ -375,20 +386,8 @@ void max_pool2d_forward(const MaxPool2dForward<T>& k) {
 
 template <class T>
 void max_pool2d_backward(const MaxPool2dBackward<T>& k) {
-  if (PairStream<T>::fits(k.shape, k.window)) {
+  if (PairStream<T>::fits(k.shape, k.window))
     max_backward_of_stream(k);
-    return;
-  }
-  const bool plain = k.window.dilation_h == 1 && k.window.dilation_w == 1;
-  const int64_t stride = k.window.stride_w, kernel = k.window.kernel_w;
-  if (plain && stride == 2 && kernel == 2)
-    max_backward_by_vectors<2, 2>(k);
-  else if (plain && stride == 2 && kernel == 3)
-    max_backward_by_vectors<2, 3>(k);
-  else if (plain && stride == 2)
-    max_backward_by_vectors<2, 0>(k);
-  else if (plain && stride == 1)
-    max_backward_by_vectors<1, 0>(k);
   else
     max_backward_by_scatter(k);
 }

@@ -94,8 +94,8 @@ struct AdaptiveAvgPool2dBackward {
   Workspace ws;
 };
 
-// A thread works on a padded row of the plane and a padded row of the output, each with indices beside it. The slack
-// lets it read and write whole vectors past their ends.
+// A thread works on a padded row of the plane with indices beside it, and on a padded row of the output with divisors
+// beside it. The slack lets it read and write whole vectors past their ends.
 constexpr int64_t kPoolSlack = 64;
 
 inline int64_t pool_row_size(const PoolShape& s, const PoolWindow& w) {

@@ -60,16 +60,54 @@ EINKORN_INLINE void column_divisors(const PoolShape& s, const PoolWindow& w, boo
     divisors[j] = static_cast<T>(window_side(j, w.kernel_w, w.stride_w, w.pad_w, s.width, count_pad).size);
 }
 
+// Spreads a row of gy over a row of the plane, kStride columns a lane. Column kStride * m + phase lies in the windows
+// m + d, as tap phase + pad_w - kStride * d: row[column] = sum of q over those windows. kKernel 0: any kernel_w.
+template <int kStride, int kKernel, class T>
+EINKORN_INLINE void spread(const PoolShape& s, const PoolWindow& w, const T* q, T* row) {
+  const int64_t kernel = kKernel > 0 ? kKernel : w.kernel_w;
+  for (int64_t m = 0; m * kStride < s.width; m += kLanes<T>) {
+    Vec<T> sum[kStride];
+    EINKORN_UNROLL for (int phase = 0; phase < kStride; ++phase) {
+      sum[phase] = Vec<T>{};
+      int64_t window = m + (phase + w.pad_w) / kStride;
+      EINKORN_UNROLL for (int64_t tap = (phase + w.pad_w) % kStride; tap < kernel; tap += kStride, --window)
+          sum[phase] += load(q + window);
+    }
+    if constexpr (kStride == 1) {
+      store(row + m, sum[0]);
+    } else {
+      store(row + 2 * m, zip_low<T>(sum[0], sum[1]));
+      store(row + 2 * m + kLanes<T>, zip_high<T>(sum[0], sum[1]));
+    }
+  }
+}
+
+// Adds `row` to the rows [begin, end) of gx, or stores it to those from `reached` on, which no earlier window met; zeros go
+// to the rows between windows.
+template <class T>
+EINKORN_INLINE void add_rows(T* gx, int64_t width, int64_t& reached, int64_t begin, int64_t end, const T* row) {
+  for (; reached < begin; ++reached)
+    for_vectors<T>(width, [&](int64_t i, int64_t n) { store_n(gx + reached * width + i, n, Vec<T>{}); });
+  for (int64_t h = begin; h < end; ++h) {
+    T* to = gx + h * width;
+    if (h < reached) {
+      for_vectors<T>(width, [&](int64_t i, int64_t n) { store_n(to + i, n, load_n(to + i, n) + load_n(row + i, n)); });
+    } else {
+      for_vectors<T>(width, [&](int64_t i, int64_t n) { store_n(to + i, n, load_n(row + i, n)); });
+      reached = h + 1;
+    }
+  }
+}
+
 // row[column] = sum of q over the windows that contain the column. q holds kernel_w zeros before and enough behind.
 template <class T>
 EINKORN_INLINE void spread_evenly(const PoolShape& s, const PoolWindow& w, const T* q, T* row) {
-  const auto term = [&](int64_t window, int64_t) __attribute__((always_inline)) { return load(q + window); };
   if (w.stride_w == 1) {
-    spread<1, 0>(s, w, row, term);
+    spread<1, 0>(s, w, q, row);
   } else if (w.stride_w == 2 && w.kernel_w == 2) {
-    spread<2, 2>(s, w, row, term);
+    spread<2, 2>(s, w, q, row);
   } else if (w.stride_w == 2) {
-    spread<2, 0>(s, w, row, term);
+    spread<2, 0>(s, w, q, row);
   } else {
     for (int64_t i = 0; i < s.width; ++i) row[i] = 0;
     for (int64_t j = 0; j < s.out_width; ++j) {
@@ -103,7 +141,7 @@ void avg_pool2d_forward(const AvgPool2dForward<T>& k) {
     const Rows<T> rows(k.ws, slot, s, w);
     if (first && !pairs) {
       for (int64_t i = 0; i < pool_row_size(s, w); ++i) rows.row[i] = 0;
-      column_divisors(s, w, k.count_include_pad, rows.out_row);
+      column_divisors(s, w, k.count_include_pad, rows.divisors);
     }
     const Divisor side = window_side(oh, w.kernel_h, w.stride_h, w.pad_h, s.height, k.count_include_pad);
     const T height = static_cast<T>(side.size);
@@ -118,7 +156,7 @@ void avg_pool2d_forward(const AvgPool2dForward<T>& k) {
       for_vectors<T>(s.out_width, [&](int64_t j, int64_t n) {
         Vec<T> sum = {};
         for (int64_t c = 0; c < w.kernel_w; ++c) sum += load_every(rows.row + j * step, c, step, n);
-        store_n(out + j, n, sum / (load(rows.out_row + j) * height));
+        store_n(out + j, n, sum / (load(rows.divisors + j) * height));
       });
     };
     if (w.stride_w == 1)
@@ -136,11 +174,10 @@ void avg_pool2d_backward(const AvgPool2dBackward<T>& k) {
   const PoolWindow& w = k.window;
   for_planes(k.ws, s, 0.3, [&](int64_t plane, int slot, bool first) {
     const Rows<T> rows(k.ws, slot, s, w);
-    T* divisors = reinterpret_cast<T*>(rows.out_indices);
     T* q = rows.out_row + w.kernel_w;
     if (first) {
       for (int64_t j = 0; j < pool_out_row_size(s, w); ++j) rows.out_row[j] = 0;
-      column_divisors(s, w, k.count_include_pad, divisors);
+      column_divisors(s, w, k.count_include_pad, rows.divisors);
     }
     T* gx = k.gx + plane * s.height * s.width;
     int64_t reached = 0;
@@ -149,12 +186,12 @@ void avg_pool2d_backward(const AvgPool2dBackward<T>& k) {
       const T* gy = k.gy + (plane * s.out_height + oh) * s.out_width;
       const T height = static_cast<T>(side.size);
       for_vectors<T>(s.out_width, [&](int64_t j, int64_t n) {
-        store_n(q + j, n, load_n(gy + j, n) / (load(divisors + j) * height));
+        store_n(q + j, n, load_n(gy + j, n) / (load(rows.divisors + j) * height));
       });
       spread_evenly(s, w, q, rows.row);
-      add_rows(gx, s.width, reached, side.pixels.begin, side.pixels.end, [&](int64_t) { return rows.row; });
+      add_rows(gx, s.width, reached, side.pixels.begin, side.pixels.end, rows.row);
     }
-    add_rows(gx, s.width, reached, s.height, s.height, [&](int64_t) { return rows.row; });
+    add_rows(gx, s.width, reached, s.height, s.height, rows.row);  // zeros below the last window
   });
 }
 
@@ -198,9 +235,9 @@ void adaptive_avg_pool2d_backward(const AdaptiveAvgPool2dBackward<T>& k) {
         const T share = gy[j] / static_cast<T>((down.end - down.begin) * (across.end - across.begin));
         for (int64_t i = across.begin; i < across.end; ++i) rows.row[i] += share;
       }
-      add_rows(gx, s.width, reached, down.begin, down.end, [&](int64_t) { return rows.row; });
+      add_rows(gx, s.width, reached, down.begin, down.end, rows.row);
     }
-    add_rows(gx, s.width, reached, s.height, s.height, [&](int64_t) { return rows.row; });
+    add_rows(gx, s.width, reached, s.height, s.height, rows.row);  // zeros below the last window
   });
 }
 

@@ -64,14 +64,17 @@ struct Rows {
   T* row;            // the padded row of the plane
   Lane<T>* indices;  // beside it
   T* out_row;        // as long as a row of the output, padded
-  Lane<T>* out_indices;
+  T* divisors;       // beside it
 
   EINKORN_INLINE Rows(const Workspace& ws, int slot, const PoolShape& s, const PoolWindow& w) {
     int64_t* p = reinterpret_cast<int64_t*>(ws.scratch) + slot * pool_scratch_per_thread(s, w);
     row = reinterpret_cast<T*>(p);
-    indices = reinterpret_cast<Lane<T>*>(p + pool_row_size(s, w));
-    out_row = reinterpret_cast<T*>(p + 2 * pool_row_size(s, w));
-    out_indices = reinterpret_cast<Lane<T>*>(p + 2 * pool_row_size(s, w) + pool_out_row_size(s, w));
+    p += pool_row_size(s, w);
+    indices = reinterpret_cast<Lane<T>*>(p);
+    p += pool_row_size(s, w);
+    out_row = reinterpret_cast<T*>(p);
+    p += pool_out_row_size(s, w);
+    divisors = reinterpret_cast<T*>(p);
   }
 };
 
@@ -103,47 +106,6 @@ EINKORN_INLINE void for_planes(const Workspace& ws, const PoolShape& s, double c
                  const int64_t begin = task * planes_per_task, end = at_most(begin + planes_per_task, s.planes);
                  for (int64_t p = begin; p < end; ++p) body(p, slot, p == begin);
                });
-}
-
-// Spreads a row of gy over a row of the plane, kStride columns a lane. Column kStride * m + phase lies in the windows
-// m + d, as tap phase + pad_w - kStride * d: row[column] = sum over those windows of term(window, column).
-// kKernel 0: any kernel_w.
-template <int kStride, int kKernel, class T, class Term>
-EINKORN_INLINE void spread(const PoolShape& s, const PoolWindow& w, T* row, const Term& term) {
-  const int64_t kernel = kKernel > 0 ? kKernel : w.kernel_w;
-  for (int64_t m = 0; m * kStride < s.width; m += kLanes<T>) {
-    Vec<T> sum[kStride];
-    EINKORN_UNROLL for (int phase = 0; phase < kStride; ++phase) {
-      const int64_t column = m * kStride + phase;
-      sum[phase] = Vec<T>{};
-      int64_t window = m + (phase + w.pad_w) / kStride;
-      EINKORN_UNROLL for (int64_t tap = (phase + w.pad_w) % kStride; tap < kernel; tap += kStride, --window)
-          sum[phase] += term(window, column);
-    }
-    if constexpr (kStride == 1) {
-      store(row + m, sum[0]);
-    } else {
-      store(row + 2 * m, zip_low<T>(sum[0], sum[1]));
-      store(row + 2 * m + kLanes<T>, zip_high<T>(sum[0], sum[1]));
-    }
-  }
-}
-
-// gx rows [begin, end) take part in this window; those from `reached` on for the first time.
-template <class T, class RowOf>
-EINKORN_INLINE void add_rows(T* gx, int64_t width, int64_t& reached, int64_t begin, int64_t end, const RowOf& row_of) {
-  for (; reached < begin; ++reached)
-    for_vectors<T>(width, [&](int64_t i, int64_t n) { store_n(gx + reached * width + i, n, Vec<T>{}); });
-  for (int64_t h = begin; h < end; ++h) {
-    const T* row = row_of(h);
-    T* to = gx + h * width;
-    if (h < reached) {
-      for_vectors<T>(width, [&](int64_t i, int64_t n) { store_n(to + i, n, load_n(to + i, n) + load_n(row + i, n)); });
-    } else {
-      for_vectors<T>(width, [&](int64_t i, int64_t n) { store_n(to + i, n, load_n(row + i, n)); });
-      reached = h + 1;
-    }
-  }
 }
 
 }  // namespace pooling

@@ -14,15 +14,14 @@
 // A lane adds at most some dozen numbers in sequence before it is folded: the error grows with log n, as for pairwise
 // sums.
 //
-// versions tried, float32, avx512, 2 threads unless said                                              us      GB/s
-//   [1000000, 3] -> [3]     one row of 3 at a time                                                  1496       8
-//                           85 rows without gaps taken as one of 255, folded at the end              199      60
-//   [100000, 10] -> [10]    one row of 10 / 25 rows as one                                      167 / 60   24 / 67
-//   max [100000, 10] -> [100000]   last lanes set to the identity one by one / by a mask       1436 / 376   3 / 11
-//   max of 512 KB, 1 thread: two comparisons and a blend / maximum and largest magnitude          4.8 / 2.1  109 / 245
-//   sum of 256 MB, 1 thread: plain                                                                               41
-//                            prefetching 0.5 to 8 KB ahead; 2, 4, 8 streams at once            39 - 42; 43, 43, 39
-//   column way over 8192 x 4096: 1024 or 2048 columns at a time                                         no difference
+// versions tried, float32, avx512, 1 thread                                                          us     GB/s
+//   [1000000, 3] -> [3]      one row of 3 at a time                                                1417        8
+//                            85 rows without gaps taken as one of 255, folded at the end            142       85
+//   [100000, 10] -> [10]     one row at a time, 25 rows as one                                 156,  43   26, 92
+//   maximum of 512 KB        two comparisons and a blend; maximum and largest magnitude        4.8, 2.1  109, 245
+//   argmax of 2048 rows of 1024     blocks of 2048, 512, 256, 128                    384, 300, 209, 207       40
+//   sum of 256 MB            plain; asked for 0.5 to 8 KB ahead; in 2, 4, 8 streams      41; 39 - 42; 43, 43, 39
+//   [8192, 4096] -> [4096]   1024 or 2048 columns at a time                                        no difference
 
 #include "kernels/reduce.h"
 
@@ -366,7 +365,7 @@ void reduce(const Reduce<T>& k) {
 // argmax of a row: the largest of each block, then a search in the block that had it.
 template <class T>
 int64_t argmax_row(const T* x, int64_t n) {
-  constexpr int64_t kBlock = 2048;
+  constexpr int64_t kBlock = 256;
   T best = -(T)INFINITY;
   int64_t i = 0;
   for (int64_t begin = 0; begin < n && best == best; begin += kBlock) {

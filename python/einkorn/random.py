@@ -7,6 +7,7 @@ the same on every engine and for every number of threads.
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from typing import NamedTuple
@@ -71,9 +72,17 @@ class Generator:
             self._state = State(seed, (offset + counters) % _WORD)
         return seed, offset
 
+    def _forked(self) -> None:
+        """In a child process: the lock may have been held by a thread that stayed with the parent."""
+        self._lock = threading.Lock()
 
-#: The generator of all functions that take none.
+
+#: The generator of all functions that take none. Seeded by the operating system, as torch's is; a child
+#: process continues from its parent's state.
 default_generator = Generator()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=default_generator._forked)
 
 
 def manual_seed(seed: int) -> Generator:

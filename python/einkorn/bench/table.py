@@ -64,18 +64,23 @@ class Result:
 
     def cells(self) -> tuple[str, ...]:
         """The row's columns in words."""
-        peer = "" if self.peer is None else f"{self.peer.median * 1e3:.4g}"
+        peer = "" if self.peer is None else _milliseconds(self.peer)
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}x"
         return (
             self.row.name,
             self.row.shape,
-            f"{self.ours.median * 1e3:.4g}",
+            _milliseconds(self.ours),
             f"{self.ours.spread:.0%}",
             self.rate,
             f"{self.fraction:.0%}",
             peer,
             ratio,
         )
+
+
+def _milliseconds(timing: Timing) -> str:
+    """The median; with a question mark where other programs took the cores."""
+    return f"{timing.median * 1e3:.4g}{'?' if timing.disturbed else ''}"
 
 
 def format_row(cells: tuple[str, ...]) -> str:
@@ -100,7 +105,7 @@ def format_machine(machine: Machine) -> str:
     if machine.share < 0.9:
         text += (
             f"\nother programs are running: {machine.threads} busy threads got {machine.share:.0%} of"
-            " their time, so do not trust these figures"
+            " their time; figures with a question mark are disturbed, the limits may be too low"
         )
     return text
 
@@ -125,6 +130,7 @@ def as_json(results: list[Result], machine: Machine, peer: str) -> str:
             "bytes": r.traffic,
             "median_s": r.ours.median,
             "spread": r.ours.spread,
+            "disturbed": r.ours.disturbed or (r.peer is not None and r.peer.disturbed),
             "turns": len(r.ours.turns),
             "limit_s": r.limit,
             "fraction_of_limit": r.fraction,

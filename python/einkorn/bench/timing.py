@@ -4,15 +4,21 @@ What is compared takes turns, so that a change of the machine's mood meets both.
 for a while after their last task, on the cores that the other side is about to use: before each turn the
 process waits until its threads are asleep, and then runs the call untimed for two milliseconds, which wakes
 its own pool and brings its data back into the caches. Calls of a few microseconds are timed many at a time.
+
+Other programs disturb: a thread that waits for its core stretches a parallel call by a time slice of
+milliseconds. Linux counts those waits, so disturbed turns are known and left out where enough others remain.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import glob
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Call", "Timing", "calls_per_turn", "interleave", "settle", "warm"]
 
@@ -22,13 +28,24 @@ _LEAST_TURN = 200e-6  # seconds that one timed turn should take
 _WARM = 2e-3  # seconds of untimed calls before it
 _LEAST_TURNS = 5
 _MOST_TURNS = 300
+_WAIT = 200e-6  # seconds that threads may wait for a core in an undisturbed turn: their wake-up,
+_WAIT_SHARE = 0.02  # and this much of its duration
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Durations of one call in seconds: all turns, their median and their quartiles."""
+    """Durations of one call in seconds: its turns, their median and their quartiles.
+
+    Attributes
+    ----------
+    turns : tuple of float
+        The undisturbed ones, or all where those are fewer than five.
+    disturbed : bool
+        Whether other programs took the cores in these turns, so that they say little.
+    """
 
     turns: tuple[float, ...]
+    disturbed: bool = False
 
     @property
     def median(self) -> float:
@@ -70,13 +87,26 @@ def warm(call: Call) -> None:
         call()
 
 
-def _turn(call: Call, count: int) -> float:
+def _waiting() -> float:
+    """Seconds that this process's threads have waited for a core so far; 0 where nobody counts."""
+    total = 0
+    for file in glob.glob("/proc/self/task/*/schedstat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):  # among others: the thread has ended
+            total += int(Path(file).read_text().split()[1])
+    return total * 1e-9
+
+
+def _turn(call: Call, count: int) -> tuple[float, bool]:
+    """Duration of one call, and whether it was undisturbed."""
     settle()
+    waiting = _waiting()
     warm(call)
     start = time.perf_counter()
     for _ in range(count):
         call()
-    return (time.perf_counter() - start) / count
+    duration = time.perf_counter() - start
+    settle()  # a thread that came too late to help is counted when it has had its core
+    return duration / count, _waiting() - waiting < _WAIT + _WAIT_SHARE * duration
 
 
 def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
@@ -86,7 +116,8 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
     ----------
     calls : sequence of callable
     seconds : float
-        For all of them together. At least five turns are taken of each.
+        For all of them together. At least five turns are taken of each; on a busy machine it may take
+        twice as long to have five that were undisturbed.
 
     Returns
     -------
@@ -94,14 +125,16 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
         One per call.
     """
     counts = [calls_per_turn(call) for call in calls]
-    turns: list[list[float]] = [[] for _ in calls]
+    turns: list[list[tuple[float, bool]]] = [[] for _ in calls]
     collecting = gc.isenabled()
     gc.disable()
     try:
-        end = time.perf_counter() + seconds
+        start = time.perf_counter()
         order = list(range(len(calls)))
         while len(turns[0]) < _MOST_TURNS:
-            if len(turns[0]) >= _LEAST_TURNS and time.perf_counter() >= end:
+            elapsed = time.perf_counter() - start
+            enough = min(sum(calm for _, calm in each) for each in turns) >= _LEAST_TURNS
+            if len(turns[0]) >= _LEAST_TURNS and elapsed >= (seconds if enough else 2 * seconds):
                 break
             for i in order:
                 turns[i].append(_turn(calls[i], counts[i]))
@@ -109,4 +142,11 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
     finally:
         if collecting:
             gc.enable()
-    return [Timing(tuple(t)) for t in turns]
+    return [_summary(each) for each in turns]
+
+
+def _summary(turns: list[tuple[float, bool]]) -> Timing:
+    calm = tuple(duration for duration, undisturbed in turns if undisturbed)
+    if len(calm) >= _LEAST_TURNS:
+        return Timing(calm)
+    return Timing(tuple(duration for duration, _ in turns), disturbed=True)

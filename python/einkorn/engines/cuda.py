@@ -1,7 +1,8 @@
 """The CUDA engine: the kernels of ``csrc/kernels/*.cu`` on CuPy arrays.
 
 Work goes to CuPy's current stream and is not waited for. Arrays of a call must live on the current device.
-Kernels that have no CUDA body raise :class:`einkorn.errors.EngineError` by name; nothing falls back to the CPU.
+Kernels that have no CUDA body raise :class:`einkorn.errors.EngineError` by name; nothing falls back to
+the CPU.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def _launcher(name: str) -> Callable[..., None]:
         for position, a in enumerate(args):
             if isinstance(a, cupy.ndarray) and a.device.id != device:
                 raise DeviceError(
-                    f"{name}: array number {position} is on device {a.device.id}, expected {device}, the current one"
+                    f"{name}: array number {position} is on device {a.device.id}, expected {device}, the"
+                    " current one"
                 )
         _cuda.set_stream(cupy.cuda.get_current_stream().ptr)
         kernel(*args)

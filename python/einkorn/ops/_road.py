@@ -202,9 +202,20 @@ def broadcast_to(a: Any, shape: tuple[int, ...]) -> Any:
     """View of ``a`` with a broadcast shape (zero strides)."""
     if a.shape == shape:
         return a
-    if isinstance(a, _ndarray):
-        return np.broadcast_to(a, shape)
-    return sys.modules["cupy"].broadcast_to(a, shape)
+    if not isinstance(a, _ndarray):
+        return sys.modules["cupy"].broadcast_to(a, shape)
+    missing = len(shape) - a.ndim
+    if missing >= 0 and a.flags.c_contiguous:  # np.broadcast_to does the same in three times the time
+        strides = [0] * missing
+        for n, wanted, stride in zip(a.shape, shape[missing:], a.strides, strict=True):
+            if n != wanted and n != 1:
+                break
+            strides.append(stride if n == wanted else 0)
+        else:
+            out = np.ndarray(shape, a.dtype, a, 0, strides)
+            out.flags.writeable = False
+            return out
+    return np.broadcast_to(a, shape)
 
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
-from einkorn.ops._road import check_size, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops._road import check_size, result, same_dtype, sum_to, unwrap
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -66,8 +67,13 @@ def cast(x: Any, dtype: Any) -> Any:
 
 
 def _view(a: Any, shape: tuple[int, ...]) -> Any:
-    """``a`` in another shape, copied by our kernel when NumPy would have to copy."""
-    return a.reshape(shape) if a.flags.c_contiguous else _road.contiguous(a).reshape(shape)
+    """``a`` in another shape: a view where strides allow it, else copied by our kernel."""
+    if a.flags.c_contiguous:
+        return a.reshape(shape)
+    try:
+        return a.reshape(shape, copy=False)
+    except (TypeError, ValueError):  # TypeError: NumPy 2.0 and CuPy cannot be asked
+        return _road.contiguous(a).reshape(shape)
 
 
 def reshape(x: Any, shape: Any) -> Any:
@@ -86,17 +92,16 @@ def reshape(x: Any, shape: Any) -> Any:
     """
     a = unwrap(x, "reshape", "x")
     sizes = _sizes("reshape", shape)
-    known = 1
-    for n in sizes:
-        known *= n if n != -1 else 1
-    unknown = sizes.count(-1)
-    fits = known == a.size if not unknown else unknown == 1 and known > 0 and a.size % known == 0
-    if not fits or min(sizes, default=0) < -1:
-        raise ShapeError(f"reshape: x has shape {a.shape}, which does not fit into {sizes}")
+    if math.prod(sizes) != a.size or min(sizes, default=0) < 0:
+        known = math.prod(sizes) * -1 if sizes.count(-1) == 1 else 0
+        if known <= 0 or a.size % known or min(sizes) < -1:
+            raise ShapeError(f"reshape: x has shape {a.shape}, which does not fit into {sizes}")
     return result(_view(a, sizes), (x,), lambda g: (_view(g, a.shape),))
 
 
 def _sizes(op: str, shape: Any) -> tuple[int, ...]:
+    if type(shape) is tuple and {int}.issuperset(map(type, shape)):
+        return shape
     try:
         return tuple(operator.index(n) for n in shape) if np.ndim(shape) else (operator.index(shape),)
     except TypeError:
@@ -130,11 +135,14 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
         Dimension i of the result is dimension ``axes[i]`` of x.
     """
     a = unwrap(x, "permute", "x")
-    order = tuple(_axis("permute", axis, a.ndim) for axis in axes)
-    if sorted(order) != list(range(a.ndim)):
+    order = tuple([_axis("permute", axis, a.ndim) for axis in axes])
+    if len(order) != a.ndim or len(set(order)) != a.ndim:
         raise ArgumentError(f"permute: axes is {tuple(axes)}, expected each of {a.ndim} dimensions once")
-    inverse = tuple(order.index(d) for d in range(a.ndim))
-    return result(a.transpose(order), (x,), lambda g: (g.transpose(inverse),))
+
+    def backward(g: Any) -> tuple[Any]:
+        return (g.transpose([order.index(d) for d in range(len(order))]),)
+
+    return result(a.transpose(order), (x,), backward)
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -173,8 +181,11 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     if not arrays:
         raise ShapeError(f"{op}: arrays is empty, expected at least one array")
     given = tuple(arrays)
-    unwrapped = [unwrap(x, op, f"arrays[{i}]") for i, x in enumerate(given)]
-    same_dtype(op, **{f"arrays[{i}]": a for i, a in enumerate(unwrapped)})
+    unwrapped = [unwrap(x, op, "arrays") for x in given]
+    first = unwrapped[0]
+    for a in unwrapped:
+        if a.dtype is not first.dtype or type(a) is not type(first):
+            same_dtype(op, **{f"arrays[{i}]": a for i, a in enumerate(unwrapped)})
     return given, unwrapped
 
 
@@ -197,20 +208,23 @@ def concatenate(arrays: Any, axis: int = 0) -> Any:
     if first.ndim == 0:
         raise ShapeError("concatenate: arrays[0] is a scalar, expected at least 1 dimension")
     d = _axis("concatenate", axis, first.ndim)
+    before, after = first.shape[:d], first.shape[d + 1 :]
+    whole = (slice(None),) * d
+    places = []
+    end = 0
     for i, a in enumerate(parts):
-        if a.ndim != first.ndim or a.shape[:d] + a.shape[d + 1 :] != first.shape[:d] + first.shape[d + 1 :]:
+        shape = a.shape
+        if len(shape) != first.ndim or shape[:d] != before or shape[d + 1 :] != after:
             raise ShapeError(
                 f"concatenate: arrays[{i}] has shape {a.shape}, expected {first.shape} but for axis {axis}"
             )
+        places.append((*whole, slice(end, end + shape[d])))
+        end += shape[d]
     k = engines.of(first)
-    ends = np.cumsum([a.shape[d] for a in parts]).tolist()
-    out = k.empty((*first.shape[:d], ends[-1], *first.shape[d + 1 :]), first.dtype)
-    slices = [
-        (slice(None),) * d + (slice(end - a.shape[d], end),) for a, end in zip(parts, ends, strict=True)
-    ]
-    for a, part in zip(parts, slices, strict=True):
-        k.copy(out[part], a)
-    return result(out, given, lambda g: tuple(g[part] for part in slices))
+    out = k.empty((*before, end, *after), first.dtype)
+    for a, place in zip(parts, places, strict=True):
+        k.copy(out[place], a)
+    return result(out, given, lambda g: tuple([g[place] for place in places]))
 
 
 def stack(arrays: Any, axis: int = 0) -> Any:
@@ -230,10 +244,10 @@ def stack(arrays: Any, axis: int = 0) -> Any:
             raise ShapeError(f"stack: arrays[{i}] has shape {a.shape}, expected {first.shape}")
     k = engines.of(first)
     out = k.empty((*first.shape[:d], len(parts), *first.shape[d:]), first.dtype)
-    slices: list[Any] = [(slice(None),) * d + (i, ...) for i in range(len(parts))]
-    for a, part in zip(parts, slices, strict=True):
-        k.copy(out[part], a)
-    return result(out, given, lambda g: tuple(g[part] for part in slices))
+    places: list[Any] = [(*(slice(None),) * d, i, ...) for i in range(len(parts))]
+    for a, place in zip(parts, places, strict=True):
+        k.copy(out[place], a)
+    return result(out, given, lambda g: tuple([g[place] for place in places]))
 
 
 def getitem(x: Any, key: Any) -> Any:
@@ -295,30 +309,32 @@ def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
         raise ShapeError(
             f"pad: pad is {tuple(pad)}, expected at most {a.ndim} pairs because x has {a.ndim} axes"
         )
-    widths = [(0, 0)] * a.ndim
+    shape = list(a.shape)
+    kept, place = [slice(None)] * a.ndim, [slice(None)] * a.ndim  # the same elements, in x and in the result
     for i in range(len(amounts) // 2):
-        widths[a.ndim - 1 - i] = (amounts[2 * i], amounts[2 * i + 1])
-    shape = tuple(n + before + after for n, (before, after) in zip(a.shape, widths, strict=True))
-    if min(shape, default=0) < 0:
-        raise ShapeError(f"pad: x has shape {a.shape} and pad is {tuple(pad)}, which leaves {shape}")
-    check_size("pad", shape, "pad")
-    kept = tuple(
-        slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(a.shape, widths, strict=True)
-    )
-    place = tuple(
-        slice(max(before, 0), n - max(after, 0)) for n, (before, after) in zip(shape, widths, strict=True)
-    )
+        before, after = amounts[2 * i], amounts[2 * i + 1]
+        d = a.ndim - 1 - i
+        n = shape[d]
+        shape[d] = wide = n + before + after
+        if wide < 0:
+            raise ShapeError(
+                f"pad: x has shape {a.shape} and pad is {tuple(pad)}, which leaves {wide} of {n}"
+            )
+        kept[d] = slice(max(-before, 0), max(n - max(-after, 0), 0))
+        place[d] = slice(max(before, 0), max(wide - max(after, 0), 0))
+    check_size("pad", tuple(shape), "pad")
+    inside, outside = tuple(kept), tuple(place)
     k = engines.of(a)
-    out = k.empty(shape, a.dtype)
+    out = k.empty(tuple(shape), a.dtype)
     k.fill(out, value)
-    k.copy(out[place], a[kept])
+    k.copy(out[outside], a[inside])
 
     def backward(g: Any) -> tuple[Any]:
-        if not needs(x):
-            return (None,)
+        if min(amounts, default=0) >= 0:  # nothing was cropped
+            return (g[outside],)
         gx = k.empty(a.shape, g.dtype)
         k.fill(gx, 0.0)
-        k.copy(gx[kept], g[place])
+        k.copy(gx[inside], g[outside])
         return (gx,)
 
     return result(out, (x,), backward)

@@ -247,7 +247,8 @@ def adaptive_avg_pool2d(x: Any, output_size: int | tuple[int | None, int | None]
     op = "adaptive_avg_pool2d"
     a, batched = _images(op, x)
     if isinstance(output_size, (tuple, list)) and None in output_size and len(output_size) == 2:
-        output_size = (output_size[0] or a.shape[2], output_size[1] or a.shape[3])
+        height, width = output_size
+        output_size = (a.shape[2] if height is None else height, a.shape[3] if width is None else width)
     return _adaptive(x, a, batched, *_option(op, "output_size", output_size, 1))
 
 
@@ -287,16 +288,7 @@ def global_max_pool2d(x: Any) -> Any:
     """
     op = "global_max_pool2d"
     a, batched = _images(op, x)
-    if mode.enabled and needs(x):
-        return _max_pool(op, x, a, batched, a.shape[2:], None, 0, 1, False, False)
-    k = engines.of(a)
-    out = k.empty((*a.shape[:2], 1, 1), a.dtype)
-    k.reduce_max(out, a)
-    return result(out if batched else out.reshape(out.shape[1:]), (x,), _no_gradient)
-
-
-def _no_gradient(g: Any) -> tuple[None]:
-    return (None,)
+    return _max_pool(op, x, a, batched, a.shape[2:], None, 0, 1, False, False)
 
 
 def sum_pool2d(x: Any, kernel_size: _Pair, stride: _Pair | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -50,7 +51,7 @@ def uniform(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.flo
     -------
     array
     """
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise ArgumentError(f"uniform: low is {low} and high is {high}, expected finite low <= high")
     out = _new("uniform", shape, dtype)
     seed, offset = generator.take(_counters(out))
@@ -73,7 +74,7 @@ def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.floa
     -------
     array
     """
-    if not (np.isfinite(mean) and np.isfinite(std) and std >= 0):
+    if not (math.isfinite(mean) and math.isfinite(std) and std >= 0):
         raise ArgumentError(f"normal: mean is {mean} and std is {std}, expected finite, std at least 0")
     out = _new("normal", shape, dtype)
     seed, offset = generator.take(_counters(out))

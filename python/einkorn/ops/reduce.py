@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import operator
 from typing import Any
 
@@ -14,6 +13,9 @@ from einkorn.ops.elementwise import _binary_kernel, _scaled
 __all__ = ["argmax", "max", "mean", "min", "sum", "var"]
 
 Axis = int | tuple[int, ...] | None
+_Shape = tuple[int, ...]
+
+_INFINITY = float("inf")
 
 
 def _axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
@@ -35,18 +37,22 @@ def _axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(sorted(axes))
 
 
-class _Reduction:
-    """The shapes of one reduction: with reduced axes kept as 1, and as the caller wants them."""
-
-    __slots__ = ("axes", "count", "kept", "shape")
-
-    def __init__(self, op: str, a: Any, axis: Any, keepdims: bool) -> None:
-        self.axes = _axes(op, axis, a.ndim)
-        self.kept = tuple(1 if d in self.axes else n for d, n in enumerate(a.shape))
-        self.shape = self.kept if keepdims else tuple(n for d, n in enumerate(a.shape) if d not in self.axes)
-        self.count = 1
-        for d in self.axes:
-            self.count *= a.shape[d]
+def _shapes(op: str, a: Any, axis: Any, keepdims: bool) -> tuple[_Shape, _Shape, int]:
+    """Shape of the result with reduced axes kept as 1, and as asked for; elements of one reduction."""
+    shape = a.shape
+    if axis is None:
+        kept = (1,) * a.ndim
+        return kept, kept if keepdims else (), a.size
+    if type(axis) is int and -a.ndim <= axis < a.ndim:  # the usual cases without a loop
+        before, after = shape[:axis], shape[axis + 1 :] if axis != -1 else ()
+        kept = (*before, 1, *after)
+        return kept, kept if keepdims else before + after, shape[axis]
+    axes = _axes(op, axis, a.ndim)
+    kept = tuple([1 if d in axes else n for d, n in enumerate(shape)])
+    count = 1
+    for d in axes:
+        count *= shape[d]
+    return kept, kept if keepdims else tuple([n for d, n in enumerate(shape) if d not in axes]), count
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -69,33 +75,28 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     ArgumentError
         If an axis is out of range or named twice.
     """
-    return _scaled_sum("sum", x, axis, keepdims, mean=False)
+    a = unwrap(x, "sum", "x")
+    kept, shape, _ = _shapes("sum", a, axis, keepdims)
+    return _scaled_sum(x, a, kept, shape, 1.0)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Mean over axes; arguments as :func:`sum`. The mean of nothing is NaN."""
-    return _scaled_sum("mean", x, axis, keepdims, mean=True)
+    a = unwrap(x, "mean", "x")
+    kept, shape, count = _shapes("mean", a, axis, keepdims)
+    return _scaled_sum(x, a, kept, shape, 1.0 / count if count else _INFINITY)  # 0 * infinity is NaN
 
 
-def _scaled_sum(op: str, x: Any, axis: Any, keepdims: bool, mean: bool) -> Any:
-    a = unwrap(x, op, "x")
-    r = _Reduction(op, a, axis, keepdims)
+def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> Any:
     k = engines.of(a)
-    out = k.empty(r.kept, a.dtype)
-    if mean and r.count == 0:
-        k.fill(out, float("nan"))
-        scale = float("nan")
-    else:
-        scale = 1.0 / r.count if mean else 1.0
-        k.reduce_sum(out, a, scale)
+    out = k.empty(kept, a.dtype)
+    k.reduce_sum(out, a, scale)
 
     def backward(g: Any) -> tuple[Any]:
-        g = g.reshape(r.kept)
-        if scale != 1.0:
-            g = _scaled(g, scale)
-        return (broadcast_to(g, a.shape),)
+        g = g.reshape(kept)
+        return (broadcast_to(g if scale == 1.0 else _scaled(g, scale), a.shape),)
 
-    return result(out.reshape(r.shape), (x,), backward)
+    return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -122,21 +123,22 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _extreme(op: str, kernel: str, x: Any, axis: Any, keepdims: bool) -> Any:
     a = unwrap(x, op, "x")
-    r = _Reduction(op, a, axis, keepdims)
-    if r.count == 0:
+    kept, shape, count = _shapes(op, a, axis, keepdims)
+    if count == 0:
         raise ShapeError(f"{op}: x has shape {a.shape}; there is nothing to reduce over axis {axis}")
     k = engines.of(a)
-    out = k.empty(r.kept, a.dtype)
+    out = k.empty(kept, a.dtype)
     getattr(k, kernel)(out, a)
 
     def backward(g: Any) -> tuple[Any]:
         winners = _binary_kernel("equal", a, out)
-        ties = k.empty(r.kept, a.dtype)
+        ties = k.empty(kept, a.dtype)
         k.reduce_sum(ties, winners, 1.0)
-        share = _binary_kernel("divide", g.reshape(r.kept), ties)
-        return (_binary_kernel("multiply", winners, share),)
+        share = _binary_kernel("divide", g.reshape(kept), ties)
+        k.multiply(winners, winners, broadcast_to(share, a.shape))
+        return (winners,)
 
-    return result(out.reshape(r.shape), (x,), backward)
+    return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, *, correction: int = 1) -> Any:
@@ -150,14 +152,26 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, *, correction: int = 
         The divisor is the count less this (1: unbiased, as torch; 0: as NumPy). A divisor of 0 or less
         gives NaN or infinity.
     """
-    from einkorn.ops.elementwise import multiply, square, subtract
-
     a = unwrap(x, "var", "x")
-    r = _Reduction("var", a, axis, keepdims)
-    centred = subtract(x, mean(x, r.axes, keepdims=True))
-    divisor = builtins.max(r.count - correction, 0)
-    factor = 1.0 / divisor if divisor else float("inf")
-    return multiply(sum(square(centred), r.axes, keepdims), factor)
+    kept, shape, count = _shapes("var", a, axis, keepdims)
+    factor = 1.0 / (count - correction) if count > correction else _INFINITY
+    k = engines.of(a)
+    out = k.empty(kept, a.dtype)
+    k.reduce_sum(out, a, 1.0 / count if count else _INFINITY)
+    centered = k.empty(a.shape, a.dtype)
+    k.subtract(centered, a, broadcast_to(out, a.shape))
+    squares = k.empty(a.shape, a.dtype)
+    k.square(squares, centered)
+    k.reduce_sum(out, squares, factor)
+
+    def backward(g: Any) -> tuple[Any]:
+        # The mean's own gradient drops out: the distances from it add up to 0.
+        slope = broadcast_to(_scaled(g.reshape(kept), 2.0 * factor), a.shape)
+        gx = k.empty(a.shape, a.dtype)
+        k.multiply(gx, centered, slope)
+        return (gx,)
+
+    return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
