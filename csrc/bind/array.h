@@ -137,7 +137,9 @@ Layout<N> merged_layout(const Array* const (&arrays)[N]) {
   return layout;
 }
 
-inline Workspace workspace() { return Workspace{num_threads(), nullptr}; }
+inline Workspace workspace() {
+  return Workspace{num_threads(), nullptr};
+}
 
 // Launches without the GIL.
 template <class Table, class Args>

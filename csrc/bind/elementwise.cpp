@@ -6,72 +6,72 @@ namespace {
 
 template <class T>
 void run_unary(void (*KernelTable<T>::*kernel)(const Unary<T>&), const Array& out, const Array& x, double alpha) {
-  run(kernel, {out.strided_out<T>("out"), x.strided<T>("x"), merged_layout<2>({&out, &x}), static_cast<T>(alpha),
-               workspace()});
+  run(kernel,
+      {out.strided_out<T>("out"), x.strided<T>("x"), merged_layout<2>({&out, &x}), static_cast<T>(alpha), workspace()});
 }
 
 template <class T>
-void run_unary_grad(void (*KernelTable<T>::*kernel)(const UnaryGrad<T>&), const Array& gx, const Array& g, const Array& s,
-                    double alpha) {
+void run_unary_grad(void (*KernelTable<T>::*kernel)(const UnaryGrad<T>&), const Array& gx, const Array& g,
+                    const Array& s, double alpha) {
   if (g.size() != gx.size() || s.size() != gx.size()) throw py::value_error("gx, g and s must have one size");
   run(kernel, {gx.out<T>("gx"), g.in<T>("g"), s.in<T>("s"), gx.size(), static_cast<T>(alpha), workspace()});
 }
 
 template <class T>
 void run_binary(void (*KernelTable<T>::*kernel)(const Binary<T>&), const Array& out, const Array& a, const Array& b) {
-  run(kernel, {out.strided_out<T>("out"), a.strided<T>("a"), b.strided<T>("b"), merged_layout<3>({&out, &a, &b}),
-               workspace()});
+  run(kernel,
+      {out.strided_out<T>("out"), a.strided<T>("a"), b.strided<T>("b"), merged_layout<3>({&out, &a, &b}), workspace()});
 }
 
 }  // namespace
 
 void bind_elementwise(py::module_& m) {
-#define X(name, Args)                                                                                       \
-  m.def(                                                                                                    \
-      #name,                                                                                                \
-      [](const Array& out, const Array& x) {                                                                \
-        by_dtype(out, [&]<class T>() { run_unary<T>(&KernelTable<T>::name, out, x, 0.0); });                \
-      },                                                                                                    \
+#define X(name, Args)                                                                        \
+  m.def(                                                                                     \
+      #name,                                                                                 \
+      [](const Array& out, const Array& x) {                                                 \
+        by_dtype(out, [&]<class T>() { run_unary<T>(&KernelTable<T>::name, out, x, 0.0); }); \
+      },                                                                                     \
       "out"_a, "x"_a);
   EINKORN_PLAIN_UNARY_KERNELS(X)
 #undef X
 
-#define X(name, Args)                                                                                       \
-  m.def(                                                                                                    \
-      #name,                                                                                                \
-      [](const Array& out, const Array& x, double alpha) {                                                  \
-        by_dtype(out, [&]<class T>() { run_unary<T>(&KernelTable<T>::name, out, x, alpha); });              \
-      },                                                                                                    \
+#define X(name, Args)                                                                          \
+  m.def(                                                                                       \
+      #name,                                                                                   \
+      [](const Array& out, const Array& x, double alpha) {                                     \
+        by_dtype(out, [&]<class T>() { run_unary<T>(&KernelTable<T>::name, out, x, alpha); }); \
+      },                                                                                       \
       "out"_a, "x"_a, "alpha"_a);
   EINKORN_ALPHA_UNARY_KERNELS(X)
 #undef X
 
-#define X(name, Args)                                                                                       \
-  m.def(                                                                                                    \
-      #name,                                                                                                \
-      [](const Array& gx, const Array& g, const Array& s) {                                                 \
-        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&KernelTable<T>::name, gx, g, s, 0.0); });          \
-      },                                                                                                    \
+#define X(name, Args)                                                                              \
+  m.def(                                                                                           \
+      #name,                                                                                       \
+      [](const Array& gx, const Array& g, const Array& s) {                                        \
+        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&KernelTable<T>::name, gx, g, s, 0.0); }); \
+      },                                                                                           \
       "gx"_a, "g"_a, "s"_a);
   EINKORN_PLAIN_UNARY_GRAD_KERNELS(X)
 #undef X
 
-#define X(name, Args)                                                                                       \
-  m.def(                                                                                                    \
-      #name,                                                                                                \
-      [](const Array& gx, const Array& g, const Array& s, double alpha) {                                   \
-        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&KernelTable<T>::name, gx, g, s, alpha); });        \
-      },                                                                                                    \
+#define X(name, Args)                                                                                \
+  m.def(                                                                                             \
+      #name,                                                                                         \
+      [](const Array& gx, const Array& g, const Array& s, double alpha) {                            \
+        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&KernelTable<T>::name, gx, g, s, alpha); }); \
+      },                                                                                             \
       "gx"_a, "g"_a, "s"_a, "alpha"_a);
   EINKORN_ALPHA_UNARY_GRAD_KERNELS(X)
 #undef X
 
-#define X(name, Args)                                                                                       \
-  m.def(                                                                                                    \
-      #name,                                                                                                \
-      [](const Array& out, const Array& a, const Array& b) {                                                \
-        by_dtype(out, [&]<class T>() { run_binary<T>(&KernelTable<T>::name, out, a, b); });                 \
-      },                                                                                                    \
+#define X(name, Args)                                                                       \
+  m.def(                                                                                    \
+      #name,                                                                                \
+      [](const Array& out, const Array& a, const Array& b) {                                \
+        by_dtype(out, [&]<class T>() { run_binary<T>(&KernelTable<T>::name, out, a, b); }); \
+      },                                                                                    \
       "out"_a, "a"_a, "b"_a);
   EINKORN_BINARY_KERNELS(X)
 #undef X

@@ -16,8 +16,8 @@ namespace einkorn {
 inline py::dict kernels() {
   std::map<std::string, std::vector<std::string>> found;
   const Tables& tables = active_tables();
-#define X(name, Args)                                                       \
-  if (tables.f32.name != nullptr) found[#name].push_back("float32");        \
+#define X(name, Args)                                                \
+  if (tables.f32.name != nullptr) found[#name].push_back("float32"); \
   if (tables.f64.name != nullptr) found[#name].push_back("float64");
   EINKORN_FLOAT_KERNELS(X)
 #undef X

@@ -47,7 +47,8 @@ void run_loss_grad(void (*KernelTable<T>::*kernel)(const LossBackward<T>&), cons
   require_size(gloss, each ? gx.size() : 1, "gloss");
   require_size(x, gx.size(), "x");
   require_size(target, gx.size(), "target");
-  run(kernel, {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale, each, workspace()});
+  run(kernel, {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale, each,
+               workspace()});
 }
 
 }  // namespace

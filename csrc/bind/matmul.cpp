@@ -23,7 +23,8 @@ template <class T>
 void run_matmul(const Array& out, const Array& a, const Array& b, const Array& bias, double alpha, double beta,
                 int activation) {
   const int nd = out.ndim;
-  if (nd < 2 || a.ndim != nd || b.ndim != nd) throw py::value_error("matmul: out, a and b must have one rank, at least 2");
+  if (nd < 2 || a.ndim != nd || b.ndim != nd)
+    throw py::value_error("matmul: out, a and b must have one rank, at least 2");
   Matmul<T> x{};
   x.out = out.out<T>("out");
   x.a = a.strided<T>("a");
@@ -60,7 +61,7 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   // A column vector is a row vector the other way round; and where both operands run along k (a linear layer), the smaller
   // one had better be the one that is transposed into panels.
   const bool both_along_k = x.a_k == 1 && x.b_k == 1 && x.b_n != 1;
-  if (x.m > 1 && (x.n == 1 || (both_along_k && x.m < x.n && x.m <= 128))) swap_operands(x);
+  if (x.m > 1 && (x.n == 1 || (both_along_k && x.m < x.n && x.m <= 128 && !is_dotted(x)))) swap_operands(x);
   Scratch scratch(scratch_bytes(x));
   x.ws.scratch = scratch.data();
   run(&KernelTable<T>::matmul, x);
@@ -71,7 +72,8 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
 void bind_matmul(py::module_& m) {
   m.def(
       "matmul",
-      [](const Array& out, const Array& a, const Array& b, const Array& bias, double alpha, double beta, int activation) {
+      [](const Array& out, const Array& a, const Array& b, const Array& bias, double alpha, double beta,
+         int activation) {
         by_dtype(out, [&]<class T>() { run_matmul<T>(out, a, b, bias, alpha, beta, activation); });
       },
       "out"_a, "a"_a, "b"_a, "bias"_a, "alpha"_a, "beta"_a, "activation"_a);

@@ -79,17 +79,16 @@ void run_reduce(void (*KernelTable<T>::*kernel)(const Reduce<T>&), const Array& 
                Workspace{num_threads(), scratch.data()}});
 }
 
-// A check hands its answer back to Python, so it is no part of a recorded step and does not go through launch().
+// The answer goes to Python at once; its place outlives the call, so that a recorded launch still has somewhere to write.
 int64_t first_out_of_range(const Array& index, int64_t low, int64_t high, int64_t ignore) {
-  int64_t position = -1;
+  static thread_local int64_t position;
+  position = -1;
   const FirstOutOfRange args{&position, index.in<int64_t>("index"), index.size(), low, high, ignore, workspace()};
   constexpr int64_t kBrief = 8192;  // shorter lists are done before the GIL has changed hands
-  if (args.size < kBrief) {
-    active_tables().index.first_out_of_range(args);
-  } else {
-    const WithoutGil without_gil;
-    active_tables().index.first_out_of_range(args);
-  }
+  if (args.size < kBrief)
+    launch(&IndexKernelTable::first_out_of_range, args);
+  else
+    run(&IndexKernelTable::first_out_of_range, args);
   return position;
 }
 

@@ -133,10 +133,8 @@ EINKORN_INSTANTIATE(conv2d_input_grad, Conv2dInputGrad)
 
 template <class T>
 void conv2d_weight_grad(const Conv2dWeightGrad<T>& k) {
-  if (suits_winograd(k.shape))
-    weight_grad_by_winograd(k);
-  else
-    weight_grad_by_units(k);
+  if (!suits_winograd(k.shape)) return weight_grad_by_units(k);
+  weight_grad_by_winograd(k);
   if (k.gbias != nullptr) bias_grad(k);
 }
 EINKORN_INSTANTIATE(conv2d_weight_grad, Conv2dWeightGrad)

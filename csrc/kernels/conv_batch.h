@@ -28,7 +28,8 @@ void spread_images(T* out, int64_t width, int64_t left, const T* in, int64_t ima
     if (images >= L && live == L)
       EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] = load(in + i * image_step + at);
     else
-      EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] = i < images ? load_partial(in + i * image_step + at, live) : Vec<T>{};
+      EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] =
+          i < images ? load_partial(in + i * image_step + at, live) : Vec<T>{};
     transpose_square<T>(v);
     EINKORN_UNROLL for (int i = 0; i < L; ++i) {
       if (i >= live) break;
@@ -63,7 +64,8 @@ template <class T>
 void fill_batch(T* piece, const T* in, int64_t channels, int64_t in_h, int64_t in_w, int64_t image_step, int64_t images,
                 const BatchBand& band, int64_t y, int64_t x, int64_t rows, bool want_outside) {
   constexpr int64_t L = kLanes<T>;
-  const int64_t first_column = larger(x, 0), columns = smaller(x + band.width, in_w) - first_column, left = first_column - x;
+  const int64_t first_column = larger(x, 0), columns = smaller(x + band.width, in_w) - first_column,
+                left = first_column - x;
   const int64_t first_row = larger(y, 0), end_row = larger(smaller(y + rows, in_h), first_row);
   for (int64_t c = 0; c < channels; ++c, in += in_h * in_w, piece += band.in_rows * band.width * L) {
     if (want_outside || columns <= 0) {
@@ -77,8 +79,8 @@ void fill_batch(T* piece, const T* in, int64_t channels, int64_t in_h, int64_t i
       if (columns > 0) fill_zeros(to + (left + columns) * L, (band.width - left - columns) * L);
     }
     if (columns == in_w)
-      spread_images(piece + (first_row - y) * band.width * L, band.width, left, in + first_row * in_w, image_step, images,
-                    end_row - first_row, in_w);
+      spread_images(piece + (first_row - y) * band.width * L, band.width, left, in + first_row * in_w, image_step,
+                    images, end_row - first_row, in_w);
     else if (columns > 0)
       for (int64_t row = first_row; row < end_row; ++row)
         spread_images(piece + (row - y) * band.width * L, band.width, left, in + row * in_w + first_column, image_step,

@@ -1,4 +1,5 @@
 // Convolution straight from the image, for few output channels, where packing columns would cost more than multiplying them.
+// Batches whose images fill the lanes better than rows do, with long sums, go to conv_batch.cpp.
 //
 //   a band of rows of one image, with its zeros around it, columns sorted by their remainder modulo the stride:
 //
@@ -13,6 +14,7 @@
 //   packed columns (conv_gemm.cpp)                                        28 /  61;  61;  18
 //   this, four vectors for few channels                                  143 / 117; 122;  78
 //   pieces no wider than the vectors that are read                       142 / 124; 130;  98
+//   conv_batch.cpp where it fits                                         142 / 187; 130;  98
 
 #include "kernels/conv_methods.h"
 #include "kernels/conv_piece.h"

@@ -60,6 +60,7 @@ void convolve_by_winograd(const WinogradConvolution<T>& c, const WinogradScratch
 template <class T>
 void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k);
 
+// Also gbias.
 template <class T>
 void weight_grad_by_units(const Conv2dWeightGrad<T>& k);
 

@@ -198,8 +198,8 @@ inline BatchBand batch_band(int64_t images, int64_t channels, int64_t reach_y, i
 }
 
 inline BatchBand forward_batch_band(const ConvShape& s) {
-  return batch_band(s.N, s.C / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w, s.OH,
-                    s.OW, kMostBatchPositions, 8);
+  return batch_band(s.N, s.C / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w,
+                    s.OH, s.OW, kMostBatchPositions, 8);
 }
 inline BatchBand input_grad_batch_band(const ConvShape& s) {  // at stride 1
   return batch_band(s.N, s.K / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), 1, 1, s.H, s.W,
@@ -330,12 +330,14 @@ inline GradBlocking grad_blocking(const ConvShape& s) {
   const int64_t reach_y = s.dilation_h * (s.R - 1), reach_x = s.dilation_w * (s.S - 1);
   const int64_t least_chunk = larger(smaller(160 / taps, channels), 1);
 
-  // Positions of a band: a tile of 10 rows of them fills L1.
-  b.batch = batch_band(s.N, least_chunk, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, 100, 1);
-  const bool by_batch = taps > 1 && out_channels <= 32 && s.stride_w == 1 && b.batch.fits && images_fill_lanes(s.N, s.OW);
+  // Positions of a band: enough to pay for adding up the lanes, few enough for L1 and L2.
+  b.batch = batch_band(s.N, least_chunk, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, 200, 1);
+  const bool by_batch =
+      taps > 1 && out_channels <= 32 && s.stride_w == 1 && b.batch.fits && images_fill_lanes(s.N, s.OW);
   const bool by_rows = taps > 1 && 5 * s.OW >= 3 * ceil_div(s.OW, 16) * 16;
   const bool by_panels = out_channels >= 32 && channels * taps >= 32;
-  b.kind = by_batch ? GradUnits::batch : (by_panels ? GradUnits::panels : (by_rows ? GradUnits::rows : GradUnits::flat));
+  b.kind =
+      by_batch ? GradUnits::batch : (by_panels ? GradUnits::panels : (by_rows ? GradUnits::rows : GradUnits::flat));
 
   b.chunk = 160 / taps;
   if (b.kind == GradUnits::rows)
@@ -347,7 +349,9 @@ inline GradBlocking grad_blocking(const ConvShape& s) {
   b.bands = ceil_div(s.OH, b.band.rows);
   if (b.kind == GradUnits::rows && b.band.rows * ceil_div(s.OW, 16) < 48)  // too few to pay for adding up the lanes
     b.kind = GradUnits::flat;
-  b.block = b.kind == GradUnits::panels ? 256 : 1024;
+  b.block = 1024;
+  if (b.kind == GradUnits::panels)  // both operands share L2
+    b.block = (out_channels + b.chunk * taps) * 512 <= 2 * kMostPiece ? 512 : 256;
   while (b.block > 128 && b.block * b.chunk * taps > 128 * 1024) b.block /= 2;
   b.row = b.block + 16;
   b.units = ceil_div(positions, b.block);
@@ -364,13 +368,13 @@ struct GradScratch {
   Tap* taps;
   int32_t* offsets;
   T* partial;  // [parts][K][C/groups * taps]
-  int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_a = 0, slot_b = 0, slot_sums = 0;
+  int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_b = 0, slot_sums = 0;
   T* columns;  // or the piece of the image, or of the batch
   T* gy;
   TapWindowRoom* windows;
-  T* a;  // panels
-  T* b;
-  T* sums;
+  T* b;     // a panel of pixels
+  T* sums;  // padded to whole tiles
+  T* bias;  // [parts][K]
 
   GradScratch(Carver& c, const ConvShape& s, int threads) {
     const GradBlocking b = grad_blocking(s);
@@ -384,15 +388,17 @@ struct GradScratch {
         slot_gy = out_channels * b.batch.rows * s.OW * kBatchLanes;
         break;
       case GradUnits::rows:
-        slot_columns = larger(kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1),
-                                                                   s.stride_w, s.OW));
+        slot_columns = larger(
+            kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_w, s.OW));
         break;
       case GradUnits::panels: {
         const int64_t padded_cols = ceil_div(cols, kMostTileColumns) * kMostTileColumns;
-        slot_a = most_padded_rows(out_channels) * b.block + (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom;
         slot_b = padded_cols * b.block;
         slot_sums = most_padded_rows(out_channels) * padded_cols;
-        [[fallthrough]];
+        slot_columns = cols * b.row;
+        slot_gy = most_padded_rows(out_channels) * b.row;
+        slot_windows = taps_count;
+        break;
       }
       case GradUnits::flat:
         slot_columns = cols * b.row;
@@ -403,9 +409,9 @@ struct GradScratch {
     columns = c.take<T>(threads * slot_columns);
     gy = c.take<T>(threads * slot_gy);
     windows = c.take<TapWindowRoom>(threads * slot_windows);
-    a = c.take<T>(threads * slot_a);
     this->b = c.take<T>(threads * slot_b);
     sums = c.take<T>(threads * slot_sums);
+    bias = c.take<T>(b.parts * s.K);
   }
 };
 

@@ -1,4 +1,4 @@
-// Weight gradient: dot products along the output positions.
+// Weight gradient: dot products along the output positions, or for many channels one matrix product.
 //
 //              positions, a unit                          positions, a unit
 //            +---------------------+                    +---------------------+
@@ -6,10 +6,15 @@
 //  [K, ...]  +---------------------+        [C*R*S,...] +---------------------+      lanes added up at the end of the unit
 //
 // Both operands lie along positions already, so neither is transposed, and few channels waste no lanes: LeNet's first layer has
-// K = 6 and C*R*S = 25. Units are bands of rows, with pixels read from a padded piece of the image (conv_piece.h); or, where rows
-// are so short that lanes would idle, flat blocks of positions over images, with columns packed (conv_columns.h). gy is read in
-// place where it can be. Rows past the end repeat the last one, and what they give is dropped. Units are dealt out to parts by the
-// problem's size; each part has its own sums, added in order.
+// K = 6 and C*R*S = 25. What a unit is depends on the shape (grad_blocking in conv_plan.h):
+//
+//   batch    a band of rows of 16 images, an image a lane (conv_batch.h): no lane idles, and every load is aligned
+//   rows     a band of rows of one image, pixels from a padded piece of it (conv_piece.h)
+//   flat     a block of positions over (n, y, x), columns packed (conv_columns.h), where rows would leave lanes idle
+//   panels   such a block for many channels: pixels transposed into panels, the register tile of gemm_tile.h
+//
+// gy is read in place where it can be. Rows past the end repeat the last one, and what they give is dropped. Units are dealt out
+// to parts by the problem's size; each part has its own sums, added in order. gbias is summed beside, while gy is in the caches.
 //
 // Versions, one core, GFLOP/s: LeNet's layers N64 1->6 28x28 5x5 / 6->16 14x14 5x5; N8 1x1 64->256 56x56; N16 3x3 stride 2 64->128
 //   flat units of 512, columns packed                                     38 /  67; 108; 134
@@ -17,6 +22,12 @@
 //   bands where a unit fills 48 vectors, flat units otherwise             94 /  42; 103; 118
 //   rows of columns not a power of two apart, smaller operand inside      96 /  95; 100; 129
 //   flat units of 1024                                                    96 /  92; 123; 128
+// again on a busier machine, gbias included
+//   flat units of 1024                                                    94 /  91; 114; 101
+//   batch in lanes; panels of both operands                               94 / 180; 114; 124     transposing gy: half the time
+//   longer bands; gy copied together and read by rows                    113 / 180; 133; 139
+//   gbias beside                                                         107 / 175; 145; 129
+//   panels of 512 positions where L2 holds both operands                 114 / 180; 158; 151
 
 #include "kernels/conv_batch.h"
 #include "kernels/conv_columns.h"
@@ -47,7 +58,7 @@ struct Strip {
 
 // sums[i * kCols + j] = a[i] . b[j] over the strip.
 template <class T, int kRows, int kCols>
-void dot_tile(const T* const* a, const T* const* b, const Strip& strip, T* sums) {
+EINKORN_INLINE void dot_tile(const T* const* a, const T* const* b, const Strip& strip, T* sums) {
   constexpr int L = kLanes<T>;
   Vec<T> sum[kRows][kCols];
   EINKORN_UNROLL for (int i = 0; i < kRows; ++i) EINKORN_UNROLL for (int j = 0; j < kCols; ++j) sum[i][j] = Vec<T>{};
@@ -99,10 +110,20 @@ DotShape dot_shape(int64_t rows, int64_t cols) {
   return flat <= tall ? DotShape{kShort, kLong} : DotShape{kLong, kShort};
 }
 
+// Where the rows of pixels begin: at offsets[j], or where there are none `step` apart.
+template <class T>
+struct PixelRows {
+  const T* first;
+  const int32_t* offsets;
+  int64_t step;
+
+  EINKORN_INLINE const T* operator()(int64_t j) const { return first + (offsets != nullptr ? offsets[j] : j * step); }
+};
+
 // sums[i * width + j] += gy row i . pixels row j over the strip, for all rows of gy and columns of the chunk.
-template <class T, class Pixels>
-EINKORN_INLINE void add_dots(T* sums, int64_t width, const T* gy, int64_t gy_step, int64_t rows, int64_t cols,
-                             const Strip& strip, const Pixels& pixels) {
+template <class T>
+void add_dots(T* sums, int64_t width, const T* gy, int64_t gy_step, int64_t rows, int64_t cols, const Strip& strip,
+              const PixelRows<T>& pixels) {
   const DotShape tile = dot_shape(rows, cols);
   const auto add = [&](int64_t i, int64_t j) {
     const T* a[kLong];
@@ -134,7 +155,9 @@ void gather_gy(T* out, int64_t out_step, const T* gy, const ConvShape& s, int64_
   for (int64_t i = 0; i < channels; ++i, out += out_step)
     for (int64_t p = 0; p < count;) {
       const int64_t n = (first + p) / plane, at = (first + p) % plane, run = smaller(plane - at, count - p);
-      copy_run(out + p, gy + (n * s.K + first_channel + i) * plane + at, run, 0, run, 1);
+      const T* from = gy + (n * s.K + first_channel + i) * plane + at;
+      for (int64_t j = 0; j < run; j += 16) __builtin_prefetch(from + 2 * plane + j);
+      copy_run(out + p, from, run, 0, run, 1);
       p += run;
     }
 }
@@ -146,6 +169,7 @@ struct GradTask {
   int slot;
   T* sums;  // [out_channels][width], of which the first `cols`
   int64_t width;
+  T* bias_sums;  // [out_channels]; null: not wanted
 };
 
 // offsets[j] of pixels row j = (c, r, s) within the piece of a batch.
@@ -153,8 +177,25 @@ void batch_offsets(int32_t* offsets, const ConvShape& s, const GradBlocking& b, 
   for (int64_t c = 0; c < b.chunk; ++c)
     for (int64_t r = 0; r < s.R; ++r)
       for (int64_t t = 0; t < s.S; ++t)
-        *offsets++ = static_cast<int32_t>(
-            ((c * b.batch.in_rows + r * s.dilation_h) * b.batch.width + t * s.dilation_w) * lanes);
+        *offsets++ =
+            static_cast<int32_t>(((c * b.batch.in_rows + r * s.dilation_h) * b.batch.width + t * s.dilation_w) * lanes);
+}
+
+template <class T>
+EINKORN_INLINE T sum_row(const T* row, int64_t size) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * L <= size; i += 4 * L) EINKORN_UNROLL for (int u = 0; u < 4; ++u) sum[u] += load(row + i + u * L);
+  for_vectors<T>(size - i, [&](int64_t j, int64_t m) { sum[0] += load_n(row + i + j, m); });
+  return sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+// gbias while gy is in the caches.
+template <class T>
+void add_bias(const GradTask<T>& t, const T* gy, int64_t gy_step, int64_t out_channels, int64_t count) {
+  if (t.bias_sums == nullptr) return;
+  for (int64_t i = 0; i < out_channels; ++i) t.bias_sums[i] += sum_row(gy + i * gy_step, count);
 }
 
 template <class T>
@@ -170,20 +211,22 @@ void add_batches(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, co
     const int64_t first = unit / b.batch.count * kBatchLanes, end = smaller(first + kBatchLanes, s.N);
     for (int64_t image = first; image < end; image += L) {
       const int64_t images = smaller(L, end - image);
-      fill_batch(piece, k.x + image * image_step + t.first_channel * s.H * s.W, t.channels, s.H, s.W, image_step, images,
-                 b.batch, y * s.stride_h - s.pad_h, -s.pad_w, (rows - 1) * s.stride_h + b.batch.tall, true);
+      fill_batch(piece, k.x + image * image_step + t.first_channel * s.H * s.W, t.channels, s.H, s.W, image_step,
+                 images, b.batch, y * s.stride_h - s.pad_h, -s.pad_w, (rows - 1) * s.stride_h + b.batch.tall, true);
       for (int64_t i = 0; i < out_channels; ++i)
-        spread_images(gy + i * rows * s.OW * L, rows * s.OW, 0, k.gy + (image * s.K + t.first_output + i) * plane + y * s.OW,
-                      s.K * plane, images, 1, rows * s.OW);
+        spread_images(gy + i * rows * s.OW * L, rows * s.OW, 0,
+                      k.gy + (image * s.K + t.first_output + i) * plane + y * s.OW, s.K * plane, images, 1,
+                      rows * s.OW);
+      add_bias(t, gy, rows * s.OW * L, out_channels, rows * s.OW * L);
       add_dots(t.sums, t.width, gy, rows * s.OW * L, out_channels, t.cols,
-               {rows, s.OW * L, s.OW * L, s.stride_h * b.batch.width * L},
-               [&](int64_t j) { return piece + scratch.offsets[j]; });
+               {rows, s.OW * L, s.OW * L, s.stride_h * b.batch.width * L}, {piece, scratch.offsets, 0});
     }
   }
 }
 
 template <class T>
-void add_rows(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b, const GradTask<T>& t) {
+void add_rows(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+              const GradTask<T>& t) {
   const ConvShape& s = k.shape;
   const int64_t plane = s.OH * s.OW, out_channels = s.K / s.groups;
   T* piece = scratch.columns + t.slot * scratch.slot_columns;
@@ -192,10 +235,10 @@ void add_rows(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const
     fill_piece(piece, k.x + (image * s.C + t.first_channel) * s.H * s.W, t.channels, s.H, s.W, b.band, y * s.stride_h,
                (rows - 1) * s.stride_h + b.band.tall, s.stride_w);
     const T* gy = k.gy + (image * s.K + t.first_output) * plane + y * s.OW;
+    add_bias(t, gy, plane, out_channels, rows * s.OW);
     for (int64_t left = 0; left < s.OW; left += kStripWidth) {  // wide rows in strips that fit L1
       const Strip strip = {rows, smaller(kStripWidth, s.OW - left), s.OW, s.stride_h * s.stride_w * b.band.width};
-      add_dots(t.sums, t.width, gy + left, plane, out_channels, t.cols, strip,
-               [&](int64_t j) { return piece + scratch.offsets[j] + left; });
+      add_dots(t.sums, t.width, gy + left, plane, out_channels, t.cols, strip, {piece + left, scratch.offsets, 0});
     }
   }
 }
@@ -213,7 +256,8 @@ FlatRows<T> gy_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scra
                         const GradTask<T>& t, int64_t first, int64_t count) {
   const ConvShape& s = k.shape;
   const int64_t plane = s.OH * s.OW, image = first / plane;
-  if ((first + count - 1) / plane == image) return {k.gy + (image * s.K + t.first_output) * plane + first % plane, plane};
+  if ((first + count - 1) / plane == image)
+    return {k.gy + (image * s.K + t.first_output) * plane + first % plane, plane};
   T* copy = scratch.gy + t.slot * scratch.slot_gy;
   gather_gy(copy, b.row, k.gy, s, t.first_output, s.K / s.groups, first, count);
   return {copy, b.row};
@@ -226,12 +270,21 @@ FlatRows<T> columns_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>&
   const ConvShape& s = k.shape;
   const int64_t plane = s.OH * s.OW, image = first / plane;
   const T* x = k.x + t.first_channel * s.H * s.W;
-  if (s.R * s.S == 1 && s.H == s.OH && s.W == s.OW && s.pad_h == 0 && s.pad_w == 0 && (first + count - 1) / plane == image)
+  if (s.R * s.S == 1 && s.H == s.OH && s.W == s.OW && s.pad_h == 0 && s.pad_w == 0 &&
+      (first + count - 1) / plane == image)
     return {x + image * s.C * plane + first % plane, plane};
   T* columns = scratch.columns + t.slot * scratch.slot_columns;
-  const ColumnSource<T> source = {
-      x,    s.C * s.H * s.W, t.channels, s.H, s.W, s.OH, s.OW, s.stride_h, s.stride_w, scratch.taps,
-      static_cast<int>(s.R * s.S)};
+  const ColumnSource<T> source = {x,
+                                  s.C * s.H * s.W,
+                                  t.channels,
+                                  s.H,
+                                  s.W,
+                                  s.OH,
+                                  s.OW,
+                                  s.stride_h,
+                                  s.stride_w,
+                                  scratch.taps,
+                                  static_cast<int>(s.R * s.S)};
   pack_columns(columns, b.row, source, first, count, scratch.windows + t.slot * scratch.slot_windows);
   return {columns, b.row};
 }
@@ -244,50 +297,55 @@ void add_blocks(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, con
     const int64_t first = unit * b.block, count = smaller(b.block, s.N * s.OH * s.OW - first);
     const FlatRows<T> gy = gy_of_block(k, scratch, b, t, first, count);
     const FlatRows<T> columns = columns_of_block(k, scratch, b, t, first, count);
+    add_bias(t, gy.first, gy.step, s.K / s.groups, count);
     add_dots(t.sums, t.width, gy.first, gy.step, s.K / s.groups, t.cols, {1, count, 0, 0},
-             [&](int64_t j) { return columns.first + j * columns.step; });
+             {columns.first, nullptr, columns.step});
   }
 }
 
-// Positions become the depth of a plain matrix product: both operands are transposed into panels, which many channels repay.
+// A register tile of sums: rows of gy are read as they lie, a broadcast each, pixels from a packed panel.
+template <class T>
+using GradTile = void (*)(int64_t count, const T* gy, int64_t gy_step, const T* b, T* sums, int64_t width, int live);
+
+template <class T, int kRows>
+void run_grad_tile(int64_t count, const T* gy, int64_t gy_step, const T* b, T* sums, int64_t width, int live) {
+  gemm_tile<T, kRows, kTileVectors, APanel::by_rows>(count, gy, gy_step, b, kTileColumns<T>,
+                                                     [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) {
+                                                       if (r >= live) return;
+                                                       T* to = sums + r * width + v * kLanes<T>;
+                                                       store(to, load(to) + sum);
+                                                     });
+}
+
+// Positions become the depth of a plain matrix product. Only pixels are transposed into panels, which many channels repay; gy is
+// copied together, because its rows lie planes apart.
 template <class T>
 void add_panels(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
                 const GradTask<T>& t) {
-  constexpr int64_t L = kLanes<T>, C = kTileColumns<T>;
+  constexpr int64_t C = kTileColumns<T>;
   const ConvShape& s = k.shape;
   const int64_t out_channels = s.K / s.groups, padded = ceil_div(t.cols, C) * C;
   const RowPanels panels = row_panels(out_channels, kTileRows);
-  const Tile<T> tile = choose_tile<T>(panels.rows, kTileVectors);
-  T* a = scratch.a + t.slot * scratch.slot_a;
+  GradTile<T> tile = nullptr;
+  with_rows(panels.rows, [&]<int kRows>() { tile = &run_grad_tile<T, kRows>; });
+  T* gy = scratch.gy + t.slot * scratch.slot_gy;
   T* columns = scratch.b + t.slot * scratch.slot_b;
   T* sums = scratch.sums + t.slot * scratch.slot_sums;
-  const int64_t panel_size = panels.rows * b.block + kPanelRoom;
-  for (int64_t i = 0; i < out_channels * padded; ++i) sums[i] = 0;
+  fill_zeros(sums, out_channels * padded);
   for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
     const int64_t first = unit * b.block, count = smaller(b.block, s.N * s.OH * s.OW - first);
-    const FlatRows<T> gy = gy_of_block(k, scratch, b, t, first, count);
     const FlatRows<T> pixels = columns_of_block(k, scratch, b, t, first, count);
-    for (int64_t p = 0; p < panels.count; ++p) {
-      const int64_t o = p * panels.rows;
-      for (int64_t at = 0; at < count; at += L) {
-        // Rows are planes apart: ask for the next panel's while this one is transposed.
-        for (int64_t r = 0; r < panels.rows; ++r)
-          __builtin_prefetch(gy.first + smaller(o + panels.rows + r, out_channels - 1) * gy.step + at);
-        for (int64_t r = (panels.rows - 1) / L * L; r >= 0; r -= L)
-          transpose_block(a + p * panel_size + at * panels.rows + r, panels.rows, gy.first + (o + r) * gy.step + at, gy.step,
-                          smaller(L, smaller(panels.rows, out_channels - o) - r), smaller(L, count - at));
-      }
-    }
     pack_b_slice(columns, t.cols, count, pixels.first, 1, pixels.step);
+    gather_gy(gy, b.row, k.gy, s, t.first_output, out_channels, first, count);
+    add_bias(t, gy, b.row, out_channels, count);
     for (int64_t j = 0; j < padded; j += C)
-      for (int64_t p = 0; p < panels.count; ++p) {
-        const int64_t o = p * panels.rows;
-        tile({count, a + p * panel_size, columns + j * count, sums + o * padded + j, padded,
-              static_cast<int>(smaller(panels.rows, out_channels - o)), nullptr, false, true});
-      }
+      for (int64_t o = 0; o < out_channels; o += panels.rows)
+        tile(count, gy + o * b.row, b.row, columns + j * count, sums + o * padded + j, padded,
+             static_cast<int>(smaller(panels.rows, out_channels - o)));
   }
   for (int64_t i = 0; i < out_channels; ++i)
-    for_vectors<T>(t.cols, [&](int64_t j, int64_t n) { store_n(t.sums + i * t.width + j, n, load_n(sums + i * padded + j, n)); });
+    for_vectors<T>(
+        t.cols, [&](int64_t j, int64_t n) { store_n(t.sums + i * t.width + j, n, load_n(sums + i * padded + j, n)); });
 }
 
 }  // namespace
@@ -297,7 +355,10 @@ void weight_grad_by_units(const Conv2dWeightGrad<T>& k) {
   const ConvShape& s = k.shape;
   const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups;
   const int64_t plane = s.OH * s.OW, positions = s.N * plane, width = channels * taps;
-  if (s.K * width == 0) return;
+  if (s.K * width == 0) {
+    if (k.gbias != nullptr) bias_grad(k);
+    return;
+  }
   Carver carver{k.ws.scratch};
   const GradScratch<T> scratch(carver, s, k.ws.threads);
   const GradBlocking b = grad_blocking(s);
@@ -322,9 +383,12 @@ void weight_grad_by_units(const Conv2dWeightGrad<T>& k) {
     t.first_unit = part * b.part_units;
     t.end_unit = positions == 0 ? t.first_unit : smaller(b.units, t.first_unit + b.part_units);
     t.slot = slot;
-    t.sums = (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + t.first_output * width +
-             chunk * b.chunk * taps;
+    t.sums =
+        (b.parts == 1 ? k.gw : scratch.partial + part * s.K * width) + t.first_output * width + chunk * b.chunk * taps;
     t.width = width;
+    t.bias_sums = k.gbias != nullptr && chunk == 0 ? scratch.bias + part * s.K + t.first_output : nullptr;
+    if (t.bias_sums != nullptr)
+      for (int64_t i = 0; i < out_channels; ++i) t.bias_sums[i] = 0;
     for (int64_t i = 0; i < out_channels; ++i)
       for (int64_t j = 0; j < t.cols; ++j) t.sums[i * width + j] = 0;
     switch (b.kind) {
@@ -338,6 +402,13 @@ void weight_grad_by_units(const Conv2dWeightGrad<T>& k) {
         return add_panels(k, scratch, b, t);
     }
   });
+
+  if (k.gbias != nullptr)
+    for (int64_t i = 0; i < s.K; ++i) {
+      T sum = scratch.bias[i];
+      for (int64_t part = 1; part < b.parts; ++part) sum += scratch.bias[part * s.K + i];
+      k.gbias[i] = sum;
+    }
 
   if (b.parts == 1) return;
   const int64_t total = s.K * width, slice = 4096;
@@ -357,15 +428,7 @@ void bias_grad(const Conv2dWeightGrad<T>& k) {
   const int64_t plane = s.OH * s.OW;
   parallel_for(k.ws, s.K, 0.1 * static_cast<double>(s.N * plane), [&](int64_t channel, int) {
     T total = 0;
-    for (int64_t n = 0; n < s.N; ++n) {
-      const T* gy = k.gy + (n * s.K + channel) * plane;
-      constexpr int L = kLanes<T>;
-      Vec<T> sum[4] = {};
-      int64_t i = 0;
-      for (; i + 4 * L <= plane; i += 4 * L) EINKORN_UNROLL for (int u = 0; u < 4; ++u) sum[u] += load(gy + i + u * L);
-      for_vectors<T>(plane - i, [&](int64_t j, int64_t m) { sum[0] += load_n(gy + i + j, m); });
-      total += sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    }
+    for (int64_t n = 0; n < s.N; ++n) total += sum_row(k.gy + (n * s.K + channel) * plane, plane);
     k.gbias[channel] = total;
   });
 }

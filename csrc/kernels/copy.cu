@@ -1,7 +1,6 @@
 // copy, cast, fill on the GPU: one element a thread, neighbouring threads on neighbouring elements of out.
 
 #include "kernels/copy.h"
-
 #include "kernels/elementwise_cuda.h"
 #include "kernels/instantiate.h"
 

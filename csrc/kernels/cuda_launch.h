@@ -22,13 +22,17 @@ cudaStream_t current_stream();
 
 namespace cuda {
 
-constexpr int kBlock = 256;             // threads
+constexpr int kBlock = 256;              // threads
 constexpr int64_t kMaxBlocks = 1 << 16;  // many waves of blocks on any device
 
-inline unsigned blocks_for(int64_t blocks) { return static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks); }
+inline unsigned blocks_for(int64_t blocks) {
+  return static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
+}
 
 // Blocks of kBlock threads for `size` elements, one element a thread.
-inline unsigned grid_for(int64_t size) { return blocks_for((size + kBlock - 1) / kBlock); }
+inline unsigned grid_for(int64_t size) {
+  return blocks_for((size + kBlock - 1) / kBlock);
+}
 
 // After each launch: a launch that the device refused is an exception here. Errors inside a kernel show in a later call.
 inline void check_launch(const char* kernel) {

@@ -27,9 +27,8 @@ EINKORN_INLINE void map(T* out, const T* x, const Layout<2>& layout, const Works
     if (out_step == 1 && x_step == 1)
       for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(o + i, n, fn(load_n(p + i, n))); });
     else
-      for_vectors<T>(size, [&](int64_t i, int64_t n) {
-        store_strided(o, out_step, i, n, fn(load_strided(p, x_step, i, n)));
-      });
+      for_vectors<T>(
+          size, [&](int64_t i, int64_t n) { store_strided(o, out_step, i, n, fn(load_strided(p, x_step, i, n))); });
   });
 }
 
@@ -45,9 +44,8 @@ EINKORN_INLINE void map(const Binary<T>& k, double cost, const Fn& fn) {
     if (out_step == 1 && a_step == 1 && b_step == 1)
       for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), load_n(b + i, n))); });
     else if (out_step == 1 && a_step == 1 && b_step == 0)
-      for_vectors<T>(size, [&, value = broadcast(*b)](int64_t i, int64_t n) {
-        store_n(out + i, n, fn(load_n(a + i, n), value));
-      });
+      for_vectors<T>(
+          size, [&, value = broadcast(*b)](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), value)); });
     else
       for_vectors<T>(size, [&](int64_t i, int64_t n) {
         store_strided(out, out_step, i, n, fn(load_strided(a, a_step, i, n), load_strided(b, b_step, i, n)));
@@ -86,12 +84,13 @@ EINKORN_INLINE V gelu_tanh_inner(V x) {  // tanh(sqrt(2/pi) (x + 0.044715 x^3))
 
 }  // namespace
 
-#define EINKORN_UNARY(name, cost, expression)                                                                      \
-  template <class T>                                                                                               \
-  void name(const Unary<T>& k) {                                                                                   \
-    [[maybe_unused]] const T alpha = k.alpha;                                                                      \
-    map(k.out, k.x, k.layout, k.ws, cost, [&](Vec<T> x) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
-  }                                                                                                                \
+#define EINKORN_UNARY(name, cost, expression)                                           \
+  template <class T>                                                                    \
+  void name(const Unary<T>& k) {                                                        \
+    [[maybe_unused]] const T alpha = k.alpha;                                           \
+    map(k.out, k.x, k.layout, k.ws, cost,                                               \
+        [&](Vec<T> x) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                     \
   EINKORN_INSTANTIATE(name, Unary)
 
 EINKORN_UNARY(negative, kCheap, -x)
@@ -116,18 +115,18 @@ EINKORN_UNARY(step, kCheap, x != x ? x : one_where(Vec<T>{}, x >= 0))
 EINKORN_UNARY(leaky_relu, kCheap, x < 0 ? x * alpha : x)
 EINKORN_UNARY(elu, kCostly, x < 0 ? (EINKORN_ISA::exp(x) - 1) * alpha : x)
 
-#define EINKORN_UNARY_GRAD(name, cost, expression)                                                                       \
-  template <class T>                                                                                                     \
-  void name(const UnaryGrad<T>& k) {                                                                                     \
-    [[maybe_unused]] const T alpha = k.alpha;                                                                            \
-    map_grad(k, cost, [&](Vec<T> g, Vec<T> s) __attribute__((always_inline)) -> Vec<T> { return expression; });          \
-  }                                                                                                                      \
+#define EINKORN_UNARY_GRAD(name, cost, expression)                                                              \
+  template <class T>                                                                                            \
+  void name(const UnaryGrad<T>& k) {                                                                            \
+    [[maybe_unused]] const T alpha = k.alpha;                                                                   \
+    map_grad(k, cost, [&](Vec<T> g, Vec<T> s) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                                             \
   EINKORN_INSTANTIATE(name, UnaryGrad)
 
 EINKORN_UNARY_GRAD(absolute_grad, kCheap, s > 0 ? g : (s < 0 ? -g : Vec<T>{}))
 EINKORN_UNARY_GRAD(relu_grad, kCheap, s > 0 ? g : Vec<T>{})
-EINKORN_UNARY_GRAD(sigmoid_grad, kCheap, g*(s*(1 - s)))
-EINKORN_UNARY_GRAD(tanh_grad, kCheap, g*(1 - s * s))
+EINKORN_UNARY_GRAD(sigmoid_grad, kCheap, g*(s * (1 - s)))
+EINKORN_UNARY_GRAD(tanh_grad, kCheap, g * (1 - s * s))
 EINKORN_UNARY_GRAD(gelu_grad, kCostly,
                    g*(normal_cdf(s) + s * EINKORN_ISA::exp(s * s * (T)-0.5) * (T)0.39894228040143267794))
 EINKORN_UNARY_GRAD(gelu_tanh_grad, kCostly, ([&] {
@@ -143,11 +142,11 @@ EINKORN_UNARY_GRAD(softplus_grad, kCostly, g* EINKORN_ISA::sigmoid(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, kCheap, s > 0 ? g : g * alpha)
 EINKORN_UNARY_GRAD(elu_grad, kCheap, s > 0 ? g : g * (s + alpha))
 
-#define EINKORN_BINARY(name, cost, expression)                                                                     \
-  template <class T>                                                                                               \
-  void name(const Binary<T>& k) {                                                                                  \
-    map(k, cost, [&](Vec<T> a, Vec<T> b) __attribute__((always_inline)) -> Vec<T> { return expression; });         \
-  }                                                                                                                \
+#define EINKORN_BINARY(name, cost, expression)                                                             \
+  template <class T>                                                                                       \
+  void name(const Binary<T>& k) {                                                                          \
+    map(k, cost, [&](Vec<T> a, Vec<T> b) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                                        \
   EINKORN_INSTANTIATE(name, Binary)
 
 EINKORN_BINARY(add, kCheap, a + b)

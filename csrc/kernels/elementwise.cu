@@ -3,10 +3,9 @@
 // One element a thread, neighbouring threads on neighbouring elements of out. All of these are bound by memory on a GPU, the
 // transcendental ones too. Contiguous arrays arrive as one dimension and need no division to find an element's place.
 
-#include "kernels/elementwise.h"
-
 #include <math.h>
 
+#include "kernels/elementwise.h"
 #include "kernels/elementwise_cuda.h"
 #include "kernels/instantiate.h"
 
@@ -66,9 +65,7 @@ struct Choose {
   const T* condition;
   const T* a;
   const T* b;
-  __device__ void operator()(const int64_t (&at)[4]) const {
-    out[at[0]] = condition[at[1]] != 0 ? a[at[2]] : b[at[3]];
-  }
+  __device__ void operator()(const int64_t (&at)[4]) const { out[at[0]] = condition[at[1]] != 0 ? a[at[2]] : b[at[3]]; }
 };
 
 template <class T>
@@ -91,19 +88,19 @@ inline Layout<3> flat(int64_t size) {
 
 }  // namespace
 
-#define EINKORN_UNARY(name, expression)                                              \
-  namespace {                                                                        \
-  template <class T>                                                                 \
-  struct name##_function {                                                           \
-    T alpha;                                                                         \
-    __device__ T operator()(T x) const { return expression; }                        \
-  };                                                                                 \
-  }                                                                                  \
-  template <class T>                                                                 \
-  void name(const Unary<T>& k) {                                                     \
-    using Function = name##_function<T>;                                             \
+#define EINKORN_UNARY(name, expression)                                               \
+  namespace {                                                                         \
+  template <class T>                                                                  \
+  struct name##_function {                                                            \
+    T alpha;                                                                          \
+    __device__ T operator()(T x) const { return expression; }                         \
+  };                                                                                  \
+  }                                                                                   \
+  template <class T>                                                                  \
+  void name(const Unary<T>& k) {                                                      \
+    using Function = name##_function<T>;                                              \
     for_elements(#name, k.layout, OfOne<T, Function>{k.out, k.x, Function{k.alpha}}); \
-  }                                                                                  \
+  }                                                                                   \
   EINKORN_INSTANTIATE(name, Unary)
 
 EINKORN_UNARY(negative, -x)
@@ -128,45 +125,45 @@ EINKORN_UNARY(step, x != x ? x : static_cast<T>(x >= 0))
 EINKORN_UNARY(leaky_relu, x < 0 ? x * alpha : x)
 EINKORN_UNARY(elu, x < 0 ? ::expm1(x) * alpha : x)
 
-#define EINKORN_UNARY_GRAD(name, expression)                                                   \
-  namespace {                                                                                  \
-  template <class T>                                                                           \
-  struct name##_function {                                                                     \
-    T alpha;                                                                                   \
-    __device__ T operator()(T g, T s) const { return expression; }                             \
-  };                                                                                           \
-  }                                                                                            \
-  template <class T>                                                                           \
-  void name(const UnaryGrad<T>& k) {                                                           \
-    using Function = name##_function<T>;                                                       \
+#define EINKORN_UNARY_GRAD(name, expression)                                                  \
+  namespace {                                                                                 \
+  template <class T>                                                                          \
+  struct name##_function {                                                                    \
+    T alpha;                                                                                  \
+    __device__ T operator()(T g, T s) const { return expression; }                            \
+  };                                                                                          \
+  }                                                                                           \
+  template <class T>                                                                          \
+  void name(const UnaryGrad<T>& k) {                                                          \
+    using Function = name##_function<T>;                                                      \
     for_elements(#name, flat(k.size), OfTwo<T, Function>{k.gx, k.g, k.s, Function{k.alpha}}); \
-  }                                                                                            \
+  }                                                                                           \
   EINKORN_INSTANTIATE(name, UnaryGrad)
 
 EINKORN_UNARY_GRAD(absolute_grad, s > 0 ? g : (s < 0 ? -g : T{0}))
 EINKORN_UNARY_GRAD(relu_grad, s > 0 ? g : T{0})
-EINKORN_UNARY_GRAD(sigmoid_grad, g*(s*(1 - s)))
-EINKORN_UNARY_GRAD(tanh_grad, g*(1 - s * s))
-EINKORN_UNARY_GRAD(gelu_grad, g*(normal_cdf(s) +
-                                 s * ::exp(s * s * static_cast<T>(-0.5)) * static_cast<T>(0.39894228040143267794)))
+EINKORN_UNARY_GRAD(sigmoid_grad, g*(s * (1 - s)))
+EINKORN_UNARY_GRAD(tanh_grad, g * (1 - s * s))
+EINKORN_UNARY_GRAD(gelu_grad,
+                   g*(normal_cdf(s) + s * ::exp(s * s * static_cast<T>(-0.5)) * static_cast<T>(0.39894228040143267794)))
 EINKORN_UNARY_GRAD(gelu_tanh_grad, g* gelu_tanh_slope(s))
 EINKORN_UNARY_GRAD(silu_grad, g* silu_slope(s))
 EINKORN_UNARY_GRAD(softplus_grad, g* logistic(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, s > 0 ? g : g * alpha)
 EINKORN_UNARY_GRAD(elu_grad, s > 0 ? g : g * (s + alpha))
 
-#define EINKORN_BINARY(name, expression)                                         \
-  namespace {                                                                    \
-  template <class T>                                                             \
-  struct name##_function {                                                       \
-    __device__ T operator()(T a, T b) const { return expression; }               \
-  };                                                                             \
-  }                                                                              \
-  template <class T>                                                             \
-  void name(const Binary<T>& k) {                                                \
-    using Function = name##_function<T>;                                         \
+#define EINKORN_BINARY(name, expression)                                            \
+  namespace {                                                                       \
+  template <class T>                                                                \
+  struct name##_function {                                                          \
+    __device__ T operator()(T a, T b) const { return expression; }                  \
+  };                                                                                \
+  }                                                                                 \
+  template <class T>                                                                \
+  void name(const Binary<T>& k) {                                                   \
+    using Function = name##_function<T>;                                            \
     for_elements(#name, k.layout, OfTwo<T, Function>{k.out, k.a, k.b, Function{}}); \
-  }                                                                              \
+  }                                                                                 \
   EINKORN_INSTANTIATE(name, Binary)
 
 EINKORN_BINARY(add, a + b)

@@ -32,11 +32,10 @@ enum class APanel { by_columns, by_rows };
 // sum[r][v] = sum over k of A[r][k] * B[k][v-th vector], for k_size steps.
 // `a_step` is the distance between columns (by_columns) or rows (by_rows) of A, `b_step` that between rows of B.
 template <class T, int kRows, int kVectors, APanel kPanel, class Finish>
-EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b, int64_t b_step,
-                              const Finish& finish) {
+EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b,
+                              int64_t b_step, const Finish& finish) {
   Vec<T> sum[kRows][kVectors];
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r)
-    EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
+  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
 
   // Rows of A in groups of three share a pointer: base, base + step and base + 2 step are addressing modes.
   constexpr int kGroups = (kRows + 2) / 3;
@@ -61,11 +60,11 @@ EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_s
     if constexpr (kPanel == APanel::by_columns)
       a += a_step;
     else
-      EINKORN_UNROLL for (int g = 0; g < kGroups; ++g) ++group[g];
+      EINKORN_UNROLL for (int g = 0; g < kGroups; ++g)++ group[g];
   }
 
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r)
-    EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) finish(r, v, sum[r][v]);
+  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v)
+      finish(r, v, sum[r][v]);
 }
 
 // Calls fn.template operator()<rows>() for the run-time row count, 1 to kTileRows.
@@ -115,8 +114,7 @@ inline void pack_b_slice(T* slice, int64_t columns, int64_t k_size, const T* b, 
       int64_t j = 0;
       for (; j + C <= columns; j += C, out += panel_size)
         EINKORN_UNROLL for (int v = 0; v < kTileVectors; ++v) store(out + v * L, load(row + j + v * L));
-      if (j < columns)
-        EINKORN_UNROLL for (int v = 0; v < kTileVectors; ++v) {
+      if (j < columns) EINKORN_UNROLL for (int v = 0; v < kTileVectors; ++v) {
           const int64_t live = columns - j - v * L;
           store(out + v * L, live >= L ? load(row + j + v * L) : load_partial(row + j + v * L, live > 0 ? live : 0));
         }
@@ -133,7 +131,8 @@ inline void pack_b_slice(T* slice, int64_t columns, int64_t k_size, const T* b, 
         }
     } else {
       for (int64_t k = 0; k < k_size; ++k)
-        for (int64_t c = 0; c < C; ++c) slice[k * C + c] = j + c < columns ? b[k * k_step + (j + c) * column_step] : T(0);
+        for (int64_t c = 0; c < C; ++c)
+          slice[k * C + c] = j + c < columns ? b[k * k_step + (j + c) * column_step] : T(0);
     }
   }
 }

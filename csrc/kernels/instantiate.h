@@ -2,6 +2,6 @@
 
 #pragma once
 
-#define EINKORN_INSTANTIATE(name, Args)      \
-  template void name(const Args<float>&);    \
+#define EINKORN_INSTANTIATE(name, Args)   \
+  template void name(const Args<float>&); \
   template void name(const Args<double>&);

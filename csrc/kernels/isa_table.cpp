@@ -4,8 +4,8 @@
 
 namespace einkorn::EINKORN_ISA {
 
-#define X(name, Args)           \
-  template <class T>            \
+#define X(name, Args) \
+  template <class T>  \
   void name(const Args<T>&);
 EINKORN_FLOAT_KERNELS(X)
 #undef X

@@ -1,28 +1,28 @@
 // Losses: cross-entropy over classes, and sums of elementwise losses.
 //
-//   cross-entropy   losses[r] = (1 - e) w[t] nll(r, t) + e / n * sum_c w[c] nll(r, c)       nll(r, c) = lse[r] -
-//   logits[r, c]
-//                   t = target[r], e = label_smoothing, w = class_weight (1 without); 0 where t = ignore_index
-//                   loss = sum losses / sum row_weight  (mean),  sum losses  (sum);  row_weight[r] = w[t], 0 where
-//                   ignored glogits[r, c] = g_r * (p[c] * ((1 - e) w[t] + e / n * sum w) - (1 - e) w[t] [c = t] - e / n
-//                   * w[c])
+//   cross-entropy   losses[r] = (1 - e) w[t] nll(r, t) + e / n * sum_c w[c] nll(r, c)
+//                   nll(r, c) = lse[r] - logits[r, c];  t = target[r], e = label_smoothing, w = class_weight (1 without)
+//                   losses[r] = 0 where t = ignore_index
+//                   loss = sum losses / sum row_weight  (mean),  sum losses  (sum)
+//                   row_weight[r] = w[t], 0 where ignored
+//                   glogits[r, c] = g_r * (p[c] * ((1 - e) w[t] + e / n * sum w) - (1 - e) w[t] [c = t] - e / n * w[c])
 //   mse             loss = scale * sum (x - t)^2                                gx = g scale 2 (x - t)
 //   l1              loss = scale * sum |x - t|                                  gx = g scale sign(x - t)
 //   bce             loss = -scale * sum t log(x) + (1 - t) log(1 - x), logarithms at least -100
 //                                                                    gx = g scale (x - t) / max(x (1 - x), 1e-12)
 //   bce_with_logits loss = scale * sum (1 - t) x + log(1 + exp(-x))             gx = g scale (sigmoid(x) - t)
 //
-// Shapes       logits [rows, n] contiguous, target int64 [rows], losses, row_weight, lse [rows], class_weight [n] or
-// null;
-//              loss and total_weight one number each, loss null for reduction none. gloss: one number, or [rows] for
-//              none. The others: x, target, gx contiguous and alike, loss and gloss one number.
-// Targets      are in [0, n) or equal ignore_index: the op has checked. A kernel that meets another one gives that row
-// NaN. Aliasing     glogits may be logits; gx may be x. Otherwise none. Zero sizes   rows = 0 or every row ignored: the
-// mean is NaN (0 / 0), the sum 0. NaN          propagates. A row of nothing but -inf, or with a +inf, has loss NaN; an
-// infinite target logit loss +inf. Accumulates  exponentials of a row in T, per lane and in blocks; sums over rows and
-// elements in double. Writes       loss, losses, row_weight, total_weight, lse; all of glogits, gx. Determinism partial
-// sums by problem size, added in order: same bits for any thread count. Cost         cross-entropy: about 25 FLOP an
-// element each way (exp); the forward reads logits once, the backward reads and
+// Shapes       logits [rows, n] contiguous, target int64 [rows], losses, row_weight, lse [rows], class_weight [n] or null;
+//              loss and total_weight one number each, loss null for reduction none. gloss: one number, or [rows] for none.
+//              The others: x, target, gx contiguous and alike, loss and gloss one number, or of x's shape for none.
+// Targets      are in [0, n) or equal ignore_index: the op has checked. A kernel that meets another one gives that row NaN.
+// Aliasing     glogits may be logits; gx may be x. Otherwise none.
+// Zero sizes   rows = 0 or every row ignored: the mean is NaN (0 / 0), the sum 0.
+// NaN          propagates. A row of nothing but -inf, or with a +inf, has loss NaN; an infinite target logit loss +inf.
+// Accumulates  exponentials of a row in T, per lane and in blocks; sums over rows and elements in double.
+// Writes       loss, losses, row_weight, total_weight, lse; all of glogits, gx.
+// Determinism  partial sums by problem size, added in order: same bits for any thread count.
+// Cost         cross-entropy: about 25 FLOP an element each way (exp); the forward reads logits once, the backward reads and
 //              writes once. The others 3 to 40 FLOP an element, reading x and target once, the backward writing gx.
 // Accuracy     the backward has p = exp(x - lse) from lse rounded to T: relative error of p up to half an ulp of lse.
 

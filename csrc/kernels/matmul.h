@@ -59,6 +59,12 @@ inline int64_t vector_chunks(const Matmul<T>& x) {
   return chunks < 1 || most < 1 ? 1 : (chunks < most ? chunks : most);
 }
 
+// Few columns, both operands along k (the last layer of a classifier): dot products read them where they lie.
+template <class T>
+inline bool is_dotted(const Matmul<T>& x) {
+  return x.m > 1 && x.n <= 16 && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
+}
+
 // One packed slice of b, for each thread.
 template <class T>
 inline int64_t b_slice_elements(const Matmul<T>& x) {

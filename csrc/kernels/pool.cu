@@ -8,12 +8,11 @@
 //
 // Scratch is not used. All planes are one index range: plane, row, column.
 
-#include "kernels/pool.h"
-
 #include <math.h>
 
 #include "kernels/cuda_launch.h"
 #include "kernels/instantiate.h"
+#include "kernels/pool.h"
 
 namespace einkorn::cuda {
 
@@ -30,9 +29,15 @@ __device__ __forceinline__ Place place_of(int64_t i, int64_t height, int64_t wid
   return {rows / height, rows % height, i % width};
 }
 
-__device__ __forceinline__ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-__device__ __forceinline__ int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-__device__ __forceinline__ int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+__device__ __forceinline__ int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+__device__ __forceinline__ int64_t at_most(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+__device__ __forceinline__ int64_t at_least(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 
 struct Range {
   int64_t begin, end;
@@ -190,8 +195,12 @@ __global__ void adaptive_backward_kernel(AdaptiveAvgPool2dBackward<T> k) {
   });
 }
 
-inline int64_t pixels(const PoolShape& s) { return s.planes * s.height * s.width; }
-inline int64_t outputs(const PoolShape& s) { return s.planes * s.out_height * s.out_width; }
+inline int64_t pixels(const PoolShape& s) {
+  return s.planes * s.height * s.width;
+}
+inline int64_t outputs(const PoolShape& s) {
+  return s.planes * s.out_height * s.out_width;
+}
 
 template <class Args>
 void start(const char* name, void (*kernel)(Args), int64_t threads, const Args& args) {

@@ -9,12 +9,11 @@
 // Columns (inner > 1): a thread walks down a column; neighbouring threads are on neighbouring columns, so that loads are
 // whole lines.
 
-#include "kernels/softmax.h"
-
 #include <float.h>
 
 #include "kernels/cuda_launch.h"
 #include "kernels/instantiate.h"
+#include "kernels/softmax.h"
 
 namespace einkorn::cuda {
 
@@ -100,8 +99,7 @@ __global__ void softmax_rows(Softmax<T> k) {
     for (int64_t c = lane; c < k.n; c += kGroup) sum.take(x[c]);
     sum = merged<kGroup>(sum);
     const T log_sum = ::log(sum.s), scale = 1 / sum.s;
-    for (int64_t c = lane; c < k.n; c += kGroup)
-      out[c] = kLog ? x[c] - sum.m - log_sum : ::exp(x[c] - sum.m) * scale;
+    for (int64_t c = lane; c < k.n; c += kGroup) out[c] = kLog ? x[c] - sum.m - log_sum : ::exp(x[c] - sum.m) * scale;
   });
 }
 

@@ -10,9 +10,9 @@
 namespace einkorn {
 
 // One object per instruction set that was built; see kernels/isa_table.cpp.
-#define EINKORN_DECLARE_ISA(isa)  \
-  namespace isa {                 \
-  extern const Tables kTables;    \
+#define EINKORN_DECLARE_ISA(isa) \
+  namespace isa {                \
+  extern const Tables kTables;   \
   }
 EINKORN_DECLARE_ISA(baseline)
 #ifdef EINKORN_BUILT_AVX2
@@ -69,11 +69,17 @@ thread_local Recorder* recorder = nullptr;
 
 }  // namespace
 
-const Tables& active_tables() { return *active().load(std::memory_order_acquire)->tables; }
+const Tables& active_tables() {
+  return *active().load(std::memory_order_acquire)->tables;
+}
 
-std::string active_isa() { return active().load(std::memory_order_acquire)->name; }
+std::string active_isa() {
+  return active().load(std::memory_order_acquire)->name;
+}
 
-void set_isa(const std::string& name) { active().store(&find_isa(name), std::memory_order_release); }
+void set_isa(const std::string& name) {
+  active().store(&find_isa(name), std::memory_order_release);
+}
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
@@ -82,8 +88,12 @@ std::vector<std::string> available_isas() {
   return names;
 }
 
-Recorder* current_recorder() { return recorder; }
+Recorder* current_recorder() {
+  return recorder;
+}
 
-void set_recorder(Recorder* r) { recorder = r; }
+void set_recorder(Recorder* r) {
+  recorder = r;
+}
 
 }  // namespace einkorn

@@ -152,8 +152,8 @@ template <class T>
 EINKORN_INLINE T sum_lanes(Vec<T> v) {
   T lane[kLanes<T>];
   memcpy(lane, &v, sizeof v);
-  EINKORN_UNROLL for (int half = kLanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  EINKORN_UNROLL for (int half = kLanes<T> / 2; half > 0; half /= 2) for (int i = 0; i < half; ++i) lane[i] +=
+      lane[i + half];
   return lane[0];
 }
 
@@ -161,8 +161,8 @@ template <class T>
 EINKORN_INLINE T max_lanes(Vec<T> v) {
   T lane[kLanes<T>];
   memcpy(lane, &v, sizeof v);
-  EINKORN_UNROLL for (int half = kLanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+  EINKORN_UNROLL for (int half = kLanes<T> / 2; half > 0; half /= 2) for (int i = 0; i < half; ++i) lane[i] =
+      lane[i] > lane[i + half] ? lane[i] : lane[i + half];
   return lane[0];
 }
 

@@ -41,7 +41,8 @@ EINKORN_INLINE void transpose_square(Vec<T> (&v)[kLanes<T>]) {
 // out[j * out_step + i] = in[i * in_step + j] for i < rows <= lanes, j < columns <= lanes. Rows past `rows` are written as
 // zeros: each of the `columns` output rows is a whole vector.
 template <class T>
-EINKORN_INLINE void transpose_block(T* out, int64_t out_step, const T* in, int64_t in_step, int64_t rows, int64_t columns) {
+EINKORN_INLINE void transpose_block(T* out, int64_t out_step, const T* in, int64_t in_step, int64_t rows,
+                                    int64_t columns) {
   constexpr int L = kLanes<T>;
   Vec<T> v[L];
   if (rows == L && columns == L) {
@@ -52,8 +53,7 @@ EINKORN_INLINE void transpose_block(T* out, int64_t out_step, const T* in, int64
   }
   EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] = i < rows ? load_partial(in + i * in_step, columns) : Vec<T>{};
   transpose_square<T>(v);
-  EINKORN_UNROLL for (int j = 0; j < L; ++j)
-    if (j < columns) store(out + j * out_step, v[j]);
+  EINKORN_UNROLL for (int j = 0; j < L; ++j) if (j < columns) store(out + j * out_step, v[j]);
 }
 
 }  // namespace EINKORN_ISA

@@ -1,9 +1,10 @@
 // What launches and bindings need of a runtime, as the GPU has it: one table of kernels, one stream a thread, no CPU threads.
 
+#include "bind/cuda/runtime.h"
+
 #include <cuda_runtime_api.h>
 
 #include "bind/array.h"
-#include "bind/cuda/runtime.h"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_list.h"
 #include "runtime/dispatch.h"
@@ -38,19 +39,29 @@ void check(cudaError_t error, const char* what) {
 
 }  // namespace
 
-void set_stream(uintptr_t handle) { stream = reinterpret_cast<cudaStream_t>(handle); }
+void set_stream(uintptr_t handle) {
+  stream = reinterpret_cast<cudaStream_t>(handle);
+}
 
 }  // namespace cuda
 
-cudaStream_t current_stream() { return cuda::stream; }
+cudaStream_t current_stream() {
+  return cuda::stream;
+}
 
-const Tables& active_tables() { return cuda::kTables; }
+const Tables& active_tables() {
+  return cuda::kTables;
+}
 
 // A recorded step is a CUDA graph here, captured from the stream: launches are not written down one by one.
-Recorder* current_recorder() { return nullptr; }
+Recorder* current_recorder() {
+  return nullptr;
+}
 
 // Kernels bring their own grid, and size scratch by the number of threads: none.
-int num_threads() { return 0; }
+int num_threads() {
+  return 0;
+}
 
 // Scratch comes from the stream's memory pool and goes back in stream order, after the kernels that use it.
 void* allocate(size_t bytes) {
@@ -59,6 +70,8 @@ void* allocate(size_t bytes) {
   return block;
 }
 
-void deallocate(void* block, size_t) noexcept { (void)cudaFreeAsync(block, cuda::stream); }
+void deallocate(void* block, size_t) noexcept {
+  (void)cudaFreeAsync(block, cuda::stream);
+}
 
 }  // namespace einkorn
