@@ -57,9 +57,10 @@ EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_s
       EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] += av * bv[v];
     }
     b += b_step;
-    if constexpr (kPanel == APanel::by_columns)
+    if constexpr (kPanel == APanel::by_columns) {
+      __builtin_prefetch(a + 24 * a_step);  // deep panels of A come from L2
       a += a_step;
-    else
+    } else
       EINKORN_UNROLL for (int g = 0; g < kGroups; ++g)++ group[g];
   }
 

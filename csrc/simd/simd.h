@@ -76,9 +76,11 @@ using IntVec = typename VectorOf<T>::integer;  // as many lanes as Vec<T>; also 
 template <class T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
+// x - 0 is x for every x, and compilers know it: the load and the broadcast become one instruction. x + 0 is not (-0 + 0 is 0)
+// and would cost an addition each time, a tenth of a matrix product.
 template <class T>
 EINKORN_INLINE Vec<T> broadcast(T value) {
-  return Vec<T>{} + value;
+  return value - Vec<T>{};
 }
 
 template <class T>
