@@ -18,7 +18,8 @@
 //   the tile's lines of out asked for early, 1024 rows a task                                 213    188
 //   tasks go along columns first, so that neighbours share rows of A in L3                    224    200
 //   slices of 128 columns instead of 256                                                      229    217
-//   depth 1024                                                                                235    225
+//   depth 1024                                                                                235    208
+//   panels of A asked for 24 steps ahead (gemm_tile.h)                                        238    232
 // and for small ones                                                     128x784x32 (a linear layer)    64   us
 //   A always packed above 2 MFLOP, all sums through the epilogue                          64           3.1
 //   A packed only where 192 columns use it; plain tiles stored straight into out          38           2.5
