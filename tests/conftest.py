@@ -107,4 +107,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     has_torch = importlib.util.find_spec("torch") is not None
     write(f"torch: {importlib.import_module('torch').__version__}" if has_torch else ABSENT["torch"])
     has_cuda = importlib.util.find_spec("einkorn._cuda") is not None
-    write("cuda engine: built, no test here runs it" if has_cuda else "cuda engine: not built")
+    write(
+        "cuda engine: built; test_cuda runs it where CuPy finds a GPU"
+        if has_cuda
+        else "cuda engine: not built"
+    )
