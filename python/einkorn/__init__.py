@@ -36,6 +36,7 @@ _HOMES = {
 _MODULES = (
     "autograd",
     "bench",
+    "boosting",
     "checkpoint",
     "data",
     "engines",
@@ -48,6 +49,7 @@ _MODULES = (
     "random",
     "runtime",
     "training",
+    "vision",
 )
 _ERRORS = (
     "ArgumentError",
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from einkorn import (
         autograd,
         bench,
+        boosting,
         checkpoint,
         data,
         engines,
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
         random,
         runtime,
         training,
+        vision,
     )
     from einkorn.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
