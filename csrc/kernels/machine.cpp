@@ -1,8 +1,9 @@
 // The two limits of a machine, as loops.
 //
 // fma_peak keeps twelve chains of multiply-adds in registers. A multiply-add takes four cycles and two can start in
-// each, so eight chains keep the units busy; twelve leave slack and fit the sixteen registers of AVX2. No step can be
-// left out or merged: each needs the one before.
+// each, so eight chains keep the units busy; twelve leave slack and fit the sixteen registers of AVX2. Each step needs the
+// one before, and the chains start from a number known at run time only: a compiler that saw x = 2 would leave that chain
+// out, for 2 * 1/2 + 1 = 2, and the peak would come out too high by an eleventh.
 //
 // memory_stream copies in long runs. Ordinary stores while the result may stay in a cache, and where out is x, since its
 // lines are there already; streamed ones beyond, which is what the fastest copy does on either side (simd/stream.h).
@@ -29,8 +30,9 @@ void fma_peak(const FmaPeak<T>& k) {
   const double cost = static_cast<double>(k.iterations) * kMultiplyAddsPerIteration / (8 * kLanes<T>);
   parallel_for(k.ws, k.tasks, cost, [&](int64_t task, int) {
     const Vec<T> half = broadcast(static_cast<T>(0.5)), one = broadcast(static_cast<T>(1));
+    const T start = static_cast<T>(k.iterations % 2);
     Vec<T> chain[kChains];
-    EINKORN_UNROLL for (int c = 0; c < kChains; ++c) chain[c] = broadcast(static_cast<T>(c));
+    EINKORN_UNROLL for (int c = 0; c < kChains; ++c) chain[c] = broadcast(start + static_cast<T>(c));
     for (int64_t i = 0; i < k.iterations; ++i)
       EINKORN_UNROLL for (int s = 0; s < kSteps; ++s) EINKORN_UNROLL for (int c = 0; c < kChains; ++c) chain[c] =
           chain[c] * half + one;
