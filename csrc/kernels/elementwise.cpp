@@ -82,6 +82,13 @@ EINKORN_INLINE V gelu_tanh_inner(V x) {  // tanh(sqrt(2/pi) (x + 0.044715 x^3))
   return tanh((x * x * x * (T)0.044715 + x) * (T)0.79788456080286535588);
 }
 
+// exp(x) - 1 for x < 0, without its cancellation near 0: 2 t / (1 - t) with t = tanh(x / 2).
+template <class T, class V>
+EINKORN_INLINE V expm1_below_zero(V x) {
+  const V t = tanh(x * (T)0.5);
+  return (t + t) / (1 - t);
+}
+
 }  // namespace
 
 #define EINKORN_UNARY(name, cost, expression)                                           \
@@ -113,7 +120,7 @@ EINKORN_UNARY(silu, kCostly, x == -(T)INFINITY ? Vec<T>{} : x * EINKORN_ISA::sig
 EINKORN_UNARY(softplus, kCostly, EINKORN_ISA::softplus(x))
 EINKORN_UNARY(step, kCheap, x != x ? x : one_where(Vec<T>{}, x >= 0))
 EINKORN_UNARY(leaky_relu, kCheap, x < 0 ? x * alpha : x)
-EINKORN_UNARY(elu, kCostly, x < 0 ? (EINKORN_ISA::exp(x) - 1) * alpha : x)
+EINKORN_UNARY(elu, kCostly, x < 0 ? expm1_below_zero<T>(x) * alpha : x)
 
 #define EINKORN_UNARY_GRAD(name, cost, expression)                                                              \
   template <class T>                                                                                            \

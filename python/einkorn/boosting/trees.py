@@ -13,8 +13,8 @@ __all__ = ["Trees"]
 class Trees:
     """A sequence of decision trees, their nodes one after another.
 
-    Node 0 of a tree is its root. ``left`` and ``right`` count from the tree's first node. A row goes left at a
-    numeric split when ``x <= threshold``; at a categorical one when ``int(x)`` is in the node's set; a
+    Node 0 of a tree is its root. ``left`` and ``right`` count from the tree's first node. A row goes left at
+    a numeric split when ``x <= threshold``; at a categorical one when ``int(x)`` is in the node's set; a
     missing value (NaN) goes left when ``missing_left`` says so. A category never seen goes right.
 
     Attributes

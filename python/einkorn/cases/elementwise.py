@@ -44,7 +44,7 @@ def _leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
 
 
 def _elu(x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x < 0, alpha * (np.exp(x) - 1), x)
+    return np.where(x < 0, alpha * np.expm1(x), x)
 
 
 def _prelu(x: Array, weight: Array) -> Array:
@@ -106,7 +106,7 @@ silu = _transcendental("silu", lambda x: x * _sigmoid(x), "nn.functional.silu")
 softplus = _transcendental(
     "softplus", _softplus, lambda torch, x: torch.nn.functional.softplus(x, threshold=80)
 )
-elu = _transcendental("elu", _elu, "nn.functional.elu", unit=1)
+elu = _transcendental("elu", _elu, "nn.functional.elu")
 gelu = _transcendental("gelu", _gelu, "nn.functional.gelu", unit=1)
 
 #: Unary operations whose results are rounded at most once.
@@ -186,6 +186,7 @@ def _option_cases() -> list[Case]:
         leaky_relu(x, negative_slope=1.5).grad(),
         elu(x, alpha=0.3).grad(),
         elu(x, alpha=0.0),
+        elu(uniform(999, low=-1e-3, high=0)),
         gelu(x, approximate="tanh").grad(),
         gelu(normal(5, 33).laid_out("reversed"), approximate="tanh").grad(),
         prelu(x, given(0.25)).grad(),
