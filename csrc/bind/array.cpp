@@ -19,8 +19,29 @@ DType dtype_from_numpy(const py::detail::PyArrayDescr_Proxy* descr) {
       return sizeof(long) == 8 ? DType::int64 : DType::int32;
     case Api::NPY_LONGLONG_:
       return DType::int64;
+    case Api::NPY_UBYTE_:
+      return DType::uint8;
+    case Api::NPY_USHORT_:
+      return DType::uint16;
+    case Api::NPY_UINT_:
+      return DType::uint32;
     default:
       return DType::none;
+  }
+}
+
+constexpr int64_t item_size(DType dtype) {
+  switch (dtype) {
+    case DType::uint8:
+      return 1;
+    case DType::uint16:
+      return 2;
+    case DType::float32:
+    case DType::int32:
+    case DType::uint32:
+      return 4;
+    default:
+      return 8;
   }
 }
 
@@ -32,7 +53,7 @@ bool view_array(PyObject* object, Array& array) {
   const auto* descr = py::detail::array_descriptor_proxy(proxy->descr);
   const DType dtype = dtype_from_numpy(descr);
   if (dtype == DType::none || proxy->nd > kMaxDims) return false;
-  const int64_t itemsize = dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
+  const int64_t itemsize = item_size(dtype);
   array.data = proxy->data;
   array.ndim = proxy->nd;
   array.dtype = dtype;

@@ -22,7 +22,7 @@ namespace einkorn {
 namespace py = pybind11;
 using namespace pybind11::literals;
 
-enum class DType : uint8_t { none, float32, float64, int32, int64 };
+enum class DType : uint8_t { none, float32, float64, int32, int64, uint8, uint16, uint32 };
 
 template <class T>
 constexpr DType dtype_of = DType::none;
@@ -34,6 +34,12 @@ template <>
 inline constexpr DType dtype_of<int32_t> = DType::int32;
 template <>
 inline constexpr DType dtype_of<int64_t> = DType::int64;
+template <>
+inline constexpr DType dtype_of<uint8_t> = DType::uint8;
+template <>
+inline constexpr DType dtype_of<uint16_t> = DType::uint16;
+template <>
+inline constexpr DType dtype_of<uint32_t> = DType::uint32;
 
 struct Array {
   void* data = nullptr;  // null: None was passed

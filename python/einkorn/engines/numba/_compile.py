@@ -37,7 +37,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Operand:
-    """How an array argument looks. Element "T" is the call's float type and "U" a second one."""
+    """How an array argument looks. Element "T" is the call's float type, "U" a second one, "C" that of codes."""
 
     ndim: int
     writable: bool = False
@@ -71,11 +71,25 @@ Places4 = Annotated[Array, Operand(4, element="int32")]
 PlacesOut4 = Annotated[Array, Operand(4, writable=True, element="int32")]
 Float32Out1 = Annotated[Array, Operand(1, writable=True, element="float32")]
 Float64Out1 = Annotated[Array, Operand(1, writable=True, element="float64")]
+Int32In1 = Annotated[Array, Operand(1, element="int32")]
+Int32In2 = Annotated[Array, Operand(2, element="int32")]
+Int32Out1 = Annotated[Array, Operand(1, writable=True, element="int32")]
+ByteIn1 = Annotated[Array, Operand(1, element="uint8")]
+ByteOut1 = Annotated[Array, Operand(1, writable=True, element="uint8")]
+WordIn2 = Annotated[Array, Operand(2, element="uint32")]
+WordOut2 = Annotated[Array, Operand(2, writable=True, element="uint32")]
+Float64In1 = Annotated[Array, Operand(1, element="float64")]
+Float64Out2 = Annotated[Array, Operand(2, writable=True, element="float64")]
+Float64Out3 = Annotated[Array, Operand(3, writable=True, element="float64")]
+AnyIn2 = Annotated[Array, Operand(2, strided=True)]
+CodesIn2 = Annotated[Array, Operand(2, element="C")]
+CodesOut2 = Annotated[Array, Operand(2, writable=True, element="C")]
 Int = Annotated[int, types.intp]
 Word = Annotated[int, types.uint64]
 Scalar = Annotated[float, types.float64]
 
 _FLOATS = {"f": types.float32, "d": types.float64}
+_CODES = {"B": types.uint8, "H": types.uint16}
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
@@ -106,8 +120,8 @@ class Loop:
         hints.pop("return", None)
         self._arguments = [get_args(hint)[1] for hint in hints.values()]
         operands = [(i, a) for i, a in enumerate(self._arguments) if isinstance(a, Operand)]
-        # Where the arguments are that decide what T and U are, and those that may be strided.
-        self._deciding = {a.element: i for i, a in reversed(operands) if a.element in ("T", "U")}
+        # Where the arguments are that decide what T, U and C are, and those that may be strided.
+        self._deciding = {a.element: i for i, a in reversed(operands) if a.element in ("T", "U", "C")}
         self._strided = [i for i, a in operands if a.strided]
         self._function = instance(function, name, **names) if name else function
         self._compiled: dict[tuple[str, bool], Callable[..., None]] = {}
@@ -123,9 +137,13 @@ class Loop:
         run(*arguments)
 
     def _compile(self, chars: str, dense: bool) -> Callable[..., None]:
-        if not set(chars) <= set(_FLOATS):
-            raise TypeError("kernels take float32 or float64 arrays")
-        elements = {name: _FLOATS[c] for name, c in zip(self._deciding, chars, strict=True)}
+        elements = {}
+        for name, c in zip(self._deciding, chars, strict=True):
+            known = _CODES if name == "C" else _FLOATS
+            if c not in known:
+                expected = "uint8 or uint16 codes" if name == "C" else "float32 or float64 arrays"
+                raise TypeError(f"kernels take {expected}")
+            elements[name] = known[c]
         signature = types.void(
             *[a.numba_type(elements, dense) if isinstance(a, Operand) else a for a in self._arguments]
         )
