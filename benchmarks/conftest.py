@@ -1,4 +1,4 @@
-"""The rows of ``einkorn bench`` under pytest-benchmark: once for einkorn, once for PyTorch, in groups."""
+"""The rows of ``einkorn bench`` under pytest-benchmark: once for einkorn, once for each peer, in groups."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from einkorn import runtime
-from einkorn.bench import load_peer
 from einkorn.bench.machine import Machine, measure_machine
+from einkorn.bench.peers import Peers
 from einkorn.bench.rows import Prepared, Row, rows_of
 from einkorn.bench.timing import calls_per_turn, settle, warm
 
-SIDES = ("einkorn", "torch")
+OURS = "einkorn"
 _SECONDS = 1.0
 
 
@@ -28,8 +28,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "row" in metafunc.fixturenames:
         families = metafunc.module.FAMILIES
         rows = list(rows_of(families, metafunc.config.getoption("--quick")))
-        ids = [f"{row.name} {row.shape} {side}" for row in rows for side in SIDES]
-        metafunc.parametrize(("row", "side"), [(r, s) for r in rows for s in SIDES], ids=ids)
+        pairs = [(row, side) for row in rows for side in (OURS, *row.peers)]
+        ids = [f"{row.name} {row.shape} {side}" for row, side in pairs]
+        metafunc.parametrize(("row", "side"), pairs, ids=ids)
 
 
 @pytest.fixture(scope="session")
@@ -46,30 +47,31 @@ def machine(threads: int) -> Machine:
 
 
 @pytest.fixture(scope="session")
-def torch(threads: int) -> Any:
-    return load_peer("torch", threads)
+def peers(threads: int) -> Peers:
+    return Peers(threads=threads)
 
 
-@functools.lru_cache(maxsize=1)  # the two sides of a row follow each other and share their data
-def _prepared(row: Row, torch: Any) -> tuple[Prepared, int]:
-    """The data of a row, and how many calls make one turn: the same for both sides, so that they compare."""
-    prepared = row.prepare(torch)
+@functools.lru_cache(maxsize=1)  # the sides of a row follow each other and share their data
+def _prepared(row: Row, peers: Peers) -> tuple[Prepared, int]:
+    """The data of a row, and how many calls make one turn: the same for all sides, so that they compare."""
+    prepared = row.prepare(peers)
     return prepared, calls_per_turn(prepared.ours)
 
 
 @pytest.fixture
-def measure(benchmark: Any, machine: Machine, torch: Any) -> Any:
-    """Time one side of a row; before each turn the other side runs, so that both meet the same caches."""
+def measure(benchmark: Any, machine: Machine, peers: Peers) -> Any:
+    """Time one side of a row; before each turn the other sides run, so that all meet the same caches."""
 
     def run(row: Row, side: str) -> None:
-        prepared, count = _prepared(row, torch)
-        if side == "torch" and prepared.peer is None:
-            pytest.skip("PyTorch is not installed" if torch is None else "PyTorch has no such operation")
-        call = prepared.ours if side == "einkorn" else prepared.peer
-        other = prepared.peer if side == "einkorn" else prepared.ours
+        prepared, count = _prepared(row, peers)
+        sides = {OURS: prepared.ours, **prepared.peers}
+        if side not in sides:
+            pytest.skip(f"{side} is not installed")
+        call = sides[side]
+        others = [sides[name] for name in sides if name != side]
 
         def before() -> None:
-            if other is not None:
+            for other in others:
                 other()
             settle()
             warm(call)
@@ -103,11 +105,14 @@ def _rounds(turn: Any) -> int:
 
 
 def pytest_benchmark_update_json(config: Any, benchmarks: Sequence[Any], output_json: dict[str, Any]) -> None:
-    """Put the ratio to the peer beside each of einkorn's figures."""
-    medians = {
-        (b["group"], b["extra_info"].get("side")): b["stats"]["median"] for b in output_json["benchmarks"]
-    }
+    """Put the ratio to the fastest peer beside each of einkorn's figures."""
+    medians: dict[str, dict[str, float]] = {}
     for entry in output_json["benchmarks"]:
-        peer = medians.get((entry["group"], "torch"))
-        if peer is not None and entry["extra_info"].get("side") == "einkorn":
-            entry["extra_info"]["ratio_to_torch"] = peer / entry["stats"]["median"]
+        medians.setdefault(entry["group"], {})[entry["extra_info"]["side"]] = entry["stats"]["median"]
+    for entry in output_json["benchmarks"]:
+        sides = medians[entry["group"]]
+        peers = [name for name in sides if name != OURS]
+        if peers and entry["extra_info"]["side"] == OURS:
+            fastest = min(peers, key=sides.__getitem__)
+            ratio = sides[fastest] / entry["stats"]["median"]
+            entry["extra_info"].update(fastest_peer=fastest, ratio_to_peer=ratio)

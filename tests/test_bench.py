@@ -10,6 +10,7 @@ import pytest
 
 from einkorn import bench
 from einkorn.bench import machine, rows, table, timing
+from einkorn.bench.peers import Peers
 from einkorn.cases import conv, elementwise, matmul
 from einkorn.cases._case import normal
 from einkorn.errors import ArgumentError
@@ -25,12 +26,12 @@ MACHINE = machine.Machine(
 
 
 def result(ours: float, peer: float | None, flops: float, traffic: float) -> table.Result:
-    row = rows.Row("matmul", "matmul", "8x8 8x8", lambda torch: None)
-    times = timing.Timing((ours,) * 5)
+    row = rows.Row("matmul", "matmul", "8x8 8x8", lambda peers: None)
     limit = MACHINE.least_seconds(flops, traffic)
-    return table.Result(
-        row, times, None if peer is None else timing.Timing((peer,) * 5), flops, traffic, limit
+    timings = (
+        {} if peer is None else {"slow": timing.Timing((2 * peer,) * 5), "fast": timing.Timing((peer,) * 5)}
     )
+    return table.Result(row, timing.Timing((ours,) * 5), timings, flops, traffic, limit)
 
 
 def test_cost_of_products() -> None:
@@ -56,20 +57,26 @@ def test_result() -> None:
     assert busy.rate == "50.0 GFLOP/s"
     assert busy.fraction == pytest.approx(0.5)
     assert busy.ratio == pytest.approx(1.5)
-    assert busy.cells() == ("matmul", "8x8 8x8", "2", "0%", "50.0 GFLOP/s", "50%", "3", "1.50x")
+    assert busy.cells() == ("matmul", "8x8 8x8", "2", "0%", "50.0 GFLOP/s", "50%", "fast", "3", "1.50x")
     moving = result(1e-3, None, 1e3, 100e6)
     assert moving.rate == "100.0 GB/s"
     assert moving.ratio is None
-    assert moving.cells()[-2:] == ("", "")
+    assert moving.fastest is None
+    assert moving.cells()[-3:] == ("", "", "")
 
 
 def test_markdown_and_json() -> None:
     results = [result(2e-3, 3e-3, 100e6, 1e3), result(1e-3, None, 1e3, 100e6)]
-    lines = table.markdown(results, MACHINE, "torch 2").splitlines()
-    assert lines[2].startswith("| operation | shape | ms |")
-    assert {line.count("|") for line in lines[2:]} == {9}
-    data = json.loads(table.as_json(results, MACHINE, "torch 2"))
+    versions = {"fast": "2.0", "slow": "1.0"}
+    lines = table.markdown(results, MACHINE, versions).splitlines()
+    assert lines[1] == "peers: fast 2.0, slow 1.0"
+    assert lines[3].startswith("| operation | shape | ms |")
+    assert {line.count("|") for line in lines[3:]} == {10}
+    data = json.loads(table.as_json(results, MACHINE, versions))
     assert data["threads"] == 2
+    assert data["peers"] == versions
+    assert [row["fastest_peer"] for row in data["rows"]] == ["fast", None]
+    assert data["rows"][0]["peers"]["slow"]["median_s"] == pytest.approx(6e-3)
     assert [row["ratio_to_peer"] for row in data["rows"]] == [pytest.approx(1.5), None]
     assert data["rows"][0]["fraction_of_limit"] == pytest.approx(0.5)
 
@@ -91,15 +98,32 @@ def test_turns_alternate() -> None:
 
 
 @pytest.mark.parametrize("family", rows.FAMILIES)
-def test_rows_run(family: str, engine: str, torch: Any) -> None:
-    """Every row of the quick benchmark, on both sides."""
+def test_rows_run(family: str, engine: str) -> None:
+    """Every row of the quick benchmark, on all sides that are installed."""
+    peers = Peers(threads=1)
     for row in rows.rows_of([family], quick=True):
-        prepared = row.prepare(torch)
-        prepared.ours()
-        assert prepared.peer is not None
-        prepared.peer()
+        prepared = row.prepare(peers)
+        assert set(prepared.peers) == {name for name in row.peers if peers.get(name) is not None}
+        for call in (prepared.ours, *prepared.peers.values()):
+            call()
         assert prepared.flops > 0
         assert prepared.traffic > 0
+
+
+def test_peers() -> None:
+    """Absent, unwanted and unknown libraries."""
+    peers = Peers(["torch"])
+    assert peers.get("lightgbm") is None
+    assert peers.versions() == {}
+    with pytest.raises(ArgumentError, match=r"^bench: peer is 'jax', expected one of torch, "):
+        Peers(["jax"])
+
+
+def test_a_peer_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    peers = Peers()
+    assert peers.get("xgboost") is None
+    assert peers.versions() == {}
 
 
 def test_names_of_rows_are_unique() -> None:
@@ -130,11 +154,11 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_main(instant: None, tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bench.json"
-    results = bench.main(["softmax"], quick=True, peer=None, json=str(file))
+    results = bench.main(["softmax"], quick=True, peers=(), json=str(file))
     out = capsys.readouterr().out
-    assert out.splitlines()[-len(results) :] == [table.format_row(r.cells()) for r in results]
+    assert out.splitlines()[-len(results) - 1 : -1] == [table.format_row(r.cells()) for r in results]
     assert len(json.loads(file.read_text())["rows"]) == len(results) > 0
-    bench.main(["softmax"], quick=True, peer=None, as_markdown=True)
+    bench.main(["softmax"], quick=True, peers=(), as_markdown=True)
     assert "| operation | shape |" in capsys.readouterr().out
 
 
@@ -142,7 +166,7 @@ def test_main_refusals() -> None:
     with pytest.raises(ArgumentError, match=r"^bench: family is 'convolution', expected one of copy, "):
         bench.main(["matmul", "convolution"])
     with pytest.raises(ArgumentError, match=r"^bench: peer is 'jax'"):
-        bench.main(["matmul"], peer="jax")
+        bench.main(["matmul"], peers=["jax"])
 
 
 def test_inputs_follow_from_the_name() -> None:

@@ -1,16 +1,14 @@
-"""``einkorn bench``: kernels against this machine's limits, and against PyTorch where it is installed."""
+"""``einkorn bench``: kernels against this machine's limits, and against other libraries where installed."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from einkorn import runtime
 from einkorn.bench.machine import Machine, measure_machine
+from einkorn.bench.peers import PEERS, Peers
 from einkorn.bench.rows import FAMILIES, Row, rows_of
 from einkorn.bench.table import (
     HEADER,
@@ -18,42 +16,28 @@ from einkorn.bench.table import (
     as_json,
     format_machine,
     format_row,
+    format_versions,
     markdown,
 )
 from einkorn.bench.timing import interleave
-from einkorn.errors import ArgumentError
 
-__all__ = ["FAMILIES", "load_peer", "main", "measure_row"]
-
-
-def load_peer(name: str | None, threads: int) -> Any:
-    """Import the library to compare with and give it the same threads; None when it is absent."""
-    if name is None:
-        return None
-    if name != "torch":
-        raise ArgumentError(f"bench: peer is {name!r}, expected 'torch' or None")
-    if importlib.util.find_spec(name) is None:
-        return None
-    torch = importlib.import_module(name)
-    torch.set_num_threads(threads)
-    return torch
+__all__ = ["FAMILIES", "PEERS", "Peers", "main", "measure_row"]
 
 
-def measure_row(row: Row, machine: Machine, torch: Any, quick: bool = False) -> Result:
-    """Measure one row, by turns with its peer when there is one."""
-    prepared = row.prepare(torch)
-    calls = [prepared.ours] if prepared.peer is None else [prepared.ours, prepared.peer]
-    timings = interleave(calls, seconds=0.3 if quick else 1.5)
+def measure_row(row: Row, machine: Machine, peers: Peers, quick: bool = False) -> Result:
+    """Measure one row, by turns with its peers where there are any."""
+    prepared = row.prepare(peers)
+    ours, *others = interleave([prepared.ours, *prepared.peers.values()], seconds=0.3 if quick else 1.5)
     flops, traffic = prepared.flops, prepared.traffic
-    limit = machine.least_seconds(flops, traffic)
-    return Result(row, timings[0], timings[1] if len(timings) > 1 else None, flops, traffic, limit)
+    timings = dict(zip(prepared.peers, others, strict=True))
+    return Result(row, ours, timings, flops, traffic, machine.least_seconds(flops, traffic))
 
 
 def main(
     families: Sequence[str] | None = None,
     threads: int | None = 2,
     quick: bool = False,
-    peer: str | None = "torch",
+    peers: Sequence[str] | None = None,
     *,
     json: str | None = None,
     as_markdown: bool = False,
@@ -65,11 +49,11 @@ def main(
     families : sequence of str, optional
         Of :data:`FAMILIES`; all when empty.
     threads : int, optional
-        For einkorn and its peer alike; None keeps einkorn's setting.
+        For einkorn and its peers alike; None keeps einkorn's setting.
     quick : bool
         Few rows, 0.3 seconds each instead of 1.5.
-    peer : {"torch", None}
-        What to compare with; left out where it is not installed.
+    peers : sequence of str, optional
+        Of :data:`PEERS`, what to compare with; all when not given. Those not installed are left out.
     json : str, optional
         A file for the figures.
     as_markdown : bool
@@ -88,33 +72,35 @@ def main(
     if threads is not None:
         runtime.set_num_threads(threads)
     try:
-        return _main(list(families or ()), quick, peer, json, as_markdown)
+        return _main(list(families or ()), quick, peers, json, as_markdown)
     finally:
         runtime.set_num_threads(before)
 
 
 def _main(
-    families: list[str], quick: bool, peer: str | None, json: str | None, as_markdown: bool
+    families: list[str], quick: bool, names: Sequence[str] | None, json: str | None, as_markdown: bool
 ) -> list[Result]:
     rows = rows_of(families, quick)
     first = next(rows, None)  # refuses unknown families before anything is measured
-    torch = load_peer(peer, runtime.get_num_threads())
-    name = f"torch {torch.__version__}" if torch is not None else ""
+    peers = Peers(names, runtime.get_num_threads())
     machine = measure_machine(quick)
     if not as_markdown:
         print(format_machine(machine))
-        print(f"ratio: time of {name} / time of einkorn" if name else "no peer: torch is not installed")
+        print("ratio: time of the fastest peer that is installed / time of einkorn")
         print(format_row(HEADER), flush=True)
     results = []
     row = first
     while row is not None:
-        results.append(measure_row(row, machine, torch, quick))
+        results.append(measure_row(row, machine, peers, quick))
         if not as_markdown:
             print(format_row(results[-1].cells()), flush=True)
         row = next(rows, None)
+    versions = peers.versions()
     if as_markdown:
-        print(markdown(results, machine, name))
+        print(markdown(results, machine, versions))
+    else:
+        print(format_versions(versions))
     if json is not None:
-        Path(json).write_text(as_json(results, machine, name) + "\n")
+        Path(json).write_text(as_json(results, machine, versions) + "\n")
         print(f"written: {json}", file=sys.stderr)
     return results

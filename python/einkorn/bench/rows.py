@@ -1,4 +1,4 @@
-"""The benchmark's rows: what einkorn does, and its peer's version of the same."""
+"""The benchmark's rows: what einkorn does, and its peers' versions of the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import einkorn
+from einkorn.bench.peers import Peers
 from einkorn.bench.timing import Call
 from einkorn.cases import FAMILIES as CASE_FAMILIES
 from einkorn.cases import Case, as_tuple, cases_of
@@ -26,14 +27,16 @@ class Prepared:
 
     Attributes
     ----------
-    ours, peer : callable
-        One call each; the peer's is None where there is none.
+    ours : callable
+        One call.
+    peers : dict of str to callable
+        The same by each peer that is there, by its module's name.
     flops, traffic : float
         Floating-point operations and bytes: the roofline's two sides.
     """
 
     ours: Call
-    peer: Call | None
+    peers: dict[str, Call]
     flops: float
     traffic: float
 
@@ -46,7 +49,9 @@ class Row:
     ----------
     family, name, shape : str
     prepare : callable
-        ``prepare(torch)`` makes the data, on both sides the same; torch may be None.
+        ``prepare(peers)`` makes the data, for all sides the same.
+    peers : tuple of str
+        The libraries that can do the same, see :data:`einkorn.bench.peers.PEERS`.
     in_quick : bool
         Also measured by ``--quick``.
     """
@@ -54,7 +59,8 @@ class Row:
     family: str
     name: str
     shape: str
-    prepare: Callable[[Any], Prepared]
+    prepare: Callable[[Peers], Prepared]
+    peers: tuple[str, ...] = ("torch",)
     in_quick: bool = False
 
 
@@ -93,17 +99,20 @@ def _case_row(family: str, case: Case) -> Row:
     words += [f"{key}={value}" for key, value in case.options.items() if key != "dtype"]
     name = case.op.name + (" fwd+bwd" if case.wanted else "")
     shape = " ".join(word for word in words if word)
-    return Row(family, name, shape, lambda torch: _prepare(case, torch), case.in_quick)
+    has_torch = (case.op.torch or case.op.peer) is not None
+    peers = ("torch",) if has_torch else ()
+    return Row(family, name, shape, lambda peers: _prepare(case, peers), peers, case.in_quick)
 
 
-def _prepare(case: Case, torch: Any) -> Prepared:
+def _prepare(case: Case, peers: Peers) -> Prepared:
     arrays = case.make(np.float32)
     results = as_tuple(case.run(einkorn, arrays, np.float32))
     shape = tuple(results[0].shape)
-    has_peer = torch is not None and (case.op.torch or case.op.peer) is not None
-    peer = _peer_call(case, torch, arrays, shape) if has_peer else None
+    has_torch = (case.op.torch or case.op.peer) is not None
+    torch = peers.get("torch") if has_torch else None
+    calls = {} if torch is None else {"torch": _torch_call(case, torch, arrays, shape)}
     flops, traffic = case.cost(shape)
-    return Prepared(_our_call(case, arrays, shape), peer, flops, traffic)
+    return Prepared(_our_call(case, arrays, shape), calls, flops, traffic)
 
 
 def _our_call(case: Case, arrays: list[Any], shape: tuple[int, ...]) -> Call:
@@ -123,7 +132,7 @@ def _our_call(case: Case, arrays: list[Any], shape: tuple[int, ...]) -> Call:
     return step
 
 
-def _peer_call(case: Case, torch: Any, arrays: list[Any], shape: tuple[int, ...]) -> Call:
+def _torch_call(case: Case, torch: Any, arrays: list[Any], shape: tuple[int, ...]) -> Call:
     tensors: list[Any] = [None if a is None else torch.from_numpy(a) for a in arrays]
     if not case.wanted:
 
@@ -175,8 +184,9 @@ def _optimizer_row(
         step: Call = getattr(torch.optim, name)(params, lr=1e-3, fused=True, **options).step
         return step
 
-    def prepare(torch: Any) -> Prepared:
-        return Prepared(ours(), None if torch is None else peer(torch), flops, traffic)
+    def prepare(peers: Peers) -> Prepared:
+        torch = peers.get("torch")
+        return Prepared(ours(), {} if torch is None else {"torch": peer(torch)}, flops, traffic)
 
     words = f"{len(shapes)} tensors, {sum(int(np.prod(s)) for s in shapes):,} parameters"
-    return Row("optimizer", f"{name} step", words, prepare, in_quick)
+    return Row("optimizer", f"{name} step", words, prepare, in_quick=in_quick)

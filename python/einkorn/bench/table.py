@@ -12,10 +12,10 @@ from einkorn.bench.machine import Machine
 from einkorn.bench.rows import Row
 from einkorn.bench.timing import Timing
 
-__all__ = ["HEADER", "Result", "as_json", "format_machine", "format_row", "markdown"]
+__all__ = ["HEADER", "Result", "as_json", "format_machine", "format_row", "format_versions", "markdown"]
 
-HEADER = ("operation", "shape", "ms", "spread", "rate", "of limit", "peer ms", "ratio")
-_WIDTHS = (22, 58, 10, 7, 15, 8, 10, 7)
+HEADER = ("operation", "shape", "ms", "spread", "rate", "of limit", "peer", "peer ms", "ratio")
+_WIDTHS = (22, 58, 10, 7, 15, 8, 8, 10, 7)
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Result:
     ----------
     row : Row
     ours : Timing
-    peer : Timing or None
-        None when there is no peer.
+    peers : dict of str to Timing
+        By the peer's name.
     flops, traffic : float
         See :class:`einkorn.bench.rows.Prepared`.
     limit : float
@@ -36,7 +36,7 @@ class Result:
 
     row: Row
     ours: Timing
-    peer: Timing | None
+    peers: dict[str, Timing]
     flops: float
     traffic: float
     limit: float
@@ -58,13 +58,18 @@ class Result:
         return self.limit / self.ours.median
 
     @property
+    def fastest(self) -> str | None:
+        """The peer to compare with: of several the fastest."""
+        return min(self.peers, key=lambda name: self.peers[name].median, default=None)
+
+    @property
     def ratio(self) -> float | None:
-        """How many times faster than the peer."""
-        return None if self.peer is None else self.peer.median / self.ours.median
+        """How many times faster than the fastest peer."""
+        return None if self.fastest is None else self.peers[self.fastest].median / self.ours.median
 
     def cells(self) -> tuple[str, ...]:
         """The row's columns in words."""
-        peer = "" if self.peer is None else _milliseconds(self.peer)
+        peer = "" if self.fastest is None else _milliseconds(self.peers[self.fastest])
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}x"
         return (
             self.row.name,
@@ -73,6 +78,7 @@ class Result:
             f"{self.ours.spread:.0%}",
             self.rate,
             f"{self.fraction:.0%}",
+            self.fastest or "",
             peer,
             ratio,
         )
@@ -110,39 +116,27 @@ def format_machine(machine: Machine) -> str:
     return text
 
 
-def markdown(results: list[Result], machine: Machine, peer: str) -> str:
+def format_versions(versions: dict[str, str]) -> str:
+    """The peers that took part, in one line."""
+    if not versions:
+        return "no peers: none is installed or asked for"
+    return "peers: " + ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def markdown(results: list[Result], machine: Machine, versions: dict[str, str]) -> str:
     """The table for a README."""
-    lines = [format_machine(machine).replace("\n", " "), ""]
-    lines.append("| " + " | ".join((*HEADER[:6], f"{peer or 'peer'} ms", HEADER[7])) + " |")
-    lines.append("|---|---|" + "--:|" * 6)
+    lines = [format_machine(machine).replace("\n", " "), format_versions(versions), ""]
+    lines.append("| " + " | ".join(HEADER) + " |")
+    lines.append("|---|---|" + "--:|" * 4 + "---|" + "--:|" * 2)
     lines += ["| " + " | ".join(result.cells()) + " |" for result in results]
     return "\n".join(lines)
 
 
-def as_json(results: list[Result], machine: Machine, peer: str) -> str:
+def as_json(results: list[Result], machine: Machine, versions: dict[str, str]) -> str:
     """Everything measured, for other programs."""
-    rows: list[dict[str, Any]] = [
-        {
-            "family": r.row.family,
-            "name": r.row.name,
-            "shape": r.row.shape,
-            "flops": r.flops,
-            "bytes": r.traffic,
-            "median_s": r.ours.median,
-            "spread": r.ours.spread,
-            "disturbed": r.ours.disturbed or (r.peer is not None and r.peer.disturbed),
-            "turns": len(r.ours.turns),
-            "limit_s": r.limit,
-            "fraction_of_limit": r.fraction,
-            "peer_median_s": None if r.peer is None else r.peer.median,
-            "peer_spread": None if r.peer is None else r.peer.spread,
-            "ratio_to_peer": r.ratio,
-        }
-        for r in results
-    ]
     head = {
         "einkorn": einkorn.__version__,
-        "peer": peer,
+        "peers": versions,
         "processor": platform.processor() or platform.machine(),
         "engine": machine.mode,
         "threads": machine.threads,
@@ -150,4 +144,29 @@ def as_json(results: list[Result], machine: Machine, peer: str) -> str:
         "gflops_limit": machine.flops / 1e9,
         "bandwidth_gb_s": {str(size): rate / 1e9 for size, rate in machine.bandwidth.items()},
     }
-    return json.dumps({**head, "rows": rows}, indent=1)
+    return json.dumps({**head, "rows": [_record(result) for result in results]}, indent=1)
+
+
+def _record(result: Result) -> dict[str, Any]:
+    return {
+        "family": result.row.family,
+        "name": result.row.name,
+        "shape": result.row.shape,
+        "flops": result.flops,
+        "bytes": result.traffic,
+        **_figures(result.ours),
+        "limit_s": result.limit,
+        "fraction_of_limit": result.fraction,
+        "peers": {name: _figures(timing) for name, timing in result.peers.items()},
+        "fastest_peer": result.fastest,
+        "ratio_to_peer": result.ratio,
+    }
+
+
+def _figures(timing: Timing) -> dict[str, Any]:
+    return {
+        "median_s": timing.median,
+        "spread": timing.spread,
+        "disturbed": timing.disturbed,
+        "turns": len(timing.turns),
+    }

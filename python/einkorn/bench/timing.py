@@ -3,7 +3,8 @@
 What is compared takes turns, so that a change of the machine's mood meets both. Thread pools keep spinning
 for a while after their last task, on the cores that the other side is about to use: before each turn the
 process waits until its threads are asleep, and then runs the call untimed for two milliseconds, which wakes
-its own pool and brings its data back into the caches. Calls of a few microseconds are timed many at a time.
+its own pool and brings its data back into the caches. Calls of a few microseconds are timed many at a time;
+calls of a tenth of a second and more gain nothing from being warmed and are not.
 
 Other programs disturb: a thread that waits for its core stretches a parallel call by a time slice of
 milliseconds. Linux counts those waits, so disturbed turns are known and left out where enough others remain.
@@ -26,7 +27,10 @@ Call = Callable[[], object]
 
 _LEAST_TURN = 200e-6  # seconds that one timed turn should take
 _WARM = 2e-3  # seconds of untimed calls before it
+_LONG = 0.1  # seconds from which a call is not warmed before each turn
 _LEAST_TURNS = 5
+_FEW_TURNS = 3  # suffice where one turn of every call takes longer than _SLOW seconds
+_SLOW = 2.0
 _MOST_TURNS = 300
 _WAIT = 200e-6  # seconds that threads may wait for a core in an undisturbed turn: their wake-up,
 _WAIT_SHARE = 0.02  # and this much of its duration
@@ -39,7 +43,7 @@ class Timing:
     Attributes
     ----------
     turns : tuple of float
-        The undisturbed ones, or all where those are fewer than five.
+        The undisturbed ones, or all where those are too few.
     disturbed : bool
         Whether other programs took the cores in these turns, so that they say little.
     """
@@ -70,13 +74,20 @@ def settle(limit: float = 0.05) -> None:
 
 def calls_per_turn(call: Call) -> int:
     """Warm a call up and tell how many make a turn that the clock resolves well."""
+    return max(1, round(_LEAST_TURN / _duration(call)))
+
+
+def _duration(call: Call) -> float:
+    """Seconds of a call after its first time, which may compile things: the least of three if short."""
     call()
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
-    return max(1, round(_LEAST_TURN / best))
+    first = _seconds(call)
+    return first if first >= _LONG else min(first, _seconds(call), _seconds(call))
+
+
+def _seconds(call: Call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def warm(call: Call) -> None:
@@ -96,11 +107,12 @@ def _waiting() -> float:
     return total * 1e-9
 
 
-def _turn(call: Call, count: int) -> tuple[float, bool]:
+def _turn(call: Call, count: int, is_long: bool) -> tuple[float, bool]:
     """Duration of one call, and whether it was undisturbed."""
     settle()
     waiting = _waiting()
-    warm(call)
+    if not is_long:
+        warm(call)
     start = time.perf_counter()
     for _ in range(count):
         call()
@@ -116,15 +128,17 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
     ----------
     calls : sequence of callable
     seconds : float
-        For all of them together. At least five turns are taken of each; on a busy machine it may take
-        twice as long to have five that were undisturbed.
+        For all of them together. At least five turns are taken of each, three where a turn of them all takes
+        seconds; on a busy machine it may take twice as long to have as many that were undisturbed.
 
     Returns
     -------
     list of Timing
         One per call.
     """
-    counts = [calls_per_turn(call) for call in calls]
+    durations = [_duration(call) for call in calls]
+    counts = [max(1, round(_LEAST_TURN / duration)) for duration in durations]
+    least = _FEW_TURNS if sum(durations) > _SLOW else _LEAST_TURNS
     turns: list[list[tuple[float, bool]]] = [[] for _ in calls]
     collecting = gc.isenabled()
     gc.disable()
@@ -133,20 +147,20 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
         order = list(range(len(calls)))
         while len(turns[0]) < _MOST_TURNS:
             elapsed = time.perf_counter() - start
-            enough = min(sum(calm for _, calm in each) for each in turns) >= _LEAST_TURNS
-            if len(turns[0]) >= _LEAST_TURNS and elapsed >= (seconds if enough else 2 * seconds):
+            enough = min(sum(calm for _, calm in each) for each in turns) >= least
+            if len(turns[0]) >= least and elapsed >= (seconds if enough else 2 * seconds):
                 break
             for i in order:
-                turns[i].append(_turn(calls[i], counts[i]))
+                turns[i].append(_turn(calls[i], counts[i], durations[i] >= _LONG))
             order.reverse()
     finally:
         if collecting:
             gc.enable()
-    return [_summary(each) for each in turns]
+    return [_summary(each, least) for each in turns]
 
 
-def _summary(turns: list[tuple[float, bool]]) -> Timing:
+def _summary(turns: list[tuple[float, bool]], least: int) -> Timing:
     calm = tuple(duration for duration, undisturbed in turns if undisturbed)
-    if len(calm) >= _LEAST_TURNS:
+    if len(calm) >= least:
         return Timing(calm)
     return Timing(tuple(duration for duration, _ in turns), disturbed=True)

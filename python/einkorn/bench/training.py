@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import einkorn
+from einkorn.bench.peers import Peers
 from einkorn.bench.rows import Prepared, Row
 from einkorn.bench.timing import Call
 
@@ -168,9 +169,10 @@ def _row(
 
         return step
 
-    def prepare(torch: Any) -> Prepared:
+    def prepare(peers: Peers) -> Prepared:
         # Every parameter, its gradient and two moments are read, all but the gradient written.
         traffic = 7.0 * 4 * parameters
-        return Prepared(ours(), None if torch is None else peer(torch), flops, traffic)
+        torch = peers.get("torch")
+        return Prepared(ours(), {} if torch is None else {"torch": peer(torch)}, flops, traffic)
 
-    return Row("training", name, shape, prepare, in_quick)
+    return Row("training", name, shape, prepare, in_quick=in_quick)
