@@ -24,8 +24,7 @@
 #include "kernels/conv_batch.h"
 
 #include "kernels/conv_methods.h"
-#include "kernels/gemm_tile.h"
-#include "simd/activate.h"
+#include "kernels/conv_tile.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -48,33 +47,14 @@ struct BatchJob {
 
 template <class T, int kRows, int kVectors>
 void run_batch(const BatchJob<T>& job) {
-  constexpr int64_t L = kLanes<T>;
-  Vec<T> sum[kRows][kVectors];
-  const T* in[kVectors];
-  EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) in[v] = job.in[v];
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
-  for (int64_t run = 0, k = job.first; run < job.runs; ++run, k += job.run_step) {
-    const int32_t* end = job.offset + k + job.run_size;
-    const T* a = job.a + k * kRows;
-    for (const int32_t* at = job.offset + k; at < end; ++at, a += kRows) {
-      const int64_t offset = *at;
-      Vec<T> b[kVectors];
-      EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) b[v] = load(in[v] + offset);
-      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
-        const Vec<T> ar = broadcast(a[r]);
-        EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] += ar * b[v];
-      }
-    }
-  }
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
-    if (r >= job.live) break;
-    EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) {
-      Vec<T> y = sum[r][v];
-      if (job.bias != nullptr) y += broadcast(job.bias[r]);
-      if (job.relu) y = y < 0 ? Vec<T>{} : y;
-      store(job.out + r * job.out_step + v * L, y);
-    }
-  }
+  TapTile<T, kRows, kVectors> tile;
+  tile.clear();
+  EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) tile.in[v] = job.in[v];
+  for (int64_t run = 0, k = job.first; run < job.runs; ++run, k += job.run_step)
+    tile.add(job.a + k * kRows, job.offset + k, job.run_size);
+  tile.finish(job.live, job.bias, job.relu, [&](int r, int v, Vec<T> y) __attribute__((always_inline)) {
+    store(job.out + r * job.out_step + v * kLanes<T>, y);
+  });
 }
 
 template <class T>

@@ -48,36 +48,20 @@ struct DirectJob {
 
 template <class T, int kRows, int kVectors>
 void run_direct(const DirectJob<T>& job) {
-  Vec<T> sum[kRows][kVectors];
-  const T* in[kVectors];
-  EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) in[v] = job.segment[v].in;
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
-  const T* a = job.a;
-  for (int64_t k = 0; k < job.steps; ++k, a += kRows) {
-    const int64_t offset = job.offset[k];
-    Vec<T> b[kVectors];
-    EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) b[v] = load(in[v] + offset);
-    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
-      const Vec<T> ar = broadcast(a[r]);
-      EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] += ar * b[v];
+  TapTile<T, kRows, kVectors> tile;
+  tile.clear();
+  EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) tile.in[v] = job.segment[v].in;
+  tile.add(job.a, job.offset, job.steps);
+  tile.finish(job.live, job.bias, job.relu, [&](int r, int v, Vec<T> y) __attribute__((always_inline)) {
+    T* out = job.segment[v].out + r * job.plane;
+    if (job.out_step == 1) {
+      store_n(out, job.segment[v].size, y);
+    } else {
+      T lane[kLanes<T>];
+      store(lane, y);
+      for (int64_t i = 0; i < job.segment[v].size; ++i) out[i * job.out_step] = lane[i];
     }
-  }
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
-    if (r >= job.live) break;
-    EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) {
-      Vec<T> y = sum[r][v];
-      if (job.bias != nullptr) y += broadcast(job.bias[r]);
-      if (job.relu) y = y < 0 ? Vec<T>{} : y;
-      T* out = job.segment[v].out + r * job.plane;
-      if (job.out_step == 1) {
-        store_n(out, job.segment[v].size, y);
-      } else {
-        T lane[kLanes<T>];
-        store(lane, y);
-        for (int64_t i = 0; i < job.segment[v].size; ++i) out[i * job.out_step] = lane[i];
-      }
-    }
-  }
+  });
 }
 
 template <class T>

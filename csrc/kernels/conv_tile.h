@@ -1,4 +1,5 @@
-// The register tile of gemm_tile.h behind a function pointer, for row counts known only at run time.
+// The register tiles of convolution: that of gemm_tile.h behind a function pointer, for row counts known only at run time, and
+// one that reads the image where it lies, at an offset for each step.
 
 #pragma once
 
@@ -44,6 +45,43 @@ inline Tile<T> choose_tile(int rows, int vectors) {
   with_rows(rows, [&]<int kRows>() { tile = vectors == 1 ? &run_tile<T, kRows, 1> : &run_tile<T, kRows, 2>; });
   return tile;
 }
+
+// sum[r][v] += sum over steps of a[step * rows + r] * (the vector at in[v] + offset[step]).
+template <class T, int kRows, int kVectors>
+struct TapTile {
+  Vec<T> sum[kRows][kVectors];
+  const T* in[kVectors];
+
+  EINKORN_INLINE void clear() {
+    EINKORN_UNROLL for (auto& row : sum) EINKORN_UNROLL for (Vec<T>& s : row) s = Vec<T>{};
+  }
+
+  EINKORN_INLINE void add(const T* a, const int32_t* offset, int64_t steps) {
+    const int32_t* const end = offset + steps;
+    for (; offset < end; ++offset, a += kRows) {
+      const int64_t at = *offset;
+      Vec<T> b[kVectors];
+      EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) b[v] = load(in[v] + at);
+      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
+        const Vec<T> ar = broadcast(a[r]);
+        EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] += ar * b[v];
+      }
+    }
+  }
+
+  // Gives put(r, v, value) the first `live` rows, with bias (may be null) and ReLU.
+  template <class Put>
+  EINKORN_INLINE void finish(int live, const T* bias, bool relu, const Put& put) {
+    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
+      if (r >= live) break;
+      EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) {
+        Vec<T> y = sum[r][v];
+        if (bias != nullptr) y += broadcast(bias[r]);
+        put(r, v, relu ? (y < 0 ? Vec<T>{} : y) : y);
+      }
+    }
+  }
+};
 
 }  // namespace EINKORN_ISA
 }  // namespace einkorn
