@@ -58,8 +58,15 @@ def _unary(kernel: str, x: Any, backward: Callable[[Any, Any, Any], Any], *alpha
     """Run a one-operand kernel; ``backward(g, a, out)`` gives the gradient with respect to x."""
     a = unwrap(x, kernel, "x")
     k = engines.of(a)
-    out = k.empty(a.shape, a.dtype)
-    getattr(k, kernel)(out, a, *alpha)
+    if a.ndim < 2 or a.flags.c_contiguous:
+        out = k.empty(a.shape, a.dtype)
+        getattr(k, kernel)(out, a, *alpha)
+    else:  # an array that lies transposed is read, and its result written, in the order of memory
+        axes = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
+        lying = a.transpose(axes)
+        out = k.empty(lying.shape, a.dtype)
+        getattr(k, kernel)(out, lying, *alpha)
+        out = out.transpose(np.argsort(axes))
     return result(out, (x,), lambda g: (backward(g, a, out),))
 
 
