@@ -75,6 +75,10 @@ KERNELS: dict[str, str] = {
     **dict.fromkeys(
         [f"{loss}_backward" for loss in ("mse", "l1", "bce", "bce_with_logits")], "gx gloss x target scale"
     ),
+    "bin_edges": "edges counts x rows weight",
+    "bin_columns": "codes x edges offsets categorical missing_code",
+    "histogram": "out codes gradients hessians rows",
+    "histogram_subtract": "out a b",
     "uniform": "out seed offset low high",
     "normal": "out seed offset mean std",
     "dropout": "out x seed offset p",

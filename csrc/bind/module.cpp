@@ -17,7 +17,8 @@ namespace einkorn {
   X(reduce)                      \
   X(pool)                        \
   X(softmax)                     \
-  X(loss)
+  X(loss)                        \
+  X(histogram)
 
 #define X(family) void bind_##family(py::module_& m);
 EINKORN_BIND_FAMILIES(X)

@@ -8,6 +8,7 @@
 #include "kernels/conv.h"
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
+#include "kernels/histogram.h"
 #include "kernels/loss.h"
 #include "kernels/machine.h"
 #include "kernels/matmul.h"
@@ -35,9 +36,11 @@
   EINKORN_OPTIMIZER_KERNELS(X)   \
   EINKORN_POOL_KERNELS(X)        \
   EINKORN_SOFTMAX_KERNELS(X)     \
-  EINKORN_LOSS_KERNELS(X)
+  EINKORN_LOSS_KERNELS(X)        \
+  EINKORN_HISTOGRAM_KERNELS(X)
 
 // Kernels over index arrays: struct Args, body `void name(const Args&)`.
 #define EINKORN_INDEX_KERNELS(X)         \
   X(first_out_of_range, FirstOutOfRange) \
-  EINKORN_RANDOM_INDEX_KERNELS(X)
+  EINKORN_RANDOM_INDEX_KERNELS(X)        \
+  EINKORN_HISTOGRAM_INDEX_KERNELS(X)

@@ -7,6 +7,7 @@ keyword-only. One module per family, named as the family is in every layer.
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403
 from einkorn.ops.elementwise import *  # noqa: F403
+from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403

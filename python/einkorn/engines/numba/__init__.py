@@ -74,6 +74,7 @@ from .elementwise import (
     tanh_grad,
     where,
 )
+from .histogram import bin_columns, bin_edges, histogram, histogram_subtract
 from .loss import (
     bce_backward,
     bce_forward,
@@ -119,6 +120,8 @@ __all__ = [
     "bce_forward",
     "bce_with_logits_backward",
     "bce_with_logits_forward",
+    "bin_columns",
+    "bin_edges",
     "clip",
     "conv2d_forward",
     "conv2d_input_grad",
@@ -144,6 +147,8 @@ __all__ = [
     "get_num_threads",
     "greater",
     "greater_equal",
+    "histogram",
+    "histogram_subtract",
     "l1_backward",
     "l1_forward",
     "leaky_relu",

@@ -37,7 +37,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Operand:
-    """How an array argument looks. Element "T" is the call's float type, "U" a second one, "C" that of codes."""
+    """How an array argument looks. Element "T" is the call's float type, "U" another, "C" that of codes."""
 
     ndim: int
     writable: bool = False
