@@ -42,7 +42,7 @@ _FLOATS = (np.float64, np.float32)  # the first is what other element types beco
 # --- data ------------------------------------------------------------------------------------
 
 
-def check_X(
+def check_X(  # noqa: N802
     estimator: Any, X: Any, *, reset: bool, allow_nan: bool = True, op: str = "fit", categories: bool = False
 ) -> np.ndarray:
     """``X`` as a dense float32 or float64 matrix; sets or compares ``n_features_in_`` and names.
@@ -60,8 +60,8 @@ def check_X(
     op : str
         The method, for messages.
     categories : bool, default False
-        Replace categorical columns of a data frame by their codes: the place of the value among the
-        categories seen in ``fit`` (kept in ``_category_values``), their number for any other, NaN for missing.
+        Replace categorical columns of a data frame by their codes: the place of the value among the categories
+        seen in ``fit`` (kept in ``_category_values``), their number for any other, NaN for missing.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def _encode_integers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if high - low >= 65536:
         classes, codes = np.unique(column, return_inverse=True)
         return classes, codes
-    shifted = column.astype(np.int64) - low
+    shifted = column - column.min() if column.dtype.kind == "u" else column.astype(np.int64) - low
     present = np.bincount(shifted, minlength=high - low + 1) > 0
     place = np.cumsum(present, dtype=np.int32) - np.int32(1)
     return (np.flatnonzero(present) + low).astype(column.dtype), place[shifted]
@@ -235,7 +235,7 @@ def _encode_integers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_weight") -> np.ndarray | None:
     """Weights of rows as float64 [n], or None for none.
 
-    Refused: another length, more than one dimension, negative numbers, NaN and infinities, and nothing but zeros.
+    Refused: another length, more than one dimension, negative numbers, NaN and infinities, nothing but zeros.
     A single number is the weight of each row.
     """
     if sample_weight is None:
