@@ -1,0 +1,480 @@
+"""Growing boosted trees over codes: the heart of histogram gradient boosting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, DataError, DTypeError, IndexRangeError, ShapeError
+from einkorn.ops._road import as_index, unwrap
+from einkorn.ops.histogram import check_codes
+
+__all__ = ["CodeTable", "GrownTree", "apply_codes", "grow_tree", "update_scores"]
+
+_ROW_LIMIT = (1 << 31) - 1
+
+
+class CodeTable:
+    """Codes of the rows that trees are grown from, checked once, and laid out by column and by row.
+
+    Histograms read a row's codes side by side, while a split reads one column: both layouts are kept. Make
+    one table and grow all trees of a model from it.
+
+    Parameters
+    ----------
+    codes : uint8 or uint16 array [features, rows]
+        As ``Binner.transform`` gives them. Not to be changed while the table is in use.
+    n_bins : array of int [features]
+        Bins of each feature, ``Binner.n_bins_``. The last bin of a categorical feature is that of other
+        categories: its rows always go right.
+    categorical : array of bool [features], optional
+
+    Attributes
+    ----------
+    codes, n_bins, is_categorical : arrays
+    by_row : array [rows, features rounded up]
+        The codes by row, missing values as ``n_bins[f]``.
+    missing_code : int
+        255 for uint8, 65535 for uint16.
+    n_rows, n_features : int
+
+    Raises
+    ------
+    DTypeError, ShapeError, ArgumentError
+        For arguments that do not fit.
+    IndexRangeError
+        For a code that is neither below ``n_bins`` nor the missing code.
+    """
+
+    def __init__(self, codes: Any, n_bins: Any, *, categorical: Any = None) -> None:
+        op = "CodeTable"
+        self.codes = check_codes(op, codes)
+        self.n_features, self.n_rows = self.codes.shape
+        self.missing_code = 255 if self.codes.dtype == np.uint8 else 65535
+        bins = as_index(np.asarray(n_bins), op, "n_bins")
+        if bins.shape != (self.n_features,):
+            raise ShapeError(f"{op}: n_bins has shape {bins.shape}, expected {(self.n_features,)}")
+        if ((bins < 1) | (bins > self.missing_code)).any():
+            raise ArgumentError(
+                f"{op}: n_bins has values from {bins.min()} to {bins.max()}, expected 1 to"
+                f" {self.missing_code} because codes are {self.codes.dtype}"
+            )
+        if self.n_rows > _ROW_LIMIT:
+            raise ShapeError(f"{op}: codes has {self.n_rows} rows, at most {_ROW_LIMIT} are supported")
+        marks = np.zeros(self.n_features, np.uint8) if categorical is None else np.asarray(categorical)
+        if marks.shape != (self.n_features,):
+            raise ShapeError(f"{op}: categorical has shape {marks.shape}, expected {(self.n_features,)}")
+        self.n_bins = bins.astype(np.int32)
+        self.is_categorical = np.ascontiguousarray(marks, np.uint8)
+        k = engines.of(self.codes)
+        width = -(-self.n_features // 8) * 8
+        self.by_row = k.empty((self.n_rows, width), self.codes.dtype)
+        bad = k.code_rows(self.by_row, self.codes, self.n_bins)
+        if bad >= 0:
+            f, r = divmod(bad, self.n_rows)
+            raise IndexRangeError(
+                f"{op}: codes has {int(self.codes[f, r])} for feature {f} in row {r}, expected 0 to"
+                f" {int(bins[f]) - 1}, or {self.missing_code} for a missing value"
+            )
+        self._words = (
+            int(-(-self.n_bins[self.is_categorical != 0].max(initial=0) // 32)) if self.n_features else 0
+        )
+
+
+@dataclass
+class GrownTree:
+    """A tree over codes, its nodes as arrays; node 0 is the root.
+
+    Attributes
+    ----------
+    feature : int32 [nodes]
+        Feature of the split, -1 at a leaf.
+    code : int32 [nodes]
+        A row goes left when its code is at most this; -1 at leaves and categorical splits. It may be the last
+        bin: then all values go left and missing ones right.
+    left, right : int32 [nodes]
+        Children, -1 at a leaf. Every child comes after its parent.
+    missing_left : uint8 [nodes]
+        Whether missing values go left.
+    categories : uint32 [nodes, words]
+        At a categorical split, the codes that go left: bit ``c % 32`` of word ``c // 32``. No words without
+        categorical features.
+    value : float64 [nodes]
+        What a leaf adds, learning rate included; at inner nodes what it would add as a leaf.
+    gain : float64 [nodes]
+        Improvement by the split; 0 at a leaf.
+    cover : float64 [nodes]
+        Sum of hessians of the rows there.
+    count : int64 [nodes]
+        Number of rows there.
+    leaf : int32 [rows]
+        The leaf that each row of the table is in, also those the tree was not grown from.
+    """
+
+    feature: np.ndarray
+    code: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    missing_left: np.ndarray
+    categories: np.ndarray
+    value: np.ndarray
+    gain: np.ndarray
+    cover: np.ndarray
+    count: np.ndarray
+    leaf: np.ndarray
+
+
+def grow_tree(
+    table: CodeTable,
+    gradients: Any,
+    hessians: Any = None,
+    *,
+    growth: str = "leaf",
+    max_leaves: int | None = 31,
+    max_depth: int | None = None,
+    min_samples_leaf: int = 20,
+    min_child_weight: float = 1e-3,
+    reg_alpha: float = 0.0,
+    reg_lambda: float = 0.0,
+    min_split_gain: float = 0.0,
+    max_delta_step: float = 0.0,
+    learning_rate: float = 0.1,
+    rows: Any = None,
+    features: Any = None,
+    colsample_bylevel: float = 1.0,
+    colsample_bynode: float = 1.0,
+    seed: int = 0,
+    tree: int = 0,
+    monotone: Any = None,
+    interactions: Sequence[Sequence[int]] | None = None,
+    cat_smooth: float = 10.0,
+    cat_l2: float = 10.0,
+    max_cat_threshold: int = 32,
+    max_cat_to_onehot: int = 4,
+) -> GrownTree:
+    """Grow one tree that fits the gradients and hessians of a loss.
+
+    A leaf with gradient sum G and hessian sum H gets the value ``-learning_rate * S(G) / (H + reg_lambda)``,
+    S(G) being G moved towards 0 by ``reg_alpha``; a split gains ``S(GL)**2 / (HL + reg_lambda) + S(GR)**2 /
+    (HR + reg_lambda) - S(G)**2 / (H + reg_lambda)`` [1]_. Gradients are summed as whole multiples of 2**-30
+    of (a power of two above) the largest, exactly: the tree is the same, bit by bit, for any number of
+    threads.
+
+    Parameters
+    ----------
+    table : CodeTable
+    gradients : float32 or float64 array [rows of the table]
+    hessians : array [rows of the table], optional
+        None: all 1 (squared loss without weights), which is quicker. Must not be negative.
+    growth : {"leaf", "depth"}
+        Split the leaf with the largest gain first, or level by level.
+    max_leaves, max_depth : int, optional
+        None: no limit. A tree of depth 0 is a single leaf.
+    min_samples_leaf : int, default 20
+    min_child_weight : float, default 1e-3
+        Least sum of hessians in a leaf.
+    reg_alpha, reg_lambda : float, default 0
+        L1 and L2 penalties of leaf values.
+    min_split_gain : float, default 0
+        A split must gain more than this.
+    max_delta_step : float, default 0
+        Bound on the size of leaf values before the learning rate; 0: none.
+    learning_rate : float, default 0.1
+    rows : array of int, optional
+        Grow from these rows, ascending, each once; None: from all.
+    features : array of bool or of int, optional
+        Use these features; None: all.
+    colsample_bylevel, colsample_bynode : float, default 1
+        Share of the features drawn at random for each level, and of those for each node.
+    seed, tree : int
+        Of the random numbers for these: a stream of its own for every tree number.
+    monotone : array of int [features], optional
+        +1: the prediction must not fall as the feature grows; -1: not rise; 0: free. Numeric features only.
+    interactions : list of lists of int, optional
+        Features may meet on a path only within one of these groups. A feature in none of them is not used.
+    cat_smooth, cat_l2, max_cat_threshold, max_cat_to_onehot
+        A categorical feature with at most ``max_cat_to_onehot`` categories in a node is split one against the
+        rest. With more, categories are sorted by ``G / (H + cat_smooth)`` and the first or the last, at most
+        ``max_cat_threshold``, go left; these splits count ``reg_lambda + cat_l2`` [2]_. Missing values go
+        right.
+
+    Returns
+    -------
+    GrownTree
+
+    Raises
+    ------
+    DataError
+        If a gradient or hessian is not finite, or a hessian negative.
+    ShapeError, DTypeError, ArgumentError, IndexRangeError
+        For arguments that do not fit.
+
+    References
+    ----------
+    .. [1] Chen, Guestrin, "XGBoost: a scalable tree boosting system", 2016, equations 5 to 7.
+    .. [2] Ke et al., "LightGBM: a highly efficient gradient boosting decision tree", 2017; Fisher, "On
+    grouping for
+       maximum homogeneity", 1958.
+    """
+    op = "grow_tree"
+    if not isinstance(table, CodeTable):
+        raise DTypeError(f"{op}: table is a {type(table).__name__}, expected a CodeTable")
+    n_rows, n = table.n_rows, table.n_features
+    g = _per_row(op, "gradients", gradients, n_rows)
+    h = None if hessians is None else _per_row(op, "hessians", hessians, n_rows)
+    if h is not None and h.dtype != g.dtype:
+        raise DTypeError(f"{op}: hessians has dtype {h.dtype}, expected {g.dtype} as gradients has")
+    if growth not in ("leaf", "depth"):
+        raise ArgumentError(f"{op}: growth is {growth!r}, expected 'leaf' or 'depth'")
+    at = None if rows is None else _ascending(op, "rows", rows, n_rows)
+    use = _features(op, features, n)
+    grown = n_rows if at is None else at.size
+    if grown == 0:
+        raise DataError(f"{op}: there are no rows to grow a tree from")
+    least = _whole(op, "min_samples_leaf", min_samples_leaf, 1)
+    leaves = max(1, grown // least)
+    if max_leaves is not None:
+        leaves = min(leaves, _whole(op, "max_leaves", max_leaves, 1))
+    depth = n_rows if max_depth is None else _whole(op, "max_depth", max_depth, 0)
+    if depth < 31:
+        leaves = min(leaves, 1 << depth)
+    alpha = _number(op, "reg_alpha", reg_alpha)
+    l2 = _number(op, "reg_lambda", reg_lambda)
+    weight = _number(op, "min_child_weight", min_child_weight)
+    least_gain = _number(op, "min_split_gain", min_split_gain)
+    step = _number(op, "max_delta_step", max_delta_step)
+    rate = _number(op, "learning_rate", learning_rate)
+    smooth, more_l2 = _number(op, "cat_smooth", cat_smooth), _number(op, "cat_l2", cat_l2)
+    by_level = _share(op, "colsample_bylevel", colsample_bylevel)
+    by_node = _share(op, "colsample_bynode", colsample_bynode)
+    threshold = _whole(op, "max_cat_threshold", max_cat_threshold, 1)
+    onehot = _whole(op, "max_cat_to_onehot", max_cat_to_onehot, 0)
+    signs = _signs(op, monotone, table)
+    groups = _groups(op, interactions, n)
+    stream = _whole(op, "tree", tree, 0)
+    if stream >= 1 << 23:
+        raise ArgumentError(f"{op}: tree is {tree!r}, expected less than {1 << 23}")
+    seed = _whole(op, "seed", seed, 0)
+
+    k = engines.of(g)
+    size = 2 * leaves - 1
+    ints = k.empty((4, size), np.int32)
+    floats = k.empty((3, size), np.float64)
+    missing_left = k.empty((size,), np.uint8)
+    categories = k.empty((size, table._words), np.uint32)
+    count = k.empty((size,), np.int64)
+    leaf = k.empty((n_rows,), np.int32)
+    feature, code, left, right = ints
+    value, gain, cover = floats
+    nodes = k.tree_grow(
+        feature,
+        code,
+        left,
+        right,
+        missing_left,
+        categories,
+        value,
+        gain,
+        cover,
+        count,
+        leaf,
+        table.codes,
+        table.by_row,
+        table.n_bins,
+        table.is_categorical,
+        g,
+        h,
+        at,
+        use,
+        signs,
+        groups,
+        growth == "depth",
+        depth,
+        least,
+        weight,
+        alpha,
+        l2,
+        least_gain,
+        step,
+        rate,
+        by_level,
+        by_node,
+        seed & 0xFFFFFFFFFFFFFFFF,
+        stream,
+        smooth,
+        more_l2,
+        threshold,
+        onehot,
+    )
+    if nodes < 0:
+        raise DataError(
+            f"{op}: gradients has a value that is not finite"
+            if nodes == -1
+            else f"{op}: hessians has a value that is negative or not finite"
+        )
+    grown_tree = GrownTree(
+        *(
+            a[:nodes]
+            for a in (feature, code, left, right, missing_left, categories, value, gain, cover, count)
+        ),
+        leaf,
+    )
+    if at is not None and at.size < n_rows:
+        k.tree_apply_codes(leaf, *_apply_arguments(grown_tree, table))
+    return grown_tree
+
+
+def apply_codes(tree: GrownTree, table: CodeTable) -> np.ndarray:
+    """The leaf of each row of a table (of the same bins as that which the tree was grown from).
+
+    Returns
+    -------
+    int32 array [rows]
+        Node numbers.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        For another table than one with the tree's features.
+    """
+    op = "apply_codes"
+    if not isinstance(tree, GrownTree) or not isinstance(table, CodeTable):
+        raise DTypeError(f"{op}: expected a GrownTree and a CodeTable")
+    if tree.feature.max(initial=-1) >= table.n_features:
+        raise ShapeError(
+            f"{op}: table has {table.n_features} features, the tree uses feature {tree.feature.max()}"
+        )
+    k = engines.of(table.codes)
+    leaf: np.ndarray = k.empty((table.n_rows,), np.int32)
+    k.tree_apply_codes(leaf, *_apply_arguments(tree, table))
+    return leaf
+
+
+def update_scores(scores: Any, tree: GrownTree, leaf: Any = None) -> None:
+    """Add the tree's leaf values to scores in place: ``scores[r] += tree.value[leaf[r]]``.
+
+    Parameters
+    ----------
+    scores : float32 or float64 array [rows]
+        Written; a strided view will do.
+    tree : GrownTree
+    leaf : int32 array [rows], optional
+        The leaf of each row; ``tree.leaf`` by default.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError, IndexRangeError
+        For arguments that do not fit.
+    """
+    op = "update_scores"
+    at = tree.leaf if leaf is None else np.asarray(leaf)
+    if not isinstance(scores, np.ndarray) or scores.dtype not in (np.float32, np.float64):
+        raise DTypeError(f"{op}: scores must be a float32 or float64 array")
+    if at.dtype != np.int32 or at.ndim != 1:
+        raise DTypeError(f"{op}: leaf must be an int32 array of one dimension")
+    if scores.shape != at.shape:
+        raise ShapeError(f"{op}: scores has shape {scores.shape}, expected {at.shape} as leaf has")
+    if not scores.flags.writeable or scores.strides[0] % scores.itemsize:
+        raise ArgumentError(f"{op}: scores is read-only or misaligned")
+    if leaf is not None and at.size and not 0 <= int(at.min()) <= int(at.max()) < tree.value.size:
+        raise IndexRangeError(
+            f"{op}: leaf has values from {at.min()} to {at.max()}, the tree has {tree.value.size} nodes"
+        )
+    engines.of(scores).tree_update(scores, np.ascontiguousarray(at), np.ascontiguousarray(tree.value))
+
+
+def _apply_arguments(tree: GrownTree, table: CodeTable) -> tuple[Any, ...]:
+    return (
+        table.codes,
+        tree.feature,
+        tree.code,
+        tree.left,
+        tree.right,
+        tree.missing_left,
+        tree.categories,
+        table.is_categorical,
+    )
+
+
+def _per_row(op: str, name: str, values: Any, rows: int) -> np.ndarray:
+    v: np.ndarray = unwrap(values, op, name)
+    if v.shape != (rows,):
+        raise ShapeError(f"{op}: {name} has shape {v.shape}, expected {(rows,)} as the table has rows")
+    return np.ascontiguousarray(v)
+
+
+def _ascending(op: str, name: str, values: Any, limit: int) -> np.ndarray:
+    at: np.ndarray = as_index(values, op, name)
+    if at.ndim != 1:
+        raise ShapeError(f"{op}: {name} has shape {at.shape}, expected one dimension")
+    if at.size and (at[0] < 0 or at[-1] >= limit or not (at[1:] > at[:-1]).all()):
+        raise IndexRangeError(f"{op}: {name} must ascend from at least 0 to at most {limit - 1}, each once")
+    return at.astype(np.int32)
+
+
+def _features(op: str, features: Any, n: int) -> np.ndarray | None:
+    if features is None:
+        return None
+    given = np.asarray(features)
+    if given.dtype == bool:
+        if given.shape != (n,):
+            raise ShapeError(f"{op}: features has shape {given.shape}, expected {(n,)}")
+        given = np.flatnonzero(given)
+    return _ascending(op, "features", np.sort(as_index(given, op, "features"), axis=None), n)
+
+
+def _whole(op: str, name: str, value: Any, least: int) -> int:
+    try:
+        number = int(value.__index__())
+    except (AttributeError, TypeError):
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected a whole number") from None
+    if number < least:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected at least {least}")
+    return number
+
+
+def _number(op: str, name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected a number") from None
+    if not 0 <= number < float("inf"):
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected a finite number of at least 0")
+    return number
+
+
+def _share(op: str, name: str, value: Any) -> float:
+    share = _number(op, name, value)
+    if not 0 < share <= 1:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected more than 0 and at most 1")
+    return share
+
+
+def _signs(op: str, monotone: Any, table: CodeTable) -> np.ndarray | None:
+    if monotone is None:
+        return None
+    signs = np.asarray(monotone)
+    if signs.shape != (table.n_features,):
+        raise ShapeError(f"{op}: monotone has shape {signs.shape}, expected {(table.n_features,)}")
+    if not np.isin(signs, (-1, 0, 1)).all():
+        raise ArgumentError(f"{op}: monotone has values other than -1, 0 and 1")
+    if (signs[table.is_categorical != 0] != 0).any():
+        raise ArgumentError(f"{op}: monotone constrains a categorical feature")
+    return signs.astype(np.int32) if signs.any() else None
+
+
+def _groups(op: str, interactions: Any, n: int) -> np.ndarray | None:
+    """Groups of features as rows of bits."""
+    if interactions is None:
+        return None
+    bits = np.zeros((len(interactions), -(-n // 32)), np.uint32)
+    for row, group in zip(bits, interactions, strict=True):
+        for f in group:
+            if not 0 <= (f := _whole(op, "interactions", f, 0)) < n:
+                raise IndexRangeError(f"{op}: interactions has feature {f}, expected 0 to {n - 1}")
+            row[f // 32] |= np.uint32(1 << f % 32)
+    return bits
