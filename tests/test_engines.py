@@ -83,6 +83,10 @@ KERNELS: dict[str, str] = {
     "normal": "out seed offset mean std",
     "dropout": "out x seed offset p",
     "permutation": "out seed offset",
+    "tree_predict": (
+        "out leaves x base used trees nodes node_leaf leaf_node leaf_value split_place split_threshold"
+        " split_mask sets first last accumulate"
+    ),
     "sgd_step": "params grads momenta lr momentum dampening weight_decay nesterov first_step",
     "adam_step": (
         "params grads exp_avgs exp_avg_sqs max_exp_avg_sqs lr beta1 beta2 eps weight_decay decoupled step"

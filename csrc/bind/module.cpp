@@ -18,7 +18,8 @@ namespace einkorn {
   X(pool)                        \
   X(softmax)                     \
   X(loss)                        \
-  X(histogram)
+  X(histogram)                   \
+  X(tree_predict)
 
 #define X(family) void bind_##family(py::module_& m);
 EINKORN_BIND_FAMILIES(X)

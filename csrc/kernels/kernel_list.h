@@ -17,6 +17,7 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
+#include "kernels/tree_predict.h"
 
 // Kernels over float and double arrays: struct Args<T>, body `template <class T> void name(const Args<T>&)`.
 #define EINKORN_FLOAT_KERNELS(X) \
@@ -37,7 +38,8 @@
   EINKORN_POOL_KERNELS(X)        \
   EINKORN_SOFTMAX_KERNELS(X)     \
   EINKORN_LOSS_KERNELS(X)        \
-  EINKORN_HISTOGRAM_KERNELS(X)
+  EINKORN_HISTOGRAM_KERNELS(X)   \
+  X(tree_predict, TreePredict)
 
 // Kernels over index arrays: struct Args, body `void name(const Args&)`.
 #define EINKORN_INDEX_KERNELS(X)         \

@@ -1,4 +1,4 @@
-// Vectors of unsigned integers, for random words and hashes.
+// Vectors of integers: unsigned ones for random words and hashes, the place of the lowest bit for sets.
 
 #pragma once
 
@@ -38,6 +38,33 @@ EINKORN_INLINE Vec<uint64_t> multiply_low_halves(Vec<uint64_t> a, Vec<uint64_t> 
   return (Vec<uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)b);
 #else
   return (a & 0xffffffff) * (b & 0xffffffff);
+#endif
+}
+
+// p[i] = the low 32 bits of lane i.
+EINKORN_INLINE void store_low_halves(int32_t* p, IntVec<double> v) {
+  typedef int32_t Half __attribute__((vector_size(kVectorBytes / 2)));
+  const Half low = __builtin_convertvector(v, Half);
+  memcpy(p, &low, sizeof low);
+}
+
+// The place of each lane's lowest bit that is set. No lane may be 0.
+EINKORN_INLINE Vec<int32_t> lowest_bit(Vec<int32_t> v) {
+  const Vec<int32_t> bit = v & -v;
+#if defined(__AVX512CD__)
+  return 31 - (Vec<int32_t>)_mm512_lzcnt_epi32((__m512i)bit);
+#else
+  // As a float, a power of two is its exponent.
+  return (((Vec<int32_t>)__builtin_convertvector(bit, Vec<float>) >> 23) & 0xff) - 127;
+#endif
+}
+
+EINKORN_INLINE IntVec<double> lowest_bit(IntVec<double> v) {
+#if defined(__AVX512CD__)
+  return 63 - (IntVec<double>)_mm512_lzcnt_epi64((__m512i)(v & -v));
+#else
+  for (int i = 0; i < kLanes<double>; ++i) v[i] = __builtin_ctzll(static_cast<unsigned long long>(v[i]));
+  return v;
 #endif
 }
 

@@ -105,6 +105,7 @@ from .softmax import (
     softmax_backward,
     softmax_forward,
 )
+from .tree_predict import tree_predict
 
 __all__ = [
     "absolute",
@@ -192,6 +193,7 @@ __all__ = [
     "subtract",
     "tanh",
     "tanh_grad",
+    "tree_predict",
     "uniform",
     "where",
 ]

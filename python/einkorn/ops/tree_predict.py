@@ -1,0 +1,172 @@
+"""Prediction with decision trees: raw scores, whole or stage by stage, and the leaves that rows reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._road import contiguous, unwrap
+
+if TYPE_CHECKING:
+    from einkorn.boosting.trees import Trees
+
+__all__ = ["apply_trees", "predict_trees", "staged_predict_trees"]
+
+
+def _rows(op: str, trees: Trees, X: Any) -> Any:
+    if not hasattr(trees, "layout"):
+        raise DTypeError(f"{op}: trees is a {type(trees).__name__}, expected Trees")
+    trees.check()
+    a = unwrap(X, op, "X")
+    if a.ndim != 2:
+        raise ShapeError(f"{op}: X has shape {a.shape}, expected (rows, {trees.n_features})")
+    if a.shape[1] != trees.n_features:
+        raise ShapeError(
+            f"{op}: X has {a.shape[1]} columns, expected {trees.n_features} as the trees were grown on"
+        )
+    return contiguous(a)
+
+
+def _range(op: str, trees: Trees, first: Any, last: Any) -> tuple[int, int]:
+    last = trees.n_trees if last is None else last
+    for name, value in (("first", first), ("last", last)):
+        if not isinstance(value, (int, np.integer)) or not 0 <= value <= trees.n_trees:
+            most = trees.n_trees
+            raise ArgumentError(f"{op}: {name} is {value!r}, expected 0 to {most}, the number of trees")
+    if first > last:
+        raise ArgumentError(f"{op}: first is {first} and last {last}, expected first <= last")
+    return int(first), int(last)
+
+
+def _scores(op: str, trees: Trees, rows: int, out: Any) -> Any:
+    shape = (rows, trees.n_outputs)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64:
+        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise DTypeError(f"{op}: out is {kind}, expected an array of float64")
+    if out.shape != shape:
+        raise ShapeError(f"{op}: out has shape {out.shape}, expected {shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ArgumentError(f"{op}: out must be C-contiguous, aligned and writeable")
+    return out
+
+
+def predict_trees(
+    trees: Trees,
+    X: Any,
+    out: np.ndarray | None = None,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    accumulate: bool = False,
+) -> np.ndarray:
+    """Raw scores: the base plus what the trees' leaves add, summed in float64 in the trees' order.
+
+    Parameters
+    ----------
+    trees : Trees
+    X : array [rows, n_features]
+        float32 or float64. NaN is a missing value; a categorical feature holds category numbers.
+    out : float64 array [rows, n_outputs], optional
+        Where to put the scores.
+    first, last : int, optional
+        The range of trees to sum. Default all.
+    accumulate : bool, default False
+        Whether to add to what ``out`` holds, and not to the base. Scores of the first k trees continued
+        with the others are bit for bit those of all trees.
+
+    Returns
+    -------
+    float64 array [rows, n_outputs]
+        The same bits for any number of threads, engine and instruction set.
+
+    Raises
+    ------
+    ShapeError
+        If X has not the trees' number of columns, or out not the result's shape.
+    DTypeError
+        If X is not float32 or float64, or out not float64.
+    ArgumentError
+        If the range is none, the trees are malformed (:meth:`Trees.check`), or accumulate is given without
+        out.
+    """
+    op = "predict_trees"
+    a = _rows(op, trees, X)
+    first, last = _range(op, trees, first, last)
+    if out is None:
+        if accumulate:
+            raise ArgumentError(f"{op}: accumulate needs out, the scores to add to")
+        out = np.empty((a.shape[0], trees.n_outputs))
+    else:
+        out = _scores(op, trees, a.shape[0], out)
+    packed = trees.layout(a.dtype).arrays()
+    engines.of(a).tree_predict(out, None, a, trees.base, *packed, first, last, bool(accumulate))
+    return out
+
+
+def staged_predict_trees(trees: Trees, X: Any, step: int = 1) -> Iterator[np.ndarray]:
+    """Raw scores after the first ``step`` trees, after twice as many, and so on to all.
+
+    Parameters
+    ----------
+    trees, X :
+        As :func:`predict_trees`.
+    step : int, default 1
+        Trees of a stage: the number of classes where each has a tree a round.
+
+    Yields
+    ------
+    float64 array [rows, n_outputs]
+        A new array for each stage.
+
+    Raises
+    ------
+    ArgumentError
+        If step is below 1.
+    ShapeError, DTypeError
+        As :func:`predict_trees`.
+    """
+    op = "staged_predict_trees"
+    if not isinstance(step, (int, np.integer)) or step < 1:
+        raise ArgumentError(f"{op}: step is {step!r}, expected an int of at least 1")
+    return _stages(trees, _rows(op, trees, X), int(step))
+
+
+def _stages(trees: Trees, a: Any, step: int) -> Iterator[np.ndarray]:
+    out = None
+    for first in range(0, trees.n_trees, step):
+        last = min(first + step, trees.n_trees)
+        out = predict_trees(
+            trees, a, None if out is None else out.copy(), first=first, last=last, accumulate=out is not None
+        )
+        yield out
+
+
+def apply_trees(trees: Trees, X: Any, *, first: int = 0, last: int | None = None) -> np.ndarray:
+    """The leaf that each row reaches in each tree.
+
+    Parameters
+    ----------
+    trees, X, first, last :
+        As :func:`predict_trees`.
+
+    Returns
+    -------
+    int32 array [rows, last - first]
+        The leaf's node number, counted from its tree's first node.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
+        As :func:`predict_trees`.
+    """
+    op = "apply_trees"
+    a = _rows(op, trees, X)
+    first, last = _range(op, trees, first, last)
+    leaves = np.empty((a.shape[0], last - first), np.int32)
+    packed = trees.layout(a.dtype).arrays()
+    engines.of(a).tree_predict(None, leaves, a, trees.base, *packed, first, last, False)
+    return leaves
