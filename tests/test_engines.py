@@ -77,6 +77,8 @@ KERNELS: dict[str, str] = {
     ),
     "bin_edges": "edges counts x rows weight",
     "bin_columns": "codes x edges offsets categorical missing_code",
+    "boost_loss": "gradient hessian loss raw target weight kind parameter scale",
+    "leaf_quantile": "out target raw leaf weight alpha delta absolute",
     "histogram": "out codes gradients hessians rows",
     "histogram_subtract": "out a b",
     "uniform": "out seed offset low high",

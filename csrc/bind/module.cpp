@@ -6,6 +6,7 @@ namespace einkorn {
 
 #define EINKORN_BIND_FAMILIES(X) \
   X(runtime)                     \
+  X(boost_loss)                  \
   X(dispatch)                    \
   X(machine)                     \
   X(conv)                        \

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "kernels/boost_loss.h"
 #include "kernels/conv.h"
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
@@ -45,4 +46,5 @@
 #define EINKORN_INDEX_KERNELS(X)         \
   X(first_out_of_range, FirstOutOfRange) \
   EINKORN_RANDOM_INDEX_KERNELS(X)        \
-  EINKORN_HISTOGRAM_INDEX_KERNELS(X)
+  EINKORN_HISTOGRAM_INDEX_KERNELS(X)     \
+  EINKORN_BOOST_LOSS_KERNELS(X)

@@ -60,7 +60,7 @@ def check_X(  # noqa: N802
     op : str
         The method, for messages.
     categories : bool, default False
-        Replace categorical columns of a data frame by their codes: the place of the value among the categories
+        Replace a data frame's categorical columns by codes: the place of the value among the categories
         seen in ``fit`` (kept in ``_category_values``), their number for any other, NaN for missing.
 
     Returns

@@ -27,6 +27,7 @@ except ImportError as error:
 
 from ._compile import Array
 from ._threads import get_num_threads, set_num_threads
+from .boost_loss import boost_loss, leaf_quantile
 from .conv import conv2d_forward, conv2d_input_grad, conv2d_weight_grad
 from .copy import copy, fill
 from .elementwise import (
@@ -123,6 +124,7 @@ __all__ = [
     "bce_with_logits_forward",
     "bin_columns",
     "bin_edges",
+    "boost_loss",
     "clip",
     "conv2d_forward",
     "conv2d_input_grad",
@@ -152,6 +154,7 @@ __all__ = [
     "histogram_subtract",
     "l1_backward",
     "l1_forward",
+    "leaf_quantile",
     "leaky_relu",
     "leaky_relu_grad",
     "log",

@@ -1,0 +1,62 @@
+#include "bind/array.h"
+
+namespace einkorn {
+
+namespace {
+
+void require_rows(const Array& a, int64_t rows, const char* name, bool optional) {
+  if (optional && !a) return;
+  if (!a || a.size() != rows)
+    throw py::value_error(std::string("argument '") + name + "' must have an element for each row");
+}
+
+}  // namespace
+
+void bind_boost_loss(py::module_& m) {
+  m.def(
+      "boost_loss",
+      [](const Array& gradient, const Array& hessian, const Array& loss, const Array& raw, const Array& target,
+         const Array& weight, int kind, double parameter, double scale) {
+        if (kind < 0 || kind > static_cast<int>(BoostLossKind::poisson)) throw py::value_error("there is no such loss");
+        const bool multinomial = kind == static_cast<int>(BoostLossKind::multinomial);
+        if (raw.ndim != 2 || (!multinomial && raw.shape[0] != 1)) throw py::value_error("raw must be [outputs, rows]");
+        const int64_t outputs = raw.shape[0], rows = raw.shape[1];
+        require_rows(gradient, raw.size(), "gradient", true);
+        require_rows(hessian, raw.size(), "hessian", true);
+        require_rows(target, rows, "target", false);
+        require_rows(weight, rows, "weight", true);
+        if (loss && loss.size() != 1) throw py::value_error("loss must be one number");
+        if (multinomial && hessian && !gradient) throw py::value_error("the hessian needs room for the gradient");
+        Workspace ws = workspace();
+        const Scratch scratch(boost_loss_scratch_bytes(rows));
+        ws.scratch = scratch.data();
+        run(&IndexKernelTable::boost_loss,
+            {gradient.out<float>("gradient"), hessian.out<float>("hessian"), loss.out<double>("loss"),
+             raw.in<double>("raw"), multinomial ? nullptr : target.in<double>("target"),
+             multinomial ? target.in<int32_t>("target") : nullptr, weight.in<float>("weight"), rows, outputs,
+             static_cast<BoostLossKind>(kind), parameter, scale, ws});
+      },
+      "gradient"_a.none(true), "hessian"_a.none(true), "loss"_a.none(true), "raw"_a, "target"_a, "weight"_a.none(true),
+      "kind"_a, "parameter"_a, "scale"_a);
+
+  m.def(
+      "leaf_quantile",
+      [](const Array& out, const Array& target, const Array& raw, const Array& leaf, const Array& weight, double alpha,
+         double delta, bool absolute) {
+        const int64_t rows = target.size(), leaves = out.size();
+        require_rows(target, rows, "target", false);
+        require_rows(raw, rows, "raw", true);
+        require_rows(leaf, rows, "leaf", true);
+        require_rows(weight, rows, "weight", true);
+        Workspace ws = workspace();
+        const Scratch scratch(leaf_quantile_scratch_bytes(rows, leaves, static_cast<bool>(weight)));
+        ws.scratch = scratch.data();
+        run(&IndexKernelTable::leaf_quantile,
+            {out.out<double>("out"), target.in<double>("target"), raw.in<double>("raw"), leaf.in<int32_t>("leaf"),
+             weight.in<float>("weight"), rows, leaves, alpha, delta, absolute, ws});
+      },
+      "out"_a, "target"_a, "raw"_a.none(true), "leaf"_a.none(true), "weight"_a.none(true), "alpha"_a, "delta"_a,
+      "absolute"_a);
+}
+
+}  // namespace einkorn
