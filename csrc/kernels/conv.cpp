@@ -62,7 +62,8 @@ void conv2d_forward(const Conv2dForward<T>& k) {
     convolve(BatchScratch<T>(carver, s, channels, out_channels, forward_batch_band(s), k.ws.threads),
              convolve_by_batch<T>);
   else if (suits_direct(channels, out_channels))
-    convolve(DirectScratch<T>(carver, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads), convolve_directly<T>);
+    convolve(DirectScratch<T>(carver, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads),
+             is_depthwise(s) ? convolve_depthwise<T> : convolve_directly<T>);
   else
     convolve(GemmScratch<T>(carver, s, channels, out_channels, k.ws.threads), convolve_by_gemm<T>);
 }
@@ -125,7 +126,7 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
              convolve_by_batch<T>);
   else if (suits_direct(out_channels, channels))
     convolve(DirectScratch<T>(carver, s, out_channels, channels, ceil_div(s.W, s.stride_w), 1, k.ws.threads),
-             convolve_directly<T>);
+             is_depthwise(s) ? convolve_depthwise<T> : convolve_directly<T>);
   else
     convolve(GemmScratch<T>(carver, s, out_channels, channels, k.ws.threads), convolve_by_gemm<T>);
 }

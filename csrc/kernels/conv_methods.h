@@ -36,6 +36,10 @@ void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch,
 template <class T>
 void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scratch, const Workspace& ws);
 
+// One channel in and one out in each group.
+template <class T>
+void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scratch, const Workspace& ws);
+
 template <class T>
 void convolve_by_batch(const TapConvolution<T>& c, const BatchScratch<T>& scratch, const Workspace& ws);
 

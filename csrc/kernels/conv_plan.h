@@ -163,6 +163,11 @@ inline bool suits_direct(int64_t in_channels, int64_t out_channels) {
   return in_channels > 0 && out_channels <= 32;
 }
 
+// Depthwise: one channel in and one out in each group (conv_depthwise.cpp, in the same scratch).
+inline bool is_depthwise(const ConvShape& s) {
+  return s.groups > 1 && s.C == s.groups && s.K == s.groups;
+}
+
 // --- a batch of images in the lanes (conv_batch.cpp) ---
 
 // Images side by side in the widest vectors; narrower ones take fewer.
@@ -215,10 +220,11 @@ inline bool images_fill_lanes(int64_t images, int64_t row) {
 constexpr int64_t kFewestBatchTerms = 48;
 
 inline bool suits_batch_forward(const ConvShape& s) {
-  return s.C / s.groups * s.R * s.S >= kFewestBatchTerms && images_fill_lanes(s.N, s.OW) && forward_batch_band(s).fits;
+  return !is_depthwise(s) && s.C / s.groups * s.R * s.S >= kFewestBatchTerms && images_fill_lanes(s.N, s.OW) &&
+         forward_batch_band(s).fits;
 }
 inline bool suits_batch_input_grad(const ConvShape& s) {
-  return s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups * s.R * s.S >= kFewestBatchTerms &&
+  return !is_depthwise(s) && s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups * s.R * s.S >= kFewestBatchTerms &&
          images_fill_lanes(s.N, s.W) && input_grad_batch_band(s).fits;
 }
 

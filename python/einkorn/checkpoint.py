@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,18 +183,33 @@ def _header(state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _write(path: str | PathLike[str], state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write, sync, rename; on any failure remove what was begun."""
+def chunks_of(state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> Iterator[bytes]:
+    """The bytes of a safetensors file, piece by piece: the same for equal arrays and metadata."""
     # wide types first, so that every array begins at a multiple of its item size
     ordered = dict(sorted(state.items(), key=lambda item: -item[1].dtype.itemsize))
-    header = _header(ordered, metadata)
+    yield _header(ordered, metadata)
+    for array in ordered.values():
+        yield array.tobytes()
+
+
+def _write(path: str | PathLike[str], state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    write_whole(path, chunks_of(state, metadata))
+
+
+def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
+    """Write, sync, rename; on any failure remove what was begun.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be written.
+    """
     target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
     begun = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(begun, "xb") as file:
-            file.write(header)
-            for array in ordered.values():
-                file.write(array.tobytes())
+            for chunk in chunks:
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         os.replace(begun, target)

@@ -11,12 +11,12 @@ import numpy as np
 from einkorn.boosting._layout import Layout, pack
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Trees"]
+__all__ = ["ARRAYS", "Trees"]
 
 _MOST_NODES = 2**31 - 1
 
 #: Element type and number of dimensions of each array.
-_ARRAYS: dict[str, tuple[Any, int]] = {
+ARRAYS: dict[str, tuple[Any, int]] = {
     "offsets": (np.int64, 1),
     "outputs": (np.int32, 1),
     "feature": (np.int32, 1),
@@ -34,7 +34,7 @@ _ARRAYS: dict[str, tuple[Any, int]] = {
     "base": (np.float64, 1),
 }
 _PER_TREE = ("outputs",)
-_PER_NODE = tuple(name for name in _ARRAYS if name not in ("offsets", "outputs", "categories", "base"))
+_PER_NODE = tuple(name for name in ARRAYS if name not in ("offsets", "outputs", "categories", "base"))
 
 
 @dataclass
@@ -210,7 +210,7 @@ class Trees:
     @classmethod
     def empty(cls, n_features: int, n_outputs: int = 1, base: Any = None, width: int = 1) -> Trees:
         """No trees yet: what predicts ``base`` everywhere."""
-        arrays = {name: np.empty((0,) * ndim, dtype) for name, (dtype, ndim) in _ARRAYS.items()}
+        arrays = {name: np.empty((0,) * ndim, dtype) for name, (dtype, ndim) in ARRAYS.items()}
         arrays["offsets"] = np.zeros(1, np.int64)
         arrays["value"] = np.empty((0, width))
         arrays["base"] = np.zeros(n_outputs) if base is None else np.array(base, np.float64).reshape(-1)
@@ -310,12 +310,12 @@ class Trees:
             return
         self._check_shapes()
         self._check_nodes()
-        for name in _ARRAYS:
+        for name in ARRAYS:
             getattr(self, name).flags.writeable = False
         self._checked = True
 
     def _check_shapes(self) -> None:
-        for name, (dtype, ndim) in _ARRAYS.items():
+        for name, (dtype, ndim) in ARRAYS.items():
             array = getattr(self, name)
             if not isinstance(array, np.ndarray) or array.dtype != dtype:
                 kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__

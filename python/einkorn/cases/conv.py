@@ -213,7 +213,26 @@ def _cases() -> list[Case]:
         _case(9, 32, 28, 28, 64, 1, 1).grad().called("two threads"),
         _case(9, 32, 28, 28, 32, 3, 3, groups=32, padding=1).grad().called("two threads"),
     ]
-    return cases + _conv1d_cases() + _bench_cases()
+    return cases + _depthwise_cases() + _conv1d_cases() + _bench_cases()
+
+
+def _depthwise_cases() -> list[Case]:
+    """One channel a group: every height of kernel that has rows of its own, and those that go tap by tap."""
+    kernels = [(1, 1), (1, 3), (2, 2), (3, 3), (3, 1), (4, 4), (5, 5), (7, 7)]
+    cases = [
+        _case(2, 3, 13, 19, 3, r, s, groups=3, padding=(r // 2, s // 2), stride=stride, make=integers).exact()
+        for r, s in kernels
+        for stride in (1, 2, 3)
+    ]
+    cases += [
+        _case(2, 3, 9, 17, 3, 3, 3, groups=3, padding=2, dilation=2).grad(),
+        _case(2, 3, 9, 17, 3, 3, 3, groups=3, padding=1, dilation=2, stride=2).grad(),
+        _case(2, 3, 9, 10, 3, 2, 2, groups=3, stride=3).grad(),
+        _case(1, 2, 21, 34, 2, 5, 5, groups=2, padding=2, activation="sigmoid").grad(),
+        _case(3, 5, 40, 7, 5, 3, 3, groups=5, padding=1, activation="relu").grad(),
+        conv2d(sprinkled(1, 2, 9, 18), normal(2, 1, 3, 3), normal(2), groups=2),
+    ]
+    return cases
 
 
 def _conv1d_cases() -> list[Case]:
