@@ -85,6 +85,10 @@ KERNELS: dict[str, str] = {
     "normal": "out seed offset mean std",
     "dropout": "out x seed offset p",
     "permutation": "out seed offset",
+    "tree_shap": (
+        "out x expected offsets outputs_of feature threshold left right missing_left category_offset"
+        " category_words categories value share points largest deepest"
+    ),
     "tree_predict": (
         "out leaves x base used trees nodes node_leaf leaf_node leaf_value split_place split_threshold"
         " split_mask sets first last accumulate"

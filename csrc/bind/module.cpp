@@ -20,7 +20,8 @@ namespace einkorn {
   X(softmax)                     \
   X(loss)                        \
   X(histogram)                   \
-  X(tree_predict)
+  X(tree_predict)                \
+  X(tree_shap)
 
 #define X(family) void bind_##family(py::module_& m);
 EINKORN_BIND_FAMILIES(X)

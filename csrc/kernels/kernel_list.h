@@ -19,6 +19,7 @@
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/tree_predict.h"
+#include "kernels/tree_shap.h"
 
 // Kernels over float and double arrays: struct Args<T>, body `template <class T> void name(const Args<T>&)`.
 #define EINKORN_FLOAT_KERNELS(X) \
@@ -40,7 +41,8 @@
   EINKORN_SOFTMAX_KERNELS(X)     \
   EINKORN_LOSS_KERNELS(X)        \
   EINKORN_HISTOGRAM_KERNELS(X)   \
-  X(tree_predict, TreePredict)
+  X(tree_predict, TreePredict)   \
+  X(tree_shap, TreeShap)
 
 // Kernels over index arrays: struct Args, body `void name(const Args&)`.
 #define EINKORN_INDEX_KERNELS(X)         \

@@ -14,6 +14,7 @@
 #include "kernels/tree_predict.h"
 
 #include "kernels/instantiate.h"
+#include "kernels/tree_split.h"
 #include "simd/integer.h"
 #include "simd/transpose.h"
 
@@ -27,28 +28,6 @@ constexpr int64_t kMaskLeaves = 64;  // larger trees are walked
 
 template <class T>
 using Bits = IntVec<T>;
-
-// Whether int(x) is in the set, lane by lane.
-template <class T>
-EINKORN_INLINE Bits<T> in_set(Vec<T> x, const int32_t* set) {
-  using Lane = typename VectorOf<T>::lane_integer;
-  const Vec<T> none = broadcast(static_cast<T>(-1));
-  const Bits<T> c = __builtin_convertvector((x > -1) & (x < static_cast<T>(0x1p31)) ? x : none, Bits<T>);
-  const Bits<T> word = c >> 5, bit = c & 31;
-  Bits<T> found = {};
-  for (int32_t w = 0; w < set[0]; ++w) {
-    const Bits<T> words = static_cast<Lane>(static_cast<uint32_t>(set[1 + w])) - Bits<T>{};
-    found |= (word == static_cast<Lane>(w)) & (words >> bit);
-  }
-  return (found & 1) != 0;
-}
-
-template <class T>
-EINKORN_INLINE bool in_set(T x, const int32_t* set) {
-  if (!(x > -1 && x < static_cast<T>(0x1p31))) return false;
-  const auto c = static_cast<int64_t>(x);
-  return (c >> 5) < set[0] && ((static_cast<uint32_t>(set[1 + (c >> 5)]) >> (c & 31)) & 1u) != 0;
-}
 
 // Word w of a mask, for all lanes: 64 leaves are one word of double's lanes and two of float's.
 template <class T>
@@ -81,7 +60,8 @@ EINKORN_INLINE void leaves_of_rows(const TreePredict<T>& k, const int32_t* tree,
       [&](Vec<T> x, int64_t i) __attribute__((always_inline)) { return x <= k.split_threshold[i]; });
   ask(s + tree[kTreeCategorical], [&](Vec<T> x, int64_t i) __attribute__((always_inline)) {
     const int32_t place = k.split_place[2 * i + 1];
-    const Bits<T> found = in_set<T>(x, k.sets + (place & kFeature));
+    const int32_t* set = k.sets + (place & kFeature);
+    const Bits<T> found = in_set<T>(x, reinterpret_cast<const uint32_t*>(set + 1), set[0]);
     return (place & kMissingRight) != 0 ? found : found | (x != x);
   });
   EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -127,7 +107,10 @@ EINKORN_INLINE void leaves_by_walking(const TreePredict<T>& k, const int32_t* tr
         int32_t right = x > threshold;
         asm("" : "+r"(right));  // eight loads: gathers, which the compiler would make of them, take three times as long
         if constexpr (!kPlain) {
-          if ((feature & kCategorical) != 0) right = x == x && !in_set<T>(x, k.sets + at[0]);
+          if ((feature & kCategorical) != 0) {
+            const int32_t* set = k.sets + at[0];
+            right = x == x && !in_set<T>(x, reinterpret_cast<const uint32_t*>(set + 1), set[0]);
+          }
           right |= (x != x) & ((feature & kMissingRight) != 0);
         }
         const int32_t next = at[3] + right;

@@ -1,4 +1,4 @@
-// Lanes by number: 0, 1, 2, ..., the mask of the first n, and a choice of lanes made at run time.
+// Lanes by number: 0, 1, 2, ..., the mask of the first n, a comparison as bits, and a choice of lanes made at run time.
 
 #pragma once
 
@@ -17,6 +17,26 @@ EINKORN_INLINE IntVec<T> lane_numbers() {
 template <class T>
 EINKORN_INLINE IntVec<T> first_lanes(int64_t n) {
   return lane_numbers<T>() < static_cast<typename VectorOf<T>::lane_integer>(n);
+}
+
+// Bit i is the lowest bit of lane i of a comparison.
+template <class T>
+EINKORN_INLINE uint64_t bits_of_lanes(IntVec<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_movepi32_mask((__m512i)v);
+  else
+    return _mm512_movepi64_mask((__m512i)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return static_cast<uint64_t>(_mm256_movemask_ps((__m256)v));
+  else
+    return static_cast<uint64_t>(_mm256_movemask_pd((__m256d)v));
+#else
+  uint64_t bits = 0;
+  for (int i = 0; i < kLanes<T>; ++i) bits |= static_cast<uint64_t>(v[i] & 1) << i;
+  return bits;
+#endif
 }
 
 // Whether pick() is an instruction or three; elsewhere it goes lane by lane.

@@ -17,9 +17,10 @@ import numpy as np
 if TYPE_CHECKING:
     from einkorn.boosting.trees import Trees
 
-__all__ = ["Layout", "pack"]
+__all__ = ["Layout", "PathTables", "pack", "path_tables"]
 
 _MASK_LEAVES = 64
+_MOST_POINTS = 64  # of integration: exact for paths over 128 features, and close beyond
 _PADDING = 64  # leaves past the end that a whole table of a tree may read
 _MISSING_RIGHT, _CATEGORICAL = 1 << 30, 1 << 29
 
@@ -164,3 +165,54 @@ def pack(trees: Trees, dtype: np.dtype[Any]) -> Layout:
         split_mask=(~ruled_out).view(np.int64),
         sets=sets,
     )
+
+
+@dataclass(frozen=True)
+class PathTables:
+    """What the kernel ``tree_shap`` takes besides the trees; see csrc/kernels/tree_shap.h."""
+
+    expected: np.ndarray
+    share: np.ndarray
+    points: np.ndarray
+    largest: int
+    deepest: int
+
+
+def path_tables(trees: Trees) -> PathTables:
+    """Shares of the training rows, mean scores and points of integration of checked trees."""
+    splits = np.flatnonzero(trees.feature >= 0)
+    sizes = np.diff(trees.offsets)
+    start = np.repeat(trees.offsets[:-1], sizes)[splits]
+    share = np.ones(trees.n_nodes)
+    covers = trees.cover[splits]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for child in (start + trees.left[splits], start + trees.right[splits]):
+            share[child] = np.where(covers > 0, np.minimum(trees.cover[child] / covers, 1), 0.5)
+
+    # The share of all rows that reaches a node, a level at a time.
+    reach, mean = np.zeros(trees.n_nodes), np.zeros((trees.n_trees, trees.width))
+    level, tree = trees.offsets[:-1], np.arange(trees.n_trees)
+    reach[level] = 1
+    while level.size:
+        leaf = trees.feature[level] < 0
+        np.add.at(mean, tree[leaf], reach[level[leaf], None] * trees.value[level[leaf]])
+        level, tree = level[~leaf], tree[~leaf]
+        children = [trees.offsets[tree] + side[level] for side in (trees.left, trees.right)]
+        for child in children:
+            reach[child] = reach[level] * share[child]
+        level, tree = np.concatenate(children), np.concatenate([tree, tree])
+    expected = trees.base.copy()
+    if trees.n_trees and trees.outputs[0] < 0:
+        expected += mean.sum(axis=0)
+    else:
+        np.add.at(expected, trees.outputs, mean[:, 0])
+
+    deepest = int(trees.depth().max(initial=0))
+    most = min(max((deepest + 1) // 2, 1), _MOST_POINTS)
+    points = np.zeros((most, most, 2))
+    for n in range(1, most + 1):
+        places, weights = np.polynomial.legendre.leggauss(n)
+        points[n - 1, :n, 0] = (places + 1) / 2
+        points[n - 1, :n, 1] = weights / 2
+    largest = int(sizes.max(initial=0))
+    return PathTables(expected, share, points, largest, deepest)

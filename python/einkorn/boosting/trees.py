@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.boosting._layout import Layout, pack
+from einkorn.boosting._layout import Layout, PathTables, pack, path_tables
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["ARRAYS", "Trees"]
@@ -100,11 +100,13 @@ class Trees:
 
     def __post_init__(self) -> None:
         self._layouts: dict[Any, Layout] = {}
+        self._tables: PathTables | None = None
         self._checked = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FIELDS:  # what was derived from the old arrays goes
             object.__setattr__(self, "_layouts", {})
+            object.__setattr__(self, "_tables", None)
             object.__setattr__(self, "_checked", False)
         object.__setattr__(self, name, value)
 
@@ -433,6 +435,13 @@ class Trees:
             self.check()
             found = self._layouts[key] = pack(self, key)
         return found
+
+    def path_tables(self) -> PathTables:
+        """What Shapley values need besides the trees; made once, see ``_layout.py``."""
+        if self._tables is None:
+            self.check()
+            self._tables = path_tables(self)
+        return self._tables
 
 
 _FIELDS = frozenset(field.name for field in fields(Trees))

@@ -107,6 +107,7 @@ from .softmax import (
     softmax_forward,
 )
 from .tree_predict import tree_predict
+from .tree_shap import tree_shap
 
 __all__ = [
     "absolute",
@@ -197,6 +198,7 @@ __all__ = [
     "tanh",
     "tanh_grad",
     "tree_predict",
+    "tree_shap",
     "uniform",
     "where",
 ]

@@ -1,0 +1,52 @@
+"""Explaining predictions: Shapley values of a fitted model's features.
+
+Permutation importance and partial dependence need nothing of a model but predictions: use
+``sklearn.inspection.permutation_importance`` and ``sklearn.inspection.partial_dependence``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn.boosting.trees import Trees
+from einkorn.errors import ArgumentError
+from einkorn.ops.tree_shap import tree_shap
+
+__all__ = ["shap_values"]
+
+
+def shap_values(model: Any, X: Any) -> np.ndarray:
+    """Shapley values of a model's raw scores, by exact path-dependent TreeSHAP.
+
+    Parameters
+    ----------
+    model : estimator or Trees
+        A fitted estimator of ``einkorn.boosting`` that predicts by trees, what ``read_xgboost`` or
+        ``read_lightgbm`` gave, or Trees.
+    X : array [rows, n_features]
+        Rows as the model takes them.
+
+    Returns
+    -------
+    float64 array [rows, n_features + 1, n_outputs]
+        In the units of raw scores (log-odds for classification by boosting). The last column is the expected
+        score. Rows sum to the raw scores.
+
+    Raises
+    ------
+    ArgumentError
+        The model does not predict by trees, or is not fitted.
+    ShapeError, DTypeError
+        As :func:`einkorn.ops.tree_shap`.
+    """
+    if isinstance(model, Trees):
+        return tree_shap(model, X)
+    trees = getattr(model, "trees_", None)
+    if not isinstance(trees, Trees):
+        raise ArgumentError(
+            f"shap_values: model is a {type(model).__name__} without trees_, expected a fitted model of trees"
+        )
+    prepare = getattr(model, "_prepare_rows", None)
+    return tree_shap(trees, prepare(X) if prepare else X)

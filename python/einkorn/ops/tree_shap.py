@@ -1,0 +1,70 @@
+"""Shapley values of features under decision trees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.ops.tree_predict import _rows
+
+if TYPE_CHECKING:
+    from einkorn.boosting.trees import Trees
+
+__all__ = ["tree_shap"]
+
+
+def tree_shap(trees: Trees, X: Any) -> np.ndarray:
+    """How much each feature moved each row's raw score, by exact path-dependent TreeSHAP.
+
+    A feature's Shapley value is the mean, over all orders in which features may become known, of how much
+    the score changes when this one does. A split on an unknown feature counts both of its sides, by their
+    shares of the training rows (``Trees.cover``).
+
+    Parameters
+    ----------
+    trees : Trees
+        Where a split's node has cover 0, both sides count half.
+    X : array [rows, n_features]
+        float32 or float64.
+
+    Returns
+    -------
+    float64 array [rows, n_features + 1, n_outputs]
+        The last column is the expected score, the same for every row. A row's sum over the columns is
+        its raw score, but for rounding.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
+        As :func:`predict_trees`.
+
+    References
+    ----------
+    Lundberg, Erion and Lee, "Consistent individualized feature attribution for tree ensembles", 2018.
+    """
+    a = _rows("tree_shap", trees, X)
+    tables = trees.path_tables()
+    out = np.empty((a.shape[0], trees.n_features + 1, trees.n_outputs))
+    engines.of(a).tree_shap(
+        out,
+        a,
+        tables.expected,
+        trees.offsets,
+        trees.outputs,
+        trees.feature,
+        trees.threshold,
+        trees.left,
+        trees.right,
+        trees.missing_left,
+        trees.category_offset,
+        trees.category_words,
+        trees.categories,
+        trees.value,
+        tables.share,
+        tables.points,
+        tables.largest,
+        tables.deepest,
+    )
+    return out
