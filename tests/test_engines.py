@@ -93,6 +93,13 @@ KERNELS: dict[str, str] = {
         "out leaves x base used trees nodes node_leaf leaf_node leaf_value split_place split_threshold"
         " split_mask sets first last accumulate"
     ),
+    "presort": "order columns missing x",
+    "stump_search": "place sums order missing weights target classes criterion",
+    "stump_search_binned": "place sums codes bins missing_code weights target classes criterion",
+    "adaboost_update": (
+        "stats weights signed_weights target x predicted threshold missing_left left right classes"
+        " learning_rate source source_factor"
+    ),
     "sgd_step": "params grads momenta lr momentum dampening weight_decay nesterov first_step",
     "adam_step": (
         "params grads exp_avgs exp_avg_sqs max_exp_avg_sqs lr beta1 beta2 eps weight_decay decoupled step"

@@ -18,6 +18,7 @@ namespace einkorn {
   X(reduce)                      \
   X(pool)                        \
   X(softmax)                     \
+  X(stump)                       \
   X(loss)                        \
   X(histogram)                   \
   X(tree_predict)                \

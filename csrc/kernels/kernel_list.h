@@ -18,6 +18,7 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
+#include "kernels/stump.h"
 #include "kernels/tree_predict.h"
 #include "kernels/tree_shap.h"
 
@@ -39,6 +40,7 @@
   EINKORN_OPTIMIZER_KERNELS(X)   \
   EINKORN_POOL_KERNELS(X)        \
   EINKORN_SOFTMAX_KERNELS(X)     \
+  EINKORN_STUMP_KERNELS(X)       \
   EINKORN_LOSS_KERNELS(X)        \
   EINKORN_HISTOGRAM_KERNELS(X)   \
   X(tree_predict, TreePredict)   \
@@ -49,4 +51,5 @@
   X(first_out_of_range, FirstOutOfRange) \
   EINKORN_RANDOM_INDEX_KERNELS(X)        \
   EINKORN_HISTOGRAM_INDEX_KERNELS(X)     \
-  EINKORN_BOOST_LOSS_KERNELS(X)
+  EINKORN_BOOST_LOSS_KERNELS(X)          \
+  EINKORN_STUMP_INDEX_KERNELS(X)

@@ -15,5 +15,6 @@ from einkorn.ops.pool import *  # noqa: F403
 from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403
+from einkorn.ops.stump import *  # noqa: F403
 from einkorn.ops.tree_predict import *  # noqa: F403
 from einkorn.ops.tree_shap import *  # noqa: F403

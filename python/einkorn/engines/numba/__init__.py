@@ -106,12 +106,14 @@ from .softmax import (
     softmax_backward,
     softmax_forward,
 )
+from .stump import adaboost_update, presort, stump_search, stump_search_binned
 from .tree_predict import tree_predict
 from .tree_shap import tree_shap
 
 __all__ = [
     "absolute",
     "absolute_grad",
+    "adaboost_update",
     "adam_step",
     "adaptive_avg_pool2d_backward",
     "adaptive_avg_pool2d_forward",
@@ -173,6 +175,7 @@ __all__ = [
     "normal",
     "permutation",
     "power",
+    "presort",
     "reciprocal",
     "reduce_max",
     "reduce_min",
@@ -194,6 +197,8 @@ __all__ = [
     "sqrt",
     "square",
     "step",
+    "stump_search",
+    "stump_search_binned",
     "subtract",
     "tanh",
     "tanh_grad",

@@ -1,0 +1,354 @@
+"""Decision stumps: rows in order of every feature, the best split of weighted rows, a round of AdaBoost."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from einkorn.ops._road import unwrap
+
+__all__ = [
+    "STUMP_CRITERIA",
+    "BinnedRows",
+    "Presorted",
+    "StumpSplit",
+    "adaboost_update",
+    "presort",
+    "stump_search",
+]
+
+#: What a stump's split may be the best in; the codes are those of ``csrc/kernels/stump.h``.
+STUMP_CRITERIA = {"gini": 0, "entropy": 1, "error": 2}
+
+_ROW = np.int32(0x7FFFFFFF)
+
+
+class StumpSplit(NamedTuple):
+    """The best split of weighted rows.
+
+    A row goes left when ``x[feature] <= threshold``, and where that is NaN when ``missing_left``.
+    ``feature`` is -1 where no feature has two values: then all rows are on the right. ``sums`` is the weight
+    of each class on the left and on the right, float64 [2, classes].
+    """
+
+    feature: int
+    threshold: float
+    missing_left: bool
+    sums: np.ndarray
+
+
+class Presorted:
+    """The rows of a matrix in order of every feature; :func:`presort` makes it.
+
+    Attributes
+    ----------
+    order : int32 [features, rows], read-only
+        Rows by rising value, equal values by rising row, NaN last. The sign bit marks a row after which a
+        larger value, or NaN, follows; ``order & 0x7fffffff`` are the rows.
+    columns : float32 or float64 [features, rows], read-only
+        The matrix, transposed.
+    missing : int64 [features], read-only
+        NaN of each feature.
+    """
+
+    __slots__ = ("columns", "missing", "order")
+
+    def __init__(self, order: np.ndarray, columns: np.ndarray, missing: np.ndarray) -> None:
+        for a in (order, columns, missing):
+            a.flags.writeable = False
+        self.order = order
+        self.columns = columns
+        self.missing = missing
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.order.shape[1])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.order.shape[0])
+
+    def _search(self, place: Any, sums: Any, weights: Any, target: Any, classes: int, criterion: int) -> None:
+        k = engines.of(self.order)
+        k.stump_search(place, sums, self.order, self.missing, weights, target, classes, criterion)
+
+    def _threshold(self, feature: int, position: int) -> float:
+        row, column = self.order[feature], self.columns[feature]
+        low = float(column[row[position] & _ROW])
+        if position + 1 >= self.n_rows - self.missing[feature]:
+            return float("inf")
+        high = float(column[row[position + 1] & _ROW])
+        middle = low / 2 + high / 2
+        return middle if low <= middle < high else low
+
+
+class BinnedRows:
+    """Codes of a matrix's bins, checked once; what :class:`einkorn.boosting.Binner` gives.
+
+    Parameters
+    ----------
+    codes : uint8 or uint16 array [features, rows]
+    edges : list of float64 arrays
+        Thresholds of each feature: code c is a value in bin c of ``len(edges) + 1``.
+    missing_code : int
+
+    Raises
+    ------
+    ShapeError, DTypeError
+    IndexRangeError
+        For a code that is neither a bin's nor ``missing_code``.
+    """
+
+    __slots__ = ("bins", "codes", "edges", "missing", "missing_code")
+
+    def __init__(self, codes: Any, edges: list[np.ndarray], missing_code: int) -> None:
+        op = "BinnedRows"
+        codes = np.ascontiguousarray(codes)
+        if codes.dtype not in (np.uint8, np.uint16):
+            raise DTypeError(f"{op}: codes has dtype {codes.dtype}, expected uint8 or uint16")
+        if codes.ndim != 2 or codes.shape[0] != len(edges):
+            raise ShapeError(f"{op}: codes has shape {codes.shape}, expected ({len(edges)}, rows)")
+        most = np.iinfo(codes.dtype).max
+        if not 0 <= missing_code <= most:
+            raise ArgumentError(f"{op}: missing_code is {missing_code}, expected a code from 0 to {most}")
+        self.bins = np.array([len(e) + 1 for e in edges], np.int32)
+        is_missing = codes == missing_code
+        self.missing = is_missing.sum(axis=1)
+        if codes.size:
+            values = np.where(is_missing, codes.dtype.type(0), codes).max(axis=1)
+            wrong = np.flatnonzero(values >= self.bins)
+            if wrong.size:
+                f = int(wrong[0])
+                raise IndexRangeError(
+                    f"{op}: codes has {int(values[f])} in feature {f}, expected codes below {self.bins[f]}"
+                )
+        self.codes = codes.view()
+        self.codes.flags.writeable = False
+        self.edges = edges
+        self.missing_code = int(missing_code)
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.codes.shape[1])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.codes.shape[0])
+
+    def _search(self, place: Any, sums: Any, weights: Any, target: Any, classes: int, criterion: int) -> None:
+        engines.of(self.codes).stump_search_binned(
+            place, sums, self.codes, self.bins, self.missing_code, weights, target, classes, criterion
+        )
+
+    def _threshold(self, feature: int, position: int) -> float:
+        edges = self.edges[feature]
+        return float(edges[position]) if position < len(edges) else float("inf")
+
+
+def presort(X: Any) -> Presorted:
+    """Sort the rows by every feature, once for all rounds of boosting.
+
+    Parameters
+    ----------
+    X : float32 or float64 array [rows, features]
+        Any strides. NaN are missing values; infinities are values.
+
+    Returns
+    -------
+    Presorted
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        For another number of dimensions, more than 2^31 - 1 rows, another element type.
+    """
+    op = "presort"
+    x = unwrap(X, op, "X")
+    if x.ndim != 2:
+        raise ShapeError(f"{op}: X has shape {x.shape}, expected (rows, features)")
+    if x.shape[0] > _ROW:
+        raise ShapeError(f"{op}: X has {x.shape[0]} rows, at most {_ROW} are supported")
+    if any(step % x.itemsize for step in x.strides):
+        x = np.ascontiguousarray(x)
+    k = engines.of(x)
+    shape = x.shape[::-1]
+    order, columns = k.empty(shape, np.int32), k.empty(shape, x.dtype)
+    missing = k.empty(shape[:1], np.int64)
+    k.presort(order, columns, missing, x)
+    return Presorted(order, columns, missing)
+
+
+def stump_search(
+    data: Presorted | BinnedRows,
+    weights: Any,
+    target: Any = None,
+    *,
+    classes: int = 2,
+    criterion: str = "gini",
+) -> StumpSplit:
+    """The best split ``x[feature] <= threshold`` of weighted rows, over all features.
+
+    Thresholds are midpoints between neighbouring values (of bins: their edges). Missing values of the
+    feature go to the side that is better; where it has none, to the heavier one. Of splits that are
+    equally good, the lowest feature, missing values on the right, and the lowest threshold win.
+
+    Parameters
+    ----------
+    data : Presorted or BinnedRows
+    weights : float32 array [rows]
+        With two classes negative for rows of class 0 and positive for those of class 1; else at least 0.
+    target : int32 array [rows], optional
+        Classes, in [0, classes); needed for more than two.
+    classes : int, default 2
+    criterion : {"gini", "entropy", "error"}
+        What is least after the split: weighted Gini impurity, entropy, or the error of predicting each
+        side's heaviest class.
+
+    Returns
+    -------
+    StumpSplit
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError, IndexRangeError
+        For arguments that do not fit, a class out of range.
+    """
+    op = "stump_search"
+    if not isinstance(data, (Presorted, BinnedRows)):
+        raise DTypeError(f"{op}: data is a {type(data).__name__}, expected Presorted or BinnedRows")
+    code = STUMP_CRITERIA.get(criterion) if isinstance(criterion, str) else None
+    if code is None:
+        known = ", ".join(map(repr, STUMP_CRITERIA))
+        raise ArgumentError(f"{op}: criterion is {criterion!r}, expected one of {known}")
+    _check_classes(op, classes)
+    v = _row_numbers(op, "weights", weights, data.n_rows, np.float32)
+    y = None
+    if classes > 2:
+        y = _row_numbers(op, "target", target, data.n_rows, np.int32)
+        _check_range(op, y, classes)
+    place = np.empty(3, np.int64)
+    sums = np.empty((2, classes))
+    data._search(place, sums, v, y, classes, code)
+    feature, position, missing_left = place.tolist()
+    if feature < 0:
+        return StumpSplit(-1, float("nan"), False, sums)
+    if not missing_left and not data.missing[feature]:
+        left, right = sums.sum(axis=1)
+        missing_left = left > right
+    return StumpSplit(feature, data._threshold(feature, position), bool(missing_left), sums)
+
+
+def adaboost_update(
+    weights: np.ndarray,
+    signed_weights: np.ndarray,
+    target: np.ndarray,
+    *,
+    x: np.ndarray | None = None,
+    threshold: float = 0.0,
+    missing_left: bool = False,
+    left: int = 0,
+    right: int = 0,
+    predicted: np.ndarray | None = None,
+    classes: int = 2,
+    learning_rate: float = 1.0,
+    source: int = 0,
+    source_factor: float = 1.0,
+) -> np.ndarray:
+    """One round's error, estimator weight and new row weights, in place (SAMME; Zhu et al. 2009).
+
+    ``e = sum w[h != y] / sum w``, ``a = learning_rate (log((1 - e) / e) + log(classes - 1))``, then ``w *=
+    exp(a)`` where ``h != y``, divided so that the sum is 1. For two classes that is Freund and Schapire's
+    update, whose alpha is ``a / 2``.
+
+    Parameters
+    ----------
+    weights : float64 array [rows]
+        Changed in place.
+    signed_weights : float32 array [rows]
+        Written: the weights as :func:`stump_search` takes them.
+    target : int32 array [rows]
+        Classes, 0 to classes - 1.
+    x, threshold, missing_left, left, right :
+        What was predicted, as a stump: class ``left`` where ``x <= threshold`` (or x is NaN and
+        ``missing_left``), else ``right``. x is a float32 or float64 column.
+    predicted : int32 array [rows], optional
+        What was predicted, row by row.
+    classes : int, default 2
+    learning_rate : float, default 1.0
+    source : int, default 0
+        The first ``source`` rows are TrAdaBoost's source rows: they do not count for the error, and are
+        multiplied by ``source_factor`` where they are wrong.
+    source_factor : float, default 1.0
+
+    Returns
+    -------
+    float64 array [4]
+        Error, estimator weight, sum of the new weights before the division (NaN where nothing changed:
+        error 0 or no better than chance), number of rows left of the threshold.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
+    """
+    op = "adaboost_update"
+    _check_classes(op, classes)
+    rows = weights.shape[0] if isinstance(weights, np.ndarray) and weights.ndim == 1 else -1
+    if rows < 0:
+        raise ShapeError(f"{op}: weights must be an array [rows]")
+    for name, a, kind in (("weights", weights, np.float64), ("signed_weights", signed_weights, np.float32)):
+        if not isinstance(a, np.ndarray) or a.dtype != kind:
+            raise DTypeError(f"{op}: {name} must be an array of {np.dtype(kind)}")
+        if a.shape != (rows,) or not a.flags.c_contiguous or not a.flags.writeable:
+            raise ShapeError(f"{op}: {name} has shape {a.shape}, expected a writable contiguous ({rows},)")
+    y = _row_numbers(op, "target", target, rows, np.int32)
+    if (x is None) == (predicted is None):
+        raise ArgumentError(f"{op}: pass either x or predicted")
+    if predicted is not None:
+        predicted = _row_numbers(op, "predicted", predicted, rows, np.int32)
+    if x is not None:
+        x = unwrap(x, op, "x")
+        if x.shape != (rows,):
+            raise ShapeError(f"{op}: x has shape {x.shape}, expected ({rows},)")
+        if x.strides[0] % x.itemsize:
+            x = np.ascontiguousarray(x)
+    stats = np.empty(4)
+    engines.of(weights).adaboost_update(
+        stats,
+        weights,
+        signed_weights,
+        y,
+        x,
+        predicted,
+        float(threshold),
+        bool(missing_left),
+        int(left),
+        int(right),
+        classes,
+        float(learning_rate),
+        int(source),
+        float(source_factor),
+    )
+    return stats
+
+
+def _check_classes(op: str, classes: Any) -> None:
+    if isinstance(classes, bool) or not isinstance(classes, (int, np.integer)) or not 2 <= classes < 1 << 24:
+        raise ArgumentError(f"{op}: classes is {classes!r}, expected a whole number of at least 2")
+
+
+def _row_numbers(op: str, name: str, values: Any, rows: int, kind: type) -> np.ndarray:
+    if not isinstance(values, np.ndarray) or values.dtype != kind:
+        found = values.dtype if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+        raise DTypeError(f"{op}: {name} is {found}, expected an array of {np.dtype(kind)}")
+    if values.shape != (rows,):
+        raise ShapeError(f"{op}: {name} has shape {values.shape}, expected ({rows},)")
+    return np.ascontiguousarray(values)
+
+
+def _check_range(op: str, y: np.ndarray, classes: int) -> None:
+    if y.size and (y.min() < 0 or y.max() >= classes):
+        row = int(np.flatnonzero((y < 0) | (y >= classes))[0])
+        raise IndexRangeError(f"{op}: target is {y[row]} in row {row}, expected 0 to {classes - 1}")
