@@ -81,6 +81,15 @@ KERNELS: dict[str, str] = {
     "leaf_quantile": "out target raw leaf weight alpha delta absolute",
     "histogram": "out codes gradients hessians rows",
     "histogram_subtract": "out a b",
+    "code_rows": "by_row codes n_bins",
+    "tree_grow": (
+        "feature code left right missing_left categories value gain cover count leaf codes by_row n_bins"
+        " categorical gradients hessians rows features monotone groups by_depth max_depth min_samples"
+        " min_weight alpha l2 min_gain step rate by_level by_node seed tree cat_smooth cat_l2"
+        " max_categories onehot"
+    ),
+    "tree_apply_codes": "leaf codes feature code left right missing_left categories categorical",
+    "tree_update": "scores leaf value",
     "uniform": "out seed offset low high",
     "normal": "out seed offset mean std",
     "dropout": "out x seed offset p",

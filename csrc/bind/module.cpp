@@ -22,7 +22,8 @@ namespace einkorn {
   X(loss)                        \
   X(histogram)                   \
   X(tree_predict)                \
-  X(tree_shap)
+  X(tree_shap)                   \
+  X(tree_grow)
 
 #define X(family) void bind_##family(py::module_& m);
 EINKORN_BIND_FAMILIES(X)

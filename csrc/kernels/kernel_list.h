@@ -19,6 +19,7 @@
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/stump.h"
+#include "kernels/tree_grow.h"
 #include "kernels/tree_predict.h"
 #include "kernels/tree_shap.h"
 
@@ -44,7 +45,8 @@
   EINKORN_LOSS_KERNELS(X)        \
   EINKORN_HISTOGRAM_KERNELS(X)   \
   X(tree_predict, TreePredict)   \
-  X(tree_shap, TreeShap)
+  X(tree_shap, TreeShap)         \
+  EINKORN_TREE_GROW_KERNELS(X)
 
 // Kernels over index arrays: struct Args, body `void name(const Args&)`.
 #define EINKORN_INDEX_KERNELS(X)         \
@@ -52,4 +54,5 @@
   EINKORN_RANDOM_INDEX_KERNELS(X)        \
   EINKORN_HISTOGRAM_INDEX_KERNELS(X)     \
   EINKORN_BOOST_LOSS_KERNELS(X)          \
-  EINKORN_STUMP_INDEX_KERNELS(X)
+  EINKORN_STUMP_INDEX_KERNELS(X)         \
+  EINKORN_TREE_GROW_INDEX_KERNELS(X)

@@ -217,8 +217,7 @@ def grow_tree(
     ----------
     .. [1] Chen, Guestrin, "XGBoost: a scalable tree boosting system", 2016, equations 5 to 7.
     .. [2] Ke et al., "LightGBM: a highly efficient gradient boosting decision tree", 2017; Fisher, "On
-    grouping for
-       maximum homogeneity", 1958.
+       grouping for maximum homogeneity", 1958.
     """
     op = "grow_tree"
     if not isinstance(table, CodeTable):
@@ -317,11 +316,17 @@ def grow_tree(
             else f"{op}: hessians has a value that is negative or not finite"
         )
     grown_tree = GrownTree(
-        *(
-            a[:nodes]
-            for a in (feature, code, left, right, missing_left, categories, value, gain, cover, count)
-        ),
-        leaf,
+        feature=feature[:nodes],
+        code=code[:nodes],
+        left=left[:nodes],
+        right=right[:nodes],
+        missing_left=missing_left[:nodes],
+        categories=categories[:nodes],
+        value=value[:nodes],
+        gain=gain[:nodes],
+        cover=cover[:nodes],
+        count=count[:nodes],
+        leaf=leaf,
     )
     if at is not None and at.size < n_rows:
         k.tree_apply_codes(leaf, *_apply_arguments(grown_tree, table))

@@ -107,6 +107,7 @@ from .softmax import (
     softmax_forward,
 )
 from .stump import adaboost_update, presort, stump_search, stump_search_binned
+from .tree_grow import code_rows, tree_apply_codes, tree_grow, tree_update
 from .tree_predict import tree_predict
 from .tree_shap import tree_shap
 
@@ -129,6 +130,7 @@ __all__ = [
     "bin_edges",
     "boost_loss",
     "clip",
+    "code_rows",
     "conv2d_forward",
     "conv2d_input_grad",
     "conv2d_weight_grad",
@@ -202,8 +204,11 @@ __all__ = [
     "subtract",
     "tanh",
     "tanh_grad",
+    "tree_apply_codes",
+    "tree_grow",
     "tree_predict",
     "tree_shap",
+    "tree_update",
     "uniform",
     "where",
 ]

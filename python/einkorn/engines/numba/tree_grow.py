@@ -1,0 +1,550 @@
+"""Growing boosted trees over codes, one node after another, in plain loops.
+
+Sums are exact (gradients are whole numbers, see csrc/kernels/tree_grow.h), so no histogram has to be kept or
+subtracted for the result to be that of the native engine: each node sums its own rows, a feature at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from ._compile import (
+    Array,
+    ByteIn1,
+    CodesIn2,
+    CodesOut2,
+    Float64In1,
+    Float64Out1,
+    Index1,
+    IndexOut1,
+    Int,
+    Int32In1,
+    Int32Out1,
+    Loop,
+    Operand,
+    Scalar,
+    Word,
+    WordIn2,
+    WordOut2,
+    inline,
+)
+from ._threads import parallel_for
+
+__all__ = ["code_rows", "tree_apply_codes", "tree_grow", "tree_update"]
+
+_QUANTUM_BITS = 30
+_ROUNDING = 1e-10
+
+AnyOut1 = Annotated[Array, Operand(1, writable=True, strided=True)]
+IndexOut2 = Annotated[Array, Operand(2, writable=True, element="int64")]
+
+# Places in the arrays of options: csrc/kernels/tree_grow.h says what they mean.
+_MIN_WEIGHT, _ALPHA, _L2, _MIN_GAIN, _STEP, _RATE, _SMOOTH, _CAT_L2, _G_UNIT, _H_UNIT = range(10)
+_MIN_SAMPLES, _MAX_CATEGORIES, _ONEHOT, _MISSING, _BY_VALUE = range(5)
+
+
+@Loop
+def _code_rows(
+    start: Int, stop: Int, by_row: CodesOut2, bad: IndexOut1, codes: CodesIn2, n_bins: Int32In1
+) -> None:
+    missing = 255 if codes.itemsize == 1 else 65535
+    for f in range(start, stop):
+        bad[f] = -1
+        for r in range(codes.shape[1]):
+            c = codes[f, r]
+            if c >= n_bins[f] and c != missing and bad[f] < 0:
+                bad[f] = f * codes.shape[1] + r
+            by_row[r, f] = min(np.int64(c), np.int64(n_bins[f]))
+
+
+@Loop
+def _quantise(out: IndexOut1, values: Annotated[Array, Operand(1)], rows: Index1, scale: Scalar) -> None:
+    for i in range(rows.shape[0]):
+        out[rows[i]] = np.int64(np.rint(np.float64(values[rows[i]]) * scale))
+
+
+@inline
+def _shrink(g: float, alpha: float) -> float:
+    return math.copysign(max(abs(g) - alpha, 0.0), g)
+
+
+@inline
+def _weight(g: float, h: float, l2: float, reals: Array, lower: float, upper: float) -> float:
+    w = -_shrink(g, reals[_ALPHA]) / (h + l2) if h + l2 > 0 else 0.0
+    if reals[_STEP] > 0:
+        w = min(max(w, -reals[_STEP]), reals[_STEP])
+    return min(max(w, lower), upper)
+
+
+@inline
+def _value_score(g: float, h: float, l2: float, w: float, alpha: float) -> float:
+    return -(2 * g * w + (h + l2) * w * w + 2 * alpha * abs(w))
+
+
+@inline
+def _node_score(g: float, h: float, reals: Array, by_value: int, lower: float, upper: float) -> float:
+    l2 = reals[_L2]
+    if by_value:
+        return _value_score(g, h, l2, _weight(g, h, l2, reals, lower, upper), reals[_ALPHA])
+    top = _shrink(g, reals[_ALPHA])
+    return top * top / (h + l2) if h + l2 > 0 else 0.0
+
+
+@inline
+def _children_score(
+    left: Array, node: Array, l2: float, sign: int, reals: Array, ints: Array, lower: float, upper: float
+) -> float:
+    """Score of both children, -1 where the split does not count; left, node: sums of g, h, rows."""
+    if left[2] < ints[_MIN_SAMPLES] or node[2] - left[2] < ints[_MIN_SAMPLES]:
+        return -1.0
+    gl, gr = left[0] * reals[_G_UNIT], (node[0] - left[0]) * reals[_G_UNIT]
+    hl, hr = left[1] * reals[_H_UNIT], (node[1] - left[1]) * reals[_H_UNIT]
+    if hl < reals[_MIN_WEIGHT] or hr < reals[_MIN_WEIGHT] or not hl + l2 > 0 or not hr + l2 > 0:
+        return -1.0
+    alpha = reals[_ALPHA]
+    if ints[_BY_VALUE]:
+        wl = _weight(gl, hl, l2, reals, lower, upper)
+        wr = _weight(gr, hr, l2, reals, lower, upper)
+        if (sign > 0 and wl > wr) or (sign < 0 and wl < wr):
+            return -1.0
+        return _value_score(gl, hl, l2, wl, alpha) + _value_score(gr, hr, l2, wr, alpha)
+    a, b, tl, tr = hl + l2, hr + l2, _shrink(gl, alpha), _shrink(gr, alpha)
+    return (tl * tl * b + tr * tr * a) / (a * b)
+
+
+@inline
+def _is_kept(score: float, parent: float, best: float, reals: Array) -> bool:
+    gain = score - parent
+    return gain > reals[_MIN_GAIN] and gain > _ROUNDING * (abs(score) + abs(parent)) and gain > best
+
+
+@Loop
+def _search(
+    start: Int,
+    stop: Int,
+    gains: Float64Out1,
+    lefts: IndexOut2,
+    splits: IndexOut2,
+    sets: WordOut2,
+    codes: CodesIn2,
+    features: Int32In1,
+    allowed: ByteIn1,
+    n_bins: Int32In1,
+    categorical: ByteIn1,
+    monotone: Int32In1,
+    rows: Index1,
+    g: Index1,
+    h: Index1,
+    node: Index1,
+    ints: Index1,
+    reals: Float64In1,
+    lower: Scalar,
+    upper: Scalar,
+) -> None:
+    """For each feature its best split: gain, sums on the left, (code, missing_left), set of codes."""
+    parent = _node_score(
+        node[0] * reals[_G_UNIT], node[1] * reals[_H_UNIT], reals, ints[_BY_VALUE], lower, upper
+    )
+    left = np.zeros(3, np.int64)
+    for j in range(start, stop):
+        gains[j] = 0.0
+        f = features[j]
+        if not allowed[f]:
+            continue
+        bins = n_bins[f]
+        sums = np.zeros((bins + 1, 3), np.int64)  # the last for missing values
+        for i in range(rows.shape[0]):
+            r = rows[i]
+            b = min(np.int64(codes[f, r]), np.int64(bins))
+            sums[b, 0] += g[r]
+            sums[b, 1] += h[r]
+            sums[b, 2] += 1
+        if not categorical[f]:
+            best, found, missing_left = -1.0, -1, 0
+            for side in range(2 if sums[bins, 2] > 0 else 1):
+                left[:] = side * sums[bins]
+                for b in range(bins if sums[bins, 2] > 0 else bins - 1):
+                    left += sums[b]
+                    score = _children_score(left, node, reals[_L2], monotone[f], reals, ints, lower, upper)
+                    if score > best:
+                        best, found, missing_left = score, b, side
+            if found < 0 or not _is_kept(best, parent, 0.0, reals):
+                continue
+            gains[j] = best - parent
+            lefts[j] = sums[: found + 1].sum(axis=0)
+            if missing_left:
+                lefts[j] += sums[bins]
+            if sums[bins, 2] == 0:
+                missing_left = 1 if lefts[j, 2] > node[2] - lefts[j, 2] else 0
+            splits[j, 0], splits[j, 1] = found, missing_left
+            continue
+        used = np.flatnonzero(sums[: bins - 1, 2])
+        best, first, last = -1.0, 0, 0
+        if used.size <= ints[_ONEHOT]:
+            for i in range(used.size):
+                left[:] = sums[used[i]]
+                score = _children_score(left, node, reals[_L2], 0, reals, ints, lower, upper)
+                if score > best:
+                    best, first, last = score, i, i + 1
+        else:
+            keys = np.empty(used.size)
+            for i in range(used.size):
+                below = sums[used[i], 1] * reals[_H_UNIT] + reals[_SMOOTH]
+                keys[i] = sums[used[i], 0] * reals[_G_UNIT] / below if below > 0 else 0.0
+            used = used[np.argsort(keys, kind="mergesort")]
+            most = min((used.size + 1) // 2, ints[_MAX_CATEGORIES])
+            for end in range(2):
+                left[:] = 0
+                for i in range(most):
+                    left += sums[used[used.size - 1 - i if end else i]]
+                    l2 = reals[_L2] + reals[_CAT_L2]
+                    score = _children_score(left, node, l2, 0, reals, ints, lower, upper)
+                    if score > best:
+                        best = score
+                        first, last = (used.size - 1 - i, used.size) if end else (0, i + 1)
+        if last == 0 or not _is_kept(best, parent, 0.0, reals):
+            continue
+        gains[j] = best - parent
+        lefts[j] = 0
+        sets[j] = 0
+        for i in range(first, last):
+            lefts[j] += sums[used[i]]
+            sets[j, used[i] // 32] |= np.uint32(1 << (used[i] % 32))
+        splits[j, 0], splits[j, 1] = -1, 0
+
+
+@Loop
+def _part(
+    out: IndexOut1, codes: CodesIn2, f: Int, split: Index1, words: WordIn2, rows: Index1, missing: Int
+) -> None:
+    """The rows that go left, then those that go right."""
+    n = 0
+    for side in range(2):
+        for i in range(rows.shape[0]):
+            c = np.int64(codes[f, rows[i]])
+            if split[0] < 0:
+                left = c // 32 < words.shape[1] and (words[0, c // 32] >> np.uint32(c % 32)) & 1
+            else:
+                left = c <= split[0] or (c == missing and split[1] != 0)
+            if bool(left) == (side == 0):
+                out[n] = rows[i]
+                n += 1
+
+
+@Loop
+def _apply(
+    start: Int,
+    stop: Int,
+    leaf: Int32Out1,
+    codes: CodesIn2,
+    feature: Int32In1,
+    code: Int32In1,
+    left: Int32In1,
+    right: Int32In1,
+    missing_left: ByteIn1,
+    categories: WordIn2,
+    categorical: ByteIn1,
+) -> None:
+    missing = 255 if codes.itemsize == 1 else 65535
+    for r in range(start, stop):
+        node = 0
+        while feature[node] >= 0:
+            f = feature[node]
+            c = np.int64(codes[f, r])
+            if categorical[f]:
+                goes_left = c != missing and c // 32 < categories.shape[1]
+                if goes_left:
+                    goes_left = (categories[node, c // 32] >> np.uint32(c % 32)) & 1 != 0
+            elif c == missing:
+                goes_left = missing_left[node] != 0
+            else:
+                goes_left = c <= code[node]
+            node = left[node] if goes_left else right[node]
+        leaf[r] = node
+
+
+@Loop
+def _update(start: Int, stop: Int, scores: AnyOut1, leaf: Int32In1, value: Float64In1) -> None:
+    for r in range(start, stop):
+        scores[r] += value[leaf[r]]
+
+
+@Loop
+def _words(out: IndexOut1, seed: Word, counter: Word) -> None:
+    """The first words of the stream (philox.h), as int64."""
+    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    for i in range(0, out.shape[0], 4):
+        c = counter + np.uint64(i // 4)
+        c0, c1, c2, c3 = c & low, c >> shift, np.uint64(0), np.uint64(0)
+        k0, k1 = seed & low, seed >> shift
+        for _ in range(10):
+            p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+            c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & low, (p0 >> shift) ^ c3 ^ k1, p0 & low
+            k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
+        lanes = (c0, c1, c2, c3)
+        for lane in range(min(4, out.shape[0] - i)):
+            out[i + lane] = np.int64(lanes[lane])
+
+
+def code_rows(by_row: Array, codes: Array, n_bins: Array) -> int:
+    """by_row[r, f] = codes[f, r], n_bins[f] where missing; the first place of a bad code, or -1."""
+    n, rows = codes.shape
+    by_row[:, n:] = 0
+    bad = np.empty(n, np.int64)
+    parallel_for(n, 3.0 * rows + 1, lambda start, stop: _code_rows(start, stop, by_row, bad, codes, n_bins))
+    bad = bad[bad >= 0]
+    return int(bad.min()) if bad.size else -1
+
+
+def _scale(largest: float) -> float:
+    """The power of two that brings numbers up to `largest` below 2**30."""
+    if largest == 0:
+        return 1.0
+    exponent = math.frexp(largest)[1] if largest >= 2.0**-1022 else -1022
+    return math.ldexp(1.0, min(_QUANTUM_BITS - exponent, 1000))
+
+
+def _draw(marks: Array, share: float, seed: int, counter: int) -> None:
+    """Keep of the marked features those with the smallest words."""
+    marked = np.flatnonzero(marks)
+    words = np.empty(marks.size, np.int64)
+    _words(words, seed, counter)
+    wanted = max(1, math.floor(share * marked.size + 0.5))
+    marks[marked[np.argsort(words[marked], kind="stable")[wanted:]]] = 0
+
+
+class _Leaf:
+    """A leaf that may be split: its rows, sums, bounds of its value, and the features above it."""
+
+    def __init__(
+        self, node: int, depth: int, rows: Array, sums: Array, lower: float, upper: float, path: Array
+    ):
+        self.node = node
+        self.depth = depth
+        self.rows = rows
+        self.sums = sums
+        self.lower = lower
+        self.upper = upper
+        self.path = path
+        self.gain = 0.0
+        self.feature = -1
+        self.left = sums
+        self.split = sums
+        self.words = np.zeros((1, 0), np.uint32)
+
+
+def tree_grow(
+    feature: Array,
+    code: Array,
+    left: Array,
+    right: Array,
+    missing_left: Array,
+    categories: Array,
+    value: Array,
+    gain: Array,
+    cover: Array,
+    count: Array,
+    leaf: Array,
+    codes: Array,
+    by_row: Array,
+    n_bins: Array,
+    categorical: Array,
+    gradients: Array,
+    hessians: Array | None,
+    rows: Array | None,
+    features: Array | None,
+    monotone: Array | None,
+    groups: Array | None,
+    by_depth: bool,
+    max_depth: int,
+    min_samples: int,
+    min_weight: float,
+    alpha: float,
+    l2: float,
+    min_gain: float,
+    step: float,
+    rate: float,
+    by_level: float,
+    by_node: float,
+    seed: int,
+    tree: int,
+    cat_smooth: float,
+    cat_l2: float,
+    max_categories: int,
+    onehot: int,
+) -> int:
+    """Grow a tree into the node arrays; its number of nodes, -1 or -2 for bad gradients or hessians."""
+    n, n_rows = codes.shape
+    missing = 255 if codes.itemsize == 1 else 65535
+    at = np.arange(n_rows) if rows is None else rows.astype(np.int64)
+    used = np.arange(n, dtype=np.int32) if features is None else features
+    signs = np.zeros(n, np.int32) if monotone is None else monotone
+    if not np.isfinite(gradients[at]).all():
+        return -1
+    if hessians is not None and not (np.isfinite(hessians[at]).all() and (hessians[at] >= 0).all()):
+        return -2
+    g_scale = _scale(float(np.abs(gradients[at]).max()))
+    h_scale = 1.0 if hessians is None else _scale(float(hessians[at].max()))
+    g, h = np.zeros(n_rows, np.int64), np.ones(n_rows, np.int64)
+    _quantise(g, gradients, at, g_scale)
+    if hessians is not None:
+        _quantise(h, hessians, at, h_scale)
+    reals = np.array(
+        [min_weight, alpha, l2, min_gain, step, rate, cat_smooth, cat_l2, 1 / g_scale, 1 / h_scale]
+    )
+    by_value = int(monotone is not None or step > 0)
+    ints = np.array([min_samples, max_categories, onehot, missing, by_value], np.int64)
+    max_leaves = (feature.size + 1) // 2
+    nodes = 0
+
+    def weight_of(sums: Array, lower: float, upper: float) -> float:
+        w: float = _weight(sums[0] * reals[_G_UNIT], sums[1] * reals[_H_UNIT], l2, reals, lower, upper)
+        return w
+
+    def add(depth: int, part: Array, sums: Array, lower: float, upper: float, path: Array) -> _Leaf:
+        nonlocal nodes
+        i, nodes = nodes, nodes + 1
+        feature[i] = code[i] = left[i] = right[i] = -1
+        missing_left[i] = categories[i] = gain[i] = 0
+        value[i] = rate * weight_of(sums, lower, upper)
+        cover[i], count[i] = sums[1] * reals[_H_UNIT], sums[2]
+        return _Leaf(i, depth, part, sums, lower, upper, path)
+
+    def allowed_in(node: _Leaf) -> Array:
+        marks = np.zeros(n, np.uint8)
+        marks[used] = 1
+        stream, stride = tree << 40, n // 4 + 1
+        if by_level < 1:
+            _draw(marks, by_level, seed, stream + node.depth * stride)
+        if by_node < 1:
+            _draw(marks, by_node, seed, stream + (1 << 39) + node.node * stride)
+        if groups is not None:
+            fits = groups[[not (node.path & ~group).any() for group in groups]]
+            union = np.bitwise_or.reduce(fits, axis=0) if fits.size else np.zeros_like(node.path)
+            marks[(union[np.arange(n) // 32] >> (np.arange(n) % 32).astype(np.uint32)) & 1 == 0] = 0
+        return marks
+
+    def search(node: _Leaf) -> bool:
+        sums = node.sums
+        if node.depth >= max_depth or sums[2] < 2 * min_samples or used.size == 0:
+            return False
+        if sums[1] * reals[_H_UNIT] < 2 * min_weight:
+            return False
+        gains = np.zeros(used.size)
+        lefts, splits = np.zeros((used.size, 3), np.int64), np.zeros((used.size, 2), np.int64)
+        sets = np.zeros((used.size, categories.shape[1]), np.uint32)
+        marks = allowed_in(node)
+        parallel_for(
+            used.size,
+            3.0 * node.rows.size + 1000,
+            lambda start, stop: _search(
+                start,
+                stop,
+                gains,
+                lefts,
+                splits,
+                sets,
+                codes,
+                used,
+                marks,
+                n_bins,
+                categorical,
+                signs,
+                node.rows,
+                g,
+                h,
+                sums,
+                ints,
+                reals,
+                node.lower,
+                node.upper,
+            ),
+        )
+        best = int(np.argmax(gains))
+        node.gain, node.feature, node.left, node.split = (
+            gains[best],
+            int(used[best]),
+            lefts[best],
+            splits[best],
+        )
+        node.words = sets[best : best + 1]
+        return bool(gains[best] > 0)
+
+    root = add(
+        0,
+        at,
+        np.array([g[at].sum(), h[at].sum(), at.size]),
+        -math.inf,
+        math.inf,
+        np.zeros(-(-n // 32), np.uint32),
+    )
+    leaves = [root]
+    waiting = [root] if max_leaves > 1 and search(root) else []
+    while len(leaves) < max_leaves and waiting:
+        node = min(waiting, key=lambda x: (0.0 if by_depth else -x.gain, x.node))
+        waiting.remove(node)
+        leaves.remove(node)
+        i, f = node.node, node.feature
+        parted = np.empty_like(node.rows)
+        _part(parted, codes, f, node.split, node.words, node.rows, missing)
+        feature[i], code[i], missing_left[i], gain[i] = f, node.split[0], node.split[1], node.gain
+        if node.split[0] < 0:
+            categories[i] = node.words[0]
+        path = node.path.copy()
+        path[f // 32] |= np.uint32(1 << f % 32)
+        sums = (node.left, node.sums - node.left)
+        bounds = [[node.lower, node.upper], [node.lower, node.upper]]
+        if signs[f]:
+            middle = sum(weight_of(s, node.lower, node.upper) for s in sums) / 2
+            bounds[0][int(signs[f] > 0)] = bounds[1][int(signs[f] < 0)] = middle
+        cut = int(node.left[2])
+        children = [
+            add(node.depth + 1, part, s, b[0], b[1], path)
+            for part, s, b in zip((parted[:cut], parted[cut:]), sums, bounds, strict=True)
+        ]
+        left[i], right[i] = children[0].node, children[1].node
+        leaves += children
+        if len(leaves) < max_leaves:
+            waiting += [child for child in children if search(child)]
+    for node in leaves:
+        leaf[node.rows] = node.node
+    return nodes
+
+
+def tree_apply_codes(
+    leaf: Array,
+    codes: Array,
+    feature: Array,
+    code: Array,
+    left: Array,
+    right: Array,
+    missing_left: Array,
+    categories: Array,
+    categorical: Array,
+) -> None:
+    """leaf[r] = the node in which row r ends."""
+    parallel_for(
+        leaf.size,
+        30.0,
+        lambda start, stop: _apply(
+            start,
+            stop,
+            leaf,
+            codes,
+            feature,
+            code,
+            left,
+            right,
+            missing_left,
+            categories,
+            categorical,
+        ),
+    )
+
+
+def tree_update(scores: Array, leaf: Array, value: Array) -> None:
+    """scores[r] += value[leaf[r]]."""
+    parallel_for(scores.size, 2.0, lambda start, stop: _update(start, stop, scores, leaf, value))
