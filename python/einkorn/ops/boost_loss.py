@@ -51,8 +51,8 @@ def boost_loss(
     raw : float64 array [outputs, rows]
         Scores; one output for all losses but ``"multinomial"``.
     target : array [rows]
-        float64; int32 class numbers from 0 to outputs - 1 for ``"multinomial"``. Those of ``"logistic"`` lie in
-        [0, 1], of ``"poisson"`` at 0 or above.
+        float64; for ``"multinomial"`` int32 class numbers from 0 to outputs - 1. Those of ``"logistic"`` are
+        in [0, 1], of ``"poisson"`` at 0 or above.
     loss : str
         One of ``BOOST_LOSSES``; the formulas are in csrc/kernels/boost_loss.h.
     weight : float32 array [rows], optional
