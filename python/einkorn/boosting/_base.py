@@ -11,6 +11,7 @@ import math
 import operator
 import os
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -103,14 +104,17 @@ def category_columns(X: Any) -> list[int]:
 
 def _codes_of_categories(estimator: Any, X: Any, reset: bool) -> Any:
     if reset:
-        estimator._category_values = {i: X.iloc[:, i].cat.categories for i in category_columns(X)}
+        columns = category_columns(X)
+        estimator._category_values = {i: np.asarray(X.iloc[:, i].cat.categories) for i in columns}
     known = getattr(estimator, "_category_values", {})
     if not known or not (hasattr(X, "iloc") and X.shape[1] > max(known)):
         return X
+    from pandas import Index
+
     X = X.copy(deep=False)
     for i, values in known.items():
         column = X.iloc[:, i]
-        codes = values.get_indexer(column).astype(np.float64)
+        codes = Index(values).get_indexer(Index(column)).astype(np.float64)
         codes[codes < 0] = len(values)
         codes[column.isna().to_numpy()] = np.nan
         X.isetitem(i, codes)
@@ -242,7 +246,7 @@ def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_we
         return None
     with _as_einkorn(where):
         weight = check_array(
-            np.full(n, sample_weight) if np.ndim(sample_weight) == 0 else sample_weight,
+            np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight,
             dtype=np.float64,
             ensure_2d=False,
             order="C",
@@ -257,7 +261,8 @@ def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_we
         raise ArgumentError(f"{where}: {name} is {weight[row]} in row {row}: negative weights are refused")
     total = float(weight.sum())
     if not (total > 0 and math.isfinite(total)):
-        raise ArgumentError(f"{where}: {name} sums to {total}, expected a positive finite sum")
+        what = "all weights are zero" if total == 0 else f"its sum is {total}"
+        raise ArgumentError(f"{where}: {name}: {what}, expected a positive finite sum")
     return weight
 
 

@@ -77,8 +77,8 @@ class GradientBoosting(BaseEstimator):
             Rows whose loss is kept in ``validation_score_`` and that early stopping goes by, instead of rows
             held out of X.
         callbacks : sequence of callable, default ()
-            Each is called after each round as ``callback(round, logs)``: round from 1, logs with ``"loss"`` and
-            with held-out rows, ``"val_loss"``. True as answer ends the training. What it raises is raised.
+            Each is called after each round as ``callback(round, logs)``: round from 1, logs with ``"loss"``
+            and, with held-out rows, ``"val_loss"``. The answer True ends the training; errors are raised.
 
         Returns
         -------
@@ -277,17 +277,20 @@ class GradientBoosting(BaseEstimator):
         return check_X(self, X, reset=False, op=op, categories=codes)
 
     def _raw(self, X: Any, op: str) -> np.ndarray:
-        return predict_trees(self.trees_, self._check(X, op))
+        X = self._check(X, op)
+        return predict_trees(self.trees_, X)
 
     def _stages(self, X: Any, op: str) -> Iterator[np.ndarray]:
-        return staged_predict_trees(self.trees_, self._check(X, op), self.trees_.n_outputs)
+        X = self._check(X, op)
+        return staged_predict_trees(self.trees_, X, self.trees_.n_outputs)
 
     def apply(self, X: Any) -> np.ndarray:
         """The leaf of each row in each tree, int32 [rows, trees]: node numbers within the tree.
 
         With more than two classes a round has a tree for each, one after another.
         """
-        return apply_trees(self.trees_, self._check(X, "apply"))
+        X = self._check(X, "apply")
+        return apply_trees(self.trees_, X)
 
     @property
     def feature_importances_(self) -> np.ndarray:

@@ -55,8 +55,8 @@ class Objective:
     outputs : int, default 1
         Scores a row: the number of classes for ``"multinomial"``.
     alpha : float, default 0.9
-        The level of ``"quantile"``; for ``"huber"`` the share of the rows whose residuals are no outliers: delta
-        is that quantile of the residuals' sizes, anew in each round [1]_.
+        The level of ``"quantile"``; for ``"huber"`` the share of the rows that are no outliers: delta is that
+        quantile of the residuals' sizes, anew in each round [1]_.
 
     References
     ----------
@@ -143,7 +143,7 @@ class CustomObjective(Objective):
     """A loss of the user's: ``function(y, raw)`` returns gradients and hessians of each row.
 
     y is float64 [rows] (class numbers for a classifier), raw float64 [rows], or [rows, classes] with more
-    than two classes; the two results have raw's shape. Sample weights are applied afterwards. Scores start at 0.
+    than two. Both results have raw's shape. Sample weights are applied afterwards. Scores start at 0.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any], kind: str, outputs: int) -> None:

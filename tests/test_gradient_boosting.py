@@ -1,0 +1,626 @@
+"""Gradient boosting: what the options do, weights, constraints, stopping, warm starts, bad input."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris, make_regression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import einkorn
+from einkorn.boosting import GradientBoostingClassifier, GradientBoostingRegressor, load, save
+from einkorn.errors import ArgumentError, DTypeError, EinkornError, ShapeError
+
+Model = GradientBoostingClassifier | GradientBoostingRegressor
+REGRESSION = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
+
+
+@parametrize_with_checks(
+    [GradientBoostingClassifier(n_estimators=10), GradientBoostingRegressor(n_estimators=10)]
+)
+def test_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def numbers(n: int = 600, features: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, features)).astype(np.float32)
+    y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.1 * rng.normal(size=n)
+    return X, y
+
+
+def classes(k: int, n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    X, y = numbers(n)
+    return X, np.searchsorted(np.quantile(y, np.arange(1, k) / k), y)
+
+
+def same(a: Model, b: Model) -> bool:
+    """Whether two models are the same, bit for bit."""
+    return all(
+        getattr(a.trees_, name).tobytes() == getattr(b.trees_, name).tobytes()
+        for name in ("offsets", "feature", "threshold", "left", "value", "gain", "cover", "count", "base")
+    )
+
+
+# --- losses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", REGRESSION)
+def test_every_loss_falls(loss: str) -> None:
+    X, y = numbers()
+    y = np.exp(y) if loss == "poisson" else y
+    model = GradientBoostingRegressor(loss, n_estimators=30, random_state=0).fit(X, y)
+    assert model.train_score_.shape == (30,)
+    assert model.train_score_[-1] < 0.6 * model.train_score_[0]
+    assert model.n_iter_ == model.best_iteration_ == 30
+    predicted = model.predict(X)
+    d = predicted - y
+    expected = {
+        "squared_error": lambda: (d**2).mean() / 2,
+        "absolute_error": lambda: abs(d).mean(),
+        "quantile": lambda: np.where(d < 0, -0.9 * d, 0.1 * d).mean(),
+        "poisson": lambda: (predicted - y * np.log(predicted)).mean(),
+    }
+    if loss in expected:
+        assert model.train_score_[-1] == pytest.approx(expected[loss](), rel=1e-5)
+
+
+def test_where_scores_start() -> None:
+    X, y = numbers(101)
+    bases = {
+        "squared_error": y.mean(),
+        "absolute_error": np.median(y),
+        "huber": np.median(y),
+        "quantile": np.quantile(y, 0.2, method="averaged_inverted_cdf"),
+    }
+    for loss, expected in bases.items():
+        model = GradientBoostingRegressor(loss, alpha=0.2, n_estimators=1).fit(X, y)
+        assert model.trees_.base[0] == pytest.approx(expected)
+    positive = np.exp(y)
+    model = GradientBoostingRegressor("poisson", n_estimators=1).fit(X, positive)
+    assert model.trees_.base[0] == pytest.approx(np.log(positive.mean()))
+    X, label = classes(3, 100)
+    model = GradientBoostingClassifier(n_estimators=1).fit(X, label)
+    np.testing.assert_allclose(model.trees_.base, np.log(np.bincount(label) / label.size))
+    assert GradientBoostingRegressor(base_score=0.5, n_estimators=1).fit(X, label).trees_.base[0] == 0.5
+
+
+def test_leaves_are_medians_and_quantiles() -> None:
+    """One tree with rate 1: in each leaf, the prediction is the median (quantile) of the targets."""
+    X, y = numbers()
+    for loss, alpha in (("absolute_error", 0.5), ("quantile", 0.75)):
+        model = GradientBoostingRegressor(
+            loss, alpha=alpha, n_estimators=1, learning_rate=1.0, max_leaves=6
+        ).fit(X, y)
+        leaf, predicted = model.apply(X)[:, 0], model.predict(X)
+        assert len(np.unique(leaf)) == 6
+        for number in np.unique(leaf):
+            rows = leaf == number
+            expected = np.quantile(y[rows], alpha, method="averaged_inverted_cdf")
+            np.testing.assert_allclose(predicted[rows], expected, rtol=1e-12)
+
+
+def test_quantile_covers() -> None:
+    X, y = numbers(3000)
+    model = GradientBoostingRegressor("quantile", alpha=0.8, n_estimators=60).fit(X, y)
+    assert (y <= model.predict(X)).mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_own_loss_equals_built_in() -> None:
+    X, y = numbers()
+    common: dict[str, Any] = {"n_estimators": 15, "base_score": 0.0}
+    builtin = GradientBoostingRegressor("squared_error", **common).fit(X, y)
+    own = GradientBoostingRegressor(lambda y, raw: (raw - y, np.ones_like(raw)), **common).fit(X, y)
+    np.testing.assert_array_equal(own.predict(X), builtin.predict(X))
+    X, label = classes(3)
+    w = np.random.default_rng(0).random(label.size)
+
+    def softmax_loss(y: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        p = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+        return p - (y[:, None] == np.arange(3)), 1.5 * p * (1 - p)
+
+    classifier = GradientBoostingClassifier(**common).fit(X, label, w)
+    own_classifier = GradientBoostingClassifier(softmax_loss, **common).fit(X, label, w)
+    np.testing.assert_allclose(own_classifier.predict_proba(X), classifier.predict_proba(X), atol=1e-5)
+    with pytest.raises(ShapeError, match="gradients have shape"):
+        GradientBoostingRegressor(lambda y, raw: (raw[:3], raw)).fit(X, y)
+    with pytest.raises(ArgumentError, match="must return two arrays"):
+        GradientBoostingRegressor(lambda y, raw: raw).fit(X, y)
+    with pytest.raises(ZeroDivisionError):
+        GradientBoostingRegressor(lambda y, raw: 1 / 0).fit(X, y)
+
+
+# --- options ---------------------------------------------------------------------------------
+
+
+def test_shape_of_trees() -> None:
+    X, y = numbers()
+    for options, leaves, depth in (
+        ({"max_leaves": 5}, 5, 4),
+        ({"max_depth": 2}, 4, 2),
+        ({"max_leaves": 6, "growth": "depth"}, 6, 3),
+        ({"min_samples_leaf": 200}, 3, 2),
+        ({"min_child_weight": 250.0}, 2, 1),
+        ({"min_split_gain": 1e9}, 1, 0),
+    ):
+        model = GradientBoostingRegressor(n_estimators=3, **options).fit(X, y)  # type: ignore[arg-type]
+        assert (np.diff(model.trees_.offsets) // 2 + 1).max() <= leaves
+        assert model.trees_.depth().max() <= depth
+    counts = GradientBoostingRegressor(min_samples_leaf=50).fit(X, y).trees_
+    assert counts.count[counts.feature < 0].min() >= 50
+
+
+def test_regularisation_shrinks_leaves() -> None:
+    X, y = numbers()
+    plain = GradientBoostingRegressor(n_estimators=1, max_leaves=2).fit(X, y).trees_.value
+    for options in ({"reg_lambda": 600.0}, {"reg_alpha": 100.0}, {"max_delta_step": 0.1}):
+        model = GradientBoostingRegressor(n_estimators=1, max_leaves=2, **options).fit(X, y)  # type: ignore[arg-type]
+        assert abs(model.trees_.value[1:]).max() < abs(plain[1:]).max()
+
+
+def test_sampling() -> None:
+    """Shares of rows and columns: the same for the same seed, others for another, and trees differ."""
+    X, y = numbers(features=12)
+    for options in ({"subsample": 0.5}, {"colsample_bytree": 0.3}, {"colsample_bynode": 0.3}):
+        models = [
+            GradientBoostingRegressor(n_estimators=10, random_state=seed, **options).fit(X, y)  # type: ignore[arg-type]
+            for seed in (1, 1, 2)
+        ]
+        assert same(models[0], models[1])
+        assert not same(models[0], models[2])
+    half = GradientBoostingRegressor(n_estimators=5, subsample=0.5, random_state=0).fit(X, y).trees_
+    assert (abs(half.count[half.offsets[:-1]] - 300) < 60).all()
+    few = GradientBoostingRegressor(n_estimators=20, colsample_bytree=0.25, random_state=0).fit(X, y).trees_
+    used = [set(few[i].feature) - {-1} for i in range(20)]
+    assert max(map(len, used)) <= 3
+    assert len(set().union(*used)) > 3
+
+
+def test_exact_has_every_value() -> None:
+    X, y = numbers(2000)
+    X = X[:, :1]
+    exact = GradientBoostingRegressor(method="exact", n_estimators=40).fit(X, y)
+    binned = GradientBoostingRegressor(method="histogram", max_bins=8, n_estimators=40).fit(X, y)
+    assert len(np.unique(binned.trees_.threshold[binned.trees_.feature >= 0])) <= 7
+    assert len(np.unique(exact.trees_.threshold[exact.trees_.feature >= 0])) > 50
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_monotone(loss: str) -> None:
+    X, y = numbers()
+    model = GradientBoostingRegressor(loss, monotonic_cst=[1, -1, 0, 0, 0]).fit(X, y)
+    rows = np.repeat(X[:20], 50, axis=0)
+    for feature, sign in ((0, 1), (1, -1)):
+        moved = rows.copy()
+        moved[:, feature] = np.tile(np.linspace(-3, 3, 50), 20)
+        steps = np.diff(model.predict(moved).reshape(20, 50), axis=1) * sign
+        assert (steps >= 0).all()
+        assert steps.max() > 0
+    free = GradientBoostingRegressor(loss).fit(X, y)
+    assert free.score(X, y) > model.score(X, y)
+
+
+def test_interactions() -> None:
+    X, y = numbers()
+
+    def paths(model: Model) -> set[frozenset[int]]:
+        trees, found = model.trees_, set()
+        for t in range(trees.n_trees):
+            tree = trees[t]
+            stack: list[tuple[int, frozenset[int]]] = [(0, frozenset())]
+            while stack:
+                node, on_path = stack.pop()
+                if tree.feature[node] < 0:
+                    found.add(on_path)
+                    continue
+                below = on_path | {int(tree.feature[node])}
+                stack += [(int(tree.left[node]), below), (int(tree.right[node]), below)]
+        return found
+
+    groups = [{0}, {1, 2}, {3, 4}]  # 3 and 4 are in no group given: one more
+    model = GradientBoostingRegressor(interaction_cst=[[0], [1, 2]], n_estimators=30).fit(X, y)
+    assert all(any(path <= group for group in groups) for path in paths(model))
+    alone = GradientBoostingRegressor(interaction_cst="no_interactions", n_estimators=30).fit(X, y)
+    assert max(map(len, paths(alone))) == 1
+    pairs = GradientBoostingRegressor(interaction_cst="pairwise", n_estimators=30).fit(X, y)
+    assert max(map(len, paths(pairs))) == 2
+
+
+def test_categories() -> None:
+    """A set of categories is one split, where thresholds would need many."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 40, (2000, 1)).astype(np.float64)
+    good = np.isin(X[:, 0], [1, 5, 8, 13, 21, 34, 39])
+    options: dict[str, Any] = {"n_estimators": 1, "learning_rate": 1.0, "max_leaves": 2}
+    model = GradientBoostingRegressor(categorical_features=[0], **options).fit(X, good)
+    np.testing.assert_allclose(model.predict(X), good, atol=0.02)
+    numeric = GradientBoostingRegressor(**options).fit(X, good)
+    assert abs(numeric.predict(X) - good).max() > 0.5
+    by_mask = GradientBoostingRegressor(categorical_features=[True], **options).fit(X, good)
+    assert same(by_mask, model)
+    odd = np.array([[100.0], [np.nan], [-1.0]])  # never seen, missing: they go with the others
+    assert np.isfinite(model.predict(odd)).all()
+
+
+def test_pandas() -> None:
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "size": rng.normal(size=500),
+            "colour": pd.Categorical(rng.choice(["red", "green", "blue", "grey", "white", "black"], 500)),
+            "count": rng.integers(0, 9, 500),
+        }
+    )
+    frame.loc[::50, "colour"] = None
+    y = frame["size"] + frame["colour"].isin(["red", "grey"]) * 3.0
+    model = GradientBoostingRegressor(n_estimators=50, monotonic_cst={"size": 1}).fit(frame, y)
+    assert model.feature_names_in_.tolist() == ["size", "colour", "count"]
+    assert model.score(frame, y) > 0.95
+    assert (model.trees_.category_offset >= 0).any()
+    other_order = frame.copy()
+    other_order["colour"] = other_order["colour"].cat.set_categories(
+        ["blue", "red", "black", "grey", "white", "green"]
+    )
+    np.testing.assert_array_equal(model.predict(other_order), model.predict(frame))
+    other_order["colour"] = other_order["colour"].astype(object)  # plain strings, and one never seen
+    np.testing.assert_array_equal(model.predict(other_order), model.predict(frame))
+    other_order.loc[0, "colour"] = "violet"
+    assert np.isfinite(model.predict(other_order)).all()
+    with pytest.raises(ArgumentError, match="feature names"):
+        model.predict(frame[["colour", "size", "count"]])
+    with pytest.raises(ArgumentError, match="'weight', which X does not have"):
+        GradientBoostingRegressor(monotonic_cst={"weight": 1}).fit(frame, y)
+
+
+def test_missing_values() -> None:
+    X, y = numbers()
+    X = X.copy()
+    X[::3, 0] = np.nan
+    y[::3] += 5  # being missing says something
+    model = GradientBoostingRegressor().fit(X, y)
+    assert model.score(X, y) > 0.95
+    X[0, 1], X[1, 1] = np.inf, -np.inf
+    assert np.isfinite(GradientBoostingRegressor().fit(X, y).predict(X)).all()
+
+
+def test_sparse_is_dense() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    X, y = numbers()
+    X = np.where(abs(X) < 0.7, 0, X)
+    dense = GradientBoostingRegressor().fit(X, y)
+    for kind in (sparse.csr_matrix, sparse.csc_array):
+        model = GradientBoostingRegressor().fit(kind(X), y)
+        assert same(model, dense)
+        np.testing.assert_array_equal(model.predict(kind(X)), dense.predict(X))
+
+
+def test_layouts_and_types() -> None:
+    """float32 and float64 of the same numbers, any strides: the same model."""
+    X, y = numbers()
+    plain = GradientBoostingRegressor().fit(X, y)
+    wide = np.zeros((600, 10), np.float32)
+    wide[:, ::2] = X
+    for view in (np.asfortranarray(X), wide[:, ::2], X.astype(np.float64)[::-1][::-1], X.tolist()):
+        np.testing.assert_array_equal(
+            GradientBoostingRegressor().fit(view, y).predict(view), plain.predict(X)
+        )
+
+
+# --- weights ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", REGRESSION)
+def test_weights_are_repeated_rows(loss: str) -> None:
+    X, y = numbers(200)
+    y = np.exp(y) if loss == "poisson" else y
+    w = np.random.default_rng(0).integers(0, 4, y.size)
+    options: dict[str, Any] = {"method": "exact", "min_samples_leaf": 1, "n_estimators": 10, "max_leaves": 8}
+    weighted = GradientBoostingRegressor(loss, **options).fit(X, y, sample_weight=w)
+    repeated = GradientBoostingRegressor(loss, **options).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_weights_of_classes(k: int) -> None:
+    X, y = classes(k, 200)
+    w = np.random.default_rng(0).integers(0, 4, y.size)
+    # Few leaves: in a first round all gradients of a class are equal, and small nodes have splits that tie.
+    options: dict[str, Any] = {"method": "exact", "min_samples_leaf": 1, "n_estimators": 10, "max_leaves": 4}
+    weighted = GradientBoostingClassifier(**options).fit(X, y, sample_weight=w)
+    repeated = GradientBoostingClassifier(**options).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-4)
+
+
+# --- rounds ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"subsample": 0.6, "colsample_bytree": 0.5, "colsample_bynode": 0.7}]
+)
+def test_warm_start_is_one_long_fit(options: dict[str, Any]) -> None:
+    for make, (X, y) in (
+        (GradientBoostingRegressor, numbers()),
+        (GradientBoostingClassifier, classes(3)),
+    ):
+        long = make(n_estimators=12, random_state=3, **options).fit(X, y)
+        short = make(n_estimators=5, random_state=3, warm_start=True, **options).fit(X, y)
+        short.set_params(n_estimators=12).fit(X, y)
+        assert same(long, short)
+        np.testing.assert_array_equal(long.train_score_, short.train_score_)
+        assert short.n_iter_ == short.best_iteration_ == 12
+        with pytest.raises(ArgumentError, match="12 rounds already"):
+            short.set_params(n_estimators=3).fit(X, y)
+
+
+def test_early_stopping_by_given_rows() -> None:
+    X, y = classes(2, 3000)
+    y = y ^ (np.random.default_rng(0).random(y.size) < 0.2)  # noise, to overfit
+    fit, held = slice(0, 2000), slice(2000, None)
+    model = GradientBoostingClassifier(n_estimators=300, early_stopping=True, n_iter_no_change=8)
+    model.fit(X[fit], y[fit], X_val=X[held], y_val=y[held])
+    assert model.n_iter_ == model.best_iteration_ < 200
+    scores = model.validation_score_
+    assert len(scores) == model.n_iter_ + 8
+    assert scores.argmin() + 1 == model.best_iteration_
+    p = model.predict_proba(X[held])
+    loss = -np.log(p[np.arange(len(p)), y[held]]).mean()
+    assert loss == pytest.approx(scores.min(), rel=1e-5)
+    longer = GradientBoostingClassifier(n_estimators=model.n_iter_).fit(X[fit], y[fit])
+    assert same(longer, model)
+    watched = GradientBoostingClassifier(n_estimators=30).fit(X[fit], y[fit], None, X[held], y[held])
+    np.testing.assert_array_equal(watched.validation_score_, scores[:30])
+    assert watched.n_iter_ == 30
+
+
+def test_early_stopping_by_rows_held_out() -> None:
+    X, y = numbers()
+    y = y + np.random.default_rng(0).normal(size=y.size)
+    model = GradientBoostingRegressor(n_estimators=500, early_stopping=True, random_state=0).fit(X, y)
+    assert model.n_iter_ < 400
+    assert model.trees_.count[0] == 540
+    again = GradientBoostingRegressor(n_estimators=500, early_stopping=True, random_state=0).fit(X, y)
+    assert same(model, again)
+    X, label = classes(3, 100)
+    stratified = GradientBoostingClassifier(early_stopping=True, validation_fraction=0.2).fit(X, label)
+    assert stratified.trees_.count[0] == 100 - sum(round(0.2 * c) for c in np.bincount(label))
+    on_training = GradientBoostingRegressor(
+        n_estimators=500, early_stopping=True, validation_fraction=None, tol=1e-2, n_iter_no_change=3
+    ).fit(*numbers())
+    assert on_training.n_iter_ < 100
+    assert on_training.validation_score_.size == 0
+
+
+def test_stages_are_prefixes() -> None:
+    X, y = classes(3)
+    model = GradientBoostingClassifier(n_estimators=6).fit(X, y)
+    probabilities = list(model.staged_predict_proba(X))
+    assert len(probabilities) == 6
+    for rounds in (1, 4, 6):
+        short = GradientBoostingClassifier(n_estimators=rounds).fit(X, y)
+        np.testing.assert_array_equal(probabilities[rounds - 1], short.predict_proba(X))
+    labels = list(model.staged_predict(X))
+    np.testing.assert_array_equal(labels[-1], model.predict(X))
+    np.testing.assert_array_equal(list(model.staged_decision_function(X))[-1], model.decision_function(X))
+    X, y = numbers()
+    regressor = GradientBoostingRegressor(n_estimators=6).fit(X, y)
+    stages = list(regressor.staged_predict(X))
+    np.testing.assert_array_equal(stages[2], GradientBoostingRegressor(n_estimators=3).fit(X, y).predict(X))
+
+
+def test_threads_give_the_same_model() -> None:
+    X, label = classes(3, 40_000)
+    models = []
+    for threads in (1, 2):
+        einkorn.set_num_threads(threads)
+        models.append(GradientBoostingClassifier(n_estimators=3).fit(X, label))
+    assert same(*models)
+
+
+def test_callbacks_and_interrupt() -> None:
+    X, y = numbers()
+    seen: list[tuple[int, float]] = []
+
+    def stop_at_five(number: int, logs: dict[str, float]) -> bool:
+        seen.append((number, logs["loss"]))
+        return number == 5
+
+    model = GradientBoostingRegressor().fit(X, y, callbacks=[stop_at_five])
+    assert [number for number, _ in seen] == [1, 2, 3, 4, 5]
+    assert model.n_iter_ == 5
+    np.testing.assert_array_equal([loss for _, loss in seen], model.train_score_)
+
+    def interrupt(number: int, logs: dict[str, float]) -> None:
+        if number == 4:
+            raise KeyboardInterrupt
+
+    for make, (X, y) in ((GradientBoostingRegressor, numbers()), (GradientBoostingClassifier, classes(3))):
+        model = make(warm_start=True, random_state=0)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y, callbacks=[interrupt])
+        assert model.n_iter_ == 4  # fitted with what was done
+        assert model.predict(X).shape == y.shape
+        assert same(model, make(n_estimators=4, random_state=0).fit(X, y))
+        assert same(
+            model.set_params(n_estimators=7).fit(X, y), make(n_estimators=7, random_state=0).fit(X, y)
+        )
+
+    def fail(number: int, logs: dict[str, float]) -> None:
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        GradientBoostingRegressor().fit(*numbers(), callbacks=[fail])
+
+
+def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    GradientBoostingRegressor(n_estimators=3, verbose=1).fit(*numbers())
+    assert "3/3" in capsys.readouterr().err
+
+
+# --- the estimator's surroundings ------------------------------------------------------------
+
+
+def test_attributes_and_importance() -> None:
+    X, y = numbers()
+    model = GradientBoostingRegressor(n_estimators=20).fit(X, y)
+    assert model.n_features_in_ == 5
+    assert model.feature_importances_.sum() == pytest.approx(1)
+    assert set(np.argsort(model.feature_importances_)[-3:]) == {0, 1, 2}
+    assert model.importance("split").sum() == (model.trees_.feature >= 0).sum()
+    np.testing.assert_allclose(
+        model.importance("gain") / model.importance("gain").sum(), model.feature_importances_
+    )
+    leaves = model.apply(X)
+    assert leaves.shape == (600, 20)
+    values = [model.trees_[t].value[leaves[:, t], 0] for t in range(20)]
+    np.testing.assert_allclose(model.trees_.base + np.sum(values, axis=0), model.predict(X))
+    with pytest.raises(ArgumentError, match="kind"):
+        model.importance("cover")
+
+
+def test_classes_of_any_type() -> None:
+    X, y = classes(3)
+    for names in (np.array(["no", "perhaps", "yes"]), np.array([-7, 0, 2**40]), np.array([0.0, 1.0, 5.0])):
+        model = GradientBoostingClassifier(n_estimators=20).fit(X, names[y])
+        np.testing.assert_array_equal(model.classes_, names)
+        assert (model.predict(X) == names[y]).mean() > 0.9
+        np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+    X, y = classes(2)
+    model = GradientBoostingClassifier(n_estimators=20).fit(X, y.astype(bool))
+    np.testing.assert_array_equal(model.decision_function(X) > 0, model.predict(X))
+    np.testing.assert_allclose(model.predict_proba(X)[:, 1], 1 / (1 + np.exp(-model.decision_function(X))))
+
+
+def test_with_scikit_learn() -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    assert cross_val_score(GradientBoostingClassifier(), X, y, cv=3).mean() > 0.95
+    search = GridSearchCV(GradientBoostingClassifier(n_estimators=10), {"max_leaves": [2, 7]}, cv=3).fit(X, y)
+    assert search.best_params_["max_leaves"] == 7
+    X, y = make_regression(200, 4, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), GradientBoostingRegressor(min_samples_leaf=5)).fit(X, y)
+    assert pipeline.score(X, y) > 0.9
+
+
+def test_pickle_clone_and_files(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    pd = pytest.importorskip("pandas")
+    X, y = load_iris(return_X_y=True)
+    model = GradientBoostingClassifier(n_estimators=5, min_samples_leaf=5, warm_start=True).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    save(model, tmp_path / "model")
+    for other in (
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+        load(tmp_path / "model"),
+    ):
+        assert same(other, model)
+        np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
+        np.testing.assert_array_equal(other.train_score_, model.train_score_)
+        longer = other.set_params(n_estimators=9).fit(X, y)
+        assert longer.n_iter_ == 9
+    assert not hasattr(clone(model), "trees_")
+    frame = pd.DataFrame({"a": pd.Categorical(list("xyz") * 40), "b": np.arange(120.0)})
+    coded = GradientBoostingRegressor(n_estimators=5).fit(frame, np.arange(120) % 3)
+    save(coded, tmp_path / "coded")
+    np.testing.assert_array_equal(load(tmp_path / "coded").predict(frame), coded.predict(frame))
+
+
+BAD_PARAMETERS: list[tuple[str, Any]] = [
+    ("loss", "hinge"),
+    ("learning_rate", 0),
+    ("learning_rate", "fast"),
+    ("learning_rate", np.nan),
+    ("n_estimators", 0),
+    ("n_estimators", 1.5),
+    ("method", "guess"),
+    ("growth", "up"),
+    ("max_leaves", 1),
+    ("max_depth", 0),
+    ("min_samples_leaf", 0),
+    ("min_child_weight", -1),
+    ("reg_lambda", -0.1),
+    ("max_bins", 1),
+    ("max_bins", 70_000),
+    ("subsample", 0),
+    ("subsample", 1.1),
+    ("colsample_bytree", 0),
+    ("colsample_bynode", 2),
+    ("categorical_features", "all"),
+    ("categorical_features", [9]),
+    ("categorical_features", [True, False]),
+    ("monotonic_cst", [1, 0]),
+    ("monotonic_cst", [2, 0, 0, 0, 0]),
+    ("interaction_cst", "some"),
+    ("interaction_cst", [[0, 9]]),
+    ("interaction_cst", 3),
+    ("early_stopping", "yes"),
+    ("validation_fraction", 1.0),
+    ("n_iter_no_change", 0),
+    ("tol", -1),
+    ("base_score", np.inf),
+    ("verbose", -1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS)
+def test_bad_parameters_are_refused_by_name(name: str, value: Any) -> None:
+    for make, (X, y) in (
+        (GradientBoostingRegressor, numbers(50)),
+        (GradientBoostingClassifier, classes(2, 50)),
+    ):
+        with pytest.raises((ArgumentError, ShapeError), match=name):
+            make(**{name: value}).fit(X, y)
+
+
+def test_bad_data_is_refused_by_name() -> None:
+    X, y = numbers(50)
+    model = GradientBoostingRegressor(n_estimators=1)
+    bad: list[tuple[type[Exception], str, tuple[Any, ...]]] = [
+        (ArgumentError, "y contains NaN", (X, np.where(y > 0, y, np.nan))),
+        (ShapeError, "y has 49 rows", (X, y[:-1])),
+        (ArgumentError, "y to be passed", (X, None)),
+        (ShapeError, "minimum of 1", (X[:0], y[:0])),
+        (ShapeError, "0 feature", (X[:, :0], y)),
+        (ShapeError, "Expected 2D", (X[:, 0], y)),
+        (ArgumentError, "could not convert", (np.array([["a"]] * 50), y)),
+        (ArgumentError, "negative", (X, y, np.where(y > 0, 1.0, -1.0))),
+        (ArgumentError, "all weights are zero", (X, y, np.zeros(50))),
+        (ArgumentError, "sample_weight contains NaN", (X, y, np.full(50, np.nan))),
+        (ShapeError, "sample_weight.shape", (X, y, np.ones(3))),
+        (ShapeError, "3 features", (X, y, None, X[:, :3], y)),
+        (ShapeError, "y_val has 50 rows", (X, y, None, X[:10], y)),
+        (ArgumentError, "y_val is given without", (X, y, None, None, y)),
+        (ArgumentError, "sample_weight_val", (X, y, None, X, y, -np.ones(50))),
+    ]
+    for error, text, arguments in bad:
+        with pytest.raises(error, match=text):
+            model.fit(*arguments)
+    with pytest.raises(ArgumentError, match="'poisson' needs"):
+        GradientBoostingRegressor("poisson").fit(X, y)
+    with pytest.raises(ArgumentError, match="positive mean"):
+        GradientBoostingRegressor("poisson").fit(X, 0 * y)
+    with pytest.raises(ArgumentError, match="only one class"):
+        GradientBoostingClassifier().fit(X, np.ones(50))
+    with pytest.raises(ArgumentError, match="continuous"):
+        GradientBoostingClassifier().fit(X, y)
+    with pytest.raises(ArgumentError, match="not in"):
+        GradientBoostingClassifier().fit(X, y > 0, X_val=X, y_val=np.full(50, 2))
+    with pytest.raises(ArgumentError, match="needs a built-in loss"):
+        GradientBoostingRegressor(lambda y, raw: (raw, raw), early_stopping=True).fit(X, y)
+    fitted = model.fit(X, y)
+    with pytest.raises(ShapeError, match="4 features"):
+        fitted.predict(X[:, :4])
+    with pytest.raises(DTypeError, match="number"):
+        fitted.fit([[{}]] * 50, y)
+    assert issubclass(ShapeError, EinkornError)
