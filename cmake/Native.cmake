@@ -20,6 +20,10 @@ file(GLOB bind_sources CONFIGURE_DEPENDS csrc/bind/*.cpp)
 # No -ffast-math: NaN, infinities and signed zeros behave as IEEE says. Kernels never read errno or trap flags.
 set(kernel_flags -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra)
 
+# Detections are OpenCV's bit by bit, which multiplies and adds in two roundings.
+file(GLOB haar_sources CONFIGURE_DEPENDS csrc/kernels/haar*.cpp)
+set_source_files_properties(${haar_sources} PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+
 pybind11_add_module(_native MODULE ${runtime_sources} ${bind_sources})
 target_include_directories(_native PRIVATE csrc)
 target_compile_options(_native PRIVATE -Wall -Wextra)

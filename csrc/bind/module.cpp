@@ -12,6 +12,7 @@ namespace einkorn {
   X(conv)                        \
   X(copy)                        \
   X(elementwise)                 \
+  X(haar)                        \
   X(matmul)                      \
   X(optimizer)                   \
   X(random)                      \

@@ -9,6 +9,7 @@
 #include "kernels/conv.h"
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
+#include "kernels/haar.h"
 #include "kernels/histogram.h"
 #include "kernels/loss.h"
 #include "kernels/machine.h"
@@ -55,4 +56,5 @@
   EINKORN_HISTOGRAM_INDEX_KERNELS(X)     \
   EINKORN_BOOST_LOSS_KERNELS(X)          \
   EINKORN_STUMP_INDEX_KERNELS(X)         \
-  EINKORN_TREE_GROW_INDEX_KERNELS(X)
+  EINKORN_TREE_GROW_INDEX_KERNELS(X)     \
+  EINKORN_HAAR_KERNELS(X)

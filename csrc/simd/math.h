@@ -48,6 +48,11 @@ EINKORN_INLINE Vec<float> square_root(Vec<float> x) {
 }
 
 EINKORN_INLINE Vec<double> square_root(Vec<double> x) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_sqrt_pd((__m512d)x);
+#elif defined(__AVX2__)
+  return (Vec<double>)_mm256_sqrt_pd((__m256d)x);
+#endif
   return each_lane(x, [](double v) { return __builtin_sqrt(v); });
 }
 

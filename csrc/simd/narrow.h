@@ -1,0 +1,57 @@
+// Bytes and masks: image rows widened to int32 lanes, comparisons narrowed to bits, loads from places of one's own.
+
+#pragma once
+
+#include "simd/integer.h"
+#include "simd/lanes.h"
+
+namespace einkorn {
+inline namespace EINKORN_ISA {
+
+// Vectors of one byte, and of half a vector's bytes, for each lane of int32.
+typedef uint8_t LaneBytes __attribute__((vector_size(kVectorBytes / 4)));
+
+// kLanes<int32_t> bytes as numbers.
+EINKORN_INLINE Vec<int32_t> load_bytes(const uint8_t* p) {
+  LaneBytes v;
+  memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, Vec<int32_t>);
+}
+
+EINKORN_INLINE void store_bytes(uint8_t* p, Vec<int32_t> v) {
+  const LaneBytes narrow = __builtin_convertvector(v, LaneBytes);
+  memcpy(p, &narrow, sizeof narrow);
+}
+
+EINKORN_INLINE Vec<float> to_float(Vec<int32_t> v) {
+  return __builtin_convertvector(v, Vec<float>);
+}
+
+// Bit i is set where lane i of a comparison holds.
+EINKORN_INLINE uint32_t lane_bits(IntVec<float> mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask);
+#elif defined(__AVX2__)
+  return static_cast<uint32_t>(_mm256_movemask_ps((__m256)mask));
+#else
+  uint32_t found = 0;
+  for (int i = 0; i < kLanes<float>; ++i) found |= static_cast<uint32_t>(mask[i] & 1) << i;
+  return found;
+#endif
+}
+
+// Lane i is p[index[i]].
+EINKORN_INLINE Vec<int32_t> gather(const int32_t* p, Vec<int32_t> index) {
+#if defined(__AVX512F__)
+  return (Vec<int32_t>)_mm512_i32gather_epi32((__m512i)index, p, 4);
+#elif defined(__AVX2__)
+  return (Vec<int32_t>)_mm256_i32gather_epi32(p, (__m256i)index, 4);
+#else
+  Vec<int32_t> v = {};
+  for (int i = 0; i < kLanes<int32_t>; ++i) v[i] = p[index[i]];
+  return v;
+#endif
+}
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn
