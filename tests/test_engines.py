@@ -109,6 +109,16 @@ KERNELS: dict[str, str] = {
         "stats weights signed_weights target x predicted threshold missing_left left right classes"
         " learning_rate source source_factor"
     ),
+    "integral_image": "sums squares tilted image",
+    "resize_exact": "out image",
+    "rgb_to_gray": "out image",
+    "cascade_scan": (
+        "boxes count image levels scales rects weights tilted feature threshold left right left_value"
+        " right_value tree_nodes stage_trees stage_threshold window_height window_width"
+    ),
+    "haar_patch_sums": "sums scale image",
+    "haar_features": "out sums scale rects weights height width",
+    "group_rectangles": "out neighbors count boxes order min_neighbors eps",
     "sgd_step": "params grads momenta lr momentum dampening weight_decay nesterov first_step",
     "adam_step": (
         "params grads exp_avgs exp_avg_sqs max_exp_avg_sqs lr beta1 beta2 eps weight_decay decoupled step"

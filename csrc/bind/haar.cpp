@@ -126,6 +126,16 @@ void bind_haar(py::module_& m) {
       "out"_a, "image"_a);
 
   m.def(
+      "rgb_to_gray",
+      [](const Array& out, const Array& image) {
+        require(out.ndim == 2 && has_shape(image, {out.shape[0], out.shape[1], 3}),
+                "image must be [height, width, 3] and out [height, width]");
+        run(&IndexKernelTable::rgb_to_gray,
+            {out.out<uint8_t>("out"), image.in<uint8_t>("image"), out.size(), workspace()});
+      },
+      "out"_a, "image"_a);
+
+  m.def(
       "cascade_scan",
       [](const Array& boxes, const Array& count, const Array& image, const Array& levels, const Array& scales,
          const Array& rects, const Array& weights, const Array& tilted, const Array& feature, const Array& threshold,

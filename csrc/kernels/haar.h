@@ -5,6 +5,7 @@
 //   resize_exact       bilinear, centres of pixels aligned, weights in 1/256, one rounding at the end:
 //                      f = (i + 1/2) * in / out - 1/2,  a = floor(f),  b = round(256 (f - a))
 //                      out = ((256 - b) p[a] + b p[a+1]) along both axes, (sum + 2^15) >> 16; edges repeat
+//   rgb_to_gray        (9798 R + 19235 G + 3735 B + 2^14) >> 15, which is 0.299 R + 0.587 G + 0.114 B
 //   cascade_scan       windows of the cascade's size on the image resized to each of `levels`
 //   haar_patch_sums    sums[(y (width + 1) + x), n] = integral image of patch n;  scale[n] = its normalization, 0 when flat
 //   haar_features      out[f, n] = scale[n] * sum over r of weights[f,r] * (sum of patch n over rectangle rects[f,r])
@@ -55,6 +56,13 @@ struct ResizeExact {
   const uint8_t* image;
   int64_t height, width, out_height, out_width;
   Workspace ws;  // scratch: resize_scratch_bytes
+};
+
+struct RgbToGray {
+  uint8_t* out;          // [pixels]
+  const uint8_t* image;  // [pixels, 3]
+  int64_t pixels;
+  Workspace ws;
 };
 
 struct HaarCascade {
@@ -121,6 +129,7 @@ struct GroupRectangles {
 #define EINKORN_HAAR_KERNELS(X)     \
   X(integral_image, IntegralImage)  \
   X(resize_exact, ResizeExact)      \
+  X(rgb_to_gray, RgbToGray)         \
   X(cascade_scan, CascadeScan)      \
   X(haar_patch_sums, HaarPatchSums) \
   X(haar_features, HaarFeatures)    \

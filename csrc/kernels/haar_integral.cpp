@@ -82,6 +82,16 @@ void integral_image(const IntegralImage& k) {
   if (k.tilted != nullptr) integrate_tilted(k);
 }
 
+void rgb_to_gray(const RgbToGray& k) {
+  constexpr int64_t kPixels = 32768;
+  parallel_for(k.ws, (k.pixels + kPixels - 1) / kPixels, 0.5 * kPixels, [&](int64_t task, int) {
+    for (int64_t i = task * kPixels; i < at_most((task + 1) * kPixels, k.pixels); ++i) {
+      const uint8_t* p = k.image + 3 * i;
+      k.out[i] = static_cast<uint8_t>((9798 * p[0] + 19235 * p[1] + 3735 * p[2] + (1 << 14)) >> 15);
+    }
+  });
+}
+
 void resize_exact(const ResizeExact& k) {
   const Columns columns = columns_at(k.ws.scratch, k.out_width);
   fill_columns(columns, k.width, k.out_width);

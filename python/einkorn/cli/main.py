@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from einkorn import __version__
+from einkorn.cli.detect import add_detect
 from einkorn.errors import EinkornError
 
 __all__ = ["main"]
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("info", help="show what this installation computes with")
 
+    add_detect(commands)
+
     bench = commands.add_parser("bench", help="measure the kernels against this machine's limits")
     bench.add_argument("families", nargs="*", metavar="FAMILY", help="default: all families")
     bench.add_argument("--threads", type=int, metavar="N", help="default: all cores")
@@ -70,6 +73,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from einkorn.cli.train import train
 
         train(arguments)
+    elif arguments.command == "detect":
+        from einkorn.cli.detect import detect
+
+        detect(arguments)
     elif arguments.command == "info":
         import einkorn
 

@@ -1,7 +1,7 @@
 """Cascades of Haar features: integral images, multi-scale scan, grouping, values for training.
 
-Images are uint8 arrays; nothing here has a gradient. What the numbers mean is in ``csrc/kernels/haar.h``. Detections
-are those of OpenCV 4, whose documentation of ``CascadeClassifier`` names the parameters.
+Images are uint8 arrays; nothing here has a gradient. What the numbers mean is in ``csrc/kernels/haar.h``.
+Detections are those of OpenCV 4.
 
 Sources: Viola and Jones, "Rapid object detection using a boosted cascade of simple features", 2001; Lienhart
 and Maydt, "An extended set of Haar-like features for rapid object detection", 2002.
@@ -166,9 +166,12 @@ class HaarCascade:
         fix("stage_threshold", np.float32, (max(len(stages) - 1, 0),))
 
         _check_rects(op, rects, tilted, self.height, self.width)
-        if feature.size and not (0 <= feature.min() and feature.max() < len(rects)):
+        if feature.size and not (feature.min() >= 0 and feature.max() < len(rects)):
             raise ArgumentError(f"{op}: feature has numbers outside of [0, {len(rects)})")
-        for name, bounds, last in (("tree_nodes", trees, len(feature)), ("stage_trees", stages, len(trees) - 1)):
+        for name, bounds, last in (
+            ("tree_nodes", trees, len(feature)),
+            ("stage_trees", stages, len(trees) - 1),
+        ):
             if len(bounds) < 1 or bounds[0] != 0 or bounds[-1] != last or (np.diff(bounds) < 1).any():
                 raise ArgumentError(f"{op}: {name} must grow from 0 to {last}")
         if (np.diff(trees) > _MAX_TREE).any():
@@ -217,7 +220,8 @@ def integral_image(image: Any, squared: bool = False, tilted: bool = False) -> A
     Returns
     -------
     int32 array [height + 1, width + 1]
-        Row and column 0 are zero. With ``squared`` or ``tilted`` a tuple: sums, squares (int64), tilted (int32).
+        Row and column 0 are zero. With ``squared`` or ``tilted`` a tuple: sums, squares (int64), tilted
+        (int32).
 
     Raises
     ------
@@ -325,15 +329,16 @@ def cascade_scan(image: Any, cascade: HaarCascade, levels: Any, scales: Any) -> 
 def group_rectangles(boxes: Any, min_neighbors: int = 3, eps: float = 0.2) -> tuple[Any, Any]:
     """Merge boxes that are alike into their mean, as OpenCV's ``groupRectangles`` does.
 
-    Two boxes are alike when each side of one is within ``eps`` times the mean of the smaller width and the smaller
-    height of the same side of the other. Connected boxes are a group.
+    Two boxes are alike when each side of one is within ``eps`` times the mean of the smaller width and the
+    smaller height of the same side of the other. Connected boxes are a group.
 
     Parameters
     ----------
     boxes : whole numbers [n, 4]
         (x, y, width, height).
     min_neighbors : int, default 3
-        Groups of more boxes than that are kept, except those within a stronger group. 0: all boxes are returned.
+        Groups of more boxes than that are kept, except those within a stronger group. 0: all boxes are
+        returned.
     eps : float, default 0.2
 
     Returns
@@ -348,7 +353,9 @@ def group_rectangles(boxes: Any, min_neighbors: int = 3, eps: float = 0.2) -> tu
         For what is no array of boxes, a negative ``min_neighbors`` and a negative or infinite ``eps``.
     """
     op = "group_rectangles"
-    a = _numbers(op, "boxes", np.zeros((0, 4), np.int32) if np.size(boxes) == 0 else boxes, np.int32, (None, 4))
+    a = _numbers(
+        op, "boxes", np.zeros((0, 4), np.int32) if np.size(boxes) == 0 else boxes, np.int32, (None, 4)
+    )
     try:
         least = operator.index(min_neighbors)
     except TypeError:
@@ -407,8 +414,8 @@ def haar_features(sums: Any, scale: Any, rects: Any, weights: Any, height: int, 
     sums, scale : arrays
         Of :func:`haar_patch_sums`.
     rects : whole numbers [features, 3, 4]
-        Rectangles (x, y, width, height); two-, three- and four-rectangle features are an outer rectangle of weight
-        -1 and one or two inner ones.
+        Rectangles (x, y, width, height); two-, three- and four-rectangle features are an outer rectangle of
+        weight -1 and one or two inner ones.
     weights : numbers [features, 3]
         0: no such rectangle.
     height, width : int

@@ -1,10 +1,10 @@
 """OpenCV's cascade files: reading both formats, writing the newer one.
 
-A file is data from anywhere, so it is read with limits: no document types and entities, no deep nesting, at most 64 MiB;
-what comes out is checked by :class:`einkorn.ops.HaarCascade`, rectangles and indices included.
+A file is data from anywhere, so it is read with limits: no document types and entities, no deep nesting, at
+most 64 MiB; what comes out is checked by :class:`einkorn.ops.HaarCascade`, rectangles and indices included.
 
-The newer format (``opencv-cascade-classifier``) lists features once and refers to them by number. The older one
-(``opencv-haar-classifier``) has a feature within each node.
+The newer format (``opencv-cascade-classifier``) lists features once and refers to them by number. The older
+one (``opencv-haar-classifier``) has a feature within each node.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class _Builder:
             feature, threshold, left, right = nodes[number]
             inner = [place[int(v)] if kind == "node" else 0 for kind, v in (left, right)]
             leaves = [v if kind == "leaf" else 0.0 for kind, v in (left, right)]
-            self.nodes.append((feature, threshold, *inner, *leaves))
+            self.nodes.append((feature, threshold, inner[0], inner[1], leaves[0], leaves[1]))
         self.trees.append(len(self.nodes))
 
     def stage(self, threshold: float) -> None:

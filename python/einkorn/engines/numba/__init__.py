@@ -75,6 +75,15 @@ from .elementwise import (
     tanh_grad,
     where,
 )
+from .haar import (
+    cascade_scan,
+    group_rectangles,
+    haar_features,
+    haar_patch_sums,
+    integral_image,
+    resize_exact,
+    rgb_to_gray,
+)
 from .histogram import bin_columns, bin_edges, histogram, histogram_subtract
 from .loss import (
     bce_backward,
@@ -129,6 +138,7 @@ __all__ = [
     "bin_columns",
     "bin_edges",
     "boost_loss",
+    "cascade_scan",
     "clip",
     "code_rows",
     "conv2d_forward",
@@ -155,8 +165,12 @@ __all__ = [
     "get_num_threads",
     "greater",
     "greater_equal",
+    "group_rectangles",
+    "haar_features",
+    "haar_patch_sums",
     "histogram",
     "histogram_subtract",
+    "integral_image",
     "l1_backward",
     "l1_forward",
     "leaf_quantile",
@@ -184,6 +198,8 @@ __all__ = [
     "reduce_sum",
     "relu",
     "relu_grad",
+    "resize_exact",
+    "rgb_to_gray",
     "set_num_threads",
     "sgd_step",
     "sigmoid",

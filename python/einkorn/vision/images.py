@@ -1,0 +1,88 @@
+"""Images as detectors read them: uint8 gray, from arrays, Pillow images and files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, DataError, DTypeError, EinkornError, ShapeError
+
+__all__ = ["load_image", "to_gray"]
+
+
+def load_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read an image file as uint8 [height, width, 3], turned as its EXIF data say.
+
+    Parameters
+    ----------
+    path : path
+        Anything Pillow reads.
+
+    Raises
+    ------
+    DataError
+        When there is no such file or it is no image, or one so large that Pillow takes it for an attack.
+    EinkornError
+        When Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise EinkornError("reading image files needs Pillow: pip install 'einkorn[vision]'") from error
+    name = os.fspath(path)
+    try:
+        with Image.open(name) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read as an image ({error.strerror or error})") from None
+    except (Image.DecompressionBombError, ValueError, SyntaxError) as error:
+        raise DataError(f"{name}: cannot be read as an image ({error})") from None
+
+
+def to_gray(image: Any, op: str = "to_gray") -> np.ndarray:
+    """An image as a contiguous uint8 array [height, width].
+
+    Parameters
+    ----------
+    image : uint8 array [height, width], [height, width, 1] or [height, width, 3], Pillow image, or path
+        Three channels are red, green, blue. Gray is 0.299 R + 0.587 G + 0.114 B with weights in 1/32768, as
+        OpenCV has it.
+    op : str
+        Named in errors.
+
+    Raises
+    ------
+    DTypeError
+        For other element types: numbers from 0 to 1 would be as good as black.
+    ShapeError
+        For other shapes; an alpha channel is not guessed about.
+    DataError
+        For a file that cannot be read.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        image = load_image(image)
+    elif type(image).__module__.partition(".")[0] == "PIL":
+        image = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    elif not hasattr(image, "__array__"):
+        raise DTypeError(
+            f"{op}: image is a {type(image).__name__}, expected a uint8 array, an image or a path"
+        )
+    a = np.asarray(image)
+    if a.dtype != np.uint8:
+        raise DTypeError(f"{op}: image has dtype {a.dtype}, expected uint8 (0 to 255)")
+    if a.ndim == 3 and a.shape[2] == 1:
+        a = a[:, :, 0]
+    if a.ndim == 3 and a.shape[2] == 3:
+        a = np.ascontiguousarray(a)
+        k = engines.of(a)
+        out = k.empty(a.shape[:2], np.uint8)
+        k.rgb_to_gray(out, a)
+        return out
+    if a.ndim != 2:
+        raise ShapeError(f"{op}: image has shape {a.shape}, expected (height, width) or (height, width, 3)")
+    if max(a.shape) >= 1 << 24:
+        raise ArgumentError(f"{op}: image has shape {a.shape}, expected sides below {1 << 24}")
+    return np.ascontiguousarray(a)
