@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from conftest import ENGINES
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris, make_regression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import einkorn
+from einkorn import engines
 from einkorn.boosting import GradientBoostingClassifier, GradientBoostingRegressor, load, save
 from einkorn.errors import ArgumentError, DTypeError, EinkornError, ShapeError
 
@@ -426,6 +428,24 @@ def test_threads_give_the_same_model() -> None:
         einkorn.set_num_threads(threads)
         models.append(GradientBoostingClassifier(n_estimators=3).fit(X, label))
     assert same(*models)
+
+
+def test_engines_agree() -> None:
+    """The same trees on every engine, up to the roundings of exp."""
+    if set(engines.available()) < set(ENGINES):
+        pytest.skip("only one engine is here")
+    found = []
+    for engine in ENGINES:
+        einkorn.set_engine(engine)
+        X, label = classes(3, 300)
+        results = [GradientBoostingClassifier(n_estimators=3).fit(X, label).predict_proba(X)]
+        X, y = numbers(300)
+        for loss in ("squared_error", "huber"):
+            model = GradientBoostingRegressor(loss, n_estimators=3, subsample=0.7, random_state=0)
+            results.append(model.fit(X, y).predict(X))
+        found.append(results)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
 
 
 def test_callbacks_and_interrupt() -> None:

@@ -197,9 +197,16 @@ def encode_classes(y: Any, n: int, where: str, name: str = "y") -> tuple[np.ndar
     with _as_einkorn(where):
         if column.dtype.kind in "iub":
             classes, codes = _encode_integers(column)
+        elif column.dtype.kind == "f":
+            assert_all_finite(column, input_name=name)
+            numbers = column.astype(np.int64) if abs(column).max() < 2**53 else None
+            if numbers is None or not (numbers == column).all():
+                check_classification_targets(column)
+                classes, codes = np.unique(column, return_inverse=True)
+            else:
+                classes, codes = _encode_integers(numbers)
+                classes = classes.astype(column.dtype)
         else:
-            if column.dtype.kind == "f":
-                assert_all_finite(column, input_name=name)
             check_classification_targets(column)
             classes, codes = np.unique(column, return_inverse=True)
     if classes.size < 2:

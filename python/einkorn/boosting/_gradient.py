@@ -172,8 +172,8 @@ class GradientBoosting(BaseEstimator):
             patience=options["n_iter_no_change"] if stopping else None,
             tol=options["tol"],
             refit=signs is None or not signs.any(),
-            train_score=self.train_score_.tolist() if again else [],
-            validation_score=self.validation_score_.tolist() if again and held is not None else [],
+            train_score=self.train_score_[:first].tolist() if again else [],
+            validation_score=self.validation_score_[:first].tolist() if again and held is not None else [],
             best=self.best_iteration_ if again else 0,
         )
         del X, X_val, held, target  # the codes are all that rounds look at
@@ -254,7 +254,7 @@ class GradientBoosting(BaseEstimator):
         fraction = p["validation_fraction"]
         if fraction is not None:
             fraction = real(fraction, where, "validation_fraction", 0, 1, above=True, below=True)
-        base = p["base_score"]
+        base, verbose = p["base_score"], p["verbose"]
         return {
             "grow": grow,
             "method": one_of(p["method"], where, "method", ("auto", "histogram", "exact")),
@@ -266,7 +266,7 @@ class GradientBoosting(BaseEstimator):
             "tol": real(p["tol"], where, "tol", 0),
             "alpha": real(p.get("alpha", 0.9), where, "alpha", 0, 1, above=True, below=True),
             "base_score": None if base is None else real(base, where, "base_score", -np.inf),
-            "verbose": whole(int(p["verbose"]), where, "verbose", 0),
+            "verbose": int(verbose) if isinstance(verbose, bool) else whole(verbose, where, "verbose", 0),
         }
 
     # --- what the model says -----------------------------------------------------------------
