@@ -32,6 +32,7 @@ struct Bounds {
 // Gains below this share of the scores they are the difference of are rounding errors.
 constexpr double kRounding = 1e-10;
 constexpr int64_t kChunk = 256;
+constexpr double kNoSplit = -__builtin_inf();  // scores of bounded values may be negative
 
 EINKORN_INLINE double shrink(double g, double alpha) {
   const double size = __builtin_fabs(g) - alpha;
@@ -59,16 +60,16 @@ EINKORN_INLINE NodeSums minus(const NodeSums& a, const NodeSums& b) {
   return {a.g - b.g, a.h - b.h, a.n - b.n};
 }
 
-// Score of both children, or -1 where the split does not count.
+// Score of both children, minus infinity where the split does not count.
 EINKORN_INLINE double children_score(const NodeSums& left, const NodeSums& right, double l2, int sign, const Scoring& s,
                                      Bounds bounds) {
-  if (left.n < s.min_samples || right.n < s.min_samples) return -1;
+  if (left.n < s.min_samples || right.n < s.min_samples) return kNoSplit;
   const double hl = static_cast<double>(left.h) * s.h_unit, hr = static_cast<double>(right.h) * s.h_unit;
-  if (hl < s.min_weight || hr < s.min_weight || !(hl + l2 > 0) || !(hr + l2 > 0)) return -1;
+  if (hl < s.min_weight || hr < s.min_weight || !(hl + l2 > 0) || !(hr + l2 > 0)) return kNoSplit;
   const double gl = static_cast<double>(left.g) * s.g_unit, gr = static_cast<double>(right.g) * s.g_unit;
   if (s.by_value) {
     const double wl = leaf_weight(gl, hl, l2, s, bounds), wr = leaf_weight(gr, hr, l2, s, bounds);
-    if (sign > 0 ? wl > wr : (sign < 0 && wl < wr)) return -1;
+    if (sign > 0 ? wl > wr : (sign < 0 && wl < wr)) return kNoSplit;
     return value_score(gl, hl, l2, wl, s) + value_score(gr, hr, l2, wr, s);
   }
   const double a = hl + l2, b = hr + l2, tl = shrink(gl, s.alpha), tr = shrink(gr, s.alpha);
@@ -77,7 +78,7 @@ EINKORN_INLINE double children_score(const NodeSums& left, const NodeSums& right
 
 // The best place so far of one direction of missing values.
 struct BestBin {
-  double score = -1;
+  double score = kNoSplit;
   int64_t bin = -1;
 };
 
@@ -231,7 +232,7 @@ inline void search_categorical(Candidate& best, uint32_t* set, int64_t words, co
   int64_t used = 0;
   for (int64_t c = 0; c + 1 < bins; ++c)
     if (hist.n[c] > 0) codes[used++].code = c;
-  double score = -1;
+  double score = kNoSplit;
   NodeSums left_sums = {0, 0, 0};
   int64_t from = 0, to = 0;  // codes[from : to] go left
   if (used <= s.onehot) {

@@ -97,19 +97,19 @@ def _node_score(g: float, h: float, reals: Array, by_value: int, lower: float, u
 def _children_score(
     left: Array, node: Array, l2: float, sign: int, reals: Array, ints: Array, lower: float, upper: float
 ) -> float:
-    """Score of both children, -1 where the split does not count; left, node: sums of g, h, rows."""
+    """Score of both children, minus infinity where the split does not count; left, node: sums of g, h, rows."""
     if left[2] < ints[_MIN_SAMPLES] or node[2] - left[2] < ints[_MIN_SAMPLES]:
-        return -1.0
+        return -np.inf
     gl, gr = left[0] * reals[_G_UNIT], (node[0] - left[0]) * reals[_G_UNIT]
     hl, hr = left[1] * reals[_H_UNIT], (node[1] - left[1]) * reals[_H_UNIT]
     if hl < reals[_MIN_WEIGHT] or hr < reals[_MIN_WEIGHT] or not hl + l2 > 0 or not hr + l2 > 0:
-        return -1.0
+        return -np.inf
     alpha = reals[_ALPHA]
     if ints[_BY_VALUE]:
         wl = _weight(gl, hl, l2, reals, lower, upper)
         wr = _weight(gr, hr, l2, reals, lower, upper)
         if (sign > 0 and wl > wr) or (sign < 0 and wl < wr):
-            return -1.0
+            return -np.inf
         return _value_score(gl, hl, l2, wl, alpha) + _value_score(gr, hr, l2, wr, alpha)
     a, b, tl, tr = hl + l2, hr + l2, _shrink(gl, alpha), _shrink(gr, alpha)
     return (tl * tl * b + tr * tr * a) / (a * b)
@@ -163,7 +163,7 @@ def _search(
             sums[b, 1] += h[r]
             sums[b, 2] += 1
         if not categorical[f]:
-            best, found, missing_left = -1.0, -1, 0
+            best, found, missing_left = -np.inf, -1, 0
             for side in range(2 if sums[bins, 2] > 0 else 1):
                 left[:] = side * sums[bins]
                 for b in range(bins if sums[bins, 2] > 0 else bins - 1):
@@ -182,7 +182,7 @@ def _search(
             splits[j, 0], splits[j, 1] = found, missing_left
             continue
         used = np.flatnonzero(sums[: bins - 1, 2])
-        best, first, last = -1.0, 0, 0
+        best, first, last = -np.inf, 0, 0
         if used.size <= ints[_ONEHOT]:
             for i in range(used.size):
                 left[:] = sums[used[i]]
