@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,9 @@ from einkorn.errors import ArgumentError
 __all__ = ["FAMILIES", "Prepared", "Row", "rows_of"]
 
 #: Everything that ``einkorn bench`` can measure, in its order.
-FAMILIES = (*CASE_FAMILIES, "training")
+FAMILIES = (*CASE_FAMILIES, "training", "boosting", "vision")
+
+_HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # what the estimators stand on
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,14 @@ def rows_of(families: Sequence[str] | None = None, quick: bool = False) -> Itera
     Raises
     ------
     ArgumentError
-        For a family that does not exist.
+        For a family that does not exist, or boosting without scikit-learn.
     """
-    wanted = list(families or FAMILIES)
-    for family in wanted:
+    for family in families or ():
         if family not in FAMILIES:
             raise ArgumentError(f"bench: family is {family!r}, expected one of {', '.join(FAMILIES)}")
+        if family == "boosting" and not _HAS_SKLEARN:
+            raise ArgumentError("bench: boosting needs scikit-learn: pip install einkorn[boosting]")
+    wanted = families or [name for name in FAMILIES if name != "boosting" or _HAS_SKLEARN]
     for family in wanted:
         for row in _family_rows(family):
             if row.in_quick or not quick:
@@ -87,6 +92,14 @@ def _family_rows(family: str) -> list[Row]:
         from einkorn.bench.training import training_rows
 
         return training_rows()
+    if family == "boosting":
+        from einkorn.bench.boosting import boosting_rows
+
+        return boosting_rows()
+    if family == "vision":
+        from einkorn.bench.vision import vision_rows
+
+        return vision_rows()
     rows = [_case_row(family, case) for case in cases_of(family) if case.for_bench]
     return rows + (_optimizer_rows() if family == "optimizer" else [])
 

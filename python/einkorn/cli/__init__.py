@@ -1,4 +1,4 @@
-"""The command line: ``einkorn train``, ``einkorn info``, ``einkorn bench``."""
+"""The command line: ``einkorn train``, ``boost``, ``detect``, ``info``, ``bench``."""
 
 from einkorn.cli.main import main
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from einkorn import __version__
+from einkorn.cli.boost import add_boost
 from einkorn.cli.detect import add_detect
 from einkorn.errors import EinkornError
 
@@ -55,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--engine", choices=("native", "numba"), help="default: native if built")
     train.add_argument("--threads", type=int, metavar="N", help="default: all cores")
 
+    add_boost(commands)
+
     commands.add_parser("info", help="show what this installation computes with")
 
     add_detect(commands)
@@ -77,6 +80,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from einkorn.cli.detect import detect
 
         detect(arguments)
+    elif arguments.command == "boost":
+        from einkorn.cli.boost import boost
+
+        boost(arguments)
     elif arguments.command == "info":
         import einkorn
 

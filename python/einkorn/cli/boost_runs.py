@@ -1,0 +1,239 @@
+"""What ``einkorn boost`` does once its arguments are read: training and prediction."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from einkorn.cli.schema import Schema
+from einkorn.data import Table, read_csv
+from einkorn.errors import ArgumentError, DataError
+
+__all__ = ["predict", "train"]
+
+
+class _Kind(NamedTuple):
+    """A model of the command line: its class's name before ``Classifier`` and its options' names."""
+
+    name: str
+    options: dict[str, str]
+
+
+_KINDS = {
+    "gradient": _Kind(
+        "GradientBoosting",
+        {
+            "n_estimators": "n_estimators",
+            "learning_rate": "learning_rate",
+            "max_leaves": "max_leaves",
+            "max_depth": "max_depth",
+            "early_stopping": "n_iter_no_change",
+        },
+    ),
+    "adaboost": _Kind("AdaBoost", {"n_estimators": "n_estimators", "learning_rate": "learning_rate"}),
+    "forest": _Kind(
+        "RandomForest",
+        {"n_estimators": "n_estimators", "max_leaves": "max_leaf_nodes", "max_depth": "max_depth"},
+    ),
+    "extra-trees": _Kind(
+        "ExtraTrees",
+        {"n_estimators": "n_estimators", "max_leaves": "max_leaf_nodes", "max_depth": "max_depth"},
+    ),
+}
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Fit a model to a table, measure it and write it down."""
+    share = arguments.validation_fraction
+    if not 0 < share < 1:
+        raise ArgumentError(f"--validation-fraction is {share}, expected between 0 and 1")
+    model = _model_kind(arguments)  # refuses options before a large file is read
+    table = read_csv(arguments.data, header=not arguments.no_header, delimiter=arguments.delimiter)
+    schema = Schema.of(table, arguments.target, arguments.task, tuple(arguments.ignore))
+    schema.header, schema.delimiter = not arguments.no_header, arguments.delimiter
+    X, y = schema.matrix(table), schema.goal(table)
+    if arguments.test is not None:
+        test_table = _read(arguments.test, schema)
+        test = schema.matrix(test_table), schema.goal(test_table)
+        train = X, y
+    else:
+        held_out = _held_out(y if schema.task == "classification" else None, len(y), share, arguments.seed)
+        train, test = (X[~held_out], y[~held_out]), (X[held_out], y[held_out])
+    _describe(arguments.target, schema, train, test)
+    estimator = model(schema)
+
+    start = time.perf_counter()
+    estimator.fit(*train)
+    seconds = time.perf_counter() - start
+    measured = {"train": _measure(estimator, schema, *train), "test": _measure(estimator, schema, *test)}
+    print(f"fitted in {seconds:.2f} s")
+    for name, figures in measured.items():
+        print(f"{name:>5}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+    name = Path(arguments.data).name.split(".")[0]
+    out = Path(arguments.out or f"runs/boost-{arguments.model}-{name}")
+    _write(out, estimator, schema, {**measured, "seconds": seconds}, train, test)
+
+
+def _model_kind(arguments: argparse.Namespace) -> Callable[[Schema], Any]:
+    """What makes the estimator for the schema's task.
+
+    Raises
+    ------
+    ArgumentError
+        An option that the model does not have.
+    """
+    kind = _KINDS[arguments.model]
+    options = {}
+    for name in ("n_estimators", "learning_rate", "max_leaves", "max_depth", "early_stopping"):
+        value = getattr(arguments, name)
+        if value is None:
+            continue
+        flag = "--" + name.replace("_", "-")
+        if name not in kind.options:
+            raise ArgumentError(f"{flag} does not apply to --model {arguments.model}")
+        if value <= 0:
+            raise ArgumentError(f"{flag} is {value}, expected more than 0")
+        options[kind.options[name]] = value
+
+    def make(schema: Schema) -> Any:
+        from einkorn import boosting
+
+        ending = "Classifier" if schema.task == "classification" else "Regressor"
+        more: dict[str, Any] = {}
+        if arguments.model == "gradient":
+            more = {"categorical_features": schema.categorical, "verbose": 1}
+            more["early_stopping"] = arguments.early_stopping is not None
+        return getattr(boosting, kind.name + ending)(random_state=arguments.seed, **options, **more)
+
+    return make
+
+
+def _held_out(classes: np.ndarray | None, n: int, share: float, seed: int) -> np.ndarray:
+    """Which rows to measure on: a share of each class, of all rows without classes."""
+    order = np.random.default_rng(seed).permutation(n)
+    chosen = np.zeros(n, bool)
+    groups = [order] if classes is None else [order[classes[order] == c] for c in np.unique(classes)]
+    for group in groups:
+        chosen[group[: round(share * len(group))]] = True
+    if chosen.all() or not chosen.any():
+        raise DataError(f"{n} rows are too few to hold out a share of {share} of them")
+    return chosen
+
+
+def _describe(target: str, schema: Schema, train: Any, test: Any) -> None:
+    n_words = len(schema.categorical)
+    n_numbers = len(schema.features) - n_words
+    goal = f"classification, {len(schema.classes)} classes" if schema.classes else "regression"
+    print(f"target {target}: {goal}; {n_numbers} columns of numbers, {n_words} of categories")
+    print(f"{len(train[1]):,} rows to train on, {len(test[1]):,} rows to test on")
+
+
+def _measure(estimator: Any, schema: Schema, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Accuracy, log-loss and the area under the ROC curve; or RMSE, MAE and R2."""
+    from sklearn import metrics
+
+    if schema.task == "regression":
+        predicted = estimator.predict(X)
+        return {
+            "RMSE": float(np.sqrt(np.mean((predicted - y) ** 2))),
+            "MAE": float(np.mean(np.abs(predicted - y))),
+            "R2": float(metrics.r2_score(y, predicted)),
+        }
+    probability = estimator.predict_proba(X)
+    chosen = estimator.classes_[probability.argmax(axis=1)]
+    figures = {"accuracy": float(np.mean(chosen == y))}
+    figures["log-loss"] = float(metrics.log_loss(y, probability, labels=estimator.classes_))
+    present = len(np.unique(y))
+    if present == 2 and probability.shape[1] == 2:
+        figures["AUC"] = float(metrics.roc_auc_score(y, probability[:, 1]))
+    elif present == probability.shape[1]:
+        figures["AUC"] = float(metrics.roc_auc_score(y, probability, multi_class="ovr"))
+    return figures
+
+
+def _write(
+    out: Path, estimator: Any, schema: Schema, measured: dict[str, Any], train: Any, test: Any
+) -> None:
+    """The model, the columns, the figures, and the pictures where matplotlib is there to draw them."""
+    from einkorn import boosting
+
+    out.mkdir(parents=True, exist_ok=True)
+    boosting.save(estimator, out / "model")
+    schema.save(out / "columns.json")
+    (out / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n")
+    written = ["model.json", "columns.json", "metrics.json"]
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print("no pictures: they need matplotlib: pip install einkorn[plot]")
+    else:
+        pictures: dict[str, Callable[[Any], Any]] = {
+            "importance.png": lambda ax: boosting.plot_importance(
+                estimator, feature_names=schema.feature_names, ax=ax
+            )
+        }
+        if hasattr(estimator, "staged_predict"):
+            pictures["staged-error.png"] = lambda ax: boosting.plot_staged_error(
+                estimator, *train, X_val=test[0], y_val=test[1], ax=ax
+            )
+        for name, draw in pictures.items():
+            height = 1 + 0.26 * min(20, len(schema.features)) if name == "importance.png" else 4.0
+            figure = Figure(figsize=(6.4, max(height, 2.5)), layout="constrained")
+            draw(figure.subplots())
+            figure.savefig(out / name, dpi=120)
+            written.append(name)
+    print(f"wrote {', '.join(written)} to {out}")
+
+
+# --- prediction -----------------------------------------------------------------------------------
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Write a model's answers to the rows of a table."""
+    from einkorn import boosting
+
+    folder = Path(arguments.predict)
+    schema = Schema.load(folder / "columns.json")
+    estimator = boosting.load(folder / "model")
+    table = _read(arguments.data, schema)
+    X = schema.matrix(table)
+    if len(schema.features) != estimator.n_features_in_:
+        raise DataError(f"{folder}: columns.json and model.json do not belong together")
+    if schema.task == "regression":
+        header, columns = [schema.target], [np.asarray(estimator.predict(X))]
+    else:
+        probability = estimator.predict_proba(X)
+        classes = [schema.classes[int(code)] for code in estimator.classes_]
+        header = [schema.target, *(f"p({name})" for name in classes)]
+        columns = [np.array(classes)[probability.argmax(axis=1)], *probability.T]
+    if arguments.out is None:
+        _write_columns(sys.stdout, header, columns)
+        return
+    out = Path(arguments.out)
+    with out.open("w", newline="") as file:
+        _write_columns(file, header, columns)
+    print(f"wrote {len(table):,} predictions to {out}")
+    if schema.target in table.names:
+        figures = _measure(estimator, schema, X, schema.goal(table))
+        print(", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+
+
+def _write_columns(file: Any, header: list[str], columns: list[np.ndarray]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _read(path: str, schema: Schema) -> Table:
+    return read_csv(path, header=schema.header, delimiter=schema.delimiter)
