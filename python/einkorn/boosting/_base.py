@@ -226,7 +226,7 @@ def known_classes(y: Any, classes: np.ndarray, n: int, where: str, name: str = "
         raise DTypeError(f"{where}: {name} has values of another type than the classes {classes!r}") from None
     if wrong.any():
         raise ArgumentError(
-            f"{where}: {name} has the class {column[wrong][0]!r}, which is not in {classes!r}"
+            f"{where}: {name} has the class {column[wrong].tolist()[0]!r}, which is not in {classes.tolist()}"
         )
     return codes.astype(np.int32)
 
@@ -240,7 +240,8 @@ def _encode_integers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shifted = column - column.min() if column.dtype.kind == "u" else column.astype(np.int64) - low
     present = np.bincount(shifted, minlength=high - low + 1) > 0
     place = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return (np.flatnonzero(present) + low).astype(column.dtype), place[shifted]
+    classes = np.flatnonzero(present).astype(column.dtype) + column.min()  # wraps round to the same numbers
+    return classes, place[shifted]
 
 
 def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_weight") -> np.ndarray | None:
