@@ -49,4 +49,9 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
             f"shap_values: model is a {type(model).__name__} without trees_, expected a fitted model of trees"
         )
     prepare = getattr(model, "_prepare_rows", None)
-    return tree_shap(trees, prepare(X) if prepare else X)
+    if prepare is not None:  # a model of another library
+        return tree_shap(trees, prepare(X))
+    from einkorn.boosting._base import check_X
+
+    codes = getattr(model, "categorical_features", None) is not None
+    return tree_shap(trees, check_X(model, X, reset=False, op="shap_values", categories=codes))

@@ -37,7 +37,7 @@ _PER_TREE = ("outputs",)
 _PER_NODE = tuple(name for name in ARRAYS if name not in ("offsets", "outputs", "categories", "base"))
 
 
-@dataclass
+@dataclass(eq=False)
 class Trees:
     """A sequence of decision trees, their nodes one after another.
 
