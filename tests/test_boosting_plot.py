@@ -87,7 +87,7 @@ def test_tree_of_one_leaf_and_cut_trees(ax: Any) -> None:
     boosting.plot_tree(trees(), index=-1, ax=ax)
     assert words(ax) == ["value 1\nn 20"]
     cut = boosting.plot_tree(trees(), max_depth=0, ax=Figure().subplots())
-    assert words(cut) == ["x0 ≤ 0.5\ngain 4, n 20\nvalue -1\n…"]
+    assert words(cut) == ["x0 ≤ 0.5\ngain 4, n 20\nvalue -1 …"]
 
 
 def test_tree_with_a_number_per_class(ax: Any) -> None:

@@ -81,8 +81,8 @@ def box_words(trees: Trees, box: Box, names: Sequence[str], classes: Sequence[An
     value = value_words(trees.value[node], classes)
     if trees.feature[node] < 0:
         return f"{value}\n{size}"
-    lines = [split_words(trees, node, names), f"gain {number(trees.gain[node])}, {size}", value]
-    return "\n".join([*lines, "…"] if box.is_cut else lines)
+    more = " …" if box.is_cut else ""
+    return f"{split_words(trees, node, names)}\ngain {number(trees.gain[node])}, {size}\n{value}{more}"
 
 
 def value_words(value: np.ndarray, classes: Sequence[Any] | None) -> str:

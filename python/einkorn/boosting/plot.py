@@ -18,8 +18,8 @@ from einkorn.errors import ArgumentError, EinkornError
 
 __all__ = ["plot_decision_surface", "plot_importance", "plot_staged_error", "plot_tree"]
 
-_COLUMN, _ROW = 2.5, 0.56  # inches of a drawn tree's columns and leaves
-_HALF_BOX = 0.34  # of a column
+_COLUMN, _ROW = 3.0, 0.56  # inches of a drawn tree's columns and leaves
+_HALF_BOX = 0.35  # of a column
 _INK, _GREY = "#222222", "#888888"
 
 
