@@ -72,7 +72,7 @@ def test_categories_of_frames() -> None:
     later = pd.DataFrame({"n": [1, 2, 3], "c": ["a", "z", "b"], "b": [0, 0, 1]})
     found = _base.check_X(estimator, later, reset=False, categories=True)
     np.testing.assert_array_equal(found[:, 1], [0, 2, 1])  # "z" was not there: the number after the last
-    with pytest.raises(ArgumentError, match="convert|cast"):
+    with pytest.raises(ArgumentError, match=r"convert|cast"):
         check(frame)
     numbers = pd.DataFrame({"c": pd.Categorical([30, 10, 20])})
     np.testing.assert_array_equal(check(numbers, categories=True)[:, 0], [2, 0, 1])

@@ -345,6 +345,21 @@ def test_weights_of_classes(k: int) -> None:
     np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-4)
 
 
+def test_class_weight() -> None:
+    X, y = classes(3, 300)
+    y = np.where(y == 2, 1, y)  # a third and two thirds
+    by_hand = GradientBoostingClassifier(n_estimators=5).fit(X, y, np.where(y == 0, 1.5, 0.75))
+    assert same(GradientBoostingClassifier(n_estimators=5, class_weight="balanced").fit(X, y), by_hand)
+    by_name = GradientBoostingClassifier(n_estimators=5, class_weight={0: 1.5, 1: 0.75}).fit(X, y)
+    assert same(by_name, by_hand)
+    half = GradientBoostingClassifier(n_estimators=5, class_weight={0: 3, 1: 1.5})
+    assert same(half.fit(X, y, np.full(300, 0.5)), by_hand)
+    with pytest.raises(ArgumentError, match="class_weight"):
+        GradientBoostingClassifier(class_weight="heavy").fit(X, y)
+    with pytest.raises(ArgumentError, match="class_weight is -1"):
+        GradientBoostingClassifier(class_weight={0: -1, 1: 1}).fit(X, y)
+
+
 # --- rounds ----------------------------------------------------------------------------------
 
 

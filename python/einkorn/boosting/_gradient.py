@@ -49,6 +49,10 @@ class GradientBoosting(BaseEstimator):
     def _n_classes(self) -> int:
         return 0
 
+    def _weigh(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """Weights of rows, from those given and from the targets."""
+        return weight
+
     # --- fit ---------------------------------------------------------------------------------
 
     def fit(
@@ -96,7 +100,7 @@ class GradientBoosting(BaseEstimator):
         X = check_X(self, X, reset=not again, categories=codes)
         n = X.shape[0]
         target = self._encode(y, n, where, "y", not again)
-        weight = check_weights(sample_weight, n, where)
+        weight = self._weigh(target, check_weights(sample_weight, n, where))
         options = self._options(where)
         objective = objective_for(
             self.loss,

@@ -29,6 +29,8 @@ class Rounds:
         Rounds to do are first, first + 1, ..., last - 1.
     options : dict
         For ``grow_tree``.
+    learning_rate : float
+        Also for leaves that are fitted anew, which they are if ``refit`` and the loss asks for it.
     subsample, colsample : float
         Shares of the rows and of the features that each tree is grown from.
     seed : int

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.class_weight import compute_class_weight
 
-from einkorn.boosting._base import check_targets, encode_classes, known_classes
+from einkorn.boosting._base import check_targets, check_weights, encode_classes, known_classes
 from einkorn.boosting._gradient import PARAMETERS, GradientBoosting
+from einkorn.errors import ArgumentError
 
 __all__ = ["GradientBoostingClassifier", "GradientBoostingRegressor"]
 
@@ -22,6 +24,9 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
     loss : "log_loss" or function, default "log_loss"
         A function ``(y, raw) -> (gradients, hessians)`` of class numbers and scores, [rows] with two classes,
         [rows, classes] with more; scores are read as log-odds.
+    class_weight : dict, "balanced" or None, default None
+        Weights of the classes, by label; "balanced": in inverse proportion to their rows. Rows get the
+        product of this and ``sample_weight``.
     {PARAMETERS}"""
 
     classes_: np.ndarray
@@ -30,6 +35,7 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
         self,
         loss: Any = "log_loss",
         *,
+        class_weight: Any = None,
         learning_rate: float = 0.1,
         n_estimators: int = 100,
         method: str = "auto",
@@ -59,6 +65,7 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
         verbose: int = 0,
     ) -> None:
         self.loss = loss
+        self.class_weight = class_weight
         self.learning_rate = learning_rate
         self.n_estimators = n_estimators
         self.method = method
@@ -95,6 +102,22 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
             return known_classes(y, self.classes_, n, where, name)
         self.classes_, codes = encode_classes(y, n, where, name)
         return codes
+
+    def _weigh(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        if isinstance(self.class_weight, dict):
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        elif isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            sums = np.bincount(target, weight, self.classes_.size)
+            of_class = sums.sum() / (np.maximum(sums, 1e-300) * self.classes_.size)
+        else:
+            raise ArgumentError(
+                f"GradientBoostingClassifier.fit: class_weight is {self.class_weight!r}, expected a dict,"
+                " 'balanced' or None"
+            )
+        product = of_class[target] if weight is None else of_class[target] * weight
+        return check_weights(product, target.size, f"{type(self).__name__}.fit", "class_weight")
 
     def _labels(self, raw: np.ndarray) -> np.ndarray:
         return self.classes_[raw.argmax(axis=1) if raw.shape[1] > 1 else (raw[:, 0] > 0).astype(np.intp)]
