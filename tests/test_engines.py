@@ -123,6 +123,12 @@ KERNELS: dict[str, str] = {
     "adam_step": (
         "params grads exp_avgs exp_avg_sqs max_exp_avg_sqs lr beta1 beta2 eps weight_decay decoupled step"
     ),
+    "bootstrap_counts": "counts seeds draws",
+    "grow_forest": (
+        "node_count feature threshold left right missing_left value gain cover count codes target weight"
+        " counts class_weight offsets low high seeds classes criterion random_thresholds max_features"
+        " max_depth max_leaf_nodes min_samples_split min_samples_leaf min_weight_leaf min_impurity_decrease"
+    ),
 }
 
 #: What only the native engine has: instruction sets, a trace, and the measurements of the machine.

@@ -24,7 +24,8 @@ namespace einkorn {
   X(histogram)                   \
   X(tree_predict)                \
   X(tree_shap)                   \
-  X(tree_grow)
+  X(tree_grow)                   \
+  X(tree_forest)
 
 #define X(family) void bind_##family(py::module_& m);
 EINKORN_BIND_FAMILIES(X)

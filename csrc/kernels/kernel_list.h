@@ -20,6 +20,7 @@
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/stump.h"
+#include "kernels/tree_forest.h"
 #include "kernels/tree_grow.h"
 #include "kernels/tree_predict.h"
 #include "kernels/tree_shap.h"
@@ -57,4 +58,5 @@
   EINKORN_BOOST_LOSS_KERNELS(X)          \
   EINKORN_STUMP_INDEX_KERNELS(X)         \
   EINKORN_TREE_GROW_INDEX_KERNELS(X)     \
-  EINKORN_HAAR_KERNELS(X)
+  EINKORN_HAAR_KERNELS(X)                \
+  EINKORN_FOREST_INDEX_KERNELS(X)

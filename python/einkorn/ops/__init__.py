@@ -17,6 +17,7 @@ from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403
 from einkorn.ops.stump import *  # noqa: F403
+from einkorn.ops.tree_forest import *  # noqa: F403
 from einkorn.ops.tree_grow import *  # noqa: F403
 from einkorn.ops.tree_predict import *  # noqa: F403
 from einkorn.ops.tree_shap import *  # noqa: F403

@@ -116,6 +116,7 @@ from .softmax import (
     softmax_forward,
 )
 from .stump import adaboost_update, presort, stump_search, stump_search_binned
+from .tree_forest import bootstrap_counts, grow_forest
 from .tree_grow import code_rows, tree_apply_codes, tree_grow, tree_update
 from .tree_predict import tree_predict
 from .tree_shap import tree_shap
@@ -138,6 +139,7 @@ __all__ = [
     "bin_columns",
     "bin_edges",
     "boost_loss",
+    "bootstrap_counts",
     "cascade_scan",
     "clip",
     "code_rows",
@@ -166,6 +168,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "group_rectangles",
+    "grow_forest",
     "haar_features",
     "haar_patch_sums",
     "histogram",

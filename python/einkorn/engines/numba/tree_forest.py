@@ -1,0 +1,570 @@
+"""Trees of forests: a tree is a task; nodes by histograms of the features drawn, in plain loops.
+
+Every bin has the weight of each class and the number of rows, or for regression the weight, the weighted
+sum of targets and the number of rows. The draws of a tree are the words of its Philox stream, as in
+the native engine.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._compile import (
+    Array,
+    ByteOut2,
+    CodesIn2,
+    CountsIn2,
+    CountsOut2,
+    Float64In1,
+    Float64In2,
+    Float64Out2,
+    Float64Out3,
+    Index1,
+    IndexOut1,
+    IndexOut2,
+    Int,
+    Int32Out2,
+    Loop,
+    Scalar,
+    inline,
+)
+from ._threads import parallel_for
+from .random import philox
+
+__all__ = ["bootstrap_counts", "grow_forest"]
+
+_LOW, _32, _0, _1, _4 = (np.uint64(v) for v in (0xFFFFFFFF, 32, 0, 1, 4))
+_NODES = np.uint64(1 << 40)  # the counter where the words of the nodes begin
+_GINI, _ENTROPY, _SQUARED = 0, 1, 2
+_OUT_OF_RANGE, _TOO_HEAVY, _NO_ROOM = -1, -2, -3
+_EPSILON = 2.220446049250313e-16
+# Columns of a tree's plan: what is known of a node or of a split.
+_START, _N, _DEPTH, _PARENT, _IS_LEFT, _FEATURE, _CODE, _MISSING_LEFT, _HAS_MISSING = range(9)
+_SCORE, _THRESHOLD, _GAIN = range(3)
+
+
+@inline
+def _word(taken: Array, seed: int, begin: int) -> int:
+    """The next word of a stream; `taken` counts them."""
+    i = taken[0]
+    taken[0] = i + _1
+    counter = begin + i // _4
+    lanes = philox(counter & _LOW, counter >> _32, _0, _0, seed & _LOW, seed >> _32)
+    return lanes[i % _4]
+
+
+@inline
+def _below(taken: Array, seed: int, begin: int, n: int) -> int:
+    return np.int64((_word(taken, seed, begin) * np.uint64(n)) >> _32)
+
+
+@inline
+def _term(x: float) -> float:
+    return x * math.log(x) if x > 0 else 0.0
+
+
+@inline
+def _poisson(s: float, w: float) -> float:
+    return s * math.log(s / w) if s > 0 else -math.inf
+
+
+@inline
+def _score(left: Array, total: Array, classes: int, criterion: int, w: float, weight: float) -> float:
+    """Score of a split with `left` of the sums `total` on its left, where the weight is w of `weight`."""
+    a, b = 0.0, 0.0
+    if classes == 0:
+        s = left[1]
+        rest = total[1] - s
+        if criterion == _SQUARED:
+            return s * s / w + rest * rest / (weight - w)
+        return _poisson(s, w) + _poisson(rest, weight - w)
+    for c in range(classes):
+        v = left[c]
+        rest = total[c] - v
+        if criterion == _GINI:
+            a += v * v
+            b += rest * rest
+        else:
+            a += _term(v)
+            b += _term(rest)
+    if criterion == _GINI:
+        return a / w + b / (weight - w)
+    return a + b - _term(w) - _term(weight - w)
+
+
+@inline
+def _middle(high: float, low: float) -> float:
+    between = high * 0.5 + low * 0.5
+    return between if high <= between < low else high
+
+
+@inline
+def _add(bins: Array, b: int, classes: int, weight: float, target: float) -> None:
+    if classes == 0:
+        bins[b, 0] += weight
+        bins[b, 1] += weight * target
+        bins[b, 2] += 1
+    else:
+        bins[b, int(target)] += weight
+        bins[b, classes] += 1
+
+
+@inline
+def _try(
+    bins: Array,
+    used: Array,
+    m: int,
+    missing: int,
+    n: int,
+    total: Array,
+    weight: float,
+    classes: int,
+    criterion: int,
+    leaf: int,
+    leaf_weight: float,
+    best: float,
+) -> tuple[float, int, int]:
+    """The best split after one of the bins `used`: its score, place and whether missing rows go left."""
+    found, found_left = -1, 0
+    stride = bins.shape[1]
+    left = np.zeros(stride)
+    for side in range(2 if missing >= 0 else 1):
+        left[:] = bins[missing] if side == 1 else 0.0
+        for i in range(m if missing >= 0 and side == 0 else m - 1):
+            for c in range(stride):
+                left[c] += bins[used[i], c]
+            w = 0.0
+            if classes == 0:
+                w = left[0]
+            else:
+                for c in range(classes):
+                    w += left[c]
+            rows = left[stride - 1]
+            if not (w > 0 and weight - w > 0) or w < leaf_weight or weight - w < leaf_weight:
+                continue
+            if rows < leaf or n - rows < leaf:
+                continue
+            score = _score(left, total, classes, criterion, w, weight)
+            if score > best:
+                best, found, found_left = score, i, side
+    return best, found, found_left
+
+
+@inline
+def _look(
+    codes: Array,
+    offsets: Array,
+    low: Array,
+    high: Array,
+    rows: Array,
+    weights: Array,
+    targets: Array,
+    features: Array,
+    taken: Array,
+    seed: int,
+    bins: Array,
+    used: Array,
+    total: Array,
+    weight: float,
+    plan: Array,
+    real: Array,
+    classes: int,
+    criterion: int,
+    random_thresholds: bool,
+    max_features: int,
+    leaf: int,
+    leaf_weight: float,
+) -> None:
+    """Write the best split of a node's rows into plan and real."""
+    n = rows.shape[0]
+    last_code = bins.shape[0] - 1
+    seen, constant = 0, 0
+    for i in range(features.shape[0]):
+        if not (seen < max_features or constant == seen):
+            break
+        seen += 1
+        if max_features < features.shape[0]:
+            j = i + _below(taken, seed, _NODES, features.shape[0] - i)
+            features[i], features[j] = features[j], features[i]
+        f = features[i]
+        begin = offsets[f]
+        least, most, n_missing = last_code, -1, 0
+        for r in range(n):
+            code = np.int64(codes[f, rows[r]])
+            if code == last_code:
+                n_missing += 1
+            else:
+                least, most = min(least, code), max(most, code)
+        if most < 0 or (least == most and n_missing == 0):
+            constant += 1
+            continue
+        cut, threshold = most, math.inf
+        if random_thresholds and least < most:
+            u = np.float64(_word(taken, seed, _NODES)) * 2.0**-32
+            threshold = (1 - u) * low[begin + least] + u * high[begin + most]
+            cut, above = least, most
+            while above - cut > 1:
+                half = (cut + above) // 2
+                if high[begin + half] <= threshold:
+                    cut = half
+                else:
+                    above = half
+            if not high[begin + cut] <= threshold < low[begin + cut + 1]:
+                threshold = high[begin + cut]
+        for r in range(n):
+            b = np.int64(codes[f, rows[r]])
+            if random_thresholds and b != last_code:
+                b = 0 if b <= cut else 1
+            _add(bins, b, classes, weights[r], targets[r])
+        m = 0
+        for b in range(2 if random_thresholds else most + 1):
+            if bins[b, bins.shape[1] - 1] > 0:
+                used[m] = b
+                m += 1
+        score, found, missing_left = _try(
+            bins,
+            used,
+            m,
+            last_code if n_missing else -1,
+            n,
+            total,
+            weight,
+            classes,
+            criterion,
+            leaf,
+            leaf_weight,
+            real[_SCORE],
+        )
+        if found >= 0:
+            real[_SCORE] = score
+            plan[_FEATURE], plan[_MISSING_LEFT] = f, missing_left
+            plan[_HAS_MISSING] = 1 if n_missing else 0
+            if found == m - 1:
+                plan[_CODE], real[_THRESHOLD] = most, math.inf
+            elif random_thresholds:
+                plan[_CODE], real[_THRESHOLD] = cut, threshold
+            else:
+                plan[_CODE] = used[found]
+                real[_THRESHOLD] = _middle(high[begin + used[found]], low[begin + used[found + 1]])
+        for i_used in range(m):
+            bins[used[i_used], :] = 0
+        bins[last_code, :] = 0
+
+
+@Loop
+def _grow(
+    start: Int,
+    stop: Int,
+    node_count: IndexOut1,
+    feature: Int32Out2,
+    threshold: Float64Out2,
+    left: Int32Out2,
+    right: Int32Out2,
+    missing_left: ByteOut2,
+    value: Float64Out3,
+    gain: Float64Out2,
+    cover: Float64Out2,
+    count: IndexOut2,
+    codes: CodesIn2,
+    target: Float64In1,
+    weight: Float64In1,
+    counts: CountsIn2,
+    class_weight: Float64In2,
+    offsets: Index1,
+    low: Float64In1,
+    high: Float64In1,
+    seeds: Index1,
+    last_code: Int,
+    classes: Int,
+    criterion: Int,
+    random_thresholds: Int,
+    max_features: Int,
+    max_depth: Int,
+    max_leaf_nodes: Int,
+    min_samples_split: Int,
+    min_samples_leaf: Int,
+    min_weight_leaf: Scalar,
+    min_impurity_decrease: Scalar,
+) -> None:
+    n_rows, n_features = codes.shape[1], codes.shape[0]
+    capacity = feature.shape[1]
+    stride = classes + 1 if classes > 0 else 3
+    rows, spare = np.empty(n_rows, np.int64), np.empty(n_rows, np.int64)
+    weights, targets = np.empty(n_rows), np.empty(n_rows)
+    spare_weights, spare_targets = np.empty(n_rows), np.empty(n_rows)
+    bins, used = np.zeros((last_code + 1, stride)), np.empty(last_code + 2, np.int64)
+    features, total, taken = np.empty(n_features, np.int64), np.empty(stride), np.empty(1, np.uint64)
+    # Nodes that wait: a stack, or with max_leaf_nodes a set from which the largest gain is taken.
+    size = min(n_rows, max_leaf_nodes) if max_leaf_nodes > 0 else n_rows
+    plans, reals, waiting = np.zeros((size + 2, 9), np.int64), np.zeros((size + 2, 3)), 0
+    plan, real = np.zeros(9, np.int64), np.zeros(3)
+    for t in range(start, stop):
+        n, heavy = 0, 0
+        for r in range(n_rows):
+            times = np.int64(counts[t, r]) if counts.shape[0] > 0 else 1
+            w = weight[r] if weight.shape[0] > 0 else 1.0
+            w *= times
+            if class_weight.shape[0] > 0:
+                w *= class_weight[t, int(target[r])]
+            heavy += times
+            if w > 0:
+                rows[n], weights[n], targets[n] = r, w, target[r]
+                n += 1
+        if n == 0 or heavy >= 1 << 31:
+            node_count[t] = _TOO_HEAVY if n > 0 else 0
+            continue
+        for f in range(n_features):
+            features[f] = f
+        taken[0] = 0
+        seed = np.uint64(seeds[t])
+        nodes, reserved, leaves, whole_weight, full = 0, 1, 1, 0.0, False
+        plans[0, :] = 0
+        plans[0, _N], plans[0, _PARENT] = n, -1
+        waiting, opened = 1, 0  # best first: those below `opened` are nodes already, with their splits
+        while waiting > 0:
+            if max_leaf_nodes > 0 and opened == waiting:
+                if leaves >= max_leaf_nodes:
+                    break
+                leaves += 1
+                top = 0
+                for i in range(1, waiting):
+                    higher = reals[i, _GAIN] > reals[top, _GAIN]
+                    if higher or (
+                        reals[i, _GAIN] == reals[top, _GAIN] and plans[i, _PARENT] < plans[top, _PARENT]
+                    ):
+                        top = i
+                plan[:], real[:] = plans[top], reals[top]
+                waiting -= 1
+                plans[top], reals[top] = plans[waiting], reals[waiting]
+                opened = waiting
+                node = plan[_PARENT]
+                gain[t, node] = real[_GAIN]
+            else:
+                # A new node.
+                at = opened if max_leaf_nodes > 0 else waiting - 1
+                plan[:] = plans[at]
+                if max_leaf_nodes > 0:
+                    waiting -= 1
+                    if at < waiting:
+                        plans[at] = plans[waiting]
+                else:
+                    waiting -= 1
+                node = nodes
+                nodes += 1
+                if plan[_PARENT] >= 0:
+                    if plan[_IS_LEFT]:
+                        left[t, plan[_PARENT]] = node
+                    else:
+                        right[t, plan[_PARENT]] = node
+                begin, n = plan[_START], plan[_N]
+                end = begin + n
+                total[:] = 0.0
+                node_weight, pure = 0.0, True
+                for i in range(begin, end):
+                    node_weight += weights[i]
+                    if classes > 0:
+                        total[int(targets[i])] += weights[i]
+                    else:
+                        total[1] += weights[i] * targets[i]
+                    pure = pure and targets[i] == targets[begin]
+                if classes > 0:
+                    whole, squares = -_term(node_weight), 0.0
+                    for c in range(classes):
+                        value[t, node, c] = total[c] / node_weight
+                        squares += total[c] * total[c]
+                        whole += _term(total[c])
+                    if pure:
+                        value[t, node, :] = 0.0
+                        value[t, node, int(targets[begin])] = 1.0
+                    if criterion == _GINI:
+                        whole = squares / node_weight
+                else:
+                    value[t, node, 0] = targets[begin] if pure else total[1] / node_weight
+                    whole = total[1] * total[1] / node_weight
+                    if criterion != _SQUARED:
+                        whole = _poisson(total[1], node_weight)
+                feature[t, node], left[t, node], right[t, node] = -1, -1, -1
+                threshold[t, node], missing_left[t, node], gain[t, node] = math.nan, 0, 0.0
+                cover[t, node], count[t, node] = node_weight, n
+                if node == 0:
+                    whole_weight = node_weight
+                is_leaf = pure or n < min_samples_split or n < 2 * min_samples_leaf or full
+                if is_leaf or node_weight < 2 * min_weight_leaf or (0 <= max_depth <= plan[_DEPTH]):
+                    continue
+                real[_SCORE], plan[_FEATURE] = -math.inf, -1
+                _look(
+                    codes,
+                    offsets,
+                    low,
+                    high,
+                    rows[begin:end],
+                    weights[begin:end],
+                    targets[begin:end],
+                    features,
+                    taken,
+                    seed,
+                    bins,
+                    used,
+                    total,
+                    node_weight,
+                    plan,
+                    real,
+                    classes,
+                    criterion,
+                    random_thresholds != 0,
+                    max_features,
+                    min_samples_leaf,
+                    min_weight_leaf,
+                )
+                if plan[_FEATURE] < 0:
+                    continue
+                improvement = real[_SCORE] - whole
+                if criterion == _ENTROPY:
+                    improvement *= 1.4426950408889634
+                improvement = max(improvement, 0.0)
+                if improvement / whole_weight + _EPSILON < min_impurity_decrease:
+                    continue
+                if reserved + 2 > capacity:
+                    full = True
+                    continue
+                reserved += 2
+                real[_GAIN] = improvement
+                if max_leaf_nodes > 0:
+                    if opened < waiting:
+                        plans[waiting] = plans[opened]
+                    plan[_PARENT] = node
+                    plans[opened], reals[opened] = plan, real
+                    opened += 1
+                    waiting += 1
+                    continue
+                gain[t, node] = improvement
+            # Move the rows apart.
+            begin, end = plan[_START], plan[_START] + plan[_N]
+            f, n_left, n_right = plan[_FEATURE], 0, 0
+            for i in range(begin, end):
+                code = np.int64(codes[f, rows[i]])
+                if code <= plan[_CODE] or (code == last_code and plan[_MISSING_LEFT] == 1):
+                    at = begin + n_left
+                    rows[at], weights[at], targets[at] = rows[i], weights[i], targets[i]
+                    n_left += 1
+                else:
+                    spare[n_right], spare_weights[n_right] = rows[i], weights[i]
+                    spare_targets[n_right] = targets[i]
+                    n_right += 1
+            middle = begin + n_left
+            rows[middle:end] = spare[:n_right]
+            weights[middle:end] = spare_weights[:n_right]
+            targets[middle:end] = spare_targets[:n_right]
+            feature[t, node], threshold[t, node] = f, real[_THRESHOLD]
+            missing_left[t, node] = plan[_MISSING_LEFT] if plan[_HAS_MISSING] else n_left > n_right
+            depth = plan[_DEPTH] + 1
+            # Depth first takes the last one first, best first opens the first one first: the left child.
+            for i in range(2):
+                is_left = (i == 0) == (max_leaf_nodes > 0)
+                plans[waiting, :] = 0
+                plans[waiting, _START] = begin if is_left else middle
+                plans[waiting, _N] = n_left if is_left else n_right
+                plans[waiting, _DEPTH], plans[waiting, _PARENT] = depth, node
+                plans[waiting, _IS_LEFT] = is_left
+                waiting += 1
+        node_count[t] = _NO_ROOM if full else nodes
+
+
+@Loop
+def _bootstrap(start: Int, stop: Int, counts: CountsOut2, seeds: Index1, draws: Int) -> None:
+    taken = np.empty(1, np.uint64)
+    for t in range(start, stop):
+        counts[t, :] = 0
+        taken[0] = 0
+        for _ in range(draws):
+            r = _below(taken, np.uint64(seeds[t]), _0, counts.shape[1])
+            if counts[t, r] < 65535:
+                counts[t, r] += 1
+
+
+def bootstrap_counts(counts: Array, seeds: Array, draws: int) -> None:
+    """counts[t, r] = how often row r is among `draws` rows drawn with replacement."""
+    cost = 15.0 * draws + counts.shape[1]
+    parallel_for(counts.shape[0], cost, lambda start, stop: _bootstrap(start, stop, counts, seeds, draws))
+
+
+def grow_forest(
+    node_count: Array,
+    feature: Array,
+    threshold: Array,
+    left: Array,
+    right: Array,
+    missing_left: Array,
+    value: Array,
+    gain: Array,
+    cover: Array,
+    count: Array,
+    codes: Array,
+    target: Array,
+    weight: Array | None,
+    counts: Array | None,
+    class_weight: Array | None,
+    offsets: Array,
+    low: Array,
+    high: Array,
+    seeds: Array,
+    classes: int,
+    criterion: int,
+    random_thresholds: bool,
+    max_features: int,
+    max_depth: int,
+    max_leaf_nodes: int,
+    min_samples_split: int,
+    min_samples_leaf: int,
+    min_weight_leaf: float,
+    min_impurity_decrease: float,
+) -> None:
+    """Grow trees; csrc/kernels/tree_forest.h says what each argument means."""
+    last_code = 255 if codes.dtype == np.uint8 else 65535
+    sizes = np.diff(offsets)
+    if any(((row >= size) & (row != last_code)).any() for row, size in zip(codes, sizes, strict=True)):
+        node_count[...] = _OUT_OF_RANGE
+        return
+    weight = np.empty(0) if weight is None else weight
+    counts = np.empty((0, 0), np.uint16) if counts is None else counts
+    class_weight = np.empty((0, 0)) if class_weight is None else class_weight
+    parallel_for(
+        node_count.size,
+        100.0 * codes.shape[1] * max_features,
+        lambda start, stop: _grow(
+            start,
+            stop,
+            node_count,
+            feature,
+            threshold,
+            left,
+            right,
+            missing_left,
+            value,
+            gain,
+            cover,
+            count,
+            codes,
+            target,
+            weight,
+            counts,
+            class_weight,
+            offsets,
+            low,
+            high,
+            seeds,
+            last_code,
+            classes,
+            criterion,
+            int(random_thresholds),
+            max_features,
+            max_depth,
+            max_leaf_nodes,
+            min_samples_split,
+            min_samples_leaf,
+            min_weight_leaf,
+            min_impurity_decrease,
+        ),
+    )
