@@ -151,6 +151,7 @@ struct Grower {
       const int64_t node = add_node(here);
       Split split;
       if (!choose(here, node, split)) continue;
+      if (!reserve()) return;
       const int64_t n_left = divide(here, node, split);
       const int32_t parent = static_cast<int32_t>(node), depth = here.depth + 1;
       queue[waiting++] = {here.start + n_left, here.n - n_left, depth, parent, false, 0, {}};
@@ -180,6 +181,7 @@ struct Grower {
     };
     open({0, n, 0, -1, false, 0, {}});
     for (; waiting > 0 && leaves < k.max_leaf_nodes; ++leaves) {
+      if (!reserve()) return;
       const Waiting here = queue[0];
       queue[0] = queue[--waiting];
       for (int64_t i = 0;;) {
@@ -195,6 +197,13 @@ struct Grower {
       open({here.start, n_left, here.depth + 1, here.node, true, 0, {}});
       open({here.start + n_left, here.n - n_left, here.depth + 1, here.node, false, 0, {}});
     }
+  }
+
+  // Room for two more nodes, if there is any.
+  bool reserve() {
+    full = reserved + 2 > k.capacity;
+    reserved += 2;
+    return !full;
   }
 
   // The next node, as a leaf.
@@ -216,7 +225,7 @@ struct Grower {
   bool choose(const Waiting& w, int64_t node, Split& split) {
     if (statistic.pure || w.n < k.min_samples_split || w.n < 2 * k.min_samples_leaf) return false;
     if (k.max_depth >= 0 && w.depth >= k.max_depth) return false;
-    if (statistic.weight < 2 * k.min_weight_leaf || full) return false;
+    if (statistic.weight < 2 * k.min_weight_leaf) return false;
     split.score = -INFINITY;
     split.feature = -1;
     look_at_features(rows + w.start, w.n, split);
@@ -225,9 +234,6 @@ struct Grower {
     if (k.criterion == ForestCriterion::entropy) gain *= 1.4426950408889634;
     if (!(gain > 0)) gain = 0;
     if (gain / total + 2.220446049250313e-16 < k.min_impurity_decrease) return false;
-    full = reserved + 2 > k.capacity;
-    if (full) return false;
-    reserved += 2;
     k.gain[tree * k.capacity + node] = gain;
     return true;
   }

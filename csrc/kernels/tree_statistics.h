@@ -34,8 +34,11 @@ struct ScanArrays {
 
 constexpr int64_t kLogs = 4096;
 
+// Kept from being fused into the additions it goes to, so that equal splits tie alike on every instruction set.
 EINKORN_INLINE double entropy_term(double x) {
-  return x > 0 ? x * ::log(x) : 0;
+  double term = x > 0 ? x * ::log(x) : 0;
+  asm("" : "+m"(term));
+  return term;
 }
 
 EINKORN_INLINE double entropy_term(int64_t x, const double* logs) {
@@ -188,11 +191,13 @@ struct ClassCounts {
     if (begun) take(begun);
     for (int64_t i = 0; i < m; ++i) {
       take(bins + present[i] * stride());
-      double score = -entropy_term(w, at.logs) - entropy_term(sum - w, at.logs);
-      for (int64_t c = 0; c < classes(); ++c)
-        score += entropy_term(left[c], at.logs) + entropy_term(totals[c] - left[c], at.logs);
+      double a = 0, b = 0;
+      for (int64_t c = 0; c < classes(); ++c) {
+        a += entropy_term(left[c], at.logs);
+        b += entropy_term(totals[c] - left[c], at.logs);
+      }
       at.w[i] = static_cast<double>(w);
-      at.score[i] = score;
+      at.score[i] = (a - entropy_term(w, at.logs)) + (b - entropy_term(sum - w, at.logs));
       at.n[i] = n;
     }
   }
@@ -280,7 +285,7 @@ struct ClassWeights {
       at.n[i] = static_cast<int64_t>(rows);
       at.a[i] = a;
       at.b[i] = b;
-      if (!gini) at.score[i] = a + b - entropy_term(w) - entropy_term(weight - w);
+      if (!gini) at.score[i] = (a - entropy_term(w)) + (b - entropy_term(weight - w));
     }
   }
 };
@@ -352,7 +357,11 @@ struct Moments {
   }
 
  private:
-  EINKORN_INLINE static double poisson(double s, double w) { return s > 0 ? s * ::log(s / w) : -INFINITY; }
+  EINKORN_INLINE static double poisson(double s, double w) {
+    double score = s > 0 ? s * ::log(s / w) : -INFINITY;
+    asm("" : "+m"(score));
+    return score;
+  }
 };
 
 }  // namespace EINKORN_ISA

@@ -234,6 +234,7 @@ def grow_forest(
         if (node_count == _TOO_HEAVY).any():
             raise ArgumentError(f"{op}: counts of a tree sum to 2**31 or more")
         if (node_count == _NO_ROOM).any():
+            assert room < enough
             room = enough
             continue
         if (node_count == 0).any():

@@ -91,7 +91,7 @@ def _score(left: Array, total: Array, classes: int, criterion: int, w: float, we
             b += _term(rest)
     if criterion == _GINI:
         return a / w + b / (weight - w)
-    return a + b - _term(w) - _term(weight - w)
+    return (a - _term(w)) + (b - _term(weight - w))
 
 
 @inline
@@ -131,7 +131,9 @@ def _try(
     stride = bins.shape[1]
     left = np.zeros(stride)
     for side in range(2 if missing >= 0 else 1):
-        left[:] = bins[missing] if side == 1 else 0.0
+        left[:] = 0.0
+        if side == 1:
+            left[:] = bins[missing]
         for i in range(m if missing >= 0 and side == 0 else m - 1):
             for c in range(stride):
                 left[c] += bins[used[i], c]
@@ -248,9 +250,9 @@ def _look(
             else:
                 plan[_CODE] = used[found]
                 real[_THRESHOLD] = _middle(high[begin + used[found]], low[begin + used[found + 1]])
-        for i_used in range(m):
-            bins[used[i_used], :] = 0
-        bins[last_code, :] = 0
+        for b in used[:m]:
+            bins[b, :] = 0.0
+        bins[last_code, :] = 0.0
 
 
 @Loop
@@ -390,7 +392,7 @@ def _grow(
                 cover[t, node], count[t, node] = node_weight, n
                 if node == 0:
                     whole_weight = node_weight
-                is_leaf = pure or n < min_samples_split or n < 2 * min_samples_leaf or full
+                is_leaf = pure or n < min_samples_split or n < 2 * min_samples_leaf
                 if is_leaf or node_weight < 2 * min_weight_leaf or (0 <= max_depth <= plan[_DEPTH]):
                     continue
                 real[_SCORE], plan[_FEATURE] = -math.inf, -1
@@ -426,10 +428,6 @@ def _grow(
                 improvement = max(improvement, 0.0)
                 if improvement / whole_weight + _EPSILON < min_impurity_decrease:
                     continue
-                if reserved + 2 > capacity:
-                    full = True
-                    continue
-                reserved += 2
                 real[_GAIN] = improvement
                 if max_leaf_nodes > 0:
                     if opened < waiting:
@@ -440,6 +438,10 @@ def _grow(
                     waiting += 1
                     continue
                 gain[t, node] = improvement
+            reserved += 2
+            full = reserved > capacity
+            if full:
+                break
             # Move the rows apart.
             begin, end = plan[_START], plan[_START] + plan[_N]
             f, n_left, n_right = plan[_FEATURE], 0, 0
