@@ -1,4 +1,4 @@
-"""grow_forest and bootstrap_counts against trees grown by plain Python, on every engine and instruction set."""
+"""grow_forest and bootstrap_counts against trees grown by plain Python, on all backends."""
 
 from __future__ import annotations
 

@@ -6,8 +6,6 @@
 //   bits   ...1...1..                   bins in use; small nodes walk over set bits, so n rows cost O(n), not O(bins)
 //
 // So nodes are never sorted: bits put even five rows with 16-bit codes in order. Bins are cleared as they were filled.
-//
-// versions tried: see the figures at the end of this comment.
 
 #include "kernels/tree_forest.h"
 

@@ -89,42 +89,45 @@ struct ForestScratch {
   int64_t rows, spare, bins, present, weight, a, b, score, number, totals, features, queue, words, bits, logs, end;
 };
 
+// Where a piece of so many bytes begins, which moves `at` to its end. Always inline, all of these: see CheckWeakSymbols.
+[[gnu::always_inline]] inline int64_t forest_piece(int64_t& at, int64_t bytes) {
+  const int64_t start = at;
+  at += (bytes + 63) / 64 * 64;
+  return start;
+}
+
 // Whether rows count other than a whole number of times.
-inline bool weighted(const GrowForest& k) {
+[[gnu::always_inline]] inline bool weighted(const GrowForest& k) {
   return k.weight != nullptr || k.class_weight != nullptr;
 }
 
-inline ForestScratch forest_scratch(const GrowForest& k) {
+[[gnu::always_inline]] inline ForestScratch forest_scratch(const GrowForest& k) {
   int64_t at = 0;
-  const auto piece = [&](int64_t bytes) {
-    const int64_t start = at;
-    at += (bytes + 63) / 64 * 64;
-    return start;
-  };
   const int64_t bins = k.max_bins + 2, codes = k.code_bytes == 1 ? 256 : 65536;
   const int64_t words = k.classes == 0 ? 3 : !weighted(k) ? k.classes : k.classes + 1;
   const int64_t row = k.classes == 0 ? 24 : !weighted(k) ? 8 : 16;
   ForestScratch s;
-  s.rows = piece(k.rows * row);
-  s.spare = piece(k.rows * row);
-  s.bins = piece((codes > 4 ? codes : 4) * words * 8);
-  s.present = piece(bins * 4);
-  s.weight = piece(bins * 8);
-  s.a = piece(bins * 8);
-  s.b = piece(bins * 8);
-  s.score = piece(bins * 8);
-  s.number = piece(bins * 8);
-  s.totals = piece((k.classes + 1) * 3 * 8);
-  s.features = piece(k.features * 4);
-  s.queue = piece(((k.max_leaf_nodes > 0 && k.max_leaf_nodes < k.rows ? k.max_leaf_nodes : k.rows) + 2) * 80);
-  s.words = piece(256 * 4);
-  s.bits = piece((codes / 64 + codes / 4096 + 1) * 8);
-  s.logs = piece(4096 * 8);
+  s.rows = forest_piece(at, k.rows * row);
+  s.spare = forest_piece(at, k.rows * row);
+  s.bins = forest_piece(at, (codes > 4 ? codes : 4) * words * 8);
+  s.present = forest_piece(at, bins * 4);
+  s.weight = forest_piece(at, bins * 8);
+  s.a = forest_piece(at, bins * 8);
+  s.b = forest_piece(at, bins * 8);
+  s.score = forest_piece(at, bins * 8);
+  s.number = forest_piece(at, bins * 8);
+  s.totals = forest_piece(at, (k.classes + 1) * 3 * 8);
+  s.features = forest_piece(at, k.features * 4);
+  s.queue =
+      forest_piece(at, ((k.max_leaf_nodes > 0 && k.max_leaf_nodes < k.rows ? k.max_leaf_nodes : k.rows) + 2) * 80);
+  s.words = forest_piece(at, 256 * 4);
+  s.bits = forest_piece(at, (codes / 64 + codes / 4096 + 1) * 8);
+  s.logs = forest_piece(at, 4096 * 8);
   s.end = at;
   return s;
 }
 
-inline int64_t grow_forest_scratch(const GrowForest& k, int threads) {
+[[gnu::always_inline]] inline int64_t grow_forest_scratch(const GrowForest& k, int threads) {
   return forest_scratch(k).end * threads;
 }
 

@@ -51,7 +51,7 @@ def bounds(binner: Binner, codes: np.ndarray, X: np.ndarray) -> tuple[list[np.nd
     return low, high
 
 
-class TreeEnsemble(BaseEstimator):  # type: ignore[misc]
+class TreeEnsemble(BaseEstimator):
     """One tree or many: what :class:`Forest` and the decision trees have in common."""
 
     _is_classifier = False
@@ -165,7 +165,8 @@ class TreeEnsemble(BaseEstimator):  # type: ignore[misc]
 
     @property
     def feature_importances_(self) -> np.ndarray:
-        """Each feature's share of the decrease of impurity: the mean of the trees' shares, float64 [features].
+        """Each feature's share of the decrease of impurity: the mean of the trees' shares, float64
+        [features].
 
         Trees of a single leaf do not count.
         """
@@ -188,7 +189,11 @@ class TreeEnsemble(BaseEstimator):  # type: ignore[misc]
         }
         score = oob.pop("oob_score_", None)
         seeds = getattr(self, "_seeds", None)
-        return {"oob_score": score}, {"trees": self.trees_, "seeds": seeds, **oob}
+        return {"oob_score": score, "seed": getattr(self, "_seed", None)}, {
+            "trees": self.trees_,
+            "seeds": seeds,
+            **oob,
+        }
 
     def _from_state(self, metadata: dict[str, Any], values: dict[str, Any]) -> None:
         trees = values["trees"]
@@ -201,7 +206,7 @@ class TreeEnsemble(BaseEstimator):  # type: ignore[misc]
         if self._is_classifier:
             self.n_classes_ = width
         if values["seeds"] is not None:
-            self._seeds = values["seeds"]
+            self._seeds, self._seed = values["seeds"], metadata["seed"]
         if metadata["oob_score"] is not None:
             self.oob_score_ = metadata["oob_score"]
         for name in ("oob_decision_function_", "oob_prediction_"):
@@ -209,7 +214,7 @@ class TreeEnsemble(BaseEstimator):  # type: ignore[misc]
                 setattr(self, name, values[name])
 
 
-class Classifies(ClassifierMixin):  # type: ignore[misc]
+class Classifies(ClassifierMixin):
     """Prediction of classes."""
 
     _is_classifier = True
@@ -245,10 +250,11 @@ class Classifies(ClassifierMixin):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row, the first of equal ones."""
-        return self.classes_[np.argmax(self._mean(X, "predict"), axis=1)]
+        best = np.argmax(self._mean(X, "predict"), axis=1)
+        return self.classes_[best]
 
 
-class Regresses(RegressorMixin):  # type: ignore[misc]
+class Regresses(RegressorMixin):
     """Prediction of numbers."""
 
     criterion: str
@@ -347,8 +353,8 @@ class Forest(TreeEnsemble):
         where = self._where()
         if number < grown.n_trees:
             raise ArgumentError(
-                f"{where}: n_estimators is {number}, expected at least {grown.n_trees}, the trees grown already,"
-                " with warm_start=True"
+                f"{where}: n_estimators is {number}, expected at least {grown.n_trees}, the trees grown"
+                " already, with warm_start=True"
             )
         if features != grown.n_features:
             raise ShapeError(f"{where}: X has {features} features, expected {grown.n_features} as before")
@@ -434,8 +440,8 @@ class Forest(TreeEnsemble):
                 votes[out] += 1
         if (votes == 0).any():
             warnings.warn(
-                "Some inputs do not have OOB scores. This probably means too few trees were used to compute any"
-                " reliable OOB estimates.",
+                "Some inputs do not have OOB scores. This probably means too few trees were used to compute"
+                " any reliable OOB estimates.",
                 stacklevel=3,
             )
         sums /= np.maximum(votes, 1)[:, None]
@@ -451,7 +457,7 @@ class Forest(TreeEnsemble):
         self.oob_score_ = float(metric(truth, predicted))
 
     def apply(self, X: Any) -> np.ndarray:
-        """The leaf that each row reaches in each tree: its number among the tree's nodes, int32 [rows, trees]."""
+        """The leaf that each row reaches in each tree: its node number in the tree, int32 [rows, trees]."""
         return self._leaves(X)
 
     @property

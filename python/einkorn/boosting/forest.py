@@ -1,15 +1,15 @@
 """Decision trees, random forests and extremely randomized trees, with scikit-learn's names and attributes.
 
-Columns are replaced by the numbers of their bins (:class:`einkorn.boosting.Binner`) and trees are grown from these:
-all of a forest's trees in a few calls of one kernel. With as many bins as distinct values (single trees: up to
-65,535) splits are those of an exhaustive search; forests use 255 bins unless told otherwise.
+Columns are replaced by the numbers of their bins (:class:`einkorn.boosting.Binner`) and trees are grown from
+these: all of a forest's trees in a few calls of one kernel. With as many bins as distinct values (single
+trees: up to 65,535) splits are those of an exhaustive search; forests use 255 bins unless told otherwise.
 
-Different from scikit-learn: no ``ccp_alpha``, ``monotonic_cst`` or "absolute_error"; one target column; of equal
-splits a tree that looks at all features takes the one of the first feature. Missing values (NaN) are tried on either
-side of every split, also in extremely randomized trees.
+Different from scikit-learn: no ``ccp_alpha``, ``monotonic_cst`` or "absolute_error"; one target column; of
+equal splits a tree that looks at all features takes the one of the first feature. Missing values (NaN) are
+tried on either side of every split, also in extremely randomized trees.
 
-Sources: Breiman, Friedman, Olshen, Stone, "Classification and regression trees", 1984; Breiman, "Random forests",
-2001; Geurts, Ernst, Wehenkel, "Extremely randomized trees", 2006.
+Sources: Breiman, Friedman, Olshen, Stone, "Classification and regression trees", 1984; Breiman, "Random
+forests", 2001; Geurts, Ernst, Wehenkel, "Extremely randomized trees", 2006.
 """
 
 from __future__ import annotations
