@@ -1,7 +1,6 @@
 // Binning and plain histograms.
 //
-// bin_edges: a column's values become unsigned integers of the same order (all bits flipped below zero, the sign bit
-// above), are sorted by digits of 11 bits, least significant first, and then run through once.
+// bin_edges: a column's values are sorted by their bits (radix_sort.h) and then run through once.
 //
 // bin_columns: blocks of kBlock rows; each column of a block is copied to a line of its own, which stays in the L1 cache,
 // and searched for kGroup values side by side in a table padded with infinities to a power of two: no branch depends on
@@ -16,9 +15,8 @@
 
 #include "kernels/histogram.h"
 
-#include <float.h>
-
 #include "kernels/instantiate.h"
+#include "kernels/radix_sort.h"
 #include "simd/simd.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -27,73 +25,6 @@ namespace {
 
 constexpr int64_t kBlock = 512;  // rows of a column that are coded at once
 constexpr int kGroup = 64;       // searches side by side
-
-// ---- sorting ----
-
-template <class T>
-struct KeyOf;
-template <>
-struct KeyOf<float> {
-  using type = uint32_t;
-  static constexpr int passes = 3;
-};
-template <>
-struct KeyOf<double> {
-  using type = uint64_t;
-  static constexpr int passes = 6;
-};
-template <class T>
-using Key = typename KeyOf<T>::type;
-
-constexpr int kDigit = 11;
-
-template <class T>
-EINKORN_INLINE Key<T> to_key(T value) {
-  Key<T> bits;
-  memcpy(&bits, &value, sizeof bits);
-  constexpr Key<T> sign = Key<T>{1} << (sizeof(T) * 8 - 1);
-  return (bits & sign) != 0 ? ~bits : bits | sign;
-}
-
-template <class T>
-EINKORN_INLINE T from_key(Key<T> key) {
-  constexpr Key<T> sign = Key<T>{1} << (sizeof(T) * 8 - 1);
-  const Key<T> bits = (key & sign) != 0 ? key & ~sign : ~key;
-  T value;
-  memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-
-// Sorts keys [n], with `other` as room for the passes, and `place` along with them where it is not null. The sorted arrays
-// are those that `keys` and `place` then point to.
-template <class T>
-void radix_sort(Key<T>*& keys, Key<T>*& other, int32_t*& place, int32_t*& other_place, int64_t n) {
-  constexpr int passes = KeyOf<T>::passes;
-  int32_t count[passes][1 << kDigit] = {};
-  for (int64_t i = 0; i < n; ++i)
-    for (int p = 0; p < passes; ++p) ++count[p][keys[i] >> (p * kDigit) & ((1 << kDigit) - 1)];
-  for (int p = 0; p < passes; ++p) {
-    const int shift = p * kDigit;
-    if (n == 0 || count[p][keys[0] >> shift & ((1 << kDigit) - 1)] == n) continue;  // one digit in all
-    int32_t sum = 0;
-    for (int d = 0; d < 1 << kDigit; ++d) {
-      const int32_t here = count[p][d];
-      count[p][d] = sum;
-      sum += here;
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      const int32_t to = count[p][keys[i] >> shift & ((1 << kDigit) - 1)]++;
-      other[to] = keys[i];
-      if (place != nullptr) other_place[to] = place[i];
-    }
-    Key<T>* const k = keys;
-    keys = other;
-    other = k;
-    int32_t* const q = place;
-    place = other_place;
-    other_place = q;
-  }
-}
 
 // ---- edges ----
 
@@ -247,7 +178,7 @@ void bin_edges(const BinEdges<T>& k) {
         for (int64_t i = 0; i < k.row_count; ++i) {
           const T value = k.x[(k.rows != nullptr ? k.rows[i] : i) * k.row_stride + f * k.column_stride];
           const bool counts = value == value && (!weighted || k.weight[i] > 0);
-          keys[n] = to_key<T>(value + T{0});  // -0 is 0
+          keys[n] = to_key(value);
           if (weighted) place[n] = static_cast<int32_t>(i);
           n += counts;
         }

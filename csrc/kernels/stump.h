@@ -104,8 +104,7 @@ constexpr int64_t kStumpBlock = 16384;  // rows of a partial sum
 
 template <class T>
 inline int64_t presort_scratch_bytes(int64_t rows) {
-  constexpr int64_t kDigits = sizeof(T) == 4 ? 3 : 6;
-  return (2 * rows * static_cast<int64_t>(sizeof(T) + 4) + kDigits * 2048 * 4 + 63) / 64 * 64;
+  return (2 * rows * static_cast<int64_t>(sizeof(T) + 4) + 63) / 64 * 64;
 }
 
 inline int64_t stump_blocks(int64_t rows) {
