@@ -255,6 +255,32 @@ def test_categories() -> None:
     assert np.isfinite(model.predict(odd)).all()
 
 
+@pytest.mark.parametrize("max_bins", [255, 8])
+def test_values_go_where_codes_went(max_bins: int) -> None:
+    """Predicting from values gives the loss that training had from codes: missing, rare, many categories."""
+    rng = np.random.default_rng(2)
+    n = 3000
+    X = np.stack(
+        [
+            rng.integers(0, 100, n) * 7.0,  # categories up to 693: sets of many words
+            rng.geometric(0.3, n),  # rare ones, left out with few bins
+            rng.normal(size=n),
+            rng.integers(0, 3, n),  # one against the rest
+        ],
+        axis=1,
+    )
+    X[rng.random(X.shape) < 0.05] = np.nan
+    y = np.nan_to_num(np.sin(X[:, 0]) + np.cos(X[:, 1]) + X[:, 2] + (X[:, 3] == 1)) + rng.normal(size=n)
+    y += 2 * np.isnan(X[:, 0])
+    model = GradientBoostingRegressor(max_bins=max_bins, categorical_features=[0, 1, 3], n_estimators=30)
+    model.fit(X, y, X_val=X[::2], y_val=y[::2])
+    assert (model.trees_.category_words > 10).any()
+    loss = ((model.predict(X) - y) ** 2).mean() / 2
+    assert model.train_score_[-1] == pytest.approx(loss, rel=1e-6)
+    loss = ((model.predict(X[::2].astype(np.float32)) - y[::2]) ** 2).mean() / 2
+    assert model.validation_score_[-1] == pytest.approx(loss, rel=1e-5)
+
+
 def test_pandas() -> None:
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(1)
