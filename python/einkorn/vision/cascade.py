@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops.haar import HaarCascade, cascade_scan, group_rectangles
 from einkorn.vision.cascade_xml import read_cascade, write_cascade
 from einkorn.vision.images import to_gray
@@ -79,6 +79,10 @@ class CascadeDetector:
     window : tuple of int
         (height, width) of the smallest object it finds.
     n_stages : int
+    history : list of dict
+        Figures of each stage that :meth:`fit` trained: ``stage``, ``stumps``, how many ``faces`` and
+        ``backgrounds`` it learned from, the shares that pass it (``hit_rate``, ``false_alarm``), and the share
+        of held-out faces that pass all stages (``val_hit_rate``).
     """
 
     def __init__(self, cascade: HaarCascade | None = None) -> None:
@@ -87,6 +91,7 @@ class CascadeDetector:
                 f"CascadeDetector: cascade is a {type(cascade).__name__}, expected a HaarCascade"
             )
         self.cascade = cascade
+        self.history: list[dict[str, float]] = []
 
     def __repr__(self) -> str:
         c = self.cascade
@@ -127,6 +132,122 @@ class CascadeDetector:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the cascade as OpenCV's XML, which OpenCV's ``CascadeClassifier`` loads, too."""
         write_cascade(self._trained("save"), path)
+
+    def fit(
+        self,
+        faces: Any,
+        backgrounds: Any,
+        *,
+        stages: int = 10,
+        min_hit_rate: float = 0.995,
+        max_false_alarm: float = 0.5,
+        max_stumps: int = 100,
+        n_features: int | None = 10_000,
+        n_backgrounds: int | None = None,
+        validation_fraction: float = 0.1,
+        random_state: int = 0,
+        progress: bool = True,
+    ) -> CascadeDetector:
+        """Train a cascade with discrete AdaBoost.
+
+        After each stage :attr:`cascade` and :attr:`history` are up to date: what an interruption (Ctrl-C)
+        leaves is a usable detector of the stages so far.
+
+        Parameters
+        ----------
+        faces : uint8 array [n, height, width]
+            The objects, cut out alike; their size is the window. Those without contrast are left out.
+        backgrounds : uint8 array [n, height, width], or list of images
+            Without the object. What has the window's size is a patch; larger images are scanned for windows
+            that the stages so far take for objects.
+        stages : int, default 10
+            At most; training ends early when fewer than 10 backgrounds still pass.
+        min_hit_rate : float, default 0.995
+            Share of faces that each stage lets pass, of those trained on and of those held out.
+        max_false_alarm : float, default 0.5
+            Share of backgrounds that each stage may let pass; it grows until then.
+        max_stumps : int, default 100
+            Of a stage.
+        n_features : int or None, default 10_000
+            Features to choose from, drawn anew for each stage; None: all.
+        n_backgrounds : int, optional
+            Backgrounds of a stage, at most; default: twice the faces.
+        validation_fraction : float, default 0.1
+            Faces held out, for ``val_hit_rate`` of :attr:`history` and for the stages' thresholds.
+        random_state : int, default 0
+            The same number gives the same cascade, with any number of threads.
+        progress : bool, default True
+            Show a progress bar.
+
+        Returns
+        -------
+        CascadeDetector
+            Itself.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ArgumentError
+            For patches of other types and sizes, options out of range, and too few patches.
+        """
+        from tqdm import tqdm
+
+        from einkorn.vision.cascade_train import Recipe, train_stages
+
+        op = "CascadeDetector.fit"
+        if (
+            isinstance(random_state, bool)
+            or not isinstance(random_state, (int, np.integer))
+            or random_state < 0
+        ):
+            raise ArgumentError(
+                f"{op}: random_state is {random_state!r}, expected a whole number of at least 0"
+            )
+        recipe = Recipe(
+            stages,
+            min_hit_rate,
+            max_false_alarm,
+            max_stumps,
+            n_features,
+            n_backgrounds,
+            validation_fraction,
+            int(random_state),
+        )
+        history: list[dict[str, float]] = []
+        with tqdm(total=stages, unit="stage", disable=not progress) as bar:
+            for cascade, figures in train_stages(op, recipe, faces, backgrounds, bar.set_postfix_str):
+                history.append(figures)
+                self.cascade, self.history = cascade, history
+                bar.update()
+        return self
+
+    def predict(self, patches: Any) -> np.ndarray:
+        """Whether patches of the window's size pass all stages.
+
+        Parameters
+        ----------
+        patches : uint8 array [n, height, width]
+
+        Returns
+        -------
+        bool array [n]
+
+        Raises
+        ------
+        DTypeError, ShapeError, ArgumentError
+            For patches of another type or size, and when there is no cascade.
+        """
+        from einkorn.vision.cascade_train import passing
+
+        op = "CascadeDetector.predict"
+        cascade = self._trained("predict")
+        a = np.asarray(patches)
+        if a.dtype != np.uint8:
+            raise DTypeError(f"{op}: patches has dtype {a.dtype}, expected uint8")
+        if a.ndim != 3 or a.shape[1:] != (cascade.height, cascade.width):
+            raise ShapeError(
+                f"{op}: patches has shape {a.shape}, expected (n, {cascade.height}, {cascade.width})"
+            )
+        return passing(cascade, a)
 
     def detect(
         self,
