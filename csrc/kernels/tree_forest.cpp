@@ -6,6 +6,15 @@
 //   bits   ...1...1..                   bins in use; small nodes walk over set bits, so n rows cost O(n), not O(bins)
 //
 // So nodes are never sorted: bits put even five rows with 16-bit codes in order. Bins are cleared as they were filled.
+//
+// versions, 100,000 x 28, 2 classes, bootstrap, 5 features a node, fully grown (25,075 nodes), 255 bins, avx512, 1 thread:
+// least of 5 runs, ms a tree; the machine was shared
+//   any number of classes in one loop                       38
+//   every bin looked at, however few rows a node has        26-29
+//   bits in nodes of any size                               24-26
+//   codes row by row: one cache line for a row's features   25-26
+//   bits below two rows a bin, else every bin               22-24
+//   scikit-learn 1.9, 2 threads: 520 ms a tree and core
 
 #include "kernels/tree_forest.h"
 
