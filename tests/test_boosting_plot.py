@@ -125,8 +125,9 @@ def test_plot_tree_refuses(options: dict[str, Any], message: str) -> None:
 
 
 def test_models_without_trees_are_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"^plot_tree: model is object, expected a fitted estimator"):
-        boosting.plot_tree(object())
+    for model in (object(), SimpleNamespace(estimators_=[object()]), SimpleNamespace(estimators_=[])):
+        with pytest.raises(ArgumentError, match=r"^plot_tree: model is \w+, expected a fitted estimator"):
+            boosting.plot_tree(model)
     with pytest.raises(ArgumentError, match=r"class_names has 2, expected 3"):
         boosting.plot_tree(trees(3), class_names=["a", "b"])
 
@@ -258,6 +259,31 @@ def test_plot_decision_surface_refuses() -> None:
         boosting.plot_decision_surface(None, X, features=(0, 2))
     with pytest.raises(ArgumentError, match=r"^plot_decision_surface: resolution is 1"):
         boosting.plot_decision_surface(None, X, resolution=1)
+
+
+@pytest.mark.parametrize(
+    "name", ["AdaBoost", "GradientBoosting", "RandomForest", "ExtraTrees", "DecisionTree"]
+)
+@pytest.mark.parametrize("ending", ["Classifier", "Regressor"])
+def test_every_estimator_is_drawn(name: str, ending: str) -> None:
+    from sklearn.datasets import load_diabetes
+
+    if name == "AdaBoost":
+        pytest.importorskip("einkorn.boosting.adaboost")
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    y = (y > 140).map({False: "low", True: "high"}) if ending == "Classifier" else y
+    options = {} if name == "DecisionTree" else {"n_estimators": 3}
+    model = getattr(boosting, name + ending)(**options, random_state=0).fit(X, y)
+    drawn = boosting.plot_tree(model, -1, max_depth=2, ax=Figure().subplots())
+    assert words(drawn)[-1]
+    assert any(word.split(" ≤")[0] in X.columns for word in words(drawn))
+    for kind in ("gain", "split"):
+        assert set(bars(boosting.plot_importance(model, kind, ax=Figure().subplots()))) == set(X.columns)
+    surface = boosting.plot_decision_surface(model, X, y, resolution=5, ax=Figure().subplots())
+    assert surface.get_xlabel() == "age"
+    if name in ("AdaBoost", "GradientBoosting"):
+        ax = boosting.plot_staged_error(model, X, y, ax=Figure().subplots())
+        assert len(ax.get_lines()[0].get_ydata()) == 3
 
 
 def test_a_figure_is_made_where_no_axes_are_given() -> None:

@@ -119,4 +119,5 @@ def _features(peers: Peers) -> Prepared:
     weights = np.tile(np.array([-1.0, 2.0, 0.0], np.float32), (features, 1))
     call: Any = functools.partial(haar_features, sums, scale, rects, weights, side, side)
     values = float(features * patches)
-    return Prepared(call, {}, 9 * values, (8 + 1) * 4 * values)
+    # Eight sums added and a product for each value; the sums are read and the values written.
+    return Prepared(call, {}, 9 * values, sums.nbytes + 4 * values)

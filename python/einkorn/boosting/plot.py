@@ -431,7 +431,13 @@ def _gains(model: Any) -> np.ndarray:
 
 
 def _trees_of(model: Any, caller: str) -> Trees:
-    trees = model if isinstance(model, Trees) else getattr(model, "trees_", None)
+    """The trees of an estimator, or of its members one after another."""
+    if isinstance(model, Trees):
+        return model
+    trees = getattr(model, "trees_", None) or getattr(model, "_trees", None)
+    members = getattr(model, "estimators_", None)
+    if trees is None and members is not None and len(members):
+        trees = Trees.concatenate([_trees_of(member, caller) for member in members])
     if not isinstance(trees, Trees):
         raise ArgumentError(
             f"{caller}: model is {type(model).__name__}, expected a fitted estimator of trees"
