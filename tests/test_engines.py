@@ -107,7 +107,7 @@ KERNELS: dict[str, str] = {
     "stump_search_binned": "place sums codes bins missing_code weights target classes criterion",
     "adaboost_update": (
         "stats weights signed_weights target x predicted threshold missing_left left right classes"
-        " learning_rate source source_factor"
+        " learning_rate source source_factor error_floor"
     ),
     "integral_image": "sums squares tilted image",
     "resize_exact": "out image",

@@ -95,7 +95,7 @@ void bind_stump(py::module_& m) {
       "adaboost_update",
       [](const Array& stats, const Array& weights, const Array& signed_weights, const Array& target, const Array& x,
          const Array& predicted, double threshold, bool missing_left, int left, int right, int64_t classes,
-         double learning_rate, int64_t source, double source_factor) {
+         double learning_rate, int64_t source, double source_factor, double error_floor) {
         const int64_t rows = weights.size();
         require(stats && stats.size() == 4, "stats must be float64 [4]");
         require(weights && signed_weights && signed_weights.size() == rows, "signed_weights must be float32 [rows]");
@@ -111,7 +111,7 @@ void bind_stump(py::module_& m) {
               {stats.out<double>("stats"), weights.out<double>("weights"), signed_weights.out<float>("signed_weights"),
                target.in<int32_t>("target"), x.strided<T>("x"), predicted.in<int32_t>("predicted"), rows,
                x ? x.strides[0] : 0, threshold, missing_left, left, right, classes, learning_rate, source,
-               source_factor, ws});
+               source_factor, error_floor, ws});
         };
         if (x)
           by_dtype(x, update);
@@ -119,7 +119,7 @@ void bind_stump(py::module_& m) {
           update.template operator()<double>();
       },
       "stats"_a, "weights"_a, "signed_weights"_a, "target"_a, "x"_a, "predicted"_a, "threshold"_a, "missing_left"_a,
-      "left"_a, "right"_a, "classes"_a, "learning_rate"_a, "source"_a, "source_factor"_a);
+      "left"_a, "right"_a, "classes"_a, "learning_rate"_a, "source"_a, "source_factor"_a, "error_floor"_a);
 }
 
 }  // namespace einkorn

@@ -15,7 +15,8 @@
 //   all weights): the lowest feature, missing rows on the right, the lowest position.
 //
 //   TrAdaBoost (Dai et al. 2007): the first `source` rows come from elsewhere; e and a are of the rows after them, and a source
-//   row that h misses is multiplied by source_factor instead.
+//   row that h misses is multiplied by source_factor instead. With error_floor > 0, a is that of e kept within [error_floor,
+//   1 - 1 / classes - error_floor], and no error ends the rounds.
 //
 // Shapes       x [rows, features] any strides, order int32 [features, rows], columns [features, rows], missing int64 [features]:
 //              NaN of each feature; codes [features, rows], uint8 or uint16, bins int32 [features]: codes 0 .. bins - 1 are
@@ -28,7 +29,7 @@
 // NaN          in x it is a missing value. Weights are finite.
 // Accumulates  class sums in double: of float32 weights that differ by less than 2^29 they are exact.
 // Stats        (e, a, sum of the new weights before they were divided, number of rows on the left). e <= 0: a = 1, and
-//              e >= 1 - 1 / classes: a = 0; in both cases weights stay as they were.
+//              e >= 1 - 1 / classes: a = 0; in both cases weights stay as they were, unless error_floor > 0.
 // Determinism  a task is a feature, or a block of rows whose sums are added in order: same bits for any thread count.
 // Cost         presort: 3 (float) or 6 (double) passes of a radix sort, fewer where digits are all alike. Search: 4 bytes of order
 //              and 4 of weights at a random place, a division, for each row and feature. Binned: 1 or 2 bytes of codes and 4 of
@@ -97,6 +98,7 @@ struct AdaBoostUpdate {
   double learning_rate;
   int64_t source;
   double source_factor;
+  double error_floor;
   Workspace ws;  // scratch: adaboost_scratch_bytes
 };
 

@@ -256,6 +256,7 @@ def adaboost_update(
     learning_rate: float = 1.0,
     source: int = 0,
     source_factor: float = 1.0,
+    error_floor: float = 0.0,
 ) -> np.ndarray:
     """One round's error, estimator weight and new row weights, in place (SAMME; Zhu et al. 2009).
 
@@ -282,6 +283,9 @@ def adaboost_update(
         The first ``source`` rows are TrAdaBoost's source rows: they do not count for the error, and are
         multiplied by ``source_factor`` where they are wrong.
     source_factor : float, default 1.0
+    error_floor : float, default 0.0
+        Above 0: the estimator's weight is that of an error between this and chance less this, and rounds
+        never end.
 
     Returns
     -------
@@ -330,6 +334,7 @@ def adaboost_update(
         float(learning_rate),
         int(source),
         float(source_factor),
+        float(error_floor),
     )
     return stats
 

@@ -345,6 +345,7 @@ def adaboost_update(
     learning_rate: float,
     source: int,
     source_factor: float,
+    error_floor: float,
 ) -> None:
     """Error, estimator weight, sum of the new weights, rows on the left; and the new weights."""
     lefts = np.zeros(1, np.int64)
@@ -356,12 +357,14 @@ def adaboost_update(
     all_rows = sums[2] + sums[3]
     error = sums[3] / all_rows if all_rows > 0 else math.nan
     stats[:] = (error, 0.0, math.nan, lefts[0])
-    if not error > 0:
+    chance = 1 - 1 / classes
+    bounded = min(max(error, error_floor), chance - error_floor) if error_floor > 0 else error
+    if not bounded > 0:
         stats[1] = 1.0 if error <= 0 else error
         return
-    if error >= 1 - 1 / classes:
+    if bounded >= chance:
         return
-    step = learning_rate * (math.log((1 - error) / error) + math.log(classes - 1))
+    step = learning_rate * (math.log((1 - bounded) / bounded) + math.log(classes - 1))
     factor = math.exp(step)
     normalizer = sums[0] + sums[1] * source_factor + sums[2] + sums[3] * factor
     stats[1:3] = step, normalizer
