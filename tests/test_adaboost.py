@@ -151,7 +151,7 @@ ESTIMATORS = [
     AdaBoostRegressor(None if HAS_TREES else DecisionTreeRegressor(max_depth=3), n_estimators=3),
     TrAdaBoostClassifier(n_estimators=5),
     TrAdaBoostRegressor(
-        None if HAS_TREES else DecisionTreeRegressor(max_depth=3), n_estimators=3, n_steps=2, cv=2
+        None if HAS_TREES else DecisionTreeRegressor(max_depth=3), n_estimators=3, n_steps=2, n_folds=2
     ),
 ]
 

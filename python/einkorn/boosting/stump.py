@@ -181,7 +181,7 @@ class StumpRounds:
         if max_bins is None:
             self.data = presort(X)
         else:
-            binner = Binner(max_bins).fit(X)
+            binner = Binner(max_bins).fit(X, sample_weight=weights)
             self.data = BinnedRows(binner.transform(X), binner.edges_, binner.missing_code_)
         self.signed_weights = weights.astype(np.float32)
         if classes == 2:
@@ -249,6 +249,7 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
+        tags.classifier_tags.poor_score = True  # one split names two classes at most
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DecisionStumpClassifier:
@@ -303,7 +304,8 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Each row's class: the heaviest of its side, the first of equals."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        shares = self.predict_proba(X)
+        return self.classes_[shares.argmax(axis=1)]
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, self._stumps.values()

@@ -134,8 +134,8 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
     n_estimators : int, default 50
         Most rounds of AdaBoost.R2.
     n_steps : int, default 10
-    cv : int, default 5
-        Folds, no more than target rows.
+    n_folds : int, default 5
+        Of the cross-validation, no more than target rows.
     learning_rate : float, default 1.0
     loss : {"linear", "square", "exponential"}, default "linear"
     random_state : int, RandomState, optional
@@ -161,7 +161,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         *,
         n_estimators: int = 50,
         n_steps: int = 10,
-        cv: int = 5,
+        n_folds: int = 5,
         learning_rate: float = 1.0,
         loss: str = "linear",
         random_state: Any = None,
@@ -169,7 +169,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         self.estimator = estimator
         self.n_estimators = n_estimators
         self.n_steps = n_steps
-        self.cv = cv
+        self.n_folds = n_folds
         self.learning_rate = learning_rate
         self.loss = loss
         self.random_state = random_state
@@ -194,7 +194,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         where = f"{type(self).__name__}.fit"
         whole(self.n_estimators, where, "n_estimators", 1)
         whole(self.n_steps, where, "n_steps", 1)
-        whole(self.cv, where, "cv", 2)
+        whole(self.n_folds, where, "n_folds", 2)
         real(self.learning_rate, where, "learning_rate", 0, above=True)
         one_of(self.loss, where, "loss", LOSSES)
         if self.estimator is not None:
@@ -210,7 +210,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         m = X.shape[0] - n
         steps = self.n_steps if n else 1
         shares = np.linspace(m / (n + m), 1, steps) if n else np.ones(1)
-        folds = _folds(m, self.cv, random)
+        folds = _folds(m, self.n_folds, random) if steps > 1 else []
         errors, best = [], weights
         for t in range(steps):
             errors.append(self._judge(learner, X, y, weights, n, folds, random) if steps > 1 else 0.0)
@@ -354,11 +354,11 @@ def _source_first(
     return X[order], y[order], weights[order] / weights[order].sum(), first.size
 
 
-def _folds(m: int, cv: int, random: np.random.RandomState) -> list[np.ndarray]:
+def _folds(m: int, n_folds: int, random: np.random.RandomState) -> list[np.ndarray]:
     """Target rows in folds; with one row, that row, judged by the source alone."""
     if m < 2:
         return [np.arange(m)]
-    split = KFold(min(cv, m), shuffle=True, random_state=random).split(np.empty((m, 1)))
+    split = KFold(min(n_folds, m), shuffle=True, random_state=random).split(np.empty((m, 1)))
     return [held for _, held in split]
 
 
