@@ -72,7 +72,8 @@ class TrAdaBoostClassifier(VotingClassifier):
         X, y : [rows, features], [rows]
             The target rows, and those marked as source.
         sample_weight : array [rows], optional
-            The first round's weights of these rows, up to their sum.
+            The first round's weights of these rows, up to their sum. By default source and target have half
+            of all weight each.
         source : bool array [rows], optional
             Which rows of X are the source's.
         X_source, y_source : [more rows, features], [more rows], optional
@@ -97,13 +98,13 @@ class TrAdaBoostClassifier(VotingClassifier):
         X, y, weights, is_source = _joined(where, X, y, sample_weight, source, more, y_source)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
         self.n_classes_ = self.classes_.size
-        X, codes, weights, n = _source_first(where, X, codes, weights, is_source)
+        X, codes, weights, n = _source_first(where, X, codes, weights, is_source, balanced=True)
         options: dict[str, Any] = {"learning_rate": float(self.learning_rate)}
         if n:
             options["source"] = n
             options["source_factor"] = 1 / (1 + np.sqrt(2 * np.log(n) / self.n_estimators))
             options["error_floor"] = min(0.5 / (X.shape[0] - n), (1 - 1 / self.n_classes_) / 4)
-        self._boost(where, X, codes, weights, options)
+        self._boost(where, X, codes, weights / weights.sum(), options)
         if n:
             self._keep((len(self.estimator_weights_) + 1) // 2 - 1)
         return self
@@ -190,7 +191,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         X_source: Any = None,
         y_source: Any = None,
     ) -> TrAdaBoostRegressor:
-        """Boost; arguments, result and errors as :meth:`TrAdaBoostClassifier.fit`."""
+        """Boost; as :meth:`TrAdaBoostClassifier.fit`, but without weights all rows begin alike."""
         where = f"{type(self).__name__}.fit"
         whole(self.n_estimators, where, "n_estimators", 1)
         whole(self.n_steps, where, "n_steps", 1)
@@ -204,12 +205,12 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         more = None if X_source is None else check_X(self, X_source, reset=False, allow_nan=allow_nan)
         X, y, weights, is_source = _joined(where, X, y, sample_weight, source, more, y_source)
         y = check_targets(y, X.shape[0], where)
-        X, y, weights, n = _source_first(where, X, y, weights, is_source)
+        X, y, weights, n = _source_first(where, X, y, weights, is_source, balanced=False)
         random = check_random_state(self.random_state)
         learner = tree_of_depth(3) if self.estimator is None else self.estimator
         m = X.shape[0] - n
         steps = self.n_steps if n else 1
-        shares = np.linspace(m / (n + m), 1, steps) if n else np.ones(1)
+        shares = np.linspace(weights[n:].sum() / weights.sum(), 1, steps)
         folds = _folds(m, self.n_folds, random) if steps > 1 else []
         errors, best = [], weights
         for t in range(steps):
@@ -255,7 +256,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         random: np.random.RandomState,
     ) -> tuple[list[Any], np.ndarray, np.ndarray]:
         """AdaBoost.R2 in which source weights stay: learners, their weights, their mean losses."""
-        weights = weights / weights.sum()
+        weights = weights.copy()
         target = float(weights[n:].sum())
         found: list[Any] = []
         errors, votes = [], []
@@ -335,23 +336,28 @@ def _joined(
 
 
 def _source_first(
-    where: str, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, is_source: np.ndarray
+    where: str,
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    is_source: np.ndarray,
+    balanced: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Rows that have weight, source rows first, weights with sum 1, and the number of source rows.
+    """Rows that have weight, source rows first, their weights, and the number of source rows.
 
-    Without weights given, the source has half of all weight and the target the other half.
+    Without weights given all rows weigh the same; or, balanced, the source's as much as the target's in all.
     """
     if weights is None:
         weights = np.ones(X.shape[0])
-        if is_source.any() and not is_source.all():
+        if balanced and is_source.any() and not is_source.all():
             weights /= np.where(is_source, is_source.sum(), (~is_source).sum())
     first, last = np.flatnonzero(is_source & (weights > 0)), np.flatnonzero(~is_source & (weights > 0))
     if not last.size:
         raise ArgumentError(f"{where}: there is no target row, all are the source's or have weight 0")
     order = np.concatenate([first, last])
     if order.size == X.shape[0] and not first.size:
-        return X, y, weights / weights.sum(), 0
-    return X[order], y[order], weights[order] / weights[order].sum(), first.size
+        return X, y, weights, 0
+    return X[order], y[order], weights[order], first.size
 
 
 def _folds(m: int, n_folds: int, random: np.random.RandomState) -> list[np.ndarray]:
