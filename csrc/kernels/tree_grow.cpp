@@ -49,17 +49,21 @@ struct Range {
   T low, high;
 };
 
-// Smallest and largest of |x| (or of x); NaN shows as a NaN in either.
-template <class T, class At>
-EINKORN_INLINE Range<T> range_of(int64_t n, const At& at) {
-  T low = at(0), high = low, bad = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const T x = at(i);
-    low = x < low ? x : low;
-    high = x > high ? x : high;
-    bad += x - x;  // NaN for what is not finite
-  }
-  return {low + bad, high + bad};
+// Smallest and largest of x [n], or of x[rows[i]]; both NaN where one is not finite.
+template <class T>
+EINKORN_INLINE Range<T> range_of(const T* x, const int32_t* rows, int64_t n) {
+  Vec<T> low = broadcast(x[rows != nullptr ? rows[0] : 0]), high = low, bad = {};
+  const auto take = [&](Vec<T> v) __attribute__((always_inline)) {
+    low = minimum(v, low);
+    high = maximum(v, high);
+    bad += v - v;  // NaN for what is not finite
+  };
+  int64_t i = 0;
+  if (rows == nullptr)
+    for (; i + kLanes<T> <= n; i += kLanes<T>) take(load(x + i));
+  for (; i < n; ++i) take(broadcast(x[rows != nullptr ? rows[i] : i]));
+  const T off = sum_lanes<T>(bad);
+  return {-max_lanes<T>(-low) + off, max_lanes<T>(high) + off};
 }
 
 template <class T>
@@ -79,14 +83,12 @@ int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s)
   parallel_for(k.ws, blocks, static_cast<double>(k.row_count / blocks) * 0.4, [&](int64_t block, int) {
     int64_t begin, end;
     rows_of(block, begin, end);
-    const auto find = [&](const T* x) __attribute__((always_inline)) {
-      return k.rows != nullptr ? range_of<T>(end - begin, [&](int64_t i) { return x[k.rows[begin + i]]; })
-                               : range_of<T>(end - begin, [&](int64_t i) { return x[begin + i]; });
-    };
-    const Range<T> g = find(k.gradients);
-    extremes[2 * block] = g.high > -g.low ? g.high : (g.low == g.low ? -g.low : g.low);
+    const int64_t first = k.rows != nullptr ? 0 : begin;
+    const int32_t* const rows = k.rows != nullptr ? k.rows + begin : nullptr;
+    const Range<T> g = range_of(k.gradients + first, rows, end - begin);
+    extremes[2 * block] = g.high > -g.low ? g.high : -g.low;
     if (kConstant) return;
-    const Range<T> h = find(k.hessians);
+    const Range<T> h = range_of(k.hessians + first, rows, end - begin);
     extremes[2 * block + 1] = h.low >= 0 ? h.high : -1;
   });
   double largest_g = 0, largest_h = 0;

@@ -26,6 +26,7 @@ inline namespace EINKORN_ISA {
 constexpr int kCountBits = 17;
 constexpr int64_t kCountMask = (int64_t{1} << kCountBits) - 1;
 constexpr int kBlockFeatures = 8;
+constexpr int64_t kAhead = 64;  // rows fetched ahead
 
 typedef int64_t PairSum __attribute__((vector_size(16)));
 
@@ -66,7 +67,6 @@ struct RowRange {
 template <bool kConstant, bool kOrdered, int kFeatures>
 void accumulate_bytes(typename PairOf<kConstant>::Sum* sums, const uint8_t* by_row, int64_t width,
                       const typename PairOf<kConstant>::type* pairs, RowRange rows) {
-  constexpr int64_t kAhead = 16;
   for (int64_t i = rows.begin; i < rows.end; ++i) {
     const int64_t r = kOrdered ? rows.order[i] : i;
     if (kOrdered && i + kAhead < rows.end) {
@@ -85,7 +85,6 @@ template <class Code, bool kConstant>
 void accumulate_any(typename PairOf<kConstant>::Sum* sums, const Code* by_row, int64_t width,
                     const typename PairOf<kConstant>::type* pairs, RowRange rows, const int32_t* column,
                     const int64_t* at, int features) {
-  constexpr int64_t kAhead = 16;
   for (int64_t i = rows.begin; i < rows.end; ++i) {
     const int64_t r = rows.order != nullptr ? rows.order[i] : i;
     if (rows.order != nullptr && i + kAhead < rows.end) __builtin_prefetch(by_row + rows.order[i + kAhead] * width);
