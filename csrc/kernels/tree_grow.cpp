@@ -8,6 +8,19 @@
 // is two launches of the pool. Children that cannot be split (too few rows, too deep) get no histogram, and after the last
 // split nobody looks for another. Histograms are reused; where more leaves are open than fit the budget, a leaf keeps
 // none and its children sum theirs from their rows.
+//
+// versions, a tree of 31 leaves from 1,000,000 x 28, avx512, 1 thread, ms                 with hessians   without
+//   range of the gradients number by number (6 of them), rows fetched 16 ahead                 62           48
+//   range in vectors, rows fetched 64 ahead                                                    46 to 50     36 to 38
+//   blocks of 16,384 rows for 32,768, all features of a block of rows in one task              49           37
+// Of these the root takes 12 (0.4 ns for a row and feature; 0.6 where rows are gathered), the partitions about 6,
+// the best splits 1, the gradients 0.7.
+//
+// whole fits: binning, 100 trees of 31 leaves, gradients in NumPy; 2 threads, medians of 3 interleaved, a busy machine, s
+//                          1,000 x 10   10,000 x 20   100,000 x 28   1,000,000 x 28
+//   here                      0.020        0.080          0.40            3.9
+//   LightGBM 4.7              0.041        0.141          0.87            7.5
+//   XGBoost 3.2, hist         0.107        0.239          1.85            9.3
 
 #include "kernels/tree_grow.h"
 
@@ -340,18 +353,21 @@ class Grower {
       });
       return;
     }
+    // With many blocks of rows a task has all features of one: its codes then come from the L2 cache but for the first.
+    const int64_t groups = row_blocks >= 8 ? 1 : blocks;
     memset(p.partial_used, 0, static_cast<size_t>(k.ws.threads));
-    const double cost = static_cast<double>(n / row_blocks * sums.feature_count / blocks) * kUpdateCost;
-    parallel_for(k.ws, row_blocks * blocks, cost, [&](int64_t task, int slot) {
+    const double cost = static_cast<double>(n / row_blocks * sums.feature_count / groups) * kUpdateCost;
+    parallel_for(k.ws, row_blocks * groups, cost, [&](int64_t task, int slot) {
       char* const memory = p.partial + slot * p.slot_bytes;
       if (p.partial_used[slot] == 0) {
         memset(memory, 0, static_cast<size_t>(p.slot_bytes));
         p.partial_used[slot] = 1;
       }
-      const int64_t first = begin + task / blocks * kGrowBlock;
+      const Hist part = hist_at(memory, p.bins, kConstant);
+      const int64_t group = task % groups, first = begin + task / groups * kGrowBlock;
       const int64_t last = first + kGrowBlock < begin + n ? first + kGrowBlock : begin + n;
-      sums.template run<true>(hist_at(memory, p.bins, kConstant), sums.block(task % blocks), {order, first, last},
-                              slot);
+      for (int64_t b = blocks * group / groups; b < blocks * (group + 1) / groups; ++b)
+        sums.template run<true>(part, sums.block(b), {order, first, last}, slot);
     });
     parallel_for(k.ws, blocks, bins_each, [&](int64_t b, int slot) {
       const FeatureBlock block = sums.block(b);

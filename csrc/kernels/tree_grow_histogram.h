@@ -67,6 +67,7 @@ struct RowRange {
 template <bool kConstant, bool kOrdered, int kFeatures>
 void accumulate_bytes(typename PairOf<kConstant>::Sum* sums, const uint8_t* by_row, int64_t width,
                       const typename PairOf<kConstant>::type* pairs, RowRange rows) {
+  using Sum = typename PairOf<kConstant>::Sum;
   for (int64_t i = rows.begin; i < rows.end; ++i) {
     const int64_t r = kOrdered ? rows.order[i] : i;
     if (kOrdered && i + kAhead < rows.end) {
@@ -76,7 +77,11 @@ void accumulate_bytes(typename PairOf<kConstant>::Sum* sums, const uint8_t* by_r
     }
     const auto add = PairOf<kConstant>::packed(pairs[r]);
     const uint8_t* const codes = by_row + r * width;
-    EINKORN_UNROLL for (int f = 0; f < kFeatures; ++f) sums[f * 256 + codes[f]] += add;
+    // The feature's place is added to the address last: then it is part of the load and the store.
+    EINKORN_UNROLL for (int f = 0; f < kFeatures; ++f) {
+      Sum* const bin = sums + codes[f];
+      bin[f * 256] += add;
+    }
   }
 }
 

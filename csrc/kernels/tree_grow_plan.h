@@ -31,7 +31,7 @@ struct OpenLeaf {
 };
 
 // Rows of a histogram that one task adds up: what the packed accumulators hold (tree_grow_histogram.h).
-constexpr int64_t kGrowBlock = 32768;
+constexpr int64_t kGrowBlock = 16384;
 constexpr int64_t kPartitionBlock = 16384;
 constexpr int64_t kSlotBudget = int64_t{256} << 20;
 

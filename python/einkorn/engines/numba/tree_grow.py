@@ -97,7 +97,7 @@ def _node_score(g: float, h: float, reals: Array, by_value: int, lower: float, u
 def _children_score(
     left: Array, node: Array, l2: float, sign: int, reals: Array, ints: Array, lower: float, upper: float
 ) -> float:
-    """Score of both children, minus infinity where the split does not count; left, node: sums of g, h, rows."""
+    """Score of both children, minus infinity where the split does not count; from sums of g, h, rows."""
     if left[2] < ints[_MIN_SAMPLES] or node[2] - left[2] < ints[_MIN_SAMPLES]:
         return -np.inf
     gl, gr = left[0] * reals[_G_UNIT], (node[0] - left[0]) * reals[_G_UNIT]
