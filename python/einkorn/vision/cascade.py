@@ -81,8 +81,8 @@ class CascadeDetector:
     n_stages : int
     history : list of dict
         Figures of each stage that :meth:`fit` trained: ``stage``, ``stumps``, how many ``faces`` and
-        ``backgrounds`` it learned from, the shares that pass it (``hit_rate``, ``false_alarm``), and the share
-        of held-out faces that pass all stages (``val_hit_rate``).
+        ``backgrounds`` it learned from, the shares that pass it (``hit_rate``, ``false_alarm``), and the
+        share of held-out faces that pass all stages (``val_hit_rate``).
     """
 
     def __init__(self, cascade: HaarCascade | None = None) -> None:
