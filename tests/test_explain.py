@@ -13,8 +13,11 @@ pytest.importorskip("sklearn")
 from sklearn.inspection import partial_dependence, permutation_importance
 
 from einkorn.boosting import (
+    ExtraTreesClassifier,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
     load,
     save,
     shap_values,
@@ -46,6 +49,20 @@ def test_shapley_values_sum_to_scores(classes: int) -> None:
     importance = np.abs(values[:, :4]).mean(axis=(0, 2))
     assert importance.argmax() == 0
     assert importance[1] > importance[2:].max()
+
+
+@pytest.mark.parametrize("kind", [RandomForestRegressor, RandomForestClassifier, ExtraTreesClassifier])
+def test_forests(kind: Any, tmp_path: Path) -> None:
+    X, y = data(3 if kind is not RandomForestRegressor else 0)
+    model = kind(n_estimators=7, max_depth=6, random_state=0).fit(X, y)
+    said = model.predict(X)[:, None] if kind is RandomForestRegressor else model.predict_proba(X)
+    values = shap_values(model, X)
+    np.testing.assert_allclose(values.sum(axis=1), said, atol=1e-12)
+    assert np.abs(values[:, :4]).mean(axis=(0, 2)).argmax() == 0
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.predict(X).tobytes() == model.predict(X).tobytes()
+    assert shap_values(again, X).tobytes() == values.tobytes()
 
 
 def test_shapley_values_of_data_frames() -> None:

@@ -10,6 +10,14 @@
 //
 //   large tree   eight rows walk side by side, so that their loads overlap; siblings are neighbours, so a step is
 //                node = left + (x > threshold), without a branch.
+//
+// versions tried, 100,000 rows of 28 features, avx512, 2 threads of a machine in use, medians in ms     float32   float64
+//   100 trees of 31 leaves, masks                                                                          8.4      14.0
+//     the same, leaves stored lane by lane                                                                   -      45.5
+//   100 trees of 64 leaves, masks                                                                         20.1      27.9
+//   100 trees of 255 leaves, walking, the eight loads made one gather by the compiler                      200       186
+//     the same, loads kept apart                                                                           123       120
+//   LightGBM 4.7, 100 trees of 31 leaves                                                                   160 to 180
 
 #include "kernels/tree_predict.h"
 

@@ -18,7 +18,7 @@ __all__ = ["shap_values"]
 
 
 def shap_values(model: Any, X: Any) -> np.ndarray:
-    """Shapley values of a model's raw scores, by exact path-dependent TreeSHAP.
+    """Shapley values of what a model's trees say, by exact path-dependent TreeSHAP.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
     Returns
     -------
     float64 array [rows, n_features + 1, n_outputs]
-        In the units of raw scores (log-odds for classification by boosting). The last column is the expected
-        score. Rows sum to the raw scores.
+        In the units of raw scores (log-odds for classification by boosting), for forests of predictions and
+        probabilities. The last column is the expected score. Rows sum to the scores.
 
     Raises
     ------
@@ -54,4 +54,7 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
     from einkorn.boosting._base import check_X
 
     codes = getattr(model, "categorical_features", None) is not None
-    return tree_shap(trees, check_X(model, X, reset=False, op="shap_values", categories=codes))
+    values = tree_shap(trees, check_X(model, X, reset=False, op="shap_values", categories=codes))
+    if trees.n_trees and trees.outputs[0] < 0:  # a forest says the mean of its trees
+        values /= trees.n_trees
+    return values
