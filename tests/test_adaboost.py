@@ -328,6 +328,20 @@ def test_saved_and_loaded(tmp_path: Path, number: int, classes: int) -> None:
     np.testing.assert_array_equal(load(tmp_path / "nested.json").predict_proba(X), nested.predict_proba(X))
 
 
+@pytest.mark.skipif(not HAS_TREES, reason="the trees of this package are not there")
+def test_regressors_saved_and_loaded(tmp_path: Path) -> None:
+    from einkorn.boosting import load, save
+
+    X, y = make_regression(100, 4, random_state=0)
+    transfer = TrAdaBoostRegressor(n_estimators=3, n_steps=2, random_state=0)
+    for model in (
+        AdaBoostRegressor(n_estimators=3, random_state=0).fit(X, y),
+        transfer.fit(X, y, source=np.arange(100) < 60),
+    ):
+        save(model, tmp_path / "model")
+        np.testing.assert_array_equal(load(tmp_path / "model").predict(X), model.predict(X))
+
+
 def test_foreign_learners_are_not_saved(tmp_path: Path) -> None:
     from einkorn.boosting import save
 
