@@ -168,7 +168,6 @@ def test_categories_against_lightgbm() -> None:
 @pytest.mark.parametrize("name", ["spambase", "breast cancer", "LightGBM's binary", "covertype"])
 def test_adaboost(name: str) -> None:
     """As accurate as scikit-learn's AdaBoost of as many stumps, within two standard errors."""
-    pytest.importorskip("einkorn.boosting.adaboost")
     X, y = rows_of(PROBLEMS[name]._replace(rows=4_000))
     split = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, y))
     found = {}

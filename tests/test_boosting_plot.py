@@ -268,8 +268,6 @@ def test_plot_decision_surface_refuses() -> None:
 def test_every_estimator_is_drawn(name: str, ending: str) -> None:
     from sklearn.datasets import load_diabetes
 
-    if name == "AdaBoost":
-        pytest.importorskip("einkorn.boosting.adaboost")
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     y = (y > 140).map({False: "low", True: "high"}) if ending == "Classifier" else y
     options = {} if name == "DecisionTree" else {"n_estimators": 3}

@@ -88,7 +88,6 @@ def test_regression_with_a_test_file(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("model", ["adaboost", "forest", "extra-trees"])
 def test_other_models(model: str, tmp_path: Path) -> None:
-    pytest.importorskip("einkorn.boosting.adaboost" if model == "adaboost" else "einkorn.boosting.forest")
     table = write(tmp_path / "t.csv", HEADER, animals(classes=3))
     options = ["--model", model, "--n-estimators", 20, "--out", tmp_path / "out"]
     assert run(table, "--target", "kind", *options) == 0
