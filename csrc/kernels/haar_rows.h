@@ -6,8 +6,8 @@
 //
 //     blended   t0 t1 t2 t3 ...   (16 bits)        pairs   t0|t1  t1|t2  t2|t3 ...   (32 bits)
 //
-// Up to a factor of 2, the pairs for a vector of outputs are within two vectors of pairs, and picking lanes by number
-// is four times as quick as gathering them from memory.
+// Up to a factor of 2, the pairs for a vector of outputs are within two vectors of pairs, whose lanes are picked by number
+// instead of being gathered from memory.
 
 #pragma once
 

@@ -9,11 +9,22 @@
 //                            ^   ^   ^ ^ ^   ^          after it one window is passed over; runs of f are found 64 at
 //                                                       a time by the carries of an addition
 //   survivors a vector is put where the first one is left, and takes the stages as long as more than kFew of its windows
-//             live. What is left goes on alone: eight loads and a score of operations a node, which a core overlaps
-//             better than gathers of the same loads.
+//             live. What is left goes on alone: eight loads and a score of operations a node, which a core should
+//             overlap better than gathers of the same loads (not tried).
 //
 // Stages add in float64, as the contract has it, but vectors add in float32 and know how far they may be off. Only a sum
-// that near the threshold is added again: one in some thousands.
+// that near the threshold is added again.
+//
+// versions, 2 threads, avx512, ms: OpenCV's detectMultiScale against this kernel, both at a factor of 1.1, in turns in one
+// process, medians of 6 and of 12 runs. The boxes are OpenCV's, every one.
+//
+//                                     frontalface_default                     frontalface_alt
+//                                     375x500   715x1024   480x640            375x500   715x1024   480x640
+//   OpenCV 4.14                       63.6      199        136                76.3      265        139
+//   dense rows, then one by one       15.0      48.5       30.2               15.2      53.4       28.0
+//
+// Over thirteen images, grouping included, medians of 5: 3.6 to 4.5 times as fast with the first cascade (median 4.3), 4.4
+// to 5.3 times with the second (median 4.8).
 
 #include "kernels/haar_rows.h"
 #include "simd/math.h"
