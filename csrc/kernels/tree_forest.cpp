@@ -322,15 +322,18 @@ struct Grower {
   bool draw_threshold(int32_t feature, const Row* r, int64_t n, Split& split) {
     const Code* const codes = column(feature);
     const int64_t first_bin = k.offsets[feature], stride = statistic.stride();
-    int64_t least = kMissing, most = -1, missing_rows = 0;
+    Code* const picked = reinterpret_cast<Code*>(spare);
+    for (int64_t i = 0; i < n; ++i) picked[i] = codes[r[i].row];
+    Code lowest = kMissing, highest = 0, last = 0;  // last: counted from the missing code, which becomes 0
     for (int64_t i = 0; i < n; ++i) {
-      const int64_t code = codes[r[i].row];
-      const bool is_missing = code == kMissing;
-      missing_rows += is_missing;
-      least = code < least ? code : least;
-      most = code > most && !is_missing ? code : most;
+      const Code code = picked[i], from_missing = static_cast<Code>(code + 1);
+      lowest = code < lowest ? code : lowest;
+      highest = code > highest ? code : highest;
+      last = from_missing > last ? from_missing : last;
     }
-    if (most < 0 || (least == most && missing_rows == 0)) return false;
+    const int64_t least = lowest, most = static_cast<int64_t>(last) - 1;
+    const bool has_missing = highest == kMissing;
+    if (most < 0 || (least == most && !has_missing)) return false;
     const bool varies = least < most;
     int64_t code = most;
     double threshold = INFINITY;
@@ -346,19 +349,23 @@ struct Grower {
       code = below;
       if (!(threshold >= high[code] && threshold < k.low[first_bin + code + 1])) threshold = high[code];
     }
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t c = codes[r[i].row];
-      statistic.add(bins, c <= code ? 0 : c == kMissing ? 2 : 1, r[i]);
+    if (!has_missing) {  // the left side is all that a single split needs
+      statistic.add_below(bins, picked, r, n, static_cast<Code>(code));
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t c = picked[i];
+        statistic.add(bins, c <= code ? 0 : c == kMissing ? 2 : 1, r[i]);
+      }
     }
     const int32_t sides[2] = {0, 1};
     const auto keep = [&](int64_t i, double score, bool missing_left) {
-      split = {score, threshold, feature, static_cast<int32_t>(code), missing_left, missing_rows > 0};
+      split = {score, threshold, feature, static_cast<int32_t>(code), missing_left, has_missing};
       if (varies && i == 1) {
         split.threshold = INFINITY;
         split.code = static_cast<int32_t>(most);
       }
     };
-    scan_both(sides, varies ? 2 : 1, n, missing_rows ? bins + 2 * stride : nullptr, split.score, keep);
+    scan_both(sides, varies ? 2 : 1, n, has_missing ? bins + 2 * stride : nullptr, split.score, keep);
     for (int64_t b = 0; b < 3; ++b) clear(bins + b * stride);
     return true;
   }

@@ -82,6 +82,23 @@ struct ClassCounts {
     bins[bin * stride() + r.label] += uint64_t{1} << 32 | r.times;
   }
 
+  // Adds the rows whose code is at most `last`.
+  template <class Code>
+  EINKORN_INLINE void add_below(Word* bin, const Code* codes, const Row* r, int64_t n, Code last) const {
+    if constexpr (kClasses == 2) {
+      uint64_t all = 0, ones = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        const uint64_t word = codes[i] <= last ? uint64_t{1} << 32 | r[i].times : 0;
+        all += word;
+        ones += r[i].label ? word : 0;
+      }
+      bin[0] += all - ones;
+      bin[1] += ones;
+    } else {
+      for (int64_t i = 0; i < n; ++i) bin[r[i].label] += codes[i] <= last ? uint64_t{1} << 32 | r[i].times : 0;
+    }
+  }
+
   EINKORN_INLINE bool holds(const Word* bin) const {
     uint64_t any = 0;
     for (int64_t c = 0; c < classes(); ++c) any |= bin[c];
@@ -236,6 +253,15 @@ struct ClassWeights {
     words[k.classes] += 1;
   }
 
+  template <class Code>
+  EINKORN_INLINE void add_below(Word* bin, const Code* codes, const Row* r, int64_t n, Code last) const {
+    for (int64_t i = 0; i < n; ++i) {
+      const bool below = codes[i] <= last;
+      bin[r[i].label] += below ? r[i].weight : 0;
+      bin[k.classes] += below;
+    }
+  }
+
   EINKORN_INLINE bool holds(const Word* bin) const { return bin[k.classes] != 0; }
 
   EINKORN_INLINE void node(const Row* rows, int64_t n, double* value) {
@@ -320,6 +346,21 @@ struct Moments {
     words[0] += r.weight;
     words[1] += r.weight * r.target;
     words[2] += 1;
+  }
+
+  template <class Code>
+  EINKORN_INLINE void add_below(Word* bin, const Code* codes, const Row* r, int64_t n, Code last) const {
+    double w = 0, s = 0;
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const bool below = codes[i] <= last;
+      w += below ? r[i].weight : 0;
+      s += below ? r[i].weight * r[i].target : 0;
+      count += below;
+    }
+    bin[0] += w;
+    bin[1] += s;
+    bin[2] += static_cast<double>(count);
   }
 
   EINKORN_INLINE bool holds(const Word* bin) const { return bin[2] != 0; }
