@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import os
 import pickle
 from pathlib import Path
@@ -35,7 +34,6 @@ from einkorn.boosting import (
 from einkorn.errors import CheckpointError
 
 DATA = Path(os.environ.get("EINKORN_DATA", Path(__file__).parents[2] / "shared" / "data"))
-HAS_TREES = importlib.util.find_spec("einkorn.boosting.forest") is not None
 
 
 def problem(rows: int = 600, classes: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -148,11 +146,9 @@ ESTIMATORS = [
     DecisionStumpClassifier(criterion="error", max_bins=16),
     AdaBoostClassifier(n_estimators=5),
     AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=3),
-    AdaBoostRegressor(None if HAS_TREES else DecisionTreeRegressor(max_depth=3), n_estimators=3),
+    AdaBoostRegressor(n_estimators=3),
     TrAdaBoostClassifier(n_estimators=5),
-    TrAdaBoostRegressor(
-        None if HAS_TREES else DecisionTreeRegressor(max_depth=3), n_estimators=3, n_steps=2, n_folds=2
-    ),
+    TrAdaBoostRegressor(n_estimators=3, n_steps=2, n_folds=2),
 ]
 
 
@@ -328,7 +324,6 @@ def test_saved_and_loaded(tmp_path: Path, number: int, classes: int) -> None:
     np.testing.assert_array_equal(load(tmp_path / "nested.json").predict_proba(X), nested.predict_proba(X))
 
 
-@pytest.mark.skipif(not HAS_TREES, reason="the trees of this package are not there")
 def test_regressors_saved_and_loaded(tmp_path: Path) -> None:
     from einkorn.boosting import load, save
 

@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("sklearn")
 
 from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.tree import DecisionTreeClassifier
 
 from einkorn.boosting import (
+    AdaBoostClassifier,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -63,6 +65,19 @@ def test_forests(kind: Any, tmp_path: Path) -> None:
     again = load(tmp_path / "model")
     assert again.predict(X).tobytes() == model.predict(X).tobytes()
     assert shap_values(again, X).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_votes_of_adaboost(classes: int) -> None:
+    X, y = data(classes)
+    X = np.nan_to_num(X)
+    model = AdaBoostClassifier(n_estimators=9).fit(X, y)
+    values = shap_values(model, X)
+    votes = values.sum(axis=1) / model.estimator_weights_.sum()
+    said = model.decision_function(X)
+    np.testing.assert_allclose(2 * votes[:, 0] if classes == 2 else votes, said, atol=1e-12)
+    with pytest.raises(ArgumentError, match="trees_"):
+        shap_values(AdaBoostClassifier(DecisionTreeClassifier(max_depth=1)).fit(X, y), X)
 
 
 def test_shapley_values_of_data_frames() -> None:

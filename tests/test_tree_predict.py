@@ -131,6 +131,15 @@ def test_out_and_accumulate(backend: str) -> None:
     assert out.tobytes() == expected.tobytes()
 
 
+def test_large_trees_go_in_groups(backend: str) -> None:
+    """Groups of trees that the caches hold: the same bits as each row for itself."""
+    rng = np.random.default_rng(0)
+    trees = Trees.concatenate([random_tree(rng, 15_000, FEATURES) for _ in range(3)])
+    X = rng.normal(size=(300, FEATURES)).astype(np.float32)
+    alone = np.concatenate([ops.predict_trees(trees, X[i : i + 1]) for i in range(0, 300, 7)])
+    np.testing.assert_array_equal(ops.predict_trees(trees, X)[::7], alone)
+
+
 def test_refused_calls() -> None:
     trees, _ = make("numeric")
     X = np.zeros((4, FEATURES))

@@ -27,8 +27,6 @@ __all__ = ["Classifies", "Forest", "Regresses", "TreeEnsemble"]
 _BATCH_SECONDS = 0.5  # trees are grown in batches of about so long: that is how long Ctrl-C waits
 _OOB_TREES = 8  # trees whose leaves are looked up at a time
 _EXACT = 65535
-_CACHED = 1 << 20  # bytes of trees that stay near a core
-_FEW_ROWS = 256  # that go through all trees at once
 
 
 def bounds(binner: Binner, codes: np.ndarray, X: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -51,23 +49,6 @@ def bounds(binner: Binner, codes: np.ndarray, X: np.ndarray) -> tuple[list[np.nd
             low.append(np.concatenate([[least[f]], edges]))
             high.append(np.concatenate([edges, [most[f]]]))
     return low, high
-
-
-def _sum_of_leaves(trees: Trees, X: np.ndarray) -> np.ndarray:
-    """What predict_trees gives, a few large trees at a time.
-
-    The kernel takes 64 rows through all trees that it is given, so trees beyond the caches are fetched again
-    for every 64 rows: three times as slow for 40 trees of 25,000 nodes.
-    """
-    node_bytes = 16 + 4 * trees.width  # packed nodes, and the leaves, which are half of them
-    step = max(1, _CACHED * trees.n_trees // max(1, trees.n_nodes * node_bytes))
-    if X.shape[0] <= _FEW_ROWS or step >= trees.n_trees:
-        return predict_trees(trees, X)
-    out = predict_trees(trees, X, last=step)
-    for first in range(step, trees.n_trees, step):
-        last = min(first + step, trees.n_trees)
-        predict_trees(trees, X, out, first=first, last=last, accumulate=True)
-    return out
 
 
 class TreeEnsemble(BaseEstimator):
@@ -172,7 +153,7 @@ class TreeEnsemble(BaseEstimator):
         check_is_fitted(self)
         X = _base.check_X(self, X, reset=False, op=method)
         with _base.threads(getattr(self, "n_jobs", None), self._where(method)):
-            out = _sum_of_leaves(self.trees_, X)
+            out = predict_trees(self.trees_, X)
         out /= self.trees_.n_trees
         return out
 

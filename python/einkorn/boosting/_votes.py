@@ -91,6 +91,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
         else:
             self._stumps = None
             self._learners = found
+            self.__dict__.pop("trees_", None)  # of an earlier fit with stumps
 
     def _stump_rounds(
         self, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any]
@@ -124,7 +125,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
         """Take over the stumps, and make the trees that predict: in float64, summed in the rounds' order."""
         self._stumps = stumps
         self._learners = None
-        self._trees = stumps.trees(
+        self.trees_ = stumps.trees(
             self._leaf_values(stumps.sides(), self.estimator_weights_),
             self.n_features_in_,
             1 if self.n_classes_ == 2 else self.n_classes_,
@@ -170,7 +171,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "estimator_weights_")
         X = check_X(self, X, reset=False, op=op, allow_nan=self._stumps is not None)
         if self._stumps is not None:
-            yield from staged_predict_trees(self._trees, X)
+            yield from staged_predict_trees(self.trees_, X)
             return
         out = np.zeros((X.shape[0], 1 if self.n_classes_ == 2 else self.n_classes_))
         for learner, weight in zip(self.estimators_, self.estimator_weights_, strict=True):
@@ -181,7 +182,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
     def _all_votes(self, X: Any, op: str) -> np.ndarray:
         check_is_fitted(self, "estimator_weights_")
         if self._stumps is not None:
-            return predict_trees(self._trees, check_X(self, X, reset=False, op=op))
+            return predict_trees(self.trees_, check_X(self, X, reset=False, op=op))
         *_, votes = self._votes(X, op)
         return votes
 

@@ -76,6 +76,8 @@ class AdaBoostClassifier(VotingClassifier):
     feature_names_in_ : array of str
     feature_importances_ : float64 array [features]
         Mean of the learners', by their weights; a stump's is 1 at its feature.
+    trees_ : Trees
+        The stumps as trees that add up weighted votes; only without ``estimator``.
     alphas_ : float64 array [rounds]
         Two classes: ``estimator_weights_ / 2``, with ``learning_rate=1`` Freund and Schapire's alpha.
     normalizers_ : float64 array [rounds]

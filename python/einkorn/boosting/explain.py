@@ -31,8 +31,9 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
     Returns
     -------
     float64 array [rows, n_features + 1, n_outputs]
-        In the units of raw scores (log-odds for classification by boosting), for forests of predictions and
-        probabilities. The last column is the expected score. Rows sum to the scores.
+        In the units of raw scores: log-odds for classification by gradient boosting, sums of weighted votes
+        for AdaBoost on stumps; for forests of predictions and probabilities. The last column is the expected
+        score. Rows sum to the scores.
 
     Raises
     ------
@@ -52,9 +53,10 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
     if prepare is not None:  # a model of another library
         return tree_shap(trees, prepare(X))
     from einkorn.boosting._base import check_X
+    from einkorn.boosting._forest import TreeEnsemble
 
     codes = getattr(model, "categorical_features", None) is not None
     values = tree_shap(trees, check_X(model, X, reset=False, op="shap_values", categories=codes))
-    if trees.n_trees and trees.outputs[0] < 0:  # a forest says the mean of its trees
+    if isinstance(model, TreeEnsemble):  # a forest says the mean of its trees
         values /= trees.n_trees
     return values

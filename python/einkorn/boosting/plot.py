@@ -434,7 +434,7 @@ def _trees_of(model: Any, caller: str) -> Trees:
     """The trees of an estimator, or of its members one after another."""
     if isinstance(model, Trees):
         return model
-    trees = getattr(model, "trees_", None) or getattr(model, "_trees", None)
+    trees = getattr(model, "trees_", None)
     members = getattr(model, "estimators_", None)
     if trees is None and members is not None and len(members):
         trees = Trees.concatenate([_trees_of(member, caller) for member in members])

@@ -294,13 +294,13 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
         self.feature_importances_ = np.zeros(self.n_features_in_)
         if split.feature >= 0:
             self.feature_importances_[split.feature] = 1.0
-        self._trees = stumps.trees(self.value_[None], self.n_features_in_, self.n_classes_)
+        self.trees_ = stumps.trees(self.value_[None], self.n_features_in_, self.n_classes_)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The classes' shares on each row's side, [rows, n_classes]."""
-        check_is_fitted(self, "_trees")
+        check_is_fitted(self, "trees_")
         X = check_X(self, X, reset=False, op="predict_proba")
-        return predict_trees(self._trees, X)
+        return predict_trees(self.trees_, X)
 
     def predict(self, X: Any) -> np.ndarray:
         """Each row's class: the heaviest of its side, the first of equals."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["apply_trees", "predict_trees", "staged_predict_trees"]
 
 
+_CACHED = 1 << 20  # bytes of trees that stay near a core
+_FEW_ROWS = 256  # that go through all trees at once
+
+
 def _rows(op: str, trees: Trees, X: Any) -> Any:
     if not hasattr(trees, "layout"):
         raise DTypeError(f"{op}: trees is a {type(trees).__name__}, expected Trees")
@@ -103,8 +107,24 @@ def predict_trees(
     else:
         out = _scores(op, trees, a.shape[0], out)
     packed = trees.layout(a.dtype).arrays()
-    engines.of(a).tree_predict(out, None, a, trees.base, *packed, first, last, bool(accumulate))
+    k = engines.of(a)
+    step = _trees_at_once(trees) if a.shape[0] > _FEW_ROWS else trees.n_trees
+    accumulate = bool(accumulate)
+    while last - first > step:
+        k.tree_predict(out, None, a, trees.base, *packed, first, first + step, accumulate)
+        first, accumulate = first + step, True
+    k.tree_predict(out, None, a, trees.base, *packed, first, last, accumulate)
     return out
+
+
+def _trees_at_once(trees: Trees) -> int:
+    """How many trees the caches hold.
+
+    The kernel takes 64 rows through all trees that it is given, so trees beyond the caches would be fetched
+    again for every 64 rows: three times as slow for 40 trees of 25,000 nodes.
+    """
+    node_bytes = 16 + 4 * trees.width  # packed nodes, and the leaves, which are half of them
+    return max(1, _CACHED * trees.n_trees // max(1, trees.n_nodes * node_bytes))
 
 
 def staged_predict_trees(trees: Trees, X: Any, step: int = 1) -> Iterator[np.ndarray]:

@@ -82,7 +82,8 @@ class CascadeDetector:
     history : list of dict
         Figures of each stage that :meth:`fit` trained: ``stage``, ``stumps``, how many ``faces`` and
         ``backgrounds`` it learned from, the shares that pass it (``hit_rate``, ``false_alarm``), and the
-        share of held-out faces that pass all stages (``val_hit_rate``).
+        share of held-out faces that pass all stages (``val_hit_rate``). Stage thresholds are lowered until
+        these pass too, so judge a cascade by faces that ``fit`` has not seen.
     """
 
     def __init__(self, cascade: HaarCascade | None = None) -> None:
