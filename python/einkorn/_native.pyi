@@ -13,6 +13,23 @@ def _cgroup_limits(root: str = "") -> dict[str, Any]:
 
 def absolute(out: _Array, x: _Array) -> None: ...
 def absolute_grad(gx: _Array, g: _Array, s: _Array) -> None: ...
+def adaboost_update(
+    stats: _Array,
+    weights: _Array,
+    signed_weights: _Array,
+    target: _Array,
+    x: _Array,
+    predicted: _Array,
+    threshold: float,
+    missing_left: bool,
+    left: int,
+    right: int,
+    classes: int,
+    learning_rate: float,
+    source: int,
+    source_factor: float,
+    error_floor: float,
+) -> None: ...
 def adam_step(
     params: Any,
     grads: Any,
@@ -57,7 +74,45 @@ def bce_backward(gx: _Array, gloss: _Array, x: _Array, target: _Array, scale: fl
 def bce_forward(loss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
 def bce_with_logits_backward(gx: _Array, gloss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
 def bce_with_logits_forward(loss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
+def bin_columns(
+    codes: _Array, x: _Array, edges: _Array, offsets: _Array, categorical: _Array, missing_code: int
+) -> None: ...
+def bin_edges(edges: _Array, counts: _Array, x: _Array, rows: _Array, weight: _Array) -> None: ...
+def boost_loss(
+    gradient: _Array,
+    hessian: _Array,
+    loss: _Array,
+    raw: _Array,
+    target: _Array,
+    weight: _Array,
+    kind: int,
+    parameter: float,
+    scale: float,
+) -> None: ...
+def bootstrap_counts(counts: _Array, seeds: _Array, draws: int) -> None: ...
+def cascade_scan(
+    boxes: _Array,
+    count: _Array,
+    image: _Array,
+    levels: _Array,
+    scales: _Array,
+    rects: _Array,
+    weights: _Array,
+    tilted: _Array,
+    feature: _Array,
+    threshold: _Array,
+    left: _Array,
+    right: _Array,
+    left_value: _Array,
+    right_value: _Array,
+    tree_nodes: _Array,
+    stage_trees: _Array,
+    stage_threshold: _Array,
+    window_height: int,
+    window_width: int,
+) -> None: ...
 def clip(out: _Array, x: _Array, low: float, high: float) -> None: ...
+def code_rows(by_row: _Array, codes: _Array, n_bins: _Array) -> int: ...
 def conv2d_forward(
     out: _Array,
     x: _Array,
@@ -171,6 +226,53 @@ def get_num_threads() -> int:
 
 def greater(out: _Array, a: _Array, b: _Array) -> None: ...
 def greater_equal(out: _Array, a: _Array, b: _Array) -> None: ...
+def group_rectangles(
+    out: _Array,
+    neighbors: _Array,
+    count: _Array,
+    boxes: _Array,
+    order: _Array,
+    min_neighbors: int,
+    eps: float,
+) -> None: ...
+def grow_forest(
+    node_count: _Array,
+    feature: _Array,
+    threshold: _Array,
+    left: _Array,
+    right: _Array,
+    missing_left: _Array,
+    value: _Array,
+    gain: _Array,
+    cover: _Array,
+    count: _Array,
+    codes: _Array,
+    target: _Array,
+    weight: _Array,
+    counts: _Array,
+    class_weight: _Array,
+    offsets: _Array,
+    low: _Array,
+    high: _Array,
+    seeds: _Array,
+    classes: int,
+    criterion: int,
+    random_thresholds: bool,
+    max_features: int,
+    max_depth: int,
+    max_leaf_nodes: int,
+    min_samples_split: int,
+    min_samples_leaf: int,
+    min_weight_leaf: float,
+    min_impurity_decrease: float,
+) -> None: ...
+def haar_features(
+    out: _Array, sums: _Array, scale: _Array, rects: _Array, weights: _Array, height: int, width: int
+) -> None: ...
+def haar_patch_sums(sums: _Array, scale: _Array, image: _Array) -> None: ...
+def histogram(out: _Array, codes: _Array, gradients: _Array, hessians: _Array, rows: _Array) -> None: ...
+def histogram_subtract(out: _Array, a: _Array, b: _Array) -> None: ...
+def integral_image(sums: _Array, squares: _Array, tilted: _Array, image: _Array) -> None: ...
 def isas() -> list[str]:
     """
     Instruction sets built into this library that this machine has, slowest first.
@@ -183,6 +285,16 @@ def kernels() -> dict[str, Any]:
 
 def l1_backward(gx: _Array, gloss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
 def l1_forward(loss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
+def leaf_quantile(
+    out: _Array,
+    target: _Array,
+    raw: _Array,
+    leaf: _Array,
+    weight: _Array,
+    alpha: float,
+    delta: float,
+    absolute: bool,
+) -> None: ...
 def leaky_relu(out: _Array, x: _Array, alpha: float) -> None: ...
 def leaky_relu_grad(gx: _Array, g: _Array, s: _Array, alpha: float) -> None: ...
 def log(out: _Array, x: _Array) -> None: ...
@@ -237,12 +349,15 @@ def negative(out: _Array, x: _Array) -> None: ...
 def normal(out: _Array, seed: int, offset: int, mean: float, std: float) -> None: ...
 def permutation(out: _Array, seed: int, offset: int) -> None: ...
 def power(out: _Array, a: _Array, b: _Array) -> None: ...
+def presort(order: _Array, columns: _Array, missing: _Array, x: _Array) -> None: ...
 def reciprocal(out: _Array, x: _Array) -> None: ...
 def reduce_max(out: _Array, x: _Array) -> None: ...
 def reduce_min(out: _Array, x: _Array) -> None: ...
 def reduce_sum(out: _Array, x: _Array, scale: float) -> None: ...
 def relu(out: _Array, x: _Array) -> None: ...
 def relu_grad(gx: _Array, g: _Array, s: _Array) -> None: ...
+def resize_exact(out: _Array, image: _Array) -> None: ...
+def rgb_to_gray(out: _Array, image: _Array) -> None: ...
 def set_isa(isa: str) -> None:
     """
     Run the kernels of another instruction set.
@@ -287,8 +402,120 @@ def stop_trace() -> list[str]:
     End the trace and return the names in order of launch.
     """
 
+def stump_search(
+    place: _Array,
+    sums: _Array,
+    order: _Array,
+    missing: _Array,
+    weights: _Array,
+    target: _Array,
+    classes: int,
+    criterion: int,
+) -> None: ...
+def stump_search_binned(
+    place: _Array,
+    sums: _Array,
+    codes: _Array,
+    bins: _Array,
+    missing_code: int,
+    weights: _Array,
+    target: _Array,
+    classes: int,
+    criterion: int,
+) -> None: ...
 def subtract(out: _Array, a: _Array, b: _Array) -> None: ...
 def tanh(out: _Array, x: _Array) -> None: ...
 def tanh_grad(gx: _Array, g: _Array, s: _Array) -> None: ...
+def tree_apply_codes(
+    leaf: _Array,
+    codes: _Array,
+    feature: _Array,
+    code: _Array,
+    left: _Array,
+    right: _Array,
+    missing_left: _Array,
+    categories: _Array,
+    categorical: _Array,
+) -> None: ...
+def tree_grow(
+    feature: _Array,
+    code: _Array,
+    left: _Array,
+    right: _Array,
+    missing_left: _Array,
+    categories: _Array,
+    value: _Array,
+    gain: _Array,
+    cover: _Array,
+    count: _Array,
+    leaf: _Array,
+    codes: _Array,
+    by_row: _Array,
+    n_bins: _Array,
+    categorical: _Array,
+    gradients: _Array,
+    hessians: _Array,
+    rows: _Array,
+    features: _Array,
+    monotone: _Array,
+    groups: _Array,
+    by_depth: bool,
+    max_depth: int,
+    min_samples: int,
+    min_weight: float,
+    alpha: float,
+    l2: float,
+    min_gain: float,
+    step: float,
+    rate: float,
+    by_level: float,
+    by_node: float,
+    seed: int,
+    tree: int,
+    cat_smooth: float,
+    cat_l2: float,
+    max_categories: int,
+    onehot: int,
+) -> int: ...
+def tree_predict(
+    out: _Array,
+    leaves: _Array,
+    x: _Array,
+    base: _Array,
+    used: _Array,
+    trees: _Array,
+    nodes: _Array,
+    node_leaf: _Array,
+    leaf_node: _Array,
+    leaf_value: _Array,
+    split_place: _Array,
+    split_threshold: _Array,
+    split_mask: _Array,
+    sets: _Array,
+    first: int,
+    last: int,
+    accumulate: bool,
+) -> None: ...
+def tree_shap(
+    out: _Array,
+    x: _Array,
+    expected: _Array,
+    offsets: _Array,
+    outputs_of: _Array,
+    feature: _Array,
+    threshold: _Array,
+    left: _Array,
+    right: _Array,
+    missing_left: _Array,
+    category_offset: _Array,
+    category_words: _Array,
+    categories: _Array,
+    value: _Array,
+    share: _Array,
+    points: _Array,
+    largest: int,
+    deepest: int,
+) -> None: ...
+def tree_update(scores: _Array, leaf: _Array, value: _Array) -> None: ...
 def uniform(out: _Array, seed: int, offset: int, low: float, high: float) -> None: ...
 def where(out: _Array, condition: _Array, a: _Array, b: _Array) -> None: ...
