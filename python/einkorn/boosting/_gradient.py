@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from einkorn import engines, memory
 from einkorn.boosting._base import (
     check_weights,
     check_X,
@@ -29,6 +30,7 @@ from einkorn.ops.tree_predict import apply_trees, predict_trees, staged_predict_
 __all__ = ["PARAMETERS", "GradientBoosting"]
 
 _EXACT_ROWS = 512  # up to here "auto" takes every distinct value as a bin
+_MANY_ROWS = 200_000  # whose codes are large beside what the binning took
 _EXACT_BINS = 65535
 
 
@@ -147,6 +149,8 @@ class GradientBoosting(BaseEstimator):
             subsample=None if exact else 200_000,
             random_state=self._seed,
         ).fit(X, sample_weight=weight)
+        if X.shape[0] >= _MANY_ROWS and engines.get_engine() == "native":
+            memory.empty_cache()  # nothing after this needs blocks of the size that sorting columns took
         table = CodeTable(binner.transform(X), binner.n_bins_, categorical=marks)
         part = self._part(objective, X, target, weight, again)
         if not again:
