@@ -220,16 +220,6 @@ def test_out_of_bag_scores_are_close_to_scikit_learns() -> None:
     assert few.oob_score_ == len(y)
 
 
-def test_large_forests_predict_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    from einkorn.boosting import _forest
-
-    X, y = _classification(400)
-    model = boosting.RandomForestClassifier(11, random_state=0).fit(X, y)
-    whole = model.predict_proba(X)
-    monkeypatch.setattr(_forest, "_CACHED", model.trees_.n_nodes * 28 // 4)
-    np.testing.assert_array_equal(model.predict_proba(X), whole)
-
-
 def test_max_samples_and_bins() -> None:
     X, y = _classification(400)
     small = boosting.RandomForestClassifier(5, max_samples=20, random_state=0).fit(X, y)
