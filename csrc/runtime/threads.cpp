@@ -17,6 +17,10 @@
 // falling asleep (increment sleepers, compare gate in the futex) is sequentially consistent, so one of the two sees the
 // other.
 //
+// A worker that the kernel wakes on the caller's core would take turns with it, for tens of milliseconds, while another
+// core idles: it steps aside before it grabs. (On a machine whose kernel does that, jobs of 100 us of two threads beside two
+// other busy processes: 196 us, stepping aside 99.)
+//
 // Measured on two cores of an EPYC 9005, two threads, medians:
 //
 //     a job in which both threads must take part, back to back    0.2 to 1.2 us, by how near the cores are
@@ -47,6 +51,7 @@
 
 #ifdef __linux__
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -81,6 +86,19 @@ void sleep_while(Word& word, uint32_t value) {
 void wake(Word& word, int count) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
+int this_cpu() {
+  return sched_getcpu();
+}
+
+// Moves this thread to another core: forbidden its own for a moment, it cannot stay.
+void step_aside(int cpu) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
 #else
 void sleep_while(Word& word, uint32_t value) {
   word.wait(value);
@@ -88,6 +106,10 @@ void sleep_while(Word& word, uint32_t value) {
 void wake(Word& word, int) {
   word.notify_all();
 }
+int this_cpu() {
+  return -1;
+}
+void step_aside(int) {}
 #endif
 
 inline void relax() {
@@ -163,6 +185,7 @@ class Pool {
   int64_t tasks_ = 0;
   int64_t chunk_ = 1;
   uint64_t float_mode_ = 0;
+  int caller_cpu_ = -1;
 
   alignas(64) std::atomic<int64_t> next_{0};  // the first task that nobody has grabbed
 
@@ -187,6 +210,7 @@ void Pool::run(int threads, int64_t tasks, double cost, TaskBody body, void* con
   tasks_ = tasks;
   chunk_ = std::max<int64_t>(1, grabbed_at_once < fair_share ? static_cast<int64_t>(grabbed_at_once) : fair_share);
   float_mode_ = float_mode();
+  caller_cpu_ = this_cpu();
   next_.store(0, std::memory_order_relaxed);
   may_spin_.store(threads <= cpus_, std::memory_order_relaxed);
 
@@ -220,6 +244,8 @@ void Pool::serve() {
   inside = true;
   for (;;) {
     const int slot = enter();
+    if (caller_cpu_ >= 0 && caller_cpu_ == this_cpu() && may_spin_.load(std::memory_order_relaxed))
+      step_aside(caller_cpu_);
     if (float_mode() != float_mode_) set_float_mode(float_mode_);
     grab(slot);
     leave();
