@@ -32,7 +32,7 @@ find_package(CUDAToolkit REQUIRED)
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(pybind11 CONFIG REQUIRED)
 
-file(GLOB cuda_kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cu)
+file(GLOB_RECURSE cuda_kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cu)
 file(GLOB cuda_bind_sources CONFIGURE_DEPENDS csrc/bind/cuda/*.cpp)
 
 # Kernels apart from the bindings: pybind11's flags are for the C++ compiler.

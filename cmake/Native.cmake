@@ -13,15 +13,18 @@ find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(pybind11 CONFIG REQUIRED)
 find_package(Threads REQUIRED)
 
-file(GLOB kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cpp)
+file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cpp)
 file(GLOB runtime_sources CONFIGURE_DEPENDS csrc/runtime/*.cpp)
 file(GLOB bind_sources CONFIGURE_DEPENDS csrc/bind/*.cpp)
+
+# Which instruction sets to build besides the baseline: all of them, or a list.
+set(EINKORN_ISAS all CACHE STRING "Instruction sets to build: all, or a list of names")
 
 # No -ffast-math: NaN, infinities and signed zeros behave as IEEE says. Kernels never read errno or trap flags.
 set(kernel_flags -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra)
 
 # Detections are OpenCV's bit by bit, which multiplies and adds in two roundings.
-file(GLOB haar_sources CONFIGURE_DEPENDS csrc/kernels/haar*.cpp)
+file(GLOB haar_sources CONFIGURE_DEPENDS csrc/kernels/haar/*.cpp)
 set_source_files_properties(${haar_sources} PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
 pybind11_add_module(_native MODULE ${runtime_sources} ${bind_sources})
@@ -32,6 +35,9 @@ install(TARGETS _native LIBRARY DESTINATION einkorn)
 
 # einkorn_isa(NAME FLAGS...): the kernels for one instruction set, in the namespace einkorn::NAME.
 function(einkorn_isa name)
+  if(NOT name STREQUAL "baseline" AND NOT EINKORN_ISAS STREQUAL "all" AND NOT name IN_LIST EINKORN_ISAS)
+    return()
+  endif()
   set(library einkorn_kernels_${name})
   add_library(${library} OBJECT ${kernel_sources})
   target_include_directories(${library} PRIVATE csrc)

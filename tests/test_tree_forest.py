@@ -20,7 +20,7 @@ def _term(x: float) -> float:
 
 
 def _part(criterion: str, y: Any, w: Any, classes: int) -> float:
-    """G of a set of rows, as csrc/kernels/tree_forest.h defines it."""
+    """G of a set of rows, as csrc/kernels/tree/tree_forest.h defines it."""
     weight = float(w.sum())
     if classes:
         sums = [float(w[y == c].sum()) for c in range(classes)]

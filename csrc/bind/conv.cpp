@@ -1,5 +1,5 @@
 #include "bind/array.h"
-#include "kernels/conv_plan.h"
+#include "kernels/conv/conv_plan.h"
 
 namespace einkorn {
 

@@ -1,5 +1,5 @@
 #include "bind/array.h"
-#include "kernels/tree_grow_plan.h"
+#include "kernels/tree/tree_grow_plan.h"
 
 namespace einkorn {
 

@@ -1,4 +1,4 @@
-#include "kernels/tree_predict.h"
+#include "kernels/tree/tree_predict.h"
 
 #include "bind/array.h"
 

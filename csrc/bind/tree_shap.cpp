@@ -1,4 +1,4 @@
-#include "kernels/tree_shap.h"
+#include "kernels/tree/tree_shap.h"
 
 #include "bind/array.h"
 

@@ -1,7 +1,7 @@
 // copy, cast, fill on the GPU: one element a thread, neighbouring threads on neighbouring elements of out.
 
 #include "kernels/copy.h"
-#include "kernels/elementwise_cuda.h"
+#include "kernels/elementwise/elementwise_cuda.h"
 #include "kernels/instantiate.h"
 
 namespace einkorn::cuda {

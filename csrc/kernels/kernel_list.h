@@ -6,24 +6,24 @@
 #pragma once
 
 #include "kernels/boost_loss.h"
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 #include "kernels/copy.h"
-#include "kernels/elementwise.h"
-#include "kernels/haar.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/haar/haar.h"
 #include "kernels/histogram.h"
 #include "kernels/loss.h"
 #include "kernels/machine.h"
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
-#include "kernels/pool.h"
+#include "kernels/pool/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
-#include "kernels/stump.h"
-#include "kernels/tree_forest.h"
-#include "kernels/tree_grow.h"
-#include "kernels/tree_predict.h"
-#include "kernels/tree_shap.h"
+#include "kernels/stump/stump.h"
+#include "kernels/tree/tree_forest.h"
+#include "kernels/tree/tree_grow.h"
+#include "kernels/tree/tree_predict.h"
+#include "kernels/tree/tree_shap.h"
 
 // Kernels over float and double arrays: struct Args<T>, body `template <class T> void name(const Args<T>&)`.
 #define EINKORN_FLOAT_KERNELS(X) \

@@ -4,7 +4,8 @@ Siblings are put side by side, so that a row's next node is ``child + (x > thres
 Trees of up to 64 leaves are also written as one list of splits: a split that sends a row to the right rules
 out the leaves on its left, and after all splits the first leaf left is the row's (Lucchese et al.,
 "QuickScorer", 2015). Thresholds are rounded down to the element type of the rows: for a float32 x and a
-float64 t, ``x <= t`` says the same as ``x <= (t rounded down)``. csrc/kernels/tree_predict.h has the layouts.
+float64 t, ``x <= t`` says the same as ``x <= (t rounded down)``. The layouts are those of
+csrc/kernels/tree/tree_predict.h.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MISSING_RIGHT, _CATEGORICAL = 1 << 30, 1 << 29
 
 @dataclass(frozen=True)
 class Layout:
-    """The arrays of csrc/kernels/tree_predict.h, in the order in which kernels take them."""
+    """The arrays of csrc/kernels/tree/tree_predict.h, in the order in which kernels take them."""
 
     used: np.ndarray
     trees: np.ndarray
@@ -169,7 +170,7 @@ def pack(trees: Trees, dtype: np.dtype[Any]) -> Layout:
 
 @dataclass(frozen=True)
 class PathTables:
-    """What the kernel ``tree_shap`` takes besides the trees; see csrc/kernels/tree_shap.h."""
+    """What the kernel ``tree_shap`` takes besides the trees; see csrc/kernels/tree/tree_shap.h."""
 
     expected: np.ndarray
     share: np.ndarray

@@ -1,6 +1,7 @@
 """Cascades of Haar features: integral images, multi-scale scan, grouping, values for training.
 
-Images are uint8 arrays; nothing here has a gradient. What the numbers mean is in ``csrc/kernels/haar.h``.
+Images are uint8 arrays; nothing here has a gradient. What the numbers mean is in
+``csrc/kernels/haar/haar.h``.
 Detections are those of OpenCV 4.
 
 Sources: Viola and Jones, "Rapid object detection using a boosted cascade of simple features", 2001; Lienhart

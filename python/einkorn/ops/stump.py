@@ -20,7 +20,7 @@ __all__ = [
     "stump_search",
 ]
 
-#: What a stump's split may be the best in; the codes are those of ``csrc/kernels/stump.h``.
+#: What a stump's split may be the best in; the codes are those of ``csrc/kernels/stump/stump.h``.
 STUMP_CRITERIA = {"gini": 0, "entropy": 1, "error": 2}
 
 _ROW = np.int32(0x7FFFFFFF)

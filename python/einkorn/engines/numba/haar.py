@@ -1,7 +1,7 @@
 """Cascades of Haar features: integral images, resizing, scan, grouping, training values.
 
 One window after the other, stage after stage. Sums are int64 here, so that nothing wraps; values of features
-are float32 and stages add in float64, as csrc/kernels/haar.h has it, so that every engine finds the same
+are float32 and stages add in float64, as csrc/kernels/haar/haar.h has it, so that every engine finds the same
 windows. The parallel loops run over rows, patches or features.
 """
 

@@ -523,7 +523,7 @@ def grow_forest(
     min_weight_leaf: float,
     min_impurity_decrease: float,
 ) -> None:
-    """Grow trees; csrc/kernels/tree_forest.h says what each argument means."""
+    """Grow trees; csrc/kernels/tree/tree_forest.h says what each argument means."""
     last_code = 255 if codes.dtype == np.uint8 else 65535
     sizes = np.diff(offsets)
     if any(((row >= size) & (row != last_code)).any() for row, size in zip(codes, sizes, strict=True)):

@@ -1,7 +1,8 @@
 """Growing boosted trees over codes, one node after another, in plain loops.
 
-Sums are exact (gradients are whole numbers, see csrc/kernels/tree_grow.h), so no histogram has to be kept or
-subtracted for the result to be that of the native engine: each node sums its own rows, a feature at a time.
+Sums are exact (gradients are whole numbers, see csrc/kernels/tree/tree_grow.h), so no histogram has to be
+kept or subtracted for the result to be that of the native engine: each node sums its own rows, a feature at a
+time.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _ROUNDING = 1e-10
 AnyOut1 = Annotated[Array, Operand(1, writable=True, strided=True)]
 IndexOut2 = Annotated[Array, Operand(2, writable=True, element="int64")]
 
-# Places in the arrays of options: csrc/kernels/tree_grow.h says what they mean.
+# Places in the arrays of options: csrc/kernels/tree/tree_grow.h says what they mean.
 _MIN_WEIGHT, _ALPHA, _L2, _MIN_GAIN, _STEP, _RATE, _SMOOTH, _CAT_L2, _G_UNIT, _H_UNIT = range(10)
 _MIN_SAMPLES, _MAX_CATEGORIES, _ONEHOT, _MISSING, _BY_VALUE = range(5)
 

@@ -1,7 +1,7 @@
 """Prediction with decision trees: each row walks down each tree.
 
 A node's next one is its left child, or the one after it to go right; a leaf leads to itself. The contract,
-with the packed arrays, is csrc/kernels/tree_predict.h.
+with the packed arrays, is csrc/kernels/tree/tree_predict.h.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exact path-dependent TreeSHAP, a row and a leaf at a time; the idea is in csrc/kernels/tree_shap.cpp.
+"""Exact path-dependent TreeSHAP, a row and a leaf at a time; the idea is in csrc/kernels/tree/tree_shap.cpp.
 
 The leaf's part in the Shapley value of one of the D features on its path is an integral over t from 0 to 1
 of the product of ``t o + (1 - t) z`` over the others, by Gauss-Legendre points.

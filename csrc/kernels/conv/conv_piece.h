@@ -1,0 +1,58 @@
+// A piece of an image with its zeros around it, columns sorted by their remainder modulo the stride:
+//
+//      | 0 0 a c e g . |   remainder 0        tap (r, s) of channel c reads a row of outputs from  base + offset[c, r, s]:
+//      | 0 0 b d f h . |   remainder 1        always neighboring elements, whatever stride and dilation are
+//
+// Layout [channel][row][remainder][width].
+
+#pragma once
+
+#include "kernels/conv/conv_plan.h"
+#include "simd/simd.h"
+
+namespace einkorn {
+inline namespace EINKORN_ISA {
+
+// One row of pixels first, first + 1, ... (some outside the image) into `step` rows of `width`, by remainder.
+template <class T>
+void split_row(T* out, const T* row, int64_t first, int64_t in_w, int64_t step, int64_t width) {
+  constexpr int64_t L = kLanes<T>;
+  if (step == 1) {
+    const int64_t low = smaller(first < 0 ? -first : 0, width), high = larger(smaller(width, in_w - first), low);
+    for (int64_t i = 0; i < low; ++i) out[i] = 0;
+    for_vectors<T>(high - low,
+                   [&](int64_t i, int64_t n) { store_n(out + low + i, n, load_n(row + first + low + i, n)); });
+    for (int64_t i = high; i < width; i += L) store_n(out + i, smaller(L, width - i), Vec<T>{});
+    return;
+  }
+  for (int64_t phase = 0; phase < step; ++phase, out += width) {
+    int64_t x = first + phase;
+    for (int64_t i = 0; i < width; ++i, x += step) out[i] = x >= 0 && x < in_w ? row[x] : T(0);
+  }
+}
+
+// `in` is the plane of the first channel; the piece starts at row y + band.first_y and has `rows` rows.
+template <class T>
+void fill_piece(T* piece, const T* in, int64_t channels, int64_t in_h, int64_t in_w, const DirectBand& band, int64_t y,
+                int64_t rows, int64_t step_x) {
+  for (int64_t i = 0; i < channels; ++i, in += in_h * in_w)
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t in_y = y + band.first_y + row;
+      const bool inside = in_y >= 0 && in_y < in_h;
+      split_row(piece + (i * band.in_rows + row) * step_x * band.width, inside ? in + in_y * in_w : in, band.first_x,
+                inside ? in_w : 0, step_x, band.width);
+    }
+}
+
+// offsets[i * taps + t] within the piece, from the place of a position's first pixel.
+inline void tap_offsets(int32_t* offsets, const Tap* tap, int taps, int64_t channels, const DirectBand& band,
+                        int64_t step_x) {
+  for (int64_t i = 0; i < channels; ++i)
+    for (int t = 0; t < taps; ++t) {
+      const int64_t x = tap[t].dx - band.first_x, row = i * band.in_rows + tap[t].dy - band.first_y;
+      *offsets++ = static_cast<int32_t>((row * step_x + x % step_x) * band.width + x / step_x);
+    }
+}
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn

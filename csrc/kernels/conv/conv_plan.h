@@ -1,0 +1,465 @@
+// Which method computes a convolution, how it is blocked, and how much scratch that takes.
+//
+// All of it follows from the shape and the number of threads, never from the instruction set, so that the caller can allocate.
+// Each method lists its scratch once, in a struct whose constructor takes the pieces from a Carver: the kernel runs it on
+// memory, the functions at the end of this file on nothing.
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/conv/conv.h"
+
+namespace einkorn {
+inline namespace EINKORN_ISA {
+
+// Hands out 64-byte aligned pieces of one block.
+struct Carver {
+  char* base;
+  size_t used = 0;
+
+  template <class P>
+  P* take(int64_t count) {
+    P* piece = reinterpret_cast<P*>(base + used);
+    used += (static_cast<size_t>(count) * sizeof(P) + 63) / 64 * 64;
+    return piece;
+  }
+};
+
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+inline int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+inline int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+// Bounds over all instruction sets: a register tile has 6 to 14 rows and at most 32 columns.
+constexpr int64_t kMostTileRows = 14, kFewestTileRows = 6, kMostTileColumns = 32;
+
+// Elements between panels of A: whole-vector stores at the end of one must not reach into the next.
+constexpr int64_t kPanelRoom = 64;
+
+// Rows of A after padding every panel to the same height (row_panels below).
+inline int64_t most_padded_rows(int64_t rows) {
+  return rows + ceil_div(rows, kFewestTileRows) + kMostTileRows;
+}
+
+// Equal panels of at most `most` rows: 64 rows make 5 panels of 13, not 4 of 14 and one of 8.
+struct RowPanels {
+  int64_t count;
+  int rows;
+};
+inline RowPanels row_panels(int64_t total, int64_t most) {
+  const int64_t count = larger(ceil_div(total, most), 1);
+  return {count, static_cast<int>(larger(ceil_div(total, count), 1))};
+}
+
+// One tap of the kernel: where it looks relative to an output position, and its place in the R x S weights.
+struct Tap {
+  int32_t dy, dx, index;
+};
+
+// Room for a TapWindow of any instruction set (conv_columns.h).
+struct TapWindowRoom {
+  int64_t words[16];
+};
+
+// --- by matrix product (conv_gemm.cpp) ---
+
+// Blocks of columns that a task packs together: rows of outputs are then written in longer pieces, and panels of w used longer.
+inline int64_t gemm_blocks(int64_t steps) {
+  return steps <= 256 ? 4 : (steps <= 512 ? 2 : 1);
+}
+
+template <class T>
+struct GemmScratch {
+  Tap* taps;
+  T* weights;
+  int64_t slot_panel, slot_windows, slot_tile;  // elements a thread
+  T* panels;
+  TapWindowRoom* windows;
+  T* tiles;
+
+  GemmScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int threads) {
+    const int64_t taps_count = s.R * s.S;
+    taps = c.take<Tap>(taps_count);
+    weights = c.take<T>(s.groups * (most_padded_rows(out_channels) * in_channels * taps_count +
+                                    (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom));
+    const int64_t steps =
+        in_channels * taps_count;  // phases of an input gradient have fewer, and then perhaps more blocks
+    slot_panel = larger(gemm_blocks(steps) * steps, 1024) * kMostTileColumns;
+    slot_windows = taps_count;
+    slot_tile = kMostTileRows * kMostTileColumns;
+    panels = c.take<T>(threads * slot_panel);
+    windows = c.take<TapWindowRoom>(threads * slot_windows);
+    tiles = c.take<T>(threads * slot_tile);
+  }
+};
+
+// --- straight from the image (conv_direct.cpp) ---
+
+// A band of output rows, and the padded piece of the image that it reads.
+struct DirectBand {
+  int64_t rows;              // of outputs
+  int64_t first_y, first_x;  // the taps' least offsets: where the piece starts, relative to the band's first position
+  int64_t tall;              // rows that one row of outputs reads, from the first tap's to the last's
+  int64_t in_rows, width;    // of the piece; width for each remainder modulo the stride
+};
+
+// Elements of the piece, at most, unless one row of outputs needs more: half of L2.
+constexpr int64_t kMostPiece = 96 * 1024;
+
+// Whole vectors of positions, of at most 16 lanes, as the furthest tap sees them.
+inline int64_t piece_width(int64_t reach_x, int64_t step_x, int64_t grid_w) {
+  return ceil_div(grid_w, 16) * 16 + reach_x / step_x;
+}
+
+// `reach`: the last tap's offset less the first's.
+inline DirectBand direct_band(int64_t first_y, int64_t first_x, int64_t reach_y, int64_t reach_x, int64_t step_y,
+                              int64_t step_x, int64_t grid_h, int64_t grid_w, int64_t channels) {
+  DirectBand b;
+  b.first_y = first_y;
+  b.first_x = first_x;
+  b.tall = reach_y + 1;
+  b.width = piece_width(reach_x, step_x, grid_w);
+  b.rows = larger(smaller(grid_h, ceil_div(1024, larger(grid_w, 1))), 1);
+  while (b.rows > 1 && channels * ((b.rows - 1) * step_y + b.tall) * step_x * b.width > kMostPiece) b.rows /= 2;
+  b.in_rows = (b.rows - 1) * step_y + b.tall;
+  return b;
+}
+
+// Elements a channel for one row of outputs.
+inline int64_t most_piece_row(int64_t reach_y, int64_t reach_x, int64_t step_x, int64_t grid_w) {
+  return (reach_y + 1) * step_x * piece_width(reach_x, step_x, grid_w);
+}
+
+template <class T>
+struct DirectScratch {
+  Tap* taps;
+  int32_t* offsets;
+  T* weights;
+  int64_t slot_planes;
+  T* planes;
+
+  // grid_w and step_w of the forward pass, or of the widest phase of the input gradient.
+  DirectScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int64_t grid_w,
+                int64_t step_w, int threads) {
+    const int64_t taps_count = s.R * s.S;
+    taps = c.take<Tap>(taps_count);
+    offsets = c.take<int32_t>(in_channels * taps_count);
+    weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
+    slot_planes = larger(kMostPiece, in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1),
+                                                                  step_w, larger(grid_w, 1)));
+    planes = c.take<T>(threads * slot_planes);
+  }
+};
+
+// Few output channels, where packing the implicit matrix costs as much as the product.
+inline bool suits_direct(int64_t in_channels, int64_t out_channels) {
+  return in_channels > 0 && out_channels <= 32;
+}
+
+// Depthwise: one channel in and one out in each group (conv_depthwise.cpp, in the same scratch).
+inline bool is_depthwise(const ConvShape& s) {
+  return s.groups > 1 && s.C == s.groups && s.K == s.groups;
+}
+
+// --- a batch of images in the lanes (conv_batch.cpp) ---
+
+// Images side by side in the widest vectors; narrower ones take fewer.
+constexpr int64_t kBatchLanes = 16;
+
+// Positions of a band, and elements of the piece under it, at most: sums and piece share L2.
+constexpr int64_t kMostBatchPositions = 256, kMostBatchPiece = 96 * 1024;
+
+// A band of output rows of all images of a vector, and the piece that it reads.
+struct BatchBand {
+  int64_t rows, count;           // rows of outputs a band, bands an image
+  int64_t tall, in_rows, width;  // input rows under one row of outputs, under a band; columns
+  bool fits;
+};
+
+inline BatchBand batch_band(int64_t images, int64_t channels, int64_t reach_y, int64_t reach_x, int64_t step_y,
+                            int64_t step_x, int64_t grid_h, int64_t grid_w, int64_t most_positions,
+                            int64_t least_tasks) {
+  BatchBand b;
+  b.tall = reach_y + 1;
+  b.width = (larger(grid_w, 1) - 1) * step_x + reach_x + 1;
+  b.rows = smaller(larger(grid_h, 1), larger(most_positions / larger(grid_w, 1), 1));
+  const int64_t row = channels * b.width * kBatchLanes;
+  b.fits = row * b.tall <= kMostBatchPiece && grid_w <= most_positions;
+  while (b.rows > 1 && row * ((b.rows - 1) * step_y + b.tall) > kMostBatchPiece) --b.rows;
+  // Few images: bands enough to share out.
+  b.count = smaller(larger(ceil_div(grid_h, b.rows), ceil_div(least_tasks, ceil_div(larger(images, 1), kBatchLanes))),
+                    larger(grid_h, 1));
+  b.rows = larger(ceil_div(grid_h, b.count), 1);
+  b.count = ceil_div(grid_h, b.rows);
+  b.in_rows = (b.rows - 1) * step_y + b.tall;
+  return b;
+}
+
+inline BatchBand forward_batch_band(const ConvShape& s) {
+  return batch_band(s.N, s.C / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w,
+                    s.OH, s.OW, kMostBatchPositions, 8);
+}
+inline BatchBand input_grad_batch_band(const ConvShape& s) {  // at stride 1
+  return batch_band(s.N, s.K / s.groups, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), 1, 1, s.H, s.W,
+                    kMostBatchPositions, 8);
+}
+
+// Whether images fill the lanes of vectors as well as a row of positions does.
+inline bool images_fill_lanes(int64_t images, int64_t row) {
+  return images * ceil_div(row, kBatchLanes) >= row * ceil_div(images, kBatchLanes);
+}
+
+// Terms of a sum, at least: fewer do not pay for transposing it back.
+constexpr int64_t kFewestBatchTerms = 48;
+
+inline bool suits_batch_forward(const ConvShape& s) {
+  return !is_depthwise(s) && s.C / s.groups * s.R * s.S >= kFewestBatchTerms && images_fill_lanes(s.N, s.OW) &&
+         forward_batch_band(s).fits;
+}
+inline bool suits_batch_input_grad(const ConvShape& s) {
+  return !is_depthwise(s) && s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups * s.R * s.S >= kFewestBatchTerms &&
+         images_fill_lanes(s.N, s.W) && input_grad_batch_band(s).fits;
+}
+
+template <class T>
+struct BatchScratch {
+  BatchBand band;
+  Tap* taps;
+  int32_t* offsets;
+  T* weights;
+  int64_t slot_piece, slot_sums;
+  T* pieces;
+  T* sums;
+
+  BatchScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, const BatchBand& band,
+               int threads)
+      : band(band) {
+    const int64_t taps_count = s.R * s.S;
+    taps = c.take<Tap>(taps_count);
+    offsets = c.take<int32_t>(in_channels * taps_count);
+    weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
+    slot_piece = in_channels * band.in_rows * band.width * kBatchLanes;
+    slot_sums = kMostTileRows * kMostBatchPositions * kBatchLanes;
+    pieces = c.take<T>(threads * slot_piece);
+    sums = c.take<T>(threads * slot_sums);
+  }
+};
+
+// --- by Winograd's method (conv_winograd.cpp) ---
+
+template <class T>
+struct WinogradScratch {
+  T* weights;  // U
+  int64_t slot_inputs, slot_products;
+  T* inputs;    // V
+  T* products;  // M
+
+  WinogradScratch(Carver& c, int64_t in_channels, int64_t out_channels, int threads) {
+    weights = c.take<T>(16 * most_padded_rows(out_channels) * in_channels + kPanelRoom);
+    slot_inputs = 16 * (in_channels + 1) * kMostTileColumns + kPanelRoom;
+    slot_products = 16 * kMostTileRows * kMostTileColumns + kPanelRoom;
+    inputs = c.take<T>(threads * slot_inputs);
+    products = c.take<T>(threads * slot_products);
+  }
+};
+
+// --- weight gradient by Winograd's method (conv_winograd_grad.cpp) ---
+
+// Tiles that are transformed together: enough that sums rarely leave registers, few enough for the L2 caches.
+inline int64_t grad_chunk(const ConvShape& s) {
+  const int64_t tiles = larger(s.N * ceil_div(s.OH, 2) * ceil_div(s.OW, 2), 1);
+  const int64_t most = larger(smaller(65536 / (s.C + s.K), 256), 128);
+  return ceil_div(tiles, ceil_div(tiles, most));
+}
+
+// Distance between streams that are written side by side: an odd number of float32 cache lines, so that they fall into different
+// sets of L1.
+inline int64_t odd_lines(int64_t elements) {
+  return (ceil_div(elements, 16) | 1) * 16;
+}
+
+template <class T>
+struct WinogradGradScratch {
+  T* inputs[2];   // V of two chunks, by turns
+  T* outputs[2];  // Z likewise
+  T* sums;        // W
+  int64_t slot_pixels;
+  T* pixels;
+
+  WinogradGradScratch(Carver& c, const ConvShape& s, int threads) {
+    const int64_t chunk = grad_chunk(s), padded_c = ceil_div(s.C, kMostTileColumns) * kMostTileColumns;
+    for (int i = 0; i < 2; ++i) {
+      inputs[i] = c.take<T>(16 * (chunk * padded_c + 32 * ceil_div(s.C, 4)) + kPanelRoom);
+      outputs[i] = c.take<T>(16 * (chunk + 32) * most_padded_rows(s.K) + kPanelRoom);
+    }
+    sums = c.take<T>(16 * most_padded_rows(s.K) * padded_c);
+    slot_pixels = 4 * kMostTileColumns * kMostTileColumns;
+    pixels = c.take<T>(threads * slot_pixels);
+  }
+};
+
+// 3x3 at stride 1, with channels enough to pay for the transforms.
+inline bool suits_winograd(const ConvShape& s) {
+  return s.R == 3 && s.S == 3 && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 &&
+         s.groups == 1 && s.C >= 16 && s.K >= 16;
+}
+
+// --- weight gradient by dot products or products of panels (conv_weight_grad.cpp) ---
+
+// What is added up at a time, a unit: a band of rows of a group of images, one a lane; a band of rows of one image; or a block of
+// positions flat over (n, y, x), by dot products or, for many channels, by packed panels.
+enum class GradUnits { batch, rows, flat, panels };
+
+// Channels of the input are cut into chunks, units are dealt out to `parts` with sums of their own.
+struct GradBlocking {
+  GradUnits kind;
+  DirectBand band;
+  int64_t bands;
+  BatchBand batch;
+  int64_t block;          // positions of a flat unit
+  int64_t row;            // its rows' distance: not a power of two, which would put all rows into a few of L1's sets
+  int64_t chunk, chunks;  // input channels of a group
+  int64_t parts, part_units, units;
+};
+
+inline GradBlocking grad_blocking(const ConvShape& s) {
+  GradBlocking b;
+  const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups,
+                positions = s.N * s.OH * s.OW;
+  const int64_t reach_y = s.dilation_h * (s.R - 1), reach_x = s.dilation_w * (s.S - 1);
+  const int64_t least_chunk = larger(smaller(160 / taps, channels), 1);
+
+  // Positions of a band: enough to pay for adding up the lanes, few enough for L1 and L2.
+  b.batch = batch_band(s.N, least_chunk, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, 200, 1);
+  const bool by_batch =
+      taps > 1 && out_channels <= 32 && s.stride_w == 1 && b.batch.fits && images_fill_lanes(s.N, s.OW);
+  const bool by_rows = taps > 1 && 5 * s.OW >= 3 * ceil_div(s.OW, 16) * 16;
+  const bool by_panels = out_channels >= 32 && channels * taps >= 32;
+  b.kind =
+      by_batch ? GradUnits::batch : (by_panels ? GradUnits::panels : (by_rows ? GradUnits::rows : GradUnits::flat));
+
+  b.chunk = 160 / taps;
+  if (b.kind == GradUnits::rows)
+    b.chunk = smaller(b.chunk, kMostPiece / most_piece_row(reach_y, reach_x, s.stride_w, s.OW));
+  b.chunk = larger(smaller(b.chunk, channels), 1);
+  b.chunks = ceil_div(channels, b.chunk);
+  if (b.kind == GradUnits::panels) b.chunk = larger(ceil_div(channels, larger(b.chunks, 1)), 1);
+  b.band = direct_band(-s.pad_h, -s.pad_w, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, b.chunk);
+  b.bands = ceil_div(s.OH, b.band.rows);
+  if (b.kind == GradUnits::rows && b.band.rows * ceil_div(s.OW, 16) < 48)  // too few to pay for adding up the lanes
+    b.kind = GradUnits::flat;
+  b.block = 1024;
+  if (b.kind == GradUnits::panels)  // both operands share L2
+    b.block = (out_channels + b.chunk * taps) * 512 <= 2 * kMostPiece ? 512 : 256;
+  while (b.block > 128 && b.block * b.chunk * taps > 128 * 1024) b.block /= 2;
+  b.row = b.block + 16;
+  b.units = ceil_div(positions, b.block);
+  if (b.kind == GradUnits::rows) b.units = s.N * b.bands;
+  if (b.kind == GradUnits::batch) b.units = ceil_div(s.N, kBatchLanes) * b.batch.count;
+  b.units = larger(b.units, 1);
+  b.part_units = ceil_div(b.units, smaller(b.units, ceil_div(16, larger(s.groups * b.chunks, 1))));
+  b.parts = ceil_div(b.units, b.part_units);
+  return b;
+}
+
+template <class T>
+struct GradScratch {
+  Tap* taps;
+  int32_t* offsets;
+  T* partial;  // [parts][K][C/groups * taps]
+  int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_b = 0, slot_sums = 0;
+  T* columns;  // or the piece of the image, or of the batch
+  T* gy;
+  TapWindowRoom* windows;
+  T* b;     // a panel of pixels
+  T* sums;  // padded to whole tiles
+  T* bias;  // [parts][K]
+
+  GradScratch(Carver& c, const ConvShape& s, int threads) {
+    const GradBlocking b = grad_blocking(s);
+    const int64_t taps_count = s.R * s.S, out_channels = s.K / s.groups, cols = b.chunk * taps_count;
+    taps = c.take<Tap>(taps_count);
+    offsets = c.take<int32_t>(cols);
+    partial = c.take<T>(b.parts * s.K * (s.C / s.groups) * taps_count);
+    switch (b.kind) {
+      case GradUnits::batch:
+        slot_columns = b.chunk * b.batch.in_rows * b.batch.width * kBatchLanes;
+        slot_gy = out_channels * b.batch.rows * s.OW * kBatchLanes;
+        break;
+      case GradUnits::rows:
+        slot_columns = larger(
+            kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_w, s.OW));
+        break;
+      case GradUnits::panels: {
+        const int64_t padded_cols = ceil_div(cols, kMostTileColumns) * kMostTileColumns;
+        slot_b = padded_cols * b.block;
+        slot_sums = most_padded_rows(out_channels) * padded_cols;
+        slot_columns = cols * b.row;
+        slot_gy = most_padded_rows(out_channels) * b.row;
+        slot_windows = taps_count;
+        break;
+      }
+      case GradUnits::flat:
+        slot_columns = cols * b.row;
+        slot_gy = out_channels * b.row;
+        slot_windows = taps_count;
+        break;
+    }
+    columns = c.take<T>(threads * slot_columns);
+    gy = c.take<T>(threads * slot_gy);
+    windows = c.take<TapWindowRoom>(threads * slot_windows);
+    this->b = c.take<T>(threads * slot_b);
+    sums = c.take<T>(threads * slot_sums);
+    bias = c.take<T>(b.parts * s.K);
+  }
+};
+
+// --- bytes of scratch a launch needs ---
+
+template <class T>
+inline size_t conv2d_forward_scratch(const ConvShape& s, int threads) {
+  Carver c{nullptr};
+  if (suits_winograd(s))
+    WinogradScratch<T>(c, s.C, s.K, threads);
+  else if (suits_direct(s.C / s.groups, s.K / s.groups) && suits_batch_forward(s))
+    BatchScratch<T>(c, s, s.C / s.groups, s.K / s.groups, forward_batch_band(s), threads);
+  else if (suits_direct(s.C / s.groups, s.K / s.groups))
+    DirectScratch<T>(c, s, s.C / s.groups, s.K / s.groups, s.OW, s.stride_w, threads);
+  else
+    GemmScratch<T>(c, s, s.C / s.groups, s.K / s.groups, threads);
+  return c.used;
+}
+
+template <class T>
+inline size_t conv2d_input_grad_scratch(const ConvShape& s, int threads) {
+  Carver c{nullptr};
+  if (suits_winograd(s))
+    WinogradScratch<T>(c, s.K, s.C, threads);
+  else if (suits_direct(s.K / s.groups, s.C / s.groups) && suits_batch_input_grad(s))
+    BatchScratch<T>(c, s, s.K / s.groups, s.C / s.groups, input_grad_batch_band(s), threads);
+  else if (suits_direct(s.K / s.groups, s.C / s.groups))
+    DirectScratch<T>(c, s, s.K / s.groups, s.C / s.groups, ceil_div(s.W, s.stride_w), 1, threads);
+  else
+    GemmScratch<T>(c, s, s.K / s.groups, s.C / s.groups, threads);
+  return c.used;
+}
+
+template <class T>
+inline size_t conv2d_weight_grad_scratch(const ConvShape& s, int threads) {
+  Carver c{nullptr};
+  if (suits_winograd(s))
+    WinogradGradScratch<T>(c, s, threads);
+  else
+    GradScratch<T>(c, s, threads);
+  return c.used;
+}
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn

@@ -1,0 +1,197 @@
+// Elementwise kernels: one loop for each number of operands, one line for each function.
+//
+// The loop walks rows (rows.h) and hands whole vectors to a lambda. Rows of unit stride, the usual case, have their own copy of
+// the loop, so that no stride is looked at inside it. Cheap functions are bound by memory, transcendental ones by the 15 to 30
+// instructions a vector of simd/math.h.
+
+#include "kernels/elementwise/elementwise.h"
+
+#include "kernels/instantiate.h"
+#include "kernels/rows.h"
+#include "simd/math.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+// Nanoseconds an element on one core, for the choice of threads: arithmetic, transcendental.
+constexpr double kCheap = 0.15, kCostly = 0.6;
+
+template <class T, class Fn>
+EINKORN_INLINE void map(T* out, const T* x, const Layout<2>& layout, const Workspace& ws, double cost, const Fn& fn) {
+  const int inner = layout.ndim - 1;
+  const int64_t out_step = layout.strides[0][inner], x_step = layout.strides[1][inner];
+  for_rows(ws, layout, cost, [&](const int64_t* at, int64_t size) {
+    T* o = out + at[0];
+    const T* p = x + at[1];
+    if (out_step == 1 && x_step == 1)
+      for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(o + i, n, fn(load_n(p + i, n))); });
+    else
+      for_vectors<T>(
+          size, [&](int64_t i, int64_t n) { store_strided(o, out_step, i, n, fn(load_strided(p, x_step, i, n))); });
+  });
+}
+
+template <class T, class Fn>
+EINKORN_INLINE void map(const Binary<T>& k, double cost, const Fn& fn) {
+  const int inner = k.layout.ndim - 1;
+  const int64_t out_step = k.layout.strides[0][inner];
+  const int64_t a_step = k.layout.strides[1][inner], b_step = k.layout.strides[2][inner];
+  for_rows(k.ws, k.layout, cost, [&](const int64_t* at, int64_t size) {
+    T* out = k.out + at[0];
+    const T* a = k.a + at[1];
+    const T* b = k.b + at[2];
+    if (out_step == 1 && a_step == 1 && b_step == 1)
+      for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), load_n(b + i, n))); });
+    else if (out_step == 1 && a_step == 1 && b_step == 0)
+      for_vectors<T>(
+          size, [&, value = broadcast(*b)](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), value)); });
+    else
+      for_vectors<T>(size, [&](int64_t i, int64_t n) {
+        store_strided(out, out_step, i, n, fn(load_strided(a, a_step, i, n), load_strided(b, b_step, i, n)));
+      });
+  });
+}
+
+template <class T, class Fn>
+EINKORN_INLINE void map_grad(const UnaryGrad<T>& k, double cost, const Fn& fn) {
+  const int64_t tasks = (k.size + kTaskElements - 1) / kTaskElements;
+  parallel_for(k.ws, tasks, cost * kTaskElements, [&](int64_t task, int) {
+    const int64_t begin = task * kTaskElements;
+    const int64_t size = k.size - begin < kTaskElements ? k.size - begin : kTaskElements;
+    T* gx = k.gx + begin;
+    const T* g = k.g + begin;
+    const T* s = k.s + begin;
+    for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(gx + i, n, fn(load_n(g + i, n), load_n(s + i, n))); });
+  });
+}
+
+template <class V>
+EINKORN_INLINE V one_where(V zero, decltype(zero < zero) mask) {
+  return mask ? zero + 1 : zero;
+}
+
+// 0.5 x (1 + erf(x / sqrt 2)) is x times the normal distribution function.
+template <class V>
+EINKORN_INLINE V normal_cdf(V x) {
+  return (erf(x * (decltype(x[0] + 0))0.70710678118654752440) + 1) * (decltype(x[0] + 0))0.5;
+}
+
+template <class T, class V>
+EINKORN_INLINE V gelu_tanh_inner(V x) {  // tanh(sqrt(2/pi) (x + 0.044715 x^3))
+  return tanh((x * x * x * (T)0.044715 + x) * (T)0.79788456080286535588);
+}
+
+// exp(x) - 1 for x < 0, without its cancellation near 0: 2 t / (1 - t) with t = tanh(x / 2).
+template <class T, class V>
+EINKORN_INLINE V expm1_below_zero(V x) {
+  const V t = tanh(x * (T)0.5);
+  return (t + t) / (1 - t);
+}
+
+}  // namespace
+
+#define EINKORN_UNARY(name, cost, expression)                                           \
+  template <class T>                                                                    \
+  void name(const Unary<T>& k) {                                                        \
+    [[maybe_unused]] const T alpha = k.alpha;                                           \
+    map(k.out, k.x, k.layout, k.ws, cost,                                               \
+        [&](Vec<T> x) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                     \
+  EINKORN_INSTANTIATE(name, Unary)
+
+EINKORN_UNARY(negative, kCheap, -x)
+EINKORN_UNARY(absolute, kCheap, EINKORN_ISA::absolute(x))
+EINKORN_UNARY(exp, kCostly, EINKORN_ISA::exp(x))
+EINKORN_UNARY(log, kCostly, EINKORN_ISA::log(x))
+EINKORN_UNARY(sqrt, kCheap, square_root(x))
+EINKORN_UNARY(square, kCheap, x* x)
+EINKORN_UNARY(reciprocal, kCheap, 1 / x)
+EINKORN_UNARY(sin, 10 * kCostly, each_lane(x, [](T v) { return (T)::sin((double)v); }))
+EINKORN_UNARY(cos, 10 * kCostly, each_lane(x, [](T v) { return (T)::cos((double)v); }))
+EINKORN_UNARY(sign, kCheap, x != x ? x : one_where(Vec<T>{}, x > 0) - one_where(Vec<T>{}, x < 0))
+EINKORN_UNARY(erf, kCostly, EINKORN_ISA::erf(x))
+EINKORN_UNARY(relu, kCheap, x < 0 ? Vec<T>{} : x)
+EINKORN_UNARY(sigmoid, kCostly, EINKORN_ISA::sigmoid(x))
+EINKORN_UNARY(tanh, kCostly, EINKORN_ISA::tanh(x))
+EINKORN_UNARY(gelu, kCostly, x* normal_cdf(x))
+EINKORN_UNARY(gelu_tanh, kCostly, x*(gelu_tanh_inner<T>(x) + 1) * (T)0.5)
+EINKORN_UNARY(silu, kCostly, x == -(T)INFINITY ? Vec<T>{} : x * EINKORN_ISA::sigmoid(x))
+EINKORN_UNARY(softplus, kCostly, EINKORN_ISA::softplus(x))
+EINKORN_UNARY(step, kCheap, x != x ? x : one_where(Vec<T>{}, x >= 0))
+EINKORN_UNARY(leaky_relu, kCheap, x < 0 ? x * alpha : x)
+EINKORN_UNARY(elu, kCostly, x < 0 ? expm1_below_zero<T>(x) * alpha : x)
+
+#define EINKORN_UNARY_GRAD(name, cost, expression)                                                              \
+  template <class T>                                                                                            \
+  void name(const UnaryGrad<T>& k) {                                                                            \
+    [[maybe_unused]] const T alpha = k.alpha;                                                                   \
+    map_grad(k, cost, [&](Vec<T> g, Vec<T> s) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                                             \
+  EINKORN_INSTANTIATE(name, UnaryGrad)
+
+EINKORN_UNARY_GRAD(absolute_grad, kCheap, s > 0 ? g : (s < 0 ? -g : Vec<T>{}))
+EINKORN_UNARY_GRAD(relu_grad, kCheap, s > 0 ? g : Vec<T>{})
+EINKORN_UNARY_GRAD(sigmoid_grad, kCheap, g*(s * (1 - s)))
+EINKORN_UNARY_GRAD(tanh_grad, kCheap, g * (1 - s * s))
+EINKORN_UNARY_GRAD(gelu_grad, kCostly,
+                   g*(normal_cdf(s) + s * EINKORN_ISA::exp(s * s * (T)-0.5) * (T)0.39894228040143267794))
+EINKORN_UNARY_GRAD(gelu_tanh_grad, kCostly, ([&] {
+                     const Vec<T> t = gelu_tanh_inner<T>(s);
+                     const Vec<T> slope = (s * s * (T)(3 * 0.044715) + 1) * (T)0.79788456080286535588;
+                     return g * (T)0.5 * (1 + t + s * (1 - t * t) * slope);
+                   }()))
+EINKORN_UNARY_GRAD(silu_grad, kCostly, ([&] {
+                     const Vec<T> y = EINKORN_ISA::sigmoid(s);
+                     return g * y * (1 + s * (1 - y));
+                   }()))
+EINKORN_UNARY_GRAD(softplus_grad, kCostly, g* EINKORN_ISA::sigmoid(s))
+EINKORN_UNARY_GRAD(leaky_relu_grad, kCheap, s > 0 ? g : g * alpha)
+EINKORN_UNARY_GRAD(elu_grad, kCheap, s > 0 ? g : g * (s + alpha))
+
+#define EINKORN_BINARY(name, cost, expression)                                                             \
+  template <class T>                                                                                       \
+  void name(const Binary<T>& k) {                                                                          \
+    map(k, cost, [&](Vec<T> a, Vec<T> b) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                                        \
+  EINKORN_INSTANTIATE(name, Binary)
+
+EINKORN_BINARY(add, kCheap, a + b)
+EINKORN_BINARY(subtract, kCheap, a - b)
+EINKORN_BINARY(multiply, kCheap, a* b)
+EINKORN_BINARY(divide, kCheap, a / b)
+EINKORN_BINARY(maximum, kCheap, (a > b) | (a != a) ? a : b)
+EINKORN_BINARY(minimum, kCheap, (a < b) | (a != a) ? a : b)
+EINKORN_BINARY(power, 20 * kCostly, ([&] {
+                 for (int i = 0; i < kLanes<T>; ++i) a[i] = (T)::pow((double)a[i], (double)b[i]);
+                 return a;
+               }()))
+EINKORN_BINARY(greater, kCheap, one_where(Vec<T>{}, a > b))
+EINKORN_BINARY(greater_equal, kCheap, one_where(Vec<T>{}, a >= b))
+EINKORN_BINARY(equal, kCheap, one_where(Vec<T>{}, a == b))
+
+template <class T>
+void where(const Where<T>& k) {
+  const int inner = k.layout.ndim - 1;
+  const auto& strides = k.layout.strides;
+  for_rows(k.ws, k.layout, kCheap, [&](const int64_t* at, int64_t size) {
+    for_vectors<T>(size, [&](int64_t i, int64_t n) {
+      const Vec<T> condition = load_strided(k.condition + at[1], strides[1][inner], i, n);
+      const Vec<T> a = load_strided(k.a + at[2], strides[2][inner], i, n);
+      const Vec<T> b = load_strided(k.b + at[3], strides[3][inner], i, n);
+      store_strided(k.out + at[0], strides[0][inner], i, n, condition != 0 ? a : b);
+    });
+  });
+}
+EINKORN_INSTANTIATE(where, Where)
+
+template <class T>
+void clip(const Clip<T>& k) {
+  map(k.out, k.x, k.layout, k.ws, kCheap, [&](Vec<T> x) -> Vec<T> {
+    x = x < k.low ? broadcast(k.low) : x;
+    return x > k.high ? broadcast(k.high) : x;
+  });
+}
+EINKORN_INSTANTIATE(clip, Clip)
+
+}  // namespace einkorn::EINKORN_ISA

@@ -1,0 +1,192 @@
+// Elementwise kernels on the GPU: the same list of functions as elementwise.cpp, written for one element.
+//
+// One element a thread, neighbouring threads on neighbouring elements of out. All of these are bound by memory on a GPU, the
+// transcendental ones too. Contiguous arrays arrive as one dimension and need no division to find an element's place.
+
+#include <math.h>
+
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/elementwise_cuda.h"
+#include "kernels/instantiate.h"
+
+namespace einkorn::cuda {
+
+namespace {
+
+template <class T>
+__device__ __forceinline__ T logistic(T x) {
+  return 1 / (1 + ::exp(-x));
+}
+
+template <class T>
+__device__ __forceinline__ T normal_cdf(T x) {
+  return (::erf(x * static_cast<T>(0.70710678118654752440)) + 1) * static_cast<T>(0.5);
+}
+
+template <class T>
+__device__ __forceinline__ T gelu_tanh_inner(T x) {  // tanh(sqrt(2/pi) (x + 0.044715 x^3))
+  return ::tanh((x * x * x * static_cast<T>(0.044715) + x) * static_cast<T>(0.79788456080286535588));
+}
+
+template <class T>
+__device__ __forceinline__ T gelu_tanh_slope(T s) {
+  const T t = gelu_tanh_inner(s);
+  const T slope = (s * s * static_cast<T>(3 * 0.044715) + 1) * static_cast<T>(0.79788456080286535588);
+  return static_cast<T>(0.5) * (1 + t + s * (1 - t * t) * slope);
+}
+
+template <class T>
+__device__ __forceinline__ T silu_slope(T s) {
+  const T y = logistic(s);
+  return y * (1 + s * (1 - y));
+}
+
+// out, x and what the function knows besides.
+template <class T, class Function>
+struct OfOne {
+  T* out;
+  const T* x;
+  Function function;
+  __device__ void operator()(const int64_t (&at)[2]) const { out[at[0]] = function(x[at[1]]); }
+};
+
+template <class T, class Function>
+struct OfTwo {
+  T* out;
+  const T* a;
+  const T* b;
+  Function function;
+  __device__ void operator()(const int64_t (&at)[3]) const { out[at[0]] = function(a[at[1]], b[at[2]]); }
+};
+
+template <class T>
+struct Choose {
+  T* out;
+  const T* condition;
+  const T* a;
+  const T* b;
+  __device__ void operator()(const int64_t (&at)[4]) const { out[at[0]] = condition[at[1]] != 0 ? a[at[2]] : b[at[3]]; }
+};
+
+template <class T>
+struct Limit {
+  T low, high;
+  __device__ T operator()(T x) const {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+  }
+};
+
+// Three arrays without gaps.
+inline Layout<3> flat(int64_t size) {
+  Layout<3> layout = {};
+  layout.ndim = 1;
+  layout.shape[0] = size;
+  for (auto& strides : layout.strides) strides[0] = 1;
+  return layout;
+}
+
+}  // namespace
+
+#define EINKORN_UNARY(name, expression)                                               \
+  namespace {                                                                         \
+  template <class T>                                                                  \
+  struct name##_function {                                                            \
+    T alpha;                                                                          \
+    __device__ T operator()(T x) const { return expression; }                         \
+  };                                                                                  \
+  }                                                                                   \
+  template <class T>                                                                  \
+  void name(const Unary<T>& k) {                                                      \
+    using Function = name##_function<T>;                                              \
+    for_elements(#name, k.layout, OfOne<T, Function>{k.out, k.x, Function{k.alpha}}); \
+  }                                                                                   \
+  EINKORN_INSTANTIATE(name, Unary)
+
+EINKORN_UNARY(negative, -x)
+EINKORN_UNARY(absolute, ::fabs(x))
+EINKORN_UNARY(exp, ::exp(x))
+EINKORN_UNARY(log, ::log(x))
+EINKORN_UNARY(sqrt, ::sqrt(x))
+EINKORN_UNARY(square, x* x)
+EINKORN_UNARY(reciprocal, 1 / x)
+EINKORN_UNARY(sin, ::sin(x))
+EINKORN_UNARY(cos, ::cos(x))
+EINKORN_UNARY(sign, x != x ? x : static_cast<T>((x > 0) - (x < 0)))
+EINKORN_UNARY(erf, ::erf(x))
+EINKORN_UNARY(relu, x < 0 ? T{0} : x)
+EINKORN_UNARY(sigmoid, logistic(x))
+EINKORN_UNARY(tanh, ::tanh(x))
+EINKORN_UNARY(gelu, x* normal_cdf(x))
+EINKORN_UNARY(gelu_tanh, x*(gelu_tanh_inner(x) + 1) * static_cast<T>(0.5))
+EINKORN_UNARY(silu, x == -static_cast<T>(INFINITY) ? T{0} : x * logistic(x))
+EINKORN_UNARY(softplus, (x < 0 ? T{0} : x) + ::log1p(::exp(-::fabs(x))))
+EINKORN_UNARY(step, x != x ? x : static_cast<T>(x >= 0))
+EINKORN_UNARY(leaky_relu, x < 0 ? x * alpha : x)
+EINKORN_UNARY(elu, x < 0 ? ::expm1(x) * alpha : x)
+
+#define EINKORN_UNARY_GRAD(name, expression)                                                  \
+  namespace {                                                                                 \
+  template <class T>                                                                          \
+  struct name##_function {                                                                    \
+    T alpha;                                                                                  \
+    __device__ T operator()(T g, T s) const { return expression; }                            \
+  };                                                                                          \
+  }                                                                                           \
+  template <class T>                                                                          \
+  void name(const UnaryGrad<T>& k) {                                                          \
+    using Function = name##_function<T>;                                                      \
+    for_elements(#name, flat(k.size), OfTwo<T, Function>{k.gx, k.g, k.s, Function{k.alpha}}); \
+  }                                                                                           \
+  EINKORN_INSTANTIATE(name, UnaryGrad)
+
+EINKORN_UNARY_GRAD(absolute_grad, s > 0 ? g : (s < 0 ? -g : T{0}))
+EINKORN_UNARY_GRAD(relu_grad, s > 0 ? g : T{0})
+EINKORN_UNARY_GRAD(sigmoid_grad, g*(s * (1 - s)))
+EINKORN_UNARY_GRAD(tanh_grad, g * (1 - s * s))
+EINKORN_UNARY_GRAD(gelu_grad,
+                   g*(normal_cdf(s) + s * ::exp(s * s * static_cast<T>(-0.5)) * static_cast<T>(0.39894228040143267794)))
+EINKORN_UNARY_GRAD(gelu_tanh_grad, g* gelu_tanh_slope(s))
+EINKORN_UNARY_GRAD(silu_grad, g* silu_slope(s))
+EINKORN_UNARY_GRAD(softplus_grad, g* logistic(s))
+EINKORN_UNARY_GRAD(leaky_relu_grad, s > 0 ? g : g * alpha)
+EINKORN_UNARY_GRAD(elu_grad, s > 0 ? g : g * (s + alpha))
+
+#define EINKORN_BINARY(name, expression)                                            \
+  namespace {                                                                       \
+  template <class T>                                                                \
+  struct name##_function {                                                          \
+    __device__ T operator()(T a, T b) const { return expression; }                  \
+  };                                                                                \
+  }                                                                                 \
+  template <class T>                                                                \
+  void name(const Binary<T>& k) {                                                   \
+    using Function = name##_function<T>;                                            \
+    for_elements(#name, k.layout, OfTwo<T, Function>{k.out, k.a, k.b, Function{}}); \
+  }                                                                                 \
+  EINKORN_INSTANTIATE(name, Binary)
+
+EINKORN_BINARY(add, a + b)
+EINKORN_BINARY(subtract, a - b)
+EINKORN_BINARY(multiply, a* b)
+EINKORN_BINARY(divide, a / b)
+EINKORN_BINARY(maximum, (a > b || a != a) ? a : b)
+EINKORN_BINARY(minimum, (a < b || a != a) ? a : b)
+EINKORN_BINARY(power, ::pow(a, b))
+EINKORN_BINARY(greater, static_cast<T>(a > b))
+EINKORN_BINARY(greater_equal, static_cast<T>(a >= b))
+EINKORN_BINARY(equal, static_cast<T>(a == b))
+
+template <class T>
+void where(const Where<T>& k) {
+  for_elements("where", k.layout, Choose<T>{k.out, k.condition, k.a, k.b});
+}
+EINKORN_INSTANTIATE(where, Where)
+
+template <class T>
+void clip(const Clip<T>& k) {
+  for_elements("clip", k.layout, OfOne<T, Limit<T>>{k.out, k.x, Limit<T>{k.low, k.high}});
+}
+EINKORN_INSTANTIATE(clip, Clip)
+
+}  // namespace einkorn::cuda
