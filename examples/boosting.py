@@ -1,4 +1,7 @@
-"""Boosting on scikit-learn's breast cancer data: stumps, early stopping, explanations, files and a stack."""
+"""Boosting on scikit-learn's breast cancer data: stumps, early stopping, explanations, files and a stack.
+
+Needs ``pip install "einkorn[boosting]"``, nothing else.
+"""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +16,7 @@ from einkorn import boosting
 
 
 def main() -> None:
-    data = load_breast_cancer(as_frame=True)
+    data = load_breast_cancer()
     X, X_test, y, y_test = train_test_split(data.data, data.target, test_size=0.3, random_state=0)
 
     ada = boosting.AdaBoostClassifier(n_estimators=50, random_state=0).fit(X, y)
@@ -27,7 +30,7 @@ def main() -> None:
     # Why was the first row of the test set called benign or malignant? Contributions to its log-odds.
     *contributions, average = boosting.shap_values(gradient, X_test[:1])[0, :, 0]
     strongest = np.argsort(-np.abs(contributions))[:3]
-    words = ", ".join(f"{X.columns[i]} {contributions[i]:+.2f}" for i in strongest)
+    words = ", ".join(f"{data.feature_names[i]} {contributions[i]:+.2f}" for i in strongest)
     print(f"log-odds of the first row: {average:+.2f} on average, {words}, ...")
 
     with tempfile.TemporaryDirectory() as folder:

@@ -96,19 +96,94 @@ def test_tree_with_a_number_per_class(ax: Any) -> None:
     assert boxes[0].split("\n")[-1] == "c: 2"
 
 
-def test_deep_trees_are_no_recursion() -> None:
-    n = 3001  # every left child is a leaf
+def chain(depth: int) -> Trees:
+    """A tree in which every left child is a leaf."""
+    n = 2 * depth + 1
     inner = np.arange(n) % 2 == 0
     inner[-1] = False
     step = np.where(inner, np.arange(n), -1)
-    chain = trees()
-    chain.offsets, chain.outputs = np.array([0, n]), np.zeros(1, np.int32)
-    chain.feature = np.where(inner, 0, -1).astype(np.int32)
-    chain.left, chain.right = np.where(inner, step + 1, -1), np.where(inner, step + 2, -1)
+    return Trees(
+        offsets=np.array([0, n], np.int64),
+        outputs=np.zeros(1, np.int32),
+        feature=np.where(inner, 0, LEAF).astype(np.int32),
+        threshold=np.where(inner, 0.5, np.nan),
+        left=np.where(inner, step + 1, -1).astype(np.int32),
+        right=np.where(inner, step + 2, -1).astype(np.int32),
+        missing_left=np.zeros(n, np.uint8),
+        category_offset=np.full(n, -1, np.int32),
+        category_words=np.zeros(n, np.int32),
+        categories=np.empty(0, np.uint32),
+        value=np.linspace(-1, 1, n)[:, None],
+        gain=np.ones(n),
+        cover=np.ones(n),
+        count=np.ones(n, np.int64),
+        n_features=1,
+        n_outputs=1,
+        base=np.zeros(1),
+    )
+
+
+def test_deep_trees_are_no_recursion() -> None:
     from einkorn.boosting import _draw_tree
 
-    root = _draw_tree.lay_out(chain, 0, None)
-    assert root.children[1].children[0].depth == 2
+    root = _draw_tree.lay_out(chain(1699), 0, None)
+    boxes = list(root.walk())
+    assert [box.node for box in boxes] == list(range(2 * 1699 + 1))  # parents first, the left child next
+    assert boxes[-1].depth == 1699
+
+
+def test_a_tree_of_any_depth_is_drawn(tmp_path: Any) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    sizes = []
+    for depth in (4, 1699):
+        ax = boosting.plot_tree(chain(depth))
+        assert len([word for word in words(ax) if "\n" in word]) == 2 * depth + 1
+        sizes.append(ax.figure.get_size_inches())
+        if depth == 4:
+            ax.figure.savefig(tmp_path / "tree.png")
+        pyplot.close(ax.figure)
+    assert sizes[0].tolist() == [15.0, pytest.approx(2.8)]
+    # at 120 dots an inch: fewer than the 2^16 pixels a side that the renderer takes, and not gigabytes
+    assert max(sizes[1]) * 120 < 1 << 16
+    assert np.prod(sizes[1] * 120) * 4 < 4e8
+
+
+NAMES = ["net $$", "a_{b} $\\frac$", "$x^2$", "50% \\ (€)"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_drawn_as_they_are(name: str, tmp_path: Any) -> None:
+    """A dollar sign begins no formula, which half of one could not even be parsed as."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    figure = Figure(figsize=(16, 12))
+    axes = figure.subplots(2, 3).ravel()
+    names = [name, f"{name} 2", f"{name} 3"]
+    boosting.plot_tree(trees(3), feature_names=names, class_names=names, ax=axes[0])
+    boosting.plot_importance(trees(), feature_names=names, ax=axes[1])
+    boosting.plot_staged_error(Staged(), np.zeros((2, 1)), np.zeros(2), metric_name=name, ax=axes[2])
+    X = np.array([[0.0, 1, 2], [1, 0, 2], [2, 2, 2]])
+    model = DecisionTreeClassifier().fit(X, names)
+    boosting.plot_decision_surface(model, X, names, feature_names=names, resolution=3, ax=axes[3])
+    figure.savefig(tmp_path / "all.png")
+    assert list(bars(axes[1]))[-1] == name
+    assert axes[2].get_ylabel() == axes[3].get_xlabel() == name
+    drawn = [*axes[0].texts, *axes[1].get_yticklabels(), axes[2].yaxis.label, axes[3].xaxis.label]
+    drawn += [axes[3].yaxis.label, *axes[3].get_legend().get_texts()]
+    assert not any(text.get_parse_math() for text in drawn if name in text.get_text())
+
+
+def test_features_of_one_name_have_a_bar_each(ax: Any) -> None:
+    boosting.plot_importance(trees(), feature_names=["same", "same", "same"], ax=ax)
+    assert [round(bar.get_width(), 3) for bar in ax.patches] == [0, 0.333, 0.667]
+    assert len({bar.get_y() for bar in ax.patches}) == 3
+
+
+def test_losses_that_are_all_nan(ax: Any) -> None:
+    model = SimpleNamespace(train_score_=[np.nan] * 2, validation_score_=[np.nan] * 2)
+    assert boosting.plot_staged_error(model, ax=ax) is ax
 
 
 @pytest.mark.parametrize(
@@ -296,5 +371,5 @@ def test_a_figure_is_made_where_no_axes_are_given() -> None:
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(EinkornError, match=r"^plot_tree needs matplotlib: pip install einkorn\[plot\]"):
+    with pytest.raises(EinkornError, match=r"^plot_tree needs matplotlib: pip install 'einkorn\[plot\]'$"):
         boosting.plot_tree(trees())

@@ -144,8 +144,10 @@ def test_csv_logger(tmp_path):
     assert [float(line[1]) for line in lines[1:]] == history.history["loss"]
     model.fit(x, y, callbacks=[training.CSVLogger(path, append=True)], verbose=0)
     assert len(path.read_text().splitlines()) == 5
+    assert [line[0] for line in lines[1:]] == ["0", "1", "2"]  # as Keras counts there
     history.to_csv(path)
-    assert list(csv.reader(path.open())) == lines
+    numbered = [[str(i), *line[1:]] for i, line in enumerate(lines[1:], 1)]  # as bar and picture count
+    assert list(csv.reader(path.open())) == [lines[0], *numbered]
 
 
 def test_learning_rate_scheduler():

@@ -125,7 +125,7 @@ def test_train_writes_its_results(tmp_path, capsys, optimizer):
     ]
     assert isinstance(einkorn.load(folder / "model.safetensors"), models.SoftmaxRegression)
     lines = list(csv.DictReader((folder / "history.csv").open()))
-    assert [line["epoch"] for line in lines] == ["0", "1"]
+    assert [line["epoch"] for line in lines] == ["1", "2"]
     assert float(lines[-1]["val_accuracy"]) > 0.5
 
 

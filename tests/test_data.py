@@ -1,5 +1,6 @@
 """Datasets, loaders and the readers of files."""
 
+import bz2
 import gzip
 import lzma
 import os
@@ -188,7 +189,7 @@ def test_read_idx_refuses(tmp_path):
         with pytest.raises(DataError, match=message):
             data.read_idx(path)
     packed = tmp_path / "file.gz"
-    for content in (good, gzip.compress(good)[:-9], b"\x1f\x8b\x08" + b"\xff" * 40):
+    for content in (gzip.compress(good)[:-9], b"\x1f\x8b\x08" + b"\xff" * 40):
         packed.write_bytes(content)
         with pytest.raises(DataError, match=r"file\.gz: cannot be read"):
             data.read_idx(packed)
@@ -255,6 +256,53 @@ def test_load_mnist_from_the_environment(tmp_path, monkeypatch, suffix):
         assert 0.9 < x.max() <= 1
         assert y.dtype == np.int64
         assert len(xt) == len(yt) == 3
+
+
+PACKERS = {"plain": bytes, "gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress}
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize("suffix", ["", ".gz", ".xz"])
+def test_what_a_file_is_packed_with_is_told_by_its_content(tmp_path, pack, suffix):
+    content = PACKERS[pack]
+    images = tmp_path / f"images{suffix}"
+    images.write_bytes(content(idx(np.arange(6).reshape(2, 3), 8, "u1")))
+    assert_array_equal(data.read_idx(images), np.arange(6).reshape(2, 3))
+    batch = tmp_path / f"batch.bin{suffix}"
+    batch.write_bytes(content(records(2).tobytes()))
+    assert_array_equal(data.read_cifar10(batch)[1], records(2)[:, 0])
+    for text in ("a,b\n1,2\n3,4\n", "a,b\n1,x\n3,y\n"):
+        table = tmp_path / f"table.csv{suffix}"
+        table.write_bytes(content(text.encode()))
+        assert data.read_csv(table).numbers("a").tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_mnist_files_with_a_dot_before_idx(tmp_path, suffix):
+    write_mnist(tmp_path, suffix)
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / path.name.replace("-idx", ".idx"))
+    (tmp_path / "train-images-idx3-ubyte").mkdir()  # as an archive has it: folders of the other name
+    (x, y), (xt, yt) = data.load_mnist(tmp_path)
+    assert (len(x), len(y), len(xt), len(yt)) == (7, 7, 3, 3)
+
+
+def test_a_packed_table_that_is_cut_off(tmp_path):
+    text = "".join(f"{i},{i * i}\n" for i in range(5000)).encode()
+    for pack in (gzip.compress, lzma.compress, bz2.compress):
+        (tmp_path / "t.csv").write_bytes(pack(text)[:-20])
+        with pytest.raises(DataError, match=r"t\.csv"):
+            data.read_csv(tmp_path / "t.csv")
+
+
+def test_a_column_in_another_case_or_mistyped_is_suggested(tmp_path):
+    (tmp_path / "t.csv").write_text("age,income,Zip code\n1,2,3\n")
+    table = data.read_csv(tmp_path / "t.csv")
+    for name, meant in (("Income", "income"), ("incom", "income"), (" AGE", "age"), ("zip_code", "Zip code")):
+        with pytest.raises(DataError, match=rf"no column '{name}'.*did you mean '{meant}'\?"):
+            table.column(name)
+    with pytest.raises(DataError, match=r"it has age, income, Zip code$"):
+        table.column("weight")
 
 
 def test_missing_files_are_told_with_the_places(tmp_path, monkeypatch):

@@ -61,6 +61,7 @@ _ERRORS = (
     "EngineError",
     "GradientError",
     "IndexRangeError",
+    "MissingPackageError",
     "ShapeError",
 )
 
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
         EngineError,
         GradientError,
         IndexRangeError,
+        MissingPackageError,
         ShapeError,
     )
     from einkorn.random import manual_seed

@@ -16,6 +16,7 @@ __all__ = [
     "EngineError",
     "GradientError",
     "IndexRangeError",
+    "MissingPackageError",
     "ShapeError",
 ]
 
@@ -58,3 +59,7 @@ class DataError(EinkornError, ValueError):
 
 class CheckpointError(EinkornError, ValueError):
     """A checkpoint is corrupt, incomplete or does not fit the model."""
+
+
+class MissingPackageError(EinkornError, ModuleNotFoundError):
+    """An optional package is not installed; the message names the extra that brings it."""

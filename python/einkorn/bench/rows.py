@@ -79,7 +79,7 @@ def rows_of(families: Sequence[str] | None = None, quick: bool = False) -> Itera
         if family not in FAMILIES:
             raise ArgumentError(f"bench: family is {family!r}, expected one of {', '.join(FAMILIES)}")
         if family == "boosting" and not _HAS_SKLEARN:
-            raise ArgumentError("bench: boosting needs scikit-learn: pip install einkorn[boosting]")
+            raise ArgumentError("bench: boosting needs scikit-learn: pip install 'einkorn[boosting]'")
     wanted = families or [name for name in FAMILIES if name != "boosting" or _HAS_SKLEARN]
     for family in wanted:
         for row in _family_rows(family):

@@ -67,7 +67,15 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'einkorn.boosting' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"einkorn.boosting.{_HOMES[name]}"), name)
+    try:
+        home = importlib.import_module(f"einkorn.boosting.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "einkorn"):
+            raise  # a fault of ours, not an absent package
+        from einkorn import _extras
+
+        raise _extras.missing(error, f"boosting.{name}") from error
+    value = getattr(home, name)
     globals()[name] = value
     return value
 

@@ -31,9 +31,11 @@ class Box:
 
     def walk(self) -> Iterator[Box]:
         """This box and all below, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        pending = [self]  # a tree as deep as its training rows would end a recursion
+        while pending:
+            box = pending.pop()
+            yield box
+            pending += reversed(box.children)
 
 
 def lay_out(trees: Trees, index: int, max_depth: int | None) -> Box:
@@ -41,9 +43,7 @@ def lay_out(trees: Trees, index: int, max_depth: int | None) -> Box:
     start = int(trees.offsets[index])
     root = Box(start, 0)
     rows = 0
-    pending = [
-        (root, False)
-    ]  # a stack, so that a tree as deep as its training rows does not end the recursion
+    pending = [(root, False)]  # a stack, for the same reason as in Box.walk
     while pending:
         box, is_placed = pending.pop()
         if is_placed:

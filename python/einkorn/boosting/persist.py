@@ -36,7 +36,7 @@ import numpy as np
 
 from einkorn.boosting.trees import ARRAYS, Trees
 from einkorn.checkpoint import chunks_of, write_whole
-from einkorn.errors import CheckpointError, EinkornError
+from einkorn.errors import CheckpointError, EinkornError, MissingPackageError
 
 __all__ = ["load", "save"]
 
@@ -150,6 +150,8 @@ def load(path: str | PathLike[str]) -> Any:
     reader = _Reader(_read_arrays(target.with_name(name), digest))
     try:
         found = reader.value(described) if "trees" in described else reader.model(described)
+    except MissingPackageError:
+        raise
     except CheckpointError as error:
         raise CheckpointError(f"{target}: {error}") from error
     except (EinkornError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -224,7 +226,7 @@ def _read_arrays(path: Path, digest: Any) -> dict[str, np.ndarray]:
 def _class_of(name: Any) -> Any:
     if not isinstance(name, str) or name not in _REGISTRY:
         raise CheckpointError(f"class {name!r} is unknown, expected one of {', '.join(_REGISTRY)}")
-    return getattr(importlib.import_module(f"einkorn.boosting.{_REGISTRY[name]}"), name)
+    return getattr(importlib.import_module("einkorn.boosting"), name)
 
 
 def _name_of(model: Any) -> str | None:

@@ -1,24 +1,27 @@
 """Pictures of models: a tree, the importance of features, the error by round, the decision surface.
 
+Names of features, classes and metrics are drawn as they are: ``$`` begins no formula (``parse_math=False``).
+
 Needs matplotlib (``pip install "einkorn[plot]"``). Every function draws on the axes it is given, or on a new
 figure of pyplot, and returns the axes.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from einkorn._extras import need
 from einkorn.boosting import _draw_tree
 from einkorn.boosting.trees import Trees
-from einkorn.errors import ArgumentError, EinkornError
+from einkorn.errors import ArgumentError
 
 __all__ = ["plot_decision_surface", "plot_importance", "plot_staged_error", "plot_tree"]
 
 _COLUMN, _ROW = 3.0, 0.56  # inches of a drawn tree's columns and leaves
+_LARGEST = 200.0, 2000.0  # inches of a side and square inches: what matplotlib can still make an image of
 _HALF_BOX = 0.35  # of a column
 _INK, _GREY = "#222222", "#888888"
 
@@ -35,9 +38,11 @@ def plot_tree(
 ) -> Any:
     """Draw one tree from left (the root) to right; the upper branch is the one where the answer is yes.
 
-    Missing values follow the lower branch unless the upper one says otherwise. ``n`` counts training rows,
-    ``cover`` sums their weights or hessians where that is another number. Leaves are red for values below 0
-    and blue above (below and above the median where all have one sign), or have the colour of their class.
+    A tree too large for one picture is drawn smaller, letters and all: give ``max_depth``, or write it as PDF
+    or SVG, where it can be enlarged. Missing values follow the lower branch unless the upper one says
+    otherwise. ``n`` counts training rows, ``cover`` sums their weights or hessians where that is another
+    number. Leaves are red for values below 0 and blue above (below and above the median where all have one
+    sign), or have the colour of their class.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ def plot_tree(
     ------
     ArgumentError
         The model has no such tree, no trees at all, or the names are too few.
-    EinkornError
+    MissingPackageError
         matplotlib is not installed.
     """
     trees = _trees_of(model, "plot_tree")
@@ -81,7 +86,9 @@ def plot_tree(
     boxes = list(root.walk())
     depth, height = max(box.depth for box in boxes), max(box.y for box in boxes)
     if ax is None:
-        ax = _new_axes("plot_tree", (_COLUMN * (depth + 1), max(_ROW * (height + 1), 1.2)))
+        size, shrunk = _fitting(_COLUMN * (depth + 1), max(_ROW * (height + 1), 1.2))
+        ax = _new_axes("plot_tree", size)
+        fontsize *= shrunk
     colours = _draw_tree.shades(trees, boxes, _palette("plot_tree"))
     for box, colour in zip(boxes, colours, strict=True):
         for child in box.children:
@@ -95,6 +102,7 @@ def plot_tree(
             ha="center",
             va="center",
             color=_INK,
+            parse_math=False,
             bbox={
                 "boxstyle": f"round,pad=0.35,rounding_size={0.6 if is_leaf else 0.2}",
                 "facecolor": colour if is_leaf else "white",
@@ -107,6 +115,14 @@ def plot_tree(
     ax.set_ylim(height + 0.5, -0.5)  # the yes branch above
     ax.axis("off")
     return ax
+
+
+def _fitting(width: float, height: float) -> tuple[tuple[float, float], float]:
+    """A figure's size within what can be drawn, and by how much letters have to be smaller for it."""
+    side, area = _LARGEST
+    shrunk = min(1.0, side / width, side / height, (area / (width * height)) ** 0.5)
+    # a side of a long, thin tree would shrink to nothing with the other
+    return (max(width * shrunk, min(width, 4.0)), max(height * shrunk, min(height, 4.0))), max(shrunk, 0.05)
 
 
 def _edge(ax: Any, parent: _draw_tree.Box, child: _draw_tree.Box, trees: Trees, fontsize: float) -> None:
@@ -171,16 +187,14 @@ def plot_importance(
     ------
     ArgumentError
         For another ``kind``, no ``X`` and ``y`` for permutation, or names that do not fit.
-    EinkornError
+    MissingPackageError
         matplotlib is not installed.
     """
     spread = None
     if kind == "permutation":
         if X is None or y is None:
             raise ArgumentError("plot_importance: kind is 'permutation', which needs X and y")
-        from sklearn.inspection import permutation_importance
-
-        found = permutation_importance(
+        found = need("sklearn.inspection", "plot_importance").permutation_importance(
             model, X, y, n_repeats=n_repeats, scoring=scoring, random_state=random_state
         )
         values, spread, label = found.importances_mean, found.importances_std, "decrease of the score"
@@ -199,8 +213,9 @@ def plot_importance(
 
     if ax is None:
         ax = _new_axes("plot_importance", (6.4, 1.0 + 0.26 * len(order)))
+    rows = np.arange(len(order))  # not the names themselves: two features of one name have a bar each
     bars = ax.barh(
-        [names[i] for i in order],
+        rows,
         values[order],
         xerr=None if spread is None else spread[order],
         color="#3b75af",
@@ -209,6 +224,7 @@ def plot_importance(
     )
     digits = "{:,.0f}" if kind == "split" else "{:.3g}"
     ax.bar_label(bars, [digits.format(values[i]) for i in order], padding=3, fontsize=8, color=_INK)
+    ax.set_yticks(rows, [names[i] for i in order], parse_math=False)
     ax.margins(x=0.12, y=0.6 / len(order))
     ax.set_xlabel(label)
     _tidy(ax)
@@ -252,7 +268,7 @@ def plot_staged_error(
     ------
     ArgumentError
         The model knows no rounds, or X comes without y.
-    EinkornError
+    MissingPackageError
         matplotlib is not installed.
     """
     curves: dict[str, np.ndarray] = {}
@@ -281,13 +297,13 @@ def plot_staged_error(
         rounds = np.arange(1, len(values) + 1)
         marker = "o" if len(values) == 1 else None
         ax.plot(rounds, values, label=label, color=colour, linewidth=1.6, marker=marker)
-    if "validation" in curves:
+    if "validation" in curves and not np.isnan(curves["validation"]).all():
         best = int(np.nanargmin(curves["validation"]))
         lowest = float(curves["validation"][best])
         ax.axvline(best + 1, color=_GREY, linewidth=0.8, linestyle=":")
         ax.plot(best + 1, lowest, "o", color="#d1603d", label=f"lowest: {lowest:.4g} in round {best + 1}")
     ax.set_xlabel("round")
-    ax.set_ylabel(name)
+    ax.set_ylabel(name, parse_math=False)
     ax.legend(frameon=False)
     ax.grid(alpha=0.3)
     _tidy(ax)
@@ -348,7 +364,7 @@ def plot_decision_surface(
     ------
     ArgumentError
         The two features are the same or X lacks them.
-    EinkornError
+    MissingPackageError
         matplotlib is not installed.
     """
     columns = getattr(X, "columns", None)
@@ -391,11 +407,12 @@ def plot_decision_surface(
             x0, x1 = table[of_class, across], table[of_class, up]
             ax.scatter(x0, x1, color=[tuple(hue)], label=str(name), **dots)
         if y is not None:
-            ax.legend(framealpha=0.9)
+            for text in ax.legend(framealpha=0.9).get_texts():
+                text.set_parse_math(False)
     ax.set_xlim(*ranges[0])
     ax.set_ylim(*ranges[1])
-    ax.set_xlabel(names[across])
-    ax.set_ylabel(names[up])
+    ax.set_xlabel(names[across], parse_math=False)
+    ax.set_ylabel(names[up], parse_math=False)
     return ax
 
 
@@ -465,10 +482,7 @@ def _palette(caller: str) -> np.ndarray:
 
 
 def _matplotlib(module: str, caller: str) -> Any:
-    try:
-        return importlib.import_module(f"matplotlib.{module}" if module else "matplotlib")
-    except ImportError as error:
-        raise EinkornError(f"{caller} needs matplotlib: pip install einkorn[plot]") from error
+    return need(f"matplotlib.{module}" if module else "matplotlib", caller)
 
 
 def _tidy(ax: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from einkorn.data.folders import find_folder, read_bytes
+from einkorn.data.folders import files_of, find_folder, read_bytes
 from einkorn.data.images import Split, scaled
 from einkorn.errors import DataError
 
@@ -17,7 +17,7 @@ _RECORD = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
 
 
 def read_cifar10(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read a file of CIFAR-10 records, packed with xz or gzip or not.
+    """Read a file of CIFAR-10 records, packed (gzip, xz, bzip2) or not, whatever its name says.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> tuple[Split, Spli
     Parameters
     ----------
     folder : str or path, optional
-        Holds data_batch_*.bin and test_batch*.bin, each packed with xz or gzip or not; as many
+        Holds data_batch_*.bin and test_batch*.bin, each packed or not; as many
         as there are. Default: ``$EINKORN_DATA/cifar10``.
 
     Returns
@@ -68,7 +68,7 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> tuple[Split, Spli
 
 def _read_all(place: Path, pattern: str) -> Split:
     """All files of a pattern in order; of a file both packed and unpacked, one."""
-    files = {path.name.split(".bin")[0]: path for path in sorted(place.glob(pattern), reverse=True)}
+    files = {path.name.split(".bin")[0]: path for path in reversed(files_of(place, pattern))}
     parts = [read_cifar10(files[stem]) for stem in sorted(files)]
     images = np.concatenate([images for images, _ in parts])
     return scaled(images), np.concatenate([labels for _, labels in parts])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from einkorn import engines
+from einkorn._extras import need
 from einkorn.data.images import Split
-from einkorn.errors import ArgumentError, EinkornError
+from einkorn.errors import ArgumentError
 
 __all__ = ["load_digits"]
 
@@ -28,16 +29,12 @@ def load_digits(test_size: float = 0.2, seed: int = 0) -> tuple[Split, Split]:
 
     Raises
     ------
-    EinkornError
+    MissingPackageError
         scikit-learn is not installed.
     """
     if not 0 < test_size < 1:
         raise ArgumentError(f"load_digits: test_size is {test_size!r}, expected between 0 and 1")
-    try:
-        from sklearn.datasets import load_digits as load
-    except ImportError as error:
-        raise EinkornError("load_digits needs scikit-learn: pip install scikit-learn") from error
-    pixels, labels = load(return_X_y=True)
+    pixels, labels = need("sklearn.datasets", "load_digits", "train").load_digits(return_X_y=True)
     images = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
     labels = labels.astype(np.int64)
     order = np.empty(len(labels), np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
@@ -9,13 +10,20 @@ import zlib
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from einkorn.errors import DataError
 
-__all__ = ["find_folder", "read_bytes"]
+__all__ = ["files_of", "find_folder", "open_unpacked", "read_bytes"]
 
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+# A file is what its first bytes say, whatever its name: browsers unpack files and keep the .gz, and
+# programs pack them without one.
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+}
+_LONGEST = max(map(len, _OPENERS))
 
 
 def find_folder(
@@ -47,24 +55,44 @@ def find_folder(
         places = [Path(root) / name, Path(root)] if root else []
         hint = "" if root else f"; set EINKORN_DATA to the folder that holds {name}/, or pass the folder"
     for place in places:
-        if all(any(place.glob(pattern)) for pattern in patterns):
+        if all(files_of(place, pattern) for pattern in patterns):
             return place
     looked = ", ".join(str(place) for place in places) or "no folder"
     raise DataError(f"{name}: found no {wanted}; looked in {looked}{hint}")
 
 
+def files_of(place: Path, pattern: str) -> list[Path]:
+    """The files of a folder that match, those with the shortest names, which are not packed, first."""
+    found = (path for path in place.glob(pattern) if path.is_file())
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def open_unpacked(path: str | PathLike[str]) -> BinaryIO:
+    """Open a file that may be packed with gzip, xz or bzip2, which its content tells and not its name.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    """
+    with open(path, "rb") as file:
+        first = file.read(_LONGEST)
+    for magic, opener in _OPENERS.items():
+        if first.startswith(magic):
+            return opener(path, "rb")
+    return open(path, "rb")
+
+
 def read_bytes(path: str | PathLike[str]) -> bytes:
-    """The content of a file, unpacked if its name ends in .gz or .xz.
+    """The content of a file, unpacked if it is packed with gzip, xz or bzip2.
 
     Raises
     ------
     DataError
         The file is missing or its compression is corrupt.
     """
-    path = Path(path)
-    opener = _OPENERS.get(path.suffix, open)
     try:
-        with opener(path, "rb") as file:
+        with open_unpacked(path) as file:
             return file.read()
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from einkorn.data.folders import find_folder, read_bytes
+from einkorn.data.folders import files_of, find_folder, read_bytes
 from einkorn.data.images import Split, scaled
 from einkorn.errors import DataError
 
@@ -19,7 +19,7 @@ _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: "
 
 
 def read_idx(path: str | PathLike[str]) -> np.ndarray:
-    """Read an array from an idx file, packed with gzip or not.
+    """Read an array from an idx file, packed (gzip, xz, bzip2) or not, whatever its name says.
 
     The format: two zero bytes, a byte for the type, a byte for the number of axes, the sizes as
     big-endian 32-bit integers, the numbers in row-major order (big-endian).
@@ -49,7 +49,8 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> tuple[Split, Split]
     Parameters
     ----------
     folder : str or path, optional
-        Holds the four idx files, packed with gzip or not. Default: ``$EINKORN_DATA/mnist``.
+        Holds the four idx files, packed or not, named like ``train-images-idx3-ubyte`` or, as some archives
+        have them, ``train-images.idx3-ubyte``. Default: ``$EINKORN_DATA/mnist``.
 
     Returns
     -------
@@ -62,8 +63,8 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> tuple[Split, Split]
         Files are missing (the message says which and where it looked) or are not MNIST.
     """
     stems = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    wanted = f"{', '.join(stems)} (each may end in .gz)"
-    place = find_folder("mnist", wanted, tuple(f"{stem}*" for stem in stems), folder)
+    wanted = f"{', '.join(stems)} (each may end in .gz, and have a dot before idx)"
+    place = find_folder("mnist", wanted, tuple(map(_pattern, stems)), folder)
     splits = []
     for images_stem, labels_stem in (stems[:2], stems[2:]):
         images, labels = (_read(place, stem) for stem in (images_stem, labels_stem))
@@ -76,5 +77,9 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> tuple[Split, Split]
 
 
 def _read(place: Path, stem: str) -> np.ndarray:
-    plain = place / stem
-    return read_idx(plain if plain.exists() else place / f"{stem}.gz")
+    return read_idx(files_of(place, _pattern(stem))[0])
+
+
+def _pattern(stem: str) -> str:
+    """What matches ``train-images-idx3-ubyte``, ``train-images.idx3-ubyte``, and both with an ending."""
+    return stem.replace("-idx", "[-.]idx") + "*"

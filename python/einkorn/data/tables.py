@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import io
 import itertools
+import lzma
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 
 import numpy as np
 
+from einkorn.data.folders import open_unpacked
 from einkorn.errors import ArgumentError, DataError
 
 __all__ = ["MISSING", "Table", "read_csv"]
@@ -53,10 +56,14 @@ class Table:
         Raises
         ------
         DataError
-            There is none.
+            There is none; the message names the one that may have been meant.
         """
         if name not in self.names:
-            raise DataError(f"{self.path} has no column {name!r}, it has {_shortened(self.names)}")
+            meant = _meant(name, self.names)
+            raise DataError(
+                f"{self.path} has no column {name!r}, it has {_shortened(self.names)}"
+                + (f"; did you mean {meant!r}?" if meant else "")
+            )
         return self.columns[self.names.index(name)]
 
     def numbers(self, name: str) -> np.ndarray:
@@ -97,7 +104,7 @@ def read_csv(path: str | PathLike[str], *, header: bool = True, delimiter: str |
     Parameters
     ----------
     path : str or path
-        A text file in UTF-8, compressed with gzip where its name ends with ``.gz``. Fields may be quoted,
+        A text file in UTF-8, packed (gzip, xz, bzip2) or not, whatever its name says. Fields may be quoted,
         spaces around values are dropped, empty lines are passed over. :data:`MISSING` lists what stands
         for a missing value.
     header : bool, default True
@@ -126,13 +133,12 @@ def read_csv(path: str | PathLike[str], *, header: bool = True, delimiter: str |
     try:
         with _open(path) as file:
             return _read(file, path, header, delimiter)
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, csv.Error) as error:
         raise DataError(f"{path} is not a table in UTF-8: {error}") from error
 
 
 def _open(path: str) -> io.TextIOBase:
-    file = gzip.open(path, "rb") if Path(path).suffix == ".gz" else open(path, "rb")  # noqa: SIM115
-    return io.TextIOWrapper(file, "utf-8-sig", newline="")
+    return io.TextIOWrapper(open_unpacked(path), "utf-8-sig", newline="")
 
 
 def _read(
@@ -226,6 +232,13 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _meant(name: str, names: list[str]) -> str | None:
+    """The name most like the one that is not there, if one is: in another case, or mistyped."""
+    folded = {each.strip().casefold(): each for each in reversed(names)}
+    near = difflib.get_close_matches(name.strip().casefold(), folded, n=1)
+    return folded[near[0]] if near else None
 
 
 def _shortened(names: list[str], most: int = 12) -> str:

@@ -82,7 +82,7 @@ def set_engine(name: str) -> None:
         remedy = (
             "reinstall einkorn with a C++ compiler present"
             if name == "native"
-            else "install it with: pip install numba"
+            else "install it with: pip install 'einkorn[numba]'"
         )
         raise EngineError(f"set_engine: the {name} engine is not available; {remedy}")
     threads = _cpu.get_num_threads() if _cpu is not None else None
@@ -104,7 +104,7 @@ def cpu() -> Any:
         else:
             raise EngineError(
                 "einkorn was installed without its native engine (no C++ compiler was found then) and"
-                " numba is not installed; run: pip install numba"
+                " numba is not installed; run: pip install 'einkorn[numba]'"
             )
     return _cpu
 

@@ -6,7 +6,8 @@ import csv
 from os import PathLike
 from typing import Any
 
-from einkorn.errors import ArgumentError, EinkornError
+from einkorn._extras import need
+from einkorn.errors import ArgumentError
 
 __all__ = ["History"]
 
@@ -19,7 +20,8 @@ class History:
     history : dict of str to list of float
         "loss", the metrics, and the same with the prefix "val_" when there was validation data.
     epoch : list of int
-        The epochs, from 0.
+        The epochs, from 0 as in Keras. What is shown counts from 1: the bar, the picture, and the file of
+        ``to_csv``.
     """
 
     def __init__(self) -> None:
@@ -38,12 +40,12 @@ class History:
                 column.append(float("nan"))
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write a header line and one line per epoch."""
+        """Write a header line and one line per epoch, counted from 1."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["epoch", *self.history])
             writer.writerows(
-                [epoch, *(column[row] for column in self.history.values())]
+                [epoch + 1, *(column[row] for column in self.history.values())]
                 for row, epoch in enumerate(self.epoch)
             )
 
@@ -59,24 +61,21 @@ class History:
         ------
         ArgumentError
             There is no epoch to draw.
-        EinkornError
+        MissingPackageError
             matplotlib is not installed.
         """
         if not self.epoch:
             raise ArgumentError("History.plot: there are no epochs to draw")
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise EinkornError("History.plot needs matplotlib: pip install einkorn[plot]") from error
+        figures = need("matplotlib.figure", "History.plot")
         names = [name for name in self.history if not name.startswith("val_")]
-        figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
+        figure = figures.Figure(figsize=(5 * len(names), 4), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             epochs = [epoch + 1 for epoch in self.epoch]
             axes.plot(epochs, self.history[name], marker=".", label="training")
             if f"val_{name}" in self.history:
                 axes.plot(epochs, self.history[f"val_{name}"], marker=".", label="validation")
             axes.set_xlabel("epoch")
-            axes.set_ylabel(name)
+            axes.set_ylabel(name, parse_math=False)  # a metric's name is no formula, dollar signs and all
             axes.legend()
             axes.grid(alpha=0.3)
         if path is not None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn.errors import ArgumentError, DataError, DTypeError, EinkornError, ShapeError
+from einkorn._extras import need
+from einkorn.errors import ArgumentError, DataError, DTypeError, ShapeError
 
 __all__ = ["load_image", "to_gray"]
 
@@ -25,13 +26,10 @@ def load_image(path: str | os.PathLike[str]) -> np.ndarray:
     ------
     DataError
         When there is no such file or it is no image, or one so large that Pillow takes it for an attack.
-    EinkornError
+    MissingPackageError
         When Pillow is not installed.
     """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise EinkornError("reading image files needs Pillow: pip install 'einkorn[vision]'") from error
+    Image, ImageOps = (need(f"PIL.{name}", "reading image files") for name in ("Image", "ImageOps"))
     name = os.fspath(path)
     try:
         with Image.open(name) as image:

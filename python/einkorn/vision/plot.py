@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.errors import DTypeError, EinkornError, ShapeError
+from einkorn._extras import need
+from einkorn.errors import DTypeError, ShapeError
 
 __all__ = ["plot_detections"]
 
@@ -43,16 +44,12 @@ def plot_detections(
 
     Raises
     ------
-    EinkornError
+    MissingPackageError
         When matplotlib is not installed.
     ShapeError, DTypeError, DataError
         For what is no image, boxes of another shape, scores that are not one for each box.
     """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Rectangle
-    except ImportError as error:
-        raise EinkornError("plot_detections needs matplotlib: pip install 'einkorn[plot]'") from error
+    figures, patches = (need(f"matplotlib.{name}", "plot_detections") for name in ("figure", "patches"))
     from einkorn.vision.images import load_image
 
     pixels = load_image(image) if isinstance(image, (str, bytes)) or hasattr(image, "__fspath__") else image
@@ -72,12 +69,15 @@ def plot_detections(
         )
     if ax is None:
         height, width = pixels.shape[:2]
-        figure = Figure(figsize=(max(width, 100) / 100, max(height, 100) / 100), dpi=100)
+        figure = figures.Figure(figsize=(max(width, 100) / 100, max(height, 100) / 100), dpi=100)
         ax = figure.add_axes((0, 0, 1, 1))
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=255)
     for i, (x, y, w, h) in enumerate(found.tolist()):
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), w, h, fill=False, edgecolor=color, linewidth=linewidth))
+        corner = (x - 0.5, y - 0.5)
+        ax.add_patch(patches.Rectangle(corner, w, h, fill=False, edgecolor=color, linewidth=linewidth))
         if scores is not None:
-            ax.text(x, y - 2, f"{scores[i]}", color=color, fontsize=8, verticalalignment="bottom")
+            # a score is written as it is, dollar signs (mathematics to matplotlib) and all
+            words = {"fontsize": 8, "verticalalignment": "bottom", "parse_math": False}
+            ax.text(x, y - 2, f"{scores[i]}", color=color, **words)
     ax.set_axis_off()
     return ax

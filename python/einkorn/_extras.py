@@ -1,0 +1,54 @@
+"""Optional packages: imported when something needs them, and named with their extra when they are absent."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from einkorn.errors import MissingPackageError
+
+__all__ = ["missing", "need"]
+
+#: Package as it is imported -> its name, and the extra that brings it.
+_EXTRAS = {
+    "sklearn": ("scikit-learn", "boosting"),
+    "scipy": ("SciPy", "boosting"),
+    "joblib": ("joblib", "boosting"),
+    "matplotlib": ("matplotlib", "plot"),
+    "PIL": ("Pillow", "vision"),
+    "numba": ("Numba", "numba"),
+    "cupy": ("CuPy", "cuda"),
+}
+
+
+def need(module: str, what: str, extra: str | None = None) -> Any:
+    """Import an optional module for ``what``, a function or a command that is named in the error.
+
+    Parameters
+    ----------
+    module : str
+        As it is imported, for example "matplotlib.figure".
+    what : str
+    extra : str, optional
+        Another extra than the package's usual one, where that brings more than is needed.
+
+    Raises
+    ------
+    MissingPackageError
+        The module, or one that it imports in turn, is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise missing(error, what, extra, module) from error
+
+
+def missing(
+    error: ImportError, what: str, extra: str | None = None, module: str | None = None
+) -> MissingPackageError:
+    """The error to raise instead of an ImportError that an optional package caused."""
+    package = (module or error.name or "").partition(".")[0]
+    name, usual = _EXTRAS.get(package, (package, "all"))
+    return MissingPackageError(
+        f"{what} needs {name}: pip install 'einkorn[{extra or usual}]'", name=error.name
+    )
