@@ -42,8 +42,15 @@ target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=cuda)
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all)
 
-pybind11_add_module(_cuda MODULE ${cuda_bind_sources} csrc/bind/copy.cpp csrc/bind/elementwise.cpp csrc/bind/pool.cpp
-                                 csrc/bind/softmax.cpp)
+# A family with a CUDA body has its bindings in this module too, compiled against CuPy's arrays.
+foreach(source IN LISTS cuda_kernel_sources)
+  get_filename_component(family ${source} NAME_WE)
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/bind/${family}.cpp)
+    list(APPEND cuda_bind_sources csrc/bind/${family}.cpp)
+  endif()
+endforeach()
+
+pybind11_add_module(_cuda MODULE ${cuda_bind_sources})
 target_include_directories(_cuda PRIVATE csrc)
 target_compile_features(_cuda PRIVATE cxx_std_20)
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)

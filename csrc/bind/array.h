@@ -12,9 +12,11 @@
 #include <string>
 
 #include "bind/gil.h"
+#include "bind/module.h"
 #include "kernels/layout.h"
 #include "runtime/launch.h"
 #include "runtime/memory.h"
+#include "runtime/parallel.h"
 #include "runtime/threads.h"
 
 namespace einkorn {

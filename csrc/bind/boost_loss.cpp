@@ -1,3 +1,5 @@
+#include "kernels/boost_loss.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -12,7 +14,7 @@ void require_rows(const Array& a, int64_t rows, const char* name, bool optional)
 
 }  // namespace
 
-void bind_boost_loss(py::module_& m) {
+EINKORN_BINDINGS(boost_loss, m) {
   m.def(
       "boost_loss",
       [](const Array& gradient, const Array& hessian, const Array& loss, const Array& raw, const Array& target,
@@ -30,7 +32,7 @@ void bind_boost_loss(py::module_& m) {
         Workspace ws = workspace();
         const Scratch scratch(boost_loss_scratch_bytes(rows));
         ws.scratch = scratch.data();
-        run(&IndexKernelTable::boost_loss,
+        run(&BoostLossIndexKernels::boost_loss,
             {gradient.out<float>("gradient"), hessian.out<float>("hessian"), loss.out<double>("loss"),
              raw.in<double>("raw"), multinomial ? nullptr : target.in<double>("target"),
              multinomial ? target.in<int32_t>("target") : nullptr, weight.in<float>("weight"), rows, outputs,
@@ -51,7 +53,7 @@ void bind_boost_loss(py::module_& m) {
         Workspace ws = workspace();
         const Scratch scratch(leaf_quantile_scratch_bytes(rows, leaves, static_cast<bool>(weight)));
         ws.scratch = scratch.data();
-        run(&IndexKernelTable::leaf_quantile,
+        run(&BoostLossIndexKernels::leaf_quantile,
             {out.out<double>("out"), target.in<double>("target"), raw.in<double>("raw"), leaf.in<int32_t>("leaf"),
              weight.in<float>("weight"), rows, leaves, alpha, delta, absolute, ws});
       },

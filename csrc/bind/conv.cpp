@@ -1,3 +1,5 @@
+#include "kernels/conv/conv.h"
+
 #include "bind/array.h"
 #include "kernels/conv/conv_plan.h"
 
@@ -28,7 +30,7 @@ ConvShape conv_shape(const Array& image, const Array& weight, const Array& outpu
 
 }  // namespace
 
-void bind_conv(py::module_& m) {
+EINKORN_BINDINGS(conv, m) {
   m.def(
       "conv2d_forward",
       [](const Array& out, const Array& x, const Array& w, const Array& bias, int64_t stride_h, int64_t stride_w,
@@ -41,7 +43,7 @@ void bind_conv(py::module_& m) {
               workspace()};
           const Scratch scratch(conv2d_forward_scratch<T>(s, args.ws.threads));
           args.ws.scratch = scratch.data();
-          run(&KernelTable<T>::conv2d_forward, args);
+          run(&ConvKernels<T>::conv2d_forward, args);
         });
       },
       "out"_a, "x"_a, "w"_a, "bias"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
@@ -56,7 +58,7 @@ void bind_conv(py::module_& m) {
           Conv2dInputGrad<T> args = {gx.out<T>("gx"), gy.in<T>("gy"), w.in<T>("w"), s, workspace()};
           const Scratch scratch(conv2d_input_grad_scratch<T>(s, args.ws.threads));
           args.ws.scratch = scratch.data();
-          run(&KernelTable<T>::conv2d_input_grad, args);
+          run(&ConvKernels<T>::conv2d_input_grad, args);
         });
       },
       "gx"_a, "gy"_a, "w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
@@ -73,7 +75,7 @@ void bind_conv(py::module_& m) {
                                       workspace()};
           const Scratch scratch(conv2d_weight_grad_scratch<T>(s, args.ws.threads));
           args.ws.scratch = scratch.data();
-          run(&KernelTable<T>::conv2d_weight_grad, args);
+          run(&ConvKernels<T>::conv2d_weight_grad, args);
         });
       },
       "gw"_a, "gbias"_a, "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,

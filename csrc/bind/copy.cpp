@@ -1,18 +1,20 @@
+#include "kernels/copy.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
 
-void bind_copy(py::module_& m) {
+EINKORN_BINDINGS(copy, m) {
   m.def(
       "copy",
       [](const Array& out, const Array& x) {
         const Layout<2> layout = merged_layout<2>({&out, &x});
         by_dtype(out, [&]<class T>() {
           if (x.dtype == out.dtype) {
-            run(&KernelTable<T>::copy, {out.strided_out<T>("out"), x.strided<T>("x"), layout, workspace()});
+            run(&CopyKernels<T>::copy, {out.strided_out<T>("out"), x.strided<T>("x"), layout, workspace()});
           } else {
             using Other = typename OtherFloat<T>::type;
-            run(&KernelTable<T>::cast, {out.strided_out<T>("out"), x.strided<Other>("x"), layout, workspace()});
+            run(&CopyKernels<T>::cast, {out.strided_out<T>("out"), x.strided<Other>("x"), layout, workspace()});
           }
         });
       },
@@ -23,7 +25,7 @@ void bind_copy(py::module_& m) {
       [](const Array& out, double value) {
         const Layout<1> layout = merged_layout<1>({&out});
         by_dtype(out, [&]<class T>() {
-          run(&KernelTable<T>::fill, {out.strided_out<T>("out"), layout, static_cast<T>(value), workspace()});
+          run(&CopyKernels<T>::fill, {out.strided_out<T>("out"), layout, static_cast<T>(value), workspace()});
         });
       },
       "out"_a, "value"_a);

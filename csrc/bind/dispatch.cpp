@@ -15,22 +15,9 @@ namespace einkorn {
 
 namespace {
 
-// Function pointer -> name, over one table.
-template <class T>
-void add_float_names(std::map<AnyKernel, std::string>& names, const KernelTable<T>& table) {
-#define X(name, Args) names[reinterpret_cast<AnyKernel>(table.name)] = #name;
-  EINKORN_FLOAT_KERNELS(X)
-#undef X
-}
-
 std::map<AnyKernel, std::string> kernel_names() {
   std::map<AnyKernel, std::string> names;
-  const Tables& tables = active_tables();
-  add_float_names(names, tables.f32);
-  add_float_names(names, tables.f64);
-#define X(name, Args) names[reinterpret_cast<AnyKernel>(tables.index.name)] = #name;
-  EINKORN_INDEX_KERNELS(X)
-#undef X
+  for_each_kernel([&](const char* name, const char*, AnyKernel kernel) { names[kernel] = name; });
   return names;
 }
 
@@ -63,7 +50,7 @@ std::vector<std::string> stop_trace() {
 
 }  // namespace
 
-void bind_dispatch(py::module_& m) {
+EINKORN_BINDINGS(dispatch, m) {
   m.def("isas", &available_isas, "Instruction sets built into this library that this machine has, slowest first.");
   m.def("get_isa", &active_isa, "The instruction set whose kernels run.");
   m.def("set_isa", &set_isa, "isa"_a, "Run the kernels of another instruction set.");

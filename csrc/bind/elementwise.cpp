@@ -1,3 +1,5 @@
+#include "kernels/elementwise/elementwise.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -5,73 +7,75 @@ namespace einkorn {
 namespace {
 
 template <class T>
-void run_unary(void (*KernelTable<T>::*kernel)(const Unary<T>&), const Array& out, const Array& x, double alpha) {
+void run_unary(void (*ElementwiseKernels<T>::*kernel)(const Unary<T>&), const Array& out, const Array& x,
+               double alpha) {
   run(kernel,
       {out.strided_out<T>("out"), x.strided<T>("x"), merged_layout<2>({&out, &x}), static_cast<T>(alpha), workspace()});
 }
 
 template <class T>
-void run_unary_grad(void (*KernelTable<T>::*kernel)(const UnaryGrad<T>&), const Array& gx, const Array& g,
+void run_unary_grad(void (*ElementwiseKernels<T>::*kernel)(const UnaryGrad<T>&), const Array& gx, const Array& g,
                     const Array& s, double alpha) {
   if (g.size() != gx.size() || s.size() != gx.size()) throw py::value_error("gx, g and s must have one size");
   run(kernel, {gx.out<T>("gx"), g.in<T>("g"), s.in<T>("s"), gx.size(), static_cast<T>(alpha), workspace()});
 }
 
 template <class T>
-void run_binary(void (*KernelTable<T>::*kernel)(const Binary<T>&), const Array& out, const Array& a, const Array& b) {
+void run_binary(void (*ElementwiseKernels<T>::*kernel)(const Binary<T>&), const Array& out, const Array& a,
+                const Array& b) {
   run(kernel,
       {out.strided_out<T>("out"), a.strided<T>("a"), b.strided<T>("b"), merged_layout<3>({&out, &a, &b}), workspace()});
 }
 
 }  // namespace
 
-void bind_elementwise(py::module_& m) {
-#define X(name, Args)                                                                        \
-  m.def(                                                                                     \
-      #name,                                                                                 \
-      [](const Array& out, const Array& x) {                                                 \
-        by_dtype(out, [&]<class T>() { run_unary<T>(&KernelTable<T>::name, out, x, 0.0); }); \
-      },                                                                                     \
+EINKORN_BINDINGS(elementwise, m) {
+#define X(name, Args)                                                                               \
+  m.def(                                                                                            \
+      #name,                                                                                        \
+      [](const Array& out, const Array& x) {                                                        \
+        by_dtype(out, [&]<class T>() { run_unary<T>(&ElementwiseKernels<T>::name, out, x, 0.0); }); \
+      },                                                                                            \
       "out"_a, "x"_a);
   EINKORN_PLAIN_UNARY_KERNELS(X)
 #undef X
 
-#define X(name, Args)                                                                          \
-  m.def(                                                                                       \
-      #name,                                                                                   \
-      [](const Array& out, const Array& x, double alpha) {                                     \
-        by_dtype(out, [&]<class T>() { run_unary<T>(&KernelTable<T>::name, out, x, alpha); }); \
-      },                                                                                       \
+#define X(name, Args)                                                                                 \
+  m.def(                                                                                              \
+      #name,                                                                                          \
+      [](const Array& out, const Array& x, double alpha) {                                            \
+        by_dtype(out, [&]<class T>() { run_unary<T>(&ElementwiseKernels<T>::name, out, x, alpha); }); \
+      },                                                                                              \
       "out"_a, "x"_a, "alpha"_a);
   EINKORN_ALPHA_UNARY_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                                     \
+  m.def(                                                                                                  \
+      #name,                                                                                              \
+      [](const Array& gx, const Array& g, const Array& s) {                                               \
+        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&ElementwiseKernels<T>::name, gx, g, s, 0.0); }); \
+      },                                                                                                  \
+      "gx"_a, "g"_a, "s"_a);
+  EINKORN_PLAIN_UNARY_GRAD_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                                       \
+  m.def(                                                                                                    \
+      #name,                                                                                                \
+      [](const Array& gx, const Array& g, const Array& s, double alpha) {                                   \
+        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&ElementwiseKernels<T>::name, gx, g, s, alpha); }); \
+      },                                                                                                    \
+      "gx"_a, "g"_a, "s"_a, "alpha"_a);
+  EINKORN_ALPHA_UNARY_GRAD_KERNELS(X)
 #undef X
 
 #define X(name, Args)                                                                              \
   m.def(                                                                                           \
       #name,                                                                                       \
-      [](const Array& gx, const Array& g, const Array& s) {                                        \
-        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&KernelTable<T>::name, gx, g, s, 0.0); }); \
+      [](const Array& out, const Array& a, const Array& b) {                                       \
+        by_dtype(out, [&]<class T>() { run_binary<T>(&ElementwiseKernels<T>::name, out, a, b); }); \
       },                                                                                           \
-      "gx"_a, "g"_a, "s"_a);
-  EINKORN_PLAIN_UNARY_GRAD_KERNELS(X)
-#undef X
-
-#define X(name, Args)                                                                                \
-  m.def(                                                                                             \
-      #name,                                                                                         \
-      [](const Array& gx, const Array& g, const Array& s, double alpha) {                            \
-        by_dtype(gx, [&]<class T>() { run_unary_grad<T>(&KernelTable<T>::name, gx, g, s, alpha); }); \
-      },                                                                                             \
-      "gx"_a, "g"_a, "s"_a, "alpha"_a);
-  EINKORN_ALPHA_UNARY_GRAD_KERNELS(X)
-#undef X
-
-#define X(name, Args)                                                                       \
-  m.def(                                                                                    \
-      #name,                                                                                \
-      [](const Array& out, const Array& a, const Array& b) {                                \
-        by_dtype(out, [&]<class T>() { run_binary<T>(&KernelTable<T>::name, out, a, b); }); \
-      },                                                                                    \
       "out"_a, "a"_a, "b"_a);
   EINKORN_BINARY_KERNELS(X)
 #undef X
@@ -81,8 +85,8 @@ void bind_elementwise(py::module_& m) {
       [](const Array& out, const Array& condition, const Array& a, const Array& b) {
         const Layout<4> layout = merged_layout<4>({&out, &condition, &a, &b});
         by_dtype(out, [&]<class T>() {
-          run(&KernelTable<T>::where, {out.strided_out<T>("out"), condition.strided<T>("condition"), a.strided<T>("a"),
-                                       b.strided<T>("b"), layout, workspace()});
+          run(&ElementwiseKernels<T>::where, {out.strided_out<T>("out"), condition.strided<T>("condition"),
+                                              a.strided<T>("a"), b.strided<T>("b"), layout, workspace()});
         });
       },
       "out"_a, "condition"_a, "a"_a, "b"_a);
@@ -92,8 +96,8 @@ void bind_elementwise(py::module_& m) {
       [](const Array& out, const Array& x, double low, double high) {
         const Layout<2> layout = merged_layout<2>({&out, &x});
         by_dtype(out, [&]<class T>() {
-          run(&KernelTable<T>::clip, {out.strided_out<T>("out"), x.strided<T>("x"), layout, static_cast<T>(low),
-                                      static_cast<T>(high), workspace()});
+          run(&ElementwiseKernels<T>::clip, {out.strided_out<T>("out"), x.strided<T>("x"), layout, static_cast<T>(low),
+                                             static_cast<T>(high), workspace()});
         });
       },
       "out"_a, "x"_a, "low"_a, "high"_a);

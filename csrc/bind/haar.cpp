@@ -1,3 +1,5 @@
+#include "kernels/haar/haar.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -95,7 +97,7 @@ HaarCascade cascade_of(const CascadeArrays& a, int64_t window_height, int64_t wi
 
 }  // namespace
 
-void bind_haar(py::module_& m) {
+EINKORN_BINDINGS(haar, m) {
   m.def(
       "integral_image",
       [](const Array& sums, const Array& squares, const Array& tilted, const Array& image) {
@@ -104,7 +106,7 @@ void bind_haar(py::module_& m) {
         for (const Array* table : {&sums, &squares, &tilted})
           require((table != &sums && !*table) || has_shape(*table, {height + 1, width + 1}),
                   "tables must be [height + 1, width + 1]");
-        run(&IndexKernelTable::integral_image,
+        run(&HaarIndexKernels::integral_image,
             {sums.out<int32_t>("sums"), squares ? squares.out<int64_t>("squares") : nullptr,
              tilted ? tilted.out<int32_t>("tilted") : nullptr, image.in<uint8_t>("image"), height, width, workspace()});
       },
@@ -120,7 +122,7 @@ void bind_haar(py::module_& m) {
         Workspace ws = workspace();
         const Scratch scratch(resize_scratch_bytes(image.shape[1], out.shape[1], ws.threads));
         ws.scratch = scratch.data();
-        run(&IndexKernelTable::resize_exact, {out.out<uint8_t>("out"), image.in<uint8_t>("image"), image.shape[0],
+        run(&HaarIndexKernels::resize_exact, {out.out<uint8_t>("out"), image.in<uint8_t>("image"), image.shape[0],
                                               image.shape[1], out.shape[0], out.shape[1], ws});
       },
       "out"_a, "image"_a);
@@ -130,7 +132,7 @@ void bind_haar(py::module_& m) {
       [](const Array& out, const Array& image) {
         require(out.ndim == 2 && has_shape(image, {out.shape[0], out.shape[1], 3}),
                 "image must be [height, width, 3] and out [height, width]");
-        run(&IndexKernelTable::rgb_to_gray,
+        run(&HaarIndexKernels::rgb_to_gray,
             {out.out<uint8_t>("out"), image.in<uint8_t>("image"), out.size(), workspace()});
       },
       "out"_a, "image"_a);
@@ -160,7 +162,7 @@ void bind_haar(py::module_& m) {
         require(plan.tables * plan.plane < int64_t{1} << 31, "the image is too wide");
         const Scratch scratch(plan.bytes);
         ws.scratch = scratch.data();
-        run(&IndexKernelTable::cascade_scan,
+        run(&HaarIndexKernels::cascade_scan,
             {boxes.out<int32_t>("boxes"), count.out<int64_t>("count"), image.in<uint8_t>("image"), level,
              scales.in<float>("scales"), image.shape[0], image.shape[1], n_levels, boxes.shape[0], cascade, ws});
       },
@@ -176,7 +178,7 @@ void bind_haar(py::module_& m) {
         require(height >= 3 && width >= 3 && height * width <= 65536, "window out of range");
         require(has_shape(sums, {(height + 1) * (width + 1), patches}) && has_shape(scale, {patches}),
                 "sums must be [cells, n] and scale [n]");
-        run(&IndexKernelTable::haar_patch_sums, {sums.out<int32_t>("sums"), scale.out<float>("scale"),
+        run(&HaarIndexKernels::haar_patch_sums, {sums.out<int32_t>("sums"), scale.out<float>("scale"),
                                                  image.in<uint8_t>("image"), patches, height, width, workspace()});
       },
       "sums"_a, "scale"_a, "image"_a);
@@ -193,7 +195,7 @@ void bind_haar(py::module_& m) {
                 "sums must be [cells, n] and out [features, n]");
         const int32_t* r = rects.in<int32_t>("rects");
         require_rectangles(r, nullptr, features, height, width);
-        run(&IndexKernelTable::haar_features,
+        run(&HaarIndexKernels::haar_features,
             {out.out<float>("out"), sums.in<int32_t>("sums"), scale.in<float>("scale"), r, weights.in<float>("weights"),
              features, patches, height, width, workspace()});
       },
@@ -212,7 +214,7 @@ void bind_haar(py::module_& m) {
         Workspace ws = workspace();
         const Scratch scratch(group_scratch_bytes(n));
         ws.scratch = scratch.data();
-        run(&IndexKernelTable::group_rectangles,
+        run(&HaarIndexKernels::group_rectangles,
             {out.out<int32_t>("out"), neighbors.out<int32_t>("neighbors"), count.out<int64_t>("count"),
              boxes.in<int32_t>("boxes"), by_x, n, min_neighbors, eps, ws});
       },

@@ -1,3 +1,5 @@
+#include "kernels/histogram.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -16,7 +18,7 @@ int code_bytes(const Array& codes) {
 
 }  // namespace
 
-void bind_histogram(py::module_& m) {
+EINKORN_BINDINGS(histogram, m) {
   m.def(
       "bin_edges",
       [](const Array& edges, const Array& counts, const Array& x, const Array& rows, const Array& weight) {
@@ -30,7 +32,7 @@ void bind_histogram(py::module_& m) {
         by_dtype(x, [&]<class T>() {
           const Scratch scratch(bin_edges_scratch_bytes(row_count, sizeof(T), static_cast<bool>(weight), ws.threads));
           ws.scratch = scratch.data();
-          run(&KernelTable<T>::bin_edges,
+          run(&HistogramKernels<T>::bin_edges,
               {edges.out<double>("edges"), counts.out<int32_t>("counts"), x.strided<T>("x"), rows.in<int64_t>("rows"),
                weight.in<double>("weight"), row_count, x.shape[1], x.strides[0], x.strides[1], edges.shape[1] + 1, ws});
         });
@@ -57,7 +59,7 @@ void bind_histogram(py::module_& m) {
         const int bytes = code_bytes(codes);
         void* const out = bytes == 1 ? static_cast<void*>(codes.out<uint8_t>("codes")) : codes.out<uint16_t>("codes");
         by_dtype(x, [&]<class T>() {
-          run(&KernelTable<T>::bin_columns,
+          run(&HistogramKernels<T>::bin_columns,
               {out, x.strided<T>("x"), edges.in<double>("edges"), at, categorical.in<uint8_t>("categorical"), rows, n,
                x.strides[0], x.strides[1], bytes, missing_code, ws});
         });
@@ -82,7 +84,7 @@ void bind_histogram(py::module_& m) {
         Workspace ws = workspace();
         const Scratch scratch(histogram_scratch_bytes(row_count, out.shape[0], out.shape[1]));
         ws.scratch = scratch.data();
-        run(&IndexKernelTable::histogram,
+        run(&HistogramIndexKernels::histogram,
             {out.out<double>("out"), in, gradients.in<double>("gradients"), hessians.in<double>("hessians"), at,
              row_count, all_rows, out.shape[0], out.shape[1], bytes, ws});
       },
@@ -92,7 +94,7 @@ void bind_histogram(py::module_& m) {
       "histogram_subtract",
       [](const Array& out, const Array& a, const Array& b) {
         require(a.size() == out.size() && b.size() == out.size(), "out, a and b must have one size");
-        run(&IndexKernelTable::histogram_subtract,
+        run(&HistogramIndexKernels::histogram_subtract,
             {out.out<double>("out"), a.in<double>("a"), b.in<double>("b"), out.size(), workspace()});
       },
       "out"_a, "a"_a, "b"_a);

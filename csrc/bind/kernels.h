@@ -1,30 +1,43 @@
-// kernels(): what a module can do, for the support matrix.
+// What a module can do: every kernel of its active tables.
 
 #pragma once
 
 #include <pybind11/stl.h>
 
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "bind/array.h"
+#include "runtime/kernel_table.h"
 
 namespace einkorn {
 
-// name -> element types, from the active table: what is null there is not on this engine.
+// visit(name, type, kernel) for every entry of the active tables; kernel is null where this engine has no body.
+template <class Visit>
+void for_each_kernel(const Visit& visit) {
+  const auto entries = [&](const auto& table, const char* type) {
+    const AnyKernel* const kernels = reinterpret_cast<const AnyKernel*>(&table);  // a table is a row of pointers
+    for (size_t i = 0; i < std::size(table.kNames); ++i) visit(table.kNames[i], type, kernels[i]);
+  };
+  const Tables& tables = active_tables();
+#define F(Table, KERNELS)                 \
+  entries(tables.Table##_f32, "float32"); \
+  entries(tables.Table##_f64, "float64");
+  EINKORN_FLOAT_FAMILIES(F)
+#undef F
+#define F(Table, KERNELS) entries(tables.Table##_index, "int64");
+  EINKORN_INDEX_FAMILIES(F)
+#undef F
+}
+
+// name -> element types, for the support matrix.
 inline py::dict kernels() {
   std::map<std::string, std::vector<std::string>> found;
-  const Tables& tables = active_tables();
-#define X(name, Args)                                                \
-  if (tables.f32.name != nullptr) found[#name].push_back("float32"); \
-  if (tables.f64.name != nullptr) found[#name].push_back("float64");
-  EINKORN_FLOAT_KERNELS(X)
-#undef X
-#define X(name, Args) \
-  if (tables.index.name != nullptr) found[#name].push_back("int64");
-  EINKORN_INDEX_KERNELS(X)
-#undef X
+  for_each_kernel([&](const char* name, const char* type, AnyKernel kernel) {
+    if (kernel != nullptr) found[name].push_back(type);
+  });
   py::dict out;
   for (const auto& [name, types] : found) out[py::str(name)] = py::tuple(py::cast(types));
   return out;

@@ -1,3 +1,5 @@
+#include "kernels/loss.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -24,7 +26,7 @@ void check_logits(const Array& logits) {
 }
 
 template <class T>
-void run_loss(void (*KernelTable<T>::*kernel)(const LossForward<T>&), const Array& loss, const Array& x,
+void run_loss(void (*LossKernels<T>::*kernel)(const LossForward<T>&), const Array& loss, const Array& x,
               const Array& target, double scale) {
   require_array(x, "x");
   require_array(target, "target");
@@ -38,7 +40,7 @@ void run_loss(void (*KernelTable<T>::*kernel)(const LossForward<T>&), const Arra
 }
 
 template <class T>
-void run_loss_grad(void (*KernelTable<T>::*kernel)(const LossBackward<T>&), const Array& gx, const Array& gloss,
+void run_loss_grad(void (*LossKernels<T>::*kernel)(const LossBackward<T>&), const Array& gx, const Array& gloss,
                    const Array& x, const Array& target, double scale) {
   require_array(gloss, "gloss");
   require_array(x, "x");
@@ -53,7 +55,7 @@ void run_loss_grad(void (*KernelTable<T>::*kernel)(const LossBackward<T>&), cons
 
 }  // namespace
 
-void bind_loss(py::module_& m) {
+EINKORN_BINDINGS(loss, m) {
   m.def(
       "cross_entropy_forward",
       [](const Array& loss, const Array& losses, const Array& row_weight, const Array& total_weight, const Array& lse,
@@ -76,7 +78,7 @@ void bind_loss(py::module_& m) {
         require_size(target, rows, "target");
         require_size(class_weight, n, "class_weight");
         by_dtype(logits, [&]<class T>() {
-          run(&KernelTable<T>::cross_entropy_forward,
+          run(&LossKernels<T>::cross_entropy_forward,
               {loss.out<T>("loss"), losses.out<T>("losses"), row_weight.out<T>("row_weight"),
                total_weight.out<T>("total_weight"), lse.out<T>("lse"), logits.in<T>("logits"),
                target.in<int64_t>("target"), class_weight.in<T>("class_weight"), rows, n, ignore_index,
@@ -107,7 +109,7 @@ void bind_loss(py::module_& m) {
         require_size(total_weight, 1, "total_weight");
         require_size(class_weight, n, "class_weight");
         by_dtype(glogits, [&]<class T>() {
-          run(&KernelTable<T>::cross_entropy_backward,
+          run(&LossKernels<T>::cross_entropy_backward,
               {glogits.out<T>("glogits"), gloss.in<T>("gloss"), logits.in<T>("logits"), target.in<int64_t>("target"),
                lse.in<T>("lse"), row_weight.in<T>("row_weight"), total_weight.in<T>("total_weight"),
                class_weight.in<T>("class_weight"), rows, n, ignore_index, static_cast<T>(label_smoothing), how,
@@ -121,14 +123,14 @@ void bind_loss(py::module_& m) {
   m.def(                                                                                                               \
       #name "_forward",                                                                                                \
       [](const Array& loss, const Array& x, const Array& target, double scale) {                                       \
-        by_dtype(loss, [&]<class T>() { run_loss<T>(&KernelTable<T>::name##_forward, loss, x, target, scale); });      \
+        by_dtype(loss, [&]<class T>() { run_loss<T>(&LossKernels<T>::name##_forward, loss, x, target, scale); });      \
       },                                                                                                               \
       "loss"_a, "x"_a, "target"_a, "scale"_a);                                                                         \
   m.def(                                                                                                               \
       #name "_backward",                                                                                               \
       [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale) {                     \
         by_dtype(gx,                                                                                                   \
-                 [&]<class T>() { run_loss_grad<T>(&KernelTable<T>::name##_backward, gx, gloss, x, target, scale); }); \
+                 [&]<class T>() { run_loss_grad<T>(&LossKernels<T>::name##_backward, gx, gloss, x, target, scale); }); \
       },                                                                                                               \
       "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a);
   EINKORN_BIND_LOSS(mse)

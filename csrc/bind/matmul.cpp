@@ -1,3 +1,5 @@
+#include "kernels/matmul.h"
+
 #include <utility>
 
 #include "bind/array.h"
@@ -64,12 +66,12 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   if (x.m > 1 && (x.n == 1 || (both_along_k && x.m < x.n && x.m <= 128 && !is_dotted(x)))) swap_operands(x);
   Scratch scratch(scratch_bytes(x));
   x.ws.scratch = scratch.data();
-  run(&KernelTable<T>::matmul, x);
+  run(&MatmulKernels<T>::matmul, x);
 }
 
 }  // namespace
 
-void bind_matmul(py::module_& m) {
+EINKORN_BINDINGS(matmul, m) {
   m.def(
       "matmul",
       [](const Array& out, const Array& a, const Array& b, const Array& bias, double alpha, double beta,

@@ -1,5 +1,7 @@
 // Lists of arrays become records in an argument struct; more than kOptimizerTensors of them become several launches.
 
+#include "kernels/optimizer.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -53,7 +55,7 @@ class Arrays {
 
 // Launches `kernel` with the settings in `args` for all parameters, filling its records by fill(record, i, size).
 template <class T, class Args, class Fill>
-void run_step(void (*KernelTable<T>::*kernel)(const Args&), Args& args, const Arrays& params, const Fill& fill) {
+void run_step(void (*OptimizerKernels<T>::*kernel)(const Args&), Args& args, const Arrays& params, const Fill& fill) {
   args.ws = workspace();
   args.count = 0;
   for (int64_t i = 0; i < params.size(); ++i) {
@@ -85,7 +87,7 @@ void sgd_step(const py::object& params_list, const py::object& grads_list, const
     args.weight_decay = weight_decay;
     args.nesterov = nesterov;
     args.first_step = first_step;
-    run_step<T>(&KernelTable<T>::sgd_step, args, params, [&](SgdTensor<T>& record, int64_t i, int64_t size) {
+    run_step<T>(&OptimizerKernels<T>::sgd_step, args, params, [&](SgdTensor<T>& record, int64_t i, int64_t size) {
       record.grad = grads.in<T>(i, size);
       record.momentum_buffer = momenta.out<T>(i, size);
     });
@@ -109,7 +111,7 @@ void adam_step(const py::object& params_list, const py::object& grads_list, cons
     args.weight_decay = weight_decay;
     args.step = step;
     args.decoupled = decoupled;
-    run_step<T>(&KernelTable<T>::adam_step, args, params, [&](AdamTensor<T>& record, int64_t i, int64_t size) {
+    run_step<T>(&OptimizerKernels<T>::adam_step, args, params, [&](AdamTensor<T>& record, int64_t i, int64_t size) {
       record.grad = grads.in<T>(i, size);
       record.exp_avg = exp_avgs.out<T>(i, size);
       record.exp_avg_sq = exp_avg_sqs.out<T>(i, size);
@@ -120,7 +122,7 @@ void adam_step(const py::object& params_list, const py::object& grads_list, cons
 
 }  // namespace
 
-void bind_optimizer(py::module_& m) {
+EINKORN_BINDINGS(optimizer, m) {
   m.def("sgd_step", &sgd_step, "params"_a, "grads"_a, "momenta"_a, "lr"_a, "momentum"_a, "dampening"_a,
         "weight_decay"_a, "nesterov"_a, "first_step"_a);
   m.def("adam_step", &adam_step, "params"_a, "grads"_a, "exp_avgs"_a, "exp_avg_sqs"_a, "max_exp_avg_sqs"_a, "lr"_a,

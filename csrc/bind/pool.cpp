@@ -1,3 +1,5 @@
+#include "kernels/pool/pool.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -34,7 +36,7 @@ const int32_t* indices_for(const Array& indices, const Array& like) {
 
 }  // namespace
 
-void bind_pool(py::module_& m) {
+EINKORN_BINDINGS(pool, m) {
   m.def(
       "max_pool2d_forward",
       [](const Array& out, const Array& indices, const Array& x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h,
@@ -48,7 +50,7 @@ void bind_pool(py::module_& m) {
         const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
         ws.scratch = scratch.data();
         by_dtype(out, [&]<class T>() {
-          run(&KernelTable<T>::max_pool2d_forward, {out.out<T>("out"), at, x.in<T>("x"), shape, window, ws});
+          run(&PoolKernels<T>::max_pool2d_forward, {out.out<T>("out"), at, x.in<T>("x"), shape, window, ws});
         });
       },
       "out"_a, "indices"_a.none(true), "x"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a,
@@ -64,7 +66,7 @@ void bind_pool(py::module_& m) {
         require(static_cast<bool>(indices), "indices are needed");
         const int32_t* at = indices_for(indices, gy);
         by_dtype(gx, [&]<class T>() {
-          run(&KernelTable<T>::max_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), at, shape, window, workspace()});
+          run(&PoolKernels<T>::max_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), at, shape, window, workspace()});
         });
       },
       "gx"_a, "gy"_a, "indices"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,
@@ -80,7 +82,7 @@ void bind_pool(py::module_& m) {
         const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
         ws.scratch = scratch.data();
         by_dtype(out, [&]<class T>() {
-          run(&KernelTable<T>::avg_pool2d_forward,
+          run(&PoolKernels<T>::avg_pool2d_forward,
               {out.out<T>("out"), x.in<T>("x"), shape, window, count_include_pad, ws});
         });
       },
@@ -97,7 +99,7 @@ void bind_pool(py::module_& m) {
         const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
         ws.scratch = scratch.data();
         by_dtype(gx, [&]<class T>() {
-          run(&KernelTable<T>::avg_pool2d_backward,
+          run(&PoolKernels<T>::avg_pool2d_backward,
               {gx.out<T>("gx"), gy.in<T>("gy"), shape, window, count_include_pad, ws});
         });
       },
@@ -112,7 +114,7 @@ void bind_pool(py::module_& m) {
         const Scratch scratch(pool_scratch_bytes(shape, {}, ws.threads));
         ws.scratch = scratch.data();
         by_dtype(out, [&]<class T>() {
-          run(&KernelTable<T>::adaptive_avg_pool2d_forward, {out.out<T>("out"), x.in<T>("x"), shape, ws});
+          run(&PoolKernels<T>::adaptive_avg_pool2d_forward, {out.out<T>("out"), x.in<T>("x"), shape, ws});
         });
       },
       "out"_a, "x"_a);
@@ -125,7 +127,7 @@ void bind_pool(py::module_& m) {
         const Scratch scratch(pool_scratch_bytes(shape, {}, ws.threads));
         ws.scratch = scratch.data();
         by_dtype(gx, [&]<class T>() {
-          run(&KernelTable<T>::adaptive_avg_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), shape, ws});
+          run(&PoolKernels<T>::adaptive_avg_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), shape, ws});
         });
       },
       "gx"_a, "gy"_a);

@@ -1,3 +1,5 @@
+#include "kernels/reduce.h"
+
 #include <math.h>
 
 #include "bind/array.h"
@@ -68,8 +70,8 @@ Prepared prepare(const Array& out, const Array& x) {
 }
 
 template <class T>
-void run_reduce(void (*KernelTable<T>::*kernel)(const Reduce<T>&), const Array& out, const Array& x, const Prepared& p,
-                double scale) {
+void run_reduce(void (*ReduceKernels<T>::*kernel)(const Reduce<T>&), const Array& out, const Array& x,
+                const Prepared& p, double scale) {
   // Dividing by n is exact more often than multiplying by 1/n: recognize the scale of a mean.
   const double n = std::nearbyint(1.0 / scale);
   const bool divides = std::isfinite(n) && n > 1 && 1.0 / n == scale;
@@ -86,31 +88,31 @@ int64_t first_out_of_range(const Array& index, int64_t low, int64_t high, int64_
   const FirstOutOfRange args{&position, index.in<int64_t>("index"), index.size(), low, high, ignore, workspace()};
   constexpr int64_t kBrief = 8192;  // shorter lists are done before the GIL has changed hands
   if (args.size < kBrief)
-    launch(&IndexKernelTable::first_out_of_range, args);
+    launch(&ReduceIndexKernels::first_out_of_range, args);
   else
-    run(&IndexKernelTable::first_out_of_range, args);
+    run(&ReduceIndexKernels::first_out_of_range, args);
   return position;
 }
 
 }  // namespace
 
-void bind_reduce(py::module_& m) {
+EINKORN_BINDINGS(reduce, m) {
   m.def(
       "reduce_sum",
       [](const Array& out, const Array& x, double scale) {
         const Prepared p = prepare(out, x);
-        by_dtype(out, [&]<class T>() { run_reduce<T>(&KernelTable<T>::reduce_sum, out, x, p, scale); });
+        by_dtype(out, [&]<class T>() { run_reduce<T>(&ReduceKernels<T>::reduce_sum, out, x, p, scale); });
       },
       "out"_a, "x"_a, "scale"_a);
 
-#define X(name)                                                                                  \
-  m.def(                                                                                         \
-      #name,                                                                                     \
-      [](const Array& out, const Array& x) {                                                     \
-        Prepared p = prepare(out, x);                                                            \
-        p.repeats = 1;                                                                           \
-        by_dtype(out, [&]<class T>() { run_reduce<T>(&KernelTable<T>::name, out, x, p, 1.0); }); \
-      },                                                                                         \
+#define X(name)                                                                                    \
+  m.def(                                                                                           \
+      #name,                                                                                       \
+      [](const Array& out, const Array& x) {                                                       \
+        Prepared p = prepare(out, x);                                                              \
+        p.repeats = 1;                                                                             \
+        by_dtype(out, [&]<class T>() { run_reduce<T>(&ReduceKernels<T>::name, out, x, p, 1.0); }); \
+      },                                                                                           \
       "out"_a, "x"_a);
   X(reduce_max)
   X(reduce_min)
@@ -122,7 +124,7 @@ void bind_reduce(py::module_& m) {
         if (x.ndim != 3 || out.size() != x.shape[0] * x.shape[2])
           throw py::value_error("argmax: x must be 3-d, out [outer, inner]");
         by_dtype(x, [&]<class T>() {
-          run(&KernelTable<T>::argmax,
+          run(&ReduceKernels<T>::argmax,
               {out.out<int64_t>("out"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], workspace()});
         });
       },

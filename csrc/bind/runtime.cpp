@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bind/module.h"
 #include "runtime/cgroup.h"
 #include "runtime/cpu.h"
 #include "runtime/memory.h"
@@ -190,7 +191,7 @@ py::dict limits_dict(const std::string& root) {
 
 }  // namespace
 
-void bind_runtime(py::module_& m) {
+EINKORN_BINDINGS(runtime, m) {
   find_known_dtypes();
   memory_stats();  // makes the cache now, while no other thread can be forking
   block_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&block_spec));

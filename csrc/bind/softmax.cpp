@@ -1,3 +1,5 @@
+#include "kernels/softmax.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -11,13 +13,13 @@ void check_same(const Array& a, const Array& b, const char* name) {
 }
 
 template <class T>
-void run_softmax(void (*KernelTable<T>::*kernel)(const Softmax<T>&), const Array& out, const Array& x) {
+void run_softmax(void (*SoftmaxKernels<T>::*kernel)(const Softmax<T>&), const Array& out, const Array& x) {
   check_same(out, x, "x");
   run(kernel, {out.out<T>("out"), x.in<T>("x"), out.shape[0], out.shape[1], out.shape[2], workspace()});
 }
 
 template <class T>
-void run_softmax_grad(void (*KernelTable<T>::*kernel)(const SoftmaxGrad<T>&), const Array& gx, const Array& g,
+void run_softmax_grad(void (*SoftmaxKernels<T>::*kernel)(const SoftmaxGrad<T>&), const Array& gx, const Array& g,
                       const Array& y) {
   check_same(gx, g, "g");
   check_same(gx, y, "y");
@@ -26,32 +28,32 @@ void run_softmax_grad(void (*KernelTable<T>::*kernel)(const SoftmaxGrad<T>&), co
 
 }  // namespace
 
-void bind_softmax(py::module_& m) {
+EINKORN_BINDINGS(softmax, m) {
   m.def(
       "softmax_forward",
       [](const Array& out, const Array& x) {
-        by_dtype(out, [&]<class T>() { run_softmax<T>(&KernelTable<T>::softmax_forward, out, x); });
+        by_dtype(out, [&]<class T>() { run_softmax<T>(&SoftmaxKernels<T>::softmax_forward, out, x); });
       },
       "out"_a, "x"_a);
 
   m.def(
       "softmax_backward",
       [](const Array& gx, const Array& g, const Array& y) {
-        by_dtype(gx, [&]<class T>() { run_softmax_grad<T>(&KernelTable<T>::softmax_backward, gx, g, y); });
+        by_dtype(gx, [&]<class T>() { run_softmax_grad<T>(&SoftmaxKernels<T>::softmax_backward, gx, g, y); });
       },
       "gx"_a, "g"_a, "y"_a);
 
   m.def(
       "log_softmax_forward",
       [](const Array& out, const Array& x) {
-        by_dtype(out, [&]<class T>() { run_softmax<T>(&KernelTable<T>::log_softmax_forward, out, x); });
+        by_dtype(out, [&]<class T>() { run_softmax<T>(&SoftmaxKernels<T>::log_softmax_forward, out, x); });
       },
       "out"_a, "x"_a);
 
   m.def(
       "log_softmax_backward",
       [](const Array& gx, const Array& g, const Array& y) {
-        by_dtype(gx, [&]<class T>() { run_softmax_grad<T>(&KernelTable<T>::log_softmax_backward, gx, g, y); });
+        by_dtype(gx, [&]<class T>() { run_softmax_grad<T>(&SoftmaxKernels<T>::log_softmax_backward, gx, g, y); });
       },
       "gx"_a, "g"_a, "y"_a);
 }

@@ -1,3 +1,5 @@
+#include "kernels/stump/stump.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -31,7 +33,7 @@ void stump_search(const Array& place, const Array& sums, const Array& order, con
   Workspace ws = workspace();
   const Scratch scratch(stump_scratch_bytes(rows, features, classes));
   ws.scratch = scratch.data();
-  run(&IndexKernelTable::stump_search,
+  run(&StumpIndexKernels::stump_search,
       {place.out<int64_t>("place"), sums.out<double>("sums"), order.in<int32_t>("order"),
        missing.in<int64_t>("missing"), weights.in<float>("weights"), target.in<int32_t>("target"), rows, features,
        classes, criterion_from(criterion), ws});
@@ -57,14 +59,14 @@ void stump_search_binned(const Array& place, const Array& sums, const Array& cod
   const Scratch scratch(stump_scratch_bytes(rows, features, classes) +
                         ws.threads * stump_histogram_bytes(classes, code_bytes));
   ws.scratch = scratch.data();
-  run(&IndexKernelTable::stump_search_binned,
+  run(&StumpIndexKernels::stump_search_binned,
       {place.out<int64_t>("place"), sums.out<double>("sums"), data, counts, weights.in<float>("weights"),
        target.in<int32_t>("target"), rows, features, classes, missing_code, code_bytes, criterion_from(criterion), ws});
 }
 
 }  // namespace
 
-void bind_stump(py::module_& m) {
+EINKORN_BINDINGS(stump, m) {
   m.def(
       "presort",
       [](const Array& order, const Array& columns, const Array& missing, const Array& x) {
@@ -78,7 +80,7 @@ void bind_stump(py::module_& m) {
           Workspace ws = workspace();
           const Scratch scratch(ws.threads * presort_scratch_bytes<T>(rows));
           ws.scratch = scratch.data();
-          run(&KernelTable<T>::presort,
+          run(&StumpKernels<T>::presort,
               {order.out<int32_t>("order"), columns.out<T>("columns"), missing.out<int64_t>("missing"),
                x.strided<T>("x"), rows, features, x.strides[0], x.strides[1], ws});
         });
@@ -107,7 +109,7 @@ void bind_stump(py::module_& m) {
           Workspace ws = workspace();
           const Scratch scratch(adaboost_scratch_bytes(rows));
           ws.scratch = scratch.data();
-          run(&KernelTable<T>::adaboost_update,
+          run(&StumpKernels<T>::adaboost_update,
               {stats.out<double>("stats"), weights.out<double>("weights"), signed_weights.out<float>("signed_weights"),
                target.in<int32_t>("target"), x.strided<T>("x"), predicted.in<int32_t>("predicted"), rows,
                x ? x.strides[0] : 0, threshold, missing_left, left, right, classes, learning_rate, source,

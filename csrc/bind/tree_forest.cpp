@@ -1,3 +1,5 @@
+#include "kernels/tree/tree_forest.h"
+
 #include "bind/array.h"
 
 namespace einkorn {
@@ -10,7 +12,7 @@ void require(bool condition, const char* message) {
 
 }  // namespace
 
-void bind_tree_forest(py::module_& m) {
+EINKORN_BINDINGS(tree_forest, m) {
   m.def(
       "bootstrap_counts",
       [](const Array& counts, const Array& seeds, int64_t draws) {
@@ -18,8 +20,8 @@ void bind_tree_forest(py::module_& m) {
                 "counts must be [trees, rows] and seeds [trees]");
         require(draws >= 0 && counts.shape[1] < int64_t{1} << 31, "draws must not be negative, rows below 2^31");
         require(counts.shape[1] > 0 || draws == 0, "there are no rows to draw");
-        run(&IndexKernelTable::bootstrap_counts, {counts.out<uint16_t>("counts"), seeds.in<int64_t>("seeds"),
-                                                  counts.shape[0], counts.shape[1], draws, workspace()});
+        run(&TreeForestIndexKernels::bootstrap_counts, {counts.out<uint16_t>("counts"), seeds.in<int64_t>("seeds"),
+                                                        counts.shape[0], counts.shape[1], draws, workspace()});
       },
       "counts"_a, "seeds"_a, "draws"_a);
 
@@ -100,7 +102,7 @@ void bind_tree_forest(py::module_& m) {
                         workspace()};
         const Scratch scratch(grow_forest_scratch(args, args.ws.threads));
         args.ws.scratch = scratch.data();
-        run(&IndexKernelTable::grow_forest, args);
+        run(&TreeForestIndexKernels::grow_forest, args);
       },
       "node_count"_a, "feature"_a, "threshold"_a, "left"_a, "right"_a, "missing_left"_a, "value"_a, "gain"_a, "cover"_a,
       "count"_a, "codes"_a, "target"_a, "weight"_a.none(true), "counts"_a.none(true), "class_weight"_a.none(true),

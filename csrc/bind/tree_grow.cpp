@@ -1,3 +1,5 @@
+#include "kernels/tree/tree_grow.h"
+
 #include "bind/array.h"
 #include "kernels/tree/tree_grow_plan.h"
 
@@ -34,7 +36,7 @@ int64_t slots_within_budget(int64_t max_leaves, int64_t bins) {
 
 }  // namespace
 
-void bind_tree_grow(py::module_& m) {
+EINKORN_BINDINGS(tree_grow, m) {
   m.def(
       "code_rows",
       [](const Array& by_row, const Array& codes, const Array& n_bins) {
@@ -50,7 +52,7 @@ void bind_tree_grow(py::module_& m) {
         const int bytes = code_bytes(codes);
         void* const out =
             bytes == 1 ? static_cast<void*>(by_row.out<uint8_t>("by_row")) : by_row.out<uint16_t>("by_row");
-        run(&IndexKernelTable::code_rows,
+        run(&TreeGrowIndexKernels::code_rows,
             {out, &bad, codes_in(codes, "codes"), n_bins.in<int32_t>("n_bins"), rows, n, width, bytes, ws});
         return bad;
       },
@@ -154,7 +156,7 @@ void bind_tree_grow(py::module_& m) {
                               workspace()};
           const Scratch scratch(make_plan(args, nullptr).bytes);
           args.ws.scratch = scratch.data();
-          run(&KernelTable<T>::tree_grow, args);
+          run(&TreeGrowKernels<T>::tree_grow, args);
         });
         return grown;
       },
@@ -181,7 +183,7 @@ void bind_tree_grow(py::module_& m) {
           require(split[i] < codes.shape[0] && (split[i] < 0 || (to_left[i] > i && to_left[i] < nodes &&
                                                                  to_right[i] > i && to_right[i] < nodes)),
                   "nodes must name features of codes and later nodes as children");
-        run(&IndexKernelTable::tree_apply_codes,
+        run(&TreeGrowIndexKernels::tree_apply_codes,
             {leaf.out<int32_t>("leaf"), codes_in(codes, "codes"), split, code.in<int32_t>("code"), to_left, to_right,
              missing_left.in<uint8_t>("missing_left"), categories.in<uint32_t>("categories"),
              categorical.in<uint8_t>("categorical"), codes.shape[1], categories.shape[1], code_bytes(codes),
@@ -195,7 +197,7 @@ void bind_tree_grow(py::module_& m) {
       [](const Array& scores, const Array& leaf, const Array& value) {
         require(scores.ndim == 1 && leaf.size() == scores.shape[0], "scores and leaf must be [rows]");
         by_dtype(scores, [&]<class T>() {
-          run(&KernelTable<T>::tree_update,
+          run(&TreeGrowKernels<T>::tree_update,
               {scores.strided_out<T>("scores"), leaf.in<int32_t>("leaf"), value.in<double>("value"), scores.shape[0],
                scores.strides[0], workspace()});
         });

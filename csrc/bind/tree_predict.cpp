@@ -49,7 +49,7 @@ TreePredict<T> packed_trees(const Array& x, const Array& base, const Array& used
 
 }  // namespace
 
-void bind_tree_predict(py::module_& m) {
+EINKORN_BINDINGS(tree_predict, m) {
   m.def(
       "tree_predict",
       [](const Array& out, const Array& leaves, const Array& x, const Array& base, const Array& used,
@@ -69,7 +69,7 @@ void bind_tree_predict(py::module_& m) {
           const Scratch scratch(static_cast<size_t>(k.ws.threads) *
                                 static_cast<size_t>(tree_predict_scratch<T>(k.used_features, k.outputs)));
           k.ws.scratch = scratch.data();
-          run(&KernelTable<T>::tree_predict, k);
+          run(&TreePredictKernels<T>::tree_predict, k);
         });
       },
       "out"_a.none(true), "leaves"_a.none(true), "x"_a, "base"_a, "used"_a, "trees"_a, "nodes"_a, "node_leaf"_a,

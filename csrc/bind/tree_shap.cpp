@@ -4,7 +4,7 @@
 
 namespace einkorn {
 
-void bind_tree_shap(py::module_& m) {
+EINKORN_BINDINGS(tree_shap, m) {
   m.def(
       "tree_shap",
       [](const Array& out, const Array& x, const Array& expected, const Array& offsets, const Array& outputs_of,
@@ -28,31 +28,31 @@ void bind_tree_shap(py::module_& m) {
           const int64_t each = tree_shap_scratch(x.shape[1], expected.size(), largest, deepest);
           const Scratch scratch(8 * static_cast<size_t>(each) * static_cast<size_t>(ws.threads));
           ws.scratch = scratch.data();
-          run(&KernelTable<T>::tree_shap, {out.out<double>("out"),
-                                           x.in<T>("x"),
-                                           expected.in<double>("expected"),
-                                           offsets.in<int64_t>("offsets"),
-                                           outputs_of.in<int32_t>("outputs_of"),
-                                           feature.in<int32_t>("feature"),
-                                           threshold.in<double>("threshold"),
-                                           left.in<int32_t>("left"),
-                                           right.in<int32_t>("right"),
-                                           missing_left.in<uint8_t>("missing_left"),
-                                           category_offset.in<int32_t>("category_offset"),
-                                           category_words.in<int32_t>("category_words"),
-                                           categories.in<uint32_t>("categories"),
-                                           value.in<double>("value"),
-                                           share.in<double>("share"),
-                                           points.in<double>("points"),
-                                           x.shape[0],
-                                           x.shape[1],
-                                           expected.size(),
-                                           value.shape[1],
-                                           outputs_of.size(),
-                                           points.shape[0],
-                                           largest,
-                                           deepest,
-                                           ws});
+          run(&TreeShapKernels<T>::tree_shap, {out.out<double>("out"),
+                                               x.in<T>("x"),
+                                               expected.in<double>("expected"),
+                                               offsets.in<int64_t>("offsets"),
+                                               outputs_of.in<int32_t>("outputs_of"),
+                                               feature.in<int32_t>("feature"),
+                                               threshold.in<double>("threshold"),
+                                               left.in<int32_t>("left"),
+                                               right.in<int32_t>("right"),
+                                               missing_left.in<uint8_t>("missing_left"),
+                                               category_offset.in<int32_t>("category_offset"),
+                                               category_words.in<int32_t>("category_words"),
+                                               categories.in<uint32_t>("categories"),
+                                               value.in<double>("value"),
+                                               share.in<double>("share"),
+                                               points.in<double>("points"),
+                                               x.shape[0],
+                                               x.shape[1],
+                                               expected.size(),
+                                               value.shape[1],
+                                               outputs_of.size(),
+                                               points.shape[0],
+                                               largest,
+                                               deepest,
+                                               ws});
         });
       },
       "out"_a, "x"_a, "expected"_a, "offsets"_a, "outputs_of"_a, "feature"_a, "threshold"_a, "left"_a, "right"_a,

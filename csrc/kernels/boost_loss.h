@@ -31,6 +31,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -79,8 +80,10 @@ inline int64_t leaf_quantile_scratch_bytes(int64_t rows, int64_t leaves, bool we
   return boost_blocks(rows) * leaves * 8 + (leaves + 1) * 8 + rows * (weighted ? 12 : 8);
 }
 
-#define EINKORN_BOOST_LOSS_KERNELS(X) \
-  X(boost_loss, BoostLoss)            \
+#define EINKORN_BOOST_LOSS_INDEX_KERNELS(X) \
+  X(boost_loss, BoostLoss)                  \
   X(leaf_quantile, LeafQuantile)
+
+EINKORN_INDEX_TABLE(BoostLossIndexKernels, EINKORN_BOOST_LOSS_INDEX_KERNELS)
 
 }  // namespace einkorn

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -51,5 +52,12 @@ struct Fill {
   T value;
   Workspace ws;
 };
+
+#define EINKORN_COPY_KERNELS(X) \
+  X(copy, Copy)                 \
+  X(cast, Cast)                 \
+  X(fill, Fill)
+
+EINKORN_FLOAT_TABLE(CopyKernels, EINKORN_COPY_KERNELS)
 
 }  // namespace einkorn

@@ -26,6 +26,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -107,5 +108,8 @@ inline int64_t bin_table_size(int64_t edges) {
 #define EINKORN_HISTOGRAM_INDEX_KERNELS(X) \
   X(histogram, Histogram)                  \
   X(histogram_subtract, HistogramSubtract)
+
+EINKORN_FLOAT_TABLE(HistogramKernels, EINKORN_HISTOGRAM_KERNELS)
+EINKORN_INDEX_TABLE(HistogramIndexKernels, EINKORN_HISTOGRAM_INDEX_KERNELS)
 
 }  // namespace einkorn

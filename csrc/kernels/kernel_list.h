@@ -1,7 +1,8 @@
-// Every kernel of einkorn, one line each: X(name, argument struct).
+// Every family of kernels, one line each: F(table, list). The table and the list stand in the family's contract,
+// kernels/<family>.h, beside the argument structs.
 //
-// The table of function pointers, the per-ISA tables, the support matrix and the recorder's names all come from these lines.
-// The contract of a kernel (formula, layouts, cost) stands beside its argument struct in kernels/<family>.h.
+// The tables of an instruction set, the support matrix and the recorder's names all come from these lines. Only what puts
+// families together includes this file: isa_table.cpp, dispatch.cpp, bind/kernels.h and bind/cuda/runtime.cpp.
 
 #pragma once
 
@@ -25,38 +26,32 @@
 #include "kernels/tree/tree_predict.h"
 #include "kernels/tree/tree_shap.h"
 
-// Kernels over float and double arrays: struct Args<T>, body `template <class T> void name(const Args<T>&)`.
-#define EINKORN_FLOAT_KERNELS(X) \
-  EINKORN_CONV_KERNELS(X)        \
-  X(copy, Copy)                  \
-  X(cast, Cast)                  \
-  X(fill, Fill)                  \
-  EINKORN_UNARY_KERNELS(X)       \
-  EINKORN_UNARY_GRAD_KERNELS(X)  \
-  EINKORN_BINARY_KERNELS(X)      \
-  X(where, Where)                \
-  X(clip, Clip)                  \
-  EINKORN_MACHINE_KERNELS(X)     \
-  X(matmul, Matmul)              \
-  EINKORN_REDUCE_KERNELS(X)      \
-  EINKORN_RANDOM_KERNELS(X)      \
-  EINKORN_OPTIMIZER_KERNELS(X)   \
-  EINKORN_POOL_KERNELS(X)        \
-  EINKORN_SOFTMAX_KERNELS(X)     \
-  EINKORN_STUMP_KERNELS(X)       \
-  EINKORN_LOSS_KERNELS(X)        \
-  EINKORN_HISTOGRAM_KERNELS(X)   \
-  X(tree_predict, TreePredict)   \
-  X(tree_shap, TreeShap)         \
-  EINKORN_TREE_GROW_KERNELS(X)
+// Kernels over float and double arrays.
+#define EINKORN_FLOAT_FAMILIES(F)                     \
+  F(ConvKernels, EINKORN_CONV_KERNELS)                \
+  F(CopyKernels, EINKORN_COPY_KERNELS)                \
+  F(ElementwiseKernels, EINKORN_ELEMENTWISE_KERNELS)  \
+  F(HistogramKernels, EINKORN_HISTOGRAM_KERNELS)      \
+  F(LossKernels, EINKORN_LOSS_KERNELS)                \
+  F(MachineKernels, EINKORN_MACHINE_KERNELS)          \
+  F(MatmulKernels, EINKORN_MATMUL_KERNELS)            \
+  F(OptimizerKernels, EINKORN_OPTIMIZER_KERNELS)      \
+  F(PoolKernels, EINKORN_POOL_KERNELS)                \
+  F(RandomKernels, EINKORN_RANDOM_KERNELS)            \
+  F(ReduceKernels, EINKORN_REDUCE_KERNELS)            \
+  F(SoftmaxKernels, EINKORN_SOFTMAX_KERNELS)          \
+  F(StumpKernels, EINKORN_STUMP_KERNELS)              \
+  F(TreeGrowKernels, EINKORN_TREE_GROW_KERNELS)       \
+  F(TreePredictKernels, EINKORN_TREE_PREDICT_KERNELS) \
+  F(TreeShapKernels, EINKORN_TREE_SHAP_KERNELS)
 
-// Kernels over index arrays: struct Args, body `void name(const Args&)`.
-#define EINKORN_INDEX_KERNELS(X)         \
-  X(first_out_of_range, FirstOutOfRange) \
-  EINKORN_RANDOM_INDEX_KERNELS(X)        \
-  EINKORN_HISTOGRAM_INDEX_KERNELS(X)     \
-  EINKORN_BOOST_LOSS_KERNELS(X)          \
-  EINKORN_STUMP_INDEX_KERNELS(X)         \
-  EINKORN_TREE_GROW_INDEX_KERNELS(X)     \
-  EINKORN_HAAR_KERNELS(X)                \
-  EINKORN_FOREST_INDEX_KERNELS(X)
+// Kernels over arrays of fixed types: indices, codes, pixels.
+#define EINKORN_INDEX_FAMILIES(F)                              \
+  F(BoostLossIndexKernels, EINKORN_BOOST_LOSS_INDEX_KERNELS)   \
+  F(HaarIndexKernels, EINKORN_HAAR_INDEX_KERNELS)              \
+  F(HistogramIndexKernels, EINKORN_HISTOGRAM_INDEX_KERNELS)    \
+  F(RandomIndexKernels, EINKORN_RANDOM_INDEX_KERNELS)          \
+  F(ReduceIndexKernels, EINKORN_REDUCE_INDEX_KERNELS)          \
+  F(StumpIndexKernels, EINKORN_STUMP_INDEX_KERNELS)            \
+  F(TreeForestIndexKernels, EINKORN_TREE_FOREST_INDEX_KERNELS) \
+  F(TreeGrowIndexKernels, EINKORN_TREE_GROW_INDEX_KERNELS)

@@ -29,6 +29,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -110,5 +111,7 @@ inline int64_t loss_scratch_bytes(int64_t size) {
   X(bce_backward, LossBackward)                   \
   X(bce_with_logits_forward, LossForward)         \
   X(bce_with_logits_backward, LossBackward)
+
+EINKORN_FLOAT_TABLE(LossKernels, EINKORN_LOSS_KERNELS)
 
 }  // namespace einkorn

@@ -16,6 +16,7 @@
 
 #pragma once
 
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -41,5 +42,7 @@ struct MemoryStream {
 #define EINKORN_MACHINE_KERNELS(X) \
   X(fma_peak, FmaPeak)             \
   X(memory_stream, MemoryStream)
+
+EINKORN_FLOAT_TABLE(MachineKernels, EINKORN_MACHINE_KERNELS)
 
 }  // namespace einkorn

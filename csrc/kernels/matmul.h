@@ -16,6 +16,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -80,5 +81,9 @@ inline int64_t scratch_bytes(const Matmul<T>& x) {
   const int64_t partials = x.m == 1 ? vector_chunks(x) * (x.n + kPanelSlack) : 0;
   return (a_panels + b_slices + partials) * static_cast<int64_t>(sizeof(T)) + 64;
 }
+
+#define EINKORN_MATMUL_KERNELS(X) X(matmul, Matmul)
+
+EINKORN_FLOAT_TABLE(MatmulKernels, EINKORN_MATMUL_KERNELS)
 
 }  // namespace einkorn

@@ -22,6 +22,7 @@
 
 #pragma once
 
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -68,5 +69,7 @@ struct AdamStep {
 #define EINKORN_OPTIMIZER_KERNELS(X) \
   X(sgd_step, SgdStep)               \
   X(adam_step, AdamStep)
+
+EINKORN_FLOAT_TABLE(OptimizerKernels, EINKORN_OPTIMIZER_KERNELS)
 
 }  // namespace einkorn

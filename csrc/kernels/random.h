@@ -24,6 +24,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -69,5 +70,8 @@ struct Permutation {
   X(dropout, Dropout)
 
 #define EINKORN_RANDOM_INDEX_KERNELS(X) X(permutation, Permutation)
+
+EINKORN_FLOAT_TABLE(RandomKernels, EINKORN_RANDOM_KERNELS)
+EINKORN_INDEX_TABLE(RandomIndexKernels, EINKORN_RANDOM_INDEX_KERNELS)
 
 }  // namespace einkorn

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -60,6 +61,11 @@ struct FirstOutOfRange {
   X(reduce_max, Reduce)           \
   X(reduce_min, Reduce)           \
   X(argmax, Argmax)
+
+#define EINKORN_REDUCE_INDEX_KERNELS(X) X(first_out_of_range, FirstOutOfRange)
+
+EINKORN_FLOAT_TABLE(ReduceKernels, EINKORN_REDUCE_KERNELS)
+EINKORN_INDEX_TABLE(ReduceIndexKernels, EINKORN_REDUCE_INDEX_KERNELS)
 
 inline namespace EINKORN_ISA {
 

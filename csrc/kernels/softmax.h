@@ -15,6 +15,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -41,5 +42,7 @@ struct SoftmaxGrad {
   X(softmax_backward, SoftmaxGrad) \
   X(log_softmax_forward, Softmax)  \
   X(log_softmax_backward, SoftmaxGrad)
+
+EINKORN_FLOAT_TABLE(SoftmaxKernels, EINKORN_SOFTMAX_KERNELS)
 
 }  // namespace einkorn

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "runtime/cpu.h"
+#include "runtime/kernel_table.h"
 #include "runtime/launch.h"
 
 namespace einkorn {
@@ -72,6 +73,8 @@ thread_local Recorder* recorder = nullptr;
 const Tables& active_tables() {
   return *active().load(std::memory_order_acquire)->tables;
 }
+
+EINKORN_DEFINE_ACTIVE_TABLES
 
 std::string active_isa() {
   return active().load(std::memory_order_acquire)->name;

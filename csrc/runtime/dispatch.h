@@ -6,25 +6,18 @@
 #pragma once
 
 #include <string>
-#include <type_traits>
 #include <vector>
-
-#include "runtime/kernel_table.h"
 
 namespace einkorn {
 
+struct Tables;
+
 const Tables& active_tables();
 
-// The table that a pointer to a member of it belongs to: launch(&KernelTable<float>::matmul, ...) looks here.
+// The active table of one family: launch(&SoftmaxKernels<T>::softmax_forward, ...) looks in active_table<SoftmaxKernels<T>>().
+// Defined for the families of kernels/kernel_list.h by EINKORN_DEFINE_ACTIVE_TABLES.
 template <class Table>
-const Table& active_table() {
-  if constexpr (std::is_same_v<Table, KernelTable<float>>)
-    return active_tables().f32;
-  else if constexpr (std::is_same_v<Table, KernelTable<double>>)
-    return active_tables().f64;
-  else
-    return active_tables().index;
-}
+const Table& active_table();
 
 // Instruction sets, by name ("baseline", "avx2", "avx512", "neon"): built into this library and present on this
 // machine, slowest first; the active one; and a choice among them, which throws std::invalid_argument when it is not on

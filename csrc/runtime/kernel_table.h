@@ -1,5 +1,5 @@
-// The shape of a dispatch table, made from the kernel list. Free of the standard library, because kernel objects
-// include it.
+// All tables of one instruction set or device, made from the list of families. Free of the standard library, because kernel
+// objects include it.
 
 #pragma once
 
@@ -7,23 +7,30 @@
 
 namespace einkorn {
 
-template <class T>
-struct KernelTable {
-#define X(name, Args) void (*name)(const Args<T>&) = nullptr;
-  EINKORN_FLOAT_KERNELS(X)
-#undef X
-};
-
-struct IndexKernelTable {
-#define X(name, Args) void (*name)(const Args&) = nullptr;
-  EINKORN_INDEX_KERNELS(X)
-#undef X
-};
-
 struct Tables {
-  KernelTable<float> f32;
-  KernelTable<double> f64;
-  IndexKernelTable index;
+#define F(Table, KERNELS) Table<float> Table##_f32;
+  EINKORN_FLOAT_FAMILIES(F)
+#undef F
+#define F(Table, KERNELS) Table<double> Table##_f64;
+  EINKORN_FLOAT_FAMILIES(F)
+#undef F
+#define F(Table, KERNELS) Table Table##_index;
+  EINKORN_INDEX_FAMILIES(F)
+#undef F
 };
 
 }  // namespace einkorn
+
+// Defines active_table<Table>() of every family from active_tables(): once in each module, inside the namespace einkorn.
+#define EINKORN_DEFINE_ACTIVE_TABLE(Table, field) \
+  template <>                                     \
+  const Table& active_table<Table>() {            \
+    return active_tables().field;                 \
+  }
+#define EINKORN_DEFINE_FLOAT_TABLES(Table, KERNELS)      \
+  EINKORN_DEFINE_ACTIVE_TABLE(Table<float>, Table##_f32) \
+  EINKORN_DEFINE_ACTIVE_TABLE(Table<double>, Table##_f64)
+#define EINKORN_DEFINE_INDEX_TABLES(Table, KERNELS) EINKORN_DEFINE_ACTIVE_TABLE(Table, Table##_index)
+#define EINKORN_DEFINE_ACTIVE_TABLES                  \
+  EINKORN_FLOAT_FAMILIES(EINKORN_DEFINE_FLOAT_TABLES) \
+  EINKORN_INDEX_FAMILIES(EINKORN_DEFINE_INDEX_TABLES)

@@ -1,4 +1,4 @@
-// Every kernel starts here: launch(&KernelTable<T>::name, args).
+// Every kernel starts here: launch(&SoftmaxKernels<T>::softmax_forward, args).
 //
 // One place, so that a recorder can see each launch as (function, argument struct) and replay it later without Python.
 // The argument struct is trivially copyable for that reason, and nothing that computes goes past this function.
@@ -30,15 +30,11 @@ struct MissingKernel : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The name of an entry of a table: tables are rows of pointers in the order of kernel_list.h.
+// The name of an entry of a table, which is a row of pointers.
 template <class Table>
 const char* kernel_name(const Table& table, const void* entry) {
-#define X(name, Args) #name,
-  static constexpr const char* kFloatNames[] = {EINKORN_FLOAT_KERNELS(X)};
-  static constexpr const char* kIndexNames[] = {EINKORN_INDEX_KERNELS(X)};
-#undef X
-  const size_t i = static_cast<size_t>(static_cast<const char*>(entry) - reinterpret_cast<const char*>(&table));
-  return (std::is_same_v<Table, IndexKernelTable> ? kIndexNames : kFloatNames)[i / sizeof(AnyKernel)];
+  const ptrdiff_t at = static_cast<const char*>(entry) - reinterpret_cast<const char*>(&table);
+  return Table::kNames[static_cast<size_t>(at) / sizeof(AnyKernel)];
 }
 
 template <class Table, class Args>

@@ -1,6 +1,8 @@
-// einkorn._cuda: the kernels of csrc/kernels/*.cu under the names of csrc/kernels/kernel_list.h, for CuPy arrays.
+// einkorn._cuda: the kernels of csrc/kernels/*.cu under the names of their families' lists, for CuPy arrays.
 //
 // The bindings are those of the native module, compiled once more against the views of array.cpp beside this file.
+
+#include "bind/module.h"
 
 #include "bind/array.h"
 #include "bind/cuda/runtime.h"
@@ -8,16 +10,6 @@
 #include "kernels/cuda_launch.h"
 
 namespace einkorn {
-
-#define EINKORN_BIND_FAMILIES(X) \
-  X(copy)                        \
-  X(elementwise)                 \
-  X(pool)                        \
-  X(softmax)
-
-#define X(family) void bind_##family(py::module_& m);
-EINKORN_BIND_FAMILIES(X)
-#undef X
 
 namespace {
 
@@ -42,7 +34,5 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("set_stream", &einkorn::cuda::set_stream, pybind11::arg("handle"),
         "Send this thread's kernels to a stream, given by the number of its cudaStream_t.");
   m.def("kernels", &einkorn::kernels, "Name and element types of every kernel that this module has.");
-#define X(family) einkorn::bind_##family(m);
-  EINKORN_BIND_FAMILIES(X)
-#undef X
+  for (const einkorn::Bindings bind : einkorn::all_bindings()) bind(m);
 }

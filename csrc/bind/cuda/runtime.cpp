@@ -6,29 +6,39 @@
 
 #include "bind/array.h"
 #include "kernels/cuda_launch.h"
-#include "kernels/cuda_list.h"
 #include "runtime/dispatch.h"
+#include "runtime/kernel_table.h"
 
 namespace einkorn {
 
 namespace cuda {
 
+// Weak: a kernel without a body here has a null address, which is a gap in the table.
 #define X(name, Args) \
   template <class T>  \
-  void name(const Args<T>&);
-EINKORN_CUDA_KERNELS(X)
+  __attribute__((weak)) void name(const Args<T>&);
+#define F(Table, KERNELS) KERNELS(X)
+EINKORN_FLOAT_FAMILIES(F)
 #undef X
+#define X(name, Args) __attribute__((weak)) void name(const Args&);
+EINKORN_INDEX_FAMILIES(F)
+#undef X
+#undef F
 
 namespace {
 
 const Tables kTables = {
-#define X(name, Args) .name = &cuda::name<float>,
-    .f32 = {EINKORN_CUDA_KERNELS(X)},
+#define F(Table, KERNELS) {KERNELS(X)},
+#define X(name, Args) &cuda::name<float>,
+    EINKORN_FLOAT_FAMILIES(F)
 #undef X
-#define X(name, Args) .name = &cuda::name<double>,
-    .f64 = {EINKORN_CUDA_KERNELS(X)},
+#define X(name, Args) &cuda::name<double>,
+        EINKORN_FLOAT_FAMILIES(F)
 #undef X
-    .index = {},
+#define X(name, Args) &cuda::name,
+            EINKORN_INDEX_FAMILIES(F)
+#undef X
+#undef F
 };
 
 thread_local cudaStream_t stream = nullptr;
@@ -52,6 +62,8 @@ cudaStream_t current_stream() {
 const Tables& active_tables() {
   return cuda::kTables;
 }
+
+EINKORN_DEFINE_ACTIVE_TABLES
 
 // A recorded step is a CUDA graph here, captured from the stream: launches are not written down one by one.
 Recorder* current_recorder() {

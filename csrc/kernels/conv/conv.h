@@ -26,6 +26,7 @@
 #include <stddef.h>
 
 #include "kernels/activation.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -72,5 +73,7 @@ struct Conv2dWeightGrad {
   X(conv2d_forward, Conv2dForward)      \
   X(conv2d_input_grad, Conv2dInputGrad) \
   X(conv2d_weight_grad, Conv2dWeightGrad)
+
+EINKORN_FLOAT_TABLE(ConvKernels, EINKORN_CONV_KERNELS)
 
 }  // namespace einkorn

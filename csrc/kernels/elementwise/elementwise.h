@@ -15,6 +15,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -119,5 +120,14 @@ struct Clip {
 
 #define EINKORN_UNARY_KERNELS(X) EINKORN_PLAIN_UNARY_KERNELS(X) EINKORN_ALPHA_UNARY_KERNELS(X)
 #define EINKORN_UNARY_GRAD_KERNELS(X) EINKORN_PLAIN_UNARY_GRAD_KERNELS(X) EINKORN_ALPHA_UNARY_GRAD_KERNELS(X)
+
+#define EINKORN_ELEMENTWISE_KERNELS(X) \
+  EINKORN_UNARY_KERNELS(X)             \
+  EINKORN_UNARY_GRAD_KERNELS(X)        \
+  EINKORN_BINARY_KERNELS(X)            \
+  X(where, Where)                      \
+  X(clip, Clip)
+
+EINKORN_FLOAT_TABLE(ElementwiseKernels, EINKORN_ELEMENTWISE_KERNELS)
 
 }  // namespace einkorn

@@ -38,6 +38,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -126,14 +127,16 @@ struct GroupRectangles {
   Workspace ws;  // scratch: group_scratch_bytes
 };
 
-#define EINKORN_HAAR_KERNELS(X)     \
-  X(integral_image, IntegralImage)  \
-  X(resize_exact, ResizeExact)      \
-  X(rgb_to_gray, RgbToGray)         \
-  X(cascade_scan, CascadeScan)      \
-  X(haar_patch_sums, HaarPatchSums) \
-  X(haar_features, HaarFeatures)    \
+#define EINKORN_HAAR_INDEX_KERNELS(X) \
+  X(integral_image, IntegralImage)    \
+  X(resize_exact, ResizeExact)        \
+  X(rgb_to_gray, RgbToGray)           \
+  X(cascade_scan, CascadeScan)        \
+  X(haar_patch_sums, HaarPatchSums)   \
+  X(haar_features, HaarFeatures)      \
   X(group_rectangles, GroupRectangles)
+
+EINKORN_INDEX_TABLE(HaarIndexKernels, EINKORN_HAAR_INDEX_KERNELS)
 
 // ---- scratch, in bytes; every part a multiple of 64 ----
 

@@ -26,6 +26,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -122,5 +123,7 @@ inline int64_t pool_scratch_bytes(const PoolShape& s, const PoolWindow& w, int t
   X(avg_pool2d_backward, AvgPool2dBackward)                \
   X(adaptive_avg_pool2d_forward, AdaptiveAvgPool2dForward) \
   X(adaptive_avg_pool2d_backward, AdaptiveAvgPool2dBackward)
+
+EINKORN_FLOAT_TABLE(PoolKernels, EINKORN_POOL_KERNELS)
 
 }  // namespace einkorn

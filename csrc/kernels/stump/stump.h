@@ -39,6 +39,7 @@
 
 #include <stdint.h>
 
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -133,5 +134,8 @@ inline int64_t adaboost_scratch_bytes(int64_t rows) {
 #define EINKORN_STUMP_INDEX_KERNELS(X) \
   X(stump_search, StumpSearch)         \
   X(stump_search_binned, StumpSearchBinned)
+
+EINKORN_FLOAT_TABLE(StumpKernels, EINKORN_STUMP_KERNELS)
+EINKORN_INDEX_TABLE(StumpIndexKernels, EINKORN_STUMP_INDEX_KERNELS)
 
 }  // namespace einkorn

@@ -38,6 +38,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -131,8 +132,10 @@ struct ForestScratch {
   return forest_scratch(k).end * threads;
 }
 
-#define EINKORN_FOREST_INDEX_KERNELS(X) \
-  X(bootstrap_counts, BootstrapCounts)  \
+#define EINKORN_TREE_FOREST_INDEX_KERNELS(X) \
+  X(bootstrap_counts, BootstrapCounts)       \
   X(grow_forest, GrowForest)
+
+EINKORN_INDEX_TABLE(TreeForestIndexKernels, EINKORN_TREE_FOREST_INDEX_KERNELS)
 
 }  // namespace einkorn

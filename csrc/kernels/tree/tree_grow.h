@@ -37,6 +37,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -120,5 +121,8 @@ struct TreeUpdate {
 #define EINKORN_TREE_GROW_INDEX_KERNELS(X) \
   X(code_rows, CodeRows)                   \
   X(tree_apply_codes, TreeApplyCodes)
+
+EINKORN_FLOAT_TABLE(TreeGrowKernels, EINKORN_TREE_GROW_KERNELS)
+EINKORN_INDEX_TABLE(TreeGrowIndexKernels, EINKORN_TREE_GROW_INDEX_KERNELS)
 
 }  // namespace einkorn

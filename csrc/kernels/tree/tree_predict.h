@@ -31,6 +31,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -77,5 +78,9 @@ template <class T>
 inline int64_t tree_predict_scratch(int64_t used_features, int64_t outputs) {
   return kTreeBlock * ((used_features > 0 ? used_features : 1) * static_cast<int64_t>(sizeof(T)) + outputs * 8);
 }
+
+#define EINKORN_TREE_PREDICT_KERNELS(X) X(tree_predict, TreePredict)
+
+EINKORN_FLOAT_TABLE(TreePredictKernels, EINKORN_TREE_PREDICT_KERNELS)
 
 }  // namespace einkorn

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/table.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -53,5 +54,9 @@ constexpr int64_t kShapRows = 64;
 inline int64_t tree_shap_scratch(int64_t features, int64_t outputs, int64_t largest, int64_t deepest) {
   return kShapRows * features * (1 + outputs) + largest + deepest * (4 + 4 * 8);
 }
+
+#define EINKORN_TREE_SHAP_KERNELS(X) X(tree_shap, TreeShap)
+
+EINKORN_FLOAT_TABLE(TreeShapKernels, EINKORN_TREE_SHAP_KERNELS)
 
 }  // namespace einkorn
