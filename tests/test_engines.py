@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,130 +19,29 @@ from einkorn import engines, runtime
 from einkorn.cases import Case, as_tuple
 from einkorn.config import support_matrix
 
-_CONV = "stride_h stride_w pad_h pad_w dilation_h dilation_w groups"
-_POOL = "kernel_h kernel_w stride_h stride_w pad_h pad_w dilation_h dilation_w"
-_AVERAGE = "kernel_h kernel_w stride_h stride_w pad_h pad_w count_include_pad"
-_UNARY = (
-    "negative absolute exp log sqrt square reciprocal sin cos sign erf relu sigmoid tanh gelu gelu_tanh"
-    " silu softplus step"
-)
-_BINARY = "add subtract multiply divide maximum minimum power greater greater_equal equal"
-_UNARY_GRAD = (
-    "absolute_grad relu_grad sigmoid_grad tanh_grad gelu_grad gelu_tanh_grad silu_grad softplus_grad"
-)
-
-#: Every kernel and its arguments: the contract between the operations and the engines.
-KERNELS: dict[str, str] = {
-    "copy": "out x",
-    "fill": "out value",
-    **dict.fromkeys(_UNARY.split(), "out x"),
-    "leaky_relu": "out x alpha",
-    "elu": "out x alpha",
-    **dict.fromkeys(_BINARY.split(), "out a b"),
-    **dict.fromkeys(_UNARY_GRAD.split(), "gx g s"),
-    "leaky_relu_grad": "gx g s alpha",
-    "elu_grad": "gx g s alpha",
-    "where": "out condition a b",
-    "clip": "out x low high",
-    "reduce_sum": "out x scale",
-    "reduce_max": "out x",
-    "reduce_min": "out x",
-    "argmax": "out x",
-    "first_out_of_range": "index low high ignore",
-    "matmul": "out a b bias alpha beta activation",
-    "conv2d_forward": f"out x w bias {_CONV} activation",
-    "conv2d_input_grad": f"gx gy w {_CONV}",
-    "conv2d_weight_grad": f"gw gbias x gy {_CONV}",
-    "max_pool2d_forward": f"out indices x {_POOL}",
-    "max_pool2d_backward": f"gx gy indices {_POOL}",
-    "avg_pool2d_forward": f"out x {_AVERAGE}",
-    "avg_pool2d_backward": f"gx gy {_AVERAGE}",
-    "adaptive_avg_pool2d_forward": "out x",
-    "adaptive_avg_pool2d_backward": "gx gy",
-    "softmax_forward": "out x",
-    "softmax_backward": "gx g y",
-    "log_softmax_forward": "out x",
-    "log_softmax_backward": "gx g y",
-    "cross_entropy_forward": (
-        "loss losses row_weight total_weight lse logits target class_weight ignore_index"
-        " label_smoothing reduction"
-    ),
-    "cross_entropy_backward": (
-        "glogits gloss logits target lse row_weight total_weight class_weight ignore_index"
-        " label_smoothing reduction"
-    ),
-    **dict.fromkeys(
-        [f"{loss}_forward" for loss in ("mse", "l1", "bce", "bce_with_logits")], "loss x target scale"
-    ),
-    **dict.fromkeys(
-        [f"{loss}_backward" for loss in ("mse", "l1", "bce", "bce_with_logits")], "gx gloss x target scale"
-    ),
-    "bin_edges": "edges counts x rows weight",
-    "bin_columns": "codes x edges offsets categorical missing_code",
-    "boost_loss": "gradient hessian loss raw target weight kind parameter scale",
-    "leaf_quantile": "out target raw leaf weight alpha delta absolute",
-    "histogram": "out codes gradients hessians rows",
-    "histogram_subtract": "out a b",
-    "code_rows": "by_row codes n_bins",
-    "tree_grow": (
-        "feature code left right missing_left categories value gain cover count leaf codes by_row n_bins"
-        " categorical gradients hessians rows features monotone groups by_depth max_depth min_samples"
-        " min_weight alpha l2 min_gain step rate by_level by_node seed tree cat_smooth cat_l2"
-        " max_categories onehot"
-    ),
-    "tree_apply_codes": "leaf codes feature code left right missing_left categories categorical",
-    "tree_update": "scores leaf value",
-    "uniform": "out seed offset low high",
-    "normal": "out seed offset mean std",
-    "dropout": "out x seed offset p",
-    "permutation": "out seed offset",
-    "tree_shap": (
-        "out x expected offsets outputs_of feature threshold left right missing_left category_offset"
-        " category_words categories value share points largest deepest"
-    ),
-    "tree_predict": (
-        "out leaves x base used trees nodes node_leaf leaf_node leaf_value split_place split_threshold"
-        " split_mask sets first last accumulate"
-    ),
-    "presort": "order columns missing x",
-    "stump_search": "place sums order missing weights target classes criterion",
-    "stump_search_binned": "place sums codes bins missing_code weights target classes criterion",
-    "adaboost_update": (
-        "stats weights signed_weights target x predicted threshold missing_left left right classes"
-        " learning_rate source source_factor error_floor"
-    ),
-    "integral_image": "sums squares tilted image",
-    "resize_exact": "out image",
-    "rgb_to_gray": "out image",
-    "cascade_scan": (
-        "boxes count image levels scales rects weights tilted feature threshold left right left_value"
-        " right_value tree_nodes stage_trees stage_threshold window_height window_width"
-    ),
-    "haar_patch_sums": "sums scale image",
-    "haar_features": "out sums scale rects weights height width",
-    "group_rectangles": "out neighbors count boxes order min_neighbors eps",
-    "sgd_step": "params grads momenta lr momentum dampening weight_decay nesterov first_step",
-    "adam_step": (
-        "params grads exp_avgs exp_avg_sqs max_exp_avg_sqs lr beta1 beta2 eps weight_decay decoupled step"
-    ),
-    "bootstrap_counts": "counts seeds draws",
-    "grow_forest": (
-        "node_count feature threshold left right missing_left value gain cover count codes target weight"
-        " counts class_weight offsets low high seeds classes criterion random_thresholds max_features"
-        " max_depth max_leaf_nodes min_samples_split min_samples_leaf min_weight_leaf min_impurity_decrease"
-    ),
+#: What the native module has beside kernels. None of it is known to operations.
+HELPERS = {
+    *("get_isa", "isas", "set_isa", "kernels", "start_trace", "stop_trace", "cpu_info"),
+    *("default_num_threads", "get_num_threads", "set_num_threads"),
+    *("empty", "empty_cache", "memory_set_limit", "memory_stats"),
 }
+#: Kernels that only the native engine has: the machine's limits, and the conversion that runs as ``copy``.
+NATIVE_ONLY = {"cast", "fma_peak", "memory_stream"}
 
-#: What only the native engine has: instruction sets, a trace, and the measurements of the machine.
-NATIVE = {
-    "isas": "",
-    "get_isa": "",
-    "set_isa": "isa",
-    "start_trace": "",
-    "stop_trace": "",
-    "fma_peak": "out iterations",
-    "memory_stream": "out x",
-}
+
+def _interface() -> dict[str, list[str]]:
+    """Every function of the native module and its arguments, as its stub records them for review."""
+    stub = ast.parse((Path(einkorn.__file__).parent / "_native.pyi").read_text())
+    return {
+        f.name: [a.arg for a in f.args.args]
+        for f in stub.body
+        if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")
+    }
+
+
+INTERFACE = _interface()
+#: What the operations may call, on every engine.
+KERNELS = {name: INTERFACE[name] for name in INTERFACE if name not in HELPERS}
 
 
 def _module(engine: str) -> Any:
@@ -159,27 +60,32 @@ def _arguments(function: Any) -> list[str]:
         return re.findall(r"(\w+): ", signature[1])
 
 
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("engine_name", ENGINES)
-def test_kernel_and_its_arguments(engine_name: str, name: str) -> None:
-    function = getattr(_module(engine_name), name, None)
-    assert function is not None, f"the {engine_name} engine lacks {name}"
-    assert _arguments(function) == KERNELS[name].split()
+@pytest.mark.parametrize("name", INTERFACE)
+def test_the_stub_is_what_the_native_module_has(name: str) -> None:
+    assert _arguments(getattr(_module("native"), name)) == INTERFACE[name]
 
 
-@pytest.mark.parametrize("name", NATIVE)
-def test_native_helpers(name: str) -> None:
-    assert _arguments(getattr(_module("native"), name)) == NATIVE[name].split()
+def test_the_native_module_has_nothing_beside_its_stub() -> None:
+    assert {name for name in dir(importlib.import_module("einkorn._native")) if name[0] != "_"} == set(
+        INTERFACE
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(KERNELS) - NATIVE_ONLY))
+def test_numba_has_the_kernel_with_the_same_arguments(name: str) -> None:
+    function = getattr(_module("numba"), name, None)
+    assert function is not None, f"the numba engine lacks {name}"
+    assert _arguments(function) == KERNELS[name]
 
 
 def test_support_matrix() -> None:
     """What show_config prints: every kernel on every engine, and no kernel that an engine has in secret."""
     present = set(engines.available())
-    native_only = {"cast", "fma_peak", "memory_stream"}  # cast runs under the name of copy
-    for name, found in support_matrix().items():
-        expected = present & {"native"} if name in native_only else present
-        assert set(found) & set(ENGINES) == expected, name
-        assert name in KERNELS or name in native_only
+    matrix = {name: set(found) & set(ENGINES) for name, found in support_matrix().items()}
+    everywhere = dict.fromkeys(set(KERNELS) - NATIVE_ONLY, present)
+    assert {n: matrix[n] for n in matrix if n not in NATIVE_ONLY} == everywhere
+    for name in NATIVE_ONLY:
+        assert matrix.get(name, set()) == present & {"native"}
 
 
 class _Spy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
-import re
 import sys
 from typing import Any
 
@@ -80,30 +79,6 @@ def _cuda() -> str:
         return f"built; no usable device ({type(error).__name__})"
 
 
-_KERNEL_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-
-#: Functions of an engine that are not kernels.
-_NOT_KERNELS = frozenset(
-    {
-        "cpu_info",
-        "default_num_threads",
-        "empty",
-        "empty_cache",
-        "get_isa",
-        "get_num_threads",
-        "isas",
-        "kernels",
-        "memory_set_limit",
-        "memory_stats",
-        "set_isa",
-        "set_num_threads",
-        "set_stream",
-        "start_trace",
-        "stop_trace",
-    }
-)
-
-
 def support_matrix() -> dict[str, tuple[str, ...]]:
     """Return kernel name -> engines that have it, for the engines that are installed."""
     from einkorn import engines
@@ -114,16 +89,9 @@ def support_matrix() -> dict[str, tuple[str, ...]]:
         present.append("cuda")
     matrix: dict[str, list[str]] = {}
     for engine in present:
-        for kernel in _kernels(importlib.import_module(names[engine])):
+        for kernel in importlib.import_module(names[engine]).kernels():
             matrix.setdefault(kernel, []).append(engine)
     return {kernel: tuple(matrix[kernel]) for kernel in sorted(matrix)}
-
-
-def _kernels(module: Any) -> list[str]:
-    if hasattr(module, "kernels"):
-        return sorted(module.kernels())
-    public = getattr(module, "__all__", None) or [n for n in dir(module) if _KERNEL_NAME.match(n)]
-    return sorted(n for n in public if n not in _NOT_KERNELS and callable(getattr(module, n)))
 
 
 def show_config(file: Any = None) -> None:

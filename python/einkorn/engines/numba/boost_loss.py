@@ -20,9 +20,8 @@ from ._compile import (
     Scalar,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["boost_loss", "leaf_quantile"]
 
 _BLOCK = 16384  # rows whose losses are one partial sum
 _SQUARED, _ABSOLUTE, _HUBER, _QUANTILE, _LOGISTIC, _MULTINOMIAL = range(6)
@@ -174,6 +173,7 @@ def _or_nothing(a: Array | None, dtype: type, ndim: int = 1) -> Array:
     return np.empty((0,) * ndim, dtype) if a is None else a
 
 
+@kernel
 def boost_loss(
     gradient: Array | None,
     hessian: Array | None,
@@ -206,6 +206,7 @@ def boost_loss(
         loss[...] = scale * math.fsum(partial) if np.isfinite(partial).all() else scale * partial.sum()
 
 
+@kernel
 def leaf_quantile(
     out: Array,
     target: Array,

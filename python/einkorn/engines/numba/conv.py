@@ -19,13 +19,12 @@ import math
 import numpy as np
 
 from ._compile import Array, In4, In6, Int, Loop, Out4, Out6, inline
+from ._kernels import kernel
 from ._threads import parallel_for
 from .copy import fill
 from .elementwise import add
 from .matmul import finish, multiply_matrices
 from .reduce import reduce_sum
-
-__all__ = ["conv2d_forward", "conv2d_input_grad", "conv2d_weight_grad"]
 
 _COST = 0.3  # ns per element of the columns
 _BUDGET = 1 << 21  # elements of the columns held at a time
@@ -163,6 +162,7 @@ def _side_by_side(matrices: Array) -> Array:
     return matrices.transpose(1, 2, 0, 3).reshape(groups, rows, n * columns)
 
 
+@kernel
 def conv2d_forward(
     out: Array,
     x: Array,
@@ -195,6 +195,7 @@ def conv2d_forward(
     finish(planes, planes, bias3, activation)
 
 
+@kernel
 def conv2d_input_grad(
     gx: Array,
     gy: Array,
@@ -225,6 +226,7 @@ def conv2d_input_grad(
             plan.fold(gx[part], columns)
 
 
+@kernel
 def conv2d_weight_grad(
     gw: Array,
     gbias: Array | None,

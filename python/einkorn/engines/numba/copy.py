@@ -6,9 +6,8 @@ copy converts between float32 and float64 where the dtypes differ.
 from __future__ import annotations
 
 from ._compile import AnyOut4, Array, Loop, OtherAnyIn4, Scalar
+from ._kernels import kernel
 from ._views import elementwise
-
-__all__ = ["copy", "fill"]
 
 _COST = 0.3  # ns per element
 
@@ -31,11 +30,13 @@ def _fill(out: AnyOut4, value: Scalar) -> None:
                     out[i, j, k, n] = value
 
 
+@kernel
 def copy(out: Array, x: Array) -> None:
     """out = x."""
     elementwise(_copy, _COST, out, (x,))
 
 
+@kernel
 def fill(out: Array, value: float) -> None:
     """out[...] = value."""
     elementwise(_fill, _COST, out, (), value)

@@ -25,17 +25,8 @@ from ._compile import (
     Scalar,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = [
-    "cascade_scan",
-    "group_rectangles",
-    "haar_features",
-    "haar_patch_sums",
-    "integral_image",
-    "resize_exact",
-    "rgb_to_gray",
-]
 
 Image = Annotated[Array, Operand(2, element="uint8")]
 ImageOut = Annotated[Array, Operand(2, writable=True, element="uint8")]
@@ -102,6 +93,7 @@ def _tables(image: Array, squared: bool, tilted: bool) -> list[Array | None]:
     return [sums, squares, cones]
 
 
+@kernel
 def integral_image(sums: Array, squares: Array | None, tilted: Array | None, image: Array) -> None:
     """sums, squares and tilted = tables of sums over image; None: not wanted."""
     tables = _tables(image, squares is not None, tilted is not None)
@@ -136,6 +128,7 @@ def _resize_rows(start: Int, stop: Int, out: ImageOut, image: Image, down: Scala
             out[y, x] = ((256 - weight_v) * above + weight_v * below + 0x8000) >> 16
 
 
+@kernel
 def resize_exact(out: Array, image: Array) -> None:
     """out = image, resized bilinearly in whole numbers."""
     if out.size == 0:
@@ -154,6 +147,7 @@ def _gray_rows(start: Int, stop: Int, out: ImageOut, image: Images) -> None:
             out[y, x] = (9798 * r + 19235 * g + 3735 * b + 0x4000) >> 15
 
 
+@kernel
 def rgb_to_gray(out: Array, image: Array) -> None:
     """out = brightness of red, green and blue."""
     cost = _PIXEL * out.shape[1] + 1
@@ -246,6 +240,7 @@ def _scan_rows(
             passed_over = passed == 0
 
 
+@kernel
 def cascade_scan(
     boxes: Array,
     count: Array,
@@ -325,6 +320,7 @@ def _sum_patches(
         scale[n] = _normalization(float((height - 2) * (width - 2)), float(total), float(power))
 
 
+@kernel
 def haar_patch_sums(sums: Array, scale: Array, image: Array) -> None:
     """sums[:, n] = integral image of patch n, scale[n] = its normalization."""
     cost = 3 * _PIXEL * image.shape[1] * image.shape[2]
@@ -355,6 +351,7 @@ def _values(
             out[f, n] = np.float32(value * scale[n])
 
 
+@kernel
 def haar_features(
     out: Array, sums: Array, scale: Array, rects: Array, weights: Array, height: int, width: int
 ) -> None:
@@ -433,6 +430,7 @@ def _keep(
             count[0] += 1
 
 
+@kernel
 def group_rectangles(
     out: Array, neighbors: Array, count: Array, boxes: Array, order: Array, min_neighbors: int, eps: float
 ) -> None:

@@ -24,9 +24,8 @@ from ._compile import (
     inline,
     nothing,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["bin_columns", "bin_edges", "histogram", "histogram_subtract"]
 
 
 @inline
@@ -178,6 +177,7 @@ def _or_nothing(a: Array | None, dtype: type) -> Array:
     return np.empty(0, dtype) if a is None else a
 
 
+@kernel
 def bin_edges(edges: Array, counts: Array, x: Array, rows: Array | None, weight: Array | None) -> None:
     """edges [n, max_bins - 1], counts [n]: the thresholds between each column's bins, and how many bins."""
     size = x.shape[0] if rows is None else rows.size
@@ -191,6 +191,7 @@ def bin_edges(edges: Array, counts: Array, x: Array, rows: Array | None, weight:
     )
 
 
+@kernel
 def bin_columns(
     codes: Array, x: Array, edges: Array, offsets: Array, categorical: Array, missing_code: int
 ) -> None:
@@ -202,6 +203,7 @@ def bin_columns(
     )
 
 
+@kernel
 def histogram(out: Array, codes: Array, gradients: Array, hessians: Array | None, rows: Array | None) -> None:
     """out[f, b] = (sum of g, sum of h, number) of the rows with codes[f, r] = b."""
     at, h = _or_nothing(rows, np.int64), _or_nothing(hessians, np.float64)
@@ -213,6 +215,7 @@ def histogram(out: Array, codes: Array, gradients: Array, hessians: Array | None
     )
 
 
+@kernel
 def histogram_subtract(out: Array, a: Array, b: Array) -> None:
     """out = a - b."""
     parallel_for(

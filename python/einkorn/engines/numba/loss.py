@@ -20,21 +20,9 @@ from typing import Any
 import numpy as np
 
 from ._compile import Array, In1, In2, Index1, Int, Loop, Out1, Out2, Scalar, inline, nothing
+from ._kernels import kernel
 from ._threads import parallel_for
 from .reduce import reduce_sum
-
-__all__ = [
-    "bce_backward",
-    "bce_forward",
-    "bce_with_logits_backward",
-    "bce_with_logits_forward",
-    "cross_entropy_backward",
-    "cross_entropy_forward",
-    "l1_backward",
-    "l1_forward",
-    "mse_backward",
-    "mse_forward",
-]
 
 _COST = 4.0  # ns per element
 _NONE, _MEAN = 0, 1  # reductions; 2 is the sum
@@ -132,6 +120,7 @@ def _divide(quotient: Out1, a: In1, b: In1) -> None:
     quotient[0] = a[0] / b[0]
 
 
+@kernel
 def cross_entropy_forward(
     loss: Array | None,
     losses: Array,
@@ -168,6 +157,7 @@ def cross_entropy_forward(
             _divide(loss, loss, total)
 
 
+@kernel
 def cross_entropy_backward(
     glogits: Array,
     gloss: Array,
@@ -300,41 +290,49 @@ _binary = _ElementLoss("bce", _bce, _bce_slope)
 _logits = _ElementLoss("bce_with_logits", _bce_with_logits, _bce_with_logits_slope)
 
 
+@kernel
 def mse_forward(loss: Array, x: Array, target: Array, scale: float) -> None:
     """loss = scale * sum of (x - target)^2."""
     _mse.forward(loss, x, target, scale)
 
 
+@kernel
 def mse_backward(gx: Array, gloss: Array, x: Array, target: Array, scale: float) -> None:
     """gx = gloss * scale * 2 (x - target)."""
     _mse.backward(gx, gloss, x, target, scale)
 
 
+@kernel
 def l1_forward(loss: Array, x: Array, target: Array, scale: float) -> None:
     """loss = scale * sum of |x - target|."""
     _l1.forward(loss, x, target, scale)
 
 
+@kernel
 def l1_backward(gx: Array, gloss: Array, x: Array, target: Array, scale: float) -> None:
     """gx = gloss * scale * sign(x - target)."""
     _l1.backward(gx, gloss, x, target, scale)
 
 
+@kernel
 def bce_forward(loss: Array, x: Array, target: Array, scale: float) -> None:
     """loss = -scale * sum of target log x + (1 - target) log(1 - x), logarithms not below -100."""
     _binary.forward(loss, x, target, scale)
 
 
+@kernel
 def bce_backward(gx: Array, gloss: Array, x: Array, target: Array, scale: float) -> None:
     """gx = gloss * scale * (x - target) / max(x (1 - x), 1e-12)."""
     _binary.backward(gx, gloss, x, target, scale)
 
 
+@kernel
 def bce_with_logits_forward(loss: Array, x: Array, target: Array, scale: float) -> None:
     """The loss of bce_forward for probabilities sigmoid(x)."""
     _logits.forward(loss, x, target, scale)
 
 
+@kernel
 def bce_with_logits_backward(gx: Array, gloss: Array, x: Array, target: Array, scale: float) -> None:
     """gx = gloss * scale * (sigmoid(x) - target)."""
     _logits.backward(gx, gloss, x, target, scale)

@@ -14,9 +14,8 @@ import math
 import numpy as np
 
 from ._compile import AnyIn3, Array, In3, Int, Loop, Out3, Scalar, inline
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["finish", "matmul", "multiply_matrices"]
 
 _COST = 2.0  # ns per element of the second loop
 _LEAKY_SLOPE = 0.01
@@ -102,6 +101,7 @@ def multiply_matrices(out: Array, a: Array, b: Array) -> None:
         np.matmul(_for_blas(a), _for_blas(b), out=out)
 
 
+@kernel
 def matmul(
     out: Array,
     a: Array,

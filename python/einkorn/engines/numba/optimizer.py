@@ -18,9 +18,8 @@ import math
 from collections.abc import Sequence
 
 from ._compile import Array, In1, Int, Loop, Out1, Scalar, nothing
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["adam_step", "sgd_step"]
 
 _COST = 3.0  # ns per element
 _GRAIN = 1024
@@ -96,6 +95,7 @@ def _each_tensor(loop: Loop, tensors: Sequence[Array], *settings: float) -> None
     parallel_for(flat[0].size, _COST, body, _GRAIN)
 
 
+@kernel
 def sgd_step(
     params: Sequence[Array],
     grads: Sequence[Array],
@@ -114,6 +114,7 @@ def sgd_step(
         _each_tensor(_sgd_step, (param, grads[i], buffer), *settings)
 
 
+@kernel
 def adam_step(
     params: Sequence[Array],
     grads: Sequence[Array],

@@ -11,16 +11,8 @@ from __future__ import annotations
 import math
 
 from ._compile import Array, In4, Int, Loop, Out4, Places4, PlacesOut4, inline, nothing
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = [
-    "adaptive_avg_pool2d_backward",
-    "adaptive_avg_pool2d_forward",
-    "avg_pool2d_backward",
-    "avg_pool2d_forward",
-    "max_pool2d_backward",
-    "max_pool2d_forward",
-]
 
 _COST = 1.5  # ns per element of a window
 
@@ -194,6 +186,7 @@ def _each_plane(loop: Loop, window: int, x: Array, y: Array, *arguments: object)
     parallel_for(planes, cost, lambda start, stop: loop(start, stop, *arguments))
 
 
+@kernel
 def max_pool2d_forward(
     out: Array,
     indices: Array | None,
@@ -218,6 +211,7 @@ def max_pool2d_forward(
     _each_plane(_max_pool2d_forward, kernel_h * kernel_w, x, out, out, indices, x, *sizes)
 
 
+@kernel
 def max_pool2d_backward(
     gx: Array,
     gy: Array,
@@ -235,6 +229,7 @@ def max_pool2d_backward(
     _each_plane(_max_pool2d_backward, 1, gx, gy, gx, gy, indices)
 
 
+@kernel
 def avg_pool2d_forward(
     out: Array,
     x: Array,
@@ -251,6 +246,7 @@ def avg_pool2d_forward(
     _each_plane(_avg_pool2d_forward, kernel_h * kernel_w, x, out, out, x, *sizes)
 
 
+@kernel
 def avg_pool2d_backward(
     gx: Array,
     gy: Array,
@@ -267,11 +263,13 @@ def avg_pool2d_backward(
     _each_plane(_avg_pool2d_backward, kernel_h * kernel_w, gx, gy, gx, gy, *sizes)
 
 
+@kernel
 def adaptive_avg_pool2d_forward(out: Array, x: Array) -> None:
     """Means of out.shape[2] x out.shape[3] windows that cover each plane."""
     _each_plane(_adaptive_avg_pool2d_forward, 1, x, out, out, x)
 
 
+@kernel
 def adaptive_avg_pool2d_backward(gx: Array, gy: Array) -> None:
     """gx = each window's gy divided by its size, summed over the windows of a pixel."""
     _each_plane(_adaptive_avg_pool2d_backward, 1, gx, gy, gx, gy)

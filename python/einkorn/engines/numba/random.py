@@ -32,9 +32,8 @@ from ._compile import (
     Word,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["dropout", "normal", "permutation", "philox", "uniform"]
 
 _COST = 40.0  # ns per counter
 
@@ -144,6 +143,7 @@ def _permutation(out: IndexOut1, seed: Word, offset: Word) -> None:
         out[i], out[j] = out[j], out[i]
 
 
+@kernel
 def uniform(out: Array, seed: int, offset: int, low: float, high: float) -> None:
     """out = low + u * (high - low), u uniform in [0, 1)."""
     out = out.reshape(-1)
@@ -155,6 +155,7 @@ def uniform(out: Array, seed: int, offset: int, low: float, high: float) -> None
     )
 
 
+@kernel
 def normal(out: Array, seed: int, offset: int, mean: float, std: float) -> None:
     """out = mean + std * z, z normal: Box and Muller's pairs of neighbors."""
     out = out.reshape(-1)
@@ -166,6 +167,7 @@ def normal(out: Array, seed: int, offset: int, mean: float, std: float) -> None:
     )
 
 
+@kernel
 def dropout(out: Array, x: Array, seed: int, offset: int, p: float) -> None:
     """out = x / (1 - p) where the float32 u of the element is at least p, else 0. out may be x."""
     out, x = out.reshape(-1), x.reshape(-1)
@@ -176,6 +178,7 @@ def dropout(out: Array, x: Array, seed: int, offset: int, p: float) -> None:
     )
 
 
+@kernel
 def permutation(out: Array, seed: int, offset: int) -> None:
     """out = a permutation of 0..n-1, by Fisher and Yates's swaps."""
     _permutation(out.reshape(-1), seed, offset)

@@ -40,11 +40,10 @@ from ._compile import (
     inline,
     instance,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
 from ._views import merge, merged_view
 from .copy import fill
-
-__all__ = ["argmax", "first_out_of_range", "reduce_max", "reduce_min", "reduce_sum"]
 
 _COST = 0.5  # ns per element
 _BLOCK = 512
@@ -231,16 +230,19 @@ _max = _Reduction(_larger, -math.inf)
 _min = _Reduction(_smaller, math.inf)
 
 
+@kernel
 def reduce_sum(out: Array, x: Array, scale: float) -> None:
     """out = scale * sum of x over the axes where out has size 1; the sum of nothing is 0."""
     _sum(out, x, scale)
 
 
+@kernel
 def reduce_max(out: Array, x: Array) -> None:
     """out = maximum of x over the axes where out has size 1; NaN wins, of nothing it is -inf."""
     _max(out, x)
 
 
+@kernel
 def reduce_min(out: Array, x: Array) -> None:
     """out = minimum of x over the axes where out has size 1; NaN wins, of nothing it is inf."""
     _min(out, x)
@@ -259,6 +261,7 @@ def _argmax(start: Int, stop: Int, out: IndexOut2, x: In3) -> None:
         out[o, i] = best
 
 
+@kernel
 def argmax(out: Array, x: Array) -> None:
     """out[o, i] = position of the maximum of x[o, :, i], the first of equals; NaN wins."""
     outer, n, inner = x.shape
@@ -277,6 +280,7 @@ def _first_out_of_range(position: IndexOut1, index: Index1, low: Int, high: Int,
             break
 
 
+@kernel
 def first_out_of_range(index: Array, low: int, high: int, ignore: int) -> int:
     """Position of the first index neither in [low, high) nor equal to `ignore`; -1 for none."""
     position = np.empty(1, np.int64)

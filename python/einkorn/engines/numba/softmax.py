@@ -13,9 +13,8 @@ from __future__ import annotations
 import math
 
 from ._compile import Array, In3, Int, Loop, Out3
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["log_softmax_backward", "log_softmax_forward", "softmax_backward", "softmax_forward"]
 
 _COST = 8.0  # ns per element
 
@@ -77,21 +76,25 @@ def _each_row(loop: Loop, out: Array, *inputs: Array) -> None:
     parallel_for(outer * inner, _COST * n + 1, lambda start, stop: loop(start, stop, out, *inputs))
 
 
+@kernel
 def softmax_forward(out: Array, x: Array) -> None:
     """out = softmax of x along axis 1. out may be x."""
     _each_row(_softmax_forward, out, x)
 
 
+@kernel
 def softmax_backward(gx: Array, g: Array, y: Array) -> None:
     """gx from g and the output y. gx may be g."""
     _each_row(_softmax_backward, gx, g, y)
 
 
+@kernel
 def log_softmax_forward(out: Array, x: Array) -> None:
     """out = log of softmax of x along axis 1. out may be x."""
     _each_row(_log_softmax_forward, out, x)
 
 
+@kernel
 def log_softmax_backward(gx: Array, g: Array, y: Array) -> None:
     """gx from g and the output y. gx may be g."""
     _each_row(_log_softmax_backward, gx, g, y)

@@ -30,9 +30,8 @@ from ._compile import (
     inline,
     nothing,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["adaboost_update", "presort", "stump_search", "stump_search_binned"]
 
 _TIE = 1e-12  # of all weight: scores this close count as equal
 _LEAST = 2.0**-52
@@ -75,6 +74,7 @@ def _presort(start: Int, stop: Int, order: Order, columns: Columns, missing: Ind
                 order[f, i] |= np.int32(-2147483648)
 
 
+@kernel
 def presort(order: Array, columns: Array, missing: Array, x: Array) -> None:
     """Rows by rising value of each feature, NaN last; a set sign bit: a larger value follows."""
     cost = 100.0 * (x.shape[0] + 1)
@@ -232,6 +232,7 @@ def _choose(place: Array, sums: Array, out: Array, total: Array) -> None:
     halves[1] = total - halves[0]
 
 
+@kernel
 def stump_search(
     place: Array,
     sums: Array,
@@ -256,6 +257,7 @@ def stump_search(
     _choose(place, sums, out, total)
 
 
+@kernel
 def stump_search_binned(
     place: Array,
     sums: Array,
@@ -330,6 +332,7 @@ def _new_weights(
         signed_weights[i] = -weights[i] if is_signed and target[i] == 0 else weights[i]
 
 
+@kernel
 def adaboost_update(
     stats: Array,
     weights: Array,

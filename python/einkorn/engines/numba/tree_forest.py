@@ -30,10 +30,9 @@ from ._compile import (
     Scalar,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
 from .random import philox
-
-__all__ = ["bootstrap_counts", "grow_forest"]
 
 _LOW, _32, _0, _1, _4 = (np.uint64(v) for v in (0xFFFFFFFF, 32, 0, 1, 4))
 _NODES = np.uint64(1 << 40)  # the counter where the words of the nodes begin
@@ -486,12 +485,14 @@ def _bootstrap(start: Int, stop: Int, counts: CountsOut2, seeds: Index1, draws: 
                 counts[t, r] += 1
 
 
+@kernel
 def bootstrap_counts(counts: Array, seeds: Array, draws: int) -> None:
     """counts[t, r] = how often row r is among `draws` rows drawn with replacement."""
     cost = 15.0 * draws + counts.shape[1]
     parallel_for(counts.shape[0], cost, lambda start, stop: _bootstrap(start, stop, counts, seeds, draws))
 
 
+@kernel
 def grow_forest(
     node_count: Array,
     feature: Array,

@@ -32,9 +32,8 @@ from ._compile import (
     WordOut2,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["code_rows", "tree_apply_codes", "tree_grow", "tree_update"]
 
 _QUANTUM_BITS = 30
 _ROUNDING = 1e-10
@@ -290,6 +289,7 @@ def _words(out: IndexOut1, seed: Word, counter: Word) -> None:
             out[i + lane] = np.int64(lanes[lane])
 
 
+@kernel
 def code_rows(by_row: Array, codes: Array, n_bins: Array) -> int:
     """by_row[r, f] = codes[f, r], n_bins[f] where missing; the first place of a bad code, or -1."""
     n, rows = codes.shape
@@ -337,6 +337,7 @@ class _Leaf:
         self.words = np.zeros((1, 0), np.uint32)
 
 
+@kernel
 def tree_grow(
     feature: Array,
     code: Array,
@@ -515,6 +516,7 @@ def tree_grow(
     return nodes
 
 
+@kernel
 def tree_apply_codes(
     leaf: Array,
     codes: Array,
@@ -546,6 +548,7 @@ def tree_apply_codes(
     )
 
 
+@kernel
 def tree_update(scores: Array, leaf: Array, value: Array) -> None:
     """scores[r] += value[leaf[r]]."""
     parallel_for(scores.size, 2.0, lambda start, stop: _update(start, stop, scores, leaf, value))

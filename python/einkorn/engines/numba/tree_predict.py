@@ -21,9 +21,8 @@ from ._compile import (
     Loop,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["tree_predict"]
 
 _COST = 40.0  # ns per row and tree
 
@@ -96,6 +95,7 @@ def _predict(
                         out[row, o] += leaf_value[leaf, o]
 
 
+@kernel
 def tree_predict(
     out: Array | None,
     leaves: Array | None,

@@ -23,9 +23,8 @@ from ._compile import (
     WordIn1,
     inline,
 )
+from ._kernels import kernel
 from ._threads import parallel_for
-
-__all__ = ["tree_shap"]
 
 _COST = 300.0  # ns per row and node
 
@@ -134,6 +133,7 @@ def _shap(
                 node = right[first + (path[depth - 1] >> 1)]
 
 
+@kernel
 def tree_shap(
     out: Array,
     x: Array,
