@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from einkorn._console import Bar
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.losses import Objective, Part
 from einkorn.boosting.trees import Trees
@@ -84,7 +84,7 @@ def boost(
     loss = objective.gradients(part, gradient, hessian) if run.last > run.first else 0.0
     watched = run.train_score if held is None else run.validation_score
     least = min(watched, default=np.inf)
-    bar = _Bar(verbose, run.first, run.last)
+    bar = Bar(verbose > 0, run.last, "round", run.first)
     whole = 0
     try:
         for number in range(run.first, run.last):
@@ -117,7 +117,7 @@ def boost(
             whole = len(run.grown)
             if not watched[-1] >= least - run.tol or run.best == 0:
                 least, run.best = watched[-1], number + 1
-            bar.show(number + 1, logs)
+            bar.show(number + 1, " ".join(f"{k}={v:.4g}" for k, v in logs.items()))
             stops = [tell(number + 1, logs) for tell in report]
             if any(stops) or (run.patience is not None and number + 1 - run.best >= run.patience):
                 break
@@ -155,31 +155,6 @@ def _refit(
         leaf[rows] = tree.leaf[rows]
     values = objective.leaf_values(part, leaf, tree.value.size) * learning_rate
     tree.value = np.where(tree.feature < 0, values, tree.value)
-
-
-class _Bar:
-    """Progress on the terminal: a bar (verbose 1), drawn at most ten times a second; or nothing (0)."""
-
-    def __init__(self, verbose: int, first: int, last: int) -> None:
-        self._bar: Any = None
-        self._next = 0.0
-        if verbose:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=last, initial=first, unit="round", mininterval=0)
-
-    def show(self, number: int, logs: dict[str, float]) -> None:
-        if self._bar is None:
-            return
-        now = time.perf_counter()
-        if now >= self._next or number == self._bar.total:
-            self._next = now + 0.1
-            self._bar.set_postfix_str(" ".join(f"{k}={v:.4g}" for k, v in logs.items()), refresh=False)
-            self._bar.update(number - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def trees_from(grown: Sequence[GrownTree], binner: Binner, base: np.ndarray) -> Trees:

@@ -1,14 +1,13 @@
-"""The progress of ``fit`` on the terminal."""
+"""The progress of ``fit``."""
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
-__all__ = ["Progress"]
+from einkorn._console import INTERVAL, open_bar, say
 
-_INTERVAL = 0.1  # seconds between two redrawings
+__all__ = ["Progress"]
 
 
 def _figures(logs: dict[str, float]) -> str:
@@ -16,7 +15,10 @@ def _figures(logs: dict[str, float]) -> str:
 
 
 class Progress:
-    """One bar per epoch (verbose 1), one line per epoch (2), or nothing (0)."""
+    """One line per epoch, with a bar while it lasts (verbose 1) or without (2), or nothing (0).
+
+    Nobody watches a file or a pipe: there is no bar there.
+    """
 
     def __init__(self, verbose: int, epochs: int) -> None:
         self.verbose = verbose
@@ -31,10 +33,8 @@ class Progress:
         self._head = f"Epoch {epoch + 1}/{self.epochs}"
         self._begin = time.perf_counter()
         if self.verbose == 1:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=steps, desc=self._head, unit="batch", mininterval=0)
-            self._next = self._begin + _INTERVAL
+            self._bar = open_bar(steps, self._head, "batch")
+            self._next = self._begin + INTERVAL
 
     def due(self) -> bool:
         """Whether it is time to draw again: asked once a batch, so it must cost nothing."""
@@ -44,16 +44,14 @@ class Progress:
         """Show that ``done`` batches are behind us."""
         self._bar.set_postfix_str(_figures(logs), refresh=False)
         self._bar.update(done - self._bar.n)
-        self._next = time.perf_counter() + _INTERVAL
+        self._next = time.perf_counter() + INTERVAL
 
     def end(self, done: int, logs: dict[str, float]) -> None:
         """The epoch and its validation are over."""
-        if self._bar is not None:
-            self.draw(done, logs)
-            self.close()
-        elif self.verbose == 2:
+        self.close()
+        if self.verbose:
             seconds = time.perf_counter() - self._begin
-            print(f"{self._head} - {seconds:.1f} s - {_figures(logs)}", file=sys.stderr)
+            say(f"{self._head} - {seconds:.1f} s - {_figures(logs)}")
 
     def close(self) -> None:
         """Leave the terminal as it is found by whatever comes next."""

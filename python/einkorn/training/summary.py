@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._console import printable
 from einkorn.training.modes import evaluating
 
-__all__ = ["describe"]
+__all__ = ["describe", "show"]
 
 
 def _shape(output: Any) -> str:
@@ -16,6 +17,12 @@ def _shape(output: Any) -> str:
         return ", ".join(_shape(part) for part in output)
     sizes = ("None", *map(str, output.shape[1:])) if output.ndim else ()
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def show(model: Any, example: Any, print_fn: Any) -> None:
+    """Print the table; on a stream of few letters in those it has."""
+    text = describe(model, example)
+    print_fn(printable(text) if print_fn is print else text)
 
 
 def describe(model: Any, example: Any) -> str:

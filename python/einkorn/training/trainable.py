@@ -97,7 +97,7 @@ class Trainable:
             Whether rows are drawn in a new order each epoch, with einkorn's generator:
             ``einkorn.manual_seed`` makes it repeatable.
         verbose : int, default 1
-            1 a bar per epoch, 2 a line per epoch, 0 nothing.
+            1 a bar per epoch on terminals and in notebooks, and a line; 2 a line per epoch; 0 nothing.
 
         Returns
         -------
@@ -186,6 +186,6 @@ class Trainable:
         print_fn : callable, default print
         """
         from einkorn.training.batches import example_of
-        from einkorn.training.summary import describe
+        from einkorn.training.summary import show
 
-        print_fn(describe(self, example if example is not None else example_of(self, input_shape)))
+        show(self, example if example is not None else example_of(self, input_shape), print_fn)

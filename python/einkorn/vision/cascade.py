@@ -190,8 +190,7 @@ class CascadeDetector:
         DTypeError, ShapeError, ArgumentError
             For patches of other types and sizes, options out of range, and too few patches.
         """
-        from tqdm import tqdm
-
+        from einkorn._console import Bar
         from einkorn.vision.cascade_train import Recipe, train_stages
 
         op = "CascadeDetector.fit"
@@ -214,11 +213,14 @@ class CascadeDetector:
             int(random_state),
         )
         history: list[dict[str, float]] = []
-        with tqdm(total=stages, unit="stage", disable=not progress) as bar:
-            for cascade, figures in train_stages(op, recipe, faces, backgrounds, bar.set_postfix_str):
+        bar = Bar(progress, stages, "stage")
+        try:
+            for cascade, figures in train_stages(op, recipe, faces, backgrounds, bar.note):
                 history.append(figures)
                 self.cascade, self.history = cascade, history
-                bar.update()
+                bar.show(len(history), " ".join(f"{name}={value:.4g}" for name, value in figures.items()))
+        finally:
+            bar.close()
         return self
 
     def predict(self, patches: Any) -> np.ndarray:
