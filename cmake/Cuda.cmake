@@ -32,25 +32,17 @@ find_package(CUDAToolkit REQUIRED)
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(pybind11 CONFIG REQUIRED)
 
-file(GLOB_RECURSE cuda_kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cu)
+include(cmake/CudaFamilies.cmake)
 file(GLOB cuda_bind_sources CONFIGURE_DEPENDS csrc/bind/cuda/*.cpp)
 
 # Kernels apart from the bindings: pybind11's flags are for the C++ compiler.
 add_library(einkorn_kernels_cuda OBJECT ${cuda_kernel_sources})
 target_include_directories(einkorn_kernels_cuda PRIVATE csrc)
-target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=cuda)
+target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=gpu)
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all)
 
-# A family with a CUDA body has its bindings in this module too, compiled against CuPy's arrays.
-foreach(source IN LISTS cuda_kernel_sources)
-  get_filename_component(family ${source} NAME_WE)
-  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/bind/${family}.cpp)
-    list(APPEND cuda_bind_sources csrc/bind/${family}.cpp)
-  endif()
-endforeach()
-
-pybind11_add_module(_cuda MODULE ${cuda_bind_sources})
+pybind11_add_module(_cuda MODULE ${cuda_bind_sources} ${cuda_family_bindings})
 target_include_directories(_cuda PRIVATE csrc)
 target_compile_features(_cuda PRIVATE cxx_std_20)
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)

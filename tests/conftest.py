@@ -112,3 +112,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if has_cuda
         else "cuda engine: not built"
     )
+    has_host_device = importlib.util.find_spec("einkorn._cuda_host") is not None
+    write(
+        "cuda engine on the host device: built; test_cuda_host runs it"
+        if has_host_device
+        else "cuda engine on the host device: not built (EINKORN_CUDA_HOST=ON builds it)"
+    )

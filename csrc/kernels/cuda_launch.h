@@ -10,6 +10,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace einkorn {
 
@@ -34,13 +35,70 @@ inline unsigned grid_for(int64_t size) {
   return blocks_for((size + kBlock - 1) / kBlock);
 }
 
-// After each launch: a launch that the device refused is an exception here. Errors inside a kernel show in a later call.
-inline void check_launch(const char* kernel) {
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) throw CudaError(std::string(kernel) + ": " + cudaGetErrorString(error));
+inline void check(cudaError_t error, const char* what) {
+  if (error != cudaSuccess) throw CudaError(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-#ifdef __CUDACC__
+// Memory for as long as the scope that makes it, in the order of the stream: the kernels launched meanwhile may use it.
+class StreamScratch {
+ public:
+  explicit StreamScratch(size_t bytes) {
+    if (bytes > 0) check(cudaMallocAsync(&block_, bytes, current_stream()), "scratch memory");
+  }
+  ~StreamScratch() {
+    if (block_ != nullptr) (void)cudaFreeAsync(block_, current_stream());
+  }
+  StreamScratch(const StreamScratch&) = delete;
+  StreamScratch& operator=(const StreamScratch&) = delete;
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(block_);
+  }
+
+ private:
+  void* block_ = nullptr;
+};
+
+#if defined(__CUDACC__) || defined(EINKORN_CUDA_HOST)
+
+// Every kernel starts here, on the thread's stream; `name` says whose it is where something fails. A launch that the device
+// refused is an exception here; errors inside a kernel show in a later call. The host device (csrc/cuda_host) runs the threads
+// of the grid before it returns.
+template <class... Params>
+void launch(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes,
+            std::type_identity_t<Params>... args) {
+#ifdef EINKORN_CUDA_HOST
+  auto call = [&] { kernel(args...); };
+  cuda_host::run_grid(
+      name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
+      [](void* context) { (*static_cast<decltype(call)*>(context))(); }, &call);
+#else
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = current_stream();
+  check(cudaLaunchKernelEx(&config, kernel, args...), name);
+#endif
+}
+
+// One element a thread, or as many as the grid's size makes of it.
+template <class... Params>
+void launch_over(const char* name, void (*kernel)(Params...), int64_t threads, std::type_identity_t<Params>... args) {
+  if (threads > 0) launch(name, kernel, grid_for(threads), kBlock, 0, args...);
+}
+
+// The shared memory that the launch asked for.
+template <class T>
+__device__ __forceinline__ T* dynamic_shared() {
+#ifdef EINKORN_CUDA_HOST
+  return static_cast<T*>(cuda_host::dynamic_shared());
+#else
+  extern __shared__ __align__(16) unsigned char einkorn_dynamic_shared[];
+  return reinterpret_cast<T*>(einkorn_dynamic_shared);
+#endif
+}
 
 // Calls body(i) for every i in [0, size), spread over the whole grid.
 template <class Body>
@@ -55,7 +113,7 @@ __device__ __forceinline__ T larger(T a, T b) {
   return a > b ? a : b;
 }
 
-#endif  // __CUDACC__
+#endif  // device code
 
 }  // namespace cuda
 }  // namespace einkorn

@@ -158,27 +158,23 @@ __global__ void softmax_grad_columns(SoftmaxGrad<T> k) {
 template <bool kLog, class T>
 void forward(const char* name, const Softmax<T>& k) {
   if (k.outer * k.n * k.inner == 0) return;
-  const cudaStream_t stream = current_stream();
   if (k.inner > 1)
-    softmax_columns<kLog><<<grid_for(k.outer * k.inner), kBlock, 0, stream>>>(k);
+    launch(name, softmax_columns<kLog, T>, grid_for(k.outer * k.inner), kBlock, 0, k);
   else if (k.n < kBlockRow)
-    softmax_rows<kWarp, kLog><<<grid_for(k.outer * kWarp), kBlock, 0, stream>>>(k);
+    launch(name, softmax_rows<kWarp, kLog, T>, grid_for(k.outer * kWarp), kBlock, 0, k);
   else
-    softmax_rows<kBlock, kLog><<<blocks_for(k.outer), kBlock, 0, stream>>>(k);
-  check_launch(name);
+    launch(name, softmax_rows<kBlock, kLog, T>, blocks_for(k.outer), kBlock, 0, k);
 }
 
 template <bool kLog, class T>
 void backward(const char* name, const SoftmaxGrad<T>& k) {
   if (k.outer * k.n * k.inner == 0) return;
-  const cudaStream_t stream = current_stream();
   if (k.inner > 1)
-    softmax_grad_columns<kLog><<<grid_for(k.outer * k.inner), kBlock, 0, stream>>>(k);
+    launch(name, softmax_grad_columns<kLog, T>, grid_for(k.outer * k.inner), kBlock, 0, k);
   else if (k.n < kBlockRow)
-    softmax_grad_rows<kWarp, kLog><<<grid_for(k.outer * kWarp), kBlock, 0, stream>>>(k);
+    launch(name, softmax_grad_rows<kWarp, kLog, T>, grid_for(k.outer * kWarp), kBlock, 0, k);
   else
-    softmax_grad_rows<kBlock, kLog><<<blocks_for(k.outer), kBlock, 0, stream>>>(k);
-  check_launch(name);
+    launch(name, softmax_grad_rows<kBlock, kLog, T>, blocks_for(k.outer), kBlock, 0, k);
 }
 
 }  // namespace

@@ -4,33 +4,13 @@
 
 #include "bind/module.h"
 
-#include "bind/array.h"
+#include "bind/cuda/errors.h"
 #include "bind/cuda/runtime.h"
 #include "bind/kernels.h"
-#include "kernels/cuda_launch.h"
-
-namespace einkorn {
-
-namespace {
-
-// Refused launches and absent kernels, as einkorn's own exceptions.
-void translate(std::exception_ptr exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const CudaError& error) {
-    py::set_error(py::module_::import("einkorn.errors").attr("DeviceError"), error.what());
-  } catch (const MissingKernel& error) {
-    py::set_error(py::module_::import("einkorn.errors").attr("EngineError"), error.what());
-  }
-}
-
-}  // namespace
-
-}  // namespace einkorn
 
 PYBIND11_MODULE(_cuda, m) {
   m.doc() = "einkorn's CUDA engine: kernels for arrays with __cuda_array_interface__.";
-  pybind11::register_local_exception_translator(&einkorn::translate);
+  pybind11::register_local_exception_translator(&einkorn::cuda::translate);
   m.def("set_stream", &einkorn::cuda::set_stream, pybind11::arg("handle"),
         "Send this thread's kernels to a stream, given by the number of its cudaStream_t.");
   m.def("kernels", &einkorn::kernels, "Name and element types of every kernel that this module has.");

@@ -43,10 +43,6 @@ const Tables kTables = {
 
 thread_local cudaStream_t stream = nullptr;
 
-void check(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) throw CudaError(std::string(what) + ": " + cudaGetErrorString(error));
-}
-
 }  // namespace
 
 void set_stream(uintptr_t handle) {

@@ -41,9 +41,7 @@ template <int N, class Store>
 void for_elements(const char* name, const Layout<N>& layout, const Store& store) {
   int64_t size = 1;
   for (int d = 0; d < layout.ndim; ++d) size *= layout.shape[d];
-  if (size == 0) return;
-  for_elements_kernel<<<grid_for(size), kBlock, 0, current_stream()>>>(layout, size, store);
-  check_launch(name);
+  launch_over(name, for_elements_kernel<N, Store>, size, layout, size, store);
 }
 
 }  // namespace einkorn::cuda

@@ -202,43 +202,36 @@ inline int64_t outputs(const PoolShape& s) {
   return s.planes * s.out_height * s.out_width;
 }
 
-template <class Args>
-void start(const char* name, void (*kernel)(Args), int64_t threads, const Args& args) {
-  if (threads == 0) return;
-  kernel<<<grid_for(threads), kBlock, 0, current_stream()>>>(args);
-  check_launch(name);
-}
-
 }  // namespace
 
 template <class T>
 void max_pool2d_forward(const MaxPool2dForward<T>& k) {
-  start("max_pool2d_forward", max_forward_kernel<T>, outputs(k.shape), k);
+  launch_over("max_pool2d_forward", max_forward_kernel<T>, outputs(k.shape), k);
 }
 
 template <class T>
 void max_pool2d_backward(const MaxPool2dBackward<T>& k) {
-  start("max_pool2d_backward", max_backward_kernel<T>, pixels(k.shape), k);
+  launch_over("max_pool2d_backward", max_backward_kernel<T>, pixels(k.shape), k);
 }
 
 template <class T>
 void avg_pool2d_forward(const AvgPool2dForward<T>& k) {
-  start("avg_pool2d_forward", avg_forward_kernel<T>, outputs(k.shape), k);
+  launch_over("avg_pool2d_forward", avg_forward_kernel<T>, outputs(k.shape), k);
 }
 
 template <class T>
 void avg_pool2d_backward(const AvgPool2dBackward<T>& k) {
-  start("avg_pool2d_backward", avg_backward_kernel<T>, pixels(k.shape), k);
+  launch_over("avg_pool2d_backward", avg_backward_kernel<T>, pixels(k.shape), k);
 }
 
 template <class T>
 void adaptive_avg_pool2d_forward(const AdaptiveAvgPool2dForward<T>& k) {
-  start("adaptive_avg_pool2d_forward", adaptive_forward_kernel<T>, outputs(k.shape) * kWarp, k);
+  launch_over("adaptive_avg_pool2d_forward", adaptive_forward_kernel<T>, outputs(k.shape) * kWarp, k);
 }
 
 template <class T>
 void adaptive_avg_pool2d_backward(const AdaptiveAvgPool2dBackward<T>& k) {
-  start("adaptive_avg_pool2d_backward", adaptive_backward_kernel<T>, pixels(k.shape), k);
+  launch_over("adaptive_avg_pool2d_backward", adaptive_backward_kernel<T>, pixels(k.shape), k);
 }
 
 EINKORN_INSTANTIATE(max_pool2d_forward, MaxPool2dForward)

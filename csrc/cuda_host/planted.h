@@ -1,0 +1,12 @@
+// Kernels with one fault each, which the host device must find.
+
+#pragma once
+
+#include <stdint.h>
+
+namespace einkorn::cuda_host {
+
+// out[i] = the sum of x over i's warp, by a kernel with this fault; "none" has none. False where no fault has that name.
+bool run_planted(const char* fault, float* out, const float* x, int64_t size);
+
+}  // namespace einkorn::cuda_host
