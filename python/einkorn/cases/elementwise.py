@@ -112,7 +112,15 @@ gelu = _transcendental("gelu", _gelu, "nn.functional.gelu", unit=1)
 #: Unary operations whose results are rounded at most once.
 ROUNDED = (negative, absolute, square, sqrt, reciprocal, step, relu, leaky_relu)
 SMOOTH = (exp, log, sin, cos, erf, sigmoid, tanh, silu, softplus, elu, gelu)
-BINARY = (add, subtract, multiply, divide, maximum, minimum, power)
+BINARY = (
+    add,
+    subtract,
+    multiply,
+    divide,
+    maximum,
+    minimum,
+    power,
+)
 
 # --- cases --------------------------------------------------------------------------------------
 
