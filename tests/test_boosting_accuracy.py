@@ -88,9 +88,9 @@ def ours(has_classes: bool) -> Any:
     return getattr(boosting, f"GradientBoosting{kind(has_classes)}")(
         n_estimators=TREES,
         learning_rate=RATE,
-        max_leaves=LEAVES,
+        max_leaf_nodes=LEAVES,
         min_samples_leaf=LEAST,
-        reg_lambda=LAMBDA,
+        l2_regularization=LAMBDA,
     )
 
 

@@ -250,3 +250,26 @@ def test_without_matplotlib_there_is_a_note(
 def test_other_commands_do_not_load_scikit_learn() -> None:
     code = "import sys; from einkorn.cli import main; main(['info']); assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("target", ["kind", "size"])
+@pytest.mark.parametrize("line", [0, 150, 299])
+def test_a_stray_word_among_numbers_is_named(
+    target: str, line: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = animals()
+    rows[line][0] = "tall"
+    path = write(tmp_path / "animals.csv", HEADER, rows)
+    assert run(path, "--target", target, "--out", tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert f"line {line + 2}, column 'size': 'tall' is not a number" in said
+    assert not (tmp_path / "out").exists()
+    assert run(path, "--target", "kind", "--ignore", "size", "--out", tmp_path / "out") == 0
+
+
+def test_names_that_look_like_numbers_are_still_categories(tmp_path: Path) -> None:
+    rows = [[i % 9 if i % 40 else "B", None, w, k] for i, (_, _, w, k) in enumerate(animals())]
+    path = write(tmp_path / "floors.csv", HEADER, rows)
+    assert run(path, "--target", "kind", "--out", tmp_path / "out") == 0
+    columns = json.loads((tmp_path / "out" / "columns.json").read_text())["features"]
+    assert columns[0]["categories"] == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "B"]

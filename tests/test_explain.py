@@ -39,7 +39,7 @@ def data(classes: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def fitted(classes: int, **options: Any) -> Any:
     kind = GradientBoostingClassifier if classes else GradientBoostingRegressor
     X, y = data(classes)
-    return kind(n_estimators=15, max_leaves=8, random_state=0, **options).fit(X, y)
+    return kind(n_estimators=15, max_leaf_nodes=8, random_state=0, **options).fit(X, y)
 
 
 @pytest.mark.parametrize("classes", [0, 2, 4])

@@ -71,7 +71,7 @@ def test_leaves_are_medians_and_quantiles() -> None:
     X, y = numbers()
     for loss, alpha in (("absolute_error", 0.5), ("quantile", 0.75)):
         model = GradientBoostingRegressor(
-            loss, alpha=alpha, n_estimators=1, learning_rate=1.0, max_leaves=6
+            loss, alpha=alpha, n_estimators=1, learning_rate=1.0, max_leaf_nodes=6
         ).fit(X, y)
         leaf, predicted = model.apply(X)[:, 0], model.predict(X)
         assert len(np.unique(leaf)) == 6
@@ -117,9 +117,9 @@ def test_own_loss_equals_built_in() -> None:
 def test_shape_of_trees() -> None:
     X, y = numbers()
     for options, leaves, depth in (
-        ({"max_leaves": 5}, 5, 4),
+        ({"max_leaf_nodes": 5}, 5, 4),
         ({"max_depth": 2}, 4, 2),
-        ({"max_leaves": 6, "growth": "depth"}, 6, 3),
+        ({"max_leaf_nodes": 6, "growth": "depth"}, 6, 3),
         ({"min_samples_leaf": 200}, 3, 2),
         ({"min_child_weight": 250.0}, 2, 1),
         ({"min_split_gain": 1e9}, 1, 0),
@@ -133,16 +133,16 @@ def test_shape_of_trees() -> None:
 
 def test_regularisation_shrinks_leaves() -> None:
     X, y = numbers()
-    plain = GradientBoostingRegressor(n_estimators=1, max_leaves=2).fit(X, y).trees_.value
-    for options in ({"reg_lambda": 600.0}, {"reg_alpha": 100.0}, {"max_delta_step": 0.1}):
-        model = GradientBoostingRegressor(n_estimators=1, max_leaves=2, **options).fit(X, y)  # type: ignore[arg-type]
+    plain = GradientBoostingRegressor(n_estimators=1, max_leaf_nodes=2).fit(X, y).trees_.value
+    for options in ({"l2_regularization": 600.0}, {"reg_alpha": 100.0}, {"max_delta_step": 0.1}):
+        model = GradientBoostingRegressor(n_estimators=1, max_leaf_nodes=2, **options).fit(X, y)  # type: ignore[arg-type]
         assert abs(model.trees_.value[1:]).max() < abs(plain[1:]).max()
 
 
 def test_sampling() -> None:
     """Shares of rows and columns: the same for the same seed, others for another, and trees differ."""
     X, y = numbers(features=12)
-    for options in ({"subsample": 0.5}, {"colsample_bytree": 0.3}, {"colsample_bynode": 0.3}):
+    for options in ({"subsample": 0.5}, {"colsample_bytree": 0.3}, {"max_features": 0.3}):
         models = [
             GradientBoostingRegressor(n_estimators=10, random_state=seed, **options).fit(X, y)  # type: ignore[arg-type]
             for seed in (1, 1, 2)
@@ -212,7 +212,7 @@ def test_categories() -> None:
     rng = np.random.default_rng(0)
     X = rng.integers(0, 40, (2000, 1)).astype(np.float64)
     good = np.isin(X[:, 0], [1, 5, 8, 13, 21, 34, 39])
-    options: dict[str, Any] = {"n_estimators": 1, "learning_rate": 1.0, "max_leaves": 2}
+    options: dict[str, Any] = {"n_estimators": 1, "learning_rate": 1.0, "max_leaf_nodes": 2}
     model = GradientBoostingRegressor(categorical_features=[0], **options).fit(X, good)
     np.testing.assert_allclose(model.predict(X), good, atol=0.02)
     numeric = GradientBoostingRegressor(**options).fit(X, good)
@@ -322,7 +322,12 @@ def test_weights_are_repeated_rows(loss: str) -> None:
     X, y = numbers(200)
     y = np.exp(y) if loss == "poisson" else y
     w = np.random.default_rng(0).integers(0, 4, y.size)
-    options: dict[str, Any] = {"method": "exact", "min_samples_leaf": 1, "n_estimators": 10, "max_leaves": 8}
+    options: dict[str, Any] = {
+        "method": "exact",
+        "min_samples_leaf": 1,
+        "n_estimators": 10,
+        "max_leaf_nodes": 8,
+    }
     weighted = GradientBoostingRegressor(loss, **options).fit(X, y, sample_weight=w)
     repeated = GradientBoostingRegressor(loss, **options).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-5, atol=1e-5)
@@ -333,7 +338,12 @@ def test_weights_of_classes(k: int) -> None:
     X, y = classes(k, 200)
     w = np.random.default_rng(0).integers(0, 4, y.size)
     # Few leaves: in a first round all gradients of a class are equal, and small nodes have splits that tie.
-    options: dict[str, Any] = {"method": "exact", "min_samples_leaf": 1, "n_estimators": 10, "max_leaves": 4}
+    options: dict[str, Any] = {
+        "method": "exact",
+        "min_samples_leaf": 1,
+        "n_estimators": 10,
+        "max_leaf_nodes": 4,
+    }
     weighted = GradientBoostingClassifier(**options).fit(X, y, sample_weight=w)
     repeated = GradientBoostingClassifier(**options).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
     np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-4)

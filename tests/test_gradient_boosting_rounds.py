@@ -27,9 +27,7 @@ from einkorn.errors import ArgumentError, DTypeError, EinkornError, ShapeError
 # --- rounds ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"subsample": 0.6, "colsample_bytree": 0.5, "colsample_bynode": 0.7}]
-)
+@pytest.mark.parametrize("options", [{}, {"subsample": 0.6, "colsample_bytree": 0.5, "max_features": 0.7}])
 def test_warm_start_is_one_long_fit(options: dict[str, Any]) -> None:
     for make, (X, y) in (
         (GradientBoostingRegressor, numbers()),
@@ -204,8 +202,10 @@ def test_classes_of_any_type() -> None:
 def test_with_scikit_learn() -> None:
     X, y = load_breast_cancer(return_X_y=True)
     assert cross_val_score(GradientBoostingClassifier(), X, y, cv=3).mean() > 0.95
-    search = GridSearchCV(GradientBoostingClassifier(n_estimators=10), {"max_leaves": [2, 7]}, cv=3).fit(X, y)
-    assert search.best_params_["max_leaves"] == 7
+    search = GridSearchCV(GradientBoostingClassifier(n_estimators=10), {"max_leaf_nodes": [2, 7]}, cv=3).fit(
+        X, y
+    )
+    assert search.best_params_["max_leaf_nodes"] == 7
     X, y = make_regression(200, 4, random_state=0)
     pipeline = make_pipeline(StandardScaler(), GradientBoostingRegressor(min_samples_leaf=5)).fit(X, y)
     assert pipeline.score(X, y) > 0.9
@@ -244,17 +244,17 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("n_estimators", 1.5),
     ("method", "guess"),
     ("growth", "up"),
-    ("max_leaves", 1),
+    ("max_leaf_nodes", 1),
     ("max_depth", 0),
     ("min_samples_leaf", 0),
     ("min_child_weight", -1),
-    ("reg_lambda", -0.1),
+    ("l2_regularization", -0.1),
     ("max_bins", 1),
     ("max_bins", 70_000),
     ("subsample", 0),
     ("subsample", 1.1),
     ("colsample_bytree", 0),
-    ("colsample_bynode", 2),
+    ("max_features", 2.0),
     ("categorical_features", "all"),
     ("categorical_features", [9]),
     ("categorical_features", [True, False]),

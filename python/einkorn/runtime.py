@@ -9,6 +9,7 @@ the process's affinity mask, or fewer where its control group (a container) gran
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,10 @@ __all__ = [
 ]
 
 _MAX_THREADS = 1024
+
+# The blocks of num_threads that run, in the order in which they began, each with the number it restores.
+_BLOCKS: list[list[int]] = []
+_BLOCKS_LOCK = threading.Lock()
 
 
 def get_num_threads() -> int:
@@ -81,12 +86,20 @@ def num_threads(n: int) -> Iterator[None]:
     ...     einkorn.get_num_threads()
     1
     """
-    before = get_num_threads()
-    set_num_threads(n)
+    with _BLOCKS_LOCK:
+        block = [get_num_threads()]
+        set_num_threads(n)
+        _BLOCKS.append(block)
     try:
         yield
     finally:
-        set_num_threads(before)
+        with _BLOCKS_LOCK:
+            place = next(i for i, other in enumerate(_BLOCKS) if other is block)
+            del _BLOCKS[place]
+            if place == len(_BLOCKS):
+                set_num_threads(block[0])
+            else:  # a block of another Python thread began after this one, and is now what restores
+                _BLOCKS[place][0] = block[0]
 
 
 def _native(function: str) -> Any:

@@ -63,12 +63,12 @@ def gradient_boosting() -> Any:
 
     return GradientBoostingClassifier(
         n_estimators=TREES,
-        max_leaves=LEAVES,
+        max_leaf_nodes=LEAVES,
         learning_rate=RATE,
         max_bins=255,
         min_samples_leaf=LEAST,
         min_child_weight=1e-3,
-        reg_lambda=LAMBDA,
+        l2_regularization=LAMBDA,
     )
 
 

@@ -15,11 +15,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array, check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from einkorn import runtime
+from einkorn.boosting._frames import is_frame, refuse_text
 from einkorn.errors import ArgumentError, DTypeError, EinkornError, ShapeError
 
 __all__ = [
@@ -27,16 +28,22 @@ __all__ = [
     "check_X",
     "check_targets",
     "check_weights",
+    "column_of",
     "encode_classes",
+    "feature_count",
     "generator",
     "known_classes",
     "one_of",
     "real",
     "seed",
+    "takes_nan",
     "threads",
+    "used_rows",
     "whole",
 ]
 
+_CATEGORICAL_TYPE = "give it a categorical type: X[name].astype('category')"
+_ENCODE = "make numbers of it, as sklearn.preprocessing.OrdinalEncoder and OneHotEncoder do"
 _FLOATS = (np.float64, np.float32)  # the first is what other element types become
 
 
@@ -79,6 +86,7 @@ def check_X(  # noqa: N802
     where = f"{type(estimator).__name__}.{op}"
     if categories:
         X = _codes_of_categories(estimator, X, reset)
+    refuse_text(X, where, _CATEGORICAL_TYPE if categories else _ENCODE)
     if type(X) is np.ndarray and X.dtype.kind == "f" and X.dtype.itemsize == 2:
         X = X.astype(np.float32)
     with _as_einkorn(where):
@@ -97,9 +105,22 @@ def check_X(  # noqa: N802
 
 def category_columns(X: Any) -> list[int]:
     """Numbers of a data frame's columns of categorical type; none for anything else."""
-    if not (hasattr(X, "dtypes") and hasattr(X, "columns")):
+    if not is_frame(X):
         return []
     return [i for i, dtype in enumerate(X.dtypes) if hasattr(dtype, "categories")]
+
+
+def takes_nan(learner: Any) -> bool:
+    """Whether a base learner says that it takes missing values; None is the ensemble's own, which does."""
+    if learner is None:
+        return True
+    for _, step in getattr(learner, "steps", ()):  # a pipeline takes what its first step takes
+        if step is not None and step != "passthrough":
+            return takes_nan(step)
+    try:
+        return bool(get_tags(learner).input_tags.allow_nan)
+    except (AttributeError, TypeError, ValueError):  # no estimator of scikit-learn's making
+        return False
 
 
 def _codes_of_categories(estimator: Any, X: Any, reset: bool) -> Any:
@@ -159,7 +180,8 @@ def _as_einkorn(where: str) -> Iterator[None]:
 # --- targets ---------------------------------------------------------------------------------
 
 
-def _column(y: Any, n: int, where: str, name: str) -> np.ndarray:
+def column_of(y: Any, n: int, where: str, name: str = "y") -> np.ndarray:
+    """``y`` as an array [n] of its own type."""
     if y is None:
         raise ArgumentError(
             f"{where}: this estimator requires {name} to be passed, but the target {name} is None"
@@ -179,7 +201,7 @@ def check_targets(y: Any, n: int, where: str, name: str = "y") -> np.ndarray:
     ``where`` is the operation for messages, ``"GradientBoostingRegressor.fit"``. NaN, infinities, other
     lengths and more columns than one raise errors that are ValueErrors.
     """
-    column = _column(y, n, where, name)
+    column = column_of(y, n, where, name)
     with _as_einkorn(where):
         if column.dtype.kind not in "fiub":
             column = check_array(column, dtype=np.float64, ensure_2d=False, input_name=name)
@@ -193,7 +215,7 @@ def encode_classes(y: Any, n: int, where: str, name: str = "y") -> tuple[np.ndar
 
     NaN, one class alone, and real numbers (a regression target) are refused.
     """
-    column = _column(y, n, where, name)
+    column = column_of(y, n, where, name)
     with _as_einkorn(where):
         if column.dtype.kind in "iub":
             classes, codes = _encode_integers(column)
@@ -218,7 +240,7 @@ def encode_classes(y: Any, n: int, where: str, name: str = "y") -> tuple[np.ndar
 
 def known_classes(y: Any, classes: np.ndarray, n: int, where: str, name: str = "y") -> np.ndarray:
     """Each row's place among ``classes`` (int32 [n]); other values are refused."""
-    column = _column(y, n, where, name)
+    column = column_of(y, n, where, name)
     try:
         codes = np.searchsorted(classes, column)
         wrong = classes[np.minimum(codes, classes.size - 1)] != column
@@ -274,6 +296,23 @@ def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_we
     return weight
 
 
+def used_rows(
+    X: np.ndarray, y: Any, sample_weight: Any, where: str, name: str = "y"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The rows that have weight: their X, y (a column of any type) and weights, and which they are.
+
+    A row of weight 0 is as absent from here on: nothing is learned from it, not even that its class exists.
+    The last is a bool array [rows], or None when all rows have weight.
+    """
+    n = X.shape[0]
+    column = column_of(y, n, where, name)
+    weight = check_weights(sample_weight, n, where, "sample_weight" + name.removeprefix("y"))
+    if weight is None or weight.min() > 0:
+        return X, column, weight, None
+    kept = weight > 0
+    return X[kept], column[kept], weight[kept], kept
+
+
 # --- options ---------------------------------------------------------------------------------
 
 
@@ -311,6 +350,19 @@ def real(
     return number
 
 
+def feature_count(value: Any, n: int, where: str) -> int:
+    """How many of n features ``max_features`` means: a number, a share, "sqrt", "log2", or None for all."""
+    if value is None:
+        return n
+    if isinstance(value, str):
+        if value not in ("sqrt", "log2"):
+            raise ArgumentError(f"{where}: max_features is {value!r}, expected 'sqrt', 'log2' or a number")
+        return max(1, int(math.sqrt(n) if value == "sqrt" else math.log2(n)))
+    if isinstance(value, (float, np.floating)):
+        return max(1, int(real(value, where, "max_features", 0.0, 1.0, above=True) * n))
+    return min(whole(value, where, "max_features", 1), n)
+
+
 def one_of(value: Any, where: str, name: str, options: tuple[Any, ...]) -> Any:
     """``value`` if it is among the options."""
     if not isinstance(value, (str, type(None))) or value not in options:
@@ -333,9 +385,12 @@ def generator(random_state: Any, where: str = "fit") -> np.random.Generator:
 
 @contextlib.contextmanager
 def threads(n_jobs: Any, where: str = "fit") -> Iterator[None]:
-    """Run a block with ``n_jobs`` threads: None or -1 leave the library's number as it is."""
+    """Run a block with ``n_jobs`` threads: None or -1 leave their number as it is, -2 takes one less."""
     if n_jobs is None or n_jobs == -1:
         yield
         return
-    with runtime.num_threads(whole(n_jobs, where, "n_jobs", 1, 1024)):
+    number = whole(n_jobs, where, "n_jobs", -1024, 1024)
+    if number == 0:
+        raise ArgumentError(f"{where}: n_jobs is 0, expected a number of threads, or a negative one or None")
+    with runtime.num_threads(number if number > 0 else max(1, runtime.get_num_threads() + 1 + number)):
         yield

@@ -51,6 +51,13 @@ def bounds(binner: Binner, codes: np.ndarray, X: np.ndarray) -> tuple[list[np.nd
     return low, high
 
 
+def _both(kept: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Marks of rows of which ``kept`` are looked at, and of those ``used``."""
+    marks = kept.copy()
+    marks[kept] = used
+    return marks
+
+
 class TreeEnsemble(BaseEstimator):
     """One tree or many: what :class:`Forest` and the decision trees have in common."""
 
@@ -77,20 +84,6 @@ class TreeEnsemble(BaseEstimator):
             return ("gini", "entropy", "log_loss")
         return ("squared_error", "friedman_mse", "poisson")
 
-    def _max_features(self, n: int) -> int:
-        where, given = self._where(), self.max_features
-        if given is None:
-            return n
-        if given == "sqrt":
-            return max(1, int(math.sqrt(n)))
-        if given == "log2":
-            return max(1, int(math.log2(n)))
-        if isinstance(given, str):
-            raise ArgumentError(f"{where}: max_features is {given!r}, expected 'sqrt', 'log2' or a number")
-        if isinstance(given, (float, np.floating)):
-            return max(1, int(_base.real(given, where, "max_features", 0.0, 1.0, above=True) * n))
-        return min(_base.whole(given, where, "max_features", 1), n)
-
     def _rows_of(self, name: str, n: int, least: int) -> int:
         """min_samples_split and min_samples_leaf: a number of rows, or a fraction of them."""
         value, where = getattr(self, name), self._where()
@@ -105,7 +98,7 @@ class TreeEnsemble(BaseEstimator):
         least = _base.real(self.min_impurity_decrease, where, "min_impurity_decrease", 0.0)
         return {
             "criterion": _base.one_of(self.criterion, where, "criterion", self._criteria()),
-            "max_features": self._max_features(features),
+            "max_features": _base.feature_count(self.max_features, features, where),
             "max_depth": None if depth is None else _base.whole(depth, where, "max_depth", 1),
             "max_leaf_nodes": None if leaves is None else _base.whole(leaves, where, "max_leaf_nodes", 2),
             "min_samples_split": self._rows_of("min_samples_split", rows, 2),
@@ -120,11 +113,24 @@ class TreeEnsemble(BaseEstimator):
         """Targets as the kernels take them; a classifier remembers its classes."""
         raise NotImplementedError
 
-    def _data(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        X = _base.check_X(self, X, reset=True)
+    def _data(
+        self, X: np.ndarray, y: Any, sample_weight: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, float, np.ndarray | None]:
+        """The rows that have weight, and what is to be known of them.
+
+        X (checked), targets, weights with those of the classes, the sum of the weights without these, and
+        which of the rows given they are (None: all).
+        """
+        X, y, weight, kept = _base.used_rows(X, y, sample_weight, self._where())
         target = self._targets(y, X.shape[0])
         self.n_outputs_ = 1
-        return X, target, _base.check_weights(sample_weight, X.shape[0], self._where())
+        total = float(X.shape[0]) if weight is None else float(weight.sum())
+        weight = self._class_weights(target, weight)
+        if weight is not None and weight.min() == 0:  # a class of weight 0
+            used = weight > 0
+            kept = used if kept is None else _both(kept, used)
+            X, target, weight = X[used], target[used], weight[used]
+        return X, target, weight, total, kept
 
     def _class_weights(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """Weights of rows with those of their classes; "balanced_subsample" is seen to tree by tree."""
@@ -310,11 +316,10 @@ class Forest(TreeEnsemble):
         where = self._where()
         grown = self.trees_ if self.warm_start and hasattr(self, "trees_") else None
         old_classes = getattr(self, "classes_", None)
-        X, target, weight = self._data(X, y, sample_weight)
+        given = _base.check_X(self, X, reset=True)
+        X, target, weight, total, kept = self._data(given, y, sample_weight)
         number = _base.whole(self.n_estimators, where, "n_estimators", 1)
         draws = self._draws(X.shape[0])
-        total = float(X.shape[0]) if weight is None else float(weight.sum())
-        weight = self._class_weights(target, weight)
         options = self._options(X.shape[0], X.shape[1], total)
         if grown is not None:
             self._check_warm(grown, number, X.shape[1], old_classes)
@@ -329,7 +334,7 @@ class Forest(TreeEnsemble):
             options |= {"sample_weight": weight, "random_thresholds": self._random_thresholds}
             self._grow(grown, seeds, draws, codes, target, low, high, options)
             if self.oob_score:
-                self._score_oob(X, y, target, draws)
+                self._score_oob(given, X, target, draws, kept)
         return self
 
     def _draws(self, rows: int) -> int | None:
@@ -426,8 +431,14 @@ class Forest(TreeEnsemble):
         weights = sums.sum(axis=1, keepdims=True) / (self.n_classes_ * np.maximum(sums, 1))
         return np.broadcast_to(weights, (trees, self.n_classes_))
 
-    def _score_oob(self, X: np.ndarray, y: Any, target: np.ndarray, draws: int | None) -> None:
-        """Predict each row by the trees whose samples lack it."""
+    def _score_oob(
+        self, given: np.ndarray, X: np.ndarray, target: np.ndarray, draws: int | None, kept: np.ndarray | None
+    ) -> None:
+        """Predict each row by the trees whose samples lack it.
+
+        ``kept`` says which of the rows given X holds: the others, of weight 0, are in no sample and do not
+        count for the score.
+        """
         trees, rows = self.trees_, X.shape[0]
         sums, votes = np.zeros((rows, trees.width)), np.zeros(rows)
         for first in range(0, trees.n_trees, _OOB_TREES):
@@ -445,13 +456,17 @@ class Forest(TreeEnsemble):
                 stacklevel=3,
             )
         sums /= np.maximum(votes, 1)[:, None]
+        out_of_bag = sums
+        if kept is not None:
+            out_of_bag = predict_trees(trees, given) / trees.n_trees
+            out_of_bag[kept] = sums
         if self._is_classifier:
-            self.oob_decision_function_ = sums
+            self.oob_decision_function_ = out_of_bag
             predicted = self.classes_[np.argmax(sums, axis=1)]
             truth, metric = self.classes_[target], accuracy_score
         else:
-            self.oob_prediction_ = predicted = sums[:, 0]
-            truth, metric = target, r2_score
+            self.oob_prediction_ = out_of_bag[:, 0]
+            predicted, truth, metric = sums[:, 0], target, r2_score
         if callable(self.oob_score):
             metric = self.oob_score
         self.oob_score_ = float(metric(truth, predicted))

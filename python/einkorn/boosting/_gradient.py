@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,11 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from einkorn import engines, memory
 from einkorn.boosting._base import (
-    check_weights,
     check_X,
+    feature_count,
     one_of,
     real,
     seed,
+    used_rows,
     whole,
 )
 from einkorn.boosting._columns import categorical_marks, interaction_groups, monotonic_signs
@@ -27,15 +30,24 @@ from einkorn.errors import ArgumentError
 from einkorn.ops.tree_grow import CodeTable
 from einkorn.ops.tree_predict import apply_trees, predict_trees, staged_predict_trees
 
-__all__ = ["PARAMETERS", "GradientBoosting"]
+__all__ = ["PARAMETERS", "RENAMED", "GradientBoosting"]
 
 _EXACT_ROWS = 512  # up to here "auto" takes every distinct value as a bin
 _MANY_ROWS = 200_000  # whose codes are large beside what the binning took
 _EXACT_BINS = 65535
 
+RENAMED = "renamed"  # the value of a parameter that is another library's name for one here
+
 
 class GradientBoosting(BaseEstimator):
     """What classifier and regressor share: everything but targets and what scores mean."""
+
+    #: Other libraries' names of parameters: taken with a warning.
+    _aliases: ClassVar[dict[str, str]] = {
+        "max_leaves": "max_leaf_nodes",
+        "reg_lambda": "l2_regularization",
+        "colsample_bynode": "max_features",
+    }
 
     trees_: Trees
     n_features_in_: int
@@ -100,9 +112,9 @@ class GradientBoosting(BaseEstimator):
         again = bool(self.warm_start) and hasattr(self, "trees_")
         codes = self.categorical_features is not None
         X = check_X(self, X, reset=not again, categories=codes)
-        n = X.shape[0]
-        target = self._encode(y, n, where, "y", not again)
-        weight = self._weigh(target, check_weights(sample_weight, n, where))
+        X, y, weight, _ = used_rows(X, y, sample_weight, where)
+        target = self._encode(y, X.shape[0], where, "y", not again)
+        weight = self._weigh(target, weight)
         options = self._options(where)
         objective = objective_for(
             self.loss,
@@ -129,11 +141,8 @@ class GradientBoosting(BaseEstimator):
         held: tuple[Any, Any, Any] | None = None
         if X_val is not None:
             X_val = check_X(self, X_val, reset=False, categories=codes)
-            held = (
-                X_val,
-                self._encode(y_val, X_val.shape[0], where, "y_val", False),
-                check_weights(sample_weight_val, X_val.shape[0], where, "sample_weight_val"),
-            )
+            X_val, y_val, weight_val, _ = used_rows(X_val, y_val, sample_weight_val, where, "y_val")
+            held = (X_val, self._encode(y_val, X_val.shape[0], where, "y_val", False), weight_val)
         elif y_val is not None:
             raise ArgumentError(f"{where}: y_val is given without X_val")
         elif stopping and options["validation_fraction"] is not None:
@@ -246,18 +255,39 @@ class GradientBoosting(BaseEstimator):
         self.train_score_ = np.array(run.train_score)
         self.validation_score_ = np.array(run.validation_score)
 
+    def _named_params(self, where: str) -> dict[str, Any]:
+        """The parameters by the names they have here."""
+        p: dict[str, Any] = self.get_params(deep=False)
+        signature = inspect.signature(type(self)).parameters
+        for alias, name in self._aliases.items():
+            value = p.pop(alias)
+            if isinstance(value, str) and value == RENAMED:
+                continue
+            if p[name] != signature[name].default:
+                raise ArgumentError(f"{where}: {alias} is another name of {name}, and both are given")
+            warnings.warn(
+                f"{where}: {alias} is another library's name, use {name}", FutureWarning, stacklevel=4
+            )
+            p[name] = value
+        return p
+
     def _options(self, where: str) -> dict[str, Any]:
         """The parameters, checked. Those of single trees are under ``"grow"``."""
-        p: dict[str, Any] = self.get_params(deep=False)
+        p = self._named_params(where)
+        n, share = self.n_features_in_, p["max_features"]
+        count = feature_count(share, n, where)
         grow: dict[str, Any] = {
             "growth": one_of(p["growth"], where, "growth", ("leaf", "depth")),
-            "max_leaves": None if p["max_leaves"] is None else whole(p["max_leaves"], where, "max_leaves", 2),
+            "max_leaves": None
+            if p["max_leaf_nodes"] is None
+            else whole(p["max_leaf_nodes"], where, "max_leaf_nodes", 2),
             "max_depth": None if p["max_depth"] is None else whole(p["max_depth"], where, "max_depth", 1),
             "min_samples_leaf": whole(p["min_samples_leaf"], where, "min_samples_leaf", 1),
             "learning_rate": real(p["learning_rate"], where, "learning_rate", 0, above=True),
-            "colsample_bynode": real(p["colsample_bynode"], where, "colsample_bynode", 0, 1, above=True),
+            "colsample_bynode": share if isinstance(share, (float, np.floating)) else count / n,
+            "reg_lambda": real(p["l2_regularization"], where, "l2_regularization", 0),
         }
-        for name in ("min_child_weight", "reg_lambda", "reg_alpha", "min_split_gain", "max_delta_step"):
+        for name in ("min_child_weight", "reg_alpha", "min_split_gain", "max_delta_step"):
             grow[name] = real(p[name], where, name, 0)
         fraction = p["validation_fraction"]
         if fraction is not None:
@@ -371,13 +401,13 @@ PARAMETERS = """learning_rate : float, default 0.1
         own bin (up to 65535). "auto": exact up to 512 rows.
     growth : {"leaf", "depth"}, default "leaf"
         Split the leaf with the largest gain first, or level by level.
-    max_leaves : int or None, default 31
+    max_leaf_nodes : int or None, default 31
     max_depth : int or None, default None
         Splits from the root to a leaf, at most.
     min_samples_leaf : int, default 20
     min_child_weight : float, default 1e-3
         Least sum of hessians in a leaf.
-    reg_lambda, reg_alpha : float, default 0
+    l2_regularization, reg_alpha : float, default 0
         L2 and L1 penalties of leaf values.
     min_split_gain : float, default 0
         What a split must gain more than.
@@ -386,8 +416,10 @@ PARAMETERS = """learning_rate : float, default 0.1
     max_bins : int, default 255
     subsample : float, default 1
         Share of the rows that each round grows its trees from, drawn at random.
-    colsample_bytree, colsample_bynode : float, default 1
-        Shares of the features that a tree, and a split, may use, drawn at random.
+    colsample_bytree : float, default 1
+        Share of the features that a tree may use, drawn at random.
+    max_features : int, float, "sqrt", "log2" or None, default 1.0
+        Features that a split may use, drawn at random from the tree's; as float, their share; None: all.
     categorical_features : "from_dtype", None, mask, list of int or of names, default "from_dtype"
         Features whose values are categories: whole numbers from 0, or columns of categorical type of a data
         frame, which "from_dtype" finds by itself. A category that training did not see goes the way of most
@@ -411,6 +443,8 @@ PARAMETERS = """learning_rate : float, default 0.1
     random_state : int, RandomState, Generator or None
     verbose : int, default 0
         1: a progress bar.
+    max_leaves, reg_lambda, colsample_bynode :
+        Other libraries' names of max_leaf_nodes, l2_regularization and max_features, taken with a warning.
 
     Attributes
     ----------

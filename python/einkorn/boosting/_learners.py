@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from einkorn.errors import ArgumentError
@@ -26,11 +27,24 @@ _MOST_SEED = np.iinfo(np.int32).max
 _MEDIAN_ROWS = 16384
 
 
-def check_learner(where: str, learner: Any, weighted: bool = True) -> None:
-    """Refuse what is no estimator, or takes no weights where it must."""
+def check_learner(where: str, learner: Any, wanted: str, weighted: bool = True) -> None:
+    """Refuse what is no estimator, is of the other kind, or takes no weights where it must.
+
+    ``wanted`` is "classifier" or "regressor".
+    """
+    if isinstance(learner, type):
+        raise ArgumentError(
+            f"{where}: estimator is the class {learner.__name__}, expected an instance: {learner.__name__}()"
+        )
     kind = type(learner).__name__
     if not (hasattr(learner, "fit") and hasattr(learner, "get_params")):
         raise ArgumentError(f"{where}: estimator is a {kind}, expected an estimator or None")
+    try:
+        found = get_tags(learner).estimator_type
+    except (AttributeError, TypeError, ValueError):  # no estimator of scikit-learn's making
+        found = None
+    if found in ("classifier", "regressor") and found != wanted:
+        raise ArgumentError(f"{where}: estimator is a {kind}, a {found}; expected a {wanted} or None")
     if weighted and not has_fit_parameter(learner, "sample_weight"):
         raise ArgumentError(f"{where}: estimator is a {kind}, whose fit doesn't support sample_weight")
 

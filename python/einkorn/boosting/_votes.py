@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from einkorn.boosting._base import check_X, known_classes, real, whole
+from einkorn.boosting._base import check_X, known_classes, real, takes_nan, whole
 from einkorn.boosting._learners import check_learner, mean_importances, new_learner
 from einkorn.boosting.stump import DecisionStumpClassifier, StumpRounds, Stumps, check_stump_options
 from einkorn.errors import ArgumentError
@@ -47,7 +47,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.estimator is None
+        tags.input_tags.allow_nan = takes_nan(self.estimator)
         tags.input_tags.sparse = True
         return tags
 
@@ -58,7 +58,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
         real(self.learning_rate, where, "learning_rate", 0, above=True)
         check_stump_options(where, self.criterion, self.max_bins)
         if self.estimator is not None:
-            check_learner(where, self.estimator)
+            check_learner(where, self.estimator, "classifier")
 
     def _boost(
         self, where: str, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any]
@@ -169,7 +169,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
     def _votes(self, X: Any, op: str) -> Iterator[np.ndarray]:
         """Sums of votes after each round, [rows, outputs]; the array may be changed later."""
         check_is_fitted(self, "estimator_weights_")
-        X = check_X(self, X, reset=False, op=op, allow_nan=self._stumps is not None)
+        X = check_X(self, X, reset=False, op=op, allow_nan=takes_nan(self.estimator))
         if self._stumps is not None:
             yield from staged_predict_trees(self.trees_, X)
             return

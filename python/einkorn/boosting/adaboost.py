@@ -13,12 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from einkorn.boosting._base import (
     check_targets,
-    check_weights,
     check_X,
     encode_classes,
     known_classes,
     one_of,
     real,
+    takes_nan,
+    used_rows,
     whole,
 )
 from einkorn.boosting._learners import (
@@ -31,9 +32,7 @@ from einkorn.boosting._learners import (
     weighted_median,
 )
 from einkorn.boosting._votes import VotingClassifier
-from einkorn.boosting.stump import (
-    weighted_rows,
-)
+from einkorn.boosting.stump import weighted_rows
 from einkorn.errors import ArgumentError
 from einkorn.ops.stump import adaboost_update
 
@@ -85,8 +84,9 @@ class AdaBoostClassifier(VotingClassifier):
 
     Notes
     -----
-    Missing values (NaN) go to the better side of a stump. Sparse input is made dense. Rows of weight 0 are
-    left out before the first round.
+    Missing values (NaN) go to the better side of a stump; with an ``estimator`` they are taken where it says
+    that it takes them. Sparse input is made dense. Rows of weight 0 are left out before anything is learned,
+    classes included.
 
     References
     ----------
@@ -117,10 +117,10 @@ class AdaBoostClassifier(VotingClassifier):
         """
         where = f"{type(self).__name__}.fit"
         self._check_options(where)
-        X = check_X(self, X, reset=True, allow_nan=self.estimator is None)
+        X = check_X(self, X, reset=True, allow_nan=takes_nan(self.estimator))
+        X, y, weights = weighted_rows(X, y, sample_weight, where)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
         self.n_classes_ = self.classes_.size
-        X, codes, weights = weighted_rows(X, codes, check_weights(sample_weight, X.shape[0], where))
         self._boost(where, X, codes, weights, {"learning_rate": float(self.learning_rate)})
         return self
 
@@ -151,11 +151,13 @@ class AdaBoostClassifier(VotingClassifier):
         """
         check_is_fitted(self, "estimator_weights_")
         where = f"{type(self).__name__}.staged_sample_weight"
-        X = check_X(self, X, reset=False, op="staged_sample_weight", allow_nan=self.estimator is None)
-        codes = known_classes(y, self.classes_, X.shape[0], where)
-        given = check_weights(sample_weight, X.shape[0], where)
-        weights = np.full(X.shape[0], 1 / X.shape[0]) if given is None else given / given.sum()
-        zero = weights == 0
+        X = check_X(self, X, reset=False, op="staged_sample_weight", allow_nan=takes_nan(self.estimator))
+        _, y, given, kept = used_rows(X, y, sample_weight, where)
+        zero = np.zeros(X.shape[0], bool) if kept is None else ~kept
+        codes = np.zeros(X.shape[0], np.int32)
+        codes[~zero] = known_classes(y, self.classes_, y.size, where)
+        weights = np.zeros(X.shape[0])
+        weights[~zero] = 1 / X.shape[0] if given is None else given / given.sum()
         signed = np.empty(weights.shape, np.float32)
         yield weights.copy()
         for learner in self.estimators_:
@@ -201,7 +203,8 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Sparse input is made dense. Rows of weight 0 are left out.
+    Sparse input is made dense. Rows of weight 0 are left out. Missing values (NaN) are taken where the
+    ``estimator`` says that it takes them.
 
     References
     ----------
@@ -225,7 +228,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.estimator is None
+        tags.input_tags.allow_nan = takes_nan(self.estimator)
         tags.input_tags.sparse = True
         return tags
 
@@ -255,10 +258,10 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         rate = real(self.learning_rate, where, "learning_rate", 0, above=True)
         one_of(self.loss, where, "loss", LOSSES)
         if self.estimator is not None:
-            check_learner(where, self.estimator, weighted=False)
-        X = check_X(self, X, reset=True, allow_nan=self.estimator is None)
+            check_learner(where, self.estimator, "regressor", weighted=False)
+        X = check_X(self, X, reset=True, allow_nan=takes_nan(self.estimator))
+        X, y, weights = weighted_rows(X, y, sample_weight, where)
         y = check_targets(y, X.shape[0], where)
-        X, y, weights = weighted_rows(X, y, check_weights(sample_weight, X.shape[0], where))
         random = check_random_state(self.random_state)
         learner = tree_of_depth(3) if self.estimator is None else self.estimator
         found: list[Any] = []
@@ -277,7 +280,8 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
             votes.append(rate * float(np.log(1 / beta)) if 0 < error < 0.5 else 1.0)
             if not 0 < error < 0.5:
                 break
-            weights = np.maximum(weights * beta ** ((1 - losses) * rate), np.finfo(np.float64).eps)
+            powers = (1 - losses) * rate
+            weights = np.maximum(weights * beta ** (powers - powers.min()), np.finfo(np.float64).eps)
             weights /= weights.sum()
         self.estimators_ = found
         self.estimator_errors_, self.estimator_weights_ = np.array(errors), np.array(votes)
@@ -285,7 +289,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     def _predictions(self, X: Any, op: str) -> np.ndarray:
         check_is_fitted(self, "estimators_")
-        X = check_X(self, X, reset=False, op=op, allow_nan=self.estimator is None)
+        X = check_X(self, X, reset=False, op=op, allow_nan=takes_nan(self.estimator))
         return np.stack([learner.predict(X) for learner in self.estimators_], axis=1)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -95,6 +95,8 @@ class Binner:
             weight = np.asarray(sample_weight, np.float64)
             if weight.shape != (n_rows,):
                 raise ShapeError(f"{op}: sample_weight has shape {weight.shape}, expected {(n_rows,)}")
+            if not weight.all():
+                return self.fit(X[weight != 0], weight[weight != 0])
         rows = self._rows(op, n_rows)
         numeric = np.flatnonzero(~is_categorical)
         part = X if numeric.size == n else X[:, numeric]

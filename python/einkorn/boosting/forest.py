@@ -58,9 +58,8 @@ class _DecisionTree(TreeEnsemble):
             For data and options that do not fit, by name.
         """
         where = self._where()
-        X, target, weight = self._data(X, y, sample_weight)
-        total = float(X.shape[0]) if weight is None else float(weight.sum())
-        weight = self._class_weights(target, weight)
+        X = _base.check_X(self, X, reset=True)
+        X, target, weight, total, _ = self._data(X, y, sample_weight)
         options = self._options(X.shape[0], X.shape[1], total)
         splitter = _base.one_of(self.splitter, where, "splitter", ("best", "random"))
         if self._is_classifier:
@@ -214,7 +213,8 @@ min_impurity_decrease
     oob_score : bool or callable, default False
         Score each row by the trees whose samples lack it: accuracy, or ``oob_score(y, predicted)``.
     n_jobs : int, optional
-        Threads; None and -1: as many as the library may use. Results do not depend on it.
+        Threads; None and -1: as many as the library may use, -2: one less, and so on. Results do not depend
+        on it.
     random_state : int, RandomState, Generator or None
     verbose : int, default 0
         Whether to print how many trees are grown.
@@ -236,7 +236,8 @@ min_impurity_decrease
     estimators_ : list of DecisionTreeClassifier
         Views of the trees, made when asked for. They predict the classes themselves, not their numbers.
     oob_score_, oob_decision_function_
-        With ``oob_score``. Rows that are in every sample have zeros.
+        With ``oob_score``. Rows that are in every sample have zeros; rows of weight 0, which are in none, do
+        not count for the score.
     """
 
     _single = DecisionTreeClassifier

@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_class_weight
 
 from einkorn.boosting._base import check_targets, check_weights, encode_classes, known_classes
-from einkorn.boosting._gradient import PARAMETERS, GradientBoosting
+from einkorn.boosting._gradient import PARAMETERS, RENAMED, GradientBoosting
 from einkorn.errors import ArgumentError
 
 __all__ = ["GradientBoostingClassifier", "GradientBoostingRegressor"]
@@ -40,18 +40,18 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
         n_estimators: int = 100,
         method: str = "auto",
         growth: str = "leaf",
-        max_leaves: int | None = 31,
+        max_leaf_nodes: int | None = 31,
         max_depth: int | None = None,
         min_samples_leaf: int = 20,
         min_child_weight: float = 1e-3,
-        reg_lambda: float = 0.0,
+        l2_regularization: float = 0.0,
         reg_alpha: float = 0.0,
         min_split_gain: float = 0.0,
         max_delta_step: float = 0.0,
         max_bins: int = 255,
         subsample: float = 1.0,
         colsample_bytree: float = 1.0,
-        colsample_bynode: float = 1.0,
+        max_features: int | float | str | None = 1.0,
         categorical_features: Any = "from_dtype",
         monotonic_cst: Any = None,
         interaction_cst: Any = None,
@@ -63,6 +63,9 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
+        max_leaves: Any = RENAMED,
+        reg_lambda: Any = RENAMED,
+        colsample_bynode: Any = RENAMED,
     ) -> None:
         self.loss = loss
         self.class_weight = class_weight
@@ -70,18 +73,18 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
         self.n_estimators = n_estimators
         self.method = method
         self.growth = growth
-        self.max_leaves = max_leaves
+        self.max_leaf_nodes = max_leaf_nodes
         self.max_depth = max_depth
         self.min_samples_leaf = min_samples_leaf
         self.min_child_weight = min_child_weight
-        self.reg_lambda = reg_lambda
+        self.l2_regularization = l2_regularization
         self.reg_alpha = reg_alpha
         self.min_split_gain = min_split_gain
         self.max_delta_step = max_delta_step
         self.max_bins = max_bins
         self.subsample = subsample
         self.colsample_bytree = colsample_bytree
-        self.colsample_bynode = colsample_bynode
+        self.max_features = max_features
         self.categorical_features = categorical_features
         self.monotonic_cst = monotonic_cst
         self.interaction_cst = interaction_cst
@@ -93,6 +96,9 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.max_leaves = max_leaves
+        self.reg_lambda = reg_lambda
+        self.colsample_bynode = colsample_bynode
 
     def _n_classes(self) -> int:
         return int(self.classes_.size)
@@ -113,7 +119,7 @@ class GradientBoostingClassifier(ClassifierMixin, GradientBoosting):
             of_class = sums.sum() / (np.maximum(sums, 1e-300) * self.classes_.size)
         else:
             raise ArgumentError(
-                f"GradientBoostingClassifier.fit: class_weight is {self.class_weight!r}, expected a dict,"
+                f"{type(self).__name__}.fit: class_weight is {self.class_weight!r}, expected a dict,"
                 " 'balanced' or None"
             )
         product = of_class[target] if weight is None else of_class[target] * weight
@@ -175,18 +181,18 @@ class GradientBoostingRegressor(RegressorMixin, GradientBoosting):
         n_estimators: int = 100,
         method: str = "auto",
         growth: str = "leaf",
-        max_leaves: int | None = 31,
+        max_leaf_nodes: int | None = 31,
         max_depth: int | None = None,
         min_samples_leaf: int = 20,
         min_child_weight: float = 1e-3,
-        reg_lambda: float = 0.0,
+        l2_regularization: float = 0.0,
         reg_alpha: float = 0.0,
         min_split_gain: float = 0.0,
         max_delta_step: float = 0.0,
         max_bins: int = 255,
         subsample: float = 1.0,
         colsample_bytree: float = 1.0,
-        colsample_bynode: float = 1.0,
+        max_features: int | float | str | None = 1.0,
         categorical_features: Any = "from_dtype",
         monotonic_cst: Any = None,
         interaction_cst: Any = None,
@@ -198,6 +204,9 @@ class GradientBoostingRegressor(RegressorMixin, GradientBoosting):
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
+        max_leaves: Any = RENAMED,
+        reg_lambda: Any = RENAMED,
+        colsample_bynode: Any = RENAMED,
     ) -> None:
         self.loss = loss
         self.alpha = alpha
@@ -205,18 +214,18 @@ class GradientBoostingRegressor(RegressorMixin, GradientBoosting):
         self.n_estimators = n_estimators
         self.method = method
         self.growth = growth
-        self.max_leaves = max_leaves
+        self.max_leaf_nodes = max_leaf_nodes
         self.max_depth = max_depth
         self.min_samples_leaf = min_samples_leaf
         self.min_child_weight = min_child_weight
-        self.reg_lambda = reg_lambda
+        self.l2_regularization = l2_regularization
         self.reg_alpha = reg_alpha
         self.min_split_gain = min_split_gain
         self.max_delta_step = max_delta_step
         self.max_bins = max_bins
         self.subsample = subsample
         self.colsample_bytree = colsample_bytree
-        self.colsample_bynode = colsample_bynode
+        self.max_features = max_features
         self.categorical_features = categorical_features
         self.monotonic_cst = monotonic_cst
         self.interaction_cst = interaction_cst
@@ -228,6 +237,9 @@ class GradientBoostingRegressor(RegressorMixin, GradientBoosting):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.max_leaves = max_leaves
+        self.reg_lambda = reg_lambda
+        self.colsample_bynode = colsample_bynode
 
     def _encode(self, y: Any, n: int, where: str, name: str, reset: bool) -> np.ndarray:
         return check_targets(y, n, where, name)

@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from einkorn.boosting._peer_rows import Categories, category_array, cut_text, rows_for
 from einkorn.boosting.trees import Trees
-from einkorn.errors import ArgumentError, DataError, EinkornError, ShapeError
+from einkorn.errors import ArgumentError, DataError, EinkornError
 from einkorn.ops.tree_predict import apply_trees, predict_trees
 
 __all__ = ["PeerModel", "read_lightgbm", "read_xgboost"]
@@ -34,7 +35,6 @@ __all__ = ["PeerModel", "read_lightgbm", "read_xgboost"]
 _MOST_BYTES = 4 << 30
 _MOST_CATEGORY = 1 << 24  # XGBoost's bound; a set of all of them has 2 MB
 _MOST_WORDS = 1 << 26  # of all sets of a model: a short list of large numbers shall not fill the memory
-_ZERO = float(np.float32(1e-35))  # what LightGBM takes for 0
 
 #: From raw scores to predictions, by the name of the objective.
 _LINKS = {
@@ -81,6 +81,7 @@ class PeerModel:
     n_features_in_: int
     _numbers: np.ndarray  # the peer's number of each node
     _zero_is_missing: np.ndarray  # int32, the features whose zeros are missing values
+    _categories: Categories = None
 
     def __init__(self, source: str, objective: str, link: str = "identity", scale: float = 1.0) -> None:
         self.source = source
@@ -96,28 +97,18 @@ class PeerModel:
         return f"PeerModel({self.source}, {self.objective}, {self.trees_.n_trees} trees)"
 
     def _prepare_rows(self, X: Any) -> np.ndarray:
-        """Rows as the trees take them: float32 for XGBoost, zeros made NaN where LightGBM takes them so."""
-        X = np.asarray(X)
-        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
-            raise ShapeError(f"PeerModel: X has shape {X.shape}, expected (rows, {self.n_features_in_})")
-        if X.dtype.kind not in "biuf":
-            raise ArgumentError(f"PeerModel: X has dtype {X.dtype}, expected numbers (categories as codes)")
-        if self.source == "xgboost":
-            return X.astype(np.float32, copy=False)
-        X = X if X.dtype == np.float32 else X.astype(np.float64, copy=False)
-        if self._zero_is_missing.size:
-            X = X.copy()
-            columns = X[:, self._zero_is_missing]
-            X[:, self._zero_is_missing] = np.where(np.abs(columns) <= _ZERO, np.nan, columns)
-        return X
+        """Rows as the trees take them."""
+        return rows_for(self, X)
 
     def predict_raw(self, X: Any) -> np.ndarray:
         """Raw scores: sums over the trees.
 
         Parameters
         ----------
-        X : array [rows, n_features]
-            Numbers; NaN is missing, categorical features hold their codes.
+        X : array, sparse matrix or data frame [rows, n_features]
+            Numbers; NaN is missing, categorical features hold their codes. A data frame's columns must be in
+            the model's order; those of categorical type become the codes that training gave them. What a
+            sparse matrix does not hold is missing for XGBoost and 0 for LightGBM.
 
         Returns
         -------
@@ -127,8 +118,9 @@ class PeerModel:
         ------
         ShapeError
             If X has another number of columns.
-        ArgumentError
-            If X does not hold numbers.
+        ArgumentError, DTypeError
+            If X does not hold numbers, or a data frame has the columns in another order, or categories that
+            XGBoost would refuse.
         """
         scores = predict_trees(self.trees_, self._prepare_rows(X))
         return scores if self.trees_.n_outputs > 1 else scores[:, 0]
@@ -177,7 +169,7 @@ class PeerModel:
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         values = {"trees": self.trees_, "numbers": self._numbers, "zero_is_missing": self._zero_is_missing}
-        return {}, values
+        return {}, {**values, "categories": self._categories}
 
     def _from_state(self, metadata: dict[str, Any], values: dict[str, Any]) -> None:
         trees, numbers, zero = values["trees"], values["numbers"], values["zero_is_missing"]
@@ -189,7 +181,13 @@ class PeerModel:
             raise ValueError("zero_is_missing does not fit the features")
         if self.link in ("softmax", "argmax") and trees.n_outputs < 2:
             raise ValueError("classes need more than one output")
+        categories = values.get("categories")
+        if categories is not None:
+            fits = all(c is None or (isinstance(c, np.ndarray) and c.ndim == 1) for c in categories)
+            if not fits or (self.source == "xgboost" and len(categories) != trees.n_features):
+                raise ValueError("categories do not fit the features")
         self.trees_, self._numbers, self._zero_is_missing = trees, numbers, zero
+        self._categories = categories
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -311,7 +309,7 @@ def read_xgboost(path: str | PathLike[str]) -> PeerModel:
         (gblinear, trees of vectors). The message names the file.
     """
     data = _read(path)
-    if not data.lstrip()[:2].replace(b" ", b"").startswith((b'{"', b"{\n", b"{\r", b"{}")):
+    if not _is_json(data):
         raise DataError(f"{path}: is no JSON; save the model under a name that ends in .json")
     try:
         return _xgboost(json.loads(data))
@@ -319,6 +317,12 @@ def read_xgboost(path: str | PathLike[str]) -> PeerModel:
         raise DataError(f"{path}: is no XGBoost model that can be read: {error}") from error
     except (OverflowError, RecursionError, MemoryError) as error:
         raise DataError(f"{path}: is no XGBoost model that can be read: {error!r}") from error
+
+
+def _is_json(data: bytes) -> bool:
+    """Whether a file begins as a JSON object does; XGBoost's binary form begins with a brace, too."""
+    head = data[:4096].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").replace(b"\0", b"")  # also of UTF-16
+    return head[:1] == b"{" and head[1:].lstrip()[:1] in (b'"', b"}", b"")
 
 
 def _xgboost(document: Any) -> PeerModel:
@@ -347,7 +351,23 @@ def _xgboost(document: Any) -> PeerModel:
         if words > _MOST_WORDS:
             raise DataError("the sets of categories take more room than any model's")
     made = PeerModel("xgboost", str(objective), _LINKS["xgboost"].get(objective, "identity"))
+    made._categories = _xgboost_categories(model.get("cats"), n_features)
     return _finish(made, parts, base, n_features, learner.get("feature_names"))
+
+
+def _xgboost_categories(cats: Any, n_features: int) -> Categories:
+    """What XGBoost keeps of a data frame: numbers, or the bytes of all names and where each ends."""
+    if not cats or not cats.get("enc"):
+        return None
+    if len(cats["enc"]) != n_features:
+        raise DataError(f"there are categories of {len(cats['enc'])} features, expected {n_features}")
+    found: list[np.ndarray | None] = []
+    for feature in cats["enc"]:
+        values = feature["values"]
+        if "offsets" in feature:
+            values = cut_text(bytes(byte & 0xFF for byte in values), feature["offsets"])
+        found.append(category_array(values) if values else None)
+    return found
 
 
 def _base_score(text: Any, objective: str, groups: int) -> np.ndarray:
@@ -442,7 +462,7 @@ def read_lightgbm(path: str | PathLike[str]) -> PeerModel:
     """
     data = _read(path)
     try:
-        return _lightgbm(data.decode())
+        return _lightgbm(data.decode("utf-8-sig").replace("\r\n", "\n"))
     except (EinkornError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is no LightGBM model that can be read: {error}") from error
     except (OverflowError, RecursionError, MemoryError) as error:
@@ -458,7 +478,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
 
 
 def _lightgbm(text: str) -> PeerModel:
-    body, end, _ = text.partition("\nend of trees")
+    body, end, rest = text.partition("\nend of trees")
     if not end:
         raise DataError("the file ends before its trees do")
     head, *blocks = body.split("\nTree=")
@@ -494,6 +514,10 @@ def _lightgbm(text: str) -> PeerModel:
     made = PeerModel("lightgbm", objective, link, scale)
     model = _finish(made, parts, np.zeros(groups), n_features, names)
     model._zero_is_missing = np.flatnonzero(zero).astype(np.int32)
+    _, begun, lists = rest.rpartition("\npandas_categorical:")
+    categories = json.loads(lists.splitlines()[0]) if begun else None
+    if categories:
+        model._categories = [category_array(values) for values in categories]
     return model
 
 

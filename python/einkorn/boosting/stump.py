@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from einkorn.boosting._base import check_weights, check_X, encode_classes, one_of, whole
+from einkorn.boosting._base import check_X, encode_classes, one_of, used_rows, whole
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError
@@ -272,9 +272,8 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
         where = f"{type(self).__name__}.fit"
         check_stump_options(where, self.criterion, self.max_bins)
         X = check_X(self, X, reset=True)
+        X, y, weights = weighted_rows(X, y, sample_weight, where)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
-        weights = check_weights(sample_weight, X.shape[0], where)
-        X, codes, weights = weighted_rows(X, codes, weights)
         rounds = StumpRounds(X, codes, self.classes_.size, weights, self.criterion, self.max_bins)
         split = rounds.search()
         lefts = int(rounds.update(split)[3]) if split.feature >= 0 else 0
@@ -318,12 +317,10 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
 
 
 def weighted_rows(
-    X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+    X: np.ndarray, y: Any, sample_weight: Any, where: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows that have weight, and their weights with sum 1 (a copy)."""
+    """The rows that have weight, their column y as given, and their weights with sum 1 (a copy)."""
+    X, y, weights, _ = used_rows(X, y, sample_weight, where)
     if weights is None:
         return X, y, np.full(X.shape[0], 1.0 / X.shape[0])
-    used = weights > 0
-    if not used.all():
-        X, y, weights = X[used], y[used], weights[used]
     return X, y, weights / weights.sum()

@@ -10,7 +10,17 @@ from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from einkorn.boosting._base import check_targets, check_weights, check_X, encode_classes, one_of, real, whole
+from einkorn.boosting._base import (
+    check_targets,
+    check_weights,
+    check_X,
+    column_of,
+    encode_classes,
+    one_of,
+    real,
+    takes_nan,
+    whole,
+)
 from einkorn.boosting._learners import (
     LOSSES,
     check_learner,
@@ -92,13 +102,13 @@ class TrAdaBoostClassifier(VotingClassifier):
         """
         where = f"{type(self).__name__}.fit"
         self._check_options(where)
-        allow_nan = self.estimator is None
+        allow_nan = takes_nan(self.estimator)
         X = check_X(self, X, reset=True, allow_nan=allow_nan)
         more = None if X_source is None else check_X(self, X_source, reset=False, allow_nan=allow_nan)
         X, y, weights, is_source = _joined(where, X, y, sample_weight, source, more, y_source)
+        X, y, weights, n = _source_first(where, X, y, weights, is_source, balanced=True)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
         self.n_classes_ = self.classes_.size
-        X, codes, weights, n = _source_first(where, X, codes, weights, is_source, balanced=True)
         options: dict[str, Any] = {"learning_rate": float(self.learning_rate)}
         if n:
             options["source"] = n
@@ -177,7 +187,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.estimator is None
+        tags.input_tags.allow_nan = takes_nan(self.estimator)
         tags.input_tags.sparse = True
         return tags
 
@@ -199,29 +209,31 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         real(self.learning_rate, where, "learning_rate", 0, above=True)
         one_of(self.loss, where, "loss", LOSSES)
         if self.estimator is not None:
-            check_learner(where, self.estimator)
-        allow_nan = self.estimator is None
+            check_learner(where, self.estimator, "regressor")
+        allow_nan = takes_nan(self.estimator)
         X = check_X(self, X, reset=True, allow_nan=allow_nan)
         more = None if X_source is None else check_X(self, X_source, reset=False, allow_nan=allow_nan)
         X, y, weights, is_source = _joined(where, X, y, sample_weight, source, more, y_source)
-        y = check_targets(y, X.shape[0], where)
         X, y, weights, n = _source_first(where, X, y, weights, is_source, balanced=False)
+        y = check_targets(y, X.shape[0], where)
         random = check_random_state(self.random_state)
         learner = tree_of_depth(3) if self.estimator is None else self.estimator
         m = X.shape[0] - n
         steps = self.n_steps if n else 1
         shares = np.linspace(weights[n:].sum() / weights.sum(), 1, steps)
         folds = _folds(m, self.n_folds, random) if steps > 1 else []
+        unit = 2.0 ** int(np.frexp(np.abs(y[n:]).max())[1])  # squares of targets of any size are compared
         errors, best = [], weights
         for t in range(steps):
-            errors.append(self._judge(learner, X, y, weights, n, folds, random) if steps > 1 else 0.0)
+            errors.append(self._judge(learner, X, y, weights, n, folds, random, unit) if steps > 1 else 0.0)
             if errors[t] == min(errors):
                 best, self.best_step_ = weights, t
             if t + 1 < steps:
                 made = new_learner(learner, random)
                 made.fit(X, y, sample_weight=weights.copy())
                 weights = _shrunk(weights, losses_of(y, made.predict(X), self.loss), n, shares[t + 1])
-        self.step_errors_ = np.array(errors)
+        with np.errstate(over="ignore", under="ignore"):
+            self.step_errors_ = np.array(errors) * unit * unit
         self.estimators_, self.estimator_weights_, self.estimator_errors_ = self._rounds(
             learner, X, y, best, n, random
         )
@@ -236,14 +248,15 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         n: int,
         folds: list[np.ndarray],
         random: np.random.RandomState,
+        unit: float,
     ) -> float:
-        """Mean squared error on the target rows of each fold, by a model of the other rows."""
+        """Mean squared error, in ``unit``, on the target rows of each fold, by a model of the other rows."""
         total = 0.0
         for held in folds:
             kept = np.setdiff1d(np.arange(X.shape[0]), n + held)
             learners, votes, _ = self._rounds(learner, X[kept], y[kept], weights[kept], n, random)
             said = np.stack([one.predict(X[n + held]) for one in learners], axis=1)
-            total += float(np.square(weighted_median(said, votes) - y[n + held]).sum())
+            total += float(np.square((weighted_median(said, votes) - y[n + held]) / unit).sum())
         return total / (X.shape[0] - n)
 
     def _rounds(
@@ -273,14 +286,15 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
             votes.append(self.learning_rate * float(np.log(1 / beta)) if 0 < error < 0.5 else 1.0)
             if not 0 < error < 0.5:
                 break
-            weights[n:] *= beta ** ((1 - losses) * self.learning_rate)
+            powers = (1 - losses) * self.learning_rate
+            weights[n:] *= beta ** (powers - powers.min())  # so that one at least stays
             weights[n:] *= target / weights[n:].sum()
         return found, np.array(votes), np.array(errors)
 
     def predict(self, X: Any) -> np.ndarray:
         """The learners' weighted median for each row."""
         check_is_fitted(self, "estimators_")
-        X = check_X(self, X, reset=False, op="predict", allow_nan=self.estimator is None)
+        X = check_X(self, X, reset=False, op="predict", allow_nan=takes_nan(self.estimator))
         said = np.stack([learner.predict(X) for learner in self.estimators_], axis=1)
         return weighted_median(said, self.estimator_weights_)
 
@@ -329,7 +343,7 @@ def _joined(
                 f" {more.shape[0]} rows"
             )
         if weights is not None:
-            weights = np.concatenate([np.full(more.shape[0], weights.mean()), weights])
+            weights = np.concatenate([np.full(more.shape[0], weights[weights > 0].mean()), weights])
         X, y = np.concatenate([more, X]), np.concatenate([y_more, y])
         is_source = np.concatenate([np.ones(more.shape[0], bool), is_source])
     return X, y, weights, is_source
@@ -347,6 +361,7 @@ def _source_first(
 
     Without weights given all rows weigh the same; or, balanced, the source's as much as the target's in all.
     """
+    y = column_of(y, X.shape[0], where)
     if weights is None:
         weights = np.ones(X.shape[0])
         if balanced and is_source.any() and not is_source.all():

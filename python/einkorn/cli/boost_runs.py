@@ -33,7 +33,7 @@ _KINDS = {
         {
             "n_estimators": "n_estimators",
             "learning_rate": "learning_rate",
-            "max_leaves": "max_leaves",
+            "max_leaves": "max_leaf_nodes",
             "max_depth": "max_depth",
             "early_stopping": "n_iter_no_change",
         },

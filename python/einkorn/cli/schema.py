@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from einkorn.data import Table
+from einkorn.data.tables import is_number
 from einkorn.errors import DataError
 
 __all__ = ["Feature", "Schema"]
 
 _MOST_CATEGORIES = 254  # the most frequent ones; with those beyond a column has 255 bins
+_MOST_STRAY = 0.1  # the share of words up to which a column is one of numbers, with a mistake or two
 _MOST_CLASSES = 20  # different whole numbers in a target that are taken for classes
 
 
@@ -59,12 +61,15 @@ class Schema:
         Raises
         ------
         DataError
-            There is no such column, no feature is left, or the target has one value only.
+            There is no such column, no feature is left, the target has one value only, or a column holds
+            numbers but for a few words.
         """
         goal = table.column(target)
         for name in ignore:
             table.column(name)
         if task == "auto":
+            if goal.dtype.kind == "U":
+                _refuse_stray_words(table, target)
             task = "classification" if _has_classes(goal) else "regression"
         classes: list[str] = []
         if task == "classification":
@@ -164,10 +169,31 @@ def _classes(table: Table, name: str) -> list[str]:
     return [str(words[i]) for i in order]
 
 
+def _refuse_stray_words(table: Table, name: str) -> None:
+    """Refuse a column of many different numbers with a few words: it was meant to be numbers.
+
+    Numbers that are names of something (floors 1 to 9 and B) are few, or stand beside as many words.
+    """
+    words, counts = np.unique(table.words(name), return_counts=True)
+    known = words != ""
+    words, counts = words[known], counts[known]
+    numeric = np.array([is_number(word) for word in words], bool)
+    if numeric.sum() <= _MOST_CLASSES or counts[~numeric].sum() > _MOST_STRAY * counts.sum():
+        return
+    word = str(words[~numeric][0])
+    line = table.lines[int(np.argmax(table.words(name) == word))]
+    raise DataError(
+        f"{table.path} line {line}, column {name!r}: {word!r} is not a number, as"
+        f" {counts[numeric].sum()} of the {counts.sum()} values are; leave the field empty if it is missing,"
+        " or leave the column out with --ignore"
+    )
+
+
 def _feature(table: Table, name: str) -> Feature:
     column = table.column(name)
     if column.dtype.kind == "f":
         return Feature(name)
+    _refuse_stray_words(table, name)
     words, counts = np.unique(column[column != ""], return_counts=True)
     kept = np.sort(np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES])
     return Feature(name, [str(word) for word in words[kept]])

@@ -78,7 +78,7 @@ class Table:
         if column.dtype.kind == "f":
             return column
         for line, word in zip(self.lines, column, strict=True):
-            if word and not _is_number(word):
+            if word and not is_number(word):
                 raise DataError(f"{self.path} line {line}, column {name!r}: {str(word)!r} is not a number")
         return np.where(column == "", "nan", column).astype(np.float64)
 
@@ -226,7 +226,8 @@ def _words(cells: Sequence[str]) -> np.ndarray:
     return np.array(["" if word.lower() in MISSING else word for word in words], np.str_)
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a field holds a number."""
     try:
         float(word)
     except ValueError:
