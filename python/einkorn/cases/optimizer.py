@@ -75,7 +75,7 @@ def _adam(*arrays: Array, **options: Any) -> list[Array]:
 
 def _arrays(einkorn: Any, arrays: list[Any]) -> tuple[list[Any], list[Any], Any]:
     """Parameters that may be overwritten, gradients, and a maker of state."""
-    params = [np.array(a) for a in arrays[:2]]
+    params = [np.array(a, order="C") for a in arrays[:2]]
     return params, arrays[2:], lambda: [np.zeros_like(p) for p in params]
 
 
@@ -84,7 +84,7 @@ def _call_sgd(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, An
     params, grads, state = _arrays(einkorn, arrays)
     momenta = state() if o["momentum"] else None
     for step, factor in enumerate(FACTORS):
-        scaled = [np.asarray(g * g.dtype.type(factor)) for g in grads]
+        scaled = [np.array(g * g.dtype.type(factor), order="C") for g in grads]
         einkorn.engines.cpu().sgd_step(
             params,
             scaled,
@@ -105,7 +105,7 @@ def _call_adam(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, A
     exp_avgs, exp_avg_sqs = state(), state()
     max_exp_avg_sqs = state() if o["amsgrad"] else None
     for step, factor in enumerate(FACTORS, start=1):
-        scaled = [np.asarray(g * g.dtype.type(factor)) for g in grads]
+        scaled = [np.array(g * g.dtype.type(factor), order="C") for g in grads]
         einkorn.engines.cpu().adam_step(
             params,
             scaled,
