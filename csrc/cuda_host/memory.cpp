@@ -263,6 +263,8 @@ extern "C" {
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}  // exceptions of launches
+void __tsan_vptr_read(void**) {}
 
 #define EINKORN_ACCESS(name, bytes)                                    \
   void __tsan_read##name(void* p) {                                    \

@@ -9,9 +9,7 @@
 // Columns (inner > 1): a thread walks down a column; neighbouring threads are on neighbouring columns, so that loads are
 // whole lines.
 
-#include <float.h>
-
-#include "kernels/cuda_launch.h"
+#include "kernels/cuda_group.h"
 #include "kernels/instantiate.h"
 #include "kernels/softmax.h"
 
@@ -19,66 +17,12 @@ namespace einkorn::cuda {
 
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int64_t kBlockRow = 1024;  // from this length on a block shares a row
 
-template <class T>
-__device__ __forceinline__ constexpr T lowest() {
-  return sizeof(T) == 4 ? static_cast<T>(-FLT_MAX) : static_cast<T>(-DBL_MAX);
-}
-
-template <class T>
-struct RunningSum {
-  T m = lowest<T>();
-  T s = 0;
-
-  __device__ void take(T x) {
-    if (x > m) {
-      s = s * ::exp(m - x) + (1 + (x - x));  // x - x is NaN for an infinite x
-      m = x;
-    } else {
-      s += ::exp(x - m);
-    }
-  }
-  __device__ void merge(const RunningSum& other) {
-    const T top = larger(m, other.m);
-    s = s * ::exp(m - top) + other.s * ::exp(other.m - top);
-    m = top;
-  }
-};
-
-template <class T>
-struct Sum {
-  T s = 0;
-  __device__ void merge(const Sum& other) { s += other.s; }
-};
-
-template <class T>
-__device__ __forceinline__ RunningSum<T> shuffled(const RunningSum<T>& v, int distance) {
-  return {__shfl_xor_sync(0xffffffffu, v.m, distance), __shfl_xor_sync(0xffffffffu, v.s, distance)};
-}
-
-template <class T>
-__device__ __forceinline__ Sum<T> shuffled(const Sum<T>& v, int distance) {
-  return {__shfl_xor_sync(0xffffffffu, v.s, distance)};
-}
-
-// Merges the values of a group's threads, always in the same order; every thread gets the result. A group is a warp or the
-// whole block.
-template <int kGroup, class V>
-__device__ __forceinline__ V merged(V v) {
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) v.merge(shuffled(v, distance));
-  if constexpr (kGroup > kWarp) {
-    constexpr int kWarps = kGroup / kWarp;
-    alignas(V) __shared__ char memory[kWarps * sizeof(V)];
-    V* const of_warp = reinterpret_cast<V*>(memory);
-    if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = v;
-    __syncthreads();
-    v = of_warp[0];
-    for (int w = 1; w < kWarps; ++w) v.merge(of_warp[w]);
-    __syncthreads();  // the next row reuses the memory
-  }
-  return v;
+template <int kGroup, class T>
+__device__ __forceinline__ T summed(T v) {
+  return fold_group<kGroup>(
+      v, [](T a, T b) { return a + b; }, [](T a, int distance) { return shuffle_xor(a, distance); });
 }
 
 // body(row, lane) for every row, by groups of kGroup threads. All threads of a group call body together.
@@ -135,10 +79,10 @@ __global__ void softmax_grad_rows(SoftmaxGrad<T> k) {
     const T* g = k.g + r * k.n;
     const T* y = k.y + r * k.n;
     T* gx = k.gx + r * k.n;
-    Sum<T> sum;
-    for (int64_t c = lane; c < k.n; c += kGroup) sum.s += grad_term<kLog>(g[c], y[c]);
-    sum = merged<kGroup>(sum);
-    for (int64_t c = lane; c < k.n; c += kGroup) gx[c] = input_grad<kLog>(g[c], y[c], sum.s);
+    T sum = 0;
+    for (int64_t c = lane; c < k.n; c += kGroup) sum += grad_term<kLog>(g[c], y[c]);
+    sum = summed<kGroup>(sum);
+    for (int64_t c = lane; c < k.n; c += kGroup) gx[c] = input_grad<kLog>(g[c], y[c], sum);
   });
 }
 

@@ -73,21 +73,25 @@ def _adam(*arrays: Array, **options: Any) -> list[Array]:
     return results
 
 
-def _arrays(einkorn: Any, arrays: list[Any]) -> tuple[list[Any], list[Any], Any]:
-    """Parameters that may be overwritten, gradients, and a maker of state."""
-    params = [np.array(a, order="C") for a in arrays[:2]]
-    return params, arrays[2:], lambda: [np.zeros_like(p) for p in params]
+def _arrays(arrays: list[Any]) -> tuple[list[Any], Any, Any]:
+    """Parameters that may be overwritten, a maker of scaled gradients, and a maker of state."""
+    xp = arrays[0].__array_namespace__()
+    params = [xp.asarray(a, copy=True) for a in arrays[:2]]
+
+    def gradients(factor: float) -> list[Any]:
+        return [xp.asarray(g * g.dtype.type(factor)) for g in arrays[2:]]
+
+    return params, gradients, lambda: [xp.zeros_like(p) for p in params]
 
 
 def _call_sgd(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) -> list[Any]:
     o = {**_SGD, **options}
-    params, grads, state = _arrays(einkorn, arrays)
+    params, gradients, state = _arrays(arrays)
     momenta = state() if o["momentum"] else None
     for step, factor in enumerate(FACTORS):
-        scaled = [np.array(g * g.dtype.type(factor), order="C") for g in grads]
-        einkorn.engines.cpu().sgd_step(
+        einkorn.engines.of(params[0]).sgd_step(
             params,
-            scaled,
+            gradients(factor),
             momenta,
             o["lr"],
             o["momentum"],
@@ -101,14 +105,13 @@ def _call_sgd(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, An
 
 def _call_adam(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) -> list[Any]:
     o = {**_ADAM, **options}
-    params, grads, state = _arrays(einkorn, arrays)
+    params, gradients, state = _arrays(arrays)
     exp_avgs, exp_avg_sqs = state(), state()
     max_exp_avg_sqs = state() if o["amsgrad"] else None
     for step, factor in enumerate(FACTORS, start=1):
-        scaled = [np.array(g * g.dtype.type(factor), order="C") for g in grads]
-        einkorn.engines.cpu().adam_step(
+        einkorn.engines.of(params[0]).adam_step(
             params,
-            scaled,
+            gradients(factor),
             exp_avgs,
             exp_avg_sqs,
             max_exp_avg_sqs,

@@ -1,0 +1,365 @@
+"""Measure the CUDA engine on the card at hand, against PyTorch and the card's own copy, and write one table.
+
+Every row: the median of several runs timed by events, each run many calls long, einkorn's and PyTorch's by
+turns on the same numbers. Arrays are large enough to miss the card's cache. Bytes are those the operation
+must move, each operand once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import statistics
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cupy
+import numpy as np
+import torch
+
+import einkorn
+from einkorn import _cuda, ops
+from einkorn.engines import cuda as engine
+
+MB = 1 << 20
+LARGE = 256 * MB // 4  # float32 elements of 256 MB
+F = torch.nn.functional
+
+
+@dataclass
+class Row:
+    """What is measured: both calls, and what they cost."""
+
+    name: str
+    call: Callable[[], Any]
+    peer: Callable[[], Any] | None
+    bytes_moved: float = 0.0
+    flops: float = 0.0
+
+
+def seconds(call: Callable[[], Any], least: float = 0.02) -> float:
+    """Time of one call on the device, without the host's share where that is the smaller one."""
+    call()
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    call()
+    torch.cuda.synchronize()
+    calls = max(1, min(200, int(least / max(time.perf_counter() - started, 1e-7))))
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    begin.record()
+    for _ in range(calls):
+        call()
+    end.record()
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1e3 / calls
+
+
+def median_seconds(calls: list[Callable[[], Any] | None], runs: int = 5) -> list[float]:
+    """Medians of calls that take turns."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(runs):
+        for taken, call in zip(times, calls, strict=True):
+            if call is not None:
+                taken.append(seconds(call))
+    return [statistics.median(taken) if taken else float("nan") for taken in times]
+
+
+def normal(*shape: int, dtype: Any = torch.float32) -> tuple[Any, Any]:
+    """The same numbers for both: a CuPy array, and a torch tensor over its memory."""
+    tensor = torch.randn(*shape, device="cuda", dtype=dtype)
+    return cupy.from_dlpack(tensor), tensor
+
+
+def elementwise_rows() -> Iterator[Row]:
+    x, tx = normal(LARGE)
+    y, ty = normal(LARGE)
+    yield Row("copy 256 MB", _bound(_copied, x), tx.clone, 2 * x.nbytes)
+    for name, peer in (("relu", F.relu), ("exp", torch.exp), ("gelu", F.gelu), ("tanh", torch.tanh)):
+        yield Row(f"{name} 256 MB", _bound(getattr(ops, name), x), _bound(peer, tx), 2 * x.nbytes)
+    yield Row("add 256 MB", lambda: ops.add(x, y), lambda: tx + ty, 3 * x.nbytes)
+    m, tm = normal(8192, 8192)
+    row, trow = normal(8192)
+    yield Row("add bias 8192x8192 + 8192", lambda: ops.add(m, row), lambda: tm + trow, 2 * m.nbytes)
+    yield Row("copy transposed 8192x8192", lambda: _copied(m.T), tm.T.contiguous, 2 * m.nbytes)
+
+
+def _copied(x: Any) -> Any:
+    out = engine.empty(x.shape, x.dtype)
+    engine.copy(out, x)
+    return out
+
+
+def _bound(function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+    return lambda: function(*args)
+
+
+def reduce_rows() -> Iterator[Row]:
+    x, tx = normal(8192, 8192)
+    yield Row("sum of 256 MB", lambda: ops.sum(x), tx.sum, x.nbytes)
+    yield Row("sum of rows 8192x8192", lambda: ops.sum(x, axis=1), lambda: tx.sum(1), x.nbytes)
+    yield Row("sum of columns 8192x8192", lambda: ops.sum(x, axis=0), lambda: tx.sum(0), x.nbytes)
+    yield Row("max of rows 8192x8192", lambda: ops.max(x, axis=1), lambda: tx.amax(1), x.nbytes)
+    yield Row("argmax of rows 8192x8192", lambda: ops.argmax(x, axis=1), lambda: tx.argmax(1), x.nbytes)
+    c, tc = normal(64, 64, 128, 128)
+    yield Row(
+        "sum over N, H, W of 64x64x128x128",
+        lambda: ops.sum(c, axis=(0, 2, 3)),
+        lambda: tc.sum((0, 2, 3)),
+        c.nbytes,
+    )
+
+
+def softmax_rows() -> Iterator[Row]:
+    for rows, n in ((65536, 1024), (8192, 8192), (2048, 32768), (1048576, 64)):
+        x, tx = normal(rows, n)
+        yield Row(
+            f"softmax {rows}x{n}", _bound(ops.softmax, x), lambda tx=tx: F.softmax(tx, -1), 2 * x.nbytes
+        )
+    x, tx = normal(65536, 1024)
+    y = ops.softmax(x)
+    gx = engine.empty((x.shape[0], x.shape[1], 1), x.dtype)
+    flat = [a.reshape(65536, 1024, 1) for a in (x, y)]
+    ty = F.softmax(tx, -1)
+    yield Row(
+        "softmax backward 65536x1024",
+        lambda: engine.softmax_backward(gx, *flat),
+        lambda: torch.ops.aten._softmax_backward_data(tx, ty, -1, torch.float32),
+        3 * x.nbytes,
+    )
+
+
+def pool_rows() -> Iterator[Row]:
+    x, tx = normal(64, 64, 112, 112)
+    moved = 1.25 * x.nbytes
+    yield Row(
+        "max_pool2d 64x64x112x112 2x2", _bound(ops.max_pool2d, x, 2), _bound(F.max_pool2d, tx, 2), moved
+    )
+    overlapping = {"kernel_size": 3, "stride": 2, "padding": 1}
+    name = "max_pool2d 3x3 stride 2"
+    yield Row(name, lambda: ops.max_pool2d(x, **overlapping), lambda: F.max_pool2d(tx, **overlapping), moved)
+    yield Row("avg_pool2d 2x2", _bound(ops.avg_pool2d, x, 2), _bound(F.avg_pool2d, tx, 2), moved)
+
+
+def loss_rows() -> Iterator[Row]:
+    rows, n = 8192, 32768
+    x, tx = normal(rows, n)
+    target = torch.randint(0, n, (rows,), device="cuda")
+    t = cupy.from_dlpack(target)
+    name = f"cross_entropy {rows}x{n}"
+    yield Row(name, _bound(ops.cross_entropy, x, t), _bound(F.cross_entropy, tx, target), x.nbytes)
+
+    def backward() -> Any:
+        leaf = einkorn.Tensor(x, requires_grad=True)
+        ops.cross_entropy(leaf, t).backward()
+
+    def peer() -> None:
+        leaf = tx.detach().requires_grad_()
+        F.cross_entropy(leaf, target).backward()
+
+    yield Row(f"{name} and backward", backward, peer, 3 * x.nbytes)
+    a, ta = normal(LARGE)
+    b, tb = normal(LARGE)
+    yield Row("mse_loss 256 MB", lambda: ops.mse_loss(a, b), lambda: F.mse_loss(ta, tb), 2 * a.nbytes)
+
+
+def random_rows() -> Iterator[Row]:
+    out = engine.empty((LARGE,), np.float32)
+    tensor = torch.empty(LARGE, device="cuda")
+    yield Row("uniform 256 MB", lambda: engine.uniform(out, 1, 0, 0.0, 1.0), tensor.uniform_, out.nbytes)
+    yield Row("normal 256 MB", lambda: engine.normal(out, 1, 0, 0.0, 1.0), tensor.normal_, out.nbytes)
+    x, tx = normal(LARGE)
+    yield Row("dropout 256 MB", lambda: ops.dropout(x, 0.5), lambda: F.dropout(tx, 0.5), 2 * x.nbytes)
+
+
+def optimizer_rows() -> Iterator[Row]:
+    shapes = [(4096, 4096)] * 4 + [(4096,)] * 4
+    for name in ("sgd", "adam"):
+        pairs = [normal(*s) for s in shapes]
+        grads = [normal(*s) for s in shapes]
+        size = sum(p.size for p, _ in pairs)
+        params, gs = [p for p, _ in pairs], [g for g, _ in grads]
+        first, second = ([cupy.zeros_like(p) for p in params] for _ in range(2))
+        leaves = [tp.clone().requires_grad_() for _, tp in pairs]
+        for leaf, (_, g) in zip(leaves, grads, strict=True):
+            leaf.grad = g
+        if name == "sgd":
+            peer = torch.optim.SGD(leaves, lr=1e-3, momentum=0.9, fused=True)
+            call = _bound(engine.sgd_step, params, gs, first, 1e-3, 0.9, 0.0, 0.0, False, False)
+            moved = 20.0
+        else:
+            peer = torch.optim.Adam(leaves, lr=1e-3, fused=True)
+            call = _bound(
+                engine.adam_step, params, gs, first, second, None, 1e-3, 0.9, 0.999, 1e-8, 0.0, False, 5
+            )
+            moved = 28.0
+        yield Row(f"{name} step, {size / 1e6:.0f} million in 8 tensors", call, peer.step, moved * size)
+
+
+def matmul_rows() -> Iterator[Row]:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    for n in (512, 2048, 8192):
+        a, ta = normal(n, n)
+        b, tb = normal(n, n)
+        yield Row(
+            f"matmul {n} float32",
+            lambda a=a, b=b: ops.matmul(a, b),
+            lambda ta=ta, tb=tb: ta @ tb,
+            0,
+            2.0 * n**3,
+        )
+    x, tx = normal(512, 784)
+    w, tw = normal(512, 784)
+    bias, tbias = normal(512)
+    yield Row(
+        "linear with relu 512x784 -> 512",
+        lambda: ops.linear(x, w, bias, activation="relu"),
+        lambda: F.relu(F.linear(tx, tw, tbias)),
+        0,
+        2.0 * 512 * 784 * 512,
+    )
+
+
+def conv_rows() -> Iterator[Row]:
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    for n, c, size, k, kernel, stride in (
+        (32, 64, 56, 64, 3, 1),
+        (32, 256, 14, 256, 3, 1),
+        (32, 64, 56, 256, 1, 1),
+        (32, 3, 224, 64, 7, 2),
+        (64, 1, 28, 6, 5, 1),
+    ):
+        x, tx = normal(n, c, size, size)
+        w, tw = normal(k, c, kernel, kernel)
+        pad = kernel // 2
+        out = (size + 2 * pad - kernel) // stride + 1
+        flops = 2.0 * n * k * out * out * c * kernel * kernel
+        name = f"{n}x{c}x{size}x{size}, {k} of {kernel}x{kernel}, stride {stride}"
+        yield Row(
+            f"conv2d {name}",
+            lambda x=x, w=w, s=stride, p=pad: ops.conv2d(x, w, stride=s, padding=p),
+            lambda x=tx, w=tw, s=stride, p=pad: F.conv2d(x, w, stride=s, padding=p),
+            0,
+            flops,
+        )
+
+        def backward(x: Any = x, w: Any = w, s: int = stride, p: int = pad) -> None:
+            a, b = einkorn.Tensor(x, requires_grad=True), einkorn.Tensor(w, requires_grad=True)
+            y = ops.conv2d(a, b, stride=s, padding=p)
+            y.backward(y.data)
+
+        def peer(x: Any = tx, w: Any = tw, s: int = stride, p: int = pad) -> None:
+            a, b = x.detach().requires_grad_(), w.detach().requires_grad_()
+            y = F.conv2d(a, b, stride=s, padding=p)
+            y.backward(y.detach())
+
+        yield Row(f"conv2d and backward {name}", backward, peer, 0, 3 * flops)
+
+
+def small_rows() -> Iterator[Row]:
+    """Calls too small for the card: what is left is the way to it."""
+    x, tx = normal(16, 16)
+    yield Row("relu 16x16, per call", _bound(ops.relu, x), _bound(F.relu, tx))
+    yield Row("add 16x16, per call", lambda: ops.add(x, x), lambda: tx + tx)
+
+
+GROUPS = (
+    elementwise_rows,
+    reduce_rows,
+    softmax_rows,
+    pool_rows,
+    loss_rows,
+    random_rows,
+    optimizer_rows,
+    matmul_rows,
+    conv_rows,
+    small_rows,
+)
+
+
+def limits() -> tuple[float, float, float]:
+    """The card's copy in bytes a second, and its matrix rates in float32 and bfloat16 in FLOP a second."""
+    source = torch.randn(512 * MB // 4, device="cuda")
+    target = torch.empty_like(source)
+    copy = 2 * source.nbytes / median_seconds([lambda: target.copy_(source)])[0]
+    rates = []
+    torch.backends.cuda.matmul.allow_tf32 = False
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = (torch.randn(8192, 8192, device="cuda", dtype=dtype) for _ in range(2))
+        rates.append(2.0 * 8192**3 / median_seconds([lambda a=a, b=b: a @ b])[0])
+    return copy, rates[0], rates[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="also write table.md there")
+    parser.add_argument("--seconds", type=float, default=95, help="start no row after this")
+    options = parser.parse_args()
+    deadline = time.monotonic() + options.seconds
+    cupy.cuda.Stream.null.use()
+    card = torch.cuda.get_device_name()
+    copy, rate32, rate16 = limits()
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
+    lines = [
+        f"# {card}",
+        "",
+        f"{datetime.date.today()}, driver {driver}, CUDA {torch.version.cuda}, PyTorch {torch.__version__},"
+        f" einkorn {einkorn.__version__}. The card's copy of 512 MB: {copy / 1e9:.0f} GB/s, read and written."
+        f" PyTorch's product of 8192: {rate32 / 1e12:.1f} TFLOP/s in float32, {rate16 / 1e12:.0f} in"
+        " bfloat16."
+        " Medians of five runs, float32, TF32 off. Ratio: PyTorch's time by einkorn's.",
+        "",
+        "| row | ms | GB/s | of the copy | TFLOP/s | PyTorch ms | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    count, failed = 0, []
+    for group in GROUPS:
+        try:
+            for row in group():
+                if time.monotonic() > deadline:
+                    failed.append(f"{row.name}: no time left")
+                    continue
+                try:
+                    lines.append(measured(row, copy))
+                    count += 1
+                except Exception as error:
+                    failed.append(f"{row.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+        except Exception as error:
+            traceback.print_exc()
+            failed.append(f"{group.__name__}: {type(error).__name__}: {str(error).splitlines()[0]}")
+    if failed:
+        lines += ["", "Not measured:", "", *(f"- {text}" for text in failed)]
+    lines += ["", f"Kernels with a CUDA body: {len(_cuda.kernels())}.", ""]
+    text = "\n".join(lines)
+    name = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
+    (Path(__file__).parent / "results" / f"{name}.md").write_text(text)
+    if options.out:
+        (options.out / "table.md").write_text(text)
+    print("rows:", count, "measured,", len(failed), "not")
+
+
+def measured(row: Row, copy: float) -> str:
+    """The row's line of the table."""
+    mine, theirs = median_seconds([row.call, row.peer])
+    moved = row.bytes_moved / mine
+    cells = [
+        row.name,
+        f"{mine * 1e3:.4f}",
+        f"{moved / 1e9:.0f}" if moved else "",
+        f"{moved / copy:.0%}" if moved else "",
+        f"{row.flops / mine / 1e12:.1f}" if row.flops else "",
+        f"{theirs * 1e3:.4f}" if row.peer else "",
+        f"{theirs / mine:.2f}" if row.peer else "",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()
