@@ -1,15 +1,23 @@
 """The command line."""
 
 import csv
+import importlib.util
+import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import textwrap
 
+import numpy as np
 import pytest
+from test_data import write_mnist
 
 import einkorn
-from einkorn import models
+from einkorn import config, data, models
 from einkorn.cli import main
+from einkorn.training.progress import Progress
 
 
 def run(*arguments):
@@ -65,6 +73,21 @@ def test_bench_passes_its_arguments(monkeypatch):
         (["train", "mlp", "--data", "digits", "--lr", "-1"], "lr is -1"),
         (["train", "mlp", "--data", "digits", "--threads", "0"], "0"),
         (["train", "mlp", "--data", "mnist"], "set EINKORN_DATA"),
+        (["train", "mlp", "--data", "mnist", "--data-dir", "none"], "looked in none"),
+        (
+            ["train", "mlp", "--data", "digits", "--data-dir", "."],
+            "--data-dir does not apply to --data digits",
+        ),
+        (["train", "mlp", "--data", "digits", "--resume", "none"], "--resume: none is no folder"),
+        (["train", "mlp", "--data", "digits", "--resume", "."], "history.csv: is no history"),
+        (
+            ["train", "mlp", "--data", "digits", "--resume", ".", "--out", "x"],
+            "a run goes on in its own folder",
+        ),
+        (["predict", "none", "a.png"], "none: there is no such file"),
+        (["predict", ".", "a.png"], "model.safetensors: there is no such file"),
+        (["predict", ".", "a.png", "--top", "0"], "--top is 0"),
+        (["bench", "--json", "none/figures.json"], "there is no folder none"),
     ],
 )
 def test_errors_are_one_line_and_status_2(arguments, message, capsys, monkeypatch, tmp_path):
@@ -127,6 +150,275 @@ def test_train_writes_its_results(tmp_path, capsys, optimizer):
     lines = list(csv.DictReader((folder / "history.csv").open()))
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert float(lines[-1]["val_accuracy"]) > 0.5
+
+
+def bare(text):
+    """What is printed under "use it from Python", as a program."""
+    block = text.partition("use it from Python:\n")[2].partition("or from")[0]
+    return textwrap.dedent(block)
+
+
+@pytest.mark.parametrize("model", ["softmax_regression", "mlp", "lenet5"])
+def test_the_lines_that_use_a_model_work(model, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    assert run("train", model, "--data", "digits", "--epochs", "6") == 0
+    program = bare(capsys.readouterr().out)
+    assert len(program.splitlines()) == 3  # an import, and the two
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = re.findall(r"'(\d)'", done.stdout)
+    assert sum(a == str(b) for a, b in zip(said, data.load_digits()[1][1][:5], strict=True)) >= 4
+
+
+def write_digits(folder, size=(8, 8), ink=False):
+    """The first test images as files, and their digits."""
+    image = pytest.importorskip("PIL.Image")
+    x, y = data.load_digits()[1]
+    names = []
+    for i in range(12):
+        pixels = np.rint(x[i, 0] * 255).astype(np.uint8)
+        picture = image.fromarray(255 - pixels if ink else pixels)
+        names.append(str(folder / f"{i}.png"))
+        picture.resize(size, image.Resampling.BICUBIC).save(names[-1])
+    return names, [str(digit) for digit in y[:12]]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 64)])
+def test_predict(size, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    out = str(tmp_path / "run")
+    assert run("train", "lenet5", "--data", "digits", "--epochs", "6", "--out", out) == 0
+    names, digits = write_digits(tmp_path, size)
+    capsys.readouterr()
+    assert run("predict", out, *names) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == names
+    assert sum(line.split("  ")[1].split()[0] == digit for line, digit in zip(lines, digits, strict=True)) > 9
+    assert run("predict", out + "/model.safetensors", *names, "--json", "--top", "10") == 0
+    told = json.loads(capsys.readouterr().out)
+    for image, line in zip(told, lines, strict=True):
+        probabilities = [each["probability"] for each in image["classes"]]
+        assert sorted(probabilities, reverse=True) == probabilities
+        assert sum(probabilities) == pytest.approx(1)
+        first = image["classes"][0]
+        assert line.split("  ")[:2] == [image["image"], f"{first['class']} {first['probability']:.2%}"]
+    names, digits = write_digits(tmp_path, size, ink=True)
+    assert run("predict", out, names[0]) == 0
+    assert "try it with --invert" in capsys.readouterr().err
+    assert run("predict", out, *names, "--invert", "--json") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    inverted = [image["classes"][0] for image in json.loads(captured.out)]
+    for first, image in zip(inverted, told, strict=True):  # but for how resizing rounds
+        assert first["class"] == image["classes"][0]["class"]
+        assert first["probability"] == pytest.approx(image["classes"][0]["probability"], abs=0.02)
+
+
+def test_predict_names_what_else_a_file_may_be(tmp_path, capsys):
+    model = models.MLP([4, 2])
+    einkorn.save(model, tmp_path / "model.safetensors")
+    assert run("predict", str(tmp_path), "a.png") == 2
+    assert "does not say what images it takes" in capsys.readouterr().err
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "columns.json").write_text("{}")
+    assert run("predict", str(tmp_path / "table"), "a.png") == 2
+    assert "einkorn boost TABLE --predict" in capsys.readouterr().err
+
+
+def test_data_dir(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("EINKORN_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    write_mnist(tmp_path / "mnist", "")
+    for folder in (tmp_path, tmp_path / "mnist"):
+        options = ["--data", "mnist", "--data-dir", str(folder), "--epochs", "1", "--batch-size", "4"]
+        status = run("train", "softmax_regression", *options, "--out", "out", "--overwrite")
+        told = capsys.readouterr()
+        assert status == 0 or "no better than guessing" in told.err  # on noise it may be
+        assert "accuracy on the 3 test images" in told.out
+
+
+# --- earlier runs, and what ends a run ----------------------------------------------------------
+
+
+def test_a_run_replaces_no_other(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "softmax_regression", "--data", "digits", "--epochs", "1"]
+    for name in ("", "-2", "-3"):
+        assert run(*command) == 0
+        assert f"to runs/softmax_regression-digits{name}\n" in capsys.readouterr().out
+    first = tmp_path / "runs" / "softmax_regression-digits"
+    before = (first / "model.safetensors").read_bytes()
+    assert run(*command, "--out", str(first), "--seed", "1") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (first / "model.safetensors").read_bytes() == before
+    (first / "best.safetensors").write_bytes(b"of an earlier run")
+    (first / "notes.txt").write_text("mine")
+    assert run(*command, "--out", str(first), "--seed", "1", "--overwrite") == 0
+    assert (first / "model.safetensors").read_bytes() != before
+    assert not (first / "best.safetensors").exists()
+    assert (first / "notes.txt").exists()
+    assert run(*command, "--overwrite") == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+    assert run(*command, "--out", str(tmp_path)) == 0  # a folder with other things in it
+
+
+def test_a_failed_run_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("EINKORN_DATA", raising=False)
+    assert run("train", "mlp", "--data", "mnist", "--out", str(tmp_path / "a" / "b")) == 2
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("out", ["/proc/run", "/dev/null/run"])
+def test_a_folder_that_cannot_be_made_is_found_before_the_work(out, capsys, monkeypatch):
+    monkeypatch.setattr(data, "load_digits", lambda: pytest.fail("the work has begun"))
+    assert run("train", "mlp", "--data", "digits", "--out", out) == 2
+    assert "can be made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["1e9", "1e30"])
+def test_a_rate_far_too_high_leaves_a_good_model_alone(rate, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    out = tmp_path / "run"
+    command = ["train", "mlp", "--data", "digits", "--epochs", "2", "--out", str(out)]
+    assert run(*command) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert run(*command, "--lr", rate, "--overwrite") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("einkorn train: error: ")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert run(*command[:-1], str(tmp_path / "other"), "--lr", rate) == 2
+    assert not (tmp_path / "other" / "model.safetensors").exists()
+
+
+def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "mlp", "--data", "digits", "--epochs", "8", "--optimizer", "adamw"]
+    begin = Progress.begin
+
+    def interrupted(self, epoch, steps):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        begin(self, epoch, steps)
+
+    monkeypatch.setattr(Progress, "begin", interrupted)
+    assert run(*command) == 130
+    out = capsys.readouterr().out
+    assert "interrupted after 3 of 8 epochs" in out
+    go_on = re.search(r"go on with: einkorn (.*)", out)[1]
+    assert go_on == " ".join([*command, "--resume runs/mlp-digits"])
+    folder = tmp_path / "runs" / "mlp-digits"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best.safetensors",
+        "history.csv",
+        "learning-curve.png",
+        "model.safetensors",
+        "resume.safetensors",
+    ]
+    accuracies = [float(line["val_accuracy"]) for line in csv.DictReader((folder / "history.csv").open())]
+    assert len(accuracies) == 3
+    x, y = data.load_digits()[1]
+    best = models.ImageClassifier.load(folder / "best.safetensors").predict(x)
+    assert np.mean(best == y.astype(str)) == pytest.approx(max(accuracies))
+
+    monkeypatch.setattr(Progress, "begin", begin)
+    assert run(*command, "--resume", "runs/mlp-digits", "--lr", "1") == 2
+    assert "--lr None, and now has 1.0" in capsys.readouterr().err
+    assert run(*go_on.split()) == 0
+    lines = list(csv.DictReader((folder / "history.csv").open()))
+    assert [line["epoch"] for line in lines] == [str(i) for i in range(1, 9)]
+    rates = [float(line["lr"]) for line in lines]
+    assert rates == pytest.approx([3e-3 * (1 - i / 8) for i in range(8)])
+    assert float(lines[3]["loss"]) < float(lines[2]["loss"]) * 1.2  # no step back
+    assert not (folder / "resume.safetensors").exists()
+    assert run(*go_on.split()) == 2
+    assert "has 8 epochs of 8 already" in capsys.readouterr().err
+
+
+def test_a_real_interrupt(tmp_path):
+    pytest.importorskip("sklearn")
+    arguments = ["train", "mlp", "--data", "digits", "--epochs", "100000", "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "einkorn", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stderr:
+            if line.startswith("Epoch 2/"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with: einkorn train mlp" in out
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) >= 2
+
+
+def test_bench_refuses_to_replace_a_file(tmp_path, monkeypatch, capsys):
+    from einkorn import bench
+
+    monkeypatch.setattr(bench, "main", lambda *_, **options: calls.append(options["json"]))
+    calls = []
+    file = tmp_path / "figures.json"
+    file.write_text("[]")
+    assert run("bench", "--json", str(file)) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert run("bench", "--json", str(file), "--overwrite") == 0
+    assert run("bench", "--json", os.devnull) == 0
+    assert calls == [str(file), os.devnull]
+
+
+# --- einkorn info -------------------------------------------------------------------------------
+
+
+class Driver:
+    """A stand-in for NVIDIA's management library with one card."""
+
+    def __init__(self, _name):
+        self.nvmlInit_v2 = self.nvmlShutdown = lambda: 0
+
+    def nvmlDeviceGetCount_v2(self, count):
+        count._obj.value = 1
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index, card):
+        card._obj.value = 4711 + index
+        return 0
+
+    def nvmlDeviceGetName(self, card, name, _length):
+        assert card.value == 4711
+        name.value = b"Card 9000"
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("is_built", "has_card", "words"),
+    [
+        (True, False, "built; no card"),
+        (False, True, "not built (no nvcc was found when einkorn was installed); there is a card: Card 9000"),
+        (False, False, "not built (no nvcc was found when einkorn was installed); no card"),
+        (True, True, "built; Card 9000; CuPy is not installed: pip install 'einkorn[cuda]'"),
+    ],
+)
+def test_info_says_whether_there_is_a_card(is_built, has_card, words, monkeypatch, capsys):
+    def no_driver(_name):
+        raise OSError
+
+    find = importlib.util.find_spec
+    specs = {"einkorn._cuda": object() if is_built else None, "cupy": None}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: specs[name] if name in specs else find(name)
+    )
+    monkeypatch.setattr(config.ctypes, "CDLL", Driver if has_card else no_driver)
+    kernels = {"relu": ("native", "numba", "cuda") if is_built else ("native", "numba")}
+    monkeypatch.setattr(config, "support_matrix", lambda: kernels)
+    assert run("info") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{'cuda':12}{words}" in lines
+    assert lines[-1].split() == ["relu", "yes", "yes", "built" if is_built else "-"]
 
 
 def test_without_matplotlib_there_is_a_note(tmp_path, capsys, monkeypatch):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +121,7 @@ def test_predictions(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_tasks_are_told_by_the_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [[i, i % 3, i % 30] for i in range(120)]
     table = write(tmp_path / "t.csv", ["a", "few", "many"], rows)
-    options = ["--n-estimators", 2, "--out", tmp_path / "out"]
+    options = ["--n-estimators", 2, "--out", tmp_path / "out", "--overwrite"]
     assert run(table, "--target", "few", *options) == 0
     assert "classification, 3 classes" in capsys.readouterr().out
     assert run(table, "--target", "few", "--task", "regression", *options) == 0
@@ -154,6 +158,17 @@ def test_the_seed_makes_a_run_repeatable(table: Path, tmp_path: Path) -> None:
         (
             ["{table}", "--target", "species"],
             "animals.csv has no column 'species', it has size, colour, weight",
+        ),
+        (["{table}", "--target", "Kind"], "did you mean 'kind'?"),
+        (["{table}", "--target", "kind", "--ignore", "wieght"], "did you mean 'weight'?"),
+        (["{table}", "--target", "kind", "--resume", "{folder}/none"], "none is no folder"),
+        (["{table}", "--target", "kind", "--resume", "{folder}"], "columns.json"),
+        (["{table}", "--predict", "{folder}", "--out", "{folder}/none/p.csv"], "there is no folder"),
+        (["{table}", "--predict", "{folder}", "--out", "{table}"], "is there already"),
+        (["{table}", "--predict", "{folder}", "--out", "{folder}"], "is a folder, expected a file"),
+        (
+            ["{table}", "--predict", "{folder}", "--resume", "{folder}"],
+            "--resume does not apply to --predict",
         ),
         (["{table}", "--target", "kind", "--ignore", "age"], "no column 'age'"),
         (["{table}", "--target", "kind", "--ignore", "size", "colour", "weight"], "no column is left"),
@@ -243,7 +258,7 @@ def test_without_matplotlib_there_is_a_note(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert run(table, "--target", "kind", "--out", tmp_path / "out", "--n-estimators", 2) == 0
-    assert "no pictures: they need matplotlib" in capsys.readouterr().out
+    assert "no pictures: drawing needs matplotlib: pip install 'einkorn[plot]'" in capsys.readouterr().out
     assert not (tmp_path / "out" / "importance.png").exists()
 
 
@@ -273,3 +288,171 @@ def test_names_that_look_like_numbers_are_still_categories(tmp_path: Path) -> No
     assert run(path, "--target", "kind", "--out", tmp_path / "out") == 0
     columns = json.loads((tmp_path / "out" / "columns.json").read_text())["features"]
     assert columns[0]["categories"] == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "B"]
+
+
+def folder_of(out: str) -> Path:
+    """Where the run says that it wrote."""
+    found = re.search(r"^wrote .* to (.*)$", out, re.MULTILINE)
+    assert found is not None
+    return Path(found[1])
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let Ctrl-C come when so many rounds, or batches of trees, are done."""
+
+    def arrange(rounds: int) -> None:
+        from einkorn.boosting import _forest, _rounds, _votes
+
+        def after(function: Any) -> Any:
+            calls = iter(range(1 << 30))
+
+            def counted(*args: Any, **options: Any) -> Any:
+                if next(calls) == rounds:
+                    raise KeyboardInterrupt
+                return function(*args, **options)
+
+            return counted
+
+        monkeypatch.setattr(_rounds, "grow_tree", after(_rounds.grow_tree))
+        monkeypatch.setattr(_votes.StumpRounds, "search", after(_votes.StumpRounds.search))
+        monkeypatch.setattr(_forest, "grow_forest", after(_forest.grow_forest))
+
+    return arrange
+
+
+@pytest.mark.parametrize("model", ["gradient", "forest", "extra-trees"])
+def test_ctrl_c_keeps_the_trees_and_resume_goes_on(
+    model: str,
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    interrupted_after: Callable[[int], None],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [table, "--target", "kind", "--model", model, "--n-estimators", 40]
+    assert run(*command, "--out", "whole") == 0
+    capsys.readouterr()
+    interrupted_after(1)
+    assert run(*command) == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    out = capsys.readouterr().out
+    assert re.search(r"interrupted after \d+ of 40 (rounds|trees)", out)
+    folder = folder_of(out)
+    assert boosting.load(folder / "model").n_estimators == 40
+    assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] > 0.4
+    found = re.search("go on with: einkorn boost (.*)", out)
+    assert found is not None
+    again = shlex.split(found[1])
+    assert again == [*map(str, command), "--resume", str(folder)]
+    assert run(*again, "--seed", "1") == 2
+    assert "has random_state 0, not 1" in capsys.readouterr().err
+    assert run(*again) == 0
+    assert "are done" in capsys.readouterr().out
+    one, other = (json.loads((path / "model.json").read_text()) for path in (tmp_path / "whole", folder))
+    assert one["arrays"] == other["arrays"]  # as if nothing had come between
+    assert run(*again) == 2
+    assert "--n-estimators asks for more" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_adaboost(
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupted_after: Callable[[int], None],
+) -> None:
+    interrupted_after(5)
+    command = [table, "--target", "kind", "--model", "adaboost", "--out", tmp_path / "out"]
+    assert run(*command) == 130
+    out = capsys.readouterr().out
+    assert "interrupted after 5 of 50 rounds" in out
+    assert len(boosting.load(tmp_path / "out" / "model").estimators_) == 5
+    assert run(*command, "--resume", tmp_path / "out") == 2
+    assert "--resume does not apply" in capsys.readouterr().err
+
+
+def test_ctrl_c_before_the_first_round_leaves_nothing(
+    table: Path, tmp_path: Path, interrupted_after: Callable[[int], None]
+) -> None:
+    for model in ("gradient", "adaboost", "forest"):
+        interrupted_after(0)
+        assert run(table, "--target", "kind", "--model", model, "--out", tmp_path / "out") == 130
+        assert not (tmp_path / "out").exists()
+
+
+def test_early_stopping_says_when_it_stopped(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [table, "--target", "kind", "--early-stopping", 5, "--overwrite", "--out", tmp_path / "out"]
+    assert run(*command, "--n-estimators", 500) == 0
+    out = capsys.readouterr().out
+    found = re.search(r"stopped early after round (\d+) of at most 500: .*?, was in round (\d+)", out)
+    assert found is not None
+    model = boosting.load(tmp_path / "out" / "model")
+    assert int(found[2]) == model.n_iter_ == int(found[1]) - 5
+    assert run(*command, "--n-estimators", 3) == 0
+    assert "not stopped early: the least loss" in capsys.readouterr().out
+
+
+def test_a_run_replaces_no_other(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [table, "--target", "kind", "--n-estimators", 2]
+    folders = []
+    for _ in range(2):
+        assert run(*command) == 0
+        folders.append(folder_of(capsys.readouterr().out))
+    assert [folder.name for folder in folders] == ["boost-gradient-animals", "boost-gradient-animals-2"]
+    assert run(*command, "--out", folders[0]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(*command, "--out", folders[0], "--overwrite", "--seed", 3) == 0
+    assert len(list(folders[0].glob("model-*.safetensors"))) == 1
+    assert run(table, "--predict", folders[0], "--out", "p.csv") == 0
+    assert run(table, "--predict", folders[0], "--out", "p.csv") == 2
+    assert run(table, "--predict", folders[0], "--out", "p.csv", "--overwrite") == 0
+
+
+def test_names_that_matplotlib_takes_for_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    table = write(tmp_path / "t.csv", ["net $$", "b_{$", "kind $"], [[i, -i, "ab"[i % 2]] for i in range(60)])
+    assert run(table, "--target", "kind $", "--n-estimators", 2, "--out", tmp_path / "out") == 0
+    assert "importance.png, staged-error.png" in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_model(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(boosting, "plot_importance", broken)
+    assert run(table, "--target", "kind", "--n-estimators", 2, "--out", tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    assert "no importance.png: no font" in out
+    assert (tmp_path / "out" / "model.json").exists()
+
+
+def test_words_that_a_stream_cannot_hold(tmp_path: Path) -> None:
+    """Messages are escaped; data are refused rather than changed, and files are in UTF-8 anywhere."""
+    rows = [[i % 7, "groß" if i % 7 > 3 else "klein"] for i in range(80)]
+    table = tmp_path / "t.csv"
+    table.write_text("a,größe\n" + "".join(f"{a},{b}\n" for a, b in rows), encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    environment["PYTHONCOERCECLOCALE"] = "0"
+
+    def shell(*arguments: Any) -> Any:
+        words = [sys.executable, "-m", "einkorn", "boost", str(table), *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, env=environment, check=False)
+
+    trained = shell("--target", "größe", "--n-estimators", "3", "--out", tmp_path / "out")
+    assert trained.returncode == 0, trained.stderr
+    assert rb"target gr\xf6\xdfe: classification" in trained.stdout
+    told = shell("--predict", tmp_path / "out")
+    assert told.returncode == 2
+    assert b"give --out FILE" in told.stderr
+    assert told.stdout == b""
+    assert shell("--predict", tmp_path / "out", "--out", tmp_path / "p.csv").returncode == 0
+    assert "groß" in (tmp_path / "p.csv").read_text(encoding="utf-8")

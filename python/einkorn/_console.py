@@ -82,6 +82,8 @@ def say(line: str) -> None:
         line = textwrap.fill(
             line, columns - 1, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
         )
+    if stream is not sys.stdout and sys.stdout is not None:
+        sys.stdout.flush()  # in a file that holds both, what was printed before comes before
     print(printable(line, stream), file=stream, flush=True)
 
 

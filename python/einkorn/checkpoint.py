@@ -8,13 +8,15 @@ of torch's ``state_dict``: the arrays of one library load into the other.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from einkorn.errors import CheckpointError, EinkornError
 if TYPE_CHECKING:
     from einkorn.nn import Module
 
-__all__ = ["load", "load_weights", "save", "save_weights"]
+__all__ = ["load", "load_weights", "read_metadata", "save", "save_weights"]
 
 _FORMAT = "einkorn-1"
 _TYPES = {
@@ -45,7 +47,7 @@ _TYPES = {
 }
 
 
-def save(model: Module, path: str | PathLike[str]) -> None:
+def save(model: Module, path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
     """Write a registered model: its name, configuration and arrays.
 
     The file is written beside its place, synced and renamed: after a failure, whatever was there
@@ -56,11 +58,13 @@ def save(model: Module, path: str | PathLike[str]) -> None:
     model : Module
         One of ``einkorn.models``. For models of your own use ``save_weights``.
     path : str or path
+    metadata : mapping of str to str, optional, keyword-only
+        More to keep in the file, which ``einkorn.checkpoint.read_metadata`` gives back.
 
     Raises
     ------
     CheckpointError
-        The model is of no registered class, or the file cannot be written.
+        The model is of no registered class, a name of the metadata is taken, or the file cannot be written.
     """
     from einkorn import models
 
@@ -70,8 +74,31 @@ def save(model: Module, path: str | PathLike[str]) -> None:
             f"save: {type(model).__name__} is no registered model ({', '.join(models.names())}), so "
             "load could not rebuild it: use save_weights"
         )
-    metadata = {"format": _FORMAT, "model": name, "config": json.dumps(models.config_of(model))}
-    _write(path, model.state_dict(), metadata)
+    own = {"format": _FORMAT, "model": name, "config": json.dumps(models.config_of(model))}
+    more = dict(metadata or {})
+    for key, value in more.items():
+        if key in own or not isinstance(key, str) or not isinstance(value, str):
+            raise CheckpointError(f"save: metadata has {key!r}: {value!r}, expected other names and texts")
+    _write(path, model.state_dict(), {**own, **more})
+
+
+def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
+    """What a safetensors file says beside its arrays, which are not read.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or corrupt.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: there is no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError, KeyError) as error:
+        raise CheckpointError(f"{path}: is no readable safetensors file: {error}") from error
 
 
 def load(path: str | PathLike[str]) -> Any:
@@ -199,6 +226,9 @@ def _write(path: str | PathLike[str], state: Mapping[str, np.ndarray], metadata:
 def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
     """Write, sync, rename; on any failure remove what was begun.
 
+    A process that is killed meanwhile can remove nothing: the next one that writes there does, to files like
+    this one's that nobody holds.
+
     Raises
     ------
     CheckpointError
@@ -207,17 +237,45 @@ def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
     target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
     begun = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(begun, "xb") as file:
+        with _begin(begun) as file:
+            _clear_abandoned(target, begun)
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(begun, target)
+            os.replace(begun, target)  # while the lock is held
         _sync_folder(target.parent)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error}") from error
     finally:
         begun.unlink(missing_ok=True)
+
+
+def _begin(path: Path) -> BinaryIO:
+    """A new file, locked, so that nobody takes it for an abandoned one."""
+    while True:
+        file = open(path, "xb")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH)
+        except OSError:  # no locks there: nobody can clear either
+            return file
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # cleared before it was locked
+
+
+def _clear_abandoned(target: Path, begun: Path) -> None:
+    """Remove what killed writers left in the folder: their locks went with them."""
+    for path in target.parent.glob(".*.tmp"):
+        name = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", path.name)
+        if path == begun or name is None or not (name[1] == target.name or name[1].endswith(".safetensors")):
+            continue
+        try:
+            with open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        except OSError:  # somebody else's, being written, or gone already
+            pass
 
 
 def _sync_folder(folder: Path) -> None:

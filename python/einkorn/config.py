@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 import platform
@@ -9,6 +10,8 @@ import sys
 from typing import Any
 
 import numpy as np
+
+from einkorn._console import printable
 
 __all__ = ["config", "show_config", "support_matrix"]
 
@@ -39,7 +42,7 @@ def config() -> dict[str, Any]:
         "isa": runtime.get_isa() if native else None,
         "isas": runtime.isas() if native else None,
         "cpu": runtime.cpu_info()["brand"] if native else None,
-        "cuda": _cuda(),
+        "cuda": _cuda()[0],
         "optional": {
             name: _version(name)
             for name in ("numba", "cupy", "torch", "sklearn", "matplotlib", "safetensors")
@@ -64,19 +67,50 @@ def _version(package: str) -> str | None:
         return "?"
 
 
-def _cuda() -> str:
+def _cards() -> list[str]:
+    """Names of the NVIDIA cards that the driver knows; none without a driver.
+
+    Asked through NVML, which leaves CUDA itself alone: a process that has started CUDA must not be forked.
+    """
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        if nvml.nvmlInit_v2() != 0:
+            return []
+        try:
+            count = ctypes.c_uint()
+            nvml.nvmlDeviceGetCount_v2(ctypes.byref(count))
+            names = []
+            for i in range(count.value):
+                card, name = ctypes.c_void_p(), ctypes.create_string_buffer(96)
+                found = nvml.nvmlDeviceGetHandleByIndex_v2(i, ctypes.byref(card)) == 0
+                found = found and nvml.nvmlDeviceGetName(card, name, len(name)) == 0
+                names.append(name.value.decode(errors="replace") if found else "unnamed")
+            return names
+        finally:
+            nvml.nvmlShutdown()
+    except (OSError, AttributeError):  # no such library, or one without these functions
+        return []
+
+
+def _cuda() -> tuple[str, bool]:
+    """How it stands with CUDA in words, and whether it can be used."""
+    cards = _cards()
+    there = ", ".join(sorted(set(cards))) + (f" ({len(cards)} cards)" if len(cards) > 1 else "")
     if importlib.util.find_spec("einkorn._cuda") is None:
-        return "not built (no nvcc was found when einkorn was installed)"
+        words = "not built (no nvcc was found when einkorn was installed)"
+        return f"{words}; there is a card: {there}" if cards else f"{words}; no card", False
+    if not cards:
+        return "built; no card", False
     if importlib.util.find_spec("cupy") is None:
-        return "built; CuPy is not installed"
+        return f"built; {there}; CuPy is not installed: pip install 'einkorn[cuda]'", False
     try:
         import cupy
 
-        count = cupy.cuda.runtime.getDeviceCount()
-        names = {cupy.cuda.runtime.getDeviceProperties(i)["name"].decode() for i in range(count)}
-        return f"built; {count} device(s): {', '.join(sorted(names))}"
+        usable = cupy.cuda.runtime.getDeviceCount() > 0
+        cupy.empty(1)
     except Exception as error:  # CuPy has its own error types, known only once it is imported
-        return f"built; no usable device ({type(error).__name__})"
+        return f"built; {there}, which CuPy cannot use ({type(error).__name__}: {error})", False
+    return f"built; {there}" if usable else f"built; {there}, none of them visible", usable
 
 
 def support_matrix() -> dict[str, tuple[str, ...]]:
@@ -95,19 +129,23 @@ def support_matrix() -> dict[str, tuple[str, ...]]:
 
 
 def show_config(file: Any = None) -> None:
-    """Print the configuration and the support matrix (kernels by engine)."""
+    """Print the configuration and the support matrix (kernels by engine).
+
+    A kernel of an engine that is built but cannot be used here, CUDA's without a card, is "built", not "yes".
+    """
     out = sys.stdout if file is None else file
     values = config()
     optional = values.pop("optional")
     values["engines"] = ", ".join(values["engines"])
     values["isas"] = ", ".join(values["isas"]) if values["isas"] else None
     for key, value in values.items():
-        print(f"{key:12}{'-' if value is None else value}", file=out)
+        print(printable(f"{key:12}{'-' if value is None else value}", out), file=out)
     for name, version in optional.items():
         print(f"{name:12}{version or 'not installed'}", file=out)
 
     matrix = support_matrix()
+    says = {"native": "yes", "numba": "yes", "cuda": "yes" if _cuda()[1] else "built"}
     columns = ("native", "numba", "cuda")
     print(f"\n{'kernel':28}" + "".join(f"{c:>8}" for c in columns), file=out)
     for kernel, present in matrix.items():
-        print(f"{kernel:28}" + "".join(f"{'yes' if c in present else '-':>8}" for c in columns), file=out)
+        print(f"{kernel:28}" + "".join(f"{says[c] if c in present else '-':>8}" for c in columns), file=out)

@@ -68,21 +68,29 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
         endless = options.get("error_floor", 0) > 0
         learners = self._stump_rounds if self.estimator is None else self._learner_rounds
         found: list[Any] = []
-        errors, votes = [], []
-        for learner, stats in learners(X, codes, weights, options):
-            error = float(stats[0])
-            if not error < chance and not endless:
-                if not found:
-                    raise ArgumentError(
-                        f"{where}: the first base learner has error {error:.4g}, worse than random: the"
-                        " ensemble can not be fit"
-                    )
-                break
-            found.append(learner)
-            errors.append(error)
-            votes.append(float(stats[1]))
-            if error <= 0 and not endless:
-                break
+        errors: list[float] = []
+        votes: list[float] = []
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            for learner, stats in learners(X, codes, weights, options):
+                error = float(stats[0])
+                if not error < chance and not endless:
+                    if not found:
+                        raise ArgumentError(
+                            f"{where}: the first base learner has error {error:.4g}, worse than random: the"
+                            " ensemble can not be fit"
+                        )
+                    break
+                found.append(learner)
+                errors.append(error)
+                votes.append(float(stats[1]))
+                if error <= 0 and not endless:
+                    break
+        except KeyboardInterrupt as stop:
+            interrupt = stop
+            del found[len(votes) :], errors[len(votes) :]
+            if not found:
+                raise
         self.estimator_errors_ = np.array(errors)
         self.estimator_weights_ = np.array(votes)
         if self.estimator is None:
@@ -92,6 +100,8 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
             self._stumps = None
             self._learners = found
             self.__dict__.pop("trees_", None)  # of an earlier fit with stumps
+        if interrupt is not None:
+            raise interrupt
 
     def _stump_rounds(
         self, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any]

@@ -95,7 +95,7 @@ class AdaBoostClassifier(VotingClassifier):
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdaBoostClassifier:
-        """Boost.
+        """Boost. Ctrl-C ends it: the model is fitted with the rounds so far, KeyboardInterrupt is raised.
 
         Parameters
         ----------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
-import einkorn
-from einkorn.errors import EinkornError
+from einkorn._extras import need
+from einkorn.cli.settings import add_outputs, add_settings, apply_settings
 
 __all__ = ["add_boost", "boost"]
 
@@ -21,7 +22,8 @@ def add_boost(commands: Any) -> None:
         help="train boosted trees or a forest on a table, or predict with them",
         description="Train a model that predicts one column of a table from the others, measure it on rows"
         " held out, and write model.json (with its arrays), columns.json, metrics.json, importance.png and"
-        " staged-error.png. Words are categories; empty fields, ? and NA are missing values.",
+        " staged-error.png. Words are categories; empty fields, ? and NA are missing values. Ctrl-C keeps the"
+        " trees so far.",
     )
     command.add_argument("data", metavar="DATA", help="a table: CSV or TSV, also compressed (.gz)")
     what = command.add_mutually_exclusive_group(required=True)
@@ -55,29 +57,34 @@ def add_boost(commands: Any) -> None:
     command.add_argument("--no-header", action="store_true", help="columns are called c1, c2, ...")
     command.add_argument("--delimiter", metavar="C", help="default: as the first line looks")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    command.add_argument("--threads", type=int, metavar="N", help="default: all cores")
-    command.add_argument("--engine", choices=("native", "numba"), help="default: native if built")
+    add_settings(command)
     command.add_argument(
         "--out",
         metavar="PATH",
-        help="folder for the results (default: runs/boost-MODEL-NAME); with --predict the CSV file to write"
-        " (default: standard output)",
+        help="folder for the results (default: runs/boost-MODEL-NAME, with a number where that is there"
+        " already); with --predict the CSV file to write (default: standard output)",
     )
+    add_outputs(command, "go on with the interrupted run in DIR, with the same options; not for adaboost")
 
 
-def boost(arguments: argparse.Namespace) -> None:
-    """Train or predict, as the command line says."""
+def _as_in_files(name: str) -> str:
+    """A column's name as tables, which are in UTF-8, have it, whatever the locale took its bytes for."""
     try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise EinkornError("boosting needs scikit-learn: pip install einkorn[boosting]") from error
-    if arguments.engine is not None:
-        einkorn.set_engine(arguments.engine)
-    if arguments.threads is not None:
-        einkorn.set_num_threads(arguments.threads)
+        return os.fsencode(name).decode("utf-8")
+    except UnicodeError:
+        return name
+
+
+def boost(arguments: argparse.Namespace) -> int:
+    """Train or predict, as the command line says; the exit status."""
+    need("sklearn", "einkorn boost")
+    apply_settings(arguments)
+    if arguments.target is not None:
+        arguments.target = _as_in_files(arguments.target)
+    arguments.ignore = [_as_in_files(name) for name in arguments.ignore]
     from einkorn.cli import boost_runs
 
     if arguments.predict is not None:
         boost_runs.predict(arguments)
-    else:
-        boost_runs.train(arguments)
+        return 0
+    return boost_runs.train(arguments)

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import einkorn
+from einkorn._extras import need
+from einkorn.cli.outputs import RunFolder, new_file
+from einkorn.cli.settings import add_settings, apply_settings
 from einkorn.errors import ArgumentError
 
 __all__ = ["add_detect", "detect"]
@@ -25,21 +27,30 @@ def add_detect(commands: Any) -> None:
     command.add_argument(
         "--out", metavar="FILE", help="write the picture with boxes there; with several images a folder"
     )
+    command.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
     command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     command.add_argument("--scale-factor", type=float, default=1.1, metavar="X", help="default: 1.1")
     command.add_argument("--min-neighbors", type=int, default=3, metavar="N", help="default: 3")
     command.add_argument("--min-size", type=int, metavar="PIXELS", help="of the objects")
     command.add_argument("--max-size", type=int, metavar="PIXELS", help="of the objects")
-    command.add_argument("--engine", choices=("native", "numba"), help="default: native if built")
-    command.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    add_settings(command)
 
 
-def _picture_path(out: str, image: str, several: bool) -> Path:
-    if not several:
-        return Path(out)
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{Path(image).stem}.png"
+def _pictures(out: str, images: list[str], overwrite: bool) -> list[Path]:
+    """Where the pictures go, each found to be possible."""
+    formats = need("matplotlib.backends.backend_agg", "--out").FigureCanvasAgg.get_supported_filetypes()
+    if len(images) == 1:
+        ending = Path(out).suffix[1:].lower()
+        if ending not in formats:
+            raise ArgumentError(
+                f"--out: {out} has the ending {ending!r}, expected one of {', '.join(formats)}"
+            )
+        return [new_file(out, "--out", overwrite)]
+    stems = [Path(image).stem for image in images]
+    if len(set(stems)) < len(stems):
+        raise ArgumentError("--out: two images have the same name and would overwrite each other's picture")
+    folder = RunFolder(out, out, [f"{stem}.png" for stem in stems], overwrite)
+    return [folder.path / f"{stem}.png" for stem in stems]
 
 
 def detect(arguments: argparse.Namespace) -> None:
@@ -47,17 +58,13 @@ def detect(arguments: argparse.Namespace) -> None:
     from einkorn.vision import CascadeDetector, plot_detections
     from einkorn.vision.images import load_image
 
-    if arguments.engine is not None:
-        einkorn.set_engine(arguments.engine)
-    if arguments.threads is not None:
-        einkorn.set_num_threads(arguments.threads)
-    several = len(arguments.images) > 1
-    stems = [Path(image).stem for image in arguments.images]
-    if arguments.out is not None and len(set(stems)) < len(stems):
-        raise ArgumentError("--out: two images have the same name and would overwrite each other's picture")
+    apply_settings(arguments)
+    pictures: list[Path] = []
+    if arguments.out is not None:
+        pictures = _pictures(arguments.out, arguments.images, arguments.overwrite)
     detector = CascadeDetector.load(arguments.cascade)
     results = []
-    for name in arguments.images:
+    for i, name in enumerate(arguments.images):
         image = load_image(name)
         boxes, scores = detector.detect(
             image,
@@ -67,13 +74,14 @@ def detect(arguments: argparse.Namespace) -> None:
             arguments.max_size,
             return_scores=True,
         )
-        if arguments.out is not None:
-            axes = plot_detections(image, boxes)
-            axes.figure.savefig(_picture_path(arguments.out, name, several))
+        if pictures:
+            plot_detections(image, boxes).figure.savefig(pictures[i])
         found = [{"box": box, "neighbors": n} for box, n in zip(boxes.tolist(), scores.tolist(), strict=True)]
         results.append({"image": name, "detections": found})
         if not arguments.json:
             for row in found:
                 print(name, *row["box"], row["neighbors"])
+            if not found:
+                print(f"{name}: nothing found")
     if arguments.json:
         print(json.dumps(results, indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import NoReturn
 from einkorn import __version__
 from einkorn.cli.boost import add_boost
 from einkorn.cli.detect import add_detect
+from einkorn.cli.predict import add_predict
+from einkorn.cli.settings import add_outputs, add_settings
 from einkorn.errors import EinkornError
 
 __all__ = ["main"]
@@ -38,23 +41,33 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         help="train a model on a data set",
         description="Train a model, show its accuracy on the test set, and write model.safetensors, "
-        "history.csv and learning-curve.png. What is not given is chosen to suit model and data.",
+        "history.csv and learning-curve.png. What is not given is chosen to suit model and data. Ctrl-C "
+        "keeps what there is, the best epoch's model among it, and --resume goes on.",
     )
     train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
     train.add_argument(
         "--data",
         choices=DATA,
         required=True,
-        help="digits comes with scikit-learn; mnist and cifar10 are read from $EINKORN_DATA",
+        help="digits comes with scikit-learn; mnist and cifar10 are read from --data-dir",
+    )
+    train.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="holds the files of mnist or cifar10, or a folder of that name (default: $EINKORN_DATA)",
     )
     train.add_argument("--epochs", type=int, metavar="N", help="passes over the training set")
     train.add_argument("--batch-size", type=int, metavar="N", help="rows per update")
     train.add_argument("--lr", type=float, metavar="RATE", help="first learning rate")
     train.add_argument("--optimizer", choices=("sgd", "adam", "adamw"), help="default: adam")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    train.add_argument("--out", metavar="DIR", help="default: runs/MODEL-DATA")
-    train.add_argument("--engine", choices=("native", "numba"), help="default: native if built")
-    train.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    train.add_argument(
+        "--out", metavar="DIR", help="default: runs/MODEL-DATA, with a number where that is there already"
+    )
+    add_outputs(train, "go on with the interrupted run in DIR, with the same options")
+    add_settings(train)
+
+    add_predict(commands)
 
     add_boost(commands)
 
@@ -67,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     bench.add_argument("--quick", action="store_true", help="fewer shapes and repetitions")
     bench.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    bench.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
     bench.add_argument("--markdown", action="store_true", help="print a Markdown table")
     return parser
 
@@ -75,7 +89,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "train":
         from einkorn.cli.train import train
 
-        train(arguments)
+        return train(arguments)
+    if arguments.command == "predict":
+        from einkorn.cli.predict import predict
+
+        predict(arguments)
     elif arguments.command == "detect":
         from einkorn.cli.detect import detect
 
@@ -83,14 +101,17 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.command == "boost":
         from einkorn.cli.boost import boost
 
-        boost(arguments)
+        return boost(arguments)
     elif arguments.command == "info":
         import einkorn
 
         einkorn.show_config()
     else:
         from einkorn import bench
+        from einkorn.cli.outputs import new_file
 
+        if arguments.json is not None:
+            new_file(arguments.json, "--json", arguments.overwrite)
         bench.main(
             arguments.families,
             threads=arguments.threads,
@@ -112,9 +133,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 2 after an error, which is told in one line on standard error.
+        0 when all went well, 2 after an error, which is told in one line on standard error, 130 after Ctrl-C.
     """
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
+    arguments.words = words
+    for stream in (sys.stdout, sys.stderr):  # names and paths shall end no command on a stream of few letters
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(arguments)
         sys.stdout.flush()

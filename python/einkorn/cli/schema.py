@@ -128,7 +128,7 @@ class Schema:
         return codes.astype(np.int64)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Schema:
@@ -140,7 +140,7 @@ class Schema:
             The file is something else.
         """
         try:
-            data: dict[str, Any] = json.loads(path.read_text())
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             features = [Feature(**each) for each in data.pop("features")]
             schema = cls(features=features, **data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -11,8 +11,21 @@ from einkorn.data.folders import files_of, find_folder, read_bytes
 from einkorn.data.images import Split, scaled
 from einkorn.errors import DataError
 
-__all__ = ["load_cifar10", "read_cifar10"]
+__all__ = ["CIFAR10_CLASSES", "load_cifar10", "read_cifar10"]
 
+#: What the labels 0 to 9 mean.
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 _RECORD = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
 
 

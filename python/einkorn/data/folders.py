@@ -53,7 +53,11 @@ def find_folder(
     else:
         root = os.environ.get("EINKORN_DATA")
         places = [Path(root) / name, Path(root)] if root else []
-        hint = "" if root else f"; set EINKORN_DATA to the folder that holds {name}/, or pass the folder"
+        hint = (
+            ""
+            if root
+            else f"; set EINKORN_DATA to the folder that holds {name}/, or pass the folder (--data-dir)"
+        )
     for place in places:
         if all(files_of(place, pattern) for pattern in patterns):
             return place

@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any
 
 from einkorn._extras import need
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, DataError
 
 __all__ = ["History"]
 
@@ -48,6 +48,25 @@ class History:
                 [epoch + 1, *(column[row] for column in self.history.values())]
                 for row, epoch in enumerate(self.epoch)
             )
+
+    @classmethod
+    def from_csv(cls, path: str | PathLike[str]) -> History:
+        """Read what ``to_csv`` wrote.
+
+        Raises
+        ------
+        DataError
+            The file is missing or something else.
+        """
+        found = cls()
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, strict=True):
+                    epoch = int(row.pop("epoch"))
+                    found.append(epoch - 1, {key: float(value) for key, value in row.items()})
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise DataError(f"{path}: is no history: {error}") from error
+        return found
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draw the learning curves: training and validation, one panel per figure.
