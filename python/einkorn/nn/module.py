@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from einkorn import _versions
+from einkorn._foreign import numbers
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn.parameter import Parameter
 from einkorn.tensor import Tensor
@@ -228,7 +230,7 @@ class Module(Trainable):
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
-                parameter.grad.data[...] = 0
+                parameter.grad.zero_()
 
     def to(self, dtype: Any) -> Module:
         """Cast floating parameters and buffers in place; gradients are dropped.
@@ -236,19 +238,22 @@ class Module(Trainable):
         Parameters
         ----------
         dtype : "float32", "float64" or the NumPy dtype
-            float32 is the type that is fast, float64 the one gradients are checked in.
+            float32 is the type that is fast, float64 the one gradients are checked in. The device "cpu" is
+            where modules are: nothing happens.
 
         Raises
         ------
         DTypeError
             For any other type.
         """
+        if dtype == "cpu":
+            return self
         try:
             wanted = np.dtype(dtype)
         except TypeError:
             wanted = np.dtype(np.void)
         if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64")
+            raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64, or the device 'cpu'")
         for parameter in self.parameters():
             if parameter.data.dtype != wanted:
                 parameter.data = parameter.data.astype(wanted)
@@ -296,7 +301,7 @@ class Module(Trainable):
         Parameters
         ----------
         state_dict : mapping of str to array
-            Arrays, Tensors or torch CPU tensors; another floating type is cast.
+            Arrays, Tensors or torch tensors; another floating type (bfloat16 among them) is cast.
         strict : bool, default True
             Whether the keys must be exactly the module's. With False, keys on one side only are
             returned instead of raised; shapes must agree all the same.
@@ -330,7 +335,7 @@ class Module(Trainable):
         wrong = []
         for key, target in own.items():
             if key in state_dict:
-                value = _as_array(state_dict[key], key)
+                value = numbers(state_dict[key], f"load_state_dict: {key}")
                 if value.shape != target.shape:
                     wrong.append(f"{key} has shape {value.shape}, expected {target.shape}")
                 values[key] = value
@@ -338,6 +343,7 @@ class Module(Trainable):
             raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
         for key, value in values.items():
             own[key][...] = value
+            _versions.wrote(own[key])
         return IncompatibleKeys(missing, unexpected)
 
     # --- words ------------------------------------------------------------------------------
@@ -356,15 +362,3 @@ class Module(Trainable):
             return f"{head}({extra})"
         body = "\n  ".join(([extra] if extra else []) + lines)
         return f"{head}(\n  {body}\n)"
-
-
-def _as_array(value: Any, key: str) -> np.ndarray:
-    """The array behind a state_dict entry, refusing what is not numeric."""
-    if isinstance(value, Tensor):
-        return value.data
-    if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients
-        value = value.detach()
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"load_state_dict: {key} is {array.dtype}, expected numbers")
-    return array
