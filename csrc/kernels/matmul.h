@@ -3,12 +3,14 @@
 //   out[b, i, j] = act(alpha * sum_k a[b, i, k] * b[b, k, j] + beta * out[b, i, j] + bias[j])
 //
 // Shapes       out (batch..., M, N), a (batch..., M, K), b (batch..., K, N), bias (N) or null. A batch stride of 0 broadcasts.
-// Layout       a and b have stride 1 along one of their two matrix dimensions (or a size of 1 there); the other and the batch
-//              strides are free. out steps by out_m and out_n, one of them 1: swapping the operands (C^T = B^T A^T) is free.
+// Layout       a and b have stride 1 along one of their two matrix dimensions, or a size of 1 along one: then the other may have
+//              any stride (a column of a matrix, a reversed vector). The other and the batch strides are free, zero and negative
+//              ones among them. out steps by out_m and out_n, one of them 1: swapping the operands (C^T = B^T A^T) is free.
 // Aliasing     out overlaps nothing.
 // Zero sizes   no output: nothing happens; K = 0: out = act(beta * out + bias).
 // NaN          propagates; beta = 0 does not read out, so NaN there does not survive.
-// Sums         in T, along k in order within blocks of kDepthBlock.
+// Sums         in T within blocks of K (at most kUncutDepth deep); from block to block in double where one operand is a vector
+//              or few columns are dotted, so that the error does not grow with K; in T elsewhere.
 // Writes       every element of out. Same bits for any thread count: K is never split between threads by their number.
 // Cost         2 M N K FLOP a matrix; bytes: a, b and out once (and out again for beta).
 
@@ -52,6 +54,20 @@ inline bool packs_a(const Matmul<T>& x) {
   return x.m > 1 && x.n >= 192 && x.m * x.n * x.k > (int64_t{1} << 21);
 }
 
+// Whether a row vector times a matrix is taken as dot products: a single column, whatever its stride, or columns that run
+// along k. Otherwise rows of the matrix are added up.
+template <class T>
+inline bool is_dot_of_row(const Matmul<T>& x) {
+  return x.n == 1 || (x.b_k == 1 && x.b_n != 1);
+}
+
+// Pieces of K in a dot product; each gives one partial sum.
+constexpr int64_t kDotPiece = 65536;
+template <class T>
+inline int64_t dot_pieces(const Matmul<T>& x) {
+  return x.k <= kDotPiece ? 1 : (x.k - 1) / kDotPiece + 1;
+}
+
 // Chunks of K in a row vector times a matrix; each gives one partial sum of the whole row.
 template <class T>
 inline int64_t vector_chunks(const Matmul<T>& x) {
@@ -78,8 +94,10 @@ inline int64_t scratch_bytes(const Matmul<T>& x) {
   const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
   const int64_t a_panels = packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0;
   const int64_t b_slices = x.ws.threads * b_slice_elements(x);
-  const int64_t partials = x.m == 1 ? vector_chunks(x) * (x.n + kPanelSlack) : 0;
-  return (a_panels + b_slices + partials) * static_cast<int64_t>(sizeof(T)) + 64;
+  const int64_t item = sizeof(T), wide = sizeof(double);
+  if (x.m > 1 || x.k == 0) return (a_panels + b_slices) * item + 64;
+  if (is_dot_of_row(x)) return dot_pieces(x) * x.n * wide + (x.n > 1 && x.a_k != 1 ? x.k : 0) * item + 64;
+  return vector_chunks(x) * (x.n + kPanelSlack) * (item + wide) + 64;
 }
 
 #define EINKORN_MATMUL_KERNELS(X) X(matmul, Matmul)
