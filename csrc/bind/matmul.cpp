@@ -64,9 +64,7 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   // one had better be the one that is transposed into panels.
   const bool both_along_k = x.a_k == 1 && x.b_k == 1 && x.b_n != 1;
   if (x.m > 1 && (x.n == 1 || (both_along_k && x.m < x.n && x.m <= 128 && !is_dotted(x)))) swap_operands(x);
-  Scratch scratch(scratch_bytes(x));
-  x.ws.scratch = scratch.data();
-  run(&MatmulKernels<T>::matmul, x);
+  run_in_scratch<MatmulParts<T>>(&MatmulKernels<T>::matmul, x);
 }
 
 }  // namespace

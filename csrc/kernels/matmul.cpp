@@ -235,15 +235,13 @@ inline int64_t batch_offset(const Matmul<T>& x, const int64_t* strides, int64_t 
 template <class T>
 void gemm(const Matmul<T>& x, int64_t batch) {
   const Cuts<T> cuts(x);
-  const int64_t b_slice = b_slice_elements(x);
-  T* const b_slices = reinterpret_cast<T*>(x.ws.scratch);
-  T* const a_packed = b_slices + x.ws.threads * b_slice;
+  const auto parts = carve<MatmulParts<T>>(x);
   const int64_t tasks = cuts.row_blocks * cuts.column_blocks;
   const double cost =
       0.01 * static_cast<double>(x.k) * static_cast<double>(least(cuts.rows, x.m) * least(cuts.columns, x.n));
   const auto run = [&](int64_t entry, int64_t task, int slot) {
     gemm_task(x, cuts, x.a + batch_offset(x, x.a_batch, entry), x.b + batch_offset(x, x.b_batch, entry),
-              x.out + batch_offset(x, x.out_batch, entry), a_packed, b_slices + slot * b_slice,
+              x.out + batch_offset(x, x.out_batch, entry), parts.a_packed, parts.b_slices[slot],
               task / cuts.column_blocks,
               task % cuts.column_blocks);  // columns first: neighbouring tasks share rows of a in the L3 cache
   };
@@ -252,7 +250,7 @@ void gemm(const Matmul<T>& x, int64_t batch) {
     return;
   }
   for (int64_t entry = 0; entry < batch; ++entry) {
-    pack_all_of_a(x, cuts, x.a + batch_offset(x, x.a_batch, entry), a_packed);
+    pack_all_of_a(x, cuts, x.a + batch_offset(x, x.a_batch, entry), parts.a_packed);
     parallel_for(x.ws, tasks, cost, [&](int64_t task, int slot) { run(entry, task, slot); });
   }
 }
@@ -364,15 +362,15 @@ EINKORN_INLINE void dot_columns(T* lane, const T* a, const T* b, int64_t b_n, in
   }
 }
 
-// A row of sums, each the sum of `parts` parts that lie `step` apart, on to the epilogue.
+// A row of sums, each the sum of `parts` parts, on to the epilogue.
 template <class T>
-void finish_row(const Epilogue<T>& epilogue, int64_t columns, const double* partials, int64_t parts, int64_t step) {
+void finish_row(const Epilogue<T>& epilogue, int64_t columns, const PartOfEach<double>& partials, int64_t parts) {
   constexpr int L = kLanes<T>;
   for_vectors<T>(columns, [&](int64_t j, int64_t live) {
     T lane[L] = {};
     for (int64_t c = 0; c < live; ++c) {
-      double total = partials[j + c];
-      for (int64_t part = 1; part < parts; ++part) total += partials[part * step + j + c];
+      double total = partials[0][j + c];
+      for (int64_t part = 1; part < parts; ++part) total += partials[part][j + c];
       lane[c] = static_cast<T>(total);
     }
     epilogue.to_row(0, j, live, load(lane));
@@ -387,10 +385,11 @@ void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
   const Epilogue<T> epilogue{x, out, true, true};
   const int64_t pieces = dot_pieces(x), depth_most = least(kDotPiece, x.k);
   const int64_t per_task = L * ceil_div(16384, L * depth_most + 1), groups = ceil_div(x.n, per_task);
-  double* const partials = reinterpret_cast<double*>(x.ws.scratch);
+  const auto parts = carve<MatmulParts<T>>(x);
+  const PartOfEach<double> partials = parts.totals;
   int64_t a_step = x.a_k;
   if (x.n > 1 && a_step != 1) {  // every column reads it
-    a = gathered(reinterpret_cast<T*>(partials + pieces * x.n), a, a_step, x.k);
+    a = gathered(parts.row, a, a_step, x.k);
     a_step = 1;
   }
   const double cost = 0.05 * static_cast<double>(least(per_task, x.n) * depth_most);
@@ -398,7 +397,7 @@ void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
     const int64_t piece = task / groups, k0 = piece * kDotPiece, depth = least(kDotPiece, x.k - k0);
     const int64_t begin = task % groups * per_task, end = least(x.n, begin + per_task);
     if (x.n == 1) {
-      partials[piece] = dot_one(a + k0 * a_step, a_step, b + k0 * x.b_k, x.b_k, depth);
+      *partials[piece] = dot_one(a + k0 * a_step, a_step, b + k0 * x.b_k, x.b_k, depth);
       return;
     }
     for (int64_t j = begin; j < end; j += L) {
@@ -408,10 +407,10 @@ void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
       if (pieces == 1)
         epilogue.to_row(0, j, live, load(lane));
       else
-        for (int64_t c = 0; c < live; ++c) partials[piece * x.n + j + c] = lane[c];
+        for (int64_t c = 0; c < live; ++c) partials[piece][j + c] = lane[c];
     }
   });
-  if (x.n == 1 || pieces > 1) finish_row(epilogue, x.n, partials, pieces, x.n);
+  if (x.n == 1 || pieces > 1) finish_row(epilogue, x.n, partials, pieces);
 }
 
 // One row times a matrix whose rows are contiguous: add up scaled rows, eight streams at a time, a chunk of K per task. Sums run
@@ -420,12 +419,11 @@ template <class T>
 void vector_rows(const Matmul<T>& x, const T* a, const T* b, T* out) {
   constexpr int L = kLanes<T>, kStreams = 8;
   constexpr int64_t kRowBlock = 512;
-  const int64_t chunks = vector_chunks(x), chunk = ceil_div(x.k, chunks), row = x.n + kPanelSlack;
-  double* const totals = reinterpret_cast<double*>(x.ws.scratch);
-  T* const partials = reinterpret_cast<T*>(totals + chunks * row);
+  const int64_t chunks = vector_chunks(x), chunk = ceil_div(x.k, chunks);
+  const auto parts = carve<MatmulParts<T>>(x);
   parallel_for(x.ws, chunks, 0.1 * static_cast<double>(chunk * x.n), [&](int64_t task, int) {
-    T* const partial = partials + task * row;
-    double* const total = totals + task * row;
+    T* const partial = parts.sums[task];
+    double* const total = parts.totals[task];
     const int64_t begin = task * chunk, end = least(x.k, begin + chunk);
     for (int64_t j = 0; j < x.n; ++j) total[j] = 0;
     for (int64_t block = begin; block < end; block += kRowBlock) {
@@ -455,7 +453,7 @@ void vector_rows(const Matmul<T>& x, const T* a, const T* b, T* out) {
       for (int64_t j = 0; j < x.n; ++j) total[j] += partial[j];
     }
   });
-  finish_row(Epilogue<T>{x, out, true, true}, x.n, totals, chunks, row);
+  finish_row(Epilogue<T>{x, out, true, true}, x.n, parts.totals, chunks);
 }
 
 }  // namespace

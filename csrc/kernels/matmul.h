@@ -19,6 +19,7 @@
 #include "kernels/activation.h"
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -82,23 +83,32 @@ inline bool is_dotted(const Matmul<T>& x) {
   return x.m > 1 && x.n <= 16 && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
 }
 
-// One packed slice of b, for each thread.
-template <class T>
-inline int64_t b_slice_elements(const Matmul<T>& x) {
-  const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
-  return (x.k <= kUncutDepth ? x.k : kDepthBlock) * columns + kPanelSlack;
-}
+inline namespace EINKORN_ISA {
 
 template <class T>
-inline int64_t scratch_bytes(const Matmul<T>& x) {
-  const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
-  const int64_t a_panels = packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0;
-  const int64_t b_slices = x.ws.threads * b_slice_elements(x);
-  const int64_t item = sizeof(T), wide = sizeof(double);
-  if (x.m > 1 || x.k == 0) return (a_panels + b_slices) * item + 64;
-  if (is_dot_of_row(x)) return dot_pieces(x) * x.n * wide + (x.n > 1 && x.a_k != 1 ? x.k : 0) * item + 64;
-  return vector_chunks(x) * (x.n + kPanelSlack) * (item + wide) + 64;
-}
+struct MatmulParts {
+  // Of a product of tiles:
+  PartOfEach<T> b_slices;  // packed, of threads
+  T* a_packed;
+  // Of a row vector times a matrix:
+  PartOfEach<double> totals;  // [n] of pieces or chunks
+  PartOfEach<T> sums;         // [n] of chunks
+  T* row;                     // the vector without its stride
+
+  MatmulParts(Carver& c, const Matmul<T>& x) {
+    const bool is_row = x.m == 1 && x.k > 0, is_dot = is_row && is_dot_of_row(x), is_sum = is_row && !is_dot;
+    const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
+    const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
+    b_slices = c.take_each<T>(is_row || is_dotted(x) ? 0 : x.ws.threads,
+                              (x.k <= kUncutDepth ? x.k : kDepthBlock) * columns + kPanelSlack);
+    a_packed = c.take<T>(packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0);
+    totals = c.take_each<double>(is_dot ? dot_pieces(x) : is_sum ? vector_chunks(x) : 0, x.n);
+    sums = c.take_each<T>(is_sum ? vector_chunks(x) : 0, x.n + kPanelSlack);
+    row = c.take<T>(is_dot && x.n > 1 && x.a_k != 1 ? x.k : 0);
+  }
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_MATMUL_KERNELS(X) X(matmul, Matmul)
 
