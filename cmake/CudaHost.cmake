@@ -27,7 +27,7 @@ foreach(source IN LISTS cuda_kernel_sources)
 endforeach()
 
 add_library(einkorn_kernels_cuda_host OBJECT ${host_kernel_sources})
-target_compile_options(einkorn_kernels_cuda_host PRIVATE -O1 -fsanitize=thread -Wall -Wextra)
+target_compile_options(einkorn_kernels_cuda_host PRIVATE -O1 -fsanitize=thread -Wall -Wextra -Wno-unknown-pragmas)
 
 
 pybind11_add_module(_cuda_host MODULE NO_EXTRAS csrc/cuda_host/device.cpp csrc/cuda_host/memory.cpp csrc/cuda_host/module.cpp

@@ -18,7 +18,18 @@ if importlib.util.find_spec("einkorn._cuda") is None:
 
 from einkorn import _cuda
 
-FAMILIES = ("copy", "elementwise", "loss", "optimizer", "pool", "random", "reduce", "softmax")
+FAMILIES = (
+    "conv",
+    "copy",
+    "elementwise",
+    "loss",
+    "matmul",
+    "optimizer",
+    "pool",
+    "random",
+    "reduce",
+    "softmax",
+)
 
 
 def _gpu_absent() -> str:
@@ -120,6 +131,40 @@ def test_kernels_go_to_the_current_stream() -> None:
         y = einkorn.ops.negative(einkorn.ops.negative(x))
     stream.synchronize()
     assert (y == x).all()
+
+
+@needs_gpu
+@pytest.mark.parametrize("model", ["mlp", "lenet"])
+def test_training_steps_equal_those_of_the_cpu(model: str) -> None:
+    """Forward, backward and update, three times, with everything on the card."""
+    nn = einkorn.nn
+    if model == "mlp":
+        layers: list[Any] = [nn.Linear(784, 128, activation="relu"), nn.Linear(128, 10)]
+        shape: tuple[int, ...] = (32, 784)
+    else:
+        layers = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU()]
+        layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 10)]
+        shape = (16, 1, 28, 28)
+    rng = np.random.default_rng(0)
+    x, target = rng.standard_normal(shape), rng.integers(0, 10, shape[0])
+    network = nn.Sequential(*layers).double()
+    start = {key: value.copy() for key, value in network.state_dict().items()}
+    losses = []
+    for device in ("cpu", "cuda"):
+        network.to("cpu").load_state_dict(start)
+        network.to(device)
+        optimizer = einkorn.optim.Adam(network.parameters(), lr=1e-2)
+        data, classes = (x, target) if device == "cpu" else _to_gpu([x, target])
+        taken = []
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = einkorn.ops.cross_entropy(network(einkorn.Tensor(data)), classes)
+            loss.backward()
+            optimizer.step()
+            taken.append(loss.item())
+        losses.append(taken)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
+    assert losses[0][2] < losses[0][0]
 
 
 @needs_gpu

@@ -20,7 +20,18 @@ import cuda_host
 
 from einkorn import _cuda_host
 
-FAMILIES = ("copy", "elementwise", "loss", "optimizer", "pool", "random", "reduce", "softmax")
+FAMILIES = (
+    "conv",
+    "copy",
+    "elementwise",
+    "loss",
+    "matmul",
+    "optimizer",
+    "pool",
+    "random",
+    "reduce",
+    "softmax",
+)
 GAPS = ("permutation",)  # of these families, what has no CUDA body
 
 CASES = [
@@ -56,6 +67,7 @@ DIFFERENTIATED = [
     for family in FAMILIES
     for case in cases_of(family)
     if case.wanted and not case.for_bench and "float64" in case.dtypes
+    if not (family == "conv" and case.note == "two threads")  # large, for another engine's sake
 ]
 
 
@@ -81,6 +93,14 @@ def test_kernels_that_no_operation_calls(monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_array_equal(out, np.sign(x))
         einkorn.engines.cpu().greater_equal(out, x, y)
         np.testing.assert_array_equal(out, x >= y)
+
+
+@pytest.mark.usefixtures("_host_device")
+def test_product_of_many_large_tiles() -> None:
+    """Large enough for the tiles that large products take, with edges on both sides."""
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((1281, 19), (19, 1283)))
+    np.testing.assert_array_equal(einkorn.ops.matmul(a, b), a @ b)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

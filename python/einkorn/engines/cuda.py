@@ -20,7 +20,7 @@ except ImportError as _error:
         f"einkorn has no CUDA engine here ({_error}); reinstall it with nvcc present and EINKORN_CUDA=ON"
     ) from None
 
-__all__ = ["empty"]
+__all__ = ["empty", "matmul"]
 
 
 @functools.cache
@@ -55,6 +55,24 @@ def _launcher(name: str) -> Callable[..., None]:
 
     launch.__name__ = name
     return launch
+
+
+#: Multiply-adds from which a plain product goes to cuBLAS: below, its launch is not the quicker one.
+_LARGE_PRODUCT = 1 << 24
+
+
+def matmul(out: Any, a: Any, b: Any, bias: Any, alpha: float, beta: float, activation: int) -> None:
+    """The kernel of that name; large plain products go to cuBLAS, in full precision."""
+    plain = bias is None and alpha == 1.0 and beta == 0.0 and activation == 0
+    if plain and out.size * a.shape[-1] >= _LARGE_PRODUCT:
+        _cupy().matmul(a, b, out=out)
+    else:
+        _own_matmul()(out, a, b, bias, alpha, beta, activation)
+
+
+@functools.cache
+def _own_matmul() -> Callable[..., None]:
+    return _launcher("matmul")
 
 
 def __getattr__(name: str) -> Any:

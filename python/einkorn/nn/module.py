@@ -8,14 +8,14 @@ access, and there is no second table that could disagree with the attributes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from einkorn import _versions
-from einkorn._foreign import numbers
+from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn.parameter import Parameter
 from einkorn.tensor import Tensor
@@ -230,43 +230,48 @@ class Module(Trainable):
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
-                parameter.grad.zero_()
+                parameter.grad.data[...] = 0
 
-    def to(self, dtype: Any) -> Module:
-        """Cast floating parameters and buffers in place; gradients are dropped.
+    def to(self, *targets: Any) -> Module:
+        """Move parameters and buffers to a device, or cast the floating ones, in place.
+
+        Gradients of what changes are dropped. An optimizer is made after this, not before.
 
         Parameters
         ----------
-        dtype : "float32", "float64" or the NumPy dtype
-            float32 is the type that is fast, float64 the one gradients are checked in. The device "cpu" is
-            where modules are: nothing happens.
+        *targets : str or dtype
+            ``"cpu"``, ``"cuda"`` (the current GPU) or ``"cuda:N"``; ``"float32"`` or ``"float64"`` or
+            the NumPy dtype; or one of each. float32 is the type that is fast, float64 the one gradients
+            are checked in.
 
         Raises
         ------
         DTypeError
             For any other type.
+        DeviceError, EngineError
+            When there is no such device, or nothing to reach it with.
         """
-        if dtype == "cpu":
-            return self
-        try:
-            wanted = np.dtype(dtype)
-        except TypeError:
-            wanted = np.dtype(np.void)
-        if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64, or the device 'cpu'")
+        for target in targets:
+            if is_device(target):
+                self._change(functools.partial(move, device=target))
+            else:
+                self._change(functools.partial(_cast, wanted=_float_type(target)))
+        return self
+
+    def _change(self, change: Callable[[Any], Any]) -> None:
+        """Put what ``change`` makes of them in the place of all parameters' and buffers' arrays."""
         for parameter in self.parameters():
-            if parameter.data.dtype != wanted:
-                parameter.data = parameter.data.astype(wanted)
+            changed = change(parameter.data)
+            if changed is not parameter.data:
+                parameter.data = changed
                 parameter.grad = None
         for module in self.modules():
             for name in module._buffers:
                 value = module.__dict__[name]
                 if isinstance(value, Tensor):
-                    if value.data.dtype.kind == "f":
-                        value.data = value.data.astype(wanted)
-                elif value is not None and value.dtype.kind == "f":
-                    module.__dict__[name] = value.astype(wanted)
-        return self
+                    value.data = change(value.data)
+                elif value is not None:
+                    module.__dict__[name] = change(value)
 
     def float(self) -> Module:
         """``to("float32")``."""
@@ -301,7 +306,7 @@ class Module(Trainable):
         Parameters
         ----------
         state_dict : mapping of str to array
-            Arrays, Tensors or torch tensors; another floating type (bfloat16 among them) is cast.
+            Arrays, Tensors or torch CPU tensors; another floating type is cast.
         strict : bool, default True
             Whether the keys must be exactly the module's. With False, keys on one side only are
             returned instead of raised; shapes must agree all the same.
@@ -335,7 +340,7 @@ class Module(Trainable):
         wrong = []
         for key, target in own.items():
             if key in state_dict:
-                value = numbers(state_dict[key], f"load_state_dict: {key}")
+                value = _as_array(state_dict[key], key)
                 if value.shape != target.shape:
                     wrong.append(f"{key} has shape {value.shape}, expected {target.shape}")
                 values[key] = value
@@ -343,7 +348,6 @@ class Module(Trainable):
             raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
         for key, value in values.items():
             own[key][...] = value
-            _versions.wrote(own[key])
         return IncompatibleKeys(missing, unexpected)
 
     # --- words ------------------------------------------------------------------------------
@@ -362,3 +366,29 @@ class Module(Trainable):
             return f"{head}({extra})"
         body = "\n  ".join(([extra] if extra else []) + lines)
         return f"{head}(\n  {body}\n)"
+
+
+def _as_array(value: Any, key: str) -> np.ndarray:
+    """The array behind a state_dict entry, refusing what is not numeric."""
+    if isinstance(value, Tensor):
+        return value.data
+    if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients
+        value = value.detach()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"load_state_dict: {key} is {array.dtype}, expected numbers")
+    return array
+
+
+def _cast(array: Any, wanted: np.dtype) -> Any:
+    return array.astype(wanted, copy=False) if array.dtype.kind == "f" else array
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = np.dtype(np.void)
+    if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64, or the name of a device")
+    return wanted

@@ -1,0 +1,65 @@
+"""Where arrays live: on the CPU (NumPy) or on a GPU (CuPy)."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, DeviceError, EngineError
+
+__all__ = ["device_of", "is_device", "move"]
+
+_DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
+
+
+def is_device(name: Any) -> bool:
+    """Whether this is the name of a device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``."""
+    return isinstance(name, str) and _DEVICE.fullmatch(name) is not None
+
+
+def device_of(array: Any) -> str:
+    """Name of the device that an array lives on, with its number."""
+    return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+
+
+def move(array: Any, device: str) -> Any:
+    """The array on a device: itself where it is there already, else a copy.
+
+    Parameters
+    ----------
+    array : numpy.ndarray or cupy.ndarray
+    device : str
+        ``"cpu"``, ``"cuda"`` (the current GPU) or ``"cuda:N"``.
+
+    Raises
+    ------
+    ArgumentError
+        For another name.
+    EngineError
+        When CuPy is not installed.
+    DeviceError
+        When there is no such GPU.
+    """
+    match = _DEVICE.fullmatch(device) if isinstance(device, str) else None
+    if match is None:
+        raise ArgumentError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'")
+    if device == "cpu":
+        return array if isinstance(array, np.ndarray) else array.get()
+    try:
+        cupy: Any = importlib.import_module("cupy")
+    except ImportError:
+        raise EngineError("device 'cuda' needs CuPy; run: pip install 'einkorn[cuda]'") from None
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(f"device is {device!r}, but no GPU can be used here: {error}") from None
+    number = cupy.cuda.runtime.getDevice() if match[1] is None else int(match[1])
+    if number >= count:
+        raise DeviceError(f"device is {device!r}, but there are {count} GPUs")
+    if not isinstance(array, np.ndarray) and array.device.id == number:
+        return array
+    with cupy.cuda.Device(number):
+        return cupy.asarray(array)
