@@ -111,12 +111,15 @@ class _Run:
 
     def _load(self, source: Images) -> Any:
         folder = self.arguments.data_dir
+        self.load_call = f"data.load_{self.arguments.data}()"  # for whoever uses the model in Python
         if folder is None:
             return source.loader()
         if not source.has_files:
             raise ArgumentError(f"--data-dir does not apply to --data {self.arguments.data}")
         inner = Path(folder) / self.arguments.data
-        return source.loader(inner if inner.is_dir() else folder)
+        found = inner if inner.is_dir() else Path(folder)
+        self.load_call = f"data.load_{self.arguments.data}({str(found)!r})"
+        return source.loader(found)
 
     # --- going on -------------------------------------------------------------------------------
 
@@ -249,11 +252,10 @@ def _finished(run: _Run, out: RunFolder, history: History) -> int:
     (out.path / "resume.safetensors").unlink(missing_ok=True)
     out.finish(names)
     print(f"wrote {', '.join(names)} to {out.path}")
-    folder = f"({run.arguments.data_dir!r})" if run.arguments.data_dir is not None else "()"
-    print("\nuse it from Python:")
+    print("\nuse it from Python, on test images or the paths of others:")
     print("  from einkorn import data, models")
     print(f"  classifier = models.ImageClassifier.load({str(out.path / 'model.safetensors')!r})")
-    print(f"  print(classifier.predict(data.load_{run.arguments.data}{folder}[1][0][:5]))  # or image files")
+    print(f"  print(classifier.predict({run.load_call}[1][0][:5]))")
     print("or from the shell:")
     print(f"  einkorn predict {shlex.quote(str(out.path))} IMAGE ...")
     return 0
