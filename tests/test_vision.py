@@ -295,6 +295,17 @@ def test_without_a_cascade(tmp_path: Path) -> None:
         CascadeDetector("cascade.xml")
 
 
+def test_a_saved_cascade_is_as_readable_as_other_files(tmp_path: Path) -> None:
+    """What a killed save left goes with the next one, here too."""
+    (tmp_path / "plain").write_text("")
+    (tmp_path / ".a.xml.0123abcd.tmp").write_text("left")
+    CascadeDetector(random_cascade(2)).save(tmp_path / "a.xml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.xml", "plain"]
+    assert (tmp_path / "a.xml").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    with pytest.raises(OSError, match="No such file"):
+        CascadeDetector(random_cascade(2)).save(tmp_path / "none" / "a.xml")
+
+
 def test_plot() -> None:
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure

@@ -159,7 +159,7 @@ class _Run:
     # --- the work -------------------------------------------------------------------------------
 
     def fit(self) -> History:
-        self.model.compile(self.optimizer, "cross_entropy", ["accuracy"])
+        self.model.compile(self.optimizer, "cross_entropy", metrics=["accuracy"])
         epochs, first, done = self.epochs, self.first_rate, self.done
         return self.model.fit(
             self.x,

@@ -10,15 +10,14 @@ one (``opencv-haar-classifier``) has a feature within each node.
 from __future__ import annotations
 
 import os
-import tempfile
 import xml.parsers.expat
-from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 
 import numpy as np
 
-from einkorn.errors import DataError, EinkornError
+from einkorn.checkpoint import write_whole
+from einkorn.errors import CheckpointError, DataError, EinkornError
 from einkorn.ops.haar import HaarCascade
 
 __all__ = ["read_cascade", "write_cascade"]
@@ -349,14 +348,7 @@ def write_cascade(cascade: HaarCascade, path: str | os.PathLike[str]) -> None:
     OSError
         When the file cannot be written.
     """
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(_text(cascade))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        write_whole(path, [_text(cascade).encode("ascii")])
+    except CheckpointError as error:
+        raise (error.__cause__ or error) from None
