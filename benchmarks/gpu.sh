@@ -58,7 +58,7 @@ build_modules() {
 }
 
 sanitize() {  # TOOL
-  compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 "$python" benchmarks/gpu_cases.py --small
+  compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 "$python" benchmarks/gpu_cases.py --small --seconds 110
 }
 
 export -f environment build_modules sanitize

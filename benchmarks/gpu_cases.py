@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import math
 import sys
+import time
 import traceback
 
 import cupy
@@ -16,7 +18,7 @@ from einkorn.cases import FAMILIES, Case, as_tuple, cases_of
 from einkorn.errors import EngineError
 
 SMALL = 20_000  # elements
-PER_OPERATION = 6
+PER_OPERATION = 4
 
 
 def chosen(family: str, small: bool) -> list[Case]:
@@ -46,12 +48,17 @@ def run(case: Case, dtype: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a few short cases of each operation")
-    small = parser.parse_args().small
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no case after this")
+    options = parser.parse_args()
+    deadline = time.monotonic() + options.seconds
     cupy.cuda.set_allocator(None)  # a pool's blocks are larger than their arrays and hide what lies beyond
     count: collections.Counter[str] = collections.Counter()
     for family in FAMILIES:
-        for case in chosen(family, small):
+        for case in chosen(family, options.small):
             for dtype in case.dtypes:
+                if time.monotonic() > deadline:
+                    count["left out"] += 1
+                    continue
                 try:
                     run(case, dtype)
                     count["ran"] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import re
 import statistics
 import subprocess
@@ -262,6 +263,55 @@ def conv_rows() -> Iterator[Row]:
         yield Row(f"conv2d and backward {name}", backward, peer, 0, 3 * flops)
 
 
+def training_rows() -> Iterator[Row]:
+    """Whole steps, forward, backward and Adam, as a user writes them in either library."""
+    torch.manual_seed(0)
+    for name, batch in (
+        ("MLP 784-128-10", 32),
+        ("MLP 784-1024-1024-10", 1024),
+        ("LeNet", 64),
+        ("LeNet", 1024),
+    ):
+        mine, theirs = networks(name)
+        x, tx = normal(batch, 1, 28, 28)
+        target = torch.randint(0, 10, (batch,), device="cuda")
+        t = cupy.from_dlpack(target)
+        optimizer = einkorn.optim.Adam(mine.parameters(), lr=1e-3)
+        peer_optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, fused=True)
+
+        def step(x: Any = x, t: Any = t, network: Any = mine, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            ops.cross_entropy(network(einkorn.Tensor(x)), t).backward()
+            optimizer.step()
+
+        def peer(
+            x: Any = tx, t: Any = target, network: Any = theirs, optimizer: Any = peer_optimizer
+        ) -> None:
+            optimizer.zero_grad()
+            F.cross_entropy(network(x), t).backward()
+            optimizer.step()
+
+        yield Row(f"training step, {name}, batch {batch}", step, peer)
+
+
+def networks(name: str) -> tuple[Any, Any]:
+    """A network of einkorn's and one of PyTorch's, on the card."""
+    both = []
+    for nn in (einkorn.nn, torch.nn):
+        if name == "LeNet":
+            layers = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+            sizes = [400, 120, 84, 10]
+        else:
+            layers = [nn.Flatten()]
+            sizes = [int(n) for n in name.split()[1].split("-")]
+        for before, after in itertools.pairwise(sizes[:-1]):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        layers.append(nn.Linear(*sizes[-2:]))
+        both.append(nn.Sequential(*layers).to("cuda"))
+    return both[0], both[1]
+
+
 def small_rows() -> Iterator[Row]:
     """Calls too small for the card: what is left is the way to it."""
     x, tx = normal(16, 16)
@@ -279,6 +329,7 @@ GROUPS = (
     optimizer_rows,
     matmul_rows,
     conv_rows,
+    training_rows,
     small_rows,
 )
 

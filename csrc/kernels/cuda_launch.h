@@ -1,6 +1,7 @@
-// What the CUDA bodies share: the stream, grids of any size, and the check of a launch.
+// What the CUDA bodies share: the stream, grids of any size, launches, and scratch in the order of the stream.
 //
-// A body launches on the stream that was set for its thread and returns; nothing here waits for the device. Threads stride
+// A body launches on the stream that was set for its thread and returns; nothing here waits for the device. Bodies say launch()
+// and never <<<>>>, so that the same source runs on the host device (csrc/cuda_host). Threads stride
 // over the work by the size of the grid, with 64-bit indices, so that a grid of bounded size covers arrays of any size.
 
 #pragma once

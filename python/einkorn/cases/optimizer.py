@@ -7,6 +7,7 @@ are the parameters after the last update.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ def _adam(*arrays: Array, **options: Any) -> list[Array]:
 
 def _arrays(arrays: list[Any]) -> tuple[list[Any], Any, Any]:
     """Parameters that may be overwritten, a maker of scaled gradients, and a maker of state."""
-    xp = arrays[0].__array_namespace__()
-    params = [xp.asarray(a, copy=True) for a in arrays[:2]]
+    xp = sys.modules[type(arrays[0]).__module__.partition(".")[0]]  # NumPy or CuPy
+    params = [xp.array(a) for a in arrays[:2]]
 
     def gradients(factor: float) -> list[Any]:
         return [xp.asarray(g * g.dtype.type(factor)) for g in arrays[2:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -280,7 +281,8 @@ def getitem(x: Any, key: Any) -> Any:
         gx = k.empty(a.shape, a.dtype)
         k.fill(gx, 0.0)
         if fancy:
-            np.add.at(gx, key, g)  # an element that was taken twice gets both gradients
+            xp = np if isinstance(gx, np.ndarray) else sys.modules["cupy"]
+            xp.add.at(gx, key, g)  # an element that was taken twice gets both gradients
         else:
             k.copy(gx[view], g)
         return (gx,)
