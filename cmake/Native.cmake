@@ -20,8 +20,19 @@ file(GLOB bind_sources CONFIGURE_DEPENDS csrc/bind/*.cpp)
 # Which instruction sets to build besides the baseline: all of them, or a list.
 set(EINKORN_ISAS all CACHE STRING "Instruction sets to build: all, or a list of names")
 
+# Checked: guard bytes around every part of scratch memory, looked at after each launch (csrc/runtime/guard.h).
+option(EINKORN_CHECKED "Build with guarded scratch memory" OFF)
+
+# Sanitized: instrumented, checked, and without the cache of memory blocks, so that every array has its own red zones.
+set(EINKORN_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+set(optimize -O3)
+if(EINKORN_SANITIZE)
+  set(optimize -O1 -g1 -fsanitize=${EINKORN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+endif()
+set(checked $<$<OR:$<BOOL:${EINKORN_CHECKED}>,$<BOOL:${EINKORN_SANITIZE}>>:EINKORN_CHECKED>)
+
 # No -ffast-math: NaN, infinities and signed zeros behave as IEEE says. Kernels never read errno or trap flags.
-set(kernel_flags -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra)
+set(kernel_flags ${optimize} -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra)
 
 # Detections are OpenCV's bit by bit, which multiplies and adds in two roundings.
 file(GLOB haar_sources CONFIGURE_DEPENDS csrc/kernels/haar/*.cpp)
@@ -29,8 +40,12 @@ set_source_files_properties(${haar_sources} PROPERTIES COMPILE_OPTIONS -ffp-cont
 
 pybind11_add_module(_native MODULE ${runtime_sources} ${bind_sources})
 target_include_directories(_native PRIVATE csrc)
-target_compile_options(_native PRIVATE -Wall -Wextra)
+target_compile_options(_native PRIVATE ${optimize} -Wall -Wextra)
+target_compile_definitions(_native PRIVATE ${checked})
 target_link_libraries(_native PRIVATE Threads::Threads)
+if(EINKORN_SANITIZE)
+  target_link_options(_native PRIVATE -fsanitize=${EINKORN_SANITIZE})
+endif()
 install(TARGETS _native LIBRARY DESTINATION einkorn)
 
 # einkorn_isa(NAME FLAGS...): the kernels for one instruction set, in the namespace einkorn::NAME.
@@ -41,7 +56,7 @@ function(einkorn_isa name)
   set(library einkorn_kernels_${name})
   add_library(${library} OBJECT ${kernel_sources})
   target_include_directories(${library} PRIVATE csrc)
-  target_compile_definitions(${library} PRIVATE EINKORN_ISA=${name})
+  target_compile_definitions(${library} PRIVATE EINKORN_ISA=${name} ${checked})
   target_compile_options(${library} PRIVATE ${kernel_flags} ${ARGN})
   target_link_libraries(_native PRIVATE ${library})
   string(TOUPPER ${name} upper)

@@ -373,6 +373,28 @@ def test_ctrl_c_keeps_adaboost(
     assert "--resume does not apply" in capsys.readouterr().err
 
 
+def test_ctrl_c_keeps_adaboost_of_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    whole = boosting.AdaBoostRegressor(n_estimators=6, random_state=0).fit(X, X[:, 0])
+    from einkorn.boosting import adaboost
+
+    calls = iter(range(100))
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return losses_of(*arguments)
+
+    losses_of = adaboost.losses_of
+    monkeypatch.setattr(adaboost, "losses_of", interrupted)
+    model = boosting.AdaBoostRegressor(n_estimators=6, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, X[:, 0])
+    assert len(model.estimators_) == len(model.estimator_errors_) == 4
+    np.testing.assert_array_equal(model.estimator_weights_, whole.estimator_weights_[:4])
+    assert np.isfinite(model.predict(X)).all()
+
+
 def test_ctrl_c_before_the_first_round_leaves_nothing(
     table: Path, tmp_path: Path, interrupted_after: Callable[[int], None]
 ) -> None:

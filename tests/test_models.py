@@ -22,7 +22,7 @@ CONFIGS = {
 
 
 def count(model):
-    return sum(parameter.size for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_the_registry_is_complete():

@@ -353,6 +353,56 @@ def test_command(pictures: tuple[str, list[str]], tmp_path: Path, capsys: pytest
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["0.png", "1.png"]
 
 
+def test_command_says_that_there_is_nothing(
+    pictures: tuple[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    plain = str(tmp_path / "plain.png")
+    image.fromarray(np.zeros((5, 5), np.uint8)).save(plain)  # smaller than the cascade's window
+    assert main(["detect", plain, "--cascade", pictures[0]]) == 0
+    assert capsys.readouterr().out == f"{plain}: nothing found\n"
+    assert main(["detect", plain, "--cascade", pictures[0], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"image": plain, "detections": []}]
+
+
+def test_command_replaces_no_picture_and_finds_out_before_the_work(
+    pictures: tuple[str, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib")
+    cascade, names = pictures
+    out, folder = str(tmp_path / "out.png"), str(tmp_path / "folder")
+    for images, place in (names[:1], out), (names, folder):
+        command = ["detect", *images, "--cascade", cascade, "--out", place]
+        assert main(command) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(CascadeDetector, "load", lambda _: pytest.fail("the work has begun"))
+            assert main(command) == 2
+            assert "--overwrite" in capsys.readouterr().err
+        assert main([*command, "--overwrite"]) == 0
+    monkeypatch.setattr(CascadeDetector, "load", lambda _: pytest.fail("the work has begun"))
+    for images, place, message in [
+        (names[:1], "a.exe", "has the ending 'exe', expected one of"),
+        (names[:1], "/proc/a.png", "cannot be written"),
+        (names[:1], folder + "/no/a.png", "there is no folder"),
+        (names, "/proc/folder", "no such folder can be made"),
+        (names, out, "no such folder can be made"),
+    ]:
+        assert main(["detect", *images, "--cascade", cascade, "--out", place]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_command_leaves_no_folder_behind_when_it_fails(
+    pictures: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "a" / "b"
+    assert main(["detect", *pictures[1], "--cascade", "none.xml", "--out", str(folder)]) == 2
+    assert not folder.parent.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -14,6 +14,7 @@
 #include "bind/gil.h"
 #include "bind/module.h"
 #include "kernels/layout.h"
+#include "runtime/carver.h"
 #include "runtime/launch.h"
 #include "runtime/memory.h"
 #include "runtime/parallel.h"
@@ -154,6 +155,23 @@ template <class Table, class Args>
 void run(void (*Table::*kernel)(const Args&), const Args& args) {
   const WithoutGil without_gil;
   launch(kernel, args);
+}
+
+// The same with scratch for the parts that the kernel takes from it: a Parts(carver, args) of its contract.
+template <class Parts, class Table, class Args>
+void run_in_scratch(void (*Table::*kernel)(const Args&), Args args) {
+  const Scratch scratch(kGuardBytes + Carver::bytes_of<Parts>(args));
+  args.ws.scratch = scratch.data() + kGuardBytes;
+  const auto guard = [&](Carving doing) {
+    if constexpr (kGuardBytes > 0) {
+      guard_part(doing, scratch.data(), 0, kGuardBytes);
+      Carver carver{args.ws.scratch, 0, doing};
+      static_cast<void>(Parts(carver, args));
+    }
+  };
+  guard(Carving::mark);
+  run(kernel, args);
+  guard(Carving::verify);
 }
 
 }  // namespace einkorn

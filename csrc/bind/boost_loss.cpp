@@ -29,14 +29,12 @@ EINKORN_BINDINGS(boost_loss, m) {
         require_rows(weight, rows, "weight", true);
         if (loss && loss.size() != 1) throw py::value_error("loss must be one number");
         if (multinomial && hessian && !gradient) throw py::value_error("the hessian needs room for the gradient");
-        Workspace ws = workspace();
-        const Scratch scratch(boost_loss_scratch_bytes(rows));
-        ws.scratch = scratch.data();
-        run(&BoostLossIndexKernels::boost_loss,
+        run_in_scratch<BoostLossParts>(
+            &BoostLossIndexKernels::boost_loss,
             {gradient.out<float>("gradient"), hessian.out<float>("hessian"), loss.out<double>("loss"),
              raw.in<double>("raw"), multinomial ? nullptr : target.in<double>("target"),
              multinomial ? target.in<int32_t>("target") : nullptr, weight.in<float>("weight"), rows, outputs,
-             static_cast<BoostLossKind>(kind), parameter, scale, ws});
+             static_cast<BoostLossKind>(kind), parameter, scale, workspace()});
       },
       "gradient"_a.none(true), "hessian"_a.none(true), "loss"_a.none(true), "raw"_a, "target"_a, "weight"_a.none(true),
       "kind"_a, "parameter"_a, "scale"_a);
@@ -50,12 +48,10 @@ EINKORN_BINDINGS(boost_loss, m) {
         require_rows(raw, rows, "raw", true);
         require_rows(leaf, rows, "leaf", true);
         require_rows(weight, rows, "weight", true);
-        Workspace ws = workspace();
-        const Scratch scratch(leaf_quantile_scratch_bytes(rows, leaves, static_cast<bool>(weight)));
-        ws.scratch = scratch.data();
-        run(&BoostLossIndexKernels::leaf_quantile,
+        run_in_scratch<LeafQuantileParts>(
+            &BoostLossIndexKernels::leaf_quantile,
             {out.out<double>("out"), target.in<double>("target"), raw.in<double>("raw"), leaf.in<int32_t>("leaf"),
-             weight.in<float>("weight"), rows, leaves, alpha, delta, absolute, ws});
+             weight.in<float>("weight"), rows, leaves, alpha, delta, absolute, workspace()});
       },
       "out"_a, "target"_a, "raw"_a.none(true), "leaf"_a.none(true), "weight"_a.none(true), "alpha"_a, "delta"_a,
       "absolute"_a);

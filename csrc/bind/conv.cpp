@@ -38,12 +38,10 @@ EINKORN_BINDINGS(conv, m) {
         const ConvShape s = conv_shape(x, w, out, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (bias && bias.size() != s.K) throw py::value_error("bias must have one element for each output channel");
         by_dtype(out, [&]<class T>() {
-          Conv2dForward<T> args = {
+          const Conv2dForward<T> args = {
               out.out<T>("out"), x.in<T>("x"), w.in<T>("w"), bias.in<T>("bias"), s, static_cast<Activation>(activation),
               workspace()};
-          const Scratch scratch(conv2d_forward_scratch<T>(s, args.ws.threads));
-          args.ws.scratch = scratch.data();
-          run(&ConvKernels<T>::conv2d_forward, args);
+          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_forward, args);
         });
       },
       "out"_a, "x"_a, "w"_a, "bias"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
@@ -55,10 +53,8 @@ EINKORN_BINDINGS(conv, m) {
          int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
         const ConvShape s = conv_shape(gx, w, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         by_dtype(gx, [&]<class T>() {
-          Conv2dInputGrad<T> args = {gx.out<T>("gx"), gy.in<T>("gy"), w.in<T>("w"), s, workspace()};
-          const Scratch scratch(conv2d_input_grad_scratch<T>(s, args.ws.threads));
-          args.ws.scratch = scratch.data();
-          run(&ConvKernels<T>::conv2d_input_grad, args);
+          const Conv2dInputGrad<T> args = {gx.out<T>("gx"), gy.in<T>("gy"), w.in<T>("w"), s, workspace()};
+          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_input_grad, args);
         });
       },
       "gx"_a, "gy"_a, "w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
@@ -71,11 +67,9 @@ EINKORN_BINDINGS(conv, m) {
         const ConvShape s = conv_shape(x, gw, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (gbias && gbias.size() != s.K) throw py::value_error("gbias must have one element for each output channel");
         by_dtype(gw, [&]<class T>() {
-          Conv2dWeightGrad<T> args = {gw.out<T>("gw"), gbias.out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s,
-                                      workspace()};
-          const Scratch scratch(conv2d_weight_grad_scratch<T>(s, args.ws.threads));
-          args.ws.scratch = scratch.data();
-          run(&ConvKernels<T>::conv2d_weight_grad, args);
+          const Conv2dWeightGrad<T> args = {gw.out<T>("gw"), gbias.out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s,
+                                            workspace()};
+          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_weight_grad, args);
         });
       },
       "gw"_a, "gbias"_a, "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,

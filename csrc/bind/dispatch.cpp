@@ -33,6 +33,7 @@ struct Trace {
 
 thread_local std::unique_ptr<Trace> trace;
 
+// Drops what a running trace has: einkorn.runtime.trace_launches collects that first when blocks are nested.
 void start_trace() {
   trace = std::make_unique<Trace>();
   set_recorder(&trace->recorder);

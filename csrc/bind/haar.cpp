@@ -119,11 +119,9 @@ EINKORN_BINDINGS(haar, m) {
         require_image(out);
         if (out.size() == 0) return;
         require(image.size() > 0, "an empty image cannot be resized");
-        Workspace ws = workspace();
-        const Scratch scratch(resize_scratch_bytes(image.shape[1], out.shape[1], ws.threads));
-        ws.scratch = scratch.data();
-        run(&HaarIndexKernels::resize_exact, {out.out<uint8_t>("out"), image.in<uint8_t>("image"), image.shape[0],
-                                              image.shape[1], out.shape[0], out.shape[1], ws});
+        run_in_scratch<ResizeParts>(&HaarIndexKernels::resize_exact,
+                                    {out.out<uint8_t>("out"), image.in<uint8_t>("image"), image.shape[0],
+                                     image.shape[1], out.shape[0], out.shape[1], workspace()});
       },
       "out"_a, "image"_a);
 
@@ -157,14 +155,20 @@ EINKORN_BINDINGS(haar, m) {
           require(image.size() > 0 && level[i].height > 0 && level[i].width > 0 && level[i].height <= image.shape[0] &&
                       level[i].width <= image.shape[1] && (level[i].step == 1 || level[i].step == 2),
                   "levels must not be larger than the image, at a step of 1 or 2");
-        Workspace ws = workspace();
-        const HaarPlan plan = haar_plan(level, n_levels, cascade, image.shape[1], ws.threads);
+        const CascadeScan args = {boxes.out<int32_t>("boxes"),
+                                  count.out<int64_t>("count"),
+                                  image.in<uint8_t>("image"),
+                                  level,
+                                  scales.in<float>("scales"),
+                                  image.shape[0],
+                                  image.shape[1],
+                                  n_levels,
+                                  boxes.shape[0],
+                                  cascade,
+                                  workspace()};
+        const HaarPlan plan = haar_plan(args);
         require(plan.tables * plan.plane < int64_t{1} << 31, "the image is too wide");
-        const Scratch scratch(plan.bytes);
-        ws.scratch = scratch.data();
-        run(&HaarIndexKernels::cascade_scan,
-            {boxes.out<int32_t>("boxes"), count.out<int64_t>("count"), image.in<uint8_t>("image"), level,
-             scales.in<float>("scales"), image.shape[0], image.shape[1], n_levels, boxes.shape[0], cascade, ws});
+        run_in_scratch<ScanParts>(&HaarIndexKernels::cascade_scan, args);
       },
       "boxes"_a, "count"_a, "image"_a, "levels"_a, "scales"_a, "rects"_a, "weights"_a, "tilted"_a, "feature"_a,
       "threshold"_a, "left"_a, "right"_a, "left_value"_a, "right_value"_a, "tree_nodes"_a, "stage_trees"_a,
@@ -211,12 +215,10 @@ EINKORN_BINDINGS(haar, m) {
                 "boxes and out must be [n, 4], neighbors and order [n], count one number");
         const int64_t* by_x = order.in<int64_t>("order");
         for (int64_t i = 0; i < n; ++i) require(by_x[i] >= 0 && by_x[i] < n, "order out of range");
-        Workspace ws = workspace();
-        const Scratch scratch(group_scratch_bytes(n));
-        ws.scratch = scratch.data();
-        run(&HaarIndexKernels::group_rectangles,
+        run_in_scratch<GroupParts>(
+            &HaarIndexKernels::group_rectangles,
             {out.out<int32_t>("out"), neighbors.out<int32_t>("neighbors"), count.out<int64_t>("count"),
-             boxes.in<int32_t>("boxes"), by_x, n, min_neighbors, eps, ws});
+             boxes.in<int32_t>("boxes"), by_x, n, min_neighbors, eps, workspace()});
       },
       "out"_a, "neighbors"_a, "count"_a, "boxes"_a, "order"_a, "min_neighbors"_a, "eps"_a);
 }

@@ -28,13 +28,12 @@ EINKORN_BINDINGS(histogram, m) {
         const int64_t row_count = rows ? rows.size() : x.shape[0];
         require(row_count < int64_t{1} << 31, "at most 2^31 - 1 rows can be sorted");
         require(!weight || weight.size() == row_count, "weight must have an element for each row");
-        Workspace ws = workspace();
         by_dtype(x, [&]<class T>() {
-          const Scratch scratch(bin_edges_scratch_bytes(row_count, sizeof(T), static_cast<bool>(weight), ws.threads));
-          ws.scratch = scratch.data();
-          run(&HistogramKernels<T>::bin_edges,
+          run_in_scratch<BinEdgesParts<T>>(
+              &HistogramKernels<T>::bin_edges,
               {edges.out<double>("edges"), counts.out<int32_t>("counts"), x.strided<T>("x"), rows.in<int64_t>("rows"),
-               weight.in<double>("weight"), row_count, x.shape[1], x.strides[0], x.strides[1], edges.shape[1] + 1, ws});
+               weight.in<double>("weight"), row_count, x.shape[1], x.strides[0], x.strides[1], edges.shape[1] + 1,
+               workspace()});
         });
       },
       "edges"_a, "counts"_a, "x"_a, "rows"_a.none(true), "weight"_a.none(true));
@@ -48,20 +47,15 @@ EINKORN_BINDINGS(histogram, m) {
         require(codes.shape[0] == n && codes.shape[1] == rows, "codes must be [n, rows]");
         require(offsets.size() == n + 1 && categorical.size() == n, "offsets must be [n + 1], categorical [n]");
         const int64_t* const at = offsets.in<int64_t>("offsets");
-        int64_t size = (n + 1) * 8;
-        for (int64_t f = 0; f < n; ++f) {
+        for (int64_t f = 0; f < n; ++f)
           require(at[f] >= 0 && at[f] <= at[f + 1] && at[f + 1] <= edges.size(), "offsets must ascend within edges");
-          size += bin_table_size(at[f + 1] - at[f]) * 8;
-        }
-        Workspace ws = workspace();
-        const Scratch scratch(size);
-        ws.scratch = scratch.data();
         const int bytes = code_bytes(codes);
         void* const out = bytes == 1 ? static_cast<void*>(codes.out<uint8_t>("codes")) : codes.out<uint16_t>("codes");
         by_dtype(x, [&]<class T>() {
-          run(&HistogramKernels<T>::bin_columns,
+          run_in_scratch<BinColumnsParts<T>>(
+              &HistogramKernels<T>::bin_columns,
               {out, x.strided<T>("x"), edges.in<double>("edges"), at, categorical.in<uint8_t>("categorical"), rows, n,
-               x.strides[0], x.strides[1], bytes, missing_code, ws});
+               x.strides[0], x.strides[1], bytes, missing_code, workspace()});
         });
       },
       "codes"_a, "x"_a, "edges"_a, "offsets"_a, "categorical"_a, "missing_code"_a);
@@ -81,12 +75,10 @@ EINKORN_BINDINGS(histogram, m) {
         const int bytes = code_bytes(codes);
         const void* const in =
             bytes == 1 ? static_cast<const void*>(codes.in<uint8_t>("codes")) : codes.in<uint16_t>("codes");
-        Workspace ws = workspace();
-        const Scratch scratch(histogram_scratch_bytes(row_count, out.shape[0], out.shape[1]));
-        ws.scratch = scratch.data();
-        run(&HistogramIndexKernels::histogram,
+        run_in_scratch<HistogramParts>(
+            &HistogramIndexKernels::histogram,
             {out.out<double>("out"), in, gradients.in<double>("gradients"), hessians.in<double>("hessians"), at,
-             row_count, all_rows, out.shape[0], out.shape[1], bytes, ws});
+             row_count, all_rows, out.shape[0], out.shape[1], bytes, workspace()});
       },
       "out"_a, "codes"_a, "gradients"_a, "hessians"_a.none(true), "rows"_a.none(true));
 

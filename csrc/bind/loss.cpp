@@ -33,10 +33,8 @@ void run_loss(void (*LossKernels<T>::*kernel)(const LossForward<T>&), const Arra
   require_size(target, x.size(), "target");
   const bool each = loss.ndim > 0;
   require_size(loss, each ? x.size() : 1, "loss");
-  Workspace ws = workspace();
-  const Scratch scratch(each ? 0 : loss_scratch_bytes(x.size()));
-  ws.scratch = scratch.data();
-  run(kernel, {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(), scale, each, ws});
+  run_in_scratch<LossParts>(
+      kernel, {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(), scale, each, workspace()});
 }
 
 template <class T>

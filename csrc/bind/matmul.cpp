@@ -43,7 +43,7 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   // A dimension of size 1 is never stepped along; stride 1 there lets the kernel read rows or columns as it likes.
   x.a_m = x.m == 1 ? x.k : a.strides[nd - 2];
   x.a_k = x.k <= 1 ? 1 : a.strides[nd - 1];
-  x.b_k = x.k <= 1 ? x.n : b.strides[nd - 2];
+  x.b_k = x.k <= 1 ? 1 : b.strides[nd - 2];
   x.b_n = x.n == 1 ? 1 : b.strides[nd - 1];
   if (x.m != 1 && x.a_m != 1 && x.a_k != 1) throw py::value_error("matmul: a must have stride 1 along rows or columns");
   if (x.k > 1 && x.b_k != 1 && x.b_n != 1) throw py::value_error("matmul: b must have stride 1 along rows or columns");
@@ -64,9 +64,7 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   // one had better be the one that is transposed into panels.
   const bool both_along_k = x.a_k == 1 && x.b_k == 1 && x.b_n != 1;
   if (x.m > 1 && (x.n == 1 || (both_along_k && x.m < x.n && x.m <= 128 && !is_dotted(x)))) swap_operands(x);
-  Scratch scratch(scratch_bytes(x));
-  x.ws.scratch = scratch.data();
-  run(&MatmulKernels<T>::matmul, x);
+  run_in_scratch<MatmulParts<T>>(&MatmulKernels<T>::matmul, x);
 }
 
 }  // namespace

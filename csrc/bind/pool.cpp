@@ -46,11 +46,9 @@ EINKORN_BINDINGS(pool, m) {
             pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w);
         int32_t* at = indices ? indices.out<int32_t>("indices") : nullptr;
         indices_for(indices, out);
-        Workspace ws = workspace();
-        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
-        ws.scratch = scratch.data();
         by_dtype(out, [&]<class T>() {
-          run(&PoolKernels<T>::max_pool2d_forward, {out.out<T>("out"), at, x.in<T>("x"), shape, window, ws});
+          run_in_scratch<PoolParts<T>>(&PoolKernels<T>::max_pool2d_forward,
+                                       {out.out<T>("out"), at, x.in<T>("x"), shape, window, workspace()});
         });
       },
       "out"_a, "indices"_a.none(true), "x"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a,
@@ -78,12 +76,9 @@ EINKORN_BINDINGS(pool, m) {
          int64_t pad_h, int64_t pad_w, bool count_include_pad) {
         const PoolShape shape = pool_shape(x, out);
         const PoolWindow window = pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, 1, 1);
-        Workspace ws = workspace();
-        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
-        ws.scratch = scratch.data();
         by_dtype(out, [&]<class T>() {
-          run(&PoolKernels<T>::avg_pool2d_forward,
-              {out.out<T>("out"), x.in<T>("x"), shape, window, count_include_pad, ws});
+          run_in_scratch<PoolParts<T>>(&PoolKernels<T>::avg_pool2d_forward, {out.out<T>("out"), x.in<T>("x"), shape,
+                                                                             window, count_include_pad, workspace()});
         });
       },
       "out"_a, "x"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,
@@ -95,12 +90,9 @@ EINKORN_BINDINGS(pool, m) {
          int64_t pad_h, int64_t pad_w, bool count_include_pad) {
         const PoolShape shape = pool_shape(gx, gy);
         const PoolWindow window = pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, 1, 1);
-        Workspace ws = workspace();
-        const Scratch scratch(pool_scratch_bytes(shape, window, ws.threads));
-        ws.scratch = scratch.data();
         by_dtype(gx, [&]<class T>() {
-          run(&PoolKernels<T>::avg_pool2d_backward,
-              {gx.out<T>("gx"), gy.in<T>("gy"), shape, window, count_include_pad, ws});
+          run_in_scratch<PoolParts<T>>(&PoolKernels<T>::avg_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), shape,
+                                                                              window, count_include_pad, workspace()});
         });
       },
       "gx"_a, "gy"_a, "kernel_h"_a, "kernel_w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a,
@@ -110,11 +102,9 @@ EINKORN_BINDINGS(pool, m) {
       "adaptive_avg_pool2d_forward",
       [](const Array& out, const Array& x) {
         const PoolShape shape = pool_shape(x, out);
-        Workspace ws = workspace();
-        const Scratch scratch(pool_scratch_bytes(shape, {}, ws.threads));
-        ws.scratch = scratch.data();
         by_dtype(out, [&]<class T>() {
-          run(&PoolKernels<T>::adaptive_avg_pool2d_forward, {out.out<T>("out"), x.in<T>("x"), shape, ws});
+          run_in_scratch<PoolParts<T>>(&PoolKernels<T>::adaptive_avg_pool2d_forward,
+                                       {out.out<T>("out"), x.in<T>("x"), shape, workspace()});
         });
       },
       "out"_a, "x"_a);
@@ -123,11 +113,9 @@ EINKORN_BINDINGS(pool, m) {
       "adaptive_avg_pool2d_backward",
       [](const Array& gx, const Array& gy) {
         const PoolShape shape = pool_shape(gx, gy);
-        Workspace ws = workspace();
-        const Scratch scratch(pool_scratch_bytes(shape, {}, ws.threads));
-        ws.scratch = scratch.data();
         by_dtype(gx, [&]<class T>() {
-          run(&PoolKernels<T>::adaptive_avg_pool2d_backward, {gx.out<T>("gx"), gy.in<T>("gy"), shape, ws});
+          run_in_scratch<PoolParts<T>>(&PoolKernels<T>::adaptive_avg_pool2d_backward,
+                                       {gx.out<T>("gx"), gy.in<T>("gy"), shape, workspace()});
         });
       },
       "gx"_a, "gy"_a);

@@ -75,10 +75,9 @@ void run_reduce(void (*ReduceKernels<T>::*kernel)(const Reduce<T>&), const Array
   // Dividing by n is exact more often than multiplying by 1/n: recognize the scale of a mean.
   const double n = std::nearbyint(1.0 / scale);
   const bool divides = std::isfinite(n) && n > 1 && 1.0 / n == scale;
-  const Scratch scratch(static_cast<size_t>(reduce_scratch_bytes<T>(p.layout)));
-  run(kernel, {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
-               static_cast<T>(divides ? p.repeats : scale * p.repeats), static_cast<T>(divides ? n : 1.0),
-               Workspace{num_threads(), scratch.data()}});
+  run_in_scratch<ReduceParts<T>>(kernel, {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
+                                          static_cast<T>(divides ? p.repeats : scale * p.repeats),
+                                          static_cast<T>(divides ? n : 1.0), workspace()});
 }
 
 // The answer goes to Python at once; its place outlives the call, so that a recorded launch still has somewhere to write.

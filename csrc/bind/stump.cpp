@@ -30,13 +30,11 @@ void stump_search(const Array& place, const Array& sums, const Array& order, con
   const int64_t features = order.shape[0], rows = order.shape[1];
   check_search(place, sums, weights, target, rows, classes);
   require(missing && missing.size() == features, "missing must be int64 [features]");
-  Workspace ws = workspace();
-  const Scratch scratch(stump_scratch_bytes(rows, features, classes));
-  ws.scratch = scratch.data();
-  run(&StumpIndexKernels::stump_search,
+  run_in_scratch<StumpParts>(
+      &StumpIndexKernels::stump_search,
       {place.out<int64_t>("place"), sums.out<double>("sums"), order.in<int32_t>("order"),
        missing.in<int64_t>("missing"), weights.in<float>("weights"), target.in<int32_t>("target"), rows, features,
-       classes, criterion_from(criterion), ws});
+       classes, criterion_from(criterion), workspace()});
 }
 
 void stump_search_binned(const Array& place, const Array& sums, const Array& codes, const Array& bins,
@@ -55,13 +53,10 @@ void stump_search_binned(const Array& place, const Array& sums, const Array& cod
     require(counts[f] >= 0 && counts[f] <= limit, "bins must lie within the codes");
   const void* data = code_bytes == 1 ? static_cast<const void*>(codes.in<uint8_t>("codes"))
                                      : static_cast<const void*>(codes.in<uint16_t>("codes"));
-  Workspace ws = workspace();
-  const Scratch scratch(stump_scratch_bytes(rows, features, classes) +
-                        ws.threads * stump_histogram_bytes(classes, code_bytes));
-  ws.scratch = scratch.data();
-  run(&StumpIndexKernels::stump_search_binned,
-      {place.out<int64_t>("place"), sums.out<double>("sums"), data, counts, weights.in<float>("weights"),
-       target.in<int32_t>("target"), rows, features, classes, missing_code, code_bytes, criterion_from(criterion), ws});
+  run_in_scratch<BinnedStumpParts>(&StumpIndexKernels::stump_search_binned,
+                                   {place.out<int64_t>("place"), sums.out<double>("sums"), data, counts,
+                                    weights.in<float>("weights"), target.in<int32_t>("target"), rows, features, classes,
+                                    missing_code, code_bytes, criterion_from(criterion), workspace()});
 }
 
 }  // namespace
@@ -77,12 +72,10 @@ EINKORN_BINDINGS(stump, m) {
         require(columns && columns.size() == rows * features, "columns must be [features, rows]");
         require(missing && missing.size() == features, "missing must be int64 [features]");
         by_dtype(x, [&]<class T>() {
-          Workspace ws = workspace();
-          const Scratch scratch(ws.threads * presort_scratch_bytes<T>(rows));
-          ws.scratch = scratch.data();
-          run(&StumpKernels<T>::presort,
+          run_in_scratch<PresortParts<T>>(
+              &StumpKernels<T>::presort,
               {order.out<int32_t>("order"), columns.out<T>("columns"), missing.out<int64_t>("missing"),
-               x.strided<T>("x"), rows, features, x.strides[0], x.strides[1], ws});
+               x.strided<T>("x"), rows, features, x.strides[0], x.strides[1], workspace()});
         });
       },
       "order"_a, "columns"_a, "missing"_a, "x"_a);
@@ -106,14 +99,12 @@ EINKORN_BINDINGS(stump, m) {
                 "x or predicted must have an element for each row");
         require(classes >= 2, "classes must be at least 2");
         const auto update = [&]<class T>() {
-          Workspace ws = workspace();
-          const Scratch scratch(adaboost_scratch_bytes(rows));
-          ws.scratch = scratch.data();
-          run(&StumpKernels<T>::adaboost_update,
+          run_in_scratch<AdaBoostParts>(
+              &StumpKernels<T>::adaboost_update,
               {stats.out<double>("stats"), weights.out<double>("weights"), signed_weights.out<float>("signed_weights"),
                target.in<int32_t>("target"), x.strided<T>("x"), predicted.in<int32_t>("predicted"), rows,
                x ? x.strides[0] : 0, threshold, missing_left, left, right, classes, learning_rate, source,
-               source_factor, error_floor, ws});
+               source_factor, error_floor, workspace()});
         };
         if (x)
           by_dtype(x, update);

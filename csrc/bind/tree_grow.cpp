@@ -46,14 +46,12 @@ EINKORN_BINDINGS(tree_grow, m) {
                 "by_row must be [rows, n rounded up to 8], of the type of codes");
         require(n_bins.size() == n, "n_bins must be [n]");
         int64_t bad = -1;
-        Workspace ws = workspace();
-        const Scratch scratch((rows / kCodeRowsBlock + 1) * 8);
-        ws.scratch = scratch.data();
         const int bytes = code_bytes(codes);
         void* const out =
             bytes == 1 ? static_cast<void*>(by_row.out<uint8_t>("by_row")) : by_row.out<uint16_t>("by_row");
-        run(&TreeGrowIndexKernels::code_rows,
-            {out, &bad, codes_in(codes, "codes"), n_bins.in<int32_t>("n_bins"), rows, n, width, bytes, ws});
+        run_in_scratch<CodeRowsParts>(
+            &TreeGrowIndexKernels::code_rows,
+            {out, &bad, codes_in(codes, "codes"), n_bins.in<int32_t>("n_bins"), rows, n, width, bytes, workspace()});
         return bad;
       },
       "by_row"_a, "codes"_a, "n_bins"_a);
@@ -154,9 +152,7 @@ EINKORN_BINDINGS(tree_grow, m) {
                               bytes,
                               by_depth,
                               workspace()};
-          const Scratch scratch(make_plan(args, nullptr).bytes);
-          args.ws.scratch = scratch.data();
-          run(&TreeGrowKernels<T>::tree_grow, args);
+          run_in_scratch<GrowPlan>(&TreeGrowKernels<T>::tree_grow, args);
         });
         return grown;
       },

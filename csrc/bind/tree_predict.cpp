@@ -66,10 +66,7 @@ EINKORN_BINDINGS(tree_predict, m) {
           if (k.rows == 0) return;
           k.accumulate = accumulate;
           k.ws = workspace();
-          const Scratch scratch(static_cast<size_t>(k.ws.threads) *
-                                static_cast<size_t>(tree_predict_scratch<T>(k.used_features, k.outputs)));
-          k.ws.scratch = scratch.data();
-          run(&TreePredictKernels<T>::tree_predict, k);
+          run_in_scratch<TreePredictParts<T>>(&TreePredictKernels<T>::tree_predict, k);
         });
       },
       "out"_a.none(true), "leaves"_a.none(true), "x"_a, "base"_a, "used"_a, "trees"_a, "nodes"_a, "node_leaf"_a,

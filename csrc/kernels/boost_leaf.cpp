@@ -74,10 +74,10 @@ double select(double* r, float* w, int64_t n, double goal) {
 
 void leaf_quantile(const LeafQuantile& k) {
   const int64_t blocks = boost_blocks(k.rows);
-  int64_t* const place = reinterpret_cast<int64_t*>(k.ws.scratch);  // [blocks, leaves]
-  int64_t* const start = place + blocks * k.leaves;                 // [leaves + 1]
-  double* const residual = reinterpret_cast<double*>(start + k.leaves + 1);
-  float* const weight = k.weight != nullptr ? reinterpret_cast<float*>(residual + k.rows) : nullptr;
+  const auto parts = carve<LeafQuantileParts>(k);
+  int64_t *const place = parts.place, *const start = parts.start;
+  double* const residual = parts.residual;
+  float* const weight = k.weight != nullptr ? parts.weight : nullptr;
 
   const auto for_rows = [&](double cost, const auto& body) {
     parallel_for(k.ws, blocks, cost * kBoostBlock, [&](int64_t block, int) {

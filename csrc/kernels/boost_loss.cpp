@@ -136,7 +136,7 @@ struct Poisson {
 // sum(block) of each block of rows, added up in order.
 template <class Body>
 EINKORN_INLINE void for_blocks(const BoostLoss& k, double cost, const Body& body) {
-  double* const partial = reinterpret_cast<double*>(k.ws.scratch);
+  double* const partial = carve<BoostLossParts>(k).partial;
   const int64_t blocks = boost_blocks(k.rows);
   parallel_for(k.ws, blocks, cost * kBoostBlock, [&](int64_t block, int) {
     const int64_t begin = block * kBoostBlock;

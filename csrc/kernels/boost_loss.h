@@ -32,6 +32,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -49,7 +50,7 @@ struct BoostLoss {
   int64_t rows, outputs;
   BoostLossKind kind;
   double parameter, scale;
-  Workspace ws;  // scratch: boost_loss_scratch_bytes
+  Workspace ws;  // scratch: BoostLossParts
 };
 
 struct LeafQuantile {
@@ -61,7 +62,7 @@ struct LeafQuantile {
   int64_t rows, leaves;
   double alpha, delta;
   bool absolute;
-  Workspace ws;  // scratch: leaf_quantile_scratch_bytes
+  Workspace ws;  // scratch: LeafQuantileParts
 };
 
 // Rows that one task takes.
@@ -71,14 +72,28 @@ inline int64_t boost_blocks(int64_t rows) {
   return (rows + kBoostBlock - 1) / kBoostBlock;
 }
 
-inline int64_t boost_loss_scratch_bytes(int64_t rows) {
-  return boost_blocks(rows) * 8;
-}
+inline namespace EINKORN_ISA {
 
-// For each block where its rows of each leaf go, where the leaves begin, the residuals by leaf, and their weights.
-inline int64_t leaf_quantile_scratch_bytes(int64_t rows, int64_t leaves, bool weighted) {
-  return boost_blocks(rows) * leaves * 8 + (leaves + 1) * 8 + rows * (weighted ? 12 : 8);
-}
+struct BoostLossParts {
+  double* partial;  // [blocks]
+
+  BoostLossParts(Carver& c, const BoostLoss& k) : partial(c.take<double>(boost_blocks(k.rows))) {}
+};
+
+struct LeafQuantileParts {
+  int64_t* place;    // [blocks, leaves]: where a block's rows of a leaf go
+  int64_t* start;    // [leaves + 1]
+  double* residual;  // by leaf
+  float* weight;     // theirs
+
+  LeafQuantileParts(Carver& c, const LeafQuantile& k)
+      : place(c.take<int64_t>(boost_blocks(k.rows) * k.leaves)),
+        start(c.take<int64_t>(k.leaves + 1)),
+        residual(c.take<double>(k.rows)),
+        weight(c.take<float>(k.weight != nullptr ? k.rows : 0)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_BOOST_LOSS_INDEX_KERNELS(X) \
   X(boost_loss, BoostLoss)                  \

@@ -142,7 +142,7 @@ void add_rows(double* out, const Histogram& k, const Code* codes, int64_t begin,
 template <class Code>
 void histogram_of(const Histogram& k) {
   const int64_t blocks = (k.row_count + kHistogramBlock - 1) / kHistogramBlock, size = k.bins * 3;
-  double* const parts = blocks > 1 ? reinterpret_cast<double*>(k.ws.scratch) : k.out;
+  double* const parts = blocks > 1 ? carve<HistogramParts>(k).partial : k.out;
   const int64_t tasks = k.n * (blocks > 0 ? blocks : 1);
   const int64_t rows_each = k.row_count < kHistogramBlock ? k.row_count : kHistogramBlock;
   parallel_for(k.ws, tasks, static_cast<double>(rows_each * 2 + size), [&](int64_t task, int) {
@@ -165,15 +165,15 @@ void histogram_of(const Histogram& k) {
 template <class T>
 void bin_edges(const BinEdges<T>& k) {
   const bool weighted = k.weight != nullptr;
-  const int64_t room = k.row_count + 8, bytes = bin_edges_thread_bytes(k.row_count, sizeof(T), weighted);
+  const auto columns = carve<BinEdgesParts<T>>(k).columns;
   parallel_for(
       k.ws, k.n, static_cast<double>(k.row_count) * (sizeof(T) == 4 ? 8 : 16) + 5000, [&](int64_t f, int slot) {
-        char* const scratch = k.ws.scratch + slot * bytes;
-        double* const weights = reinterpret_cast<double*>(scratch);  // of the distinct values
-        Key<T>* keys = reinterpret_cast<Key<T>*>(weights + room);
-        Key<T>* other = keys + room;
-        int32_t* place = weighted ? reinterpret_cast<int32_t*>(other + room) : nullptr;
-        int32_t* other_place = weighted ? place + room : nullptr;
+        const BinEdgesColumn<T> own = columns[slot];
+        double* const weights = own.weights;
+        Key<T>* keys = reinterpret_cast<Key<T>*>(own.keys[0]);
+        Key<T>* other = reinterpret_cast<Key<T>*>(own.keys[1]);
+        int32_t* place = weighted ? own.place[0] : nullptr;
+        int32_t* other_place = weighted ? own.place[1] : nullptr;
         int64_t n = 0;
         for (int64_t i = 0; i < k.row_count; ++i) {
           const T value = k.x[(k.rows != nullptr ? k.rows[i] : i) * k.row_stride + f * k.column_stride];
@@ -200,8 +200,7 @@ void bin_edges(const BinEdges<T>& k) {
 
 template <class T>
 void bin_columns(const BinColumns<T>& k) {
-  int64_t* const table_at = reinterpret_cast<int64_t*>(k.ws.scratch);
-  T* const tables = reinterpret_cast<T*>(table_at + k.n + 1);
+  const auto [table_at, tables] = carve<BinColumnsParts<T>>(k);
   table_at[0] = 0;
   for (int64_t f = 0; f < k.n; ++f) {
     const int64_t known = k.offsets[f + 1] - k.offsets[f], size = bin_table_size(known);

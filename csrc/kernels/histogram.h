@@ -27,6 +27,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -41,7 +42,7 @@ struct BinEdges {
   int64_t row_count, n;
   int64_t row_stride, column_stride;
   int64_t max_bins;
-  Workspace ws;  // scratch: bin_edges_scratch_bytes
+  Workspace ws;  // scratch: BinEdgesParts
 };
 
 template <class T>
@@ -55,7 +56,7 @@ struct BinColumns {
   int64_t row_stride, column_stride;
   int code_bytes;  // 1 or 2
   int missing_code;
-  Workspace ws;  // scratch: bin_columns_scratch_bytes
+  Workspace ws;  // scratch: BinColumnsParts
 };
 
 struct Histogram {
@@ -66,7 +67,7 @@ struct Histogram {
   const int64_t* rows;     // [row_count]; null: all
   int64_t row_count, all_rows, n, bins;
   int code_bytes;
-  Workspace ws;  // scratch: histogram_scratch_bytes
+  Workspace ws;  // scratch: HistogramParts
 };
 
 struct HistogramSubtract {
@@ -80,26 +81,57 @@ struct HistogramSubtract {
 // Rows of a histogram that one task adds up.
 constexpr int64_t kHistogramBlock = 65536;
 
-inline int64_t histogram_scratch_bytes(int64_t row_count, int64_t n, int64_t bins) {
-  const int64_t blocks = (row_count + kHistogramBlock - 1) / kHistogramBlock;
-  return blocks > 1 ? blocks * n * bins * 3 * 8 : 0;
-}
-
-// For each thread: two arrays of keys and, with weights, two of places (int32) and one of weights.
-inline int64_t bin_edges_thread_bytes(int64_t row_count, int item, bool weighted) {
-  return ((row_count + 8) * (2 * item + (weighted ? 8 + 8 : 8)) + 63) / 64 * 64;
-}
-
-inline int64_t bin_edges_scratch_bytes(int64_t row_count, int item, bool weighted, int threads) {
-  return bin_edges_thread_bytes(row_count, item, weighted) * threads;
-}
-
 // A table of edges is padded to a power of two; so many elements for `edges` of them.
 inline int64_t bin_table_size(int64_t edges) {
   int64_t size = 1;
   while (size <= edges) size *= 2;
   return size;
 }
+
+inline namespace EINKORN_ISA {
+
+// Of a column, for each thread.
+template <class T>
+struct BinEdgesColumn {
+  double* weights;  // of the distinct values
+  T* keys[2];       // as unsigned integers of the same size
+  int32_t* place[2];
+
+  BinEdgesColumn(Carver& c, const BinEdges<T>& k) : weights(c.take<double>(k.row_count)) {
+    for (T*& key : keys) key = c.take<T>(k.row_count);
+    for (int32_t*& p : place) p = c.take<int32_t>(k.weight != nullptr ? k.row_count : 0);
+  }
+};
+
+template <class T>
+struct BinEdgesParts {
+  PartsOfEach<BinEdgesColumn<T>, BinEdges<T>> columns;
+
+  BinEdgesParts(Carver& c, const BinEdges<T>& k) : columns(c.each<BinEdgesColumn<T>>(k.ws.threads, k)) {}
+};
+
+template <class T>
+struct BinColumnsParts {
+  int64_t* table_at;  // [n + 1]
+  T* tables;
+
+  BinColumnsParts(Carver& c, const BinColumns<T>& k) : table_at(c.take<int64_t>(k.n + 1)) {
+    int64_t size = 0;
+    for (int64_t f = 0; f < k.n; ++f) size += bin_table_size(k.offsets[f + 1] - k.offsets[f]);
+    tables = c.take<T>(size);
+  }
+};
+
+struct HistogramParts {
+  double* partial;  // [blocks, n, bins, 3], none for one block
+
+  HistogramParts(Carver& c, const Histogram& k) {
+    const int64_t blocks = (k.row_count + kHistogramBlock - 1) / kHistogramBlock;
+    partial = c.take<double>(blocks > 1 ? blocks * k.n * k.bins * 3 : 0);
+  }
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_HISTOGRAM_KERNELS(X) \
   X(bin_edges, BinEdges)             \

@@ -173,7 +173,7 @@ EINKORN_INLINE void loss_of_each(const LossForward<T>& k, double cost, const Ter
 
 template <class T, class Term>
 EINKORN_INLINE void loss_sum(const LossForward<T>& k, double cost, const Term& term) {
-  double* partial = reinterpret_cast<double*>(k.ws.scratch);
+  double* const partial = carve<LossParts>(k).partial;
   for_loss_blocks<T>(k, cost, [&](int64_t begin, int64_t size) {
     const T* x = k.x + begin;
     const T* t = k.target + begin;

@@ -30,6 +30,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -78,7 +79,7 @@ struct LossForward {
   int64_t size;
   double scale;
   bool each;     // loss has an element for each of x, not summed
-  Workspace ws;  // scratch: loss_scratch_bytes(size), none for each
+  Workspace ws;  // scratch: LossParts
 };
 
 template <class T>
@@ -96,9 +97,17 @@ struct LossBackward {
 // Elements whose losses one task adds up into one partial sum.
 constexpr int64_t kLossBlock = 16384;
 
-inline int64_t loss_scratch_bytes(int64_t size) {
-  return (size + kLossBlock - 1) / kLossBlock * 8;
-}
+inline namespace EINKORN_ISA {
+
+struct LossParts {
+  double* partial;  // [blocks], none for each
+
+  template <class T>
+  LossParts(Carver& c, const LossForward<T>& k)
+      : partial(c.take<double>(k.each ? 0 : (k.size + kLossBlock - 1) / kLossBlock)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_LOSS_KERNELS(X)                   \
   X(cross_entropy_forward, CrossEntropyForward)   \

@@ -235,15 +235,13 @@ inline int64_t batch_offset(const Matmul<T>& x, const int64_t* strides, int64_t 
 template <class T>
 void gemm(const Matmul<T>& x, int64_t batch) {
   const Cuts<T> cuts(x);
-  const int64_t b_slice = b_slice_elements(x);
-  T* const b_slices = reinterpret_cast<T*>(x.ws.scratch);
-  T* const a_packed = b_slices + x.ws.threads * b_slice;
+  const auto parts = carve<MatmulParts<T>>(x);
   const int64_t tasks = cuts.row_blocks * cuts.column_blocks;
   const double cost =
       0.01 * static_cast<double>(x.k) * static_cast<double>(least(cuts.rows, x.m) * least(cuts.columns, x.n));
   const auto run = [&](int64_t entry, int64_t task, int slot) {
     gemm_task(x, cuts, x.a + batch_offset(x, x.a_batch, entry), x.b + batch_offset(x, x.b_batch, entry),
-              x.out + batch_offset(x, x.out_batch, entry), a_packed, b_slices + slot * b_slice,
+              x.out + batch_offset(x, x.out_batch, entry), parts.a_packed, parts.b_slices[slot],
               task / cuts.column_blocks,
               task % cuts.column_blocks);  // columns first: neighbouring tasks share rows of a in the L3 cache
   };
@@ -252,16 +250,17 @@ void gemm(const Matmul<T>& x, int64_t batch) {
     return;
   }
   for (int64_t entry = 0; entry < batch; ++entry) {
-    pack_all_of_a(x, cuts, x.a + batch_offset(x, x.a_batch, entry), a_packed);
+    pack_all_of_a(x, cuts, x.a + batch_offset(x, x.a_batch, entry), parts.a_packed);
     parallel_for(x.ws, tasks, cost, [&](int64_t task, int slot) { run(entry, task, slot); });
   }
 }
 
-// A block of 4 rows and 4 (or 2) columns of dot products at a time; the sums over lanes come from one transposition.
+// A block of 4 rows and 4 (or 2) columns of dot products at a time; the sums over lanes come from one transposition. Sums run
+// in T for 256 steps, then go on in double.
 template <class T>
 void dots(const Matmul<T>& x, int64_t batch) {
   constexpr int L = kLanes<T>, C = kTileColumns<T>, R = 4, Q = kVectorBytes == 64 ? 4 : 2;
-  constexpr int64_t kRowsOfTask = 16;
+  constexpr int64_t kRowsOfTask = 16, kBlock = 256 * L;
   const int64_t tasks = ceil_div(x.m, kRowsOfTask);
   const double cost = 0.02 * static_cast<double>(kRowsOfTask * x.n * x.k);
   parallel_for(x.ws, batch * tasks, cost, [&](int64_t task, int) {
@@ -278,26 +277,30 @@ void dots(const Matmul<T>& x, int64_t batch) {
         for (int64_t j = 0; j < columns; j += Q) {
           const T* column[Q];
           for (int q = 0; q < Q; ++q) column[q] = b + least(panel + j + q, x.n - 1) * x.b_n;
-          Vec<T> sum[R * Q] = {};
-          for_vectors<T>(x.k, [&](int64_t k, int64_t n) __attribute__((always_inline)) {
-            Vec<T> bv[Q];
-            EINKORN_UNROLL for (int q = 0; q < Q; ++q) bv[q] = load_n(column[q] + k, n);
-            EINKORN_UNROLL for (int r = 0; r < R; ++r) {
-              const Vec<T> av = load_n(row[r] + k, n);
-              EINKORN_UNROLL for (int q = 0; q < Q; ++q) sum[r * Q + q] += av * bv[q];
+          double total[R * Q] = {};
+          for (int64_t k0 = 0; k0 < x.k; k0 += kBlock) {
+            Vec<T> sum[R * Q] = {};
+            for_vectors<T>(least(kBlock, x.k - k0), [&](int64_t k, int64_t n) __attribute__((always_inline)) {
+              Vec<T> bv[Q];
+              EINKORN_UNROLL for (int q = 0; q < Q; ++q) bv[q] = load_n(column[q] + k0 + k, n);
+              EINKORN_UNROLL for (int r = 0; r < R; ++r) {
+                const Vec<T> av = load_n(row[r] + k0 + k, n);
+                EINKORN_UNROLL for (int q = 0; q < Q; ++q) sum[r * Q + q] += av * bv[q];
+              }
+            });
+            alignas(64) T dot[R * Q];
+            EINKORN_UNROLL for (int group = 0; group < R * Q; group += L) {
+              Vec<T> square[L];
+              EINKORN_UNROLL for (int l = 0; l < L; ++l) square[l] = sum[group + l];
+              transpose_square<T>(square);
+              EINKORN_UNROLL for (int half = L / 2; half > 0; half /= 2) EINKORN_UNROLL for (int l = 0; l < half; ++l)
+                  square[l] += square[l + half];
+              store(dot + group, square[0]);
             }
-          });
-          alignas(64) T dot[R * Q];
-          EINKORN_UNROLL for (int group = 0; group < R * Q; group += L) {
-            Vec<T> square[L];
-            EINKORN_UNROLL for (int l = 0; l < L; ++l) square[l] = sum[group + l];
-            transpose_square<T>(square);
-            EINKORN_UNROLL for (int half = L / 2; half > 0; half /= 2) EINKORN_UNROLL for (int l = 0; l < half; ++l)
-                square[l] += square[l + half];
-            store(dot + group, square[0]);
+            for (int d = 0; d < R * Q; ++d) total[d] += dot[d];
           }
           for (int r = 0; r < R; ++r)
-            for (int q = 0; q < Q; ++q) sums[r * C + j + q] = dot[r * Q + q];
+            for (int q = 0; q < Q; ++q) sums[r * C + j + q] = static_cast<T>(total[r * Q + q]);
         }
         epilogue(sums, least(R, end - i), columns, i, panel);
       }
@@ -305,70 +308,152 @@ void dots(const Matmul<T>& x, int64_t batch) {
   });
 }
 
-// One row times a matrix whose columns are contiguous: each output is a dot product.
+// Copies n elements, `step` apart, unless they are neighbours already.
 template <class T>
-void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
-  constexpr int L = kLanes<T>, kColumns = 4;
-  const Epilogue<T> epilogue{x, out, true, true};
-  const int64_t per_task = L * ceil_div(16384, L * x.k + 1);
-  parallel_for(x.ws, ceil_div(x.n, per_task), 0.05 * static_cast<double>(per_task * x.k), [&](int64_t task, int) {
-    const int64_t end = least(x.n, (task + 1) * per_task);
-    for (int64_t j = task * per_task; j < end; j += L) {
-      const int64_t live = least(L, end - j);
-      T lane[L] = {};
-      for (int64_t c = 0; c < live; c += kColumns) {
-        Vec<T> sum[kColumns] = {};
-        const T* column[kColumns];
-        for (int q = 0; q < kColumns; ++q) column[q] = b + (j + least(c + q, live - 1)) * x.b_n;
-        for_vectors<T>(x.k, [&](int64_t k, int64_t n) {
-          const Vec<T> av = load_n(a + k, n);
-          EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[q] += av * load_n(column[q] + k, n);
-        });
-        for (int q = 0; q < kColumns && c + q < live; ++q) lane[c + q] = sum_lanes<T>(sum[q]);
-      }
-      epilogue.to_row(0, j, live, load(lane));
+inline const T* gathered(T* room, const T* p, int64_t step, int64_t n) {
+  if (step == 1) return p;
+  for (int64_t i = 0; i < n; ++i) room[i] = p[i * step];
+  return room;
+}
+
+// One dot product of a piece of K: eight sums in T over a block of at most 16 steps each, added by halves; blocks in double.
+template <class T>
+double dot_one(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t depth) {
+  constexpr int L = kLanes<T>, S = 8;
+  constexpr int64_t kBlock = 16 * S * L;
+  alignas(64) T a_room[kBlock], b_room[kBlock];
+  double total = 0;
+  for (int64_t k0 = 0; k0 < depth; k0 += kBlock) {
+    const int64_t n = least(kBlock, depth - k0);
+    const T* const left = gathered(a_room, a + k0 * a_step, a_step, n);
+    const T* const right = gathered(b_room, b + k0 * b_step, b_step, n);
+    Vec<T> sum[S] = {};
+    int64_t k = 0;
+    for (; k + S * L <= n; k += S * L)
+      EINKORN_UNROLL for (int s = 0; s < S; ++s) sum[s] += load(left + k + s * L) * load(right + k + s * L);
+    for_vectors<T>(
+        n - k, [&](int64_t i, int64_t live) { sum[0] += load_n(left + k + i, live) * load_n(right + k + i, live); });
+    EINKORN_UNROLL for (int half = S / 2; half > 0; half /= 2) EINKORN_UNROLL for (int s = 0; s < half; ++s) sum[s] +=
+        sum[s + half];
+    total += sum_lanes<T>(sum[0]);
+  }
+  return total;
+}
+
+// `live` dot products, at most a vector of them, of `a` and columns that run along k, four at a time: 32 steps in one sum, those
+// in another.
+template <class T>
+EINKORN_INLINE void dot_columns(T* lane, const T* a, const T* b, int64_t b_n, int64_t live, int64_t depth) {
+  constexpr int kColumns = 4;
+  constexpr int64_t kBlock = 32 * kLanes<T>;
+  for (int64_t c = 0; c < live; c += kColumns) {
+    const T* column[kColumns];
+    for (int q = 0; q < kColumns; ++q) column[q] = b + least(c + q, live - 1) * b_n;
+    Vec<T> total[kColumns] = {};
+    for (int64_t k0 = 0; k0 < depth; k0 += kBlock) {
+      Vec<T> sum[kColumns] = {};
+      for_vectors<T>(least(kBlock, depth - k0), [&](int64_t k, int64_t n) {
+        const Vec<T> av = load_n(a + k0 + k, n);
+        EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[q] += av * load_n(column[q] + k0 + k, n);
+      });
+      EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) total[q] += sum[q];
     }
+    for (int q = 0; q < kColumns && c + q < live; ++q) lane[c + q] = sum_lanes<T>(total[q]);
+  }
+}
+
+// A row of sums, each the sum of `parts` parts, on to the epilogue.
+template <class T>
+void finish_row(const Epilogue<T>& epilogue, int64_t columns, const PartOfEach<double>& partials, int64_t parts) {
+  constexpr int L = kLanes<T>;
+  for_vectors<T>(columns, [&](int64_t j, int64_t live) {
+    T lane[L] = {};
+    for (int64_t c = 0; c < live; ++c) {
+      double total = partials[0][j + c];
+      for (int64_t part = 1; part < parts; ++part) total += partials[part][j + c];
+      lane[c] = static_cast<T>(total);
+    }
+    epilogue.to_row(0, j, live, load(lane));
   });
 }
 
-// One row times a matrix whose rows are contiguous: add up scaled rows, eight streams at a time, a chunk of K per task.
+// One row times a matrix, each output a dot product: one column of any stride, or several that run along k. Pieces of K are
+// tasks of their own; their sums are added in double.
+template <class T>
+void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
+  constexpr int L = kLanes<T>;
+  const Epilogue<T> epilogue{x, out, true, true};
+  const int64_t pieces = dot_pieces(x), depth_most = least(kDotPiece, x.k);
+  const int64_t per_task = L * ceil_div(16384, L * depth_most + 1), groups = ceil_div(x.n, per_task);
+  const auto parts = carve<MatmulParts<T>>(x);
+  const PartOfEach<double> partials = parts.totals;
+  int64_t a_step = x.a_k;
+  if (x.n > 1 && a_step != 1) {  // every column reads it
+    a = gathered(parts.row, a, a_step, x.k);
+    a_step = 1;
+  }
+  const double cost = 0.05 * static_cast<double>(least(per_task, x.n) * depth_most);
+  parallel_for(x.ws, pieces * groups, cost, [&](int64_t task, int) {
+    const int64_t piece = task / groups, k0 = piece * kDotPiece, depth = least(kDotPiece, x.k - k0);
+    const int64_t begin = task % groups * per_task, end = least(x.n, begin + per_task);
+    if (x.n == 1) {
+      *partials[piece] = dot_one(a + k0 * a_step, a_step, b + k0 * x.b_k, x.b_k, depth);
+      return;
+    }
+    for (int64_t j = begin; j < end; j += L) {
+      const int64_t live = least(L, end - j);
+      T lane[L] = {};
+      dot_columns(lane, a + k0, b + j * x.b_n + k0, x.b_n, live, depth);
+      if (pieces == 1)
+        epilogue.to_row(0, j, live, load(lane));
+      else
+        for (int64_t c = 0; c < live; ++c) partials[piece][j + c] = lane[c];
+    }
+  });
+  if (x.n == 1 || pieces > 1) finish_row(epilogue, x.n, partials, pieces);
+}
+
+// One row times a matrix whose rows are contiguous: add up scaled rows, eight streams at a time, a chunk of K per task. Sums run
+// in T for kRowBlock rows, then go on in double.
 template <class T>
 void vector_rows(const Matmul<T>& x, const T* a, const T* b, T* out) {
   constexpr int L = kLanes<T>, kStreams = 8;
-  const int64_t chunks = vector_chunks(x), chunk = ceil_div(x.k, chunks), row = x.n + kPanelSlack;
-  T* const partials = reinterpret_cast<T*>(x.ws.scratch);
+  constexpr int64_t kRowBlock = 512;
+  const int64_t chunks = vector_chunks(x), chunk = ceil_div(x.k, chunks);
+  const auto parts = carve<MatmulParts<T>>(x);
   parallel_for(x.ws, chunks, 0.1 * static_cast<double>(chunk * x.n), [&](int64_t task, int) {
-    T* const partial = partials + task * row;
+    T* const partial = parts.sums[task];
+    double* const total = parts.totals[task];
     const int64_t begin = task * chunk, end = least(x.k, begin + chunk);
-    for (int64_t j = 0; j < x.n; j += L) store(partial + j, Vec<T>{});
-    for (int64_t k = begin; k < end; k += kStreams) {
-      const int64_t streams = least(kStreams, end - k);
-      T factor[kStreams] = {};
-      const T* stream[kStreams];
-      for (int64_t s = 0; s < kStreams; ++s) {
-        factor[s] = s < streams ? a[(k + s) * x.a_k] : T(0);
-        stream[s] = b + least(k + s, end - 1) * x.b_k;
-      }
-      if (streams == kStreams) {
-        for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
-          Vec<T> sum = load(partial + j);
-          EINKORN_UNROLL for (int s = 0; s < kStreams; ++s) sum += load_n(stream[s] + j, n) * factor[s];
-          store(partial + j, sum);
-        });
-      } else {
-        for (int64_t s = 0; s < streams; ++s)
+    for (int64_t j = 0; j < x.n; ++j) total[j] = 0;
+    for (int64_t block = begin; block < end; block += kRowBlock) {
+      const int64_t block_end = least(end, block + kRowBlock);
+      for (int64_t j = 0; j < x.n; j += L) store(partial + j, Vec<T>{});
+      for (int64_t k = block; k < block_end; k += kStreams) {
+        const int64_t streams = least(kStreams, block_end - k);
+        T factor[kStreams] = {};
+        const T* stream[kStreams];
+        for (int64_t s = 0; s < kStreams; ++s) {
+          factor[s] = s < streams ? a[(k + s) * x.a_k] : T(0);
+          stream[s] = b + least(k + s, block_end - 1) * x.b_k;
+        }
+        if (streams == kStreams) {
           for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
-            store(partial + j, load(partial + j) + load_n(stream[s] + j, n) * factor[s]);
+            Vec<T> sum = load(partial + j);
+            EINKORN_UNROLL for (int s = 0; s < kStreams; ++s) sum += load_n(stream[s] + j, n) * factor[s];
+            store(partial + j, sum);
           });
+        } else {
+          for (int64_t s = 0; s < streams; ++s)
+            for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
+              store(partial + j, load(partial + j) + load_n(stream[s] + j, n) * factor[s]);
+            });
+        }
       }
+      for (int64_t j = 0; j < x.n; ++j) total[j] += partial[j];
     }
   });
-  const Epilogue<T> epilogue{x, out, true, true};
-  for_vectors<T>(x.n, [&](int64_t j, int64_t n) {
-    Vec<T> sum = load(partials + j);
-    for (int64_t c = 1; c < chunks; ++c) sum += load(partials + c * row + j);
-    epilogue.to_row(0, j, n, sum);
-  });
+  finish_row(Epilogue<T>{x, out, true, true}, x.n, parts.totals, chunks);
 }
 
 }  // namespace
@@ -384,7 +469,7 @@ void matmul(const Matmul<T>& x) {
     const T* a = x.a + batch_offset(x, x.a_batch, entry);
     const T* b = x.b + batch_offset(x, x.b_batch, entry);
     T* out = x.out + batch_offset(x, x.out_batch, entry);
-    if (x.b_k == 1 && x.a_k == 1 && x.b_n != 1)
+    if (is_dot_of_row(x))
       vector_dot(x, a, b, out);
     else
       vector_rows(x, a, b, out);

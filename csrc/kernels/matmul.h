@@ -3,12 +3,14 @@
 //   out[b, i, j] = act(alpha * sum_k a[b, i, k] * b[b, k, j] + beta * out[b, i, j] + bias[j])
 //
 // Shapes       out (batch..., M, N), a (batch..., M, K), b (batch..., K, N), bias (N) or null. A batch stride of 0 broadcasts.
-// Layout       a and b have stride 1 along one of their two matrix dimensions (or a size of 1 there); the other and the batch
-//              strides are free. out steps by out_m and out_n, one of them 1: swapping the operands (C^T = B^T A^T) is free.
+// Layout       a and b have stride 1 along one of their two matrix dimensions, or a size of 1 along one: then the other may have
+//              any stride (a column of a matrix, a reversed vector). The other and the batch strides are free, zero and negative
+//              ones among them. out steps by out_m and out_n, one of them 1: swapping the operands (C^T = B^T A^T) is free.
 // Aliasing     out overlaps nothing.
 // Zero sizes   no output: nothing happens; K = 0: out = act(beta * out + bias).
 // NaN          propagates; beta = 0 does not read out, so NaN there does not survive.
-// Sums         in T, along k in order within blocks of kDepthBlock.
+// Sums         in T within blocks of K (at most kUncutDepth deep); from block to block in double where one operand is a vector
+//              or few columns are dotted, so that the error does not grow with K; in T elsewhere.
 // Writes       every element of out. Same bits for any thread count: K is never split between threads by their number.
 // Cost         2 M N K FLOP a matrix; bytes: a, b and out once (and out again for beta).
 
@@ -17,6 +19,7 @@
 #include "kernels/activation.h"
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -52,6 +55,20 @@ inline bool packs_a(const Matmul<T>& x) {
   return x.m > 1 && x.n >= 192 && x.m * x.n * x.k > (int64_t{1} << 21);
 }
 
+// Whether a row vector times a matrix is taken as dot products: a single column, whatever its stride, or columns that run
+// along k. Otherwise rows of the matrix are added up.
+template <class T>
+inline bool is_dot_of_row(const Matmul<T>& x) {
+  return x.n == 1 || (x.b_k == 1 && x.b_n != 1);
+}
+
+// Pieces of K in a dot product; each gives one partial sum.
+constexpr int64_t kDotPiece = 65536;
+template <class T>
+inline int64_t dot_pieces(const Matmul<T>& x) {
+  return x.k <= kDotPiece ? 1 : (x.k - 1) / kDotPiece + 1;
+}
+
 // Chunks of K in a row vector times a matrix; each gives one partial sum of the whole row.
 template <class T>
 inline int64_t vector_chunks(const Matmul<T>& x) {
@@ -66,21 +83,32 @@ inline bool is_dotted(const Matmul<T>& x) {
   return x.m > 1 && x.n <= 16 && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
 }
 
-// One packed slice of b, for each thread.
-template <class T>
-inline int64_t b_slice_elements(const Matmul<T>& x) {
-  const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
-  return (x.k <= kUncutDepth ? x.k : kDepthBlock) * columns + kPanelSlack;
-}
+inline namespace EINKORN_ISA {
 
 template <class T>
-inline int64_t scratch_bytes(const Matmul<T>& x) {
-  const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
-  const int64_t a_panels = packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0;
-  const int64_t b_slices = x.ws.threads * b_slice_elements(x);
-  const int64_t partials = x.m == 1 ? vector_chunks(x) * (x.n + kPanelSlack) : 0;
-  return (a_panels + b_slices + partials) * static_cast<int64_t>(sizeof(T)) + 64;
-}
+struct MatmulParts {
+  // Of a product of tiles:
+  PartOfEach<T> b_slices;  // packed, of threads
+  T* a_packed;
+  // Of a row vector times a matrix:
+  PartOfEach<double> totals;  // [n] of pieces or chunks
+  PartOfEach<T> sums;         // [n] of chunks
+  T* row;                     // the vector without its stride
+
+  MatmulParts(Carver& c, const Matmul<T>& x) {
+    const bool is_row = x.m == 1 && x.k > 0, is_dot = is_row && is_dot_of_row(x), is_sum = is_row && !is_dot;
+    const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
+    const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
+    b_slices = c.take_each<T>(is_row || is_dotted(x) ? 0 : x.ws.threads,
+                              (x.k <= kUncutDepth ? x.k : kDepthBlock) * columns + kPanelSlack);
+    a_packed = c.take<T>(packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0);
+    totals = c.take_each<double>(is_dot ? dot_pieces(x) : is_sum ? vector_chunks(x) : 0, x.n);
+    sums = c.take_each<T>(is_sum ? vector_chunks(x) : 0, x.n + kPanelSlack);
+    row = c.take<T>(is_dot && x.n > 1 && x.a_k != 1 ? x.k : 0);
+  }
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_MATMUL_KERNELS(X) X(matmul, Matmul)
 

@@ -318,7 +318,7 @@ void reduce(const Reduce<T>& k) {
     return;
   }
   const bool is_partial = plan.chunks > 1;
-  T* const to = is_partial ? reinterpret_cast<T*>(k.ws.scratch) : k.out;
+  T* const to = is_partial ? carve<ReduceParts<T>>(k).partial : k.out;
   const int near = layout.reduced_ndim - 1, last = layout.kept_ndim - 1;
   const int64_t columns = layout.kept_shape[last], step = layout.kept_strides[last];
 

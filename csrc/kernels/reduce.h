@@ -20,6 +20,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -38,7 +39,7 @@ struct Reduce {
   const T* x;
   ReduceLayout layout;
   T scale, divisor;  // of sums; a mean divides by the number of elements, so that it is as exact as T allows
-  Workspace ws;      // scratch: reduce_scratch_bytes
+  Workspace ws;      // scratch: ReduceParts
 };
 
 template <class T>
@@ -134,12 +135,15 @@ inline ReducePlan reduce_plan(const ReduceLayout& layout) {
   return plan;
 }
 
-// One partial result for each output and chunk.
 template <class T>
-int64_t reduce_scratch_bytes(const ReduceLayout& layout) {
-  const ReducePlan plan = reduce_plan(layout);
-  return plan.chunks > 1 ? plan.chunks * plan.outputs * static_cast<int64_t>(sizeof(T)) : 0;
-}
+struct ReduceParts {
+  T* partial;  // [chunks, outputs], none for one chunk
+
+  ReduceParts(Carver& c, const Reduce<T>& k) {
+    const ReducePlan plan = reduce_plan(k.layout);
+    partial = c.take<T>(plan.chunks > 1 ? plan.chunks * plan.outputs : 0);
+  }
+};
 
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "runtime/dispatch.h"
+#include "runtime/guard.h"
 
 namespace einkorn {
 
@@ -50,6 +51,7 @@ void launch(void (*Table::*member)(const Args&), const Args& args) {
     };
     recorder->append(recorder, reinterpret_cast<AnyKernel>(kernel), replay, &args, sizeof args);
   }
+  if constexpr (kGuardBytes > 0) guard_launch(kernel_name(table, &(table.*member)));
   kernel(args);
 }
 

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -178,17 +179,60 @@ def _fill(model: Any, arrays: Mapping[str, np.ndarray], path: Any, strict: bool)
 
 
 def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays and metadata of a safetensors file."""
+    """Arrays and metadata of a safetensors file; bfloat16, which NumPy lacks, as float32."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file")
+    arrays: dict[str, np.ndarray] = {}
+    halves = []
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return arrays, file.metadata() or {}
+            for key in file.keys():  # noqa: SIM118
+                if file.get_slice(key).get_dtype() == "BF16":
+                    halves.append(key)
+                else:
+                    arrays[key] = file.get_tensor(key)
+            metadata = file.metadata() or {}
+        if halves:
+            arrays.update(_read_bfloat16(path, halves))
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError, KeyError) as error:
-        raise CheckpointError(f"{path}: is no readable safetensors file: {error}") from error
+        raise CheckpointError(
+            f"{path}: is no readable safetensors file: {_kind_of(path) or error}"
+        ) from error
+    return arrays, metadata
+
+
+def _read_bfloat16(path: str | PathLike[str], keys: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """The named arrays of a file that the library has found sound: the upper halves of float32 numbers."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entries = json.loads(file.read(length))
+        for key in keys:
+            begin, end = entries[key]["data_offsets"]
+            file.seek(8 + length + begin)
+            bits = np.frombuffer(file.read(end - begin), "<u2").astype(np.uint32) << 16
+            yield key, bits.view(np.float32).reshape(entries[key]["shape"])
+
+
+def _kind_of(path: str | PathLike[str]) -> str:
+    """What a file is that others call a checkpoint, and how its arrays get here; empty where unknown."""
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(8)
+        names = zipfile.ZipFile(path).namelist() if begin[:4] == b"PK\x03\x04" else []
+    except (OSError, zipfile.BadZipFile):
+        return ""
+    if begin[:1] == b"\x80" or any(name.endswith("data.pkl") for name in names):
+        return (
+            "it holds a pickle, as torch.save writes it (.pt, .pth), and einkorn unpickles nothing; in torch,"
+            " write the arrays with safetensors.torch.save_file(model.state_dict(), path)"
+        )
+    if begin == b"\x89HDF\r\n\x1a\n" or any(name.endswith((".h5", ".weights.h5")) for name in names):
+        return "it holds HDF5, as Keras writes it; write the arrays with safetensors.numpy.save_file"
+    if begin[:6] == b"\x93NUMPY" or (names and all(name.endswith(".npy") for name in names)):
+        return "it holds NumPy arrays; give them to load_state_dict, or write them with save_weights"
+    return ""
 
 
 def _header(state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from einkorn import engines
+from einkorn._context import Context
 from einkorn.errors import ArgumentError, EngineError, ShapeError
 
 __all__ = [
@@ -59,17 +58,20 @@ def set_num_threads(n: int) -> None:
     ArgumentError
         When ``n`` is no whole number or outside that range.
     """
+    engines.cpu().set_num_threads(_thread_count("set_num_threads", n))
+
+
+def _thread_count(op: str, n: Any) -> int:
     try:
         threads = operator.index(n)
     except TypeError:
         threads = 0
     if not 1 <= threads <= _MAX_THREADS:
-        raise ArgumentError(f"set_num_threads: n is {n!r}, expected a whole number from 1 to {_MAX_THREADS}")
-    engines.cpu().set_num_threads(threads)
+        raise ArgumentError(f"{op}: n is {n!r}, expected a whole number from 1 to {_MAX_THREADS}")
+    return threads
 
 
-@contextmanager
-def num_threads(n: int) -> Iterator[None]:
+class num_threads(Context[None]):  # noqa: N801 - reads as a function
     """Set the number of threads within a ``with`` block, or within a function as its decorator.
 
     The setting is the process's, so other Python threads see it for as long as the block runs.
@@ -86,20 +88,25 @@ def num_threads(n: int) -> Iterator[None]:
     ...     einkorn.get_num_threads()
     1
     """
-    with _BLOCKS_LOCK:
-        block = [get_num_threads()]
-        set_num_threads(n)
-        _BLOCKS.append(block)
-    try:
-        yield
-    finally:
+
+    def __init__(self, n: int) -> None:
+        self._threads = _thread_count("num_threads", n)
+
+    def _enter(self) -> tuple[None, list[int]]:
         with _BLOCKS_LOCK:
-            place = next(i for i, other in enumerate(_BLOCKS) if other is block)
+            block = [get_num_threads()]
+            set_num_threads(self._threads)
+            _BLOCKS.append(block)
+        return None, block
+
+    def _leave(self, before: list[int]) -> None:
+        with _BLOCKS_LOCK:
+            place = next(i for i, other in enumerate(_BLOCKS) if other is before)
             del _BLOCKS[place]
             if place == len(_BLOCKS):
-                set_num_threads(block[0])
+                set_num_threads(before[0])
             else:  # a block of another Python thread began after this one, and is now what restores
-                _BLOCKS[place][0] = block[0]
+                _BLOCKS[place][0] = before[0]
 
 
 def _native(function: str) -> Any:
@@ -202,14 +209,10 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArra
     return array
 
 
-@contextmanager
-def trace_launches() -> Iterator[list[str]]:
+class trace_launches(Context[list[str]]):  # noqa: N801 - reads as a function
     """Collect the names of the kernels that this thread launches inside a ``with`` block.
 
-    Yields
-    ------
-    list of str
-        Empty inside the block; filled, in order of launch, when it ends.
+    ``as`` binds a list of str: empty inside the block; filled, in order of launch, when it ends.
 
     Raises
     ------
@@ -223,10 +226,37 @@ def trace_launches() -> Iterator[list[str]]:
     >>> launches
     ['matmul']
     """
-    native = _native("trace_launches")
-    launches: list[str] = []
-    native.start_trace()
-    try:
-        yield launches
-    finally:
-        launches.extend(native.stop_trace())
+
+    def _enter(self) -> tuple[list[str], Any]:
+        native = _native("trace_launches")
+        launches: list[str] = []
+        _collect(native)
+        _traces.running.append(launches)
+        native.start_trace()
+        return launches, (native, launches)
+
+    def _leave(self, before: Any) -> None:
+        native, launches = before
+        _collect(native)
+        running = _traces.running
+        running[:] = [trace for trace in running if trace is not launches]
+        if running:
+            native.start_trace()
+
+
+class _Traces(threading.local):
+    """The lists of the blocks this thread is in; the engine itself traces for one."""
+
+    def __init__(self) -> None:
+        self.running: list[list[str]] = []
+
+
+_traces = _Traces()
+
+
+def _collect(native: Any) -> None:
+    """End the engine's trace and give what it has to every block."""
+    if _traces.running:
+        launched = native.stop_trace()
+        for trace in _traces.running:
+            trace.extend(launched)

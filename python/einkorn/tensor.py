@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from types import EllipsisType
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from einkorn.autograd import Node, backward
-from einkorn.errors import DTypeError, GradientError, ShapeError
+from einkorn import _versions
+from einkorn._tensor_methods import Methods
+from einkorn.autograd import Node, backward, fitting
+from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
 __all__ = ["Tensor"]
 
 
-class Tensor:
+class Tensor(Methods):
     """An array that operations can record gradients for.
+
+    Methods have torch's names and meanings, ``dim`` and ``keepdim`` included; NumPy's ``axis`` and
+    ``keepdims`` are understood as keywords. Comparisons are elementwise and give boolean arrays, while hash
+    and ``is`` go by identity.
 
     Parameters
     ----------
     data : array_like
-        A float32 or float64 array is wrapped without a copy; lists and numbers become float32.
+        A float32 or float64 array of at most 8 dimensions is wrapped without a copy (one that is misaligned
+        or of foreign byte order is converted); lists and numbers become float32.
     requires_grad : bool, default False
         Whether operations on this tensor are recorded, so that :meth:`backward` reaches it.
 
     Attributes
     ----------
     data : array
-        The values.
+        The values. What is assigned must be of this kind too; ``t.data[...] = values`` writes past the tape.
     grad : Tensor or None
-        Sum of the gradients of all backward passes since the last :meth:`zero_grad`; leaves only.
+        Sum of the gradients of all backward passes since the last :meth:`zero_grad`; leaves only. What is
+        assigned must have the shape and type of the values.
     requires_grad : bool
 
     Raises
     ------
     DTypeError
         For arrays of another type than float32 and float64.
+    ShapeError
+        For more than 8 dimensions.
 
     Examples
     --------
@@ -44,64 +55,113 @@ class Tensor:
     array([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_node", "_requires_grad")
     __array_priority__ = 1000  # numpy_array * tensor is ours to compute
 
+    _data: Any
+    _grad: Tensor | None
+    _node: Node | None
+    _requires_grad: bool
+
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if isinstance(data, Tensor):
-            data = data.data
-        if not hasattr(data, "dtype"):
-            data = np.array(data, dtype=np.float32)
-        elif not isinstance(data, np.ndarray) and type(data).__module__.partition(".")[0] != "cupy":
-            data = np.asarray(data)
-        if data.dtype not in (np.float32, np.float64):
-            raise DTypeError(f"Tensor: data has dtype {data.dtype}, expected float32 or float64")
-        if isinstance(data, np.ndarray) and not (data.dtype.isnative and data.flags.aligned):
-            data = np.array(data, dtype=data.dtype.newbyteorder("="))
-        self.data: Any = data
-        self.grad: Tensor | None = None
-        self.requires_grad = requires_grad
-        self._node: Node | None = None
+        self._data = self._accepted(_array(data, "Tensor"))
+        self._grad = None
+        self._node = None
+        self._requires_grad = _flag("Tensor", requires_grad)
 
     @classmethod
     def _wrap(cls, data: Any, requires_grad: bool, node: Node | None) -> Tensor:
         """Make a tensor from what a kernel computed, unchecked."""
         self = object.__new__(Tensor)
-        self.data = data
-        self.grad = None
-        self.requires_grad = requires_grad
+        self._data = data
+        self._grad = None
         self._node = node
+        self._requires_grad = requires_grad
         return self
 
-    def _accumulate(self, gradient: Any) -> None:
-        if self.grad is None:
-            self.grad = Tensor._wrap(gradient, False, None)
-        else:
-            from einkorn import engines
+    @classmethod
+    def _accepted(cls, data: Any) -> Any:
+        """The array itself, or what this class keeps in its place."""
+        return data
 
-            engines.of(gradient).add(self.grad.data, self.grad.data, gradient)
+    # --- state ------------------------------------------------------------------------------
 
-    def backward(self, gradient: Any = None) -> None:
+    @property
+    def data(self) -> Any:
+        """The values."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is self._data:  # t.data -= ... wrote into the array and hands it back
+            _versions.wrote(value)
+            return
+        data = self._accepted(_array(value, "data"))
+        if self._node is not None and (data.shape != self._data.shape or data.dtype != self._data.dtype):
+            raise GradientError(
+                f"data: {data.dtype} of shape {data.shape} is assigned to the result of a recorded operation,"
+                f" expected {self._data.dtype} of shape {self._data.shape}"
+            )
+        self._data = data
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is None:
+            self._grad = None
+            return
+        if value is self:
+            raise GradientError("grad: the tensor itself is assigned as its gradient")
+        array = fitting("grad", "the gradient", value, self._data)
+        flags = array.flags
+        if not (flags.c_contiguous and getattr(flags, "writeable", True)):
+            array = array.copy(order="C")
+        whole = isinstance(value, Tensor) and array is value._data
+        self._grad = value if whole else Tensor._wrap(array, False, None)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: Any) -> None:
+        if self._node is not None and not value:
+            raise GradientError("requires_grad: only leaves can be changed; use detach()")
+        self._requires_grad = _flag("requires_grad", value)
+
+    def __getstate__(self) -> tuple[Any, Tensor | None, bool]:
+        if self._node is not None:
+            raise GradientError(
+                "only leaf tensors can be copied or pickled: detach() what a recorded operation computed"
+            )
+        return self._data, self._grad, self._requires_grad
+
+    def __setstate__(self, state: tuple[Any, Tensor | None, bool]) -> None:
+        self._data, self._grad, self._requires_grad = state
+        self._node = None
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None) -> None:
         """Add the gradient of this tensor to the ``grad`` of every leaf it was computed from.
 
         See :func:`einkorn.autograd.backward`.
         """
-        if isinstance(gradient, Tensor):
-            gradient = gradient.data
-        backward(self, gradient)
+        backward(self, gradient, bool(retain_graph))
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self.grad = None
+        self._grad = None
 
     def detach(self) -> Tensor:
-        """The same values, cut from the graph."""
-        return Tensor._wrap(self.data, False, None)
+        """The same memory, cut from the graph."""
+        return Tensor._wrap(self._data, False, None)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set ``requires_grad`` of a leaf and return it."""
-        if self._node is not None and not requires_grad:
-            raise GradientError("requires_grad_: only leaves can be changed; use detach()")
         self.requires_grad = requires_grad
         return self
 
@@ -110,53 +170,50 @@ class Tensor:
         """Whether this tensor was made by the user and not by a recorded operation."""
         return self._node is None
 
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The values as a NumPy array: the same memory on the CPU, a copy from a GPU."""
-        return self.data if isinstance(self.data, np.ndarray) else self.data.get()
-
-    def item(self) -> float:
-        """The value of a tensor with one element."""
-        if self.data.size != 1:
-            raise ShapeError(f"item: the tensor has shape {self.shape}, expected a single element")
-        return float(self.data.item())
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
+        return self._data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
+        return self._data.__dlpack_device__()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the dimensions."""
-        return self.data.shape
+        return self._data.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type: float32 or float64."""
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.data.size
+        return self._data.ndim
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __float__(self) -> float:
-        return self.item()
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        if self._data.size != 1:
+            raise ShapeError(f"bool: the tensor has shape {self.shape}; only one element is true or false")
+        return bool(self._data)
+
+    def __format__(self, spec: str) -> str:
+        if self.ndim == 0 or (spec and self._data.size == 1):
+            return format(self.item(), spec)
+        if spec:
+            raise ShapeError(f"format: {spec!r} formats one number, and the tensor has shape {self.shape}")
+        return str(self)
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=20)
@@ -164,7 +221,32 @@ class Tensor:
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}{kind}{grad})"
 
-    # Operators and methods are the operations of einkorn.ops under their usual names.
+    # --- comparisons ------------------------------------------------------------------------
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        return _compared("==", operator.eq, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return _compared("!=", operator.ne, self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return _compared("<", operator.lt, self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return _compared("<=", operator.le, self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _compared(">", operator.gt, self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _compared(">=", operator.ge, self, other)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self == value))
+
+    # --- operators: the operations of einkorn.ops ---------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
         return ops.add(self, other)
@@ -211,76 +293,72 @@ class Tensor:
     def __getitem__(self, key: Any) -> Tensor:
         return ops.getitem(self, key)
 
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same values in another shape; one size may be -1."""
-        return ops.reshape(self, _sizes(shape))
+    def __setitem__(self, key: Any, value: Any) -> None:
+        assign(self, "setitem", key, value)
 
-    view = reshape
+    def __iadd__(self, other: Any) -> Tensor:
+        return update(self, "add", other)
 
-    def transpose(self, first: int, second: int) -> Tensor:
-        """Swap two dimensions (as torch)."""
-        return ops.transpose(self, first, second)
+    def __isub__(self, other: Any) -> Tensor:
+        return update(self, "subtract", other)
 
-    def permute(self, *axes: Any) -> Tensor:
-        """Put the dimensions into another order."""
-        return ops.permute(self, _sizes(axes))
+    def __imul__(self, other: Any) -> Tensor:
+        return update(self, "multiply", other)
 
-    @property
-    def T(self) -> Tensor:  # noqa: N802 - the usual name
-        """All dimensions in reverse order."""
-        return ops.permute(self, tuple(reversed(range(self.ndim))))
+    def __itruediv__(self, other: Any) -> Tensor:
+        return update(self, "divide", other)
 
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """Merge the dimensions from ``start_dim`` to ``end_dim``."""
-        return ops.flatten(self, start_dim, end_dim)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Sum over axes; all by default."""
-        return ops.sum(self, axis, keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Mean over axes; all by default."""
-        return ops.mean(self, axis, keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Maximum over axes; all by default."""
-        return ops.max(self, axis, keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Minimum over axes; all by default."""
-        return ops.min(self, axis, keepdims)
-
-    def exp(self) -> Tensor:
-        """The exponential function."""
-        return ops.exp(self)
-
-    def log(self) -> Tensor:
-        """The natural logarithm."""
-        return ops.log(self)
-
-    def sqrt(self) -> Tensor:
-        """The square root."""
-        return ops.sqrt(self)
-
-    def relu(self) -> Tensor:
-        """``max(x, 0)``."""
-        return ops.relu(self)
-
-    def sigmoid(self) -> Tensor:
-        """``1 / (1 + exp(-x))``."""
-        return ops.sigmoid(self)
-
-    def tanh(self) -> Tensor:
-        """The hyperbolic tangent."""
-        return ops.tanh(self)
+    def __ipow__(self, other: Any) -> Tensor:
+        return update(self, "power", other)
 
 
-def _sizes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``reshape(2, 3)`` and ``reshape((2, 3))`` mean the same."""
-    if len(arguments) == 1 and not isinstance(arguments[0], (int, np.integer, EllipsisType)):
-        return tuple(arguments[0])
-    return arguments
+def _array(data: Any, op: str) -> Any:
+    """The array behind what a user calls a tensor's values."""
+    if isinstance(data, Tensor):
+        return data._data
+    if isinstance(data, np.generic):
+        data = np.asarray(data)
+    elif not hasattr(data, "dtype"):
+        if data is None:
+            raise DTypeError(f"{op}: data is a NoneType, expected numbers")
+        try:
+            data = np.array(data, dtype=np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DTypeError(f"{op}: data is a {type(data).__name__}, expected numbers: {error}") from None
+    return _road.unwrap(data, op, "data")
+
+
+def _flag(op: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{op}: requires_grad is {value!r}, expected True or False")
+    return bool(value)
+
+
+def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, other: Any) -> Any:
+    """A boolean array, or NotImplemented where the other side is nothing that numbers compare with."""
+    if isinstance(other, Tensor):
+        other = other._data
+    elif not (hasattr(other, "dtype") and hasattr(other, "shape")):
+        if other is None or isinstance(other, (str, bytes)):
+            return NotImplemented
+        if not isinstance(other, (int, float)):
+            try:
+                other = np.asarray(other)
+            except (TypeError, ValueError):
+                return NotImplemented
+    elif type(other).__module__.partition(".")[0] == "torch":
+        other = np.asarray(other.detach())
+    if getattr(getattr(other, "dtype", None), "kind", "f") not in "fiub":
+        return NotImplemented
+    try:
+        return compare(tensor._data, other)
+    except ValueError:
+        raise ShapeError(
+            f"{symbol}: shapes {tensor.shape} and {np.shape(other)} do not broadcast together"
+        ) from None
 
 
 # At the end: the operations are built on Tensor.
 from einkorn import ops  # noqa: E402
+from einkorn._inplace import assign, update  # noqa: E402
+from einkorn.ops import _road  # noqa: E402

@@ -12,60 +12,69 @@
 
 namespace einkorn::EINKORN_ISA {
 
+namespace {
+
+template <class T, class Parts>
+void convolve_taps(const ConvShape& s, const TapConvolution<T>& c, const Parts& scratch, const Workspace& ws) {
+  if constexpr (Parts::kMethod == ConvMethod::batch)
+    convolve_by_batch(c, scratch, ws);
+  else if constexpr (Parts::kMethod == ConvMethod::gemm)
+    convolve_by_gemm(c, scratch, ws);
+  else if (is_depthwise(s))
+    convolve_depthwise(c, scratch, ws);
+  else
+    convolve_directly(c, scratch, ws);
+}
+
+}  // namespace
+
 template <class T>
 void conv2d_forward(const Conv2dForward<T>& k) {
   const ConvShape& s = k.shape;
   const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   Carver carver{k.ws.scratch};
-  if (suits_winograd(s)) {
-    const WinogradScratch<T> scratch(carver, s.C, s.K, k.ws.threads);
-    return convolve_by_winograd<T>({k.out, k.x, k.w, k.bias, k.activation, s.N, s.C, s.K, s.H, s.W, s.OH, s.OW, s.pad_h,
-                                    s.pad_w, s.C * 9, 9, false},
-                                   scratch, k.ws);
-  }
-  const auto convolve = [&](const auto& scratch, auto method) {
-    for (int64_t r = 0; r < s.R; ++r)
-      for (int64_t c = 0; c < s.S; ++c)
-        scratch.taps[r * s.S + c] = {static_cast<int32_t>(r * s.dilation_h - s.pad_h),
-                                     static_cast<int32_t>(c * s.dilation_w - s.pad_w),
-                                     static_cast<int32_t>(r * s.S + c)};
-    method(TapConvolution<T>{k.out,
-                             k.x,
-                             k.w,
-                             k.bias,
-                             k.activation,
-                             s.N,
-                             s.groups,
-                             channels,
-                             out_channels,
-                             s.H,
-                             s.W,
-                             s.OH,
-                             s.OW,
-                             s.OH,
-                             s.OW,
-                             s.stride_h,
-                             s.stride_w,
-                             1,
-                             1,
-                             0,
-                             0,
-                             out_channels * channels * s.R * s.S,
-                             channels * s.R * s.S,
-                             s.R * s.S,
-                             scratch.taps,
-                             static_cast<int>(s.R * s.S),
-                             false},
-           scratch, k.ws);
-  };
-  if (suits_direct(channels, out_channels) && suits_batch_forward(s))
-    convolve(BatchScratch<T>(carver, s, channels, out_channels, forward_batch_band(s), k.ws.threads),
-             convolve_by_batch<T>);
-  else if (suits_direct(channels, out_channels))
-    convolve(DirectScratch<T>(carver, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads),
-             is_depthwise(s) ? convolve_depthwise<T> : convolve_directly<T>);
-  else
-    convolve(GemmScratch<T>(carver, s, channels, out_channels, k.ws.threads), convolve_by_gemm<T>);
+  with_forward_scratch(carver, k, [&]<class Parts>(const Parts& scratch) {
+    if constexpr (Parts::kMethod == ConvMethod::winograd)
+      return convolve_by_winograd<T>({k.out, k.x, k.w, k.bias, k.activation, s.N, s.C, s.K, s.H, s.W, s.OH, s.OW,
+                                      s.pad_h, s.pad_w, s.C * 9, 9, false},
+                                     scratch, k.ws);
+    else {
+      for (int64_t r = 0; r < s.R; ++r)
+        for (int64_t c = 0; c < s.S; ++c)
+          scratch.taps[r * s.S + c] = {static_cast<int32_t>(r * s.dilation_h - s.pad_h),
+                                       static_cast<int32_t>(c * s.dilation_w - s.pad_w),
+                                       static_cast<int32_t>(r * s.S + c)};
+      convolve_taps(s,
+                    TapConvolution<T>{k.out,
+                                      k.x,
+                                      k.w,
+                                      k.bias,
+                                      k.activation,
+                                      s.N,
+                                      s.groups,
+                                      channels,
+                                      out_channels,
+                                      s.H,
+                                      s.W,
+                                      s.OH,
+                                      s.OW,
+                                      s.OH,
+                                      s.OW,
+                                      s.stride_h,
+                                      s.stride_w,
+                                      1,
+                                      1,
+                                      0,
+                                      0,
+                                      out_channels * channels * s.R * s.S,
+                                      channels * s.R * s.S,
+                                      s.R * s.S,
+                                      scratch.taps,
+                                      static_cast<int>(s.R * s.S),
+                                      false},
+                    scratch, k.ws);
+    }
+  });
 }
 EINKORN_INSTANTIATE(conv2d_forward, Conv2dForward)
 
@@ -74,69 +83,68 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
   const ConvShape& s = k.shape;
   const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   Carver carver{k.ws.scratch};
-  if (suits_winograd(s)) {
-    const WinogradScratch<T> scratch(carver, s.K, s.C, k.ws.threads);
-    return convolve_by_winograd<T>({k.gx, k.gy, k.w, nullptr, Activation::none, s.N, s.K, s.C, s.OH, s.OW, s.H, s.W,
-                                    2 - s.pad_h, 2 - s.pad_w, 9, s.C * 9, true},
-                                   scratch, k.ws);
-  }
-  const auto convolve = [&](const auto& scratch, auto method) {
-    for (int64_t phase_y = 0; phase_y < smaller(s.stride_h, s.H); ++phase_y)
-      for (int64_t phase_x = 0; phase_x < smaller(s.stride_w, s.W); ++phase_x) {
-        int taps = 0;
-        for (int64_t r = 0; r < s.R; ++r)
-          for (int64_t c = 0; c < s.S; ++c) {
-            const int64_t y = phase_y + s.pad_h - r * s.dilation_h, x = phase_x + s.pad_w - c * s.dilation_w;
-            if (y % s.stride_h == 0 && x % s.stride_w == 0)
-              scratch.taps[taps++] = {static_cast<int32_t>(y / s.stride_h), static_cast<int32_t>(x / s.stride_w),
-                                      static_cast<int32_t>(r * s.S + c)};
-          }
-        method(TapConvolution<T>{k.gx,
-                                 k.gy,
-                                 k.w,
-                                 nullptr,
-                                 Activation::none,
-                                 s.N,
-                                 s.groups,
-                                 out_channels,
-                                 channels,
-                                 s.OH,
-                                 s.OW,
-                                 s.H,
-                                 s.W,
-                                 ceil_div(s.H - phase_y, s.stride_h),
-                                 ceil_div(s.W - phase_x, s.stride_w),
-                                 1,
-                                 1,
-                                 s.stride_h,
-                                 s.stride_w,
-                                 phase_y,
-                                 phase_x,
-                                 out_channels * channels * s.R * s.S,
-                                 s.R * s.S,
-                                 channels * s.R * s.S,
-                                 scratch.taps,
-                                 taps,
-                                 true},
-               scratch, k.ws);
-      }
-  };
-  if (suits_direct(out_channels, channels) && suits_batch_input_grad(s))
-    convolve(BatchScratch<T>(carver, s, out_channels, channels, input_grad_batch_band(s), k.ws.threads),
-             convolve_by_batch<T>);
-  else if (suits_direct(out_channels, channels))
-    convolve(DirectScratch<T>(carver, s, out_channels, channels, ceil_div(s.W, s.stride_w), 1, k.ws.threads),
-             is_depthwise(s) ? convolve_depthwise<T> : convolve_directly<T>);
-  else
-    convolve(GemmScratch<T>(carver, s, out_channels, channels, k.ws.threads), convolve_by_gemm<T>);
+  with_input_grad_scratch(carver, k, [&]<class Parts>(const Parts& scratch) {
+    if constexpr (Parts::kMethod == ConvMethod::winograd)
+      return convolve_by_winograd<T>({k.gx, k.gy, k.w, nullptr, Activation::none, s.N, s.K, s.C, s.OH, s.OW, s.H, s.W,
+                                      2 - s.pad_h, 2 - s.pad_w, 9, s.C * 9, true},
+                                     scratch, k.ws);
+    else {
+      for (int64_t phase_y = 0; phase_y < smaller(s.stride_h, s.H); ++phase_y)
+        for (int64_t phase_x = 0; phase_x < smaller(s.stride_w, s.W); ++phase_x) {
+          int taps = 0;
+          for (int64_t r = 0; r < s.R; ++r)
+            for (int64_t c = 0; c < s.S; ++c) {
+              const int64_t y = phase_y + s.pad_h - r * s.dilation_h, x = phase_x + s.pad_w - c * s.dilation_w;
+              if (y % s.stride_h == 0 && x % s.stride_w == 0)
+                scratch.taps[taps++] = {static_cast<int32_t>(y / s.stride_h), static_cast<int32_t>(x / s.stride_w),
+                                        static_cast<int32_t>(r * s.S + c)};
+            }
+          convolve_taps(s,
+                        TapConvolution<T>{k.gx,
+                                          k.gy,
+                                          k.w,
+                                          nullptr,
+                                          Activation::none,
+                                          s.N,
+                                          s.groups,
+                                          out_channels,
+                                          channels,
+                                          s.OH,
+                                          s.OW,
+                                          s.H,
+                                          s.W,
+                                          ceil_div(s.H - phase_y, s.stride_h),
+                                          ceil_div(s.W - phase_x, s.stride_w),
+                                          1,
+                                          1,
+                                          s.stride_h,
+                                          s.stride_w,
+                                          phase_y,
+                                          phase_x,
+                                          out_channels * channels * s.R * s.S,
+                                          s.R * s.S,
+                                          channels * s.R * s.S,
+                                          scratch.taps,
+                                          taps,
+                                          true},
+                        scratch, k.ws);
+        }
+    }
+  });
 }
 EINKORN_INSTANTIATE(conv2d_input_grad, Conv2dInputGrad)
 
 template <class T>
 void conv2d_weight_grad(const Conv2dWeightGrad<T>& k) {
-  if (!suits_winograd(k.shape)) return weight_grad_by_units(k);
-  weight_grad_by_winograd(k);
-  if (k.gbias != nullptr) bias_grad(k);
+  Carver carver{k.ws.scratch};
+  with_weight_grad_scratch(carver, k, [&]<class Parts>(const Parts& scratch) {
+    if constexpr (Parts::kMethod == ConvMethod::winograd) {
+      weight_grad_by_winograd(k, scratch);
+      if (k.gbias != nullptr) bias_grad(k);
+    } else {
+      weight_grad_by_units(k, scratch);
+    }
+  });
 }
 EINKORN_INSTANTIATE(conv2d_weight_grad, Conv2dWeightGrad)
 

@@ -19,7 +19,7 @@
 // Exact       for integers, as long as sums stay below 2^22 or so: Winograd F(2x2,3x3) multiplies by halves and quarters only.
 // Cost        2 N K OH OW (C/groups) R S FLOPs each (the weight gradient N K OH OW more for the bias); bytes: every operand once.
 //
-// Scratch     conv_plan.h: conv2d_forward_scratch, conv2d_input_grad_scratch, conv2d_weight_grad_scratch.
+// Scratch     conv_plan.h: ConvParts.
 
 #pragma once
 
@@ -27,6 +27,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {

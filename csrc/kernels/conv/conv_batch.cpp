@@ -129,8 +129,8 @@ void convolve_by_batch(const TapConvolution<T>& c, const BatchScratch<T>& scratc
     const int64_t first = task % band.count * band.rows, rows = smaller(band.rows, c.grid_h - first);
     const int64_t group = task / band.count % c.groups, image = task / band.count / c.groups * L;
     const int64_t images = smaller(L, c.images - image), positions = rows * c.grid_w;
-    T* piece = scratch.pieces + slot * scratch.slot_piece;
-    T* sums = scratch.sums + slot * scratch.slot_sums;
+    T* piece = scratch.pieces[slot];
+    T* sums = scratch.sums[slot];
     fill_batch(piece, c.in + (image * c.groups + group) * c.in_channels * c.in_h * c.in_w, c.in_channels, c.in_h,
                c.in_w, c.groups * c.in_channels * c.in_h * c.in_w, images, band, first * c.in_step_y + first_y, first_x,
                (rows - 1) * c.in_step_y + band.tall, !c.touching_only);

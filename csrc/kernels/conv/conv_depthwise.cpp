@@ -176,7 +176,7 @@ void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scra
   parallel_for(ws, c.images * c.groups * bands, cost, [&](int64_t task, int slot) {
     const int64_t y = task % bands * band.rows, rows = smaller(band.rows, c.grid_h - y), channel = task / bands;
     const int64_t group = channel % c.groups;
-    T* piece = scratch.planes + slot * scratch.slot_planes;
+    T* piece = scratch.planes[slot];
     fill_piece(piece, c.in + channel * c.in_h * c.in_w, 1, c.in_h, c.in_w, band, y * c.in_step_y,
                (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
     const Plane<T> plane = {c, taps, scratch.weights + group * c.taps, c.bias != nullptr ? c.bias[group] : T(0),

@@ -119,7 +119,7 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
   parallel_for(ws, c.images * c.groups * bands, cost, [&](int64_t task, int slot) {
     const int64_t first = task % bands * band.rows, rows = smaller(band.rows, c.grid_h - first);
     const int64_t group = task / bands % c.groups, image = task / bands / c.groups;
-    T* planes = scratch.planes + slot * scratch.slot_planes;
+    T* planes = scratch.planes[slot];
     fill_piece(planes, c.in + (image * c.groups + group) * c.in_channels * c.in_h * c.in_w, c.in_channels, c.in_h,
                c.in_w, band, first * c.in_step_y, (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
 

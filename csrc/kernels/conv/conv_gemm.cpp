@@ -101,8 +101,8 @@ void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch,
     const int64_t split = task % splits, group = task / splits % c.groups,
                   block = task / splits / c.groups * task_blocks;
     const int64_t end = smaller(positions, (block + task_blocks) * columns);
-    T* packed = scratch.panels + slot * scratch.slot_panel;
-    T* buffer = scratch.tiles + slot * scratch.slot_tile;
+    T* packed = scratch.panels[slot];
+    T* buffer = scratch.tiles[slot];
     const ColumnSource<T> source = {c.in + group * c.in_channels * c.in_h * c.in_w,
                                     c.groups * c.in_channels * c.in_h * c.in_w,
                                     c.in_channels,
@@ -116,7 +116,7 @@ void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch,
                                     c.taps};
     for (int64_t first = block * columns, b = 0; first < end; first += columns, ++b)
       pack_columns(packed + b * steps * columns, columns, source, first, smaller(columns, end - first),
-                   scratch.windows + slot * scratch.slot_windows);
+                   scratch.windows[slot]);
 
     for (int64_t p = split * split_panels; p < smaller(panels.count, (split + 1) * split_panels); ++p) {
       const int64_t channel = group * c.out_channels + p * panels.rows;

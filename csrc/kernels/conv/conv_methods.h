@@ -62,11 +62,11 @@ template <class T>
 void convolve_by_winograd(const WinogradConvolution<T>& c, const WinogradScratch<T>& scratch, const Workspace& ws);
 
 template <class T>
-void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k);
+void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k, const WinogradGradScratch<T>& scratch);
 
 // Also gbias.
 template <class T>
-void weight_grad_by_units(const Conv2dWeightGrad<T>& k);
+void weight_grad_by_units(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch);
 
 // gbias[k] = sum over n, y, x of gy.
 template <class T>

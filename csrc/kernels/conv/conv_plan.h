@@ -1,8 +1,7 @@
 // Which method computes a convolution, how it is blocked, and how much scratch that takes.
 //
 // All of it follows from the shape and the number of threads, never from the instruction set, so that the caller can allocate.
-// Each method lists its scratch once, in a struct whose constructor takes the pieces from a Carver: the kernel runs it on
-// memory, the functions at the end of this file on nothing.
+// Each method lists its scratch once, in a struct whose constructor takes the parts from a Carver (runtime/carver.h).
 
 #pragma once
 
@@ -13,19 +12,6 @@
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
-
-// Hands out 64-byte aligned pieces of one block.
-struct Carver {
-  char* base;
-  size_t used = 0;
-
-  template <class P>
-  P* take(int64_t count) {
-    P* piece = reinterpret_cast<P*>(base + used);
-    used += (static_cast<size_t>(count) * sizeof(P) + 63) / 64 * 64;
-    return piece;
-  }
-};
 
 inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -58,6 +44,8 @@ inline RowPanels row_panels(int64_t total, int64_t most) {
   return {count, static_cast<int>(larger(ceil_div(total, count), 1))};
 }
 
+enum class ConvMethod { winograd, batch, direct, gemm, units };
+
 // One tap of the kernel: where it looks relative to an output position, and its place in the R x S weights.
 struct Tap {
   int32_t dy, dx, index;
@@ -77,12 +65,13 @@ inline int64_t gemm_blocks(int64_t steps) {
 
 template <class T>
 struct GemmScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::gemm;
+
   Tap* taps;
   T* weights;
-  int64_t slot_panel, slot_windows, slot_tile;  // elements a thread
-  T* panels;
-  TapWindowRoom* windows;
-  T* tiles;
+  PartOfEach<T> panels;  // of threads
+  PartOfEach<TapWindowRoom> windows;
+  PartOfEach<T> tiles;
 
   GemmScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int threads) {
     const int64_t taps_count = s.R * s.S;
@@ -91,12 +80,9 @@ struct GemmScratch {
                                     (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom));
     const int64_t steps =
         in_channels * taps_count;  // phases of an input gradient have fewer, and then perhaps more blocks
-    slot_panel = larger(gemm_blocks(steps) * steps, 1024) * kMostTileColumns;
-    slot_windows = taps_count;
-    slot_tile = kMostTileRows * kMostTileColumns;
-    panels = c.take<T>(threads * slot_panel);
-    windows = c.take<TapWindowRoom>(threads * slot_windows);
-    tiles = c.take<T>(threads * slot_tile);
+    panels = c.take_each<T>(threads, larger(gemm_blocks(steps) * steps, 1024) * kMostTileColumns);
+    windows = c.take_each<TapWindowRoom>(threads, taps_count);
+    tiles = c.take_each<T>(threads, kMostTileRows * kMostTileColumns);
   }
 };
 
@@ -139,11 +125,12 @@ inline int64_t most_piece_row(int64_t reach_y, int64_t reach_x, int64_t step_x, 
 
 template <class T>
 struct DirectScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::direct;
+
   Tap* taps;
   int32_t* offsets;
   T* weights;
-  int64_t slot_planes;
-  T* planes;
+  PartOfEach<T> planes;  // of threads
 
   // grid_w and step_w of the forward pass, or of the widest phase of the input gradient.
   DirectScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int64_t grid_w,
@@ -152,9 +139,10 @@ struct DirectScratch {
     taps = c.take<Tap>(taps_count);
     offsets = c.take<int32_t>(in_channels * taps_count);
     weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
-    slot_planes = larger(kMostPiece, in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1),
-                                                                  step_w, larger(grid_w, 1)));
-    planes = c.take<T>(threads * slot_planes);
+    const int64_t plane = larger(
+        kMostPiece,
+        in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), step_w, larger(grid_w, 1)));
+    planes = c.take_each<T>(threads, plane);
   }
 };
 
@@ -230,13 +218,14 @@ inline bool suits_batch_input_grad(const ConvShape& s) {
 
 template <class T>
 struct BatchScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::batch;
+
   BatchBand band;
   Tap* taps;
   int32_t* offsets;
   T* weights;
-  int64_t slot_piece, slot_sums;
-  T* pieces;
-  T* sums;
+  PartOfEach<T> pieces;  // of threads
+  PartOfEach<T> sums;
 
   BatchScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, const BatchBand& band,
                int threads)
@@ -245,10 +234,8 @@ struct BatchScratch {
     taps = c.take<Tap>(taps_count);
     offsets = c.take<int32_t>(in_channels * taps_count);
     weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
-    slot_piece = in_channels * band.in_rows * band.width * kBatchLanes;
-    slot_sums = kMostTileRows * kMostBatchPositions * kBatchLanes;
-    pieces = c.take<T>(threads * slot_piece);
-    sums = c.take<T>(threads * slot_sums);
+    pieces = c.take_each<T>(threads, in_channels * band.in_rows * band.width * kBatchLanes);
+    sums = c.take_each<T>(threads, kMostTileRows * kMostBatchPositions * kBatchLanes);
   }
 };
 
@@ -256,17 +243,16 @@ struct BatchScratch {
 
 template <class T>
 struct WinogradScratch {
-  T* weights;  // U
-  int64_t slot_inputs, slot_products;
-  T* inputs;    // V
-  T* products;  // M
+  static constexpr ConvMethod kMethod = ConvMethod::winograd;
+
+  T* weights;              // U
+  PartOfEach<T> inputs;    // V, of threads
+  PartOfEach<T> products;  // M
 
   WinogradScratch(Carver& c, int64_t in_channels, int64_t out_channels, int threads) {
     weights = c.take<T>(16 * most_padded_rows(out_channels) * in_channels + kPanelRoom);
-    slot_inputs = 16 * (in_channels + 1) * kMostTileColumns + kPanelRoom;
-    slot_products = 16 * kMostTileRows * kMostTileColumns + kPanelRoom;
-    inputs = c.take<T>(threads * slot_inputs);
-    products = c.take<T>(threads * slot_products);
+    inputs = c.take_each<T>(threads, 16 * (in_channels + 1) * kMostTileColumns + kPanelRoom);
+    products = c.take_each<T>(threads, 16 * kMostTileRows * kMostTileColumns + kPanelRoom);
   }
 };
 
@@ -287,11 +273,12 @@ inline int64_t odd_lines(int64_t elements) {
 
 template <class T>
 struct WinogradGradScratch {
-  T* inputs[2];   // V of two chunks, by turns
-  T* outputs[2];  // Z likewise
-  T* sums;        // W
-  int64_t slot_pixels;
-  T* pixels;
+  static constexpr ConvMethod kMethod = ConvMethod::winograd;
+
+  T* inputs[2];          // V of two chunks, by turns
+  T* outputs[2];         // Z likewise
+  T* sums;               // W
+  PartOfEach<T> pixels;  // of threads
 
   WinogradGradScratch(Carver& c, const ConvShape& s, int threads) {
     const int64_t chunk = grad_chunk(s), padded_c = ceil_div(s.C, kMostTileColumns) * kMostTileColumns;
@@ -300,8 +287,7 @@ struct WinogradGradScratch {
       outputs[i] = c.take<T>(16 * (chunk + 32) * most_padded_rows(s.K) + kPanelRoom);
     }
     sums = c.take<T>(16 * most_padded_rows(s.K) * padded_c);
-    slot_pixels = 4 * kMostTileColumns * kMostTileColumns;
-    pixels = c.take<T>(threads * slot_pixels);
+    pixels = c.take_each<T>(threads, 4 * kMostTileColumns * kMostTileColumns);
   }
 };
 
@@ -371,16 +357,17 @@ inline GradBlocking grad_blocking(const ConvShape& s) {
 
 template <class T>
 struct GradScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::units;
+
   Tap* taps;
   int32_t* offsets;
-  T* partial;  // [parts][K][C/groups * taps]
-  int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_b = 0, slot_sums = 0;
-  T* columns;  // or the piece of the image, or of the batch
-  T* gy;
-  TapWindowRoom* windows;
-  T* b;     // a panel of pixels
-  T* sums;  // padded to whole tiles
-  T* bias;  // [parts][K]
+  T* partial;             // [parts][K][C/groups * taps]
+  PartOfEach<T> columns;  // of threads; or the piece of the image, or of the batch
+  PartOfEach<T> gy;
+  PartOfEach<TapWindowRoom> windows;
+  PartOfEach<T> b;     // a panel of pixels
+  PartOfEach<T> sums;  // padded to whole tiles
+  T* bias;             // [parts][K]
 
   GradScratch(Carver& c, const ConvShape& s, int threads) {
     const GradBlocking b = grad_blocking(s);
@@ -388,6 +375,7 @@ struct GradScratch {
     taps = c.take<Tap>(taps_count);
     offsets = c.take<int32_t>(cols);
     partial = c.take<T>(b.parts * s.K * (s.C / s.groups) * taps_count);
+    int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_b = 0, slot_sums = 0;
     switch (b.kind) {
       case GradUnits::batch:
         slot_columns = b.chunk * b.batch.in_rows * b.batch.width * kBatchLanes;
@@ -412,54 +400,67 @@ struct GradScratch {
         slot_windows = taps_count;
         break;
     }
-    columns = c.take<T>(threads * slot_columns);
-    gy = c.take<T>(threads * slot_gy);
-    windows = c.take<TapWindowRoom>(threads * slot_windows);
-    this->b = c.take<T>(threads * slot_b);
-    sums = c.take<T>(threads * slot_sums);
+    columns = c.take_each<T>(threads, slot_columns);
+    gy = c.take_each<T>(threads, slot_gy);
+    windows = c.take_each<TapWindowRoom>(threads, slot_windows);
+    this->b = c.take_each<T>(threads, slot_b);
+    sums = c.take_each<T>(threads, slot_sums);
     bias = c.take<T>(b.parts * s.K);
   }
 };
 
-// --- bytes of scratch a launch needs ---
+// --- the scratch of a launch: use(scratch of the method) for the method that the shape suits ---
 
-template <class T>
-inline size_t conv2d_forward_scratch(const ConvShape& s, int threads) {
-  Carver c{nullptr};
+template <class T, class Use>
+inline void with_forward_scratch(Carver& c, const Conv2dForward<T>& k, const Use& use) {
+  const ConvShape& s = k.shape;
+  const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   if (suits_winograd(s))
-    WinogradScratch<T>(c, s.C, s.K, threads);
-  else if (suits_direct(s.C / s.groups, s.K / s.groups) && suits_batch_forward(s))
-    BatchScratch<T>(c, s, s.C / s.groups, s.K / s.groups, forward_batch_band(s), threads);
-  else if (suits_direct(s.C / s.groups, s.K / s.groups))
-    DirectScratch<T>(c, s, s.C / s.groups, s.K / s.groups, s.OW, s.stride_w, threads);
+    use(WinogradScratch<T>(c, s.C, s.K, k.ws.threads));
+  else if (suits_direct(channels, out_channels) && suits_batch_forward(s))
+    use(BatchScratch<T>(c, s, channels, out_channels, forward_batch_band(s), k.ws.threads));
+  else if (suits_direct(channels, out_channels))
+    use(DirectScratch<T>(c, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads));
   else
-    GemmScratch<T>(c, s, s.C / s.groups, s.K / s.groups, threads);
-  return c.used;
+    use(GemmScratch<T>(c, s, channels, out_channels, k.ws.threads));
 }
 
-template <class T>
-inline size_t conv2d_input_grad_scratch(const ConvShape& s, int threads) {
-  Carver c{nullptr};
+template <class T, class Use>
+inline void with_input_grad_scratch(Carver& c, const Conv2dInputGrad<T>& k, const Use& use) {
+  const ConvShape& s = k.shape;
+  const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   if (suits_winograd(s))
-    WinogradScratch<T>(c, s.K, s.C, threads);
-  else if (suits_direct(s.K / s.groups, s.C / s.groups) && suits_batch_input_grad(s))
-    BatchScratch<T>(c, s, s.K / s.groups, s.C / s.groups, input_grad_batch_band(s), threads);
-  else if (suits_direct(s.K / s.groups, s.C / s.groups))
-    DirectScratch<T>(c, s, s.K / s.groups, s.C / s.groups, ceil_div(s.W, s.stride_w), 1, threads);
+    use(WinogradScratch<T>(c, s.K, s.C, k.ws.threads));
+  else if (suits_direct(out_channels, channels) && suits_batch_input_grad(s))
+    use(BatchScratch<T>(c, s, out_channels, channels, input_grad_batch_band(s), k.ws.threads));
+  else if (suits_direct(out_channels, channels))
+    use(DirectScratch<T>(c, s, out_channels, channels, ceil_div(s.W, s.stride_w), 1, k.ws.threads));
   else
-    GemmScratch<T>(c, s, s.K / s.groups, s.C / s.groups, threads);
-  return c.used;
+    use(GemmScratch<T>(c, s, out_channels, channels, k.ws.threads));
 }
 
-template <class T>
-inline size_t conv2d_weight_grad_scratch(const ConvShape& s, int threads) {
-  Carver c{nullptr};
-  if (suits_winograd(s))
-    WinogradGradScratch<T>(c, s, threads);
+template <class T, class Use>
+inline void with_weight_grad_scratch(Carver& c, const Conv2dWeightGrad<T>& k, const Use& use) {
+  if (suits_winograd(k.shape))
+    use(WinogradGradScratch<T>(c, k.shape, k.ws.threads));
   else
-    GradScratch<T>(c, s, threads);
-  return c.used;
+    use(GradScratch<T>(c, k.shape, k.ws.threads));
 }
+
+struct ConvParts {
+  template <class T>
+  ConvParts(Carver& c, const Conv2dForward<T>& k) {
+    with_forward_scratch(c, k, [](const auto&) {});
+  }
+  template <class T>
+  ConvParts(Carver& c, const Conv2dInputGrad<T>& k) {
+    with_input_grad_scratch(c, k, [](const auto&) {});
+  }
+  template <class T>
+  ConvParts(Carver& c, const Conv2dWeightGrad<T>& k) {
+    with_weight_grad_scratch(c, k, [](const auto&) {});
+  }
+};
 
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

@@ -204,8 +204,8 @@ void add_batches(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, co
   constexpr int64_t L = kLanes<T>;
   const ConvShape& s = k.shape;
   const int64_t plane = s.OH * s.OW, out_channels = s.K / s.groups, image_step = s.C * s.H * s.W;
-  T* piece = scratch.columns + t.slot * scratch.slot_columns;
-  T* gy = scratch.gy + t.slot * scratch.slot_gy;
+  T* piece = scratch.columns[t.slot];
+  T* gy = scratch.gy[t.slot];
   for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
     const int64_t y = unit % b.batch.count * b.batch.rows, rows = smaller(b.batch.rows, s.OH - y);
     const int64_t first = unit / b.batch.count * kBatchLanes, end = smaller(first + kBatchLanes, s.N);
@@ -229,7 +229,7 @@ void add_rows(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const
               const GradTask<T>& t) {
   const ConvShape& s = k.shape;
   const int64_t plane = s.OH * s.OW, out_channels = s.K / s.groups;
-  T* piece = scratch.columns + t.slot * scratch.slot_columns;
+  T* piece = scratch.columns[t.slot];
   for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
     const int64_t image = unit / b.bands, y = unit % b.bands * b.band.rows, rows = smaller(b.band.rows, s.OH - y);
     fill_piece(piece, k.x + (image * s.C + t.first_channel) * s.H * s.W, t.channels, s.H, s.W, b.band, y * s.stride_h,
@@ -258,7 +258,7 @@ FlatRows<T> gy_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scra
   const int64_t plane = s.OH * s.OW, image = first / plane;
   if ((first + count - 1) / plane == image)
     return {k.gy + (image * s.K + t.first_output) * plane + first % plane, plane};
-  T* copy = scratch.gy + t.slot * scratch.slot_gy;
+  T* copy = scratch.gy[t.slot];
   gather_gy(copy, b.row, k.gy, s, t.first_output, s.K / s.groups, first, count);
   return {copy, b.row};
 }
@@ -273,7 +273,7 @@ FlatRows<T> columns_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>&
   if (s.R * s.S == 1 && s.H == s.OH && s.W == s.OW && s.pad_h == 0 && s.pad_w == 0 &&
       (first + count - 1) / plane == image)
     return {x + image * s.C * plane + first % plane, plane};
-  T* columns = scratch.columns + t.slot * scratch.slot_columns;
+  T* columns = scratch.columns[t.slot];
   const ColumnSource<T> source = {x,
                                   s.C * s.H * s.W,
                                   t.channels,
@@ -285,7 +285,7 @@ FlatRows<T> columns_of_block(const Conv2dWeightGrad<T>& k, const GradScratch<T>&
                                   s.stride_w,
                                   scratch.taps,
                                   static_cast<int>(s.R * s.S)};
-  pack_columns(columns, b.row, source, first, count, scratch.windows + t.slot * scratch.slot_windows);
+  pack_columns(columns, b.row, source, first, count, scratch.windows[t.slot]);
   return {columns, b.row};
 }
 
@@ -328,9 +328,9 @@ void add_panels(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, con
   const RowPanels panels = row_panels(out_channels, kTileRows);
   GradTile<T> tile = nullptr;
   with_rows(panels.rows, [&]<int kRows>() { tile = &run_grad_tile<T, kRows>; });
-  T* gy = scratch.gy + t.slot * scratch.slot_gy;
-  T* columns = scratch.b + t.slot * scratch.slot_b;
-  T* sums = scratch.sums + t.slot * scratch.slot_sums;
+  T* gy = scratch.gy[t.slot];
+  T* columns = scratch.b[t.slot];
+  T* sums = scratch.sums[t.slot];
   fill_zeros(sums, out_channels * padded);
   for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
     const int64_t first = unit * b.block, count = smaller(b.block, s.N * s.OH * s.OW - first);
@@ -351,7 +351,7 @@ void add_panels(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, con
 }  // namespace
 
 template <class T>
-void weight_grad_by_units(const Conv2dWeightGrad<T>& k) {
+void weight_grad_by_units(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch) {
   const ConvShape& s = k.shape;
   const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups;
   const int64_t plane = s.OH * s.OW, positions = s.N * plane, width = channels * taps;
@@ -359,8 +359,6 @@ void weight_grad_by_units(const Conv2dWeightGrad<T>& k) {
     if (k.gbias != nullptr) bias_grad(k);
     return;
   }
-  Carver carver{k.ws.scratch};
-  const GradScratch<T> scratch(carver, s, k.ws.threads);
   const GradBlocking b = grad_blocking(s);
   for (int64_t r = 0; r < s.R; ++r)
     for (int64_t c = 0; c < s.S; ++c)
@@ -433,8 +431,8 @@ void bias_grad(const Conv2dWeightGrad<T>& k) {
   });
 }
 
-template void weight_grad_by_units(const Conv2dWeightGrad<float>&);
-template void weight_grad_by_units(const Conv2dWeightGrad<double>&);
+template void weight_grad_by_units(const Conv2dWeightGrad<float>&, const GradScratch<float>&);
+template void weight_grad_by_units(const Conv2dWeightGrad<double>&, const GradScratch<double>&);
 template void bias_grad(const Conv2dWeightGrad<float>&);
 template void bias_grad(const Conv2dWeightGrad<double>&);
 

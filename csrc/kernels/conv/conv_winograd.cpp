@@ -176,8 +176,8 @@ void convolve_by_winograd(const WinogradConvolution<T>& c, const WinogradScratch
 
   parallel_for(ws, blocks * splits, cost, [&](int64_t task, int slot) {
     const int64_t split = task % splits, first = task / splits * columns, count = smaller(columns, tiles - first);
-    T* v = scratch.inputs + slot * scratch.slot_inputs;
-    T* m = scratch.products + slot * scratch.slot_products;
+    T* v = scratch.inputs[slot];
+    T* m = scratch.products[slot];
     for_runs(tiles_y, tiles_x, first, count, L, [&](const TileRun& run) { transform_input(c, run, v, point_step); });
 
     const Tile<T> product = products[count > L];

@@ -136,7 +136,7 @@ EINKORN_INLINE void transform_sums(T* gw, const T* w, int64_t point_step, int64_
 }  // namespace
 
 template <class T>
-void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k) {
+void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k, const WinogradGradScratch<T>& scratch) {
   constexpr int64_t L = kLanes<T>, columns = kTileColumns<T>;
   const ConvShape& s = k.shape;
   const int64_t tiles = s.N * ceil_div(s.OH, 2) * ceil_div(s.OW, 2);
@@ -144,8 +144,6 @@ void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k) {
     for (int64_t i = 0; i < s.K * s.C * 9; ++i) k.gw[i] = 0;
     return;
   }
-  Carver carver{k.ws.scratch};
-  const WinogradGradScratch<T> scratch(carver, s, k.ws.threads);
   const int64_t chunk = grad_chunk(s), chunks = ceil_div(tiles, chunk);
   const RowPanels panels = row_panels(s.K, kTileRows);
   const int64_t blocks = ceil_div(s.C, columns), rows = panels.rows;
@@ -158,7 +156,7 @@ void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k) {
   const int64_t transforms = x_groups + panels.count * gy_groups_a_panel;
   const auto transform = [&](int64_t number, int64_t task, int slot) {
     const int64_t first = number * chunk, count = smaller(chunk, tiles - first);
-    T* px = scratch.pixels + slot * scratch.slot_pixels;
+    T* px = scratch.pixels[slot];
     if (task < x_groups) {
       const int64_t c = task * L, block = c / columns;
       transform_pixels(s, k.x + c * s.H * s.W, smaller(L, s.C - c), first, count, px,
@@ -206,7 +204,7 @@ void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k) {
   });
 }
 
-template void weight_grad_by_winograd(const Conv2dWeightGrad<float>&);
-template void weight_grad_by_winograd(const Conv2dWeightGrad<double>&);
+template void weight_grad_by_winograd(const Conv2dWeightGrad<float>&, const WinogradGradScratch<float>&);
+template void weight_grad_by_winograd(const Conv2dWeightGrad<double>&, const WinogradGradScratch<double>&);
 
 }  // namespace einkorn::EINKORN_ISA

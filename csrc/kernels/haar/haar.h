@@ -39,6 +39,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -56,7 +57,7 @@ struct ResizeExact {
   uint8_t* out;
   const uint8_t* image;
   int64_t height, width, out_height, out_width;
-  Workspace ws;  // scratch: resize_scratch_bytes
+  Workspace ws;  // scratch: ResizeParts
 };
 
 struct RgbToGray {
@@ -95,7 +96,7 @@ struct CascadeScan {
   const float* scales;  // [n_levels]: of boxes
   int64_t height, width, n_levels, capacity;
   HaarCascade cascade;
-  Workspace ws;  // scratch: cascade_scratch_bytes
+  Workspace ws;  // scratch: ScanParts
 };
 
 struct HaarPatchSums {
@@ -124,7 +125,7 @@ struct GroupRectangles {
   const int64_t* order;  // [n]: boxes by x
   int64_t n, min_neighbors;
   double eps;
-  Workspace ws;  // scratch: group_scratch_bytes
+  Workspace ws;  // scratch: GroupParts
 };
 
 #define EINKORN_HAAR_INDEX_KERNELS(X) \
@@ -138,38 +139,41 @@ struct GroupRectangles {
 
 EINKORN_INDEX_TABLE(HaarIndexKernels, EINKORN_HAAR_INDEX_KERNELS)
 
-// ---- scratch, in bytes; every part a multiple of 64 ----
+// ---- scratch ----
 
 inline namespace EINKORN_ISA {
 
 constexpr int64_t kHaarSlack = 64;  // elements that may be read or written past a row's end
 
-inline int64_t haar_align(int64_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
+// Source column and weight of each output column.
+struct ResizeColumns {
+  int32_t* source;
+  int32_t* weight;
 
-// What resizing needs for a level: source column and weight of each output column.
-inline int64_t resize_column_bytes(int64_t out_width) {
-  return 2 * haar_align(4 * (out_width + kHaarSlack));
-}
+  ResizeColumns(Carver& c, int64_t out_width)
+      : source(c.take<int32_t>(out_width + kHaarSlack)), weight(c.take<int32_t>(out_width + kHaarSlack)) {}
+};
 
-// What it needs for each thread: a row blended from two, as overlapping pairs of 16-bit numbers.
-inline int64_t resize_pair_bytes(int64_t width) {
-  return haar_align(4 * (width + kHaarSlack));
-}
+struct ResizeSizes {
+  int64_t width, out_width;
+};
 
-inline int64_t resize_row_bytes(int64_t out_width) {
-  return haar_align(out_width + 2 * kHaarSlack);
-}
+// What resizing needs for each thread.
+struct ResizeRows {
+  int32_t* pairs;   // a row blended from two, as overlapping pairs of 16-bit numbers
+  uint8_t* pixels;  // of the output, written in whole vectors
 
-inline int64_t resize_scratch_bytes(int64_t width, int64_t out_width, int threads) {
-  return resize_column_bytes(out_width) + threads * (resize_pair_bytes(width) + resize_row_bytes(out_width));
-}
+  ResizeRows(Carver& c, const ResizeSizes& s)
+      : pairs(c.take<int32_t>(s.width + kHaarSlack)), pixels(c.take<uint8_t>(s.out_width + 2 * kHaarSlack)) {}
+};
 
-// Three rows of tilted sums and the image rows they come from.
-inline int64_t tilted_scratch_bytes(int64_t width) {
-  return 3 * haar_align(4 * (width + 2)) + haar_align(width);
-}
+struct ResizeParts {
+  ResizeColumns columns;
+  PartsOfEach<ResizeRows, ResizeSizes> rows;
+
+  ResizeParts(Carver& c, const ResizeExact& k)
+      : columns(c, k.out_width), rows(c.each<ResizeRows>(k.ws.threads, ResizeSizes{k.width, k.out_width})) {}
+};
 
 inline int64_t haar_windows(int64_t size, int64_t window, int64_t step) {
   return size < window ? 0 : (size - window) / step + 1;
@@ -186,64 +190,120 @@ inline int64_t haar_row_words(int64_t windows) {
   return (windows + 63) / 64 + 1;
 }
 
-// How cascade_scan cuts levels into stripes, and where in the scratch it keeps what.
+// How cascade_scan cuts levels into stripes.
 struct HaarPlan {
+  int64_t width, widest;  // of the image and of the levels
   int64_t stride;         // of a row of sums, in elements, for all levels
   int64_t half;           // where a row's odd columns begin, at a step of 2
   int64_t stripe_rows;    // rows of sums that a stripe has room for
   int64_t plane, tables;  // elements of a table of sums; sums, squares and perhaps tilted
   int64_t tasks, words;   // stripes of all levels; words of the masks of accepted windows
-  int64_t task_at, mask_at, node_at, stage_at, column_at, thread_at;
-  int64_t thread_bytes, bytes;
 };
 
-constexpr int64_t kHaarNodeBytes = 80;  // of nodes, stages and tasks as the scan reads them
-constexpr int64_t kHaarStageBytes = 32;
-constexpr int64_t kHaarTaskBytes = 64;
 constexpr int64_t kHaarStripeBytes = 512 * 1024;  // sums of a stripe: half of an L2 cache
 
 inline int64_t haar_stripe_windows(const HaarPlan& plan, const HaarLevel& level, int64_t window_height) {
   return (plan.stripe_rows - 1 - window_height) / level.step + 1;
 }
 
-inline HaarPlan haar_plan(const HaarLevel* levels, int64_t n_levels, const HaarCascade& c, int64_t width, int threads) {
+inline HaarPlan haar_plan(const CascadeScan& k) {
+  const HaarCascade& c = k.cascade;
   HaarPlan plan = {};
-  int64_t widest = 0, columns = 0;
-  for (int64_t i = 0; i < n_levels; ++i) {
-    widest = levels[i].width > widest ? levels[i].width : widest;
-    columns += resize_column_bytes(levels[i].width);
-  }
+  plan.width = k.width;
+  for (int64_t i = 0; i < k.n_levels; ++i)
+    plan.widest = k.levels[i].width > plan.widest ? k.levels[i].width : plan.widest;
   // An odd number of cache lines: the rows of a column then fall on different sets of the cache.
-  plan.stride = ((widest + 3 * kHaarSlack) / 16 | 1) * 16;
+  plan.stride = ((plan.widest + 3 * kHaarSlack) / 16 | 1) * 16;
   plan.half = plan.stride / 32 * 16;
   plan.tables = c.any_tilted ? 3 : 2;
   const int64_t fitting = kHaarStripeBytes / (4 * plan.tables * plan.stride);
   plan.stripe_rows = fitting > 2 * c.window_height + 2 ? fitting : 2 * c.window_height + 2;
   plan.plane = plan.stripe_rows * plan.stride + kHaarSlack;
-  for (int64_t i = 0; i < n_levels; ++i) {
-    const int64_t rows = haar_level_rows(levels[i], c.window_height);
-    const int64_t across = haar_windows(levels[i].width, c.window_width, levels[i].step);
+  for (int64_t i = 0; i < k.n_levels; ++i) {
+    const int64_t rows = haar_level_rows(k.levels[i], c.window_height);
+    const int64_t across = haar_windows(k.levels[i].width, c.window_width, k.levels[i].step);
     if (across == 0) continue;
-    const int64_t stripe = haar_stripe_windows(plan, levels[i], c.window_height);
+    const int64_t stripe = haar_stripe_windows(plan, k.levels[i], c.window_height);
     plan.tasks += (rows + stripe - 1) / stripe;
     plan.words += rows * haar_row_words(across);
   }
-  plan.task_at = 0;
-  plan.mask_at = plan.task_at + haar_align(kHaarTaskBytes * plan.tasks);
-  plan.node_at = plan.mask_at + haar_align(8 * plan.words);
-  plan.stage_at = plan.node_at + 2 * haar_align(kHaarNodeBytes * c.nodes);
-  plan.column_at = plan.stage_at + haar_align(kHaarStageBytes * c.stages);
-  plan.thread_at = plan.column_at + columns;
-  plan.thread_bytes = haar_align(4 * plan.tables * plan.plane) + resize_pair_bytes(width) + resize_row_bytes(widest) +
-                      haar_align(4 * (widest + 2 * kHaarSlack)) + haar_align(8 * haar_row_words(widest)) +
-                      (c.any_tilted ? tilted_scratch_bytes(widest) : 0);
-  plan.bytes = plan.thread_at + threads * plan.thread_bytes;
   return plan;
 }
 
-inline int64_t group_scratch_bytes(int64_t n) {
-  return 2 * haar_align(4 * n) + haar_align(40 * n);
-}
+// Nodes, stages and tasks as the scan reads them.
+
+// A node with its feature's corners as distances from the window's first element; a rectangle is a - b - c + d.
+struct HaarNode {
+  int32_t corner[12];
+  float weight[3];
+  float threshold, left_value, right_value;
+  int16_t left, right;  // within the tree, 0: a leaf
+  int32_t tree_nodes;   // of a tree's first node
+};
+
+struct HaarStage {
+  int32_t first_node, trees;
+  float threshold;
+  float sure_below, sure_from;  // float32 sums outside of [below, from) need no second look
+};
+
+struct HaarTask {
+  int64_t level, first_row, rows;  // of windows
+  int64_t mask;                    // the first word
+};
+
+// What a thread needs for a stripe.
+struct HaarStripe {
+  int32_t* sums;  // [tables, plane]
+  ResizeRows resized;
+  float* scale;
+  uint64_t* alive;
+  int32_t* cones[3];       // rows of tilted sums that take turns
+  uint8_t* pixels_before;  // the row of pixels above
+
+  HaarStripe(Carver& c, const HaarPlan& plan)
+      : sums(c.take<int32_t>(plan.tables * plan.plane)),
+        resized(c, {plan.width, plan.widest}),
+        scale(c.take<float>(plan.widest + 2 * kHaarSlack)),
+        alive(c.take<uint64_t>(haar_row_words(plan.widest))) {
+    const bool tilted = plan.tables == 3;
+    for (int32_t*& cone : cones) cone = c.take<int32_t>(tilted ? plan.widest + 1 : 0);
+    pixels_before = c.take<uint8_t>(tilted ? plan.widest : 0);
+  }
+};
+
+struct ScanParts {
+  HaarTask* tasks;
+  uint64_t* masks;
+  HaarNode* nodes[2];  // for steps of 1 and 2
+  HaarStage* stages;
+  PartsOfEach<ResizeColumns, int64_t> columns;  // of levels
+  PartsOfEach<HaarStripe, HaarPlan> stripes;    // of threads
+
+  ScanParts(Carver& c, const CascadeScan& k) {
+    const HaarPlan plan = haar_plan(k);
+    tasks = c.take<HaarTask>(plan.tasks);
+    masks = c.take<uint64_t>(plan.words);
+    for (HaarNode*& n : nodes) n = c.take<HaarNode>(k.cascade.nodes);
+    stages = c.take<HaarStage>(k.cascade.stages);
+    columns = c.each<ResizeColumns>(k.n_levels, plan.widest);
+    stripes = c.each<HaarStripe>(k.ws.threads, plan);
+  }
+};
+
+struct BoxGroup {
+  int64_t x, y, width, height;  // sums, later means
+  int64_t boxes;
+};
+
+struct GroupParts {
+  int32_t* parent;
+  int32_t* label;
+  BoxGroup* groups;
+
+  GroupParts(Carver& c, const GroupRectangles& k)
+      : parent(c.take<int32_t>(k.n)), label(c.take<int32_t>(k.n)), groups(c.take<BoxGroup>(k.n)) {}
+};
 
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

@@ -11,11 +11,6 @@ using namespace haar;
 
 namespace {
 
-struct Group {
-  int64_t x, y, width, height;  // sums, later means
-  int64_t boxes;
-};
-
 EINKORN_INLINE bool near(int64_t a, int64_t b, double delta) {
   return static_cast<double>(a < b ? b - a : a - b) <= delta;
 }
@@ -37,7 +32,7 @@ EINKORN_INLINE int64_t mean(int64_t sum, float share) {
 }
 
 // Whether a lies within b, widened, and b has more to say.
-EINKORN_INLINE bool swallowed(const Group& a, const Group& b, double eps) {
+EINKORN_INLINE bool swallowed(const BoxGroup& a, const BoxGroup& b, double eps) {
   const int64_t dx = static_cast<int64_t>(__builtin_rint(static_cast<double>(b.width) * eps));
   const int64_t dy = static_cast<int64_t>(__builtin_rint(static_cast<double>(b.height) * eps));
   return a.x >= b.x - dx && a.y >= b.y - dy && a.x + a.width <= b.x + b.width + dx &&
@@ -47,10 +42,7 @@ EINKORN_INLINE bool swallowed(const Group& a, const Group& b, double eps) {
 }  // namespace
 
 void group_rectangles(const GroupRectangles& k) {
-  Pieces pieces{k.ws.scratch};
-  int32_t* parent = pieces.take<int32_t>(haar_align(4 * k.n));
-  int32_t* label = pieces.take<int32_t>(haar_align(4 * k.n));
-  Group* groups = pieces.take<Group>(haar_align(40 * k.n));
+  const auto [parent, label, groups] = carve<GroupParts>(k);
   for (int64_t i = 0; i < k.n; ++i) parent[i] = static_cast<int32_t>(i);
   for (int64_t i = 0; i < k.n; ++i) {
     const int32_t* box = k.boxes + 4 * k.order[i];
@@ -74,13 +66,13 @@ void group_rectangles(const GroupRectangles& k) {
       label[i] = static_cast<int32_t>(n_groups);
       groups[n_groups++] = {0, 0, 0, 0, 0};
     }
-    Group& group = groups[label[root]];
+    BoxGroup& group = groups[label[root]];
     const int32_t* box = k.boxes + 4 * i;
     group = {group.x + box[0], group.y + box[1], group.width + box[2], group.height + box[3], group.boxes + 1};
   }
   int64_t strong = 0;
   for (int64_t i = 0; i < n_groups; ++i) {
-    const Group g = groups[i];
+    const BoxGroup g = groups[i];
     if (g.boxes <= k.min_neighbors) continue;
     const float share = 1.0f / static_cast<float>(g.boxes);
     groups[strong++] = {mean(g.x, share), mean(g.y, share), mean(g.width, share), mean(g.height, share), g.boxes};

@@ -93,19 +93,17 @@ void rgb_to_gray(const RgbToGray& k) {
 }
 
 void resize_exact(const ResizeExact& k) {
-  const Columns columns = columns_at(k.ws.scratch, k.out_width);
-  fill_columns(columns, k.width, k.out_width);
+  const auto parts = carve<ResizeParts>(k);
+  fill_columns(parts.columns, k.width, k.out_width);
   const double ratio = resize_ratio(k.height, k.out_height);
-  const int64_t pair_bytes = resize_pair_bytes(k.width), row_bytes = resize_row_bytes(k.out_width);
   constexpr int64_t kRows = 16;
   const double cost = 0.5 * kRows * static_cast<double>(k.width + 2 * k.out_width);
   parallel_for(k.ws, (k.out_height + kRows - 1) / kRows, cost, [&](int64_t task, int slot) {
-    Pieces pieces{k.ws.scratch + resize_column_bytes(k.out_width) + slot * (pair_bytes + row_bytes)};
-    int32_t* pairs = pieces.take<int32_t>(pair_bytes);
-    uint8_t* row = pieces.take<uint8_t>(row_bytes);
+    const ResizeRows rows = parts.rows[slot];
     for (int64_t y = task * kRows; y < at_most((task + 1) * kRows, k.out_height); ++y) {
-      resize_row(row, pairs, k.image, k.height, k.width, y, ratio, columns, k.out_height, k.out_width);
-      memcpy(k.out + y * k.out_width, row, static_cast<size_t>(k.out_width));
+      resize_row(rows.pixels, rows.pairs, k.image, k.height, k.width, y, ratio, parts.columns, k.out_height,
+                 k.out_width);
+      memcpy(k.out + y * k.out_width, rows.pixels, static_cast<size_t>(k.out_width));
     }
   });
 }

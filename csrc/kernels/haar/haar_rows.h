@@ -27,18 +27,6 @@ EINKORN_INLINE int64_t at_most(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// Takes consecutive pieces of scratch memory.
-struct Pieces {
-  char* at;
-
-  template <class T>
-  EINKORN_INLINE T* take(int64_t bytes) {
-    T* p = reinterpret_cast<T*>(at);
-    at += bytes;
-    return p;
-  }
-};
-
 // ---- resizing ----
 
 // Output i is (256 - weight) / 256 of source and weight / 256 of the one after it.
@@ -60,19 +48,7 @@ EINKORN_INLINE double resize_ratio(int64_t in, int64_t out) {
   return 1.0 / (static_cast<double>(out) / static_cast<double>(in));
 }
 
-struct Columns {
-  int32_t* source;
-  int32_t* weight;
-};
-
-EINKORN_INLINE Columns columns_at(char* memory, int64_t out_width) {
-  Pieces pieces{memory};
-  const int64_t bytes = resize_column_bytes(out_width) / 2;
-  int32_t* source = pieces.take<int32_t>(bytes);
-  return {source, pieces.take<int32_t>(bytes)};
-}
-
-inline void fill_columns(const Columns& columns, int64_t in, int64_t out) {
+inline void fill_columns(const ResizeColumns& columns, int64_t in, int64_t out) {
   const double ratio = resize_ratio(in, out);
   for (int64_t i = 0; i < out; ++i) {
     const Tap tap = resize_tap(i, ratio, in);
@@ -103,7 +79,8 @@ inline void blend_rows(int32_t* pairs, const uint8_t* above, const uint8_t* belo
 }
 
 // A row of the output, written in whole vectors: up to a vector past its end.
-inline void resize_along(uint8_t* out, const int32_t* pairs, const Columns& columns, int64_t width, int64_t out_width) {
+inline void resize_along(uint8_t* out, const int32_t* pairs, const ResizeColumns& columns, int64_t width,
+                         int64_t out_width) {
   const auto finish = [&](int64_t x, Ints pair) __attribute__((always_inline)) {
     const Ints low = pair & 0xffff, high = (Ints)((Vec<uint32_t>)pair >> 16);
     store_bytes(out + x, ((low << 8) + (high - low) * load(columns.weight + x) + 0x8000) >> 16);
@@ -121,7 +98,7 @@ inline void resize_along(uint8_t* out, const int32_t* pairs, const Columns& colu
 
 // Row y of an image resized to [out_height, out_width], whose rows are `ratio` apart. Whole vectors are written.
 inline void resize_row(uint8_t* out, int32_t* pairs, const uint8_t* image, int64_t height, int64_t width, int64_t y,
-                       double ratio, const Columns& columns, int64_t out_height, int64_t out_width) {
+                       double ratio, const ResizeColumns& columns, int64_t out_height, int64_t out_width) {
   if (height == out_height && width == out_width) {
     memcpy(out, image + y * width, static_cast<size_t>(width));
     memset(out + width, 0, kHaarSlack);

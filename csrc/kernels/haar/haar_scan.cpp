@@ -37,49 +37,15 @@ namespace {
 
 constexpr int kFew = 1;
 
-// A node with its feature's corners as distances from the window's first element; a rectangle is a - b - c + d.
-struct Node {
-  int32_t corner[12];
-  float weight[3];
-  float threshold, left_value, right_value;
-  int16_t left, right;  // within the tree, 0: a leaf
-  int32_t tree_nodes;   // of a tree's first node
-};
-static_assert(sizeof(Node) == kHaarNodeBytes);
+using Node = HaarNode;
+using Stage = HaarStage;
+using Task = HaarTask;
 
-struct Stage {
-  int32_t first_node, trees;
-  float threshold;
-  float sure_below, sure_from;  // float32 sums outside of [below, from) need no second look
-  int32_t unused[3];
-};
-static_assert(sizeof(Stage) == kHaarStageBytes);
-
-struct Task {
-  int64_t level, first_row, rows;  // of windows
-  int64_t mask;                    // the first word
-  int64_t column;                  // where the level's resizing columns are
-  int64_t unused[3];
-};
-static_assert(sizeof(Task) == kHaarTaskBytes);
-
-struct Scan {
+struct Scan : ScanParts {
   const CascadeScan& k;
   HaarPlan plan;
-  Task* tasks;
-  uint64_t* masks;
-  Node* nodes[2];  // for steps of 1 and 2
-  Stage* stages;
 
-  explicit Scan(const CascadeScan& kernel)
-      : k(kernel), plan(haar_plan(kernel.levels, kernel.n_levels, kernel.cascade, kernel.width, kernel.ws.threads)) {
-    char* scratch = k.ws.scratch;
-    tasks = reinterpret_cast<Task*>(scratch + plan.task_at);
-    masks = reinterpret_cast<uint64_t*>(scratch + plan.mask_at);
-    nodes[0] = reinterpret_cast<Node*>(scratch + plan.node_at);
-    nodes[1] = reinterpret_cast<Node*>(scratch + plan.node_at + haar_align(kHaarNodeBytes * k.cascade.nodes));
-    stages = reinterpret_cast<Stage*>(scratch + plan.stage_at);
-  }
+  explicit Scan(const CascadeScan& kernel) : ScanParts(carve<ScanParts>(kernel)), k(kernel), plan(haar_plan(kernel)) {}
 
   SumLayout layout(int64_t step) const { return {plan.stride, plan.half, step == 2}; }
 };
@@ -142,7 +108,7 @@ void prepare_stages(const Scan& scan) {
 
 void cut_into_tasks(const Scan& scan) {
   const CascadeScan& k = scan.k;
-  int64_t task = 0, mask = 0, column = scan.plan.column_at;
+  int64_t task = 0, mask = 0;
   for (int64_t i = 0; i < k.n_levels; ++i) {
     const HaarLevel& level = k.levels[i];
     const int64_t across = haar_windows(level.width, k.cascade.window_width, level.step);
@@ -150,10 +116,9 @@ void cut_into_tasks(const Scan& scan) {
     const int64_t stripe = haar_stripe_windows(scan.plan, level, k.cascade.window_height);
     for (int64_t row = 0; row < rows; row += stripe) {
       const int64_t here = at_most(stripe, rows - row);
-      scan.tasks[task++] = {i, row, here, mask, column, {}};
+      scan.tasks[task++] = {i, row, here, mask};
       mask += here * haar_row_words(across);
     }
-    column += resize_column_bytes(level.width);
   }
 }
 
@@ -350,52 +315,24 @@ EINKORN_INLINE void later_stages(uint64_t* accepted, uint64_t* alive, const int3
 
 // ---- a stripe ----
 
-struct Stripe {
-  int32_t* sums;
-  int32_t* pairs;
-  uint8_t* pixels;
-  float* scale;
-  uint64_t* alive;
-  char* tilted;
-};
-
-Stripe stripe_of(const Scan& scan, int slot, int64_t widest) {
-  Pieces pieces{scan.k.ws.scratch + scan.plan.thread_at + slot * scan.plan.thread_bytes};
-  Stripe s;
-  s.sums = pieces.take<int32_t>(haar_align(4 * scan.plan.tables * scan.plan.plane));
-  s.pairs = pieces.take<int32_t>(resize_pair_bytes(scan.k.width));
-  s.pixels = pieces.take<uint8_t>(resize_row_bytes(widest));
-  s.scale = pieces.take<float>(haar_align(4 * (widest + 2 * kHaarSlack)));
-  s.alive = pieces.take<uint64_t>(haar_align(8 * haar_row_words(widest)));
-  s.tilted = pieces.at;
-  return s;
+// Three rows of tilted sums take turns; the finished one is copied to where the scan reads it.
+void clear_cones(const HaarStripe& s, int64_t width) {
+  for (int32_t* cone : s.cones) memset(cone, 0, static_cast<size_t>(width + 1) * sizeof(int32_t));
+  memset(s.pixels_before, 0, static_cast<size_t>(width));
 }
 
-// Three rows of tilted sums that take turns; the finished one is copied to where the scan reads it.
-struct TiltedRows {
-  int32_t* row[3];
-  uint8_t* pixels_before;
+void add_cone(const HaarStripe& s, int32_t* table, int64_t y, int64_t width, const SumLayout& layout) {
+  int32_t* t = s.cones[y % 3];
+  tilted_row(t, s.cones[(y + 2) % 3], s.cones[(y + 1) % 3], s.resized.pixels, s.pixels_before, width);
+  if (y == 1) t[0] = 0;
+  memcpy(s.pixels_before, s.resized.pixels, static_cast<size_t>(width));
+  for (int64_t x = 0; x <= width; ++x) table[layout.place(x, y)] = t[x];
+}
 
-  TiltedRows(char* memory, int64_t width) {
-    Pieces pieces{memory};
-    for (int32_t*& r : row) r = pieces.take<int32_t>(haar_align(4 * (width + 2)));
-    pixels_before = pieces.take<uint8_t>(haar_align(width));
-    memset(memory, 0, static_cast<size_t>(tilted_scratch_bytes(width)));
-  }
-
-  void add(int32_t* table, int64_t y, const uint8_t* pixels, int64_t width, const SumLayout& layout) {
-    int32_t* t = row[y % 3];
-    tilted_row(t, row[(y + 2) % 3], row[(y + 1) % 3], pixels, pixels_before, width);
-    if (y == 1) t[0] = 0;
-    memcpy(pixels_before, pixels, static_cast<size_t>(width));
-    for (int64_t x = 0; x <= width; ++x) table[layout.place(x, y)] = t[x];
-  }
-};
-
-void make_sums(const Scan& scan, const Stripe& s, const Task& task, const SumLayout& layout, int64_t rows) {
+void make_sums(const Scan& scan, const HaarStripe& s, const Task& task, const SumLayout& layout, int64_t rows) {
   const CascadeScan& k = scan.k;
   const HaarLevel& level = k.levels[task.level];
-  const Columns columns = columns_at(k.ws.scratch + task.column, level.width);
+  const ResizeColumns columns = scan.columns[task.level];
   const double ratio = resize_ratio(k.height, level.height);
   int32_t* squares = s.sums + scan.plan.plane;
   int32_t* turned = squares + scan.plan.plane;
@@ -403,19 +340,21 @@ void make_sums(const Scan& scan, const Stripe& s, const Task& task, const SumLay
   memset(s.sums, 0, row_bytes);
   memset(squares, 0, row_bytes);
   const bool tilted = k.cascade.any_tilted;
-  if (tilted) memset(turned, 0, row_bytes);
-  TiltedRows cones(s.tilted, tilted ? level.width : 0);
+  if (tilted) {
+    memset(turned, 0, row_bytes);
+    clear_cones(s, level.width);
+  }
   for (int64_t y = 0; y < rows; ++y) {
-    resize_row(s.pixels, s.pairs, k.image, k.height, k.width, task.first_row * level.step + y, ratio, columns,
-               level.height, level.width);
+    resize_row(s.resized.pixels, s.resized.pairs, k.image, k.height, k.width, task.first_row * level.step + y, ratio,
+               columns, level.height, level.width);
     const int64_t at = (y + 1) * layout.stride;
-    sum_row(s.sums + at, squares + at, s.pixels, level.width, layout);
-    if (tilted) cones.add(turned, y + 1, s.pixels, level.width, layout);
+    sum_row(s.sums + at, squares + at, s.resized.pixels, level.width, layout);
+    if (tilted) add_cone(s, turned, y + 1, level.width, layout);
   }
 }
 
 template <bool kStumps>
-void scan_stripe(const Scan& scan, const Stripe& s, const Task& task) {
+void scan_stripe(const Scan& scan, const HaarStripe& s, const Task& task) {
   const CascadeScan& k = scan.k;
   const HaarLevel& level = k.levels[task.level];
   const SumLayout layout = scan.layout(level.step);
@@ -466,22 +405,19 @@ void cascade_scan(const CascadeScan& k) {
   const Scan scan(k);
   *k.count = 0;
   if (scan.plan.tasks == 0 || k.cascade.stages == 0) return;
-  int64_t widest = 0, column = scan.plan.column_at;
   cut_into_tasks(scan);
   prepare_stages(scan);
   bool steps[2] = {false, false};
   for (int64_t i = 0; i < k.n_levels; ++i) {
-    widest = k.levels[i].width > widest ? k.levels[i].width : widest;
     steps[k.levels[i].step - 1] = true;
-    fill_columns(columns_at(k.ws.scratch + column, k.levels[i].width), k.width, k.levels[i].width);
-    column += resize_column_bytes(k.levels[i].width);
+    fill_columns(scan.columns[i], k.width, k.levels[i].width);
   }
   parallel_for(k.ws, 2, 20.0 * static_cast<double>(k.cascade.nodes), [&](int64_t i, int) {
     if (steps[i]) prepare_nodes(scan, i + 1);
   });
   const double cost = 50.0 * static_cast<double>(scan.plan.stripe_rows * scan.plan.stride) / 4;
   parallel_for(k.ws, scan.plan.tasks, cost, [&](int64_t t, int slot) {
-    const Stripe stripe = stripe_of(scan, slot, widest);
+    const HaarStripe stripe = scan.stripes[slot];
     if (k.cascade.stumps)
       scan_stripe<true>(scan, stripe, scan.tasks[t]);
     else

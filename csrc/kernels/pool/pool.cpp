@@ -308,6 +308,7 @@ EINKORN_INLINE void max_forward(const MaxPool2dForward<T>& k) {
   const PoolWindow& w = k.window;
   const bool pairs =
       w.kernel_w == 2 && w.stride_w == 2 && w.dilation_w == 1 && w.pad_w == 0 && 2 * s.out_width <= s.width;
+  const auto own_rows = carve<PoolParts<T>>(k).rows;
   for_window_rows(k.ws, s, w.kernel_h, 0.15, [&](int64_t plane, int64_t oh, int slot, bool first) {
     const T* x = k.x + plane * s.height * s.width;
     const int64_t to = (plane * s.out_height + oh) * s.out_width;
@@ -317,7 +318,7 @@ EINKORN_INLINE void max_forward(const MaxPool2dForward<T>& k) {
       max_row_of_pairs<kIndices>(k, x, taps, top, k.out + to, k.indices + to);
       return;
     }
-    const Rows<T> rows(k.ws, slot, s, w);
+    const Rows<T> rows(own_rows[slot]);
     if (first) {
       for (int64_t i = 0; i < pool_row_size(s, w); ++i) rows.row[i] = -(T)INFINITY;
       if constexpr (kIndices)

@@ -27,6 +27,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -107,14 +108,41 @@ inline int64_t pool_out_row_size(const PoolShape& s, const PoolWindow& w) {
   return s.out_width + s.width + w.pad_w + 2 * w.kernel_w + kPoolSlack;
 }
 
-// In elements of 8 bytes, an upper bound for every instruction set and element type.
-inline int64_t pool_scratch_per_thread(const PoolShape& s, const PoolWindow& w) {
-  return 2 * (pool_row_size(s, w) + pool_out_row_size(s, w));
-}
+inline namespace EINKORN_ISA {
 
-inline int64_t pool_scratch_bytes(const PoolShape& s, const PoolWindow& w, int threads) {
-  return 8 * threads * pool_scratch_per_thread(s, w);
-}
+struct PoolSizes {
+  PoolShape shape;
+  PoolWindow window;
+};
+
+// A thread's rows.
+template <class T>
+struct PoolRows {
+  T* row;         // the padded row of the plane
+  char* indices;  // beside it, integers of the size of T
+  T* out_row;     // as long as a row of the output, padded
+  T* divisors;    // beside it
+
+  PoolRows(Carver& c, const PoolSizes& k)
+      : row(c.take<T>(pool_row_size(k.shape, k.window))),
+        indices(c.take<char>(pool_row_size(k.shape, k.window) * static_cast<int64_t>(sizeof(T)))),
+        out_row(c.take<T>(pool_out_row_size(k.shape, k.window))),
+        divisors(c.take<T>(pool_out_row_size(k.shape, k.window))) {}
+};
+
+template <class T>
+struct PoolParts {
+  PartsOfEach<PoolRows<T>, PoolSizes> rows;
+
+  template <class Args>
+  PoolParts(Carver& c, const Args& k) {
+    PoolSizes sizes = {k.shape, {}};
+    if constexpr (requires { k.window; }) sizes.window = k.window;
+    rows = c.each<PoolRows<T>>(k.ws.threads, sizes);
+  }
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_POOL_KERNELS(X)                            \
   X(max_pool2d_forward, MaxPool2dForward)                  \

@@ -137,8 +137,9 @@ void avg_pool2d_forward(const AvgPool2dForward<T>& k) {
   const PoolShape& s = k.shape;
   const PoolWindow& w = k.window;
   const bool pairs = w.kernel_w == 2 && w.stride_w == 2 && w.pad_w == 0 && 2 * s.out_width <= s.width;
+  const auto own_rows = carve<PoolParts<T>>(k).rows;
   for_window_rows(k.ws, s, w.kernel_h, 0.15, [&](int64_t plane, int64_t oh, int slot, bool first) {
-    const Rows<T> rows(k.ws, slot, s, w);
+    const Rows<T> rows(own_rows[slot]);
     if (first && !pairs) {
       for (int64_t i = 0; i < pool_row_size(s, w); ++i) rows.row[i] = 0;
       column_divisors(s, w, k.count_include_pad, rows.divisors);
@@ -172,8 +173,9 @@ template <class T>
 void avg_pool2d_backward(const AvgPool2dBackward<T>& k) {
   const PoolShape& s = k.shape;
   const PoolWindow& w = k.window;
+  const auto own_rows = carve<PoolParts<T>>(k).rows;
   for_planes(k.ws, s, 0.3, [&](int64_t plane, int slot, bool first) {
-    const Rows<T> rows(k.ws, slot, s, w);
+    const Rows<T> rows(own_rows[slot]);
     T* q = rows.out_row + w.kernel_w;
     if (first) {
       for (int64_t j = 0; j < pool_out_row_size(s, w); ++j) rows.out_row[j] = 0;
@@ -205,8 +207,9 @@ void adaptive_avg_pool2d_forward(const AdaptiveAvgPool2dForward<T>& k) {
     });
     return;
   }
+  const auto own_rows = carve<PoolParts<T>>(k).rows;
   for_window_rows(k.ws, s, s.height / s.out_height + 1, 0.15, [&](int64_t plane, int64_t oh, int slot, bool) {
-    const Rows<T> rows(k.ws, slot, s, PoolWindow{});
+    const Rows<T> rows(own_rows[slot]);
     const Range down = adaptive_window(oh, s.height, s.out_height);
     sum_rows(k.x + plane * s.height * s.width, s.width, down, rows.row);
     T* out = k.out + (plane * s.out_height + oh) * s.out_width;
@@ -222,8 +225,9 @@ void adaptive_avg_pool2d_forward(const AdaptiveAvgPool2dForward<T>& k) {
 template <class T>
 void adaptive_avg_pool2d_backward(const AdaptiveAvgPool2dBackward<T>& k) {
   const PoolShape& s = k.shape;
+  const auto own_rows = carve<PoolParts<T>>(k).rows;
   for_planes(k.ws, s, 0.15, [&](int64_t plane, int slot, bool) {
-    const Rows<T> rows(k.ws, slot, s, PoolWindow{});
+    const Rows<T> rows(own_rows[slot]);
     T* gx = k.gx + plane * s.height * s.width;
     int64_t reached = 0;
     for (int64_t oh = 0; oh < s.out_height; ++oh) {

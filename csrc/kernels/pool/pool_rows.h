@@ -58,24 +58,16 @@ EINKORN_INLINE Vec<T> load_every(const T* p, int64_t offset, int64_t step, int64
   return load(lane);
 }
 
-// A thread's share of the scratch memory.
+// A thread's rows of scratch memory.
 template <class T>
 struct Rows {
-  T* row;            // the padded row of the plane
-  Lane<T>* indices;  // beside it
-  T* out_row;        // as long as a row of the output, padded
-  T* divisors;       // beside it
+  T* row;
+  Lane<T>* indices;
+  T* out_row;
+  T* divisors;
 
-  EINKORN_INLINE Rows(const Workspace& ws, int slot, const PoolShape& s, const PoolWindow& w) {
-    int64_t* p = reinterpret_cast<int64_t*>(ws.scratch) + slot * pool_scratch_per_thread(s, w);
-    row = reinterpret_cast<T*>(p);
-    p += pool_row_size(s, w);
-    indices = reinterpret_cast<Lane<T>*>(p);
-    p += pool_row_size(s, w);
-    out_row = reinterpret_cast<T*>(p);
-    p += pool_out_row_size(s, w);
-    divisors = reinterpret_cast<T*>(p);
-  }
+  EINKORN_INLINE Rows(const PoolRows<T>& own)
+      : row(own.row), indices(reinterpret_cast<Lane<T>*>(own.indices)), out_row(own.out_row), divisors(own.divisors) {}
 };
 
 // Calls body(plane, oh, slot, first) for each row of windows; `first` is true once per task.

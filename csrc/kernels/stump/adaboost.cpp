@@ -16,6 +16,7 @@ constexpr int64_t kPiece = 2048;  // rows whose flags lie on the stack
 
 // Sums of a block: weights of right and wrong rows from elsewhere, then of our own; rows on the left.
 enum Sum { kSourceRight, kSourceWrong, kRight, kWrong, kLeft, kSums };
+static_assert(kSums == kAdaBoostSums);
 
 // What h says of a block of rows, as a flag for each: it is wrong, and the row went left.
 template <class T>
@@ -61,7 +62,7 @@ EINKORN_INLINE void for_pieces(const AdaBoostUpdate<T>& k, int64_t block, const 
 template <class T>
 void adaboost_update(const AdaBoostUpdate<T>& k) {
   const int64_t blocks = stump_blocks(k.rows);
-  double* partial = reinterpret_cast<double*>(k.ws.scratch);
+  double* const partial = carve<AdaBoostParts>(k).partial;
   parallel_for(k.ws, blocks, 0.5 * kStumpBlock, [&](int64_t block, int) {
     double* sum = partial + block * kSums;
     for (int s = 0; s < kSums; ++s) sum[s] = 0;

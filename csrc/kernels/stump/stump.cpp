@@ -29,24 +29,9 @@ namespace {
 constexpr int64_t kBlock = 512;
 constexpr int32_t kRow = 0x7fffffff;
 
-// Where the scratch of a search lies.
-struct Plan {
-  double* partial;  // [blocks, classes]
-  double* total;    // [classes]
-  double* features;
-  int64_t classes;
-
-  EINKORN_INLINE Plan(char* scratch, int64_t rows, int64_t classes_)
-      : partial(reinterpret_cast<double*>(scratch)),
-        total(partial + stump_blocks(rows) * classes_),
-        features(total + classes_),
-        classes(classes_) {}
-  EINKORN_INLINE double* feature(int64_t f) const { return features + f * (4 + 4 * classes); }
-};
-
 // total[c] = sum of the weights of class c; for two classes S and W.
 template <class Args>
-void sum_classes(const Args& k, const Plan& plan) {
+void sum_classes(const Args& k, const StumpParts& plan) {
   const int64_t blocks = stump_blocks(k.rows), classes = k.classes;
   parallel_for(k.ws, blocks, 0.5 * kStumpBlock, [&](int64_t block, int) {
     const int64_t begin = block * kStumpBlock;
@@ -80,7 +65,7 @@ void sum_classes(const Args& k, const Plan& plan) {
 
 // The features' bests are compared in their order. found[0..3] = score, position, missing_left, (unused); then L.
 template <class Args>
-void choose(const Args& k, const Plan& plan) {
+void choose(const Args& k, const StumpParts& plan) {
   const int64_t classes = k.classes;
   double weight = 0;
   if (classes == 2)
@@ -91,7 +76,7 @@ void choose(const Args& k, const Plan& plan) {
   k.place[0] = k.place[1] = -1;
   k.place[2] = 0;
   for (int64_t f = 0; f < k.features; ++f) {
-    const double* found = plan.feature(f);
+    const double* found = plan.features[f];
     if (found[1] < 0) continue;
     if (best != nullptr && !(found[0] > best[0] + kTie * weight)) continue;
     best = found;
@@ -125,7 +110,7 @@ void finish_pair(double* found, const PairScan& right, const PairScan& left, dou
 }
 
 template <StumpCriterion kCriterion>
-void search_pair(const StumpSearch& k, const Plan& plan, int64_t f) {
+void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
   const int32_t* order = k.order + f * k.rows;
   const int64_t missing = k.missing[f], n = k.rows - missing;
   const double tie = kTie * plan.total[1];
@@ -166,13 +151,13 @@ void search_pair(const StumpSearch& k, const Plan& plan, int64_t f) {
     right.take<kCriterion>(S, W, begin, size, 0, 0);
     if (missing > 0) left.take<kCriterion>(S, W, begin, size, ms, mw);
   }
-  finish_pair(plan.feature(f), right, left, tie);
+  finish_pair(plan.features[f], right, left, tie);
 }
 
-void search_classes(const StumpSearch& k, const Plan& plan, int64_t f) {
+void search_classes(const StumpSearch& k, const StumpParts& plan, int64_t f) {
   const int32_t* order = k.order + f * k.rows;
   const int64_t n = k.rows - k.missing[f];
-  ClassScan scan(k.criterion, plan.feature(f), plan.total, k.classes);
+  ClassScan scan(k.criterion, plan.features[f], plan.total, k.classes);
   for (int64_t i = n; i < k.rows; ++i) {
     const int32_t row = order[i] & kRow;
     scan.missing[k.target[row]] += k.weights[row];
@@ -206,7 +191,7 @@ void fill_histogram(double* sums, const StumpSearchBinned& k, int64_t f) {
 }
 
 template <StumpCriterion kCriterion>
-void scan_pair_bins(const double* sums, const StumpSearchBinned& k, const Plan& plan, int64_t f) {
+void scan_pair_bins(const double* sums, const StumpSearchBinned& k, const StumpParts& plan, int64_t f) {
   const double tie = kTie * plan.total[1];
   const int64_t bins = k.bins[f];
   const double ms = sums[2 * k.missing_code], mw = sums[2 * k.missing_code + 1];
@@ -223,10 +208,10 @@ void scan_pair_bins(const double* sums, const StumpSearchBinned& k, const Plan& 
     right.take<kCriterion>(S, W, begin, size, 0, 0);
     if (mw > 0) left.take<kCriterion>(S, W, begin, size, ms, mw);
   }
-  finish_pair(plan.feature(f), right, left, tie);
+  finish_pair(plan.features[f], right, left, tie);
 }
 
-void search_bins(const StumpSearchBinned& k, const Plan& plan, int64_t f, double* sums) {
+void search_bins(const StumpSearchBinned& k, const StumpParts& plan, int64_t f, double* sums) {
   if (k.code_bytes == 1)
     fill_histogram<uint8_t>(sums, k, f);
   else
@@ -236,7 +221,7 @@ void search_bins(const StumpSearchBinned& k, const Plan& plan, int64_t f, double
     if (k.criterion == StumpCriterion::entropy) return scan_pair_bins<StumpCriterion::entropy>(sums, k, plan, f);
     return scan_pair_bins<StumpCriterion::error>(sums, k, plan, f);
   }
-  ClassScan scan(k.criterion, plan.feature(f), plan.total, k.classes);
+  ClassScan scan(k.criterion, plan.features[f], plan.total, k.classes);
   for (int64_t c = 0; c < k.classes; ++c) {
     scan.missing[c] = sums[k.missing_code * k.classes + c];
     if (scan.missing[c] > 0) scan.has_missing = true;
@@ -251,7 +236,7 @@ void search_bins(const StumpSearchBinned& k, const Plan& plan, int64_t f, double
 }  // namespace
 
 void stump_search(const StumpSearch& k) {
-  const Plan plan(k.ws.scratch, k.rows, k.classes);
+  const auto plan = carve<StumpParts>(k);
   sum_classes(k, plan);
   const double cost = static_cast<double>(k.rows) * (k.classes == 2 ? 1.5 : 3.0 + static_cast<double>(k.classes));
   parallel_for(k.ws, k.features, cost, [&](int64_t f, int) {
@@ -268,12 +253,10 @@ void stump_search(const StumpSearch& k) {
 }
 
 void stump_search_binned(const StumpSearchBinned& k) {
-  const Plan plan(k.ws.scratch, k.rows, k.classes);
+  const auto plan = carve<BinnedStumpParts>(k);
   sum_classes(k, plan);
-  double* const histograms = plan.feature(k.features);
-  const int64_t histogram = stump_histogram_bytes(k.classes, k.code_bytes) / 8;
   parallel_for(k.ws, k.features, 1.2 * static_cast<double>(k.rows) + 2000,
-               [&](int64_t f, int slot) { search_bins(k, plan, f, histograms + slot * histogram); });
+               [&](int64_t f, int slot) { search_bins(k, plan, f, plan.histograms[slot]); });
   choose(k, plan);
 }
 

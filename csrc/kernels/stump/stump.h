@@ -40,6 +40,7 @@
 #include <stdint.h>
 
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -54,7 +55,7 @@ struct Presort {
   const T* x;
   int64_t rows, features;
   int64_t row_stride, feature_stride;
-  Workspace ws;  // scratch: ws.threads * presort_scratch_bytes<T>(rows)
+  Workspace ws;  // scratch: PresortParts
 };
 
 struct StumpSearch {
@@ -66,7 +67,7 @@ struct StumpSearch {
   const int32_t* target;  // null for two classes
   int64_t rows, features, classes;
   StumpCriterion criterion;
-  Workspace ws;  // scratch: stump_scratch_bytes
+  Workspace ws;  // scratch: StumpParts
 };
 
 struct StumpSearchBinned {
@@ -80,7 +81,7 @@ struct StumpSearchBinned {
   int64_t missing_code;
   int code_bytes;
   StumpCriterion criterion;
-  Workspace ws;  // scratch: stump_scratch_bytes + ws.threads * histogram_bytes
+  Workspace ws;  // scratch: BinnedStumpParts
 };
 
 template <class T>
@@ -100,32 +101,67 @@ struct AdaBoostUpdate {
   int64_t source;
   double source_factor;
   double error_floor;
-  Workspace ws;  // scratch: adaboost_scratch_bytes
+  Workspace ws;  // scratch: AdaBoostParts
 };
 
 constexpr int64_t kStumpBlock = 16384;  // rows of a partial sum
 
-template <class T>
-inline int64_t presort_scratch_bytes(int64_t rows) {
-  return (2 * rows * static_cast<int64_t>(sizeof(T) + 4) + 63) / 64 * 64;
-}
+inline namespace EINKORN_ISA {
 
 inline int64_t stump_blocks(int64_t rows) {
   return (rows + kStumpBlock - 1) / kStumpBlock;
 }
 
-// Sums of blocks and of all rows; for each feature four numbers and four rows of class sums.
-inline int64_t stump_scratch_bytes(int64_t rows, int64_t features, int64_t classes) {
-  return 8 * ((stump_blocks(rows) + 1) * classes + features * (4 + 4 * classes) + 8);
-}
+// Of a feature, for each thread.
+template <class T>
+struct PresortColumn {
+  T* keys[2];  // as unsigned integers of the same size
+  int32_t* place[2];
 
-inline int64_t stump_histogram_bytes(int64_t classes, int code_bytes) {
-  return 8 * classes * (code_bytes == 1 ? 256 : 65536);
-}
+  PresortColumn(Carver& c, const Presort<T>& k) {
+    for (T*& key : keys) key = c.take<T>(k.rows);
+    for (int32_t*& p : place) p = c.take<int32_t>(k.rows);
+  }
+};
 
-inline int64_t adaboost_scratch_bytes(int64_t rows) {
-  return 8 * 6 * (stump_blocks(rows) + 1);
-}
+template <class T>
+struct PresortParts {
+  PartsOfEach<PresortColumn<T>, Presort<T>> columns;
+
+  PresortParts(Carver& c, const Presort<T>& k) : columns(c.each<PresortColumn<T>>(k.ws.threads, k)) {}
+};
+
+struct StumpParts {
+  double* partial;              // [blocks, classes]
+  double* total;                // [classes]
+  PartOfEach<double> features;  // of each feature four numbers and four rows of class sums
+
+  template <class Args>
+  StumpParts(Carver& c, const Args& k)
+      : partial(c.take<double>(stump_blocks(k.rows) * k.classes)),
+        total(c.take<double>(k.classes)),
+        features(c.take_each<double>(k.features, 4 + 4 * k.classes)) {}
+};
+
+struct BinnedStumpParts : StumpParts {
+  PartOfEach<double> histograms;  // [codes, classes] of each thread
+
+  BinnedStumpParts(Carver& c, const StumpSearchBinned& k)
+      : StumpParts(c, k),
+        histograms(c.take_each<double>(k.ws.threads, k.classes * (k.code_bytes == 1 ? 256 : 65536))) {}
+};
+
+constexpr int64_t kAdaBoostSums = 5;
+
+struct AdaBoostParts {
+  double* partial;  // [blocks, kAdaBoostSums]
+
+  template <class T>
+  AdaBoostParts(Carver& c, const AdaBoostUpdate<T>& k)
+      : partial(c.take<double>(stump_blocks(k.rows) * kAdaBoostSums)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_STUMP_KERNELS(X) \
   X(presort, Presort)            \

@@ -9,12 +9,12 @@ namespace einkorn::EINKORN_ISA {
 namespace {
 
 template <class T>
-void sort_feature(const Presort<T>& k, int64_t f, char* scratch) {
+void sort_feature(const Presort<T>& k, int64_t f, const PresortColumn<T>& own) {
   const int64_t rows = k.rows;
-  Key<T>* keys = reinterpret_cast<Key<T>*>(scratch);
-  Key<T>* other = keys + rows;
-  int32_t* place = reinterpret_cast<int32_t*>(other + rows);
-  int32_t* other_place = place + rows;
+  Key<T>* keys = reinterpret_cast<Key<T>*>(own.keys[0]);
+  Key<T>* other = reinterpret_cast<Key<T>*>(own.keys[1]);
+  int32_t* place = own.place[0];
+  int32_t* other_place = own.place[1];
   const T* x = k.x + f * k.feature_stride;
   T* column = k.columns + f * rows;
   int64_t missing = 0;
@@ -37,9 +37,9 @@ void sort_feature(const Presort<T>& k, int64_t f, char* scratch) {
 
 template <class T>
 void presort(const Presort<T>& k) {
-  const int64_t bytes = presort_scratch_bytes<T>(k.rows);
+  const auto columns = carve<PresortParts<T>>(k).columns;
   parallel_for(k.ws, k.features, 10.0 * static_cast<double>(k.rows) + 5000,
-               [&](int64_t f, int slot) { sort_feature(k, f, k.ws.scratch + slot * bytes); });
+               [&](int64_t f, int slot) { sort_feature(k, f, columns[slot]); });
 }
 
 EINKORN_INSTANTIATE(presort, Presort)

@@ -32,7 +32,7 @@ constexpr uint64_t kNodeCounter = uint64_t{1} << 40;  // where the words of the 
 
 // Numbers of one tree, in the order in which they are asked for.
 struct Draws {
-  static constexpr int64_t kBuffer = 256;
+  static constexpr int64_t kBuffer = kForestDraws;
   static_assert(kBuffer % kWords == 0);
 
   uint32_t* words;
@@ -70,7 +70,7 @@ struct Waiting {
   double gain;
   Split split;
 };
-static_assert(sizeof(Waiting) <= 80);
+static_assert(sizeof(Waiting) <= kForestWaitingWords * 8);
 
 template <class Code, class Statistic>
 struct Grower {
@@ -95,23 +95,20 @@ struct Grower {
   bool full = false;
   double total = 0;  // weight of the tree's rows
 
-  Grower(const GrowForest& args, int64_t which, char* scratch, const ForestScratch& s)
+  Grower(const GrowForest& args, int64_t which, const ForestParts& s)
       : k(args),
         tree(which),
-        at{reinterpret_cast<double*>(scratch + s.weight),  reinterpret_cast<double*>(scratch + s.a),
-           reinterpret_cast<double*>(scratch + s.b),       reinterpret_cast<double*>(scratch + s.score),
-           reinterpret_cast<int64_t*>(scratch + s.number), reinterpret_cast<double*>(scratch + s.totals),
-           reinterpret_cast<double*>(scratch + s.logs)},
+        at{s.weight, s.a, s.b, s.score, s.number, s.totals, s.logs},
         statistic(args, at),
-        rows(reinterpret_cast<Row*>(scratch + s.rows)),
-        spare(reinterpret_cast<Row*>(scratch + s.spare)),
-        bins(reinterpret_cast<Word*>(scratch + s.bins)),
-        present(reinterpret_cast<int32_t*>(scratch + s.present)),
-        features(reinterpret_cast<int32_t*>(scratch + s.features)),
-        queue(reinterpret_cast<Waiting*>(scratch + s.queue)),
-        bits(reinterpret_cast<uint64_t*>(scratch + s.bits)),
-        summary(bits + (sizeof(Code) == 1 ? 4 : 1024)),
-        draws{reinterpret_cast<uint32_t*>(scratch + s.words), static_cast<uint64_t>(args.seeds[which]), kNodeCounter} {}
+        rows(reinterpret_cast<Row*>(s.rows)),
+        spare(reinterpret_cast<Row*>(s.spare)),
+        bins(reinterpret_cast<Word*>(s.bins)),
+        present(s.present),
+        features(s.features),
+        queue(reinterpret_cast<Waiting*>(s.queue)),
+        bits(s.bits),
+        summary(s.summary),
+        draws{s.words, static_cast<uint64_t>(args.seeds[which]), kNodeCounter} {}
 
   const Code* column(int64_t feature) const { return static_cast<const Code*>(k.codes) + feature * k.rows; }
 
@@ -122,7 +119,9 @@ struct Grower {
     const int64_t stride = statistic.stride();
     memset(bins, 0, static_cast<size_t>((k.max_bins > 3 ? k.max_bins : 3) * stride) * sizeof(Word));
     memset(bins + kMissing * stride, 0, static_cast<size_t>(stride) * sizeof(Word));
-    memset(bits, 0, sizeof(Code) == 1 ? 40 : 1024 * 8 + 128);
+    constexpr size_t kWordsOfBits = sizeof(Code) == 1 ? 4 : 1024;
+    memset(bits, 0, kWordsOfBits * sizeof(uint64_t));
+    if constexpr (sizeof(Code) == 2) memset(summary, 0, kWordsOfBits / 64 * sizeof(uint64_t));
     if (k.criterion == ForestCriterion::entropy) {
       double* const logs = const_cast<double*>(at.logs);
       for (int64_t i = 0; i < kLogs; ++i) logs[i] = entropy_term(static_cast<double>(i));
@@ -449,11 +448,10 @@ void grow_trees(const GrowForest& k) {
     for (int64_t t = 0; t < k.trees; ++t) k.node_count[t] = kCodeOutOfRange;
     return;
   }
-  const ForestScratch s = forest_scratch(k);
+  const auto parts = carve<GrowForestParts>(k).trees;
   const double cost = static_cast<double>(k.rows) * static_cast<double>(k.max_features) * 20;
-  parallel_for(k.ws, k.trees, cost, [&](int64_t tree, int slot) {
-    Grower<Code, Statistic>(k, tree, k.ws.scratch + slot * s.end, s).grow();
-  });
+  parallel_for(k.ws, k.trees, cost,
+               [&](int64_t tree, int slot) { Grower<Code, Statistic>(k, tree, parts[slot]).grow(); });
 }
 
 template <class Code>

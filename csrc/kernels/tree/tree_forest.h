@@ -39,6 +39,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -82,55 +83,67 @@ struct GrowForest {
   int64_t max_features, max_depth, max_leaf_nodes;  // the last two: negative for none
   int64_t min_samples_split, min_samples_leaf;
   double min_weight_leaf, min_impurity_decrease;
-  Workspace ws;  // scratch: grow_forest_scratch
+  Workspace ws;  // scratch: GrowForestParts
 };
-
-// What a thread needs to grow a tree, in bytes from the start of its piece of scratch.
-struct ForestScratch {
-  int64_t rows, spare, bins, present, weight, a, b, score, number, totals, features, queue, words, bits, logs, end;
-};
-
-// Where a piece of so many bytes begins, which moves `at` to its end. Always inline, all of these: see CheckWeakSymbols.
-[[gnu::always_inline]] inline int64_t forest_piece(int64_t& at, int64_t bytes) {
-  const int64_t start = at;
-  at += (bytes + 63) / 64 * 64;
-  return start;
-}
 
 // Whether rows count other than a whole number of times.
 [[gnu::always_inline]] inline bool weighted(const GrowForest& k) {
   return k.weight != nullptr || k.class_weight != nullptr;
 }
 
-[[gnu::always_inline]] inline ForestScratch forest_scratch(const GrowForest& k) {
-  int64_t at = 0;
-  const int64_t bins = k.max_bins + 2, codes = k.code_bytes == 1 ? 256 : 65536;
-  const int64_t words = k.classes == 0 ? 3 : !weighted(k) ? k.classes : k.classes + 1;
-  const int64_t row = k.classes == 0 ? 24 : !weighted(k) ? 8 : 16;
-  ForestScratch s;
-  s.rows = forest_piece(at, k.rows * row);
-  s.spare = forest_piece(at, k.rows * row);
-  s.bins = forest_piece(at, (codes > 4 ? codes : 4) * words * 8);
-  s.present = forest_piece(at, bins * 4);
-  s.weight = forest_piece(at, bins * 8);
-  s.a = forest_piece(at, bins * 8);
-  s.b = forest_piece(at, bins * 8);
-  s.score = forest_piece(at, bins * 8);
-  s.number = forest_piece(at, bins * 8);
-  s.totals = forest_piece(at, (k.classes + 1) * 3 * 8);
-  s.features = forest_piece(at, k.features * 4);
-  s.queue =
-      forest_piece(at, ((k.max_leaf_nodes > 0 && k.max_leaf_nodes < k.rows ? k.max_leaf_nodes : k.rows) + 2) * 80);
-  s.words = forest_piece(at, 256 * 4);
-  s.bits = forest_piece(at, (codes / 64 + codes / 4096 + 1) * 8);
-  s.logs = forest_piece(at, 4096 * 8);
-  s.end = at;
-  return s;
-}
+inline namespace EINKORN_ISA {
 
-[[gnu::always_inline]] inline int64_t grow_forest_scratch(const GrowForest& k, int threads) {
-  return forest_scratch(k).end * threads;
-}
+constexpr int64_t kForestWaitingWords = 10;  // of a node that waits, as the kernel has it
+constexpr int64_t kForestDraws = 256;        // random words drawn at once
+constexpr int64_t kForestLogs = 4096;        // x ln x for whole x below
+
+// What a thread needs to grow a tree.
+struct ForestParts {
+  int64_t* rows;  // of as many words as a row has
+  int64_t* spare;
+  int64_t* bins;  // [codes][words]
+  int32_t* present;
+  double *weight, *a, *b, *score;
+  int64_t* number;
+  double* totals;
+  int32_t* features;
+  int64_t* queue;
+  uint32_t* words;
+  uint64_t* bits;     // of codes
+  uint64_t* summary;  // which words of bits are not zero, for 16-bit codes
+  double* logs;
+
+  ForestParts(Carver& c, const GrowForest& k) {
+    const int64_t room = k.max_bins + 2, codes = k.code_bytes == 1 ? 256 : 65536;
+    const int64_t code_words = k.classes == 0 ? 3 : !weighted(k) ? k.classes : k.classes + 1;
+    const int64_t row_words = k.classes == 0 ? 3 : !weighted(k) ? 1 : 2;
+    rows = c.take<int64_t>(k.rows * row_words);
+    spare = c.take<int64_t>(k.rows * row_words);
+    bins = c.take<int64_t>(codes * code_words);
+    present = c.take<int32_t>(room);
+    weight = c.take<double>(room);
+    a = c.take<double>(room);
+    b = c.take<double>(room);
+    score = c.take<double>(room);
+    number = c.take<int64_t>(room);
+    totals = c.take<double>((k.classes + 1) * 3);
+    features = c.take<int32_t>(k.features);
+    const int64_t waiting = k.max_leaf_nodes > 0 && k.max_leaf_nodes < k.rows ? k.max_leaf_nodes : k.rows;
+    queue = c.take<int64_t>((waiting + 2) * kForestWaitingWords);
+    words = c.take<uint32_t>(kForestDraws);
+    bits = c.take<uint64_t>(codes / 64);
+    summary = c.take<uint64_t>(k.code_bytes == 1 ? 0 : codes / 4096);
+    logs = c.take<double>(kForestLogs);
+  }
+};
+
+struct GrowForestParts {
+  PartsOfEach<ForestParts, GrowForest> trees;
+
+  GrowForestParts(Carver& c, const GrowForest& k) : trees(c.each<ForestParts>(k.ws.threads, k)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_TREE_FOREST_INDEX_KERNELS(X) \
   X(bootstrap_counts, BootstrapCounts)       \

@@ -244,7 +244,7 @@ class Grower {
     identity = k.rows == nullptr;
   }
 
-  Hist hist(int64_t slot) const { return hist_at(p.slots + slot * p.slot_bytes, p.bins, kConstant); }
+  Hist hist(int64_t slot) const { return hist_at(p.slots[slot], p.bins, kConstant); }
   int64_t take_slot() { return free_count > 0 ? p.free_slots[--free_count] : -1; }
   void free_slot(int64_t slot) {
     if (slot >= 0 && slot < k.slots) p.free_slots[free_count++] = slot;
@@ -311,7 +311,7 @@ class Grower {
     const Hist own = {whole.g + at, kConstant ? nullptr : whole.h + at, whole.n + at};
     if (k.categorical[f] != 0)
       search_categorical(best, p.category_sets + (job.side * k.n + j) * k.words, k.words, own, f, k.n_bins[f],
-                         leaf.sums, parent, s, bounds, reinterpret_cast<SortedCode*>(p.sorting) + slot * p.most_bins);
+                         leaf.sums, parent, s, bounds, reinterpret_cast<SortedCode*>(p.sorting[slot]));
     else
       search_numeric(best, own, f, k.n_bins[f], leaf.sums, k.monotone != nullptr ? k.monotone[f] : 0, parent, s,
                      bounds);
@@ -358,7 +358,7 @@ class Grower {
     memset(p.partial_used, 0, static_cast<size_t>(k.ws.threads));
     const double cost = static_cast<double>(n / row_blocks * sums.feature_count / groups) * kUpdateCost;
     parallel_for(k.ws, row_blocks * groups, cost, [&](int64_t task, int slot) {
-      char* const memory = p.partial + slot * p.slot_bytes;
+      char* const memory = p.partial[slot];
       if (p.partial_used[slot] == 0) {
         memset(memory, 0, static_cast<size_t>(p.slot_bytes));
         p.partial_used[slot] = 1;
@@ -376,7 +376,7 @@ class Grower {
         bool first = true;
         for (int t = 0; t < k.ws.threads; ++t) {
           if (p.partial_used[t] == 0) continue;
-          const Hist part = hist_at(p.partial + t * p.slot_bytes, p.bins, kConstant);
+          const Hist part = hist_at(p.partial[t], p.bins, kConstant);
           add_bins(out, part, at, bins, first);
           first = false;
         }
@@ -549,7 +549,7 @@ class Grower {
 
 template <class T>
 void tree_grow(const TreeGrow<T>& k) {
-  const GrowPlan plan = make_plan(k, k.ws.scratch);
+  const GrowPlan plan = carve<GrowPlan>(k);
   if (k.code_bytes == 1)
     k.hessians == nullptr ? Grower<T, uint8_t, true>(k, plan).grow() : Grower<T, uint8_t, false>(k, plan).grow();
   else

@@ -38,6 +38,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -49,10 +50,20 @@ struct CodeRows {
   const int32_t* n_bins;
   int64_t rows, n, width;
   int code_bytes;
-  Workspace ws;  // scratch: 8 bytes for each kCodeRowsBlock rows
+  Workspace ws;  // scratch: CodeRowsParts
 };
 
 constexpr int64_t kCodeRowsBlock = 4096;
+
+inline namespace EINKORN_ISA {
+
+struct CodeRowsParts {
+  int64_t* bad;  // of each block the first code that does not fit, or -1
+
+  CodeRowsParts(Carver& c, const CodeRows& k) : bad(c.take<int64_t>((k.rows + kCodeRowsBlock - 1) / kCodeRowsBlock)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 template <class T>
 struct TreeGrow {
@@ -87,7 +98,7 @@ struct TreeGrow {
   uint64_t seed, tree;
   int code_bytes;
   bool depth_first;
-  Workspace ws;  // scratch: tree_grow_scratch_bytes
+  Workspace ws;  // scratch: GrowPlan (tree_grow_plan.h)
 };
 
 struct TreeApplyCodes {

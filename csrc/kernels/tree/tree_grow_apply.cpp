@@ -13,7 +13,7 @@ constexpr int64_t kTile = 256;  // rows whose codes are turned at once
 template <class Code>
 void turn_codes(const CodeRows& k) {
   constexpr int32_t missing = sizeof(Code) == 1 ? 255 : 65535;
-  int64_t* const bad = reinterpret_cast<int64_t*>(k.ws.scratch);
+  int64_t* const bad = carve<CodeRowsParts>(k).bad;
   const int64_t blocks = (k.rows + kCodeRowsBlock - 1) / kCodeRowsBlock;
   parallel_for(k.ws, blocks, static_cast<double>(k.width * kCodeRowsBlock) * 0.6, [&](int64_t block, int) {
     const Code* const codes = static_cast<const Code*>(k.codes);

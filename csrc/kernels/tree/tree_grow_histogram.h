@@ -118,8 +118,8 @@ struct Histograms {
   const int32_t* n_bins;
   const int64_t* bin_at;
   int64_t bins;
-  bool contiguous;  // features are 0, 1, 2, ...
-  char* accumulators;
+  bool contiguous;                // features are 0, 1, 2, ...
+  PartOfEach<char> accumulators;  // of threads
   int64_t block_bytes;
 
   EINKORN_INLINE int64_t padded(int64_t f) const { return bin_at[f + 1] - bin_at[f]; }
@@ -157,9 +157,9 @@ struct Histograms {
   // Writes or adds the sums over the rows for the features of a block.
   template <bool kAdd>
   void run(const Hist& out, FeatureBlock b, RowRange rows, int slot) const {
-    Sum* const sums = reinterpret_cast<Sum*>(accumulators + slot * block_bytes);
+    Sum* const sums = reinterpret_cast<Sum*>(accumulators[slot]);
     const bool bytes = sizeof(Code) == 1;
-    int64_t at[kBlockFeatures], next = 0;
+    int64_t at[kBlockFeatures] = {}, next = 0;
     for (int j = 0; j < b.count; ++j) {
       const int64_t bins_here = padded(features[b.first + j]);
       at[j] = bytes ? j * 256 : next;

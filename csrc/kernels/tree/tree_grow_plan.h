@@ -1,5 +1,4 @@
-// Where everything lies in the scratch memory of tree_grow: one list, walked by the binding to know the size and by the
-// kernel to know the places.
+// Where everything lies in the scratch memory of tree_grow.
 
 #pragma once
 
@@ -7,7 +6,7 @@
 
 namespace einkorn {
 
-#define EINKORN_PLAN inline __attribute__((always_inline))
+inline namespace EINKORN_ISA {
 
 // The sums of one node's rows, in units of the quantised gradients.
 struct NodeSums {
@@ -34,6 +33,7 @@ struct OpenLeaf {
 constexpr int64_t kGrowBlock = 16384;
 constexpr int64_t kPartitionBlock = 16384;
 constexpr int64_t kSlotBudget = int64_t{256} << 20;
+constexpr int64_t kRandomRoom = 512;
 
 struct GrowPlan {
   int64_t bins;         // of all features, each rounded up to 8 with the missing one
@@ -47,11 +47,11 @@ struct GrowPlan {
   int32_t* lefts;
   int32_t* rights;
   int64_t* block_lefts;
-  char* slots;
+  PartOfEach<char> slots;
   int64_t* free_slots;
-  char* partial;
+  PartOfEach<char> partial;  // of threads
   uint8_t* partial_used;
-  char* accumulators;
+  PartOfEach<char> accumulators;
   OpenLeaf* leaves;
   int32_t* heap;
   Candidate* candidates;    // [2, n]
@@ -61,57 +61,50 @@ struct GrowPlan {
   uint64_t* draws;
   uint32_t* random;
   int32_t* features;
-  char* sorting;  // [threads, most_bins]: key and code
+  PartOfEach<char> sorting;  // [threads, most_bins]: key and code
   double* extremes;
-  int64_t bytes;
+
+  template <class T>
+  GrowPlan(Carver& c, const TreeGrow<T>& k);
 };
 
-constexpr int64_t kRandomRoom = 512;
-
 template <class T>
-EINKORN_PLAN GrowPlan make_plan(const TreeGrow<T>& k, char* scratch) {
-  GrowPlan p;
-  int64_t at = 0, bins = 0, most = 0, widest = 0;
+inline GrowPlan::GrowPlan(Carver& c, const TreeGrow<T>& k) {
+  int64_t widest = 0;
+  bins = most_bins = 0;
   for (int64_t f = 0; f < k.n; ++f) {
     const int64_t padded = (k.n_bins[f] + 1 + 7) / 8 * 8;
     bins += padded;
     if (padded > widest) widest = padded;
-    if (k.categorical[f] != 0 && k.n_bins[f] > most) most = k.n_bins[f];
+    if (k.categorical[f] != 0 && k.n_bins[f] > most_bins) most_bins = k.n_bins[f];
   }
   const bool constant = k.hessians == nullptr;
-  p.bins = bins;
-  p.slot_bytes = (bins * (constant ? 12 : 20) + 63) / 64 * 64;
-  p.block_bytes = k.code_bytes == 1 ? 8 * 256 * 16 : (widest > 2048 ? widest : 2048) * 16;
-  p.most_bins = most;
-  const auto take = [&]<class Element>(Element*& place, int64_t bytes) __attribute__((always_inline)) {
-    place = reinterpret_cast<Element*>(reinterpret_cast<uintptr_t>(scratch) + static_cast<uintptr_t>(at));
-    at += (bytes + 63) / 64 * 64;
-  };
+  slot_bytes = (bins * (constant ? 12 : 20) + 63) / 64 * 64;
+  block_bytes = k.code_bytes == 1 ? 8 * 256 * 16 : (widest > 2048 ? widest : 2048) * 16;
   const int64_t blocks = k.row_count / kPartitionBlock + 1, threads = k.ws.threads;
-  take(p.bin_at, (k.n + 1) * 8);
-  take(p.pairs, k.all_rows * (constant ? 4 : 8));
-  take(p.order, k.row_count * 4);
-  take(p.lefts, k.row_count * 4);
-  take(p.rights, k.row_count * 4);
-  take(p.block_lefts, blocks * 8);
-  take(p.slots, (k.slots + 2) * p.slot_bytes);
-  take(p.free_slots, (k.slots + 2) * 8);
-  take(p.partial, k.row_count > kGrowBlock ? threads * p.slot_bytes : 0);
-  take(p.partial_used, threads);
-  take(p.accumulators, threads * p.block_bytes);
-  take(p.leaves, k.max_leaves * static_cast<int64_t>(sizeof(OpenLeaf)));
-  take(p.heap, k.max_leaves * 4);
-  take(p.candidates, 2 * k.n * static_cast<int64_t>(sizeof(Candidate)));
-  take(p.category_sets, most > 0 ? 2 * k.n * k.words * 4 : 0);
-  take(p.paths, k.groups != nullptr ? k.max_leaves * k.group_words * 4 : 0);
-  take(p.allowed, 2 * k.n);
-  take(p.draws, k.n * 8);
-  take(p.random, (k.n + kRandomRoom) * 4);
-  take(p.features, k.n * 4);
-  take(p.sorting, threads * most * 16);
-  take(p.extremes, (k.row_count / kGrowBlock + 1) * 2 * 8);
-  p.bytes = at;
-  return p;
+  bin_at = c.take<int64_t>(k.n + 1);
+  pairs = c.take<char>(k.all_rows * (constant ? 4 : 8));
+  order = c.take<int32_t>(k.row_count);
+  lefts = c.take<int32_t>(k.row_count);
+  rights = c.take<int32_t>(k.row_count);
+  block_lefts = c.take<int64_t>(blocks);
+  slots = c.take_each<char>(k.slots + 2, slot_bytes);
+  free_slots = c.take<int64_t>(k.slots + 2);
+  partial = c.take_each<char>(k.row_count > kGrowBlock ? threads : 0, slot_bytes);
+  partial_used = c.take<uint8_t>(threads);
+  accumulators = c.take_each<char>(threads, block_bytes);
+  leaves = c.take<OpenLeaf>(k.max_leaves);
+  heap = c.take<int32_t>(k.max_leaves);
+  candidates = c.take<Candidate>(2 * k.n);
+  category_sets = c.take<uint32_t>(most_bins > 0 ? 2 * k.n * k.words : 0);
+  paths = c.take<uint32_t>(k.groups != nullptr ? k.max_leaves * k.group_words : 0);
+  allowed = c.take<uint8_t>(2 * k.n);
+  draws = c.take<uint64_t>(k.n);
+  random = c.take<uint32_t>(k.n + kRandomRoom);
+  features = c.take<int32_t>(k.n);
+  sorting = c.take_each<char>(threads, most_bins * 16);
+  extremes = c.take<double>((k.row_count / kGrowBlock + 1) * 2);
 }
 
+}  // namespace EINKORN_ISA
 }  // namespace einkorn

@@ -252,15 +252,14 @@ double row_cost(const TreePredict<T>& k) {
 template <class T>
 void tree_predict(const TreePredict<T>& k) {
   const int64_t tasks = (k.rows + kTaskRows - 1) / kTaskRows;
-  const int64_t scratch = tree_predict_scratch<T>(k.used_features, k.outputs);
+  const auto blocks = carve<TreePredictParts<T>>(k).blocks;
   const double cost = row_cost(k) * static_cast<double>(k.rows < kTaskRows ? k.rows : kTaskRows);
   parallel_for(k.ws, tasks, cost, [&](int64_t task, int slot) {
-    auto* sums = reinterpret_cast<double*>(k.ws.scratch + slot * scratch);
-    T* block = reinterpret_cast<T*>(sums + k.outputs * kTreeBlock);
-    for (int64_t i = 0; i < (k.used_features > 0 ? k.used_features : 1) * kTreeBlock; ++i) block[i] = 0;
+    const TreePredictBlock<T> own = blocks[slot];
+    for (int64_t i = 0; i < (k.used_features > 0 ? k.used_features : 1) * kTreeBlock; ++i) own.block[i] = 0;
     const int64_t end = (task + 1) * kTaskRows < k.rows ? (task + 1) * kTaskRows : k.rows;
     for (int64_t row = task * kTaskRows; row < end; row += kTreeBlock)
-      predict_block(k, row, end - row < kTreeBlock ? end - row : kTreeBlock, block, sums);
+      predict_block(k, row, end - row < kTreeBlock ? end - row : kTreeBlock, own.block, own.sums);
   });
 }
 

@@ -32,6 +32,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -74,10 +75,27 @@ enum TreeColumn {
 constexpr int64_t kTreeBlock = 64;  // rows that go through the trees together
 
 // In bytes, for each thread: a block of x feature by feature, and its sums.
+inline namespace EINKORN_ISA {
+
+// What a thread needs for a block of rows.
 template <class T>
-inline int64_t tree_predict_scratch(int64_t used_features, int64_t outputs) {
-  return kTreeBlock * ((used_features > 0 ? used_features : 1) * static_cast<int64_t>(sizeof(T)) + outputs * 8);
-}
+struct TreePredictBlock {
+  double* sums;  // [outputs][kTreeBlock]
+  T* block;      // [used_features, at least 1][kTreeBlock]
+
+  TreePredictBlock(Carver& c, const TreePredict<T>& k)
+      : sums(c.take<double>(k.outputs * kTreeBlock)),
+        block(c.take<T>((k.used_features > 0 ? k.used_features : 1) * kTreeBlock)) {}
+};
+
+template <class T>
+struct TreePredictParts {
+  PartsOfEach<TreePredictBlock<T>, TreePredict<T>> blocks;
+
+  TreePredictParts(Carver& c, const TreePredict<T>& k) : blocks(c.each<TreePredictBlock<T>>(k.ws.threads, k)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_TREE_PREDICT_KERNELS(X) X(tree_predict, TreePredict)
 

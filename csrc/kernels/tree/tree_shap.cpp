@@ -30,30 +30,7 @@ namespace {
 
 using Row = Vec<double>;
 constexpr int kL = kLanes<double>;
-
-// The scratch of one thread; sizes as in tree_shap_scratch().
-struct ShapMemory {
-  double* x;        // [features][kShapRows]
-  double* sums;     // [features][outputs][kShapRows]
-  uint64_t* right;  // [largest] rows that go right at a split
-  int64_t* path;    // [deepest] 2 * split, + 1 to the right
-  int64_t* feature;
-  uint64_t* on;  // rows whose values of the feature lead along the path
-  double* share;
-  double* in_lanes;  // [deepest][4][kL] o, factor, product before it, integral
-
-  template <class T>
-  ShapMemory(const TreeShap<T>& k, char* memory) {
-    x = reinterpret_cast<double*>(memory);
-    sums = x + k.features * kShapRows;
-    right = reinterpret_cast<uint64_t*>(sums + k.features * k.outputs * kShapRows);
-    path = reinterpret_cast<int64_t*>(right + k.largest);
-    feature = path + k.deepest;
-    on = reinterpret_cast<uint64_t*>(feature + k.deepest);
-    share = reinterpret_cast<double*>(on + k.deepest);
-    in_lanes = share + k.deepest;
-  }
-};
+static_assert(kL <= kMostShapLanes);
 
 template <class T>
 EINKORN_INLINE uint64_t rows_to_the_right(const TreeShap<T>& k, int64_t node, const double* x, int64_t rows) {
@@ -198,10 +175,10 @@ void add_tree(const TreeShap<T>& k, int64_t tree, int64_t rows, const ShapMemory
 template <class T>
 void tree_shap(const TreeShap<T>& k) {
   const int64_t tasks = (k.rows + kShapRows - 1) / kShapRows;
-  const int64_t scratch = 8 * tree_shap_scratch(k.features, k.outputs, k.largest, k.deepest);
+  const auto memory = carve<TreeShapParts<T>>(k).memory;
   const double cost = static_cast<double>(k.offsets[k.trees]) * 500;
   parallel_for(k.ws, tasks, cost, [&](int64_t task, int slot) {
-    const ShapMemory m(k, k.ws.scratch + slot * scratch);
+    const ShapMemory m = memory[slot];
     const int64_t row = task * kShapRows;
     const int64_t rows = k.rows - row < kShapRows ? k.rows - row : kShapRows;
     for (int64_t f = 0; f < k.features; ++f)

@@ -21,6 +21,7 @@
 
 #include "kernels/layout.h"
 #include "kernels/table.h"
+#include "runtime/carver.h"
 #include "runtime/parallel.h"
 
 namespace einkorn {
@@ -51,9 +52,42 @@ constexpr int64_t kShapRows = 64;
 
 // In elements of 8 bytes, for each thread: rows by feature, sums, the rows that go right at each split, a path and its features
 // with their rows and shares, and four numbers of each for a vector of at most 8 rows.
-inline int64_t tree_shap_scratch(int64_t features, int64_t outputs, int64_t largest, int64_t deepest) {
-  return kShapRows * features * (1 + outputs) + largest + deepest * (4 + 4 * 8);
-}
+inline namespace EINKORN_ISA {
+
+constexpr int64_t kMostShapLanes = 8;
+
+// What a thread needs.
+struct ShapMemory {
+  double* x;        // [features][kShapRows]
+  double* sums;     // [features][outputs][kShapRows]
+  uint64_t* right;  // [largest] rows that go right at a split
+  int64_t* path;    // [deepest] 2 * split, + 1 to the right
+  int64_t* feature;
+  uint64_t* on;  // rows whose values of the feature lead along the path
+  double* share;
+  double* in_lanes;  // [deepest][4][lanes] o, factor, product before it, integral
+
+  template <class T>
+  ShapMemory(Carver& c, const TreeShap<T>& k) {
+    x = c.take<double>(k.features * kShapRows);
+    sums = c.take<double>(k.features * k.outputs * kShapRows);
+    right = c.take<uint64_t>(k.largest);
+    path = c.take<int64_t>(k.deepest);
+    feature = c.take<int64_t>(k.deepest);
+    on = c.take<uint64_t>(k.deepest);
+    share = c.take<double>(k.deepest);
+    in_lanes = c.take<double>(k.deepest * 4 * kMostShapLanes);
+  }
+};
+
+template <class T>
+struct TreeShapParts {
+  PartsOfEach<ShapMemory, TreeShap<T>> memory;
+
+  TreeShapParts(Carver& c, const TreeShap<T>& k) : memory(c.each<ShapMemory>(k.ws.threads, k)) {}
+};
+
+}  // namespace EINKORN_ISA
 
 #define EINKORN_TREE_SHAP_KERNELS(X) X(tree_shap, TreeShap)
 

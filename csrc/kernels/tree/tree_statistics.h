@@ -32,7 +32,7 @@ struct ScanArrays {
   const double* logs;  // x ln x for x < kLogs
 };
 
-constexpr int64_t kLogs = 4096;
+constexpr int64_t kLogs = kForestLogs;
 
 // Kept from being fused into the additions it goes to, so that equal splits tie alike on every instruction set.
 EINKORN_INLINE double entropy_term(double x) {

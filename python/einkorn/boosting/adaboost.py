@@ -233,7 +233,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdaBoostRegressor:
-        """Boost.
+        """Boost. Ctrl-C ends it: the model is fitted with the rounds so far, KeyboardInterrupt is raised.
 
         Parameters
         ----------
@@ -266,25 +266,30 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         learner = tree_of_depth(3) if self.estimator is None else self.estimator
         found: list[Any] = []
         errors, votes = [], []
-        for _ in range(self.n_estimators):
-            made = new_learner(learner, random)
-            drawn = random.choice(np.arange(X.shape[0]), size=X.shape[0], replace=True, p=weights)
-            made.fit(X[drawn], y[drawn])
-            losses = losses_of(y, made.predict(X), self.loss)
-            error = float(weights @ losses)
-            if error >= 0.5 and found:
-                break
-            found.append(made)
-            errors.append(error)
-            beta = error / (1 - error)
-            votes.append(rate * float(np.log(1 / beta)) if 0 < error < 0.5 else 1.0)
-            if not 0 < error < 0.5:
-                break
-            powers = (1 - losses) * rate
-            weights = np.maximum(weights * beta ** (powers - powers.min()), np.finfo(np.float64).eps)
-            weights /= weights.sum()
-        self.estimators_ = found
-        self.estimator_errors_, self.estimator_weights_ = np.array(errors), np.array(votes)
+        try:
+            for _ in range(self.n_estimators):
+                made = new_learner(learner, random)
+                drawn = random.choice(np.arange(X.shape[0]), size=X.shape[0], replace=True, p=weights)
+                made.fit(X[drawn], y[drawn])
+                losses = losses_of(y, made.predict(X), self.loss)
+                error = float(weights @ losses)
+                if error >= 0.5 and found:
+                    break
+                found.append(made)
+                errors.append(error)
+                beta = error / (1 - error)
+                votes.append(rate * float(np.log(1 / beta)) if 0 < error < 0.5 else 1.0)
+                if not 0 < error < 0.5:
+                    break
+                powers = (1 - losses) * rate
+                weights = np.maximum(weights * beta ** (powers - powers.min()), np.finfo(np.float64).eps)
+                weights /= weights.sum()
+        finally:
+            whole_rounds = len(votes)
+            if whole_rounds:
+                self.estimators_ = found[:whole_rounds]
+                self.estimator_errors_ = np.array(errors[:whole_rounds])
+                self.estimator_weights_ = np.array(votes)
         return self
 
     def _predictions(self, X: Any, op: str) -> np.ndarray:

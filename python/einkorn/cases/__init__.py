@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 
-from ._case import Case, Input, Op, as_tuple
+from ._case import LAYOUTS, STRIDED, Case, Input, Op, as_tuple
 
-__all__ = ["FAMILIES", "Case", "Input", "Op", "as_tuple", "cases_of"]
+__all__ = ["FAMILIES", "LAYOUTS", "STRIDED", "Case", "Input", "Op", "as_tuple", "cases_of"]
 
 #: Families that have cases, named as they are in every layer.
 FAMILIES = (

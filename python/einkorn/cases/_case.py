@@ -23,7 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from ._layouts import LAYOUTS, STRIDED
+
 __all__ = [
+    "LAYOUTS",
+    "STRIDED",
     "Case",
     "Input",
     "Op",
@@ -155,70 +159,6 @@ def given(*values: float, shape: tuple[int, ...] | None = None) -> Input:
     return Input(shape if shape is not None else (len(values),), "given", values=values)
 
 
-# --- memory layouts -----------------------------------------------------------------------------
-
-
-def _fortran(a: Array) -> Array:
-    return np.asfortranarray(a)
-
-
-def _reversed(a: Array) -> Array:
-    """Negative strides on every axis."""
-    backwards = (slice(None, None, -1),) * a.ndim
-    return np.ascontiguousarray(a[backwards])[backwards]
-
-
-def _gaps(a: Array) -> Array:
-    """Every third element along the last axis of a larger array."""
-    if a.ndim == 0:
-        return a
-    wide = np.full((*a.shape[:-1], a.shape[-1] * 3), np.nan if a.dtype.kind == "f" else 0, a.dtype)
-    view = wide[..., ::3]
-    view[...] = a
-    return view
-
-
-def _bytes_off(a: Array, offset: int) -> Array:
-    buffer = np.zeros(a.nbytes + 64 + offset, np.uint8)
-    start = -buffer.ctypes.data % 64 + offset
-    out: Array = np.ndarray(a.shape, a.dtype, buffer, start)
-    out[...] = a
-    return out
-
-
-def _offset(a: Array) -> Array:
-    """One element past a cache line: aligned to elements, not to vectors."""
-    return _bytes_off(a, a.itemsize)
-
-
-def _misaligned(a: Array) -> Array:
-    """One byte past a cache line."""
-    return _bytes_off(a, 1)
-
-
-def _read_only(a: Array) -> Array:
-    a.flags.writeable = False
-    return a
-
-
-def _broadcast(a: Array) -> Array:
-    """Stride 0 along the first axis: all of it repeats the first row."""
-    return np.broadcast_to(a[:1], a.shape) if a.ndim and a.shape[0] else a
-
-
-#: Ways for an array to lie in memory, by name.
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "C": np.asarray,
-    "F": _fortran,
-    "reversed": _reversed,
-    "gaps": _gaps,
-    "offset": _offset,
-    "misaligned": _misaligned,
-    "read-only": _read_only,
-    "broadcast": _broadcast,
-}
-
-
 # --- operations and cases -----------------------------------------------------------------------
 
 
@@ -321,6 +261,10 @@ class Case:
     def called(self, note: str) -> Case:
         """Add a word to the name."""
         return replace(self, note=note)
+
+    def laid_out(self, layout: str) -> Case:
+        """The same operation on inputs that all lie in memory in another way."""
+        return replace(self, inputs=tuple(x if x is None else x.laid_out(layout) for x in self.inputs))
 
     def unlike_torch(self, reason: str) -> Case:
         """Leave it out of the comparison with PyTorch."""

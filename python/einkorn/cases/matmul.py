@@ -98,6 +98,11 @@ _SIZES = [  # M, K, N: every edge of a register tile, empty ones, vectors as mat
 ]
 
 
+_ONES = [
+    (m, k, n) for m in (1, 2, 35) for k in (1, 2, 67) for n in (1, 2, 35) if 1 in (m, k, n) and m * k * n > 1
+]
+
+
 def _product(op: Op, m: int, k: int, n: int, make: Any = normal) -> Case:
     return op(make(m, k), make(k, n))
 
@@ -136,6 +141,17 @@ def _cases() -> list[Case]:
         matmul(normal(3, 4, 0), normal(0, 6)).grad(),
         matmul(normal(3, 4, 5), normal(5, 0)).grad(),
         matmul(normal(40, 33, 31), normal(40, 31, 35)).grad().called("two threads"),
+        # a column of a matrix, sizes of 1 in every role
+        *(matmul(integers(m, k), integers(k, n)).exact() for m, k, n in _ONES),
+        *(
+            matmul(integers(m, k).laid_out(a), integers(k, n).laid_out(b)).exact()
+            for m, k, n in _ONES
+            for a, b in (("C", "columns"), ("columns", "C"), ("columns", "reversed"), ("every second", "F"))
+        ),
+        matmul(integers(9, 70000), integers(70000).laid_out("columns")).exact(),
+        matmul(integers(70000).laid_out("columns"), integers(70000, 3).laid_out("F")).exact(),
+        matmul(integers(70000), integers(70000, 3)).exact(),
+        matmul(integers(70000).laid_out("reversed"), integers(70000).laid_out("columns")).exact(),
         # vectors, as torch takes them
         matmul(normal(7), normal(7)).grad(),
         matmul(normal(5, 7), normal(7)).grad(),

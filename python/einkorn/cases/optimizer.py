@@ -77,10 +77,10 @@ def _adam(*arrays: Array, **options: Any) -> list[Array]:
 def _arrays(arrays: list[Any]) -> tuple[list[Any], Any, Any]:
     """Parameters that may be overwritten, a maker of scaled gradients, and a maker of state."""
     xp = sys.modules[type(arrays[0]).__module__.partition(".")[0]]  # NumPy or CuPy
-    params = [xp.array(a) for a in arrays[:2]]
+    params = [xp.array(a, order="C") for a in arrays[:2]]
 
     def gradients(factor: float) -> list[Any]:
-        return [xp.asarray(g * g.dtype.type(factor)) for g in arrays[2:]]
+        return [xp.asarray(g * g.dtype.type(factor), order="C") for g in arrays[2:]]
 
     return params, gradients, lambda: [xp.zeros_like(p) for p in params]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def add_detect(commands: Any) -> None:
     add_settings(command)
 
 
-def _pictures(out: str, images: list[str], overwrite: bool) -> list[Path]:
-    """Where the pictures go, each found to be possible."""
+def _pictures(out: str, images: list[str], overwrite: bool, held: ExitStack) -> list[Path]:
+    """Where the pictures go, each found to be possible. A folder made for nothing goes with ``held``."""
     formats = need("matplotlib.backends.backend_agg", "--out").FigureCanvasAgg.get_supported_filetypes()
     if len(images) == 1:
         ending = Path(out).suffix[1:].lower()
@@ -49,19 +50,25 @@ def _pictures(out: str, images: list[str], overwrite: bool) -> list[Path]:
     stems = [Path(image).stem for image in images]
     if len(set(stems)) < len(stems):
         raise ArgumentError("--out: two images have the same name and would overwrite each other's picture")
-    folder = RunFolder(out, out, [f"{stem}.png" for stem in stems], overwrite)
+    folder = held.enter_context(RunFolder(out, out, [f"{stem}.png" for stem in stems], overwrite))
     return [folder.path / f"{stem}.png" for stem in stems]
 
 
 def detect(arguments: argparse.Namespace) -> None:
     """Detect as the command line says, print the boxes and draw them."""
+    apply_settings(arguments)
+    pictures: list[Path] = []
+    held = ExitStack()
+    if arguments.out is not None:
+        pictures = _pictures(arguments.out, arguments.images, arguments.overwrite, held)
+    with held:
+        _detect(arguments, pictures)
+
+
+def _detect(arguments: argparse.Namespace, pictures: list[Path]) -> None:
     from einkorn.vision import CascadeDetector, plot_detections
     from einkorn.vision.images import load_image
 
-    apply_settings(arguments)
-    pictures: list[Path] = []
-    if arguments.out is not None:
-        pictures = _pictures(arguments.out, arguments.images, arguments.overwrite)
     detector = CascadeDetector.load(arguments.cascade)
     results = []
     for i, name in enumerate(arguments.images):

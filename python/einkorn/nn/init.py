@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from einkorn import engines, random
+from einkorn import _versions, engines, random
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.parameter import is_deferred
 from einkorn.tensor import Tensor
@@ -48,7 +48,7 @@ _GAINS = {
 
 
 def _array(tensor: Any, op: str) -> Any:
-    data = tensor.data if isinstance(tensor, Tensor) else tensor
+    data = tensor._data if isinstance(tensor, Tensor) else tensor
     if getattr(data, "dtype", None) not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ArgumentError(f"{op}: tensor is no float32 or float64 array")
     if not (data.flags.c_contiguous and data.flags.writeable):
@@ -62,6 +62,7 @@ def _draw(kernel: str, data: Any, first: float, second: float) -> None:
         return
     seed, offset = random.take(-(-data.size // (4 if data.dtype.itemsize == 4 else 2)))
     getattr(engines.of(data), kernel)(data, seed, offset, first, second)
+    _versions.wrote(data)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0) -> T:
@@ -85,6 +86,7 @@ def constant_(tensor: T, val: float) -> T:
     data = _array(tensor, "constant_")
     if not is_deferred():
         engines.of(data).fill(data, val)
+        _versions.wrote(data)
     return tensor
 
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from einkorn import _versions
+from einkorn._foreign import numbers
 from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn.parameter import Parameter
@@ -230,7 +232,7 @@ class Module(Trainable):
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
-                parameter.grad.data[...] = 0
+                parameter.grad.zero_()
 
     def to(self, *targets: Any) -> Module:
         """Move parameters and buffers to a device, or cast the floating ones, in place.
@@ -306,7 +308,7 @@ class Module(Trainable):
         Parameters
         ----------
         state_dict : mapping of str to array
-            Arrays, Tensors or torch CPU tensors; another floating type is cast.
+            Arrays, Tensors or torch tensors; another floating type (bfloat16 among them) is cast.
         strict : bool, default True
             Whether the keys must be exactly the module's. With False, keys on one side only are
             returned instead of raised; shapes must agree all the same.
@@ -340,7 +342,7 @@ class Module(Trainable):
         wrong = []
         for key, target in own.items():
             if key in state_dict:
-                value = _as_array(state_dict[key], key)
+                value = numbers(state_dict[key], f"load_state_dict: {key}")
                 if value.shape != target.shape:
                     wrong.append(f"{key} has shape {value.shape}, expected {target.shape}")
                 values[key] = value
@@ -348,6 +350,7 @@ class Module(Trainable):
             raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
         for key, value in values.items():
             own[key][...] = value
+            _versions.wrote(own[key])
         return IncompatibleKeys(missing, unexpected)
 
     # --- words ------------------------------------------------------------------------------
@@ -366,18 +369,6 @@ class Module(Trainable):
             return f"{head}({extra})"
         body = "\n  ".join(([extra] if extra else []) + lines)
         return f"{head}(\n  {body}\n)"
-
-
-def _as_array(value: Any, key: str) -> np.ndarray:
-    """The array behind a state_dict entry, refusing what is not numeric."""
-    if isinstance(value, Tensor):
-        return value.data
-    if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients
-        value = value.detach()
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"load_state_dict: {key} is {array.dtype}, expected numbers")
-    return array
 
 
 def _cast(array: Any, wanted: np.dtype) -> Any:

@@ -7,13 +7,12 @@ file whose configuration asks for a larger model is refused before the memory is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from einkorn._context import Context
 from einkorn.errors import CheckpointError
 from einkorn.tensor import Tensor
 
@@ -35,10 +34,13 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
-        flags = self.data.flags
-        if not (flags.c_contiguous and flags.writeable):
-            self.data = self.data.copy(order="C")
+        super().__init__(data, requires_grad)
+
+    @classmethod
+    def _accepted(cls, data: Any) -> Any:
+        flags = data.flags
+        whole = flags.c_contiguous and getattr(flags, "writeable", True)
+        return data if whole else data.copy(order="C")
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
@@ -64,8 +66,7 @@ class _Budget:
 _budget: ContextVar[_Budget | None] = ContextVar("einkorn_parameter_budget", default=None)
 
 
-@contextmanager
-def deferred(tensors: int, elements: int, dtype: Any = np.float32) -> Iterator[None]:
+class deferred(Context[None]):  # noqa: N801 - reads as a function
     """Build modules without initial values, at most ``tensors`` parameters of ``elements`` numbers.
 
     They are of the given type, so that casting never sees memory without values.
@@ -75,11 +76,15 @@ def deferred(tensors: int, elements: int, dtype: Any = np.float32) -> Iterator[N
     CheckpointError
         From the layer that would exceed the budget.
     """
-    token = _budget.set(_Budget(tensors, elements, dtype))
-    try:
-        yield
-    finally:
-        _budget.reset(token)
+
+    def __init__(self, tensors: int, elements: int, dtype: Any = np.float32) -> None:
+        self._limits = tensors, elements, dtype
+
+    def _enter(self) -> tuple[None, Any]:
+        return None, _budget.set(_Budget(*self._limits))
+
+    def _leave(self, before: Any) -> None:
+        _budget.reset(before)
 
 
 def is_deferred() -> bool:

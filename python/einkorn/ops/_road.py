@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
-from einkorn.autograd import Node, mode
+from einkorn import _versions, engines
+from einkorn.autograd import Node, mode, source
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from einkorn.tensor import Tensor
 
@@ -27,6 +27,7 @@ __all__ = [
     "contiguous",
     "needs",
     "pair",
+    "record",
     "result",
     "same_dtype",
     "sum_to",
@@ -50,7 +51,7 @@ def unwrap(x: Any, op: str, name: str) -> Any:
         For element types other than float32 and float64, and for what is no array at all.
     """
     if isinstance(x, Tensor):
-        return x.data
+        return x._data
     if type(x) is _ndarray:
         dtype = x.dtype
         if (dtype is _FLOAT32 or dtype is _FLOAT64) and x.flags.aligned and x.ndim <= 8:
@@ -150,7 +151,7 @@ def contiguous(a: Any) -> Any:
 
 def needs(x: Any) -> bool:
     """Whether a gradient with respect to this argument is wanted."""
-    return isinstance(x, Tensor) and x.requires_grad
+    return isinstance(x, Tensor) and x._requires_grad
 
 
 def result(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence[Any]]) -> Any:
@@ -164,22 +165,42 @@ def result(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence
         The operation's differentiable arguments as the caller gave them; None where absent.
     backward : callable
         From the gradient of ``out`` (an array, possibly not contiguous) to one gradient or None for
-        each input, each of that input's shape.
+        each input, each of that input's shape. It closes over the arrays it reads and no others.
     """
-    tensor = False
+    tensor = recorded = False
     foreign = None
     for x in inputs:
         if isinstance(x, Tensor):
-            if x.requires_grad and mode.enabled:
-                return Tensor._wrap(out, True, Node(inputs, backward))
             tensor = True
+            if x._requires_grad:
+                recorded = True
         elif type(x) is not _ndarray and x is not None:
             foreign = x
+    if recorded and mode.enabled:
+        return record(out, inputs, backward)
     if tensor:
         return Tensor._wrap(out, False, None)
     if foreign is not None and type(foreign).__module__.partition(".")[0] == "torch":
         return sys.modules["torch"].from_numpy(out)
     return out
+
+
+def record(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence[Any]]) -> Tensor:
+    """What :func:`result` does when a gradient is wanted."""
+    origins: list[Any] = []
+    for x in inputs:
+        origin: Any = None
+        if isinstance(x, Tensor):
+            origin = x._node
+            if origin is None:
+                if x._requires_grad:
+                    origin = x
+                elif _versions.any_unlinked():
+                    origin = source(x)
+            elif origin.number < _versions.latest_recorded:
+                origin = source(x)
+        origins.append(origin)
+    return Tensor._wrap(out, True, Node(origins, backward))
 
 
 def broadcast_shape(op: str, **arrays: Any) -> tuple[int, ...]:

@@ -191,19 +191,24 @@ def _convolve(
     else:
         shown = out.reshape((n, k, ow) if batched else (k, ow))
 
+    need_weight, need_bias = needs(weight), needs(bias)
+    for_x, for_weight = w if needs(x) else None, a if need_weight or need_bias else None
+    activated = None if activation is None else out
+    a_shape, kernel_shape, out_shape = a.shape, w.shape, out.shape
+
     def gradients(g: Any) -> tuple[Any, Any, Any]:
-        gy = contiguous(g).reshape(out.shape)
-        if activation is not None:
-            gy = activation_gradient(activation, gy, out)
+        gy = contiguous(g).reshape(out_shape)
+        if activated is not None:
+            gy = activation_gradient(activation, gy, activated)
         gx = gw = gb = None
-        if needs(x):
-            gx = engine.empty(a.shape, a.dtype)
-            engine.conv2d_input_grad(gx, gy, w, *options)
+        if for_x is not None:
+            gx = engine.empty(a_shape, gy.dtype)
+            engine.conv2d_input_grad(gx, gy, for_x, *options)
             gx = gx.reshape(x_shape)
-        if needs(weight) or needs(bias):
-            gw = engine.empty(w.shape, w.dtype)
-            gb = engine.empty((k,), w.dtype) if needs(bias) else None
-            engine.conv2d_weight_grad(gw, gb, a, gy, *options)
+        if for_weight is not None:
+            gw = engine.empty(kernel_shape, gy.dtype)
+            gb = engine.empty((k,), gy.dtype) if need_bias else None
+            engine.conv2d_weight_grad(gw, gb, for_weight, gy, *options)
             gw = gw.reshape(w_shape)
         return gx, gw, gb
 

@@ -64,7 +64,8 @@ def cast(x: Any, dtype: Any) -> Any:
         k.copy(out, source)
         return out
 
-    return result(converted(a, wanted), (x,), lambda g: (converted(g, a.dtype),))
+    before = a.dtype
+    return result(converted(a, wanted), (x,), lambda g: (converted(g, before),))
 
 
 def _view(a: Any, shape: tuple[int, ...]) -> Any:
@@ -97,7 +98,8 @@ def reshape(x: Any, shape: Any) -> Any:
         known = math.prod(sizes) * -1 if sizes.count(-1) == 1 else 0
         if known <= 0 or a.size % known or min(sizes) < -1:
             raise ShapeError(f"reshape: x has shape {a.shape}, which does not fit into {sizes}")
-    return result(_view(a, sizes), (x,), lambda g: (_view(g, a.shape),))
+    before = a.shape
+    return result(_view(a, sizes), (x,), lambda g: (_view(g, before),))
 
 
 def _sizes(op: str, shape: Any) -> tuple[int, ...]:
@@ -157,8 +159,9 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     merged = 1
     for n in a.shape[start : end + 1]:
         merged *= n
-    shape = (*a.shape[:start], merged, *a.shape[end + 1 :])
-    return result(_view(a, shape), (x,), lambda g: (_view(g, a.shape),))
+    before = a.shape
+    shape = (*before[:start], merged, *before[end + 1 :])
+    return result(_view(a, shape), (x,), lambda g: (_view(g, before),))
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
@@ -173,7 +176,8 @@ def broadcast_to(x: Any, shape: Any) -> Any:
         raise ShapeError(
             f"broadcast_to: x has shape {a.shape}, which does not broadcast to {sizes}"
         ) from None
-    return result(out, (x,), lambda g: (sum_to(g, a.shape),))
+    before = a.shape
+    return result(out, (x,), lambda g: (sum_to(g, before),))
 
 
 def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
@@ -276,9 +280,11 @@ def getitem(x: Any, key: Any) -> Any:
     if not fancy:
         out = a[view]  # with an ellipsis, a single element is a 0-d view and not a NumPy scalar
 
+    shape = a.shape
+
     def backward(g: Any) -> tuple[Any]:
         k = engines.of(g)
-        gx = k.empty(a.shape, a.dtype)
+        gx = k.empty(shape, g.dtype)
         k.fill(gx, 0.0)
         if fancy:
             xp = np if isinstance(gx, np.ndarray) else sys.modules["cupy"]
@@ -331,10 +337,12 @@ def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
     k.fill(out, value)
     k.copy(out[outside], a[inside])
 
+    before_shape = a.shape
+
     def backward(g: Any) -> tuple[Any]:
         if min(amounts, default=0) >= 0:  # nothing was cropped
             return (g[outside],)
-        gx = k.empty(a.shape, g.dtype)
+        gx = k.empty(before_shape, g.dtype)
         k.fill(gx, 0.0)
         k.copy(gx[inside], g[outside])
         return (gx,)

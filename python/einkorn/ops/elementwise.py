@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn.autograd import mode
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import (
     broadcast_shape,
     broadcast_to,
     contiguous,
     needs,
+    record,
     result,
     same_dtype,
     sum_to,
@@ -54,8 +56,14 @@ __all__ = [
 ]
 
 
-def _unary(kernel: str, x: Any, backward: Callable[[Any, Any, Any], Any], *alpha: float) -> Any:
-    """Run a one-operand kernel; ``backward(g, a, out)`` gives the gradient with respect to x."""
+def _unary(
+    kernel: str, x: Any, backward: Callable[[Any, Any], Any], *alpha: float, saves: str | None = None
+) -> Any:
+    """Run a one-operand kernel.
+
+    ``backward(g, saved)`` gives the gradient with respect to x, from what ``saves`` names: the kernel's
+    input "x", its output "out" or None.
+    """
     a = unwrap(x, kernel, "x")
     k = engines.of(a)
     if a.ndim < 2 or a.flags.c_contiguous:
@@ -67,7 +75,8 @@ def _unary(kernel: str, x: Any, backward: Callable[[Any, Any, Any], Any], *alpha
         out = k.empty(lying.shape, a.dtype)
         getattr(k, kernel)(out, lying, *alpha)
         out = out.transpose(np.argsort(axes))
-    return result(out, (x,), lambda g: (backward(g, a, out),))
+    saved = None if saves is None else a if saves == "x" else out
+    return result(out, (x,), lambda g: (backward(g, saved),))
 
 
 def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
@@ -111,7 +120,7 @@ def _scalar_like(value: Any, a: Any) -> Any:
 
 
 def _is_scalar(x: Any) -> bool:
-    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, np.ndarray)
+    return not isinstance(x, (Tensor, np.ndarray)) and isinstance(x, (int, float, np.integer, np.floating))
 
 
 def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
@@ -127,25 +136,46 @@ def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     return left, right
 
 
-def _binary(op: str, a: Any, b: Any, backward: Callable[[Any, Any, Any, Any], tuple[Any, Any]] | None) -> Any:
-    """Run a two-operand kernel; ``backward(g, left, right, out)`` gives both full-shape gradients."""
-    left, right = _operands(op, a, b)
-    shape = left.shape if left.shape == right.shape else broadcast_shape(op, a=left, b=right)
-    k = engines.of(left)
-    out = k.empty(shape, left.dtype)
-    getattr(k, op)(out, broadcast_to(left, shape), broadcast_to(right, shape))
-    # A plain number beside the array does not decide what kind of thing is returned.
-    inputs = (None if _is_scalar(a) else a, None if _is_scalar(b) else b)
+Gradients = Callable[[Any], tuple[Any, Any]]
 
-    def gradients(g: Any) -> tuple[Any, Any]:
-        assert backward is not None
-        ga, gb = backward(g, left, right, out)
+
+def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool, bool], Gradients]) -> Any:
+    """Run a two-operand kernel.
+
+    ``gradients_of(left, right, out, need_a, need_b)`` gives the function from g to both full-shape gradients;
+    what that function does not name is not saved.
+    """
+    left, right = _operands(op, a, b)
+    left_shape, right_shape = left.shape, right.shape
+    k = engines.of(left)
+    if left_shape == right_shape:
+        out = k.empty(left_shape, left.dtype)
+        getattr(k, op)(out, left, right)
+    else:
+        shape = broadcast_shape(op, a=left, b=right)
+        out = k.empty(shape, left.dtype)
+        getattr(k, op)(out, broadcast_to(left, shape), broadcast_to(right, shape))
+    need_a = isinstance(a, Tensor) and a._requires_grad
+    need_b = isinstance(b, Tensor) and b._requires_grad
+    if not ((need_a or need_b) and mode.enabled):
+        # A plain number beside the array does not decide what kind of thing is returned.
+        return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
+    gradients = gradients_of(left, right, out, need_a, need_b)
+    if left_shape == right_shape:
+        return record(out, (a, b), gradients)
+
+    def backward(g: Any) -> tuple[Any, Any]:
+        ga, gb = gradients(g)
         return (
-            sum_to(ga, left.shape) if ga is not None and needs(a) else None,
-            sum_to(gb, right.shape) if gb is not None and needs(b) else None,
+            sum_to(ga, left_shape) if need_a else None,
+            sum_to(gb, right_shape) if need_b else None,
         )
 
-    return result(out, inputs, gradients)
+    return record(out, (a, b), backward)
+
+
+def _nothing(g: Any) -> tuple[Any, ...]:
+    raise AssertionError("nothing was recorded")
 
 
 def add(a: Any, b: Any) -> Any:
@@ -167,34 +197,48 @@ def add(a: Any, b: Any) -> Any:
     DTypeError
         If the element types differ or are not float32 or float64.
     """
-    return _binary("add", a, b, lambda g, left, right, out: (g, g))
+    return _binary("add", a, b, lambda left, right, out, need_a, need_b: _both)
+
+
+def _both(g: Any) -> tuple[Any, Any]:
+    return g, g
 
 
 def subtract(a: Any, b: Any) -> Any:
     """``a - b``, with broadcasting; arguments and errors as :func:`add`."""
-    return _binary("subtract", a, b, lambda g, left, right, out: (g, _negated(g) if needs(b) else None))
+
+    def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
+        return lambda g: (g, _negated(g) if need_b else None)
+
+    return _binary("subtract", a, b, gradients_of)
 
 
 def multiply(a: Any, b: Any) -> Any:
     """``a * b``, with broadcasting; arguments and errors as :func:`add`."""
 
-    def backward(g: Any, left: Any, right: Any, out: Any) -> tuple[Any, Any]:
-        return (
-            _binary_kernel("multiply", g, right) if needs(a) else None,
-            _binary_kernel("multiply", g, left) if needs(b) else None,
+    def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
+        for_a, for_b = right if need_a else None, left if need_b else None
+        return lambda g: (
+            None if for_a is None else _binary_kernel("multiply", g, for_a),
+            None if for_b is None else _binary_kernel("multiply", g, for_b),
         )
 
-    return _binary("multiply", a, b, backward)
+    return _binary("multiply", a, b, gradients_of)
 
 
 def divide(a: Any, b: Any) -> Any:
     """``a / b``, with broadcasting; arguments and errors as :func:`add`. Division by zero as IEEE 754."""
 
-    def backward(g: Any, left: Any, right: Any, out: Any) -> tuple[Any, Any]:
-        ga = _binary_kernel("divide", g, right)
-        return ga, _negated(_binary_kernel("multiply", ga, out)) if needs(b) else None
+    def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
+        quotient = out if need_b else None
 
-    return _binary("divide", a, b, backward)
+        def gradients(g: Any) -> tuple[Any, Any]:
+            ga = _binary_kernel("divide", g, right)
+            return ga, None if quotient is None else _negated(_binary_kernel("multiply", ga, quotient))
+
+        return gradients
+
+    return _binary("divide", a, b, gradients_of)
 
 
 def _negated(g: Any) -> Any:
@@ -205,16 +249,19 @@ def _negated(g: Any) -> Any:
 
 
 def _extreme(op: str, a: Any, b: Any, first_wins: str) -> Any:
-    def backward(g: Any, left: Any, right: Any, out: Any) -> tuple[Any, Any]:
-        # 1 where a wins, 1/2 where both are equal (as torch), 0 elsewhere.
-        x, y = (left, right) if first_wins == "greater" else (right, left)
-        share = _binary_kernel("greater", x, y)
-        tie = _scaled(_binary_kernel("equal", left, right), 0.5)
-        share = _binary_kernel("add", share, tie)
-        ga = _binary_kernel("multiply", g, share)
-        return ga, _binary_kernel("subtract", g, ga)
+    def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
+        def gradients(g: Any) -> tuple[Any, Any]:
+            # 1 where a wins, 1/2 where both are equal (as torch), 0 elsewhere.
+            x, y = (left, right) if first_wins == "greater" else (right, left)
+            share = _binary_kernel("greater", x, y)
+            tie = _scaled(_binary_kernel("equal", left, right), 0.5)
+            share = _binary_kernel("add", share, tie)
+            ga = _binary_kernel("multiply", g, share)
+            return ga, _binary_kernel("subtract", g, ga)
 
-    return _binary(op, a, b, backward)
+        return gradients
+
+    return _binary(op, a, b, gradients_of)
 
 
 def maximum(a: Any, b: Any) -> Any:
@@ -233,72 +280,77 @@ def power(a: Any, b: Any) -> Any:
     The gradient with respect to ``b`` is ``a ** b * log(a)``, taken as 0 where a is 0.
     """
 
-    def backward(g: Any, left: Any, right: Any, out: Any) -> tuple[Any, Any]:
-        ga = gb = None
-        if needs(a):
-            less = _binary_kernel("subtract", right, _scalar_like(1.0, right))
-            slope = _binary_kernel("multiply", right, _binary_kernel("power", left, less))
-            ga = _binary_kernel("multiply", g, slope)
-        if needs(b):
-            k = engines.of(left)
-            log_a = k.empty(left.shape, left.dtype)
-            k.log(log_a, left)
-            zero = _binary_kernel("equal", left, _scalar_like(0.0, left))
-            safe = k.empty(left.shape, left.dtype)
-            k.where(safe, zero, _scalar_like(0.0, left), log_a)
-            gb = _binary_kernel("multiply", g, _binary_kernel("multiply", out, safe))
-        return ga, gb
+    def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
+        power = out if need_b else None
 
-    return _binary("power", a, b, backward)
+        def gradients(g: Any) -> tuple[Any, Any]:
+            ga = gb = None
+            if need_a:
+                less = _binary_kernel("subtract", right, _scalar_like(1.0, right))
+                slope = _binary_kernel("multiply", right, _binary_kernel("power", left, less))
+                ga = _binary_kernel("multiply", g, slope)
+            if power is not None:
+                k = engines.of(left)
+                log_a = k.empty(left.shape, left.dtype)
+                k.log(log_a, left)
+                zero = _binary_kernel("equal", left, _scalar_like(0.0, left))
+                safe = k.empty(left.shape, left.dtype)
+                k.where(safe, zero, _scalar_like(0.0, left), log_a)
+                gb = _binary_kernel("multiply", g, _binary_kernel("multiply", power, safe))
+            return ga, gb
+
+        return gradients
+
+    return _binary("power", a, b, gradients_of)
 
 
 def negative(x: Any) -> Any:
     """``-x``."""
-    return _unary("negative", x, lambda g, a, out: _negated(g))
+    return _unary("negative", x, lambda g, _: _negated(g))
 
 
 def absolute(x: Any) -> Any:
     """``|x|``; the gradient at 0 is 0."""
-    return _unary("absolute", x, lambda g, a, out: _grad("absolute_grad", g, a))
+    return _unary("absolute", x, lambda g, a: _grad("absolute_grad", g, a), saves="x")
 
 
 def exp(x: Any) -> Any:
     """The exponential function."""
-    return _unary("exp", x, lambda g, a, out: _binary_kernel("multiply", g, out))
+    return _unary("exp", x, lambda g, out: _binary_kernel("multiply", g, out), saves="out")
 
 
 def log(x: Any) -> Any:
     """The natural logarithm; -inf at 0, NaN below."""
-    return _unary("log", x, lambda g, a, out: _binary_kernel("divide", g, a))
+    return _unary("log", x, lambda g, a: _binary_kernel("divide", g, a), saves="x")
 
 
 def sqrt(x: Any) -> Any:
     """The square root; NaN below 0."""
-    return _unary("sqrt", x, lambda g, a, out: _scaled(_binary_kernel("divide", g, out), 0.5))
+    return _unary("sqrt", x, lambda g, out: _scaled(_binary_kernel("divide", g, out), 0.5), saves="out")
 
 
 def square(x: Any) -> Any:
     """``x * x``."""
-    return _unary("square", x, lambda g, a, out: _scaled(_binary_kernel("multiply", g, a), 2.0))
+    return _unary("square", x, lambda g, a: _scaled(_binary_kernel("multiply", g, a), 2.0), saves="x")
 
 
 def reciprocal(x: Any) -> Any:
     """``1 / x``."""
 
-    def backward(g: Any, a: Any, out: Any) -> Any:
+    def backward(g: Any, out: Any) -> Any:
         return _negated(_binary_kernel("multiply", g, _binary_kernel("multiply", out, out)))
 
-    return _unary("reciprocal", x, backward)
+    return _unary("reciprocal", x, backward, saves="out")
 
 
 def sin(x: Any) -> Any:
     """The sine of x in radians."""
-    return _unary("sin", x, lambda g, a, out: _binary_kernel("multiply", g, _plain("cos", a)))
+    return _unary("sin", x, lambda g, a: _binary_kernel("multiply", g, _plain("cos", a)), saves="x")
 
 
 def cos(x: Any) -> Any:
     """The cosine of x in radians."""
-    return _unary("cos", x, lambda g, a, out: _negated(_binary_kernel("multiply", g, _plain("sin", a))))
+    return _unary("cos", x, lambda g, a: _negated(_binary_kernel("multiply", g, _plain("sin", a))), saves="x")
 
 
 def _plain(kernel: str, a: Any) -> Any:
@@ -311,21 +363,21 @@ def _plain(kernel: str, a: Any) -> Any:
 def erf(x: Any) -> Any:
     """The error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to x."""
 
-    def backward(g: Any, a: Any, out: Any) -> Any:
+    def backward(g: Any, a: Any) -> Any:
         bell = _plain("exp", _negated(_plain("square", a)))
         return _scaled(_binary_kernel("multiply", g, bell), 1.1283791670955126)
 
-    return _unary("erf", x, backward)
+    return _unary("erf", x, backward, saves="x")
 
 
 def step(x: Any) -> Any:
     """The Heaviside step: 1 where x >= 0, else 0 (the perceptron's activation). Its gradient is 0."""
-    return _unary("step", x, lambda g, a, out: _scaled(g, 0.0))
+    return _unary("step", x, lambda g, _: _scaled(g, 0.0))
 
 
 def relu(x: Any) -> Any:
     """``max(x, 0)``; the gradient at 0 is 0. NaN stays NaN."""
-    return _unary("relu", x, lambda g, a, out: _grad("relu_grad", g, out))
+    return _unary("relu", x, lambda g, out: _grad("relu_grad", g, out), saves="out")
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
@@ -343,8 +395,9 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     return _unary(
         "leaky_relu",
         x,
-        lambda g, a, out: _grad("leaky_relu_grad", g, out, negative_slope),
+        lambda g, out: _grad("leaky_relu_grad", g, out, negative_slope),
         negative_slope,
+        saves="out",
     )
 
 
@@ -379,17 +432,17 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     """
     if not alpha >= 0:
         raise ArgumentError(f"elu: alpha is {alpha}, expected at least 0")
-    return _unary("elu", x, lambda g, a, out: _grad("elu_grad", g, out, alpha), alpha)
+    return _unary("elu", x, lambda g, out: _grad("elu_grad", g, out, alpha), alpha, saves="out")
 
 
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``."""
-    return _unary("sigmoid", x, lambda g, a, out: _grad("sigmoid_grad", g, out))
+    return _unary("sigmoid", x, lambda g, out: _grad("sigmoid_grad", g, out), saves="out")
 
 
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent."""
-    return _unary("tanh", x, lambda g, a, out: _grad("tanh_grad", g, out))
+    return _unary("tanh", x, lambda g, out: _grad("tanh_grad", g, out), saves="out")
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
@@ -404,17 +457,17 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate is {approximate!r}, expected 'none' or 'tanh'")
     kernel = "gelu" if approximate == "none" else "gelu_tanh"
-    return _unary(kernel, x, lambda g, a, out: _grad(kernel + "_grad", g, a))
+    return _unary(kernel, x, lambda g, a: _grad(kernel + "_grad", g, a), saves="x")
 
 
 def silu(x: Any) -> Any:
     """``x * sigmoid(x)``."""
-    return _unary("silu", x, lambda g, a, out: _grad("silu_grad", g, a))
+    return _unary("silu", x, lambda g, a: _grad("silu_grad", g, a), saves="x")
 
 
 def softplus(x: Any) -> Any:
     """``log(1 + exp(x))``, without overflow."""
-    return _unary("softplus", x, lambda g, a, out: _grad("softplus_grad", g, a))
+    return _unary("softplus", x, lambda g, a: _grad("softplus_grad", g, a), saves="x")
 
 
 def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -452,7 +505,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     a, b : array, Tensor or number
     """
     left, right = _operands("where", a, b)
-    mask = condition.data if isinstance(condition, Tensor) else condition
+    mask = condition._data if isinstance(condition, Tensor) else condition
     if not hasattr(mask, "dtype") or not hasattr(mask, "astype"):
         mask = np.asarray(mask)
     if mask.dtype.kind not in "bf":
@@ -464,17 +517,19 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     mask = broadcast_to(mask, shape)
     k.where(out, mask, broadcast_to(left, shape), broadcast_to(right, shape))
 
+    need_a, need_b, left_shape, right_shape = needs(a), needs(b), left.shape, right.shape
+
     def backward(g: Any) -> tuple[Any, Any]:
         zero = _scalar_like(0.0, g)
         ga = gb = None
-        if needs(a):
+        if need_a:
             ga = k.empty(shape, g.dtype)
             k.where(ga, mask, g, zero)
-            ga = sum_to(ga, left.shape)
-        if needs(b):
+            ga = sum_to(ga, left_shape)
+        if need_b:
             gb = k.empty(shape, g.dtype)
             k.where(gb, mask, zero, g)
-            gb = sum_to(gb, right.shape)
+            gb = sum_to(gb, right_shape)
         return ga, gb
 
     return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), backward)

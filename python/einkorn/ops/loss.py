@@ -204,13 +204,15 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
     loss = k.empty(() if code else a.shape, a.dtype)
     getattr(k, kernel + "_forward")(loss, a, t, scale)
 
+    need_input, need_target = needs(input), needs(target)
+
     def backward(g: Any) -> tuple[Any, Any]:
         g = contiguous(g)
         gx = gt = None
-        if needs(input) or (needs(target) and target_gradient is None):
+        if need_input or (need_target and target_gradient is None):
             gx = k.empty(a.shape, a.dtype)
             getattr(k, kernel + "_backward")(gx, g, a, t, scale)
-        if needs(target):
+        if need_target:
             gt = k.empty(a.shape, a.dtype)
             if target_gradient is None:
                 k.negative(gt, gx)
@@ -220,7 +222,7 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
                 k.fill(factor, scale)
                 k.multiply(gt, slope, broadcast_to(factor, a.shape))
                 k.multiply(gt, gt, broadcast_to(g, a.shape))
-        return gx if needs(input) else None, gt
+        return gx if need_input else None, gt
 
     return result(loss, (input, target), backward)
 

@@ -100,16 +100,19 @@ def matmul(a: Any, b: Any) -> Any:
     if x.ndim == 1 or y.ndim == 1:
         out = out.reshape((*full[:-2], *full[-2:-1] * (x.ndim > 1), *full[-1:] * (y.ndim > 1)))
 
+    for_a, for_b = right if needs(a) else None, left if needs(b) else None
+    x_shape, y_shape, left_shape, right_shape = x.shape, y.shape, left.shape, right.shape
+
     def backward(g: Any) -> tuple[Any, Any]:
         g = g.reshape(full)
         ga = gb = None
-        if needs(a):
-            ga = sum_to(_product(g, _swapped(right)), left.shape).reshape(x.shape)
-        if needs(b):
-            if right.ndim == 2 and left.ndim > 2:
-                gb = _product(_rows(left).T, _rows(g)).reshape(y.shape)
+        if for_a is not None:
+            ga = sum_to(_product(g, _swapped(for_a)), left_shape).reshape(x_shape)
+        if for_b is not None:
+            if len(right_shape) == 2 and for_b.ndim > 2:
+                gb = _product(_rows(for_b).T, _rows(g)).reshape(y_shape)
             else:
-                gb = sum_to(_product(_swapped(left), g), right.shape).reshape(y.shape)
+                gb = sum_to(_product(_swapped(for_b), g), right_shape).reshape(y_shape)
         return ga, gb
 
     return result(out, (a, b), backward)
@@ -175,17 +178,20 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
         k.matmul(product, _unit_stride(left), _unit_stride(right), None, alpha, 0.0, 0)
         return product
 
+    base_shape, need_c = base.shape, needs(c)
+    for_a, for_b = y if needs(a) else None, x if needs(b) else None
+
     def backward(g: Any) -> tuple[Any, Any, Any]:
         gc = None
-        if needs(c):
+        if need_c:
             gc = k.empty(shape, g.dtype)
             factor = np.broadcast_to(np.asarray(beta, g.dtype), shape)
             k.multiply(gc, g, factor)
-            gc = sum_to(gc, base.shape)
+            gc = sum_to(gc, base_shape)
         return (
             gc,
-            scaled_product(g, y.T) if needs(a) else None,
-            scaled_product(x.T, g) if needs(b) else None,
+            None if for_a is None else scaled_product(g, for_a.T),
+            None if for_b is None else scaled_product(for_b.T, g),
         )
 
     return result(out, (c, a, b), backward)
@@ -235,16 +241,20 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     if a.ndim != 2:
         out = out.reshape(*lead, w.shape[0])
 
+    shape, need_bias = a.shape, needs(bias)
+    for_x, for_weight = w if needs(x) else None, rows if needs(weight) else None
+    activated = None if activation is None else out
+
     def backward(g: Any) -> tuple[Any, Any, Any]:
-        g = _rows(activation_gradient(activation, g, out))
+        g = _rows(activation_gradient(activation, g, activated))
         gx = gw = gb = None
-        if needs(x):
-            gx = _product(g, w).reshape(a.shape)
-        if needs(weight):
-            gw = _product(g.T, rows)
-        if needs(bias):
+        if for_x is not None:
+            gx = _product(g, for_x).reshape(shape)
+        if for_weight is not None:
+            gw = _product(g.T, for_weight)
+        if need_bias:
             k = engines.of(g)
-            gb = k.empty((1, w.shape[0]), g.dtype)
+            gb = k.empty((1, g.shape[1]), g.dtype)
             k.reduce_sum(gb, g, 1.0)
             gb = gb.reshape(-1)
         return gx, gw, gb

@@ -157,10 +157,13 @@ def _max_pool(
         indices = k.empty(shape, "int32")
     k.max_pool2d_forward(out, indices, a, *window, dilation_h, dilation_w)
 
+    planes = a.shape
+    x_shape = planes if batched else planes[1:]
+
     def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(x.shape, a.dtype)
+        gx = k.empty(x_shape, g.dtype)
         gy = contiguous(g).reshape(shape)
-        k.max_pool2d_backward(gx.reshape(a.shape), gy, indices, *window, dilation_h, dilation_w)
+        k.max_pool2d_backward(gx.reshape(planes), gy, indices, *window, dilation_h, dilation_w)
         return (gx,)
 
     pooled = result(out if batched else out.reshape(shape[1:]), (x,), backward)
@@ -211,10 +214,13 @@ def avg_pool2d(
     out = k.empty(shape, a.dtype)
     k.avg_pool2d_forward(out, a, *window, bool(count_include_pad))
 
+    planes = a.shape
+    x_shape = planes if batched else planes[1:]
+
     def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(x.shape, a.dtype)
+        gx = k.empty(x_shape, g.dtype)
         gy = contiguous(g).reshape(shape)
-        k.avg_pool2d_backward(gx.reshape(a.shape), gy, *window, bool(count_include_pad))
+        k.avg_pool2d_backward(gx.reshape(planes), gy, *window, bool(count_include_pad))
         return (gx,)
 
     return result(out if batched else out.reshape(shape[1:]), (x,), backward)
@@ -258,9 +264,12 @@ def _adaptive(x: Any, a: Any, batched: bool, out_height: int, out_width: int) ->
     out = k.empty(shape, a.dtype)
     k.adaptive_avg_pool2d_forward(out, a)
 
+    planes = a.shape
+    x_shape = planes if batched else planes[1:]
+
     def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(x.shape, a.dtype)
-        k.adaptive_avg_pool2d_backward(gx.reshape(a.shape), contiguous(g).reshape(shape))
+        gx = k.empty(x_shape, g.dtype)
+        k.adaptive_avg_pool2d_backward(gx.reshape(planes), contiguous(g).reshape(shape))
         return (gx,)
 
     return result(out if batched else out.reshape(shape[1:]), (x,), backward)
@@ -314,10 +323,13 @@ def sum_pool2d(x: Any, kernel_size: _Pair, stride: _Pair | None = None) -> Any:
     window = _windows(op, kernel_size, stride, 0)
     out = _window_sums(op, a, window)
 
-    def backward(g: Any) -> tuple[Any]:
-        return (_spread_sums(contiguous(g).reshape(out.shape), x.shape, a, window),)
+    shape, planes = out.shape, a.shape
+    x_shape = planes if batched else planes[1:]
 
-    return result(out if batched else out.reshape(out.shape[1:]), (x,), backward)
+    def backward(g: Any) -> tuple[Any]:
+        return (_spread_sums(contiguous(g).reshape(shape), x_shape, planes, window),)
+
+    return result(out if batched else out.reshape(shape[1:]), (x,), backward)
 
 
 def _window_sums(op: str, a: Any, window: tuple[int, int, int, int, int, int]) -> Any:
@@ -338,11 +350,13 @@ def _window_sums(op: str, a: Any, window: tuple[int, int, int, int, int, int]) -
     return _times(out, area) if by_output else out
 
 
-def _spread_sums(g: Any, shape: tuple[int, ...], a: Any, window: tuple[int, int, int, int, int, int]) -> Any:
-    """Each pixel of a gets the sum of g over the windows that contain it; the result has the given shape."""
-    k = engines.of(a)
-    gx = k.empty(shape, a.dtype)
-    k.avg_pool2d_backward(gx.reshape(a.shape), _times(g, window[0] * window[1]), *window, True)
+def _spread_sums(
+    g: Any, shape: tuple[int, ...], planes: tuple[int, ...], window: tuple[int, int, int, int, int, int]
+) -> Any:
+    """Each pixel gets the sum of g over the windows that contain it; the result has the given shape."""
+    k = engines.of(g)
+    gx = k.empty(shape, g.dtype)
+    k.avg_pool2d_backward(gx.reshape(planes), _times(g, window[0] * window[1]), *window, True)
     return gx
 
 
@@ -402,6 +416,8 @@ def lp_pool2d(x: Any, norm_type: float, kernel_size: _Pair, stride: _Pair | None
     sums = _window_sums(op, _to_power(a, p), window)
     out = _to_power(sums, 1.0 / p)
 
+    x_shape = a.shape if batched else a.shape[1:]
+
     def backward(g: Any) -> tuple[Any]:
         # d out / d x = out / sum * x ** (p - 1), and 0 where the sum is 0
         k = engines.of(a)
@@ -410,9 +426,9 @@ def lp_pool2d(x: Any, norm_type: float, kernel_size: _Pair, stride: _Pair | None
         k.divide(slope, out, sums)
         k.where(slope, sums, slope, broadcast_to(zero, out.shape))
         k.multiply(slope, slope, contiguous(g).reshape(out.shape))
-        gx = _spread_sums(slope, x.shape, a, window)
+        gx = _spread_sums(slope, x_shape, a.shape, window)
         if p != 1.0:
-            k.multiply(gx, gx, _to_power(a, p - 1.0).reshape(x.shape))
+            k.multiply(gx, gx, _to_power(a, p - 1.0).reshape(x_shape))
         return (gx,)
 
     return result(out if batched else out.reshape(out.shape[1:]), (x,), backward)

@@ -92,9 +92,11 @@ def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> An
     out = k.empty(kept, a.dtype)
     k.reduce_sum(out, a, scale)
 
+    full = a.shape
+
     def backward(g: Any) -> tuple[Any]:
         g = g.reshape(kept)
-        return (broadcast_to(g if scale == 1.0 else _scaled(g, scale), a.shape),)
+        return (broadcast_to(g if scale == 1.0 else _scaled(g, scale), full),)
 
     return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
@@ -166,8 +168,8 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, *, correction: int = 
 
     def backward(g: Any) -> tuple[Any]:
         # The mean's own gradient drops out: the distances from it add up to 0.
-        slope = broadcast_to(_scaled(g.reshape(kept), 2.0 * factor), a.shape)
-        gx = k.empty(a.shape, a.dtype)
+        slope = broadcast_to(_scaled(g.reshape(kept), 2.0 * factor), centered.shape)
+        gx = k.empty(centered.shape, centered.dtype)
         k.multiply(gx, centered, slope)
         return (gx,)
 

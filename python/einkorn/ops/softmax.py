@@ -36,7 +36,7 @@ def _along(op: str, x: Any, axis: int) -> Any:
     getattr(k, op + "_forward")(out, a.reshape(blocks))
 
     def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(shape, a.dtype)
+        gx = k.empty(shape, out.dtype)
         getattr(k, op + "_backward")(gx.reshape(blocks), contiguous(g).reshape(blocks), out)
         return (gx,)
 

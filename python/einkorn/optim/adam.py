@@ -24,7 +24,8 @@ class Adam(Optimizer):
     weight_decay : float, default 0
         L2 penalty, added to the gradient.
     amsgrad : bool, default False
-        Divide by the largest second moment so far (Reddi et al. 2018).
+        Divide by the largest second moment so far (Reddi et al. 2018). Switched on in a group later, the
+        largest since then.
 
     Raises
     ------
@@ -71,13 +72,15 @@ class Adam(Optimizer):
         self, engine: Any, params: list[Any], grads: list[Any], run: Run, group: dict[str, Any]
     ) -> None:
         state = run.state
+        if group["amsgrad"] and "max_exp_avg_sq" not in state:  # switched on after some steps
+            state["max_exp_avg_sq"] = self._zeros(params)
         beta1, beta2 = group["betas"]
         engine.adam_step(
             params,
             grads,
             state["exp_avg"],
             state["exp_avg_sq"],
-            state.get("max_exp_avg_sq"),
+            state["max_exp_avg_sq"] if group["amsgrad"] else None,
             group["lr"],
             beta1,
             beta2,

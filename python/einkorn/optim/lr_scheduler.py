@@ -17,6 +17,8 @@ __all__ = ["ExponentialLR", "LRScheduler", "LambdaLR", "StepLR", "TimeBasedLR"]
 class LRScheduler:
     """Base class: the rate of each group is its first rate times ``factor(epoch)``.
 
+    A group that is added to the optimizer later starts with the rate it was given and follows from there.
+
     Parameters
     ----------
     optimizer : Optimizer
@@ -39,8 +41,14 @@ class LRScheduler:
 
     def step(self) -> None:
         """Go on to the next epoch."""
+        self._take_new_groups()
         self.last_epoch += 1
         self._apply()
+
+    def _take_new_groups(self) -> None:
+        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
+            factor = self.factor(self.last_epoch)
+            self.base_lrs.append(group["lr"] / factor if factor else group["lr"])
 
     def _apply(self) -> None:
         factor = self.factor(self.last_epoch)
@@ -57,6 +65,7 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
+        self._take_new_groups()
         base_lrs = list(state_dict["base_lrs"])
         if len(base_lrs) != len(self.base_lrs):
             raise ArgumentError(

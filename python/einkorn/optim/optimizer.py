@@ -11,27 +11,34 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from operator import is_not
 from typing import Any, ClassVar
 
 import numpy as np
 
-from einkorn import engines
-from einkorn.errors import ArgumentError, DTypeError
+from einkorn import _versions, engines
+from einkorn._foreign import numbers
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._road import contiguous
 from einkorn.tensor import Tensor
 
 __all__ = ["Optimizer"]
 
 
 class Run:
-    """Parameters with one type and one count of steps, and their state arrays."""
+    """Parameters with one type and one count of steps, and their state arrays.
 
-    __slots__ = ("dtype", "params", "state", "steps")
+    ``seen`` has the arrays that were checked: a parameter whose ``data`` is another array is checked again.
+    """
+
+    __slots__ = ("dtype", "params", "seen", "state", "steps")
 
     def __init__(self, params: list[Tensor], state: dict[str, list[Any]], steps: int, dtype: Any) -> None:
         self.params = params
         self.state = state
         self.steps = steps
         self.dtype = dtype
+        self.seen: list[Any] = []
 
     def split(self, keep: list[bool]) -> tuple[Run, Run]:
         """The parameters to keep, and the others, as two runs."""
@@ -65,7 +72,6 @@ class Optimizer(ABC):
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._runs: list[list[Run]] = []
-        self._seen: set[int] = set()
         name = type(self).__name__
         if isinstance(params, (Tensor, np.ndarray, str, Mapping)) or not isinstance(params, Iterable):
             raise ArgumentError(
@@ -95,24 +101,33 @@ class Optimizer(ABC):
             )
         params = group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
-        seen = set(self._seen)
+        seen = {id(param) for other in self.param_groups for param in other["params"]}
         for position, param in enumerate(params):
             self._check_param(param, position, seen)
         full = {**self.defaults, **group, "params": params}
         self._check(full)
-        self._seen = seen
         self.param_groups.append(full)
         self._runs.append([])
 
     def _check_param(self, param: Any, position: int, seen: set[int]) -> None:
         name = type(self).__name__
         if not isinstance(param, Tensor):
+            kind = type(param).__name__
+            hint = ""
+            if type(param).__module__.partition(".")[0] == "torch":
+                kind, hint = f"a torch {kind}", "; torch's parameters are updated by torch.optim"
+            elif isinstance(param, tuple):
+                hint = "; give parameters(), not named_parameters()"
             raise ArgumentError(
-                f"{name}: parameter {position} is {type(param).__name__}, expected a Parameter"
+                f"{name}: parameter {position} is {kind}, expected a Parameter of einkorn{hint}"
             )
         if id(param) in seen:
             raise ArgumentError(f"{name}: parameter {position} is given twice, expected once")
         seen.add(id(param))
+        if not param.is_leaf:
+            raise ArgumentError(
+                f"{name}: parameter {position} was computed by a recorded operation, expected a leaf"
+            )
         flags = param.data.flags
         if not (flags.c_contiguous and flags.writeable):
             raise ArgumentError(
@@ -141,42 +156,78 @@ class Optimizer(ABC):
                 if set_to_none or param.grad is None:
                     param.grad = None
                 else:
-                    param.grad.data[...] = 0
+                    param.grad.zero_()
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            A gradient does not fit its parameter, or a parameter is not of the shape and type of the first
+            step. Parameters of other types or groups may have been updated then.
+        """
         for group, runs in zip(self.param_groups, self._runs, strict=True):
-            if not runs:
-                runs.extend(self._new_runs(group["params"]))
+            if sum(len(run.params) for run in runs) != len(group["params"]):
+                known = {id(param) for run in runs for param in run.params}
+                runs.extend(self._new_runs([p for p in group["params"] if id(p) not in known]))
             for run in tuple(runs):
-                grads = []
-                for param in run.params:
-                    grad = param.grad
-                    if grad is None:
-                        break
-                    grads.append(grad.data)
-                else:
-                    self._update(run, grads, group)
-                    continue
-                keep = [param.grad is not None for param in run.params]
-                if True in keep:
+                keep = [param._grad is not None for param in run.params]
+                if False not in keep:
+                    self._update(run, group)
+                elif True in keep:
                     updated, waiting = run.split(keep)
                     place = runs.index(run)
                     runs[place : place + 1] = [updated, waiting]
-                    grads = [param.grad.data for param in updated.params if param.grad is not None]
-                    self._update(updated, grads, group)
+                    self._update(updated, group)
 
-    def _update(self, run: Run, grads: list[Any], group: dict[str, Any]) -> None:
-        params = [param.data for param in run.params]
-        if params[0].dtype != run.dtype:
-            raise DTypeError(
-                f"{type(self).__name__}: parameters are {params[0].dtype} now and were {run.dtype} "
-                "at the first step: make a new optimizer after Module.to"
-            )
+    def _update(self, run: Run, group: dict[str, Any]) -> None:
+        params, grads = [], []
+        for param in run.params:
+            data, grad = param._data, param._grad._data  # type: ignore[union-attr]
+            if grad.shape != data.shape or grad.dtype != data.dtype or type(grad) is not type(data):
+                self._refuse_gradient(param, group)
+            params.append(data)
+            grads.append(grad if grad.flags.c_contiguous else contiguous(grad))
+        if len(run.seen) != len(params) or any(map(is_not, run.seen, params)):
+            self._check_arrays(run, params, group)
+            run.seen = params
         if run.steps == 0 and not run.state:
             run.state = self._new_state(params, group)
         self._launch(engines.of(params[0]), params, grads, run, group)
+        _versions.wrote(*params)
         run.steps += 1
+
+    def _where(self, param: Tensor, group: dict[str, Any]) -> str:
+        number = next(i for i, other in enumerate(group["params"]) if other is param)
+        return f"{type(self).__name__}: parameter {number}"
+
+    def _refuse_gradient(self, param: Tensor, group: dict[str, Any]) -> None:
+        data, grad = param._data, param._grad._data  # type: ignore[union-attr]
+        where = self._where(param, group)
+        if grad.shape != data.shape:
+            raise ShapeError(f"{where} has a gradient of shape {grad.shape}, expected {data.shape}")
+        raise DTypeError(f"{where} has a gradient of {grad.dtype}, expected {data.dtype} on one device")
+
+    def _check_arrays(self, run: Run, params: list[Any], group: dict[str, Any]) -> None:
+        """Check arrays that this run has not seen: a parameter's data may be replaced at any time."""
+        for i, data in enumerate(params):
+            if data.dtype != run.dtype:
+                raise DTypeError(
+                    f"{self._where(run.params[i], group)} is {data.dtype} now and was {run.dtype} at the"
+                    " first step: make a new optimizer after Module.to"
+                )
+            for name, arrays in run.state.items():
+                if arrays[i].shape != data.shape:
+                    raise ShapeError(
+                        f"{self._where(run.params[i], group)} has shape {data.shape} now and its {name}"
+                        f" {arrays[i].shape}: make a new optimizer after replacing a parameter's data"
+                    )
+            if not (data.flags.c_contiguous and getattr(data.flags, "writeable", True)):
+                raise ArgumentError(
+                    f"{self._where(run.params[i], group)} is not C-contiguous and writeable, so it cannot be"
+                    " updated in place"
+                )
 
     @abstractmethod
     def _launch(
@@ -193,12 +244,14 @@ class Optimizer(ABC):
 
     def _new_state(self, params: list[Any], group: dict[str, Any]) -> dict[str, list[Any]]:
         """Zeros like the parameters for each name of state."""
-        state = {}
-        for name in self._names(group):
-            state[name] = [engines.of(array).empty(array.shape, array.dtype) for array in params]
-            for array in state[name]:
-                engines.of(array).fill(array, 0.0)
-        return state
+        return {name: self._zeros(params) for name in self._names(group)}
+
+    @staticmethod
+    def _zeros(params: list[Any]) -> list[Any]:
+        arrays = [engines.of(array).empty(array.shape, array.dtype) for array in params]
+        for array in arrays:
+            engines.of(array).fill(array, 0.0)
+        return arrays
 
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Which state arrays the group's options need."""
@@ -277,7 +330,8 @@ class Optimizer(ABC):
         name = type(self).__name__
         if entry.get(key) is None:
             raise ArgumentError(f"{name}: load_state_dict has no {key} for parameter {number}")
-        array = np.asarray(entry[key]).astype(param.data.dtype, order="C")
+        what = f"{name}: load_state_dict: {key} of parameter {number}"
+        array = numbers(entry[key], what).astype(param.data.dtype, order="C")
         if array.shape != param.data.shape:
             raise ArgumentError(
                 f"{name}: load_state_dict has {key} of shape {array.shape} for parameter "

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from einkorn import autograd
+from einkorn._context import Context
 
 __all__ = ["evaluating", "training"]
 
 
-@contextmanager
-def _restored(model: Any) -> Iterator[None]:
+class _Restored(Context[None]):
     """Every submodule leaves in the mode it came in."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def _enter(self) -> tuple[None, Any]:
+        return None, [(module, module.training) for module in self._model.modules()]
+
+    def _leave(self, before: Any) -> None:
+        for module, mode in before:
             module.training = mode
 
 
-@contextmanager
-def training(model: Any) -> Iterator[None]:
+class training(_Restored):  # noqa: N801 - reads as a function
     """Train mode. In a model that is in it already, submodules put into evaluation mode by hand
     (a frozen base) stay there."""
-    with _restored(model):
-        if not model.training:
-            model.train()
-        yield
+
+    def _enter(self) -> tuple[None, Any]:
+        entered = super()._enter()
+        if not self._model.training:
+            self._model.train()
+        return entered
 
 
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
+class evaluating(_Restored):  # noqa: N801 - reads as a function
     """Evaluation mode and no gradients."""
-    with _restored(model):
-        model.eval()
-        with autograd.no_grad():
-            yield
+
+    def _enter(self) -> tuple[None, Any]:
+        _, modes = super()._enter()
+        self._model.eval()
+        enabled = autograd.mode.enabled
+        autograd.mode.enabled = False
+        return None, (enabled, modes)
+
+    def _leave(self, before: Any) -> None:
+        autograd.mode.enabled, modes = before
+        super()._leave(modes)

@@ -18,6 +18,7 @@ from ._kernels import kernel
 from ._threads import parallel_for
 
 _COST = 2.0  # ns per element of the second loop
+_DEPTH = 8192  # terms of a sum that BLAS adds up on its own: how it does that, and how well, is its affair
 _LEAKY_SLOPE = 0.01
 
 
@@ -96,9 +97,19 @@ def _for_blas(a: Array) -> Array:
 
 
 def multiply_matrices(out: Array, a: Array, b: Array) -> None:
-    """out = a @ b, C-contiguous out."""
+    """out = a @ b, C-contiguous out; long sums in blocks, from block to block in float64."""
+    a, b = _for_blas(a), _for_blas(b)
+    depth = a.shape[-1]
     with np.errstate(all="ignore"):  # infinities and NaN are the caller's affair
-        np.matmul(_for_blas(a), _for_blas(b), out=out)
+        if depth <= _DEPTH:
+            np.matmul(a, b, out=out)
+            return
+        total = np.zeros(out.shape, np.float64)
+        for start in range(0, depth, _DEPTH):
+            block = slice(start, start + _DEPTH)
+            np.matmul(_for_blas(a[..., block]), _for_blas(b[..., block, :]), out=out)
+            total += out
+        out[...] = total
 
 
 @kernel

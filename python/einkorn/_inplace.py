@@ -1,0 +1,182 @@
+"""Writing into a Tensor that exists: in-place operators and item assignment, with torch's rules.
+
+A write under ``no_grad``, or between tensors that record nothing, is a plain write. A recorded one gives the
+tensor a new node: what was recorded with it before keeps the old one, and what reads its memory later gets
+the new values with their gradient. Refused are leaves that require a gradient (nothing could compute their
+old values' gradient any more) and their views; ``einkorn._versions`` notices saved values that are gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from einkorn import _versions, engines
+from einkorn.autograd import Node, mode, source
+from einkorn.errors import DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
+
+if TYPE_CHECKING:
+    from einkorn.tensor import Tensor
+
+__all__ = ["assign", "update"]
+
+#: Operations whose gradient needs neither operand, so that writing over the first one loses nothing.
+_SAVE_NOTHING = ("add", "subtract")
+
+
+def update(tensor: Tensor, op: str, other: Any) -> Tensor:
+    """``tensor = op(tensor, other)`` in the tensor's own memory; returns the tensor.
+
+    Parameters
+    ----------
+    op : {"add", "subtract", "multiply", "divide", "power"}
+    other : number, array or Tensor that broadcasts to the tensor's shape
+    """
+    from einkorn import ops
+    from einkorn.ops._road import broadcast_to
+    from einkorn.ops.elementwise import _operands
+
+    data = tensor._data
+    _check_writeable(tensor, op)
+    if not _records(tensor, other):
+        _, right = _operands(op, data, other)
+        _check_broadcast(op, right.shape, data.shape)
+        if _overlap(data, right) and right is not data:
+            right = right.copy()
+        getattr(engines.of(data), op)(data, data, broadcast_to(right, data.shape))
+        _versions.wrote(data)
+        return tensor
+
+    _refuse_leaf(tensor, op)
+    source(tensor)
+    before = _version(tensor, data if op in _SAVE_NOTHING else data.copy())
+    if other is tensor:
+        other = before
+    elif hasattr(other, "_data") and _overlap(data, other._data):
+        other = _version(other, other._data.copy())
+    elif isinstance(other, np.ndarray) and _overlap(data, other):
+        other = other.copy()
+    new = getattr(ops, op)(before, other)
+    _check_broadcast(op, new.shape, data.shape)
+    engines.of(data).copy(data, new._data)
+    _adopt(tensor, new._node)
+    return tensor
+
+
+def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
+    """``tensor[key] = value``: value is a number, an array or a Tensor that broadcasts to ``tensor[key]``."""
+    from einkorn.ops._road import needs, sum_to
+
+    data = tensor._data
+    _check_writeable(tensor, op)
+    new = _values(op, value, data)
+    recorded = _records(tensor, value)
+    if recorded:
+        _refuse_leaf(tensor, op)
+        # In t[key] += x the view t[key] has been written, and now tells the tensor whose view it is.
+        told = needs(value) and getattr(value._node, "number", -2) == _versions.last_recorded(data)
+        origins = [tensor._node if told else source(tensor), source(value) if needs(value) else None]
+    try:
+        data[key] = new
+    except IndexError as error:
+        raise IndexRangeError(f"{op}: {error} (the tensor has shape {data.shape})") from None
+    except ValueError as error:
+        raise ShapeError(f"{op}: {error}") from None
+    if not recorded:
+        _versions.wrote(data)
+        return
+    keeps, shape = tensor._requires_grad, np.shape(new)
+
+    def set_item(g: Any) -> tuple[Any, Any]:
+        k = engines.of(g)
+        rest = None
+        if keeps:
+            rest = k.empty(g.shape, g.dtype)
+            k.copy(rest, g)
+            rest[key] = 0
+        return rest, sum_to(g[key], shape) if origins[1] is not None else None
+
+    _adopt(tensor, Node(origins, set_item))
+
+
+def _records(tensor: Tensor, other: Any) -> bool:
+    return mode.enabled and (tensor._requires_grad or getattr(other, "_requires_grad", False))
+
+
+def _version(tensor: Tensor, data: Any) -> Tensor:
+    """The tensor as it is now: what is recorded next knows it by this one."""
+    return tensor._wrap(data, tensor._requires_grad, tensor._node)
+
+
+def _adopt(tensor: Tensor, node: Node | None) -> None:
+    """Give the tensor the node of what was just written into its memory."""
+    assert node is not None
+    data = tensor._data
+    if _versions.owner(data) is data:
+        _versions.link(data)
+    elif not tensor._requires_grad:
+        _versions.unlink(data)
+    node.number = _versions.wrote_recorded(data)  # the node is as old as the values that it stands for
+    tensor._node = node
+    tensor._requires_grad = True
+
+
+def _refuse_leaf(tensor: Tensor, op: str) -> None:
+    node: Any = tensor._node
+    if node is None:
+        if tensor._requires_grad:
+            raise GradientError(
+                f"{op}: a leaf tensor that requires a gradient cannot be changed in place while operations"
+                " are recorded: do it under no_grad()"
+            )
+        return
+    if _versions.owner(tensor._data) is tensor._data:
+        return
+    while isinstance(node, Node) and len(node.inputs) == 1:  # views have one input
+        node = node.inputs[0]
+    leaf = None if node is None or isinstance(node, Node) else node
+    if leaf is not None and _versions.owner(leaf._data) is _versions.owner(tensor._data):
+        raise GradientError(
+            f"{op}: a view of a leaf tensor that requires a gradient cannot be changed in place while"
+            " operations are recorded: do it under no_grad()"
+        )
+
+
+def _check_writeable(tensor: Tensor, op: str) -> None:
+    flags = tensor._data.flags
+    if not getattr(flags, "writeable", True):
+        raise GradientError(f"{op}: the tensor of shape {tensor.shape} is read-only, so it cannot be changed")
+
+
+def _check_broadcast(op: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    try:
+        fits = np.broadcast_shapes(shape, expected) == expected
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"{op}: other has shape {shape}, which does not broadcast in place to {expected}")
+
+
+def _overlap(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray):
+        return np.may_share_memory(a, b)
+    return _versions.owner(a) is _versions.owner(b)
+
+
+def _values(op: str, value: Any, data: Any) -> Any:
+    """The number or array to write, of a type that converts to the tensor's."""
+    if hasattr(value, "_data"):
+        new = value._data
+    elif hasattr(value, "dtype") and type(value).__module__.partition(".")[0] in ("numpy", "cupy"):
+        new = value
+    else:
+        try:
+            new = np.asarray(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise DTypeError(f"{op}: value is a {type(value).__name__}, expected numbers: {error}") from None
+    if new.dtype.kind not in "fiub":
+        raise DTypeError(f"{op}: value has dtype {new.dtype}, expected real numbers")
+    if isinstance(data, np.ndarray) and not isinstance(new, (np.ndarray, np.generic)):
+        raise DeviceError(f"{op}: value is a {type(new).__name__}, expected a {type(data).__name__}")
+    return new

@@ -1,0 +1,49 @@
+"""Matrix products: sums that stay exact however long they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import einkorn
+from einkorn import ops
+
+LONG = 1 << 23
+
+
+@pytest.mark.parametrize("form", ["vectors", "columns", "row times matrix", "few columns along k"])
+def test_long_sums_keep_their_accuracy(form: str, backend: str) -> None:
+    """Terms of one sign: what a plain float32 loop loses grows with their number, to parts in a thousand."""
+    a = np.random.default_rng(0).random(LONG, dtype=np.float32)
+    wide = a.astype(np.float64)
+    if form == "vectors":
+        got, wanted = ops.matmul(a, a), wide @ wide
+    elif form == "columns":
+        table = a.reshape(-1, 2)
+        got, wanted = ops.matmul(table[:, 0], table[:, 1]), wide[::2] @ wide[1::2]
+    elif form == "row times matrix":
+        table = a.reshape(-1, 4)
+        got, wanted = ops.matmul(table[:, 0], table), wide[::4] @ wide.reshape(-1, 4)
+    else:
+        rows = a.reshape(2, -1)
+        got, wanted = ops.linear(rows, rows), wide.reshape(2, -1) @ wide.reshape(2, -1).T
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+def test_a_column_of_a_matrix(backend: str) -> None:
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    table = np.array([[1.0, 5.0], [2.0, 6.0]], np.float32)
+    np.testing.assert_array_equal(ops.matmul(matrix, table[:, 0]), [5, 11])
+    np.testing.assert_array_equal(ops.matmul(matrix, table[:, :1]), [[5], [11]])
+    np.testing.assert_array_equal(ops.linear(table[:1, ::-1], matrix), [[7, 19]])
+
+
+def test_the_gradient_of_a_product_may_be_a_column(backend: str) -> None:
+    """Where two products are stacked, the gradient of each is every second element."""
+    rng = np.random.default_rng(1)
+    v, w, c = rng.normal(size=3), rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+    row, matrix = einkorn.Tensor(v, requires_grad=True), einkorn.Tensor(w, requires_grad=True)
+    product = ops.stack([ops.matmul(row, matrix), ops.matmul(row, matrix)], -1)
+    ops.sum(product * c).backward()
+    np.testing.assert_allclose(row.grad.numpy(), w @ c.sum(1), rtol=1e-12)
+    np.testing.assert_allclose(matrix.grad.numpy(), np.outer(v, c.sum(1)), rtol=1e-12)
