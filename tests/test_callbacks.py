@@ -5,8 +5,7 @@ import csv
 import pytest
 from small_problems import blobs, classifier
 
-import einkorn
-from einkorn import nn, optim, training
+from einkorn import training
 from einkorn.errors import ArgumentError, EinkornError
 from einkorn.optim import lr_scheduler
 
@@ -60,80 +59,6 @@ def test_lambda_callback_refuses_unknown_events():
         training.LambdaCallback(on_epoch_end=3)
 
 
-def logged(values, callback, name="val_loss"):
-    """Run the callback over epochs whose figure is given; the epoch after which it stopped."""
-    model = nn.Linear(1, 1)
-    callback.model = model
-    callback.on_train_begin()
-    for epoch, value in enumerate(values):
-        model.weight.data[...] = epoch
-        callback.on_epoch_end(epoch, {name: value})
-        if model.stop_training:
-            break
-    callback.on_train_end()
-    return epoch, float(model.weight.numpy()[0, 0])
-
-
-@pytest.mark.parametrize(
-    ("options", "values", "stop", "weight"),
-    [
-        ({"patience": 2}, [3, 2, 2.5, 2.4, 1], 3, 3),
-        ({"patience": 2, "restore_best_weights": True}, [3, 2, 2.5, 2.4, 1], 3, 1),
-        ({"patience": 0}, [3, 2, 2, 1], 2, 2),
-        ({"patience": 2, "min_delta": 0.5}, [3, 2.8, 2.7, 1], 2, 2),
-        ({"patience": 5, "restore_best_weights": True}, [3, 1, 2], 2, 1),
-        ({"patience": 1}, [3, float("nan"), 1], 1, 1),
-        ({"patience": 1, "mode": "max"}, [1, 2, 1.5, 3], 2, 2),
-    ],
-)
-def test_early_stopping(options, values, stop, weight):
-    assert logged(values, training.EarlyStopping(**options)) == (stop, weight)
-
-
-def test_early_stopping_knows_that_accuracy_grows():
-    callback = training.EarlyStopping("val_accuracy", patience=1)
-    assert logged([0.1, 0.5, 0.4, 0.9], callback, "val_accuracy")[0] == 2
-    assert callback.best == 0.5
-    assert callback.best_epoch == 1
-    assert callback.stopped_epoch == 2
-
-
-def test_early_stopping_in_fit():
-    x, y = blobs(60)
-    model = classifier()
-    model.compile(optim.SGD(model.parameters(), lr=0.0))
-    history = model.fit(
-        x, y, epochs=50, validation_split=0.2, callbacks=[training.EarlyStopping()], verbose=0
-    )
-    assert history.epoch == [0, 1]
-    with pytest.raises(ArgumentError, match=r"monitor is 'val_loss'.*got no validation data"):
-        model.fit(x, y, callbacks=[training.EarlyStopping()], verbose=0)
-    with pytest.raises(ArgumentError, match="mode is 'up'"):
-        training.EarlyStopping(mode="up")
-    with pytest.raises(ArgumentError, match="patience is -1"):
-        training.EarlyStopping(patience=-1)
-
-
-def test_model_checkpoint(tmp_path):
-    x, y = blobs(60)
-    model = classifier()
-    every = training.ModelCheckpoint(
-        tmp_path / "epoch{epoch:02d}-{loss:.1f}.safetensors", save_weights_only=True
-    )
-    model.fit(x, y, epochs=2, callbacks=[every], verbose=0)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert [name[:8] for name in names] == ["epoch01-", "epoch02-"]
-    best = training.ModelCheckpoint(
-        tmp_path / "best.safetensors", save_best_only=True, save_weights_only=True
-    )
-    assert logged([3, 1, 2], best)[1] == 2
-    twin = nn.Linear(1, 1)
-    einkorn.load_weights(twin, tmp_path / "best.safetensors")
-    assert twin.weight.numpy() == 1
-    with pytest.raises(ArgumentError, match="cannot be filled in; there is epoch, val_loss"):
-        logged([1], training.ModelCheckpoint(tmp_path / "{accuracy}"))
-
-
 def test_csv_logger(tmp_path):
     x, y = blobs(40)
     path = tmp_path / "log.csv"
@@ -154,11 +79,15 @@ def test_learning_rate_scheduler():
     x, y = blobs(40)
     model = classifier()
     halve = training.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
-    assert model.fit(x, y, epochs=3, callbacks=[halve], verbose=0).history["lr"] == [0.02, 0.01, 0.005]
+    assert model.fit(x, y, epochs=3, callbacks=[halve], verbose=0).history["learning_rate"] == [
+        0.02,
+        0.01,
+        0.005,
+    ]
     model = classifier()
     schedule = lr_scheduler.StepLR(model.optimizer, step_size=2)
     callback = training.LearningRateScheduler(schedule)
-    rates = model.fit(x, y, epochs=3, callbacks=[callback], verbose=0).history["lr"]
+    rates = model.fit(x, y, epochs=3, callbacks=[callback], verbose=0).history["learning_rate"]
     assert rates == pytest.approx([0.02, 0.02, 0.002])
     with pytest.raises(EinkornError, match="another optimizer"):
         classifier().fit(x, y, callbacks=[callback], verbose=0)
@@ -198,3 +127,127 @@ def test_an_error_in_a_callback_is_not_swallowed():
     x, y = blobs(40)
     with pytest.raises(RuntimeError, match="mine"):
         classifier().fit(x, y, callbacks=[training.LambdaCallback(on_epoch_end=fail)], verbose=0)
+
+
+# --- what Keras calls ----------------------------------------------------------------------------
+
+
+class Everything(training.Callback):
+    def __init__(self):
+        self.calls = []
+
+
+def _note(name):
+    def note(self, *arguments):
+        self.calls.append((name.removeprefix("on_"), *(a for a in arguments if not isinstance(a, dict))))
+        assert isinstance(arguments[-1], dict)
+
+    return note
+
+
+for _name in training.callbacks.EVENTS:
+    setattr(Everything, _name, _note(_name))
+
+
+def test_every_method_of_keras_is_called():
+    x, y = blobs(10)
+    model, seen = classifier(), Everything()
+    model.fit(x, y, 5, validation_data=(x, y), validation_batch_size=10, callbacks=[seen], verbose=0)
+    assert seen.calls == [
+        ("train_begin",),
+        ("epoch_begin", 0),
+        ("train_batch_begin", 0),
+        ("train_batch_end", 0),
+        ("train_batch_begin", 1),
+        ("train_batch_end", 1),
+        ("test_begin",),
+        ("test_batch_begin", 0),
+        ("test_batch_end", 0),
+        ("test_end",),
+        ("epoch_end", 0),
+        ("train_end",),
+    ]
+    seen.calls.clear()
+    model.evaluate(x, y, 5, callbacks=[seen])
+    model.predict(x, 5, callbacks=seen)
+    assert [call[0] for call in seen.calls] == [
+        *("test_begin", *("test_batch_begin", "test_batch_end") * 2, "test_end"),
+        *("predict_begin", *("predict_batch_begin", "predict_batch_end") * 2, "predict_end"),
+    ]
+    called = {"train_begin", "epoch_begin", "train_batch_begin", "train_batch_end", "epoch_end", "train_end"}
+    called |= {call[0] for call in seen.calls}
+    every = {name.removeprefix("on_") for name in training.callbacks.EVENTS}
+    assert every - called == {"batch_begin", "batch_end"}  # the other names of two of them
+
+
+def test_what_the_logs_hold():
+    x, y = blobs(10)
+    seen = {}
+
+    class Note(training.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen["batch"] = set(logs)
+
+        def on_test_end(self, logs=None):
+            seen["test"] = set(logs)
+
+        def on_train_end(self, logs=None):
+            seen["train"] = set(logs)
+
+        def on_predict_batch_end(self, batch, logs=None):
+            seen["outputs"] = logs["outputs"].shape
+
+    model = classifier()
+    model.fit(x, y, validation_data=(x, y), callbacks=[Note()], verbose=0)
+    model.predict(x, callbacks=[Note()])
+    own = {"loss", "accuracy"}
+    assert seen == {
+        "batch": own,
+        "test": own,
+        "train": own | {"val_loss", "val_accuracy"},
+        "outputs": (10, 3),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["on_train_step_end", "on_epochs_end", "on_validation_end", "on_fit_end", "on_exception"]
+)
+def test_a_method_that_would_never_be_called_is_refused(name):
+    x, y = blobs(10)
+    callback = type("Mine", (training.Callback,), {name: lambda self: None})()
+    model = classifier()
+    for call in (
+        lambda: model.fit(x, y, callbacks=[callback]),
+        lambda: model.predict(x, callbacks=[callback]),
+    ):
+        with pytest.raises(
+            ArgumentError, match=f"Mine has {name}, which is never called.*on_train_batch_end"
+        ):
+            call()
+    odd = type("Odd", (training.Callback,), {"on_epoch_end": lambda self: None})()
+    with pytest.raises(
+        ArgumentError, match=r"Odd\.on_epoch_end cannot be called as on_epoch_end\(epoch, logs=None"
+    ):
+        model.fit(x, y, callbacks=[odd])
+
+
+def test_training_ends_within_the_epoch_that_says_so():
+    x, y = blobs(20)
+    seen = []
+
+    class Stop(training.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(batch)
+            if batch == 1:
+                self.model.stop_training = True
+
+    history = classifier().fit(x, y, 5, 9, 0, [Stop()], validation_data=(x, y))
+    assert seen == [0, 1]
+    assert history.epoch == [0]
+    assert "val_loss" in history.history
+
+
+def test_a_log_file_that_cannot_be_written_is_refused_at_once(tmp_path):
+    x, y = blobs(20)
+    with pytest.raises(ArgumentError, match=r"CSVLogger: filename .* cannot be written"):
+        classifier().fit(x, y, callbacks=[training.CSVLogger(tmp_path / "absent" / "log.csv")], verbose=0)

@@ -333,7 +333,7 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(tmp_path, capsys, monkeyp
     assert run(*go_on.split()) == 0
     lines = list(csv.DictReader((folder / "history.csv").open()))
     assert [line["epoch"] for line in lines] == [str(i) for i in range(1, 9)]
-    rates = [float(line["lr"]) for line in lines]
+    rates = [float(line["learning_rate"]) for line in lines]
     assert rates == pytest.approx([3e-3 * (1 - i / 8) for i in range(8)])
     assert float(lines[3]["loss"]) < float(lines[2]["loss"]) * 1.2  # no step back
     assert not (folder / "resume.safetensors").exists()

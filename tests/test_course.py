@@ -101,7 +101,7 @@ def test_logistic_regression_finds_a_linear_border():
     x = rng.normal(size=(300, 2)).astype(np.float32)
     y = (x @ [2.0, -1.0] > 0.3).astype(np.float32)[:, None]
     model = LogisticRegression(2)
-    model.compile(optim.Adam(model.parameters(), lr=0.1), "binary_crossentropy", ["accuracy"])
+    model.compile(optim.Adam(model.parameters(), lr=0.1), "binary_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=20, verbose=0)
     assert model.evaluate(x, y)[1] > 0.97
 
@@ -156,7 +156,7 @@ def test_output_size_formula(size, kernel, stride, padding):
 
 
 def parameters(module):
-    return sum(parameter.size for parameter in module.parameters())
+    return sum(parameter.data.size for parameter in module.parameters())
 
 
 def test_parameter_counts():

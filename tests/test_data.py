@@ -102,6 +102,58 @@ def test_other_datasets_are_stacked():
     assert_array_equal(values[0][0], [1, 2])
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64, np.uint8])
+def test_what_is_done_to_a_batch_does_not_reach_the_dataset(dtype, shuffle):
+    x = np.arange(20).reshape(10, 2).astype(dtype)
+    kept = x.copy()
+    for source in (x, (x, x), data.ArrayDataset(x), list(x)):
+        for _ in range(2):
+            batches = []
+            for batch in data.DataLoader(source, 3, shuffle):
+                batches.append(batch[0].copy())
+                for part in batch:
+                    part += 1
+                    part[...] = 7
+            assert_array_equal(np.sort(np.concatenate(batches), 0), kept)
+    assert_array_equal(x, kept)
+
+
+def test_batches_that_are_lent_cannot_be_written_into():
+    x = np.arange(10.0)
+    for (batch,) in data.DataLoader(x, 4).lend():
+        with pytest.raises(ValueError, match="read-only"):
+            batch += 1
+        assert np.shares_memory(batch, x)
+    assert x.flags.writeable
+
+
+def test_datasets_are_asked_for_their_rows_and_no_more():
+    class Endless:
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, row):
+            assert 0 <= row < 5
+            return np.float32(row), row
+
+    assert [len(x) for x, _ in data.DataLoader(Endless(), 2)] == [2, 2, 1]
+    with pytest.raises(ArgumentError, match="array 0 is Endless, expected an array"):
+        data.ArrayDataset(Endless())
+    for rows, message in [
+        ([{"x": 1}], "row 0 of list is a dict"),
+        ([(1, 2), (1,)], r"have \[1, 2\] parts"),
+        ([np.zeros(2), np.zeros(3)], r"rows have shapes \[\(2,\), \(3,\)\]"),
+        ([np.ma.masked_equal([1, 2], 2)], "row 0 is a masked array with 1 masked"),
+    ]:
+        with pytest.raises((ArgumentError, ShapeError), match=message):
+            list(data.DataLoader(rows, 2))
+    for bad in ({"x": 1}, "rows", 3, iter([1])):
+        with pytest.raises(ArgumentError, match="dataset is"):
+            data.DataLoader(bad)
+    assert len(next(iter(data.DataLoader(np.zeros(9))))[0]) == 1  # torch's batch size
+
+
 def test_an_empty_dataset_has_no_batches():
     loader = data.DataLoader(np.zeros((0, 3), np.float32), 4, shuffle=True)
     assert len(loader) == 0
@@ -114,10 +166,15 @@ def test_bad_loaders_are_refused():
         ((x, 0), "batch_size is 0"),
         ((x, 2.0), "batch_size is 2.0"),
         ((5, 2), "dataset is int"),
-        ((x, 2, True, False, -1), "seed is -1"),
+        ((x, 2, "yes"), "shuffle is 'yes'"),
+        ((None,), "dataset is NoneType"),
     ]:
         with pytest.raises(ArgumentError, match=message):
             data.DataLoader(*arguments)
+    with pytest.raises(ArgumentError, match="seed is -1"):
+        data.DataLoader(x, 2, True, seed=-1)
+    with pytest.raises(TypeError):  # the fourth argument is a sampler in torch
+        data.DataLoader(x, 2, True, True)
 
 
 # --- digits ------------------------------------------------------------------------------------

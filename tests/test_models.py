@@ -175,6 +175,6 @@ def test_models_learn_the_digits(name, config, rate, epochs, least):
         x, xt = data.enlarge(x, 4), data.enlarge(xt, 4)
     einkorn.manual_seed(0)
     model = models.build(name, **config)
-    model.compile(optim.Adam(model.parameters(), rate), "cross_entropy", ["accuracy"])
+    model.compile(optim.Adam(model.parameters(), rate), "cross_entropy", metrics=["accuracy"])
     model.fit(x, y, epochs=epochs, batch_size=32, verbose=0)
     assert model.evaluate(xt, yt)[1] >= least

@@ -269,7 +269,7 @@ def test_module_list_and_dict_register():
     assert len(heads) == 2
     assert list(heads) == ["a", "b"]
     assert heads["a"].weight.shape == (1, 2)
-    with pytest.raises(ArgumentError, match="name of a method"):
+    with pytest.raises(ArgumentError, match="is a method of Module"):
         heads["train"] = nn.Identity()
 
 
@@ -430,7 +430,7 @@ BAD_LAYERS = [
     ("Dropout(float('nan'))", "p is nan"),
     ("GELU('exact')", "approximate is 'exact'"),
     ("PReLU(0)", "num_parameters is 0"),
-    ("MSELoss('average')", "reduction is 'average', expected one of none, mean, sum"),
+    ("MSELoss(reduction='average')", "reduction is 'average', expected one of none, mean, sum"),
     ("CrossEntropyLoss(label_smoothing=2)", "label_smoothing is 2"),
     ("Unflatten(1, ())", "unflattened_size"),
 ]

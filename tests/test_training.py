@@ -130,7 +130,7 @@ def test_binary_targets(loss, activation):
     x, y = blobs(classes=2)
     einkorn.manual_seed(0)
     model = nn.Linear(2, 1, activation=activation)
-    model.compile(optim.Adam(model.parameters(), lr=0.1), loss, ["accuracy"])
+    model.compile(optim.Adam(model.parameters(), lr=0.1), loss, metrics=["accuracy"])
     model.fit(x, y[:, None], epochs=10, verbose=0)
     value, accuracy = model.evaluate(x, y[:, None])
     scores = model.predict(x)[:, 0]
@@ -227,7 +227,7 @@ def test_custom_loss_and_metric():
     def worst(output, target):
         return abs(output - target).max()
 
-    model.compile("sgd", lambda output, target: ((output - target) ** 2).mean(), [worst])
+    model.compile("sgd", lambda output, target: ((output - target) ** 2).mean(), metrics=[worst])
     history = model.fit(x, y, epochs=2, verbose=0).history
     assert list(history) == ["loss", "worst"]
     assert model.evaluate(x, y)[0] == pytest.approx(((model.predict(x) - y) ** 2).mean(), rel=1e-4)

@@ -62,6 +62,7 @@ _ERRORS = (
     "GradientError",
     "IndexRangeError",
     "MissingPackageError",
+    "NonFiniteError",
     "ShapeError",
 )
 
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
         GradientError,
         IndexRangeError,
         MissingPackageError,
+        NonFiniteError,
         ShapeError,
     )
     from einkorn.random import manual_seed

@@ -17,6 +17,7 @@ __all__ = [
     "GradientError",
     "IndexRangeError",
     "MissingPackageError",
+    "NonFiniteError",
     "ShapeError",
 ]
 
@@ -63,3 +64,7 @@ class CheckpointError(EinkornError, ValueError):
 
 class MissingPackageError(EinkornError, ModuleNotFoundError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+class NonFiniteError(EinkornError, FloatingPointError):
+    """A training went wrong: a loss or a weight became NaN or infinite."""

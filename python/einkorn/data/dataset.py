@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.tensor import Tensor
 
 __all__ = ["ArrayDataset"]
 
@@ -23,7 +23,7 @@ class ArrayDataset:
     Raises
     ------
     ArgumentError
-        There is no array.
+        There is no array, or one is masked.
     ShapeError
         The lengths differ.
     """
@@ -31,7 +31,7 @@ class ArrayDataset:
     def __init__(self, *arrays: Any) -> None:
         if not arrays:
             raise ArgumentError("ArrayDataset: got no arrays, expected at least one")
-        rows = [np.asarray(array.data if isinstance(array, Tensor) else array) for array in arrays]
+        rows = [as_array(array, f"ArrayDataset: array {number}") for number, array in enumerate(arrays)]
         if any(array.ndim == 0 for array in rows):
             raise ShapeError("ArrayDataset: an array has no axis of rows")
         self.arrays = tuple(np.ascontiguousarray(array) for array in rows)

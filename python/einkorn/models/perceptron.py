@@ -103,7 +103,7 @@ class Perceptron(Module):
             self.updates += 1
             position = row + 1
 
-    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: Any) -> np.ndarray:  # type: ignore[override]
         """The labels, -1 or +1 (0 for a row exactly on the border), [n]."""
         return self._signs(self._rows(x, "predict")).astype(np.int64)
 

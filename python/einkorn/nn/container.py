@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from einkorn.errors import ArgumentError, IndexRangeError
-from einkorn.nn.module import Module
+from einkorn.nn.module import Module, children_of
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
@@ -19,24 +19,24 @@ class _Numbered(Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name != "_layers":
-            self.__dict__["_layers"] = tuple(self.children())
+        self.__dict__["_layers"] = tuple(module for _, module in children_of(self))
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
-        self.__dict__["_layers"] = tuple(self.children())
+        self.__dict__["_layers"] = tuple(module for _, module in children_of(self))
 
     def _check(self, module: Any, name: str) -> Module:
         if not isinstance(module, Module):
-            raise ArgumentError(
-                f"{type(self).__name__}: layer {name} is {type(module).__name__}, expected a Module"
-            )
+            what = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
+            raise ArgumentError(f"{type(self).__name__}: layer {name} is {what}, expected a Module")
         return module
 
     def append(self, module: Module) -> Any:
         """Add a layer at the end; returns self."""
-        name = str(len(self._layers))
-        setattr(self, name, self._check(module, name))
+        number = len(self._layers)
+        while str(number) in self.__dict__:  # a slice keeps the names of its layers
+            number += 1
+        setattr(self, str(number), self._check(module, str(number)))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Any:
@@ -46,7 +46,7 @@ class _Numbered(Module):
         return self
 
     def _name(self, index: int) -> str:
-        names = [name for name, _ in self.named_children()]
+        names = [name for name, _ in children_of(self)]
         position = operator.index(index)
         if not -len(names) <= position < len(names):
             raise IndexRangeError(
@@ -66,7 +66,7 @@ class _Numbered(Module):
     def __getitem__(self, index: slice) -> Any: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return type(self)._from(list(self.named_children())[index])
+            return type(self)._from(list(children_of(self))[index])
         return self.__dict__[self._name(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
@@ -83,15 +83,17 @@ class Sequential(_Numbered):
 
     Parameters
     ----------
-    *layers : Module or one mapping of str to Module
-        Positional layers are named "0", "1", ...; a mapping (an ``OrderedDict``) names them.
+    *layers : Module, or one list or one mapping of str to Module
+        Positional and listed layers are named "0", "1", ...; a mapping (an ``OrderedDict``) names them.
     """
 
-    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
+    def __init__(self, *layers: Module | Iterable[Module] | Mapping[str, Module]) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
             for name, layer in layers[0].items():
-                setattr(self, name, self._check(layer, name))
+                self.add_module(name, self._check(layer, name))
+        elif len(layers) == 1 and isinstance(layers[0], (list, tuple)):
+            self.extend(layers[0])
         else:
             self.extend(layers)  # type: ignore[arg-type]
 
@@ -136,32 +138,30 @@ class ModuleDict(Module):
             self[name] = module
 
     def __getitem__(self, name: str) -> Module:
-        return dict(self.named_children())[name]
+        return dict(children_of(self))[name]
 
     def __setitem__(self, name: str, module: Module) -> None:
         if not isinstance(module, Module):
             raise ArgumentError(f"ModuleDict: {name} is {type(module).__name__}, expected a Module")
-        if hasattr(type(self), name):
-            raise ArgumentError(f"ModuleDict: {name!r} is the name of a method, choose another key")
-        setattr(self, name, module)
+        self.add_module(name, module)
 
     def __contains__(self, name: object) -> bool:
-        return name in dict(self.named_children())
+        return name in dict(children_of(self))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.children())
+        return sum(1 for _ in children_of(self))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
     def keys(self) -> list[str]:
         """The names."""
-        return [name for name, _ in self.named_children()]
+        return [name for name, _ in children_of(self)]
 
     def values(self) -> list[Module]:
         """The modules."""
-        return list(self.children())
+        return [module for _, module in children_of(self)]
 
     def items(self) -> list[tuple[str, Module]]:
         """Names and modules."""
-        return list(self.named_children())
+        return list(children_of(self))

@@ -3,7 +3,8 @@
 Nothing is registered. A module's parameters are those of its attributes that are ``Parameter``, its
 children those that are ``Module``; the instance dictionary keeps them in the order of assignment,
 which is the order of ``state_dict``. So reading ``self.weight`` in ``forward`` is one plain attribute
-access, and there is no second table that could disagree with the attributes.
+access, and there is no second table that could disagree with the attributes. The price is that a layer
+must not have the name of a method: ``_names`` refuses it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from einkorn import _versions
 from einkorn._foreign import numbers
 from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.nn._names import check_attribute, check_class, check_name
 from einkorn.nn.parameter import Parameter
 from einkorn.tensor import Tensor
+from einkorn.training.state import Kept
 from einkorn.training.trainable import Trainable
 
 __all__ = ["HookHandle", "IncompatibleKeys", "Module"]
@@ -42,7 +45,7 @@ class HookHandle:
 
     def remove(self) -> None:
         hooks = self._module._forward_hooks
-        self._module._forward_hooks = tuple(h for h in hooks if h is not self._hook)
+        self._module.__dict__["_forward_hooks"] = tuple(h for h in hooks if h is not self._hook)
 
 
 class Module(Trainable):
@@ -60,6 +63,10 @@ class Module(Trainable):
 
     Training in the style of Keras (``compile``, ``fit``, ``evaluate``, ``predict``, ``summary``) comes from
     ``einkorn.training.Trainable``.
+
+    A submodule, parameter or buffer may have any name but that of a method; ``history``, ``optimizer`` and
+    ``stop_training``, under which training keeps its state, may be taken. A subclass may redefine every
+    method; those that the library calls, such as ``train(mode)``, must go on taking their arguments.
     """
 
     training: bool = True
@@ -68,6 +75,10 @@ class Module(Trainable):
 
     def __init__(self) -> None:
         super().__init__()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_class(cls)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation. Subclasses write it; callers call the module itself."""
@@ -92,73 +103,110 @@ class Module(Trainable):
         A result other than None takes the place of the output. Returns a handle whose
         ``remove()`` ends it.
         """
-        self._forward_hooks = (*self._forward_hooks, hook)
+        self.__dict__["_forward_hooks"] = (*self._forward_hooks, hook)
         return HookHandle(self, hook)
 
     # --- attributes -------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(self.__dict__.get(name), Parameter) and not (
-            value is None or isinstance(value, Parameter)
-        ):
+        kept = getattr(type(self), name, None)
+        if isinstance(kept, Kept) and kept.belongs(value):
+            kept.__set__(self, value)
+            return
+        before = self.__dict__.get(name)
+        if isinstance(before, Parameter) and not (value is None or isinstance(value, Parameter)):
             raise ArgumentError(
                 f"{type(self).__name__}.{name} is a parameter, got {type(value).__name__}: assign "
                 f"a Parameter or None, or write the values with {name}.data[...] = values"
             )
-        self.__dict__[name] = value
+        layer = isinstance(value, (Module, Parameter))
+        if isinstance(before, Module) and not (value is None or isinstance(value, Module)):
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is a module, got {type(value).__name__}: assign a Module "
+                "or None"
+            )
+        if layer:
+            check_name(type(self), name)
+        if name == "training" and not isinstance(value, bool):
+            raise ArgumentError(
+                f"{type(self).__name__}.training is the mode, True or False, got {type(value).__name__}: "
+                "choose another name"
+            )
+        check_attribute(type(self), name, value, layer)
+        object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
         if name in self._buffers:
-            self._buffers = {k: v for k, v in self._buffers.items() if k != name}
+            self.__dict__["_buffers"] = {k: v for k, v in self._buffers.items() if k != name}
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
         """The same as assigning the attribute."""
-        setattr(self, name, parameter)
+        check_name(type(self), name)
+        setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """The same as assigning the attribute, for names that are no identifiers."""
+        check_name(type(self), name)
         setattr(self, name, module)
 
-    def register_buffer(self, name: str, value: Any, persistent: bool = True) -> None:
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """State that is not learned, such as running statistics.
 
         Parameters
         ----------
         name : str
             The attribute that holds it.
-        value : array, Tensor or None
+        tensor : array, Tensor or None
         persistent : bool, default True
             Whether ``state_dict`` includes it.
         """
-        setattr(self, name, value)
-        self._buffers = {**self._buffers, name: persistent}
+        check_name(type(self), name)
+        if not (tensor is None or hasattr(tensor, "dtype")):
+            raise ArgumentError(
+                f"{type(self).__name__}.register_buffer: {name} is {type(tensor).__name__}, expected an "
+                "array, a Tensor or None"
+            )
+        setattr(self, name, tensor)
+        self.__dict__["_buffers"] = {**self._buffers, name: persistent}
 
     # --- walking the tree -------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The direct submodules with their attribute names."""
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module):
-                yield name, value
+        """The direct submodules with their attribute names; one that has two names is given once."""
+        seen: set[int] = set()
+        for name, module in children_of(self):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
 
     def children(self) -> Iterator[Module]:
-        """The direct submodules."""
+        """The direct submodules, each once."""
         for _, module in self.named_children():
             yield module
 
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, parents first, with dotted names."""
-        yield from self._walk(prefix, set() if remove_duplicate else None)
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, parents first, with dotted names.
 
-    def _walk(self, prefix: str, seen: set[int] | None) -> Iterator[tuple[str, Module]]:
-        if seen is not None:
-            if id(self) in seen:
+        Parameters
+        ----------
+        memo : set of Module, optional
+            Modules that were given already; they are left out, and those given are added.
+        prefix : str, default ""
+            Stands before every name, with a dot.
+        remove_duplicate : bool, default True
+            Whether a module with two names is given once.
+        """
+        if remove_duplicate:
+            memo = set() if memo is None else memo
+            if self in memo:
                 return
-            seen.add(id(self))
+            memo.add(self)
         yield prefix, self
-        for name, child in self.named_children():
-            yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
+        for name, child in children_of(self):
+            yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, parents first."""
@@ -170,7 +218,7 @@ class Module(Trainable):
     ) -> Iterator[tuple[str, Parameter]]:
         """The parameters with dotted names; one that is shared is given once."""
         seen: set[int] = set()
-        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for path, module in modules:
             for name, value in module.__dict__.items():
                 if isinstance(value, Parameter):
@@ -185,13 +233,17 @@ class Module(Trainable):
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         """The buffers with dotted names, those outside the state_dict included."""
-        modules = self.named_modules(prefix) if recurse else [(prefix, self)]
+        seen: set[int] = set()
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for path, module in modules:
             for name in module._buffers:
                 value = getattr(module, name)
-                if value is not None:
+                if value is not None and not (remove_duplicate and id(value) in seen):
+                    seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
     def buffers(self, recurse: bool = True) -> Iterator[Any]:
@@ -199,21 +251,24 @@ class Module(Trainable):
         for _, value in self.named_buffers(recurse=recurse):
             yield value
 
-    def apply(self, function: Callable[[Module], Any]) -> Module:
-        """Call ``function`` on every submodule, children first, then on this one; returns self."""
+    def apply(self, fn: Callable[[Module], Any]) -> Module:
+        """Call ``fn`` on every submodule, children first, then on this one; returns self."""
         for child in self.children():
-            child.apply(function)
-        function(self)
+            child.apply(fn)
+        fn(self)
         return self
 
     # --- modes ------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Module:
-        """Switch dropout and its like on (or off, with ``mode=False``); returns self."""
+        """Switch dropout and its like on (or off, with ``mode=False``); returns self.
+
+        Submodules are switched by their own ``train``: one that redefines it, to keep a part in evaluation
+        mode, say, has its way.
+        """
         if not isinstance(mode, bool):
             raise ArgumentError(f"train: mode is {mode!r}, expected True or False")
-        for module in self.modules():
-            module.training = mode
+        _switch(self, mode, set())
         return self
 
     def eval(self) -> Module:
@@ -291,7 +346,7 @@ class Module(Trainable):
         The arrays share the module's memory, as torch's do: copy what must outlive a step.
         """
         state: dict[str, np.ndarray] = {}
-        for path, module in self.named_modules(remove_duplicate=False):
+        for path, module in self.named_modules(None, "", False):
             lead = f"{path}." if path else ""
             for name, value in module.__dict__.items():
                 if isinstance(value, Parameter):
@@ -362,7 +417,7 @@ class Module(Trainable):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = []
-        for name, child in self.named_children():
+        for name, child in children_of(self):
             lines.append(f"({name}): " + repr(child).replace("\n", "\n  "))
         head = type(self).__name__
         if not lines:
@@ -383,3 +438,23 @@ def _float_type(dtype: Any) -> np.dtype:
     if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64, or the name of a device")
     return wanted
+
+
+def children_of(module: Module) -> Iterator[tuple[str, Module]]:
+    """Names and submodules, one for every attribute: a module that has two names comes twice."""
+    for name, value in module.__dict__.items():
+        if isinstance(value, Module):
+            yield name, value
+
+
+def _switch(module: Module, mode: bool, seen: set[int]) -> None:
+    """Set the mode of a module and of what is below it."""
+    seen.add(id(module))
+    module.__dict__["training"] = mode
+    for _, child in children_of(module):
+        if id(child) in seen:
+            continue
+        if type(child).train is Module.train:
+            _switch(child, mode, seen)
+        else:
+            child.train(mode)

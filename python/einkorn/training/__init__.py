@@ -6,13 +6,13 @@ The verbs are methods of every ``einkorn.nn.Module``, by way of ``Trainable``.
 from einkorn.training.callbacks import (
     Callback,
     CSVLogger,
-    EarlyStopping,
     LambdaCallback,
     LearningRateScheduler,
-    ModelCheckpoint,
+    TerminateOnNaN,
 )
 from einkorn.training.history import History
-from einkorn.training.names import accuracy
+from einkorn.training.metrics import accuracy
+from einkorn.training.monitors import EarlyStopping, ModelCheckpoint
 from einkorn.training.trainable import Trainable
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "TerminateOnNaN",
     "Trainable",
     "accuracy",
 ]

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from einkorn.data import ArrayDataset, DataLoader
+from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.tensor import Tensor
+from einkorn.training.state import state_of
 
-__all__ = ["Types", "array_of", "example_of", "float_type", "integer", "is_batches", "length"]
+__all__ = [
+    "Batch",
+    "Loaded",
+    "Steps",
+    "Types",
+    "class_weights",
+    "example_of",
+    "float_type",
+    "integer",
+    "is_batches",
+    "length",
+    "output_of",
+    "split",
+]
 
 Arrays = tuple[np.ndarray, ...]
+Batch = tuple[Arrays, np.ndarray, "np.ndarray | None"]  # inputs, target, weights of the rows
 
 
 def integer(value: Any, op: str, name: str, low: int) -> int:
@@ -23,18 +41,18 @@ def integer(value: Any, op: str, name: str, low: int) -> int:
         number = operator.index(value)
     except TypeError:
         number = None
-    if number is None or isinstance(value, bool) or number < low:
+    if number is None or isinstance(value, (bool, np.bool_)) or number < low:
         raise ArgumentError(f"{op}: {name} is {value!r}, expected an integer of at least {low}")
     return number
 
 
-def array_of(value: Any) -> np.ndarray:
-    """The array behind a Tensor, a torch CPU tensor or a list."""
-    if isinstance(value, np.ndarray):
-        return value
+def output_of(value: Any, op: str) -> np.ndarray:
+    """The array of what a model or a loss gave."""
     if isinstance(value, Tensor):
         return value.data
-    return np.asarray(value)
+    if isinstance(value, (tuple, list, dict)):
+        raise ArgumentError(f"{op}: the model gives a {type(value).__name__}, expected one Tensor")
+    return as_array(value, f"{op}: the model's output")
 
 
 def float_type(model: Any) -> Any:
@@ -45,14 +63,16 @@ def float_type(model: Any) -> Any:
 
 
 def is_batches(x: Any) -> bool:
-    """Whether x is a loader or another iterable of batches, as opposed to arrays."""
+    """Whether x is a loader or another iterable of batches, as opposed to arrays or a dataset of rows."""
     if isinstance(x, DataLoader):
         return True
-    if isinstance(x, (np.ndarray, Tensor, tuple)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, Tensor, tuple, str, Mapping)) or hasattr(x, "__array__"):
         return False
     if isinstance(x, list):
-        return bool(x) and isinstance(x[0], tuple) and hasattr(x[0][0], "shape")
-    return isinstance(x, Iterable)
+        if not x or not isinstance(x[0], tuple) or not x[0]:
+            return False
+        return hasattr(x[0][0], "shape") or isinstance(x[0][0], tuple)
+    return isinstance(x, Iterable) and not hasattr(x, "toarray")
 
 
 def length(batches: Any) -> int | None:
@@ -67,38 +87,69 @@ class Types(NamedTuple):
     """The types a model trains in, and the ways to bring data into them."""
 
     dtype: Any  # of the model's parameters
-    real_target: bool  # targets are numbers, not classes
+    real_target: bool  # targets are numbers, so integers are cast
 
-    def input(self, value: Any) -> np.ndarray:
+    def input(self, value: Any, name: str) -> np.ndarray:
         """Floating input in the model's type. Integers stay: they may be tokens."""
-        array = array_of(value)
+        array = _numbers(as_array(value, name), name)
         if array.dtype.kind == "f" and array.dtype != self.dtype:
             return array.astype(self.dtype)
         return array
 
-    def target(self, value: Any) -> np.ndarray:
+    def target(self, value: Any, name: str) -> np.ndarray:
         """Targets in the model's type if they are numbers, int64 if they are classes."""
-        array = array_of(value)
-        kind = array.dtype.kind
+        array = as_array(value, name)
+        if array.dtype.kind in "USO":
+            shown = str(array.flat[0]) if array.size else ""
+            raise ArgumentError(
+                f"{name} holds strings or objects such as {shown!r}, expected numbers; "
+                "numpy.unique(y, return_inverse=True) gives the names and the class numbers"
+            )
+        kind = _numbers(array, name).dtype.kind
         if kind == "f" or (self.real_target and kind in "iub"):
             return array if array.dtype == self.dtype else array.astype(self.dtype)
-        return array.astype(np.int64) if kind in "iu" and array.dtype != np.int64 else array
+        return array if array.dtype == np.int64 else array.astype(np.int64)
 
-    def inputs(self, x: Any, op: str) -> Arrays:
-        """The model's inputs, one or a tuple, of equal length."""
-        parts = tuple(self.input(part) for part in (x if isinstance(x, tuple) else (x,)))
+    def weight(self, value: Any, name: str, rows: int) -> np.ndarray:
+        """Weights of the rows."""
+        array = _numbers(as_array(value, name), name)
+        if array.shape == (rows, 1):
+            array = array.reshape(rows)
+        if array.shape != (rows,):
+            raise ShapeError(f"{name} has shape {array.shape}, expected ({rows},), a weight for each row")
+        if not (array >= 0).all() or not np.isfinite(array).all():
+            raise ArgumentError(f"{name} holds {array.min()}, expected finite numbers >= 0")
+        return array.astype(self.dtype)
+
+    def inputs(self, x: Any, op: str, rows: int | None = None) -> Arrays:
+        """The model's inputs, one or several, of equal length.
+
+        Several are a tuple, or as in Keras a list of arrays, unless that has as many as there are rows.
+        """
+        if isinstance(x, Mapping):
+            raise ArgumentError(f"{op}: x is a {type(x).__name__}, expected an array or a tuple of arrays")
+        several = isinstance(x, tuple) or (
+            isinstance(x, list)
+            and bool(x)
+            and all(getattr(part, "ndim", 0) for part in x)
+            and (rows is None or all(len(part) == rows for part in x))
+        )
+        given = tuple(x) if several else (x,)
+        parts = tuple(self.input(part, f"{op}: x") for part in given)
         if not parts or any(part.ndim == 0 for part in parts):
             raise ShapeError(f"{op}: x has no axis of rows, expected an array of rows")
         if any(len(part) != len(parts[0]) for part in parts):
             raise ShapeError(f"{op}: inputs have {[len(p) for p in parts]} rows, expected equal")
         return parts
 
-    def arrays(self, x: Any, y: Any, op: str) -> Arrays:
-        """Inputs and target, checked against each other."""
-        inputs = self.inputs(x, op)
+    def arrays(self, x: Any, y: Any, sample_weight: Any, op: str) -> Arrays:
+        """Inputs, target and weights if there are any, checked against each other."""
+        if x is None:
+            raise ArgumentError(f"{op}: x is missing, expected an array of rows or a DataLoader")
         if y is None:
             raise ArgumentError(f"{op}: y is missing: give targets, or a DataLoader as x")
-        target = self.target(y)
+        target = self.target(y, f"{op}: y")
+        inputs = self.inputs(x, op, len(target) if target.ndim else None)
         if target.ndim == 0 or len(target) != len(inputs[0]):
             raise ShapeError(
                 f"{op}: x has {len(inputs[0])} rows and y has shape {target.shape}, "
@@ -106,68 +157,226 @@ class Types(NamedTuple):
             )
         if len(target) == 0:
             raise ArgumentError(f"{op}: x has no rows, expected at least one")
-        return (*inputs, target)
+        if sample_weight is None:
+            return (*inputs, target)
+        return (*inputs, target, self.weight(sample_weight, f"{op}: sample_weight", len(target)))
 
-    def batches(self, x: Any, y: Any, batch_size: int, op: str) -> Any:
-        """Batches in order, from arrays or a loader."""
-        if is_batches(x):
+    def batches(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int,
+        op: str,
+        model: Any,
+        *,
+        shuffle: bool = False,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+    ) -> Any:
+        """Batches of arrays, of the rows of a dataset, or of a loader."""
+        rows = is_map_dataset(x) and not is_batches(x)
+        if rows or is_batches(x):
+            what = "dataset" if rows else "loader"
             if y is not None:
-                raise ArgumentError(f"{op}: x is a loader, so y must not be given")
-            return _Typed(x, self, op)
-        return DataLoader(ArrayDataset(*self.arrays(x, y, op)), batch_size)
+                raise ArgumentError(f"{op}: x is a {what}, so y must not be given")
+            if sample_weight is not None:
+                raise ArgumentError(
+                    f"{op}: x is a {what}, so sample_weight must not be given: let it yield (x, y, weight)"
+                )
+            loader = DataLoader(x, batch_size, shuffle) if rows else x
+            return Loaded(loader, self, op, model, class_weight)
+        arrays = self.arrays(x, y, sample_weight, op)
+        return self.gathered(arrays, sample_weight is not None, class_weight, batch_size, shuffle)
 
-    def training_and_validation(
-        self, x: Any, y: Any, batch_size: int, split: float, validation: Any, shuffle: bool
-    ) -> tuple[Any, Any]:
-        """The batches ``fit`` trains with, and those it validates with or None."""
-        held_out = None
-        if is_batches(x):
-            if split:
-                raise ArgumentError("fit: validation_split needs arrays; with a loader give validation_data")
-            train = self.batches(x, y, batch_size, "fit")
-        else:
-            arrays = self.arrays(x, y, "fit")
-            if split and validation is None:
-                arrays, held_out = _split(arrays, split)
-            train = DataLoader(ArrayDataset(*arrays), batch_size, shuffle=shuffle)
-        size = max(batch_size, 256)
-        if held_out is not None:
-            return train, DataLoader(ArrayDataset(*held_out), size)
-        if validation is None:
-            return train, None
-        op = "fit: validation_data"
-        if is_batches(validation):
-            return train, self.batches(validation, None, size, op)
-        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise ArgumentError(f"{op} must be (x, y) or a DataLoader")
-        return train, self.batches(validation[0], validation[1], size, op)
+    def gathered(
+        self,
+        arrays: Arrays,
+        weighted: bool,
+        class_weight: dict[int, float] | None,
+        batch_size: int,
+        shuffle: bool = False,
+    ) -> Any:
+        """Batches of arrays that ``arrays`` made, the last of which are weights or not."""
+        if class_weight is not None:
+            arrays = (*arrays, self.weights_of_classes(arrays[-1], class_weight))
+        return _Gathered(
+            DataLoader(ArrayDataset(*arrays), batch_size, shuffle), weighted or class_weight is not None
+        )
+
+    def weights_of_classes(self, target: np.ndarray, class_weight: dict[int, float]) -> np.ndarray:
+        """A weight for each row: that of its class, 1 for classes that are not named."""
+        if target.ndim > 1 and target.shape[1] > 1:
+            target = target.argmax(1)
+        if target.size != len(target):
+            raise ArgumentError(
+                f"fit: class_weight needs one class for each row, but y has shape {target.shape}"
+            )
+        classes, inverse = np.unique(target.reshape(-1), return_inverse=True)
+        weights = np.array([class_weight.get(int(label), 1.0) for label in classes], self.dtype)
+        return weights[inverse.reshape(-1)]
 
 
-class _Typed:
-    """A loader whose batches are brought into the model's types one by one."""
+def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(f"{name} has the type {array.dtype}, expected real numbers")
+    return array
 
-    def __init__(self, batches: Any, types: Types, op: str) -> None:
-        self.source = batches
-        self.types = types
-        self.op = op
+
+def class_weights(class_weight: Any) -> dict[int, float] | None:
+    """``fit``'s class_weight, checked."""
+    if class_weight is None:
+        return None
+    try:
+        weights = {operator.index(label): float(weight) for label, weight in class_weight.items()}
+    except (AttributeError, TypeError, ValueError):
+        weights = {-1: -1.0}
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()):
+        raise ArgumentError(
+            f"fit: class_weight is {class_weight!r}, expected a dict of class numbers and weights >= 0"
+        )
+    return weights
+
+
+class _Gathered:
+    """Batches of arrays."""
+
+    def __init__(self, loader: DataLoader, weighted: bool) -> None:
+        self.loader = loader
+        self.weighted = weighted
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.loader)
 
-    def __iter__(self) -> Iterator[Arrays]:
-        types = self.types
-        for batch in self.source:
-            if not isinstance(batch, (tuple, list)) or len(batch) < 2:
-                raise ArgumentError(f"{self.op}: a loader must yield tuples of inputs and a target")
-            yield (*map(types.input, batch[:-1]), types.target(batch[-1]))
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.loader.lend():
+            if self.weighted:
+                yield batch[:-2], batch[-2], batch[-1]
+            else:
+                yield batch[:-1], batch[-1], None
 
 
-def _split(arrays: Arrays, share: float) -> tuple[Arrays, Arrays]:
-    """The first rows for training and the last for validation."""
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+class Loaded:
+    """A loader whose batches are brought into the model's types one by one."""
+
+    def __init__(
+        self, loader: Any, types: Types, op: str, model: Any, class_weight: dict[int, float] | None = None
+    ) -> None:
+        self.loader = loader
+        self.types = types
+        self.op = op
+        self.class_weight = class_weight
+        self._single = not _takes(model, 2)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._lent():
+            inputs, target, weight = self._parts(batch)
+            if self.class_weight is not None:
+                if weight is not None:
+                    raise ArgumentError(
+                        f"{self.op}: the loader yields weights, so class_weight must not be given"
+                    )
+                weight = self.types.weights_of_classes(target, self.class_weight)
+            yield inputs, target, weight
+
+    def _lent(self) -> Iterable[Any]:
+        return self.loader.lend() if isinstance(self.loader, DataLoader) else self.loader
+
+    def each_input(self) -> Iterator[Arrays]:
+        """The batches without their targets."""
+        for batch in self._lent():
+            yield self._inputs(batch)
+
+    def _parts(self, batch: Any) -> Batch:
+        """Inputs, target and weights.
+
+        Of (x, y), (x1, x2, y), (x, y, weight), ((x1, x2), y) or ((x1, x2), y, weight).
+        """
+        types, op = self.types, self.op
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+            raise ArgumentError(f"{op}: a loader must yield tuples of inputs and a target")
+        weight = None
+        inputs: Any
+        rest: Any
+        if isinstance(batch[0], tuple):
+            inputs, rest = batch[0], batch[1:]
+            if len(rest) > 2:
+                raise ArgumentError(
+                    f"{op}: the loader yields {len(rest)} parts after the inputs, expected y or y, weight"
+                )
+        elif len(batch) == 3 and self._single:
+            inputs, rest = batch[:1], batch[1:]
+        else:
+            inputs, rest = batch[:-1], batch[-1:]
+        arrays = tuple(types.input(part, f"{op}: x") for part in inputs)
+        target = types.target(rest[0], f"{op}: y")
+        if target.ndim == 0 or any(part.ndim == 0 or len(part) != len(target) for part in arrays):
+            raise ShapeError(
+                f"{op}: a batch has inputs of shapes {[part.shape for part in arrays]} and a target of shape "
+                f"{target.shape}, expected as many targets as rows"
+            )
+        if len(rest) == 2:
+            weight = types.weight(rest[1], f"{op}: weight", len(target))
+        return arrays, target, weight
+
+    def _inputs(self, batch: Any) -> Arrays:
+        """The inputs alone; a target, if there is one, is left out."""
+        if not isinstance(batch, (tuple, list)):
+            parts: Any = (batch,)
+        elif isinstance(batch[0], tuple):
+            parts = batch[0]
+        elif len(batch) == 3 and self._single:
+            parts = batch[:1]
+        else:
+            parts = batch if len(batch) == 1 else batch[:-1]
+        return tuple(self.types.input(part, f"{self.op}: x") for part in parts)
+
+
+def _takes(model: Any, inputs: int) -> bool:
+    """Whether a model can be called with so many inputs."""
+    try:
+        inspect.signature(model.forward).bind(*[None] * inputs)
+    except TypeError:
+        return False
+    return True
+
+
+class Steps:
+    """So many batches at a time of a source that goes on, and begins anew when it ends."""
+
+    def __init__(self, source: Any, steps: int) -> None:
+        self.source = source
+        self.steps = steps
+        self._rest: Iterator[Any] = iter(())
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Any]:
+        for _ in range(self.steps):
+            batch = next(self._rest, None)
+            if batch is None:
+                self._rest = iter(self.source)
+                batch = next(self._rest, None)
+                if batch is None:
+                    return
+            yield batch
+
+
+def split(arrays: Arrays, share: Any) -> tuple[Arrays, Arrays]:
+    """The first rows for training and the last, this share of all, for validation."""
+    if (
+        isinstance(share, (bool, np.bool_))
+        or not isinstance(share, (float, int, np.floating))
+        or not 0 <= share < 1
+    ):
         raise ArgumentError(f"fit: validation_split is {share!r}, expected a number from 0 to 1")
     rows = len(arrays[0])
-    border = int(rows * (1 - share))
+    # rounded first: .07 of 100 rows is 7.000000000000001 in floating point, and means 7; by way of the
+    # decimal digits, for float32 has another .07
+    border = rows - math.ceil(round(rows * float(str(share)), 6))
     if border == 0 or border == rows:
         raise ArgumentError(
             f"fit: validation_split {share} of {rows} rows leaves {border} for training and "
@@ -178,8 +387,12 @@ def _split(arrays: Arrays, share: float) -> tuple[Arrays, Arrays]:
 
 def example_of(model: Any, input_shape: tuple[int, ...] | None) -> np.ndarray | None:
     """One row of zeros to send through a model, or None if its shape is unknown."""
-    shape = input_shape if input_shape is not None else getattr(model, "input_shape", None)
+    shape = input_shape
+    if shape is None:
+        shape = getattr(model, "input_shape", None) or state_of(model).input_shape
     if shape is None:
         return None
+    if not isinstance(shape, Iterable):
+        raise ArgumentError(f"summary: input_shape is {shape!r}, expected a tuple of integers")
     sizes = tuple(integer(size, "summary", "input_shape", 0) for size in shape)
     return np.zeros((1, *sizes), float_type(model))

@@ -22,22 +22,30 @@ class History:
     epoch : list of int
         The epochs, from 0 as in Keras. What is shown counts from 1: the bar, the picture, and the file of
         ``to_csv``.
+    stop_reason : str or None
+        What a callback gave as its reason to end the training early.
     """
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self.stop_reason: str | None = None
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:
         """Add the figures of one epoch."""
-        self.epoch.append(epoch)
+        before = len(self.epoch)
         for key, value in logs.items():
             # a figure that begins late is aligned with its epoch
-            column = self.history.setdefault(key, [float("nan")] * (len(self.epoch) - 1))
-            column.append(float(value))
+            self.history.setdefault(key, [float("nan")] * before).append(float(value))
         for column in self.history.values():
-            if len(column) < len(self.epoch):
+            if len(column) == before:
                 column.append(float("nan"))
+        self.epoch.append(epoch)
+
+    def align(self) -> None:
+        """Drop what an interrupted ``append`` left."""
+        for column in self.history.values():
+            del column[len(self.epoch) :]
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write a header line and one line per epoch, counted from 1."""

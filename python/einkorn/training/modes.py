@@ -21,7 +21,7 @@ class _Restored(Context[None]):
 
     def _leave(self, before: Any) -> None:
         for module, mode in before:
-            module.training = mode
+            module.__dict__["training"] = mode
 
 
 class training(_Restored):  # noqa: N801 - reads as a function
@@ -40,7 +40,7 @@ class evaluating(_Restored):  # noqa: N801 - reads as a function
 
     def _enter(self) -> tuple[None, Any]:
         _, modes = super()._enter()
-        self._model.eval()
+        self._model.train(False)
         enabled = autograd.mode.enabled
         autograd.mode.enabled = False
         return None, (enabled, modes)

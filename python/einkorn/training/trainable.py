@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from einkorn.errors import ArgumentError
+from einkorn.training.state import Kept, State
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -15,8 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["Trainable"]
 
 
+def _is_history(value: Any) -> bool:
+    from einkorn.training.history import History
+
+    return isinstance(value, History)
+
+
+def _is_optimizer(value: Any) -> bool:
+    from einkorn.optim import Optimizer
+
+    return isinstance(value, Optimizer)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 class Trainable:
-    """Compile, fit, evaluate, predict and summary, with Keras' semantics.
+    """Compile, fit, evaluate, predict and summary, with Keras' semantics and Keras' order of arguments.
 
     Attributes
     ----------
@@ -25,19 +44,41 @@ class Trainable:
     history : History or None
         Of the last ``fit``, kept also when it was interrupted.
     stop_training : bool
-        Set by a callback to end ``fit`` after the running epoch.
+        Set by a callback to end ``fit`` after the running batch; the epoch's validation is still made.
+
+    Notes
+    -----
+    A model may have a layer, or anything else, under these three names: then it is the model's own, and
+    training keeps its state all the same.
     """
 
-    optimizer: Optimizer | None = None
-    history: History | None = None
-    stop_training: bool = False
-    _compiled: Any = None
+    _training_state: State | None = None
+
+    optimizer: Kept[Optimizer | None] = Kept(_is_optimizer)
+    history: Kept[History | None] = Kept(_is_history)
+    stop_training: Kept[bool] = Kept(_is_flag)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any parameter is trained; setting it freezes (False) or thaws all of them."""
+        parameters = list(self.parameters())  # type: ignore[attr-defined]
+        return not parameters or any(parameter.requires_grad for parameter in parameters)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise ArgumentError(f"{type(self).__name__}.trainable is {value!r}, expected True or False")
+        self.requires_grad_(value)  # type: ignore[attr-defined]
 
     def compile(
         self,
         optimizer: str | Optimizer | Callable[..., Optimizer] = "adam",
         loss: str | Callable[..., Any] = "cross_entropy",
-        metrics: Iterable[str | Callable[..., float]] = (),
+        loss_weights: float | None = None,
+        metrics: Iterable[str | Callable[..., Any]] | None = None,
+        weighted_metrics: Iterable[str | Callable[..., Any]] | None = None,
+        *,
+        from_logits: bool | None = None,
     ) -> None:
         """Choose how ``fit`` trains.
 
@@ -46,13 +87,24 @@ class Trainable:
         optimizer : str, Optimizer, class or function of the parameters, default "adam"
             The names are sgd (rate 0.01), adam and adamw (rate 0.001).
         loss : str or callable(output, target), default "cross_entropy"
-            Of class numbers: cross_entropy, also named sparse_categorical_crossentropy; of
-            one-hot rows or probabilities: categorical_crossentropy. All three take raw scores
-            (logits): a model ends without softmax. Of numbers: mse (mean_squared_error), mae
+            Of class numbers, [n] or [n, 1], or of one-hot rows or shares of classes: cross_entropy,
+            which takes raw scores (logits), as a model gives that ends without softmax;
+            categorical_crossentropy and sparse_categorical_crossentropy, which take probabilities
+            as in Keras, and raw scores too. Of numbers: mse (mean_squared_error), mae
             (mean_absolute_error). Of two classes: binary_crossentropy for probabilities,
-            bce_with_logits for raw scores.
+            bce_with_logits for raw scores. A function gives the batch's mean, or a loss for each
+            row. One whose first parameter is named y_true gets the target first.
+        loss_weights : float, optional
+            Factor of the loss.
         metrics : list of str or callable(output, target), default none
-            accuracy, mse, mae; a function gets arrays and gives the batch's mean.
+            accuracy, mse, mae. A function gets the arrays of all rows of an epoch, once, and gives
+            a number or one for each row.
+        weighted_metrics : list, default none
+            The same, averaged with the rows' weights.
+        from_logits : bool, keyword-only, optional
+            Whether the outputs that a cross-entropy is given are raw scores (True) or probabilities
+            (False). Not given, it is found out from the first batch, and a warning says so where
+            scores are expected and probabilities come.
 
         Raises
         ------
@@ -61,55 +113,89 @@ class Trainable:
         """
         from einkorn.training.loop import compile_model
 
-        compile_model(self, optimizer, loss, metrics)
+        compile_model(self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits)
 
     def fit(
         self,
-        x: Any,
+        x: Any = None,
         y: Any = None,
+        batch_size: int | None = None,
         epochs: int = 1,
-        batch_size: int = 32,
-        *,
+        verbose: int | str = "auto",
+        callbacks: Iterable[Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
-        callbacks: Iterable[Callback] = (),
         shuffle: bool = True,
-        verbose: int = 1,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+        *,
+        on_nan: str = "raise",
     ) -> History:
         """Train.
 
         Parameters
         ----------
-        x : array, tuple of arrays, DataLoader or another iterable of batches
-            Rows along the first axis. A tuple gives the model several inputs. A loader yields
-            tuples whose last item is the target, and takes the place of y, batch_size and
-            shuffle. Floating arrays are cast to the model's type once.
+        x : array, tuple of arrays, DataLoader, dataset of rows or another iterable of batches
+            Rows along the first axis. A tuple gives the model several inputs. A loader yields (x,
+            y), (x1, x2, y), ((x1, x2), y), or with a weight for each row (x, y, weight), which is
+            told from (x1, x2, y) by the inputs that the model takes. An object with len() and [] is
+            a dataset of such rows. Floating arrays are cast to the model's type once.
         y : array
             Targets, one row for each of x.
-        epochs : int, default 1
         batch_size : int, default 32
-        validation_split : float, default 0
-            The last rows, this share of all, are held out, before any shuffling.
-        validation_data : (x, y) or DataLoader, optional
+        epochs : int, default 1
+            After which epoch, counted from 1, to end; initial_epoch of them are left out.
+        verbose : 0, 1, 2 or "auto", default "auto"
+            1 and "auto" a bar per epoch on terminals and in notebooks, and a line; 2 a line per
+            epoch; 0 nothing.
         callbacks : list of Callback, default none
             See ``einkorn.training``.
+        validation_split : float, default 0
+            The last rows, this share of all, rounded up, are held out, before any shuffling.
+        validation_data : (x, y), (x, y, sample_weight) or DataLoader, optional
         shuffle : bool, default True
             Whether rows are drawn in a new order each epoch, with einkorn's generator:
             ``einkorn.manual_seed`` makes it repeatable.
-        verbose : int, default 1
-            1 a bar per epoch on terminals and in notebooks, and a line; 2 a line per epoch; 0 nothing.
+        class_weight : dict of int to float, optional
+            Factors of the losses of rows of these classes; 1 for the others.
+        sample_weight : array [n], optional
+            Factors of the losses of the rows. As in Keras the loss is their sum over the number of
+            rows.
+        initial_epoch : int, default 0
+        steps_per_epoch : int, optional
+            Batches of an epoch; the next goes on where it ended, and begins anew at the end of the
+            data.
+        validation_steps : int, optional
+            Batches of the validation, from its beginning.
+        validation_batch_size : int, optional
+            By default what is fast; figures do not depend on it.
+        validation_freq : int or iterable of int, default 1
+            Validate every so many epochs, or after these, counted from 1.
+        on_nan : "raise" or "ignore", keyword-only, default "raise"
+            At the first loss that is NaN or infinite, stop with the likely causes, or go on. Having
+            stopped, the model is usable: it has the weights from before this batch if the batch
+            itself was bad, else those from before the epoch.
 
         Returns
         -------
         History
-            Averages over the rows of each epoch. Also at ``self.history``, as far as it got, when
-            the training is interrupted (Ctrl-C raises KeyboardInterrupt after callbacks have
-            ended properly; the model is usable).
+            The figures of each epoch over its rows: whatever the size of the batches, with weights
+            and ignored rows, they are what the loss and the metrics give for all rows. (A loss
+            function that gives one number is taken for the mean of its batch.) Also at
+            ``self.history``, as far as it got, when the training is interrupted (Ctrl-C raises
+            KeyboardInterrupt after callbacks have ended properly; the model is usable).
 
         Raises
         ------
         EinkornError
             ``compile`` was not called; lengths differ; there is no data; an argument is bad.
+        NonFiniteError
+            A loss or a weight became NaN or infinite.
         """
         from einkorn.training.loop import fit
 
@@ -117,22 +203,45 @@ class Trainable:
             self,
             x,
             y,
-            epochs=epochs,
             batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
             validation_split=validation_split,
             validation_data=validation_data,
-            callbacks=callbacks,
             shuffle=shuffle,
-            verbose=verbose,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+            on_nan=on_nan,
         )
 
-    def evaluate(self, x: Any, y: Any = None, batch_size: int = 256, *, return_dict: bool = False) -> Any:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Iterable[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Loss and metrics in evaluation mode.
 
         Parameters
         ----------
-        x, y : as for ``fit``
+        x, y, sample_weight, callbacks : as for ``fit``
         batch_size : int, default 256
+            Figures do not depend on it.
+        verbose : 0, 1, 2 or "auto", default "auto"
+            1 and 2 show a bar on a terminal; 0 and "auto" nothing.
+        steps : int, optional
+            Only so many batches.
         return_dict : bool, default False
 
         Returns
@@ -142,29 +251,37 @@ class Trainable:
         """
         from einkorn.training.loop import evaluate
 
-        logs = evaluate(self, x, y, batch_size)
+        logs = evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks)
         if return_dict:
             return logs
         values = list(logs.values())
         return values[0] if len(values) == 1 else values
 
-    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Iterable[Callback] | None = None,
+    ) -> np.ndarray:
         """Outputs in evaluation mode, without gradients.
 
         Parameters
         ----------
-        x : array, tuple of arrays or DataLoader
-            Of a loader's tuples of two or more, the last item is a target and is left out.
+        x : array, tuple of arrays, DataLoader or dataset of rows
+            Of a loader's tuples of two or more, the target and weights are left out.
         batch_size : int, default 256
+        verbose, steps, callbacks : as for ``evaluate``
 
         Returns
         -------
         array
-            One row for each of x.
+            One row for each of x, in memory of its own.
         """
         from einkorn.training.loop import predict
 
-        return predict(self, x, batch_size)
+        return predict(self, x, batch_size, verbose, steps, callbacks)
 
     def summary(
         self,
@@ -179,11 +296,11 @@ class Trainable:
         ----------
         input_shape : tuple of int, optional
             Of one row, without the batch axis. Zeros of this shape are sent through the model to
-            learn the shapes. Not given: that of the last ``fit``, or the model's own ``input_shape``
-            attribute; else shapes are left open.
-        example : array, optional, keyword-only
+            learn the shapes. Not given: the model's own ``input_shape`` attribute, or that of the
+            last ``fit``; else shapes are left open.
+        example : array, keyword-only, optional
             A batch to send through instead, for models whose input is not floating.
-        print_fn : callable, default print
+        print_fn : callable, keyword-only, default print
         """
         from einkorn.training.batches import example_of
         from einkorn.training.summary import show

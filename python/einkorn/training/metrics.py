@@ -1,0 +1,217 @@
+"""Metrics as ``compile`` takes them, and the figures of an epoch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from einkorn import ops
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.training.losses import Loss, in_our_order
+
+__all__ = ["Figures", "Metric", "accuracy", "find_metrics"]
+
+Parts = tuple[float, float]  # a sum, and the weight it is divided by
+
+
+class Metric(NamedTuple):
+    """A figure that is summed up batch by batch, or computed once over all rows."""
+
+    name: str
+    parts: Callable[..., Parts] | None  # (output, target, weight or None) -> sum and weight
+    whole: Callable[..., Any] | None = None  # (output, target) of all rows -> a number, or one a row
+    weighted: bool = False
+
+
+def accuracy(
+    output: np.ndarray, target: np.ndarray, threshold: float = 0.5, *, ignore_index: int = -100
+) -> float:
+    """Share of correct predictions.
+
+    Parameters
+    ----------
+    output : array
+        [n, classes, ...] scores of classes, or [n] or [n, 1] with a score of the second class.
+    target : array
+        Class numbers [n, ...] or [n, 1, ...], or one-hot rows shaped like the scores, or [n] or [n, 1] of 0
+        and 1.
+    threshold : float, default 0.5
+        From where on a single score means the second class: 0.5 for probabilities, 0 for logits.
+    ignore_index : int, keyword-only, default -100
+        Rows with this class number are left out, as in the loss. NaN if none is left.
+
+    Raises
+    ------
+    ShapeError
+        The shapes fit none of these.
+    """
+    total, count = _accuracy_parts(output, target, None, threshold, ignore_index)
+    return total / count if count else float("nan")
+
+
+def _accuracy_parts(
+    output: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    threshold: float = 0.5,
+    ignore_index: int = -100,
+) -> Parts:
+    shape = output.shape
+    if len(shape) > 1 and shape[1] > 1:
+        predicted = ops.argmax(output, 1)
+        if target.shape == shape:
+            target = ops.argmax(target, 1) if target.dtype.kind == "f" else target.argmax(1)
+        elif target.shape == (shape[0], 1, *shape[2:]):
+            target = target.reshape(predicted.shape)
+        if target.shape == predicted.shape:
+            return _hits(predicted == target, target != ignore_index, weight)
+    elif shape and shape[0] == output.size == target.size and target.shape[:1] == shape[:1]:
+        target = target.reshape(-1)
+        return _hits((output.reshape(-1) >= threshold) == (target >= 0.5), target != ignore_index, weight)
+    raise ShapeError(
+        f"accuracy: output has shape {shape}, so target must hold class numbers, one-hot rows "
+        f"or a single column, got shape {target.shape}"
+    )
+
+
+def _hits(hits: np.ndarray, counted: np.ndarray, weight: np.ndarray | None) -> Parts:
+    if weight is None:
+        count = np.count_nonzero(counted)
+        return float(np.count_nonzero(hits if count == hits.size else hits & counted)), float(count)
+    weights = _spread(weight, counted.ndim) * counted
+    return float((weights * hits).sum(dtype=np.float64)), float(weights.sum(dtype=np.float64))
+
+
+def _spread(weight: np.ndarray, ndim: int) -> np.ndarray:
+    return weight.reshape(-1, *[1] * (ndim - 1))
+
+
+def _error_parts(
+    output: np.ndarray, target: np.ndarray, weight: np.ndarray | None, op: Callable[..., Any]
+) -> Parts:
+    if weight is None:
+        return float(op(output, target, reduction="sum")), float(output.size)
+    weights = np.broadcast_to(_spread(weight, output.ndim), output.shape)
+    errors = op(output, target, reduction="none")
+    return float((weights * errors).sum(dtype=np.float64)), float(weights.sum(dtype=np.float64))
+
+
+_SQUARED = functools.partial(_error_parts, op=ops.mse_loss)
+_ABSOLUTE = functools.partial(_error_parts, op=ops.l1_loss)
+METRICS: dict[str, Callable[..., Parts]] = {
+    "accuracy": _accuracy_parts,
+    "acc": _accuracy_parts,
+    "mse": _SQUARED,
+    "mean_squared_error": _SQUARED,
+    "mae": _ABSOLUTE,
+    "mean_absolute_error": _ABSOLUTE,
+}
+
+
+def find_metrics(metrics: Any, loss: Loss, weighted: bool = False) -> list[Metric]:
+    """The metrics that ``compile`` was given."""
+    argument = "weighted_metrics" if weighted else "metrics"
+    if metrics is None:
+        return []
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise ArgumentError(f"compile: {argument} is {metrics!r}, expected a list")
+    found: list[Metric] = []
+    for metric in metrics:
+        one = _find_metric(metric, loss)._replace(weighted=weighted)
+        if one.name == "loss" or one.name in [other.name for other in found]:
+            raise ArgumentError(f"compile: metric {one.name!r} is given twice or named as the loss")
+        found.append(one)
+    return found
+
+
+def _find_metric(metric: Any, loss: Loss) -> Metric:
+    if metric is accuracy:
+        metric = "accuracy"
+    if isinstance(metric, str) and metric in METRICS:
+        parts = METRICS[metric]
+        if parts is _accuracy_parts:
+            ignored = loss.option("ignore_index", -100)
+            parts = functools.partial(parts, threshold=loss.threshold, ignore_index=ignored)
+        return Metric(metric, parts)
+    if callable(metric) and not isinstance(metric, type):
+        return Metric(getattr(metric, "__name__", type(metric).__name__), None, in_our_order(metric))
+    what = repr(metric) if isinstance(metric, str) else type(metric).__name__
+    if isinstance(metric, type):
+        what = f"the class {metric.__name__}"
+    raise ArgumentError(f"compile: metric is {what}, expected a function or one of {', '.join(METRICS)}")
+
+
+class Figures:
+    """Loss and metrics over the rows seen so far.
+
+    Sums are plain floats. A function of the user's may be no mean at all (a root, an F score), so for such a
+    one outputs and targets are kept, and it is called once, on all rows.
+    """
+
+    def __init__(self, loss: Loss, metrics: list[Metric]) -> None:
+        self._summed = loss.summed
+        self._metrics = metrics
+        self._sums = [0.0] * (1 + len(metrics))
+        self._totals = [0.0] * (1 + len(metrics))
+        self._by_parts = [(i, m.parts, m.weighted) for i, m in enumerate(metrics, 1) if m.parts is not None]
+        self._whole = [m for m in metrics if m.whole is not None]
+        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+
+    def add(
+        self, loss: float, total: float, output: np.ndarray, target: np.ndarray, weight: np.ndarray | None
+    ) -> None:
+        """A batch: its loss, what that counts, and what metrics are computed from."""
+        if total:
+            self._sums[0] += loss if self._summed else loss * total
+            self._totals[0] += total
+        for i, parts, weighted in self._by_parts:
+            value, count = parts(output, target, weight if weighted else None)
+            self._sums[i] += value
+            self._totals[i] += count
+        if self._whole:
+            self._kept.append((output.copy(), target.copy(), weight))
+
+    def running(self) -> dict[str, float]:
+        """The figures so far, without those that are computed at the end."""
+        logs = {"loss": self._mean(0)}
+        for i, metric in enumerate(self._metrics, 1):
+            if metric.parts is not None:
+                logs[metric.name] = self._mean(i)
+        return logs
+
+    def final(self) -> dict[str, float]:
+        """The figures over all rows."""
+        logs = {"loss": self._mean(0)}
+        output = target = weight = None
+        if self._whole and self._kept:
+            output = np.concatenate([kept[0] for kept in self._kept])
+            target = np.concatenate([kept[1] for kept in self._kept])
+            if self._kept[0][2] is not None:
+                weight = np.concatenate([kept[2] for kept in self._kept])
+        for i, metric in enumerate(self._metrics, 1):
+            if metric.whole is None:
+                logs[metric.name] = self._mean(i)
+            else:
+                logs[metric.name] = _one_number(metric, metric.whole(output, target), weight)
+        return logs
+
+    def _mean(self, i: int) -> float:
+        if i == 0 and self._summed:
+            return self._sums[0]
+        return self._sums[i] / self._totals[i] if self._totals[i] else float("nan")
+
+
+def _one_number(metric: Metric, value: Any, weight: np.ndarray | None) -> float:
+    values = np.asarray(value)
+    if not metric.weighted or weight is None:
+        return float(values.mean())
+    if values.shape[:1] != weight.shape:
+        raise ArgumentError(
+            f"weighted_metrics: {metric.name} gives shape {values.shape}, expected one value for each of the "
+            f"{len(weight)} rows, so that they can be weighted"
+        )
+    values = values.reshape(len(weight), -1).mean(1)
+    return float((values * weight).sum(dtype=np.float64) / weight.sum(dtype=np.float64))

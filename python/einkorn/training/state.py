@@ -1,0 +1,77 @@
+"""What training keeps with a model, in one place, apart from the model's own attributes.
+
+``history``, ``optimizer`` and ``stop_training`` are names that a model may want for itself: a recurrent
+network has a history, a recommender an optimizer. So they are read and written here, and the attributes
+of these names are windows that step aside for what a model puts there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+if TYPE_CHECKING:
+    from einkorn.optim import Optimizer
+    from einkorn.training.history import History
+    from einkorn.training.loop import Compiled
+
+__all__ = ["Kept", "State", "state_of"]
+
+T = TypeVar("T")
+
+
+class State:
+    """What ``compile`` chose and what the last ``fit`` left."""
+
+    compiled: Compiled | None = None
+    optimizer: Optimizer | None = None
+    history: History | None = None
+    stop_training: bool = False
+    input_shape: tuple[int, ...] | None = None  # of one row, in the last fit
+
+
+def state_of(model: Any) -> State:
+    """The state of a model's training, made when it is first asked for."""
+    own: dict[str, Any] = model.__dict__
+    state = own.get("_training_state")
+    if state is None:
+        state = own["_training_state"] = State()
+    return state
+
+
+class Kept(Generic[T]):
+    """An attribute that shows a field of the state, unless the model has something of its own there.
+
+    Parameters
+    ----------
+    belongs : callable
+        Whether a value that is assigned is meant for training. Anything else is the model's own, is stored
+        like any attribute, and training neither reads nor overwrites it.
+    """
+
+    def __init__(self, belongs: Callable[[Any], bool]) -> None:
+        self.belongs = belongs
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, model: None, owner: type) -> Kept[T]: ...
+    @overload
+    def __get__(self, model: Any, owner: type) -> T: ...
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is None:
+            return self
+        own = model.__dict__
+        if self._name in own:
+            return own[self._name]
+        return getattr(own.get("_training_state", State), self._name)
+
+    def __set__(self, model: Any, value: Any) -> None:
+        if self.belongs(value):
+            setattr(state_of(model), self._name, value)
+        else:
+            model.__dict__[self._name] = value
+
+    def __delete__(self, model: Any) -> None:
+        model.__dict__.pop(self._name, None)
