@@ -1,12 +1,12 @@
 # What both builds of the CUDA kernels take, by nvcc (Cuda.cmake) and by the C++ compiler (CudaHost.cmake).
 
-file(GLOB_RECURSE cuda_kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cu)
+file(GLOB_RECURSE cuda_kernel_sources CONFIGURE_DEPENDS kernels/*.cu)
 
 # A family with a CUDA body has its bindings in such a module too.
 set(cuda_family_bindings)
 foreach(source IN LISTS cuda_kernel_sources)
   get_filename_component(family ${source} NAME_WE)
-  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/bind/${family}.cpp)
-    list(APPEND cuda_family_bindings csrc/bind/${family}.cpp)
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/bind/${family}.cpp)
+    list(APPEND cuda_family_bindings bind/${family}.cpp)
   endif()
 endforeach()

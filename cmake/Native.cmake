@@ -1,24 +1,38 @@
 # The native engine: every kernel source once per instruction set, the runtime and the bindings once.
 
-if(NOT CMAKE_BUILD_TYPE)
-  set(CMAKE_BUILD_TYPE Release)
-endif()
-set(CMAKE_CXX_STANDARD 20)
-set(CMAKE_CXX_STANDARD_REQUIRED ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-set(CMAKE_CXX_VISIBILITY_PRESET hidden)
-enable_language(CXX)
-
-find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
-find_package(pybind11 CONFIG REQUIRED)
 find_package(Threads REQUIRED)
 
-file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cpp)
-file(GLOB runtime_sources CONFIGURE_DEPENDS csrc/runtime/*.cpp)
-file(GLOB bind_sources CONFIGURE_DEPENDS csrc/bind/*.cpp)
+file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS kernels/*.cpp)
+file(GLOB runtime_sources CONFIGURE_DEPENDS runtime/*.cpp)
+file(GLOB bind_sources CONFIGURE_DEPENDS bind/*.cpp)
 
-# Which instruction sets to build besides the baseline: all of them, or a list.
-set(EINKORN_ISAS all CACHE STRING "Instruction sets to build: all, or a list of names")
+# einkorn_best_isa(RESULT): what this machine has; "all" where that cannot be tried, as in a build for another machine.
+function(einkorn_best_isa result)
+  if(NOT DEFINED CACHE{EINKORN_BEST_ISA})
+    set(best all)
+    if(NOT CMAKE_CROSSCOMPILING)
+      try_run(
+        ran compiled ${CMAKE_CURRENT_BINARY_DIR}/best_isa
+        SOURCES ${PROJECT_SOURCE_DIR}/cmake/best_isa.cpp ${CMAKE_CURRENT_SOURCE_DIR}/runtime/cpu.cpp
+                ${CMAKE_CURRENT_SOURCE_DIR}/runtime/cgroup.cpp
+        CMAKE_FLAGS -DINCLUDE_DIRECTORIES=${CMAKE_CURRENT_SOURCE_DIR}
+        LINK_LIBRARIES Threads::Threads
+        CXX_STANDARD 20
+        CXX_STANDARD_REQUIRED ON
+        RUN_OUTPUT_VARIABLE printed)
+      if(compiled AND ran EQUAL 0)
+        string(STRIP "${printed}" best)
+      endif()
+    endif()
+    set(EINKORN_BEST_ISA ${best} CACHE INTERNAL "The best instruction set of this machine")
+  endif()
+  set(${result} ${EINKORN_BEST_ISA} PARENT_SCOPE)
+endfunction()
+
+string(REGEX REPLACE "[, ]+" ";" wanted_isas "${EINKORN_ISAS}")
+if(wanted_isas STREQUAL "native")
+  einkorn_best_isa(wanted_isas)
+endif()
 
 # Checked: guard bytes around every part of scratch memory, looked at after each launch (csrc/runtime/guard.h).
 option(EINKORN_CHECKED "Build with guarded scratch memory" OFF)
@@ -35,40 +49,45 @@ set(checked $<$<OR:$<BOOL:${EINKORN_CHECKED}>,$<BOOL:${EINKORN_SANITIZE}>>:EINKO
 set(kernel_flags ${optimize} -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra)
 
 # Detections are OpenCV's bit by bit, which multiplies and adds in two roundings.
-file(GLOB haar_sources CONFIGURE_DEPENDS csrc/kernels/haar/*.cpp)
+file(GLOB haar_sources CONFIGURE_DEPENDS kernels/haar/*.cpp)
 set_source_files_properties(${haar_sources} PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
-pybind11_add_module(_native MODULE ${runtime_sources} ${bind_sources})
-target_include_directories(_native PRIVATE csrc)
-target_compile_options(_native PRIVATE ${optimize} -Wall -Wextra)
+add_library(einkorn_runtime OBJECT ${runtime_sources})
+target_include_directories(einkorn_runtime PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_options(einkorn_runtime PRIVATE ${optimize} -Wall -Wextra)
+target_compile_definitions(einkorn_runtime PRIVATE ${checked})
+
+einkorn_module(_native ${bind_sources})
 target_compile_definitions(_native PRIVATE ${checked})
-target_link_libraries(_native PRIVATE Threads::Threads)
+target_link_libraries(_native PRIVATE einkorn_runtime Threads::Threads)
 if(EINKORN_SANITIZE)
+  target_compile_options(_native PRIVATE ${optimize})
   target_link_options(_native PRIVATE -fsanitize=${EINKORN_SANITIZE})
 endif()
-install(TARGETS _native LIBRARY DESTINATION einkorn)
 
 # einkorn_isa(NAME FLAGS...): the kernels for one instruction set, in the namespace einkorn::NAME.
 function(einkorn_isa name)
-  if(NOT name STREQUAL "baseline" AND NOT EINKORN_ISAS STREQUAL "all" AND NOT name IN_LIST EINKORN_ISAS)
+  if(NOT name STREQUAL "baseline" AND NOT wanted_isas STREQUAL "all" AND NOT name IN_LIST wanted_isas)
     return()
   endif()
+  list(APPEND built_isas ${name})
+  set(built_isas ${built_isas} PARENT_SCOPE)
   set(library einkorn_kernels_${name})
   add_library(${library} OBJECT ${kernel_sources})
-  target_include_directories(${library} PRIVATE csrc)
+  target_include_directories(${library} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(${library} PRIVATE EINKORN_ISA=${name} ${checked})
   target_compile_options(${library} PRIVATE ${kernel_flags} ${ARGN})
   target_link_libraries(_native PRIVATE ${library})
   string(TOUPPER ${name} upper)
-  target_compile_definitions(_native PRIVATE EINKORN_BUILT_${upper})
+  target_compile_definitions(einkorn_runtime PRIVATE EINKORN_BUILT_${upper})
 
   # The linker merges weak symbols by name: one outside the namespace might carry AVX code to a machine without it.
   set(stamp ${CMAKE_CURRENT_BINARY_DIR}/${library}.symbols-checked)
   add_custom_command(
     OUTPUT ${stamp}
     COMMAND ${CMAKE_COMMAND} "-DNM=${CMAKE_NM}" "-DISA=${name}" "-DSTAMP=${stamp}" "-DOBJECTS=$<JOIN:$<TARGET_OBJECTS:${library}>,|>"
-            -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/CheckWeakSymbols.cmake
-    DEPENDS $<TARGET_OBJECTS:${library}> cmake/CheckWeakSymbols.cmake
+            -P ${PROJECT_SOURCE_DIR}/cmake/CheckWeakSymbols.cmake
+    DEPENDS $<TARGET_OBJECTS:${library}> ${PROJECT_SOURCE_DIR}/cmake/CheckWeakSymbols.cmake
     COMMAND_EXPAND_LISTS VERBATIM)
   add_custom_target(${library}_symbols DEPENDS ${stamp})
   add_dependencies(_native ${library}_symbols)
@@ -77,7 +96,16 @@ endfunction()
 einkorn_isa(baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   einkorn_isa(avx2 -march=x86-64-v3)
-  einkorn_isa(avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  # GCC's own headers of AVX-512 look uninitialised to it; our code is warned about in the other builds.
+  einkorn_isa(avx512 -march=x86-64-v4 -mprefer-vector-width=512 $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
+              $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   einkorn_isa(neon)
 endif()
+
+list(REMOVE_ITEM wanted_isas all ${built_isas} baseline)
+if(wanted_isas)
+  message(FATAL_ERROR "EINKORN_ISAS=${EINKORN_ISAS}: unknown here: ${wanted_isas}. Instruction sets of this processor's family "
+                      "are x86-64's baseline, avx2 and avx512, or arm64's neon; or say native or all.")
+endif()
+message(STATUS "Native engine: ${built_isas}")

@@ -402,8 +402,16 @@ class Driver:
     ("is_built", "has_card", "words"),
     [
         (True, False, "built; no card"),
-        (False, True, "not built (no nvcc was found when einkorn was installed); there is a card: Card 9000"),
-        (False, False, "not built (no nvcc was found when einkorn was installed); no card"),
+        (
+            False,
+            True,
+            "not built (einkorn was installed without nvcc or without a card); there is a card: Card 9000",
+        ),
+        (
+            False,
+            False,
+            "not built (einkorn was installed without nvcc or without a card); no card",
+        ),
         (True, True, "built; Card 9000; CuPy is not installed: pip install 'einkorn[cuda]'"),
     ],
 )

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_boost_loss {
 
 namespace {
 
@@ -57,4 +57,4 @@ EINKORN_BINDINGS(boost_loss, m) {
       "absolute"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_boost_loss

@@ -3,7 +3,7 @@
 #include "bind/array.h"
 #include "kernels/conv/conv_plan.h"
 
-namespace einkorn {
+namespace einkorn::bind_conv {
 
 namespace {
 
@@ -76,4 +76,4 @@ EINKORN_BINDINGS(conv, m) {
       "dilation_w"_a, "groups"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_conv

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_copy {
 
 EINKORN_BINDINGS(copy, m) {
   m.def(
@@ -31,4 +31,4 @@ EINKORN_BINDINGS(copy, m) {
       "out"_a, "value"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_copy

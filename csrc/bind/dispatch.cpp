@@ -11,7 +11,7 @@
 #include "bind/array.h"
 #include "bind/kernels.h"
 
-namespace einkorn {
+namespace einkorn::bind_dispatch {
 
 namespace {
 
@@ -60,4 +60,4 @@ EINKORN_BINDINGS(dispatch, m) {
   m.def("stop_trace", &stop_trace, "End the trace and return the names in order of launch.");
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_dispatch

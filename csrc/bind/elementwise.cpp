@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_elementwise {
 
 namespace {
 
@@ -103,4 +103,4 @@ EINKORN_BINDINGS(elementwise, m) {
       "out"_a, "x"_a, "low"_a, "high"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_elementwise

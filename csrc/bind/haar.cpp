@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_haar {
 
 namespace {
 
@@ -223,4 +223,4 @@ EINKORN_BINDINGS(haar, m) {
       "out"_a, "neighbors"_a, "count"_a, "boxes"_a, "order"_a, "min_neighbors"_a, "eps"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_haar

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_histogram {
 
 namespace {
 
@@ -92,4 +92,4 @@ EINKORN_BINDINGS(histogram, m) {
       "out"_a, "a"_a, "b"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_histogram

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_loss {
 
 namespace {
 
@@ -138,4 +138,4 @@ EINKORN_BINDINGS(loss, m) {
 #undef EINKORN_BIND_LOSS
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_loss

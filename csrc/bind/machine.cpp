@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_machine {
 
 EINKORN_BINDINGS(machine, m) {
   m.def(
@@ -26,4 +26,4 @@ EINKORN_BINDINGS(machine, m) {
       "out"_a, "x"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_machine

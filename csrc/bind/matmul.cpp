@@ -4,7 +4,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_matmul {
 
 namespace {
 
@@ -79,4 +79,4 @@ EINKORN_BINDINGS(matmul, m) {
       "out"_a, "a"_a, "b"_a, "bias"_a, "alpha"_a, "beta"_a, "activation"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_matmul

@@ -4,7 +4,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_optimizer {
 
 namespace {
 
@@ -129,4 +129,4 @@ EINKORN_BINDINGS(optimizer, m) {
         "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "decoupled"_a, "step"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_optimizer

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_pool {
 
 namespace {
 
@@ -121,4 +121,4 @@ EINKORN_BINDINGS(pool, m) {
       "gx"_a, "gy"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_pool

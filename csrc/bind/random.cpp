@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_random {
 
 EINKORN_BINDINGS(random, m) {
   m.def(
@@ -45,4 +45,4 @@ EINKORN_BINDINGS(random, m) {
       "out"_a, "seed"_a, "offset"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_random

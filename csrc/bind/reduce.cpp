@@ -4,7 +4,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_reduce {
 
 namespace {
 
@@ -132,4 +132,4 @@ EINKORN_BINDINGS(reduce, m) {
   m.def("first_out_of_range", &first_out_of_range, "index"_a, "low"_a, "high"_a, "ignore"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_reduce

@@ -18,7 +18,7 @@
 #include "runtime/memory.h"
 #include "runtime/threads.h"
 
-namespace einkorn {
+namespace einkorn::bind_runtime {
 
 namespace py = pybind11;
 using namespace pybind11::literals;
@@ -210,4 +210,4 @@ EINKORN_BINDINGS(runtime, m) {
         "CPUs and bytes that the control groups below `root` grant this process; 0 where unlimited.");
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_runtime

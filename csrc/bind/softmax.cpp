@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_softmax {
 
 namespace {
 
@@ -58,4 +58,4 @@ EINKORN_BINDINGS(softmax, m) {
       "gx"_a, "g"_a, "y"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_softmax

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_stump {
 
 namespace {
 
@@ -115,4 +115,4 @@ EINKORN_BINDINGS(stump, m) {
       "left"_a, "right"_a, "classes"_a, "learning_rate"_a, "source"_a, "source_factor"_a, "error_floor"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_stump

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_tree_forest {
 
 namespace {
 
@@ -109,4 +109,4 @@ EINKORN_BINDINGS(tree_forest, m) {
       "min_impurity_decrease"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_tree_forest

@@ -3,7 +3,7 @@
 #include "bind/array.h"
 #include "kernels/tree/tree_grow_plan.h"
 
-namespace einkorn {
+namespace einkorn::bind_tree_grow {
 
 namespace {
 
@@ -201,4 +201,4 @@ EINKORN_BINDINGS(tree_grow, m) {
       "scores"_a, "leaf"_a, "value"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_tree_grow

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_tree_predict {
 
 namespace {
 
@@ -74,4 +74,4 @@ EINKORN_BINDINGS(tree_predict, m) {
       "last"_a, "accumulate"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_tree_predict

@@ -2,7 +2,7 @@
 
 #include "bind/array.h"
 
-namespace einkorn {
+namespace einkorn::bind_tree_shap {
 
 EINKORN_BINDINGS(tree_shap, m) {
   m.def(
@@ -57,4 +57,4 @@ EINKORN_BINDINGS(tree_shap, m) {
       "largest"_a, "deepest"_a);
 }
 
-}  // namespace einkorn
+}  // namespace einkorn::bind_tree_shap

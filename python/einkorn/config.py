@@ -97,7 +97,7 @@ def _cuda() -> tuple[str, bool]:
     cards = _cards()
     there = ", ".join(sorted(set(cards))) + (f" ({len(cards)} cards)" if len(cards) > 1 else "")
     if importlib.util.find_spec("einkorn._cuda") is None:
-        words = "not built (no nvcc was found when einkorn was installed)"
+        words = "not built (einkorn was installed without nvcc or without a card)"
         return f"{words}; there is a card: {there}" if cards else f"{words}; no card", False
     if not cards:
         return "built; no card", False
