@@ -13,7 +13,7 @@ jobs=${JOBS:-$(nproc)}
 build=${BUILD:-build/gpu}
 logs=${OUT:-$build/logs}
 mkdir -p "$build" "$logs" benchmarks/results
-export PYTHONPATH="$PWD/python:$PWD/tests" PYTHONUNBUFFERED=1 CUPY_CACHE_DIR="$PWD/$build/cupy"
+export PYTHONPATH="$PWD/python:$PWD/tests" PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 CUPY_CACHE_DIR="$PWD/$build/cupy"
 parts=${*:-test sanitize measure}
 summary=$logs/summary.txt
 : > "$summary"

@@ -38,11 +38,11 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
     return _cupy().empty(shape, dtype)
 
 
-def _launcher(name: str) -> Callable[..., None]:
+def _launcher(name: str) -> Callable[..., Any]:
     kernel = getattr(_cuda, name)
     cupy = _cupy()
 
-    def launch(*args: Any) -> None:
+    def launch(*args: Any) -> Any:
         device = cupy.cuda.runtime.getDevice()
         for position, a in enumerate(args):
             if isinstance(a, cupy.ndarray) and a.device.id != device:
@@ -51,7 +51,7 @@ def _launcher(name: str) -> Callable[..., None]:
                     " current one"
                 )
         _cuda.set_stream(cupy.cuda.get_current_stream().ptr)
-        kernel(*args)
+        return kernel(*args)
 
     launch.__name__ = name
     return launch
@@ -71,7 +71,7 @@ def matmul(out: Any, a: Any, b: Any, bias: Any, alpha: float, beta: float, activ
 
 
 @functools.cache
-def _own_matmul() -> Callable[..., None]:
+def _own_matmul() -> Callable[..., Any]:
     return _launcher("matmul")
 
 

@@ -185,8 +185,9 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
         gc = None
         if need_c:
             gc = k.empty(shape, g.dtype)
-            factor = np.broadcast_to(np.asarray(beta, g.dtype), shape)
-            k.multiply(gc, g, factor)
+            factor = k.empty((1, 1), g.dtype)
+            k.fill(factor, beta)
+            k.multiply(gc, g, broadcast_to(factor, shape))
             gc = sum_to(gc, base_shape)
         return (
             gc,
