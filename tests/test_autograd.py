@@ -331,6 +331,15 @@ def test_a_write_over_what_no_gradient_reads_is_no_fault(name):
         assert_array_equal(w.grad, twin.grad)
 
 
+def test_the_perceptron_rule_writes_in_place():
+    model = einkorn.models.Perceptron(2)
+    x = Tensor(np.array([[1.0, 2.0], [-1.0, 0.5]], np.float32), requires_grad=True)
+    loss = model.linear(x).sum()
+    model.fit(x.numpy(), np.array([1, -1]))
+    with pytest.raises(GradientError, match="overwritten"):
+        loss.backward()
+
+
 def test_two_optimizers_that_take_turns_are_no_fault():
     maker, judge = nn.Linear(3, 3), nn.Linear(3, 1)
     ours, theirs = optim.Adam(maker.parameters()), optim.Adam(judge.parameters())

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 import einkorn
 from einkorn import models, nn
-from einkorn.errors import CheckpointError
+from einkorn.errors import CheckpointError, DTypeError
 
 
 def same(a, b):
@@ -249,3 +250,69 @@ def test_loading_draws_no_random_numbers(tmp_path):
     einkorn.manual_seed(0)
     einkorn.load(tmp_path / "model")
     assert_array_equal(einkorn.ops.uniform((3,)), first)
+
+
+# --- two-byte floats, and files of another kind -----------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_two_byte_floats_of_torch_are_loaded(tmp_path, kind):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.PReLU()).to(getattr(torch, kind))
+    save_file(theirs.state_dict(), tmp_path / "weights.safetensors")
+    from_file = nn.Sequential(nn.Linear(3, 5), nn.PReLU())
+    einkorn.load_weights(from_file, tmp_path / "weights.safetensors")
+    direct = nn.Sequential(nn.Linear(3, 5), nn.PReLU())
+    direct.load_state_dict(theirs.state_dict())
+    for model in (from_file, direct):
+        for key, array in model.state_dict().items():
+            assert array.dtype == np.float32
+            assert_array_equal(array, theirs.state_dict()[key].float())
+    same(from_file, direct)
+
+
+def test_bfloat16_needs_no_package_that_knows_it(tmp_path, monkeypatch):
+    values = np.array([1.0, -2.5, 3.0e38, 0.0, np.inf], np.float32)
+    halves = (values.view(np.uint32) >> 16).astype("<u2")
+    header = json.dumps({"weight": {"dtype": "BF16", "shape": [1, 5], "data_offsets": [0, 10]}}).encode()
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + halves.tobytes())
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    layer = nn.Linear(5, 1, bias=False)
+    einkorn.load_weights(layer, path)
+    assert_array_equal(layer.weight.numpy()[0], (halves.astype(np.uint32) << 16).view(np.float32))
+
+
+def test_bfloat16_of_ml_dtypes_is_loaded():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    layer = nn.Linear(2, 1)
+    layer.load_state_dict(
+        {"weight": np.array([[1.5, -2.0]], ml_dtypes.bfloat16), "bias": np.array([0.25], np.float16)}
+    )
+    assert_array_equal(layer.weight, [[1.5, -2.0]])
+    assert_array_equal(layer.bias, [0.25])
+    with pytest.raises(DTypeError, match=r"load_state_dict: bias is .*expected numbers"):
+        layer.load_state_dict({"weight": np.zeros((1, 2)), "bias": np.zeros(1, "V2")})
+
+
+def test_files_of_other_libraries_are_named(tmp_path):
+    torch = pytest.importorskip("torch")
+    layer = nn.Linear(2, 1)
+    new, old = tmp_path / "new.pt", tmp_path / "old.pt"
+    torch.save(torch.nn.Linear(2, 1).state_dict(), new)
+    torch.save(torch.nn.Linear(2, 1).state_dict(), old, _use_new_zipfile_serialization=False)
+    arrays = tmp_path / "arrays.npz"
+    np.savez(arrays, weight=np.zeros((1, 2)))
+    table = tmp_path / "model.h5"
+    table.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    for path, words in [
+        (new, r"new\.pt: .*torch\.save.*safetensors\.torch\.save_file"),
+        (old, r"old\.pt: .*torch\.save.*unpickles nothing"),
+        (arrays, r"arrays\.npz: .*NumPy arrays"),
+        (table, r"model\.h5: .*HDF5"),
+    ]:
+        for read in (einkorn.load, lambda path: einkorn.load_weights(layer, path)):
+            with pytest.raises(CheckpointError, match=words):
+                read(path)

@@ -1,5 +1,8 @@
 """Optimizers and schedules, against torch where it has them."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -7,7 +10,7 @@ from small_problems import rows
 
 import einkorn
 from einkorn import nn, optim
-from einkorn.errors import ArgumentError, DTypeError
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.optim import lr_scheduler
 
 OPTIMIZERS = [
@@ -204,3 +207,163 @@ def test_schedules():
         lr_scheduler.StepLR(optimizer, 0)
     with pytest.raises(ArgumentError, match="optimizer is float"):
         lr_scheduler.ExponentialLR(0.1, 0.5)
+
+
+# --- what a user may change between steps ---------------------------------------------------------
+
+
+def gave(shape, dtype=np.float64):
+    return einkorn.Tensor(np.ones(shape, dtype))
+
+
+def test_gradients_that_stopped_fitting_are_refused_in_the_step():
+    for optimizer_of in (lambda p: optim.SGD(p, lr=0.1), optim.Adam):
+        for owner, data, error, message in [
+            ("grad", np.ones((4, 3)), ShapeError, r"parameter 1 .*\(4, 3\), expected \(3, 4\)"),
+            ("grad", np.ones(0), ShapeError, r"parameter 1 has a gradient of shape \(0,\)"),
+            ("grad", np.ones((3, 4), np.float32), DTypeError, "parameter 1 .*float32"),
+            ("parameter", np.ones((6, 4)), ShapeError, r"parameter 1 .*expected \(6, 4\)"),
+        ]:
+            w, v = nn.Parameter(np.ones((3, 4))), nn.Parameter(np.ones(2))
+            optimizer = optimizer_of([v, w])
+            v.grad, w.grad = gave(2), gave((3, 4))
+            (w.grad if owner == "grad" else w).data = data
+            with pytest.raises(error, match=message):
+                optimizer.step()
+            assert_array_equal(v, np.ones(2))
+
+
+@pytest.mark.parametrize(("name", "options"), [("SGD", {"momentum": 0.9}), ("Adam", {})])
+def test_data_replaced_between_steps(name, options):
+    w = nn.Parameter(np.ones(3))
+    optimizer = getattr(optim, name)([w], lr=0.1, **options)
+    w.grad = gave(3)
+    optimizer.step()
+    w.data = np.zeros(3)  # other memory of this shape is fine
+    optimizer.step()
+    assert (w.numpy() < 0).all()
+    w.data = np.zeros(5)
+    w.grad = gave(5)
+    with pytest.raises(ShapeError, match=rf"{name}: parameter 0 has shape \(5,\) now .*make a new optimizer"):
+        optimizer.step()
+
+
+def test_a_gradient_in_another_order_is_applied_where_it_belongs():
+    w = nn.Parameter(np.zeros((2, 3)))
+    w.grad = gave((2, 3))
+    w.grad.data = np.arange(6.0).reshape(3, 2).T
+    optim.SGD([w], lr=1.0).step()
+    assert_array_equal(w, -np.arange(6.0).reshape(3, 2).T)
+
+
+def test_amsgrad_switched_on_late():
+    def run(parameter, optimizer, late):
+        for i in range(6):
+            parameter.grad = einkorn.Tensor(np.full(3, 10.0 - 1.7 * i))
+            if i == 2:
+                optimizer.param_groups[0]["amsgrad"] = late
+            optimizer.step()
+        return parameter.numpy().copy()
+
+    outcomes = []
+    for late in (True, False):
+        parameter = nn.Parameter(np.zeros(3))
+        outcomes.append(run(parameter, optim.Adam([parameter], lr=0.1, betas=(0.9, 0.5)), late))
+    assert (outcomes[0] != outcomes[1]).all()
+    # by the formulas
+    p, m, v, top = 0.0, 0.0, 0.0, 0.0
+    for i in range(6):
+        g = 10.0 - 1.7 * i
+        m, v = 0.9 * m + 0.1 * g, 0.5 * v + 0.5 * g * g
+        second = v
+        if i >= 2:
+            top = second = max(top, v)
+        p -= 0.1 / (1 - 0.9 ** (i + 1)) * m / (np.sqrt(second / (1 - 0.5 ** (i + 1))) + 1e-8)
+    assert_allclose(outcomes[0], np.full(3, p), rtol=1e-12)
+
+
+def test_a_copied_optimizer_knows_its_parameters():
+    a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    twin = copy.deepcopy(optim.SGD([a], lr=0.1))
+    own = twin.param_groups[0]["params"][0]
+    with pytest.raises(ArgumentError, match="parameter 0 is given twice"):
+        twin.add_param_group({"params": [own]})
+    with pytest.raises(ArgumentError, match="parameter 1 is given twice"):
+        twin.add_param_group({"params": [b, own]})
+    twin.add_param_group({"params": [b, a]})  # a itself is none of the copy's
+    again = pickle.loads(pickle.dumps(twin))
+    with pytest.raises(ArgumentError, match="given twice"):
+        again.add_param_group({"params": again.param_groups[1]["params"][0]})
+    shallow = copy.copy(twin)
+    with pytest.raises(ArgumentError, match="given twice"):
+        shallow.add_param_group({"params": [b]})
+
+
+def test_parameters_appended_to_a_group_are_updated():
+    a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    optimizer = optim.Adam([a], lr=0.1)
+    a.grad = gave(2)
+    optimizer.step()
+    optimizer.param_groups[0]["params"].append(b)
+    b.grad = gave(2)
+    optimizer.step()
+    assert_allclose(b, np.full(2, 0.9), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["StepLR", "ExponentialLR", "TimeBasedLR", "LambdaLR"])
+def test_a_group_added_after_a_schedule_was_made(name):
+    torch = pytest.importorskip("torch")
+    options = {
+        "StepLR": {"step_size": 2, "gamma": 0.5},
+        "ExponentialLR": {"gamma": 0.5},
+        "TimeBasedLR": {"decay": 1.0},
+        "LambdaLR": {"lr_lambda": lambda epoch: 0.5**epoch},
+    }[name]
+    ours = optim.SGD([nn.Parameter(np.ones(1))], lr=0.4)
+    schedule = getattr(lr_scheduler, name)(ours, **options)
+    schedule.step()
+    ours.add_param_group({"params": [nn.Parameter(np.ones(1))], "lr": 0.1})
+    assert schedule.get_last_lr()[1] == 0.1
+    if name in ("StepLR", "ExponentialLR"):
+        theirs = torch.optim.SGD([torch.ones(1)], lr=0.4)
+        peer = getattr(torch.optim.lr_scheduler, name)(theirs, **options)
+        theirs.step()
+        peer.step()
+        theirs.add_param_group({"params": [torch.ones(1)], "lr": 0.1})
+        for _ in range(4):
+            theirs.step()
+            peer.step()
+            schedule.step()
+            assert schedule.get_last_lr() == pytest.approx(peer.get_last_lr())
+    else:
+        before = schedule.get_last_lr()
+        schedule.step()
+        after = schedule.get_last_lr()
+        assert after[1] / before[1] == pytest.approx(after[0] / before[0])
+    again = getattr(lr_scheduler, name)(ours, **options)
+    again.load_state_dict(schedule.state_dict())
+    assert again.get_last_lr() == pytest.approx(schedule.get_last_lr())
+
+
+def test_parameters_of_torch_and_results_are_refused_by_name():
+    torch = pytest.importorskip("torch")
+    for params, message in [
+        (torch.nn.Linear(2, 2).parameters(), r"parameter 0 is a torch Parameter, .*torch\.optim"),
+        ([torch.ones(2)], r"parameter 0 is a torch Tensor, .*torch\.optim"),
+        (nn.Linear(2, 2).named_parameters(), r"parameter 0 is tuple, .*named_parameters"),
+        ([nn.Parameter(np.ones(2)) * 2.0], "parameter 0 was computed by a recorded operation"),
+    ]:
+        with pytest.raises(ArgumentError, match=message):
+            optim.SGD(params, lr=0.1)
+
+
+def test_state_of_two_byte_floats_is_loaded():
+    torch = pytest.importorskip("torch")
+    ours, theirs = nn.Parameter(np.ones(3, np.float32)), torch.ones(3, dtype=torch.bfloat16)
+    peer = torch.optim.Adam([theirs])
+    theirs.grad = torch.full((3,), 0.5, dtype=torch.bfloat16)
+    peer.step()
+    optimizer = optim.Adam([ours])
+    optimizer.load_state_dict(peer.state_dict())
+    loaded = optimizer.state_dict()["state"][0]["exp_avg"]
+    assert_array_equal(loaded, peer.state_dict()["state"][0]["exp_avg"].float())

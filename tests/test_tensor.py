@@ -63,6 +63,20 @@ def test_bad_data_is_refused_by_name(data, error, words):
     assert weight.shape == (2,)
 
 
+def test_masked_elements_are_not_taken_for_values():
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    for take in (
+        Tensor,
+        einkorn.ops.relu,
+        lambda x: nn.PReLU(2).load_state_dict({"weight": x}),
+        lambda x: Tensor([0.0, 0.0]).copy_(x),
+        lambda x: Tensor(np.zeros(2)).add_(x),
+    ):
+        with pytest.raises(ArgumentError, match="masked elements"):
+            take(masked)
+    assert Tensor(np.ma.array([1.0, 2.0])).tolist() == [1, 2]
+
+
 def test_requires_grad_is_a_flag_of_leaves():
     with pytest.raises(ArgumentError, match="requires_grad is 1"):
         Tensor([1.0], requires_grad=1)

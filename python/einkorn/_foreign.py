@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.errors import DTypeError
+from einkorn.errors import ArgumentError, DTypeError
+from einkorn.tensor import Tensor
 
 __all__ = ["numbers"]
 
@@ -22,15 +23,16 @@ def numbers(value: Any, what: str) -> np.ndarray[Any, Any]:
     DTypeError
         For what holds no numbers; ``what`` begins the message.
     """
-    data = getattr(value, "_data", None)
-    if data is not None and hasattr(data, "dtype"):
-        value = data
+    if isinstance(value, Tensor):
+        value = value.data
     if type(value).__module__.partition(".")[0] == "cupy":
         value = value.get()
     if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients
         value = value.detach().cpu()
         if value.dtype.is_floating_point and str(value.dtype) not in ("torch.float32", "torch.float64"):
             value = value.float()
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ArgumentError(f"{what} has masked elements, expected an array without: fill them")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -14,7 +14,7 @@ import numpy as np
 
 from einkorn import _versions, engines
 from einkorn.autograd import Node, mode, source
-from einkorn.errors import DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
@@ -53,7 +53,7 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     before = _version(tensor, data if op in _SAVE_NOTHING else data.copy())
     if other is tensor:
         other = before
-    elif hasattr(other, "_data") and _overlap(data, other._data):
+    elif _is_tensor(other) and _overlap(data, other._data):
         other = _version(other, other._data.copy())
     elif isinstance(other, np.ndarray) and _overlap(data, other):
         other = other.copy()
@@ -98,6 +98,10 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
         return rest, sum_to(g[key], shape) if origins[1] is not None else None
 
     _adopt(tensor, Node(origins, set_item))
+
+
+def _is_tensor(x: Any) -> bool:
+    return hasattr(x, "_requires_grad")  # Tensor is defined on this module
 
 
 def _records(tensor: Tensor, other: Any) -> bool:
@@ -166,7 +170,7 @@ def _overlap(a: Any, b: Any) -> bool:
 
 def _values(op: str, value: Any, data: Any) -> Any:
     """The number or array to write, of a type that converts to the tensor's."""
-    if hasattr(value, "_data"):
+    if _is_tensor(value):
         new = value._data
     elif hasattr(value, "dtype") and type(value).__module__.partition(".")[0] in ("numpy", "cupy"):
         new = value
@@ -175,6 +179,8 @@ def _values(op: str, value: Any, data: Any) -> Any:
             new = np.asarray(value)
         except (TypeError, ValueError, RuntimeError) as error:
             raise DTypeError(f"{op}: value is a {type(value).__name__}, expected numbers: {error}") from None
+    if isinstance(new, np.ma.MaskedArray) and np.ma.is_masked(new):
+        raise ArgumentError(f"{op}: value is an array with masked elements, expected one without: fill them")
     if new.dtype.kind not in "fiub":
         raise DTypeError(f"{op}: value has dtype {new.dtype}, expected real numbers")
     if isinstance(data, np.ndarray) and not isinstance(new, (np.ndarray, np.generic)):

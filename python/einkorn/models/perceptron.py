@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import _versions
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import Linear, Module, init
@@ -100,6 +101,7 @@ class Perceptron(Module):
             step = self.learning_rate * (labels[row] - predicted[row])
             weight[0] += step * rows[row]
             bias += step
+            _versions.wrote(weight, bias)
             self.updates += 1
             position = row + 1
 

@@ -117,7 +117,7 @@ class Module(Trainable):
         if isinstance(before, Parameter) and not (value is None or isinstance(value, Parameter)):
             raise ArgumentError(
                 f"{type(self).__name__}.{name} is a parameter, got {type(value).__name__}: assign "
-                f"a Parameter or None, or write the values with {name}.data[...] = values"
+                f"a Parameter or None, or write the values under no_grad() with {name}[...] = values"
             )
         layer = isinstance(value, (Module, Parameter))
         if isinstance(before, Module) and not (value is None or isinstance(value, Module)):

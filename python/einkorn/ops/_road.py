@@ -76,6 +76,8 @@ def _foreign(x: Any, op: str, name: str) -> Any:
             x = np.asarray(x)
         else:
             raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected an array or a Tensor")
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ArgumentError(f"{op}: {name} is an array with masked elements, expected one without: fill them")
     x = np.asarray(x)  # subclasses lose their class, not their memory
     native = x.dtype.newbyteorder("=")
     if native != _FLOAT32 and native != _FLOAT64:
