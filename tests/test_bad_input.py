@@ -510,8 +510,10 @@ def test_subclasses_become_arrays(engine: str) -> None:
     np.testing.assert_array_equal(got, [[2.0, 3.0]])
 
 
-def test_masked_input_keeps_shape(engine: str) -> None:
-    got = ops.relu(np.ma.masked_array(f(4) - 1, mask=[0, 1, 0, 0]))
+def test_masked_elements_are_refused(engine: str) -> None:
+    with pytest.raises(ArgumentError, match="relu: x is an array with masked elements"):
+        ops.relu(np.ma.masked_array(f(4) - 1, mask=[0, 1, 0, 0]))
+    got = ops.relu(np.ma.masked_array(f(4) - 1, mask=[0, 0, 0, 0]))
     assert type(got) is np.ndarray
     assert got.shape == (4,)
 
