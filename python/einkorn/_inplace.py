@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions, engines
 from einkorn.autograd import Node, mode, source
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
@@ -19,7 +20,7 @@ from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
 
-__all__ = ["assign", "update"]
+__all__ = ["Writes", "assign", "times", "update"]
 
 #: Operations whose gradient needs neither operand, so that writing over the first one loses nothing.
 _SAVE_NOTHING = ("add", "subtract")
@@ -33,7 +34,6 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     op : {"add", "subtract", "multiply", "divide", "power"}
     other : number, array or Tensor that broadcasts to the tensor's shape
     """
-    from einkorn import ops
     from einkorn.ops._road import broadcast_to
     from einkorn.ops.elementwise import _operands
 
@@ -57,7 +57,7 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
         other = _version(other, other._data.copy())
     elif isinstance(other, np.ndarray) and _overlap(data, other):
         other = other.copy()
-    new = getattr(ops, op)(before, other)
+    new = getattr(einkorn.ops, op)(before, other)
     _check_broadcast(op, new.shape, data.shape)
     engines.of(data).copy(data, new._data)
     _adopt(tensor, new._node)
@@ -86,7 +86,7 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     if not recorded:
         _versions.wrote(data)
         return
-    keeps, shape = tensor._requires_grad, np.shape(new)
+    keeps, gives, shape = tensor._requires_grad, origins[1] is not None, np.shape(new)
 
     def set_item(g: Any) -> tuple[Any, Any]:
         k = engines.of(g)
@@ -95,9 +95,60 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
             rest = k.empty(g.shape, g.dtype)
             k.copy(rest, g)
             rest[key] = 0
-        return rest, sum_to(g[key], shape) if origins[1] is not None else None
+        return rest, sum_to(g[key], shape) if gives else None
 
     _adopt(tensor, Node(origins, set_item))
+
+
+def times(other: Any, alpha: Any) -> Any:
+    """``alpha * other``, what ``add`` and ``sub`` take with torch's option."""
+    if alpha == 1:
+        return other
+    return other * alpha if isinstance(other, (int, float)) else einkorn.ops.multiply(other, alpha)
+
+
+class Writes:
+    """The methods of Tensor that write into it, with torch's names."""
+
+    __slots__ = ()
+
+    def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
+        """``self += alpha * other``."""
+        return update(_self(self), "add", times(other, alpha))
+
+    def sub_(self, other: Any, *, alpha: float = 1) -> Tensor:
+        """``self -= alpha * other``."""
+        return update(_self(self), "subtract", times(other, alpha))
+
+    def mul_(self, other: Any) -> Tensor:
+        """``self *= other``."""
+        return update(_self(self), "multiply", other)
+
+    def div_(self, other: Any) -> Tensor:
+        """``self /= other``."""
+        return update(_self(self), "divide", other)
+
+    def pow_(self, exponent: Any) -> Tensor:
+        """``self **= exponent``."""
+        return update(_self(self), "power", exponent)
+
+    def copy_(self, src: Any) -> Tensor:
+        """Take over the values of ``src``, which may broadcast and be of another type."""
+        assign(_self(self), "copy_", ..., src)
+        return _self(self)
+
+    def fill_(self, value: float) -> Tensor:
+        """Every element becomes ``value``."""
+        assign(_self(self), "fill_", ..., value)
+        return _self(self)
+
+    def zero_(self) -> Tensor:
+        """Every element becomes 0."""
+        return self.fill_(0.0)
+
+
+def _self(tensor: Writes) -> Tensor:
+    return tensor  # type: ignore[return-value]
 
 
 def _is_tensor(x: Any) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions, engines
-from einkorn._inplace import assign, update
-from einkorn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from einkorn._inplace import Writes, times
+from einkorn.device import device_of, is_device, move
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
@@ -33,7 +34,7 @@ class Extremes(NamedTuple):
     indices: np.ndarray[Any, Any]
 
 
-class Methods:
+class Methods(Writes):
     """Base class of Tensor."""
 
     __slots__ = ()
@@ -99,34 +100,35 @@ class Methods:
         """The values as a NumPy array: the same memory on the CPU, a copy from a GPU."""
         return self._data if isinstance(self._data, np.ndarray) else self._data.get()
 
-    def to(self, target: Any) -> Tensor:
-        """Convert to an element type, the type of another tensor, or ``"cpu"``.
+    @property
+    def device(self) -> str:
+        """Where the values are: ``"cpu"`` or ``"cuda:N"``."""
+        return device_of(self._data)
+
+    def to(self, *targets: Any) -> Tensor:
+        """Convert to a device, an element type, or those of another tensor; the gradient flows through.
 
         The tensor itself where there is nothing to do.
+
+        Parameters
+        ----------
+        *targets : str, dtype or Tensor
+            ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; float32 or float64; or a tensor that has both.
 
         Raises
         ------
         DTypeError
-            For a type other than float32 and float64.
-        DeviceError
-            For a device where the tensor is not.
+            For another type.
+        DeviceError, EngineError
+            When there is no such device, or nothing to reach it with.
         """
-        from einkorn.tensor import Tensor
-
-        if isinstance(target, Tensor):
-            target = target.dtype
-        if isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda"):
-            here = "cpu" if isinstance(self._data, np.ndarray) else "cuda"
-            if target.partition(":")[0] != here:
-                raise DeviceError(f"to: the tensor is on {here}, and device is {target!r}")
-            return _self(self)
-        try:
-            wanted = np.dtype(target)
-        except TypeError:
-            wanted = None
-        if target is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise DTypeError(f"to: got {target!r}, expected float32, float64, a tensor or 'cpu'")
-        return _self(self) if self._data.dtype == wanted else einkorn.ops.cast(self, wanted)
+        out = self
+        for target in targets:
+            if isinstance(target, Methods):
+                out = _moved(_cast(out, target._data.dtype), target.device)
+            else:
+                out = _moved(out, target) if is_device(target) else _cast(out, target)
+        return _self(out)
 
     def cpu(self) -> Tensor:
         """``to("cpu")``."""
@@ -355,11 +357,11 @@ class Methods:
 
     def add(self, other: Any, *, alpha: _Real = 1) -> Tensor:
         """``self + alpha * other``."""
-        return einkorn.ops.add(self, _times(other, alpha))
+        return einkorn.ops.add(self, times(other, alpha))
 
     def sub(self, other: Any, *, alpha: _Real = 1) -> Tensor:
         """``self - alpha * other``."""
-        return einkorn.ops.subtract(self, _times(other, alpha))
+        return einkorn.ops.subtract(self, times(other, alpha))
 
     subtract = sub
 
@@ -481,42 +483,6 @@ class Methods:
         """The logarithm of :meth:`softmax`."""
         return einkorn.ops.log_softmax(self, dim)
 
-    # --- in place ---------------------------------------------------------------------------
-
-    def add_(self, other: Any, *, alpha: _Real = 1) -> Tensor:
-        """``self += alpha * other``."""
-        return update(_self(self), "add", _times(other, alpha))
-
-    def sub_(self, other: Any, *, alpha: _Real = 1) -> Tensor:
-        """``self -= alpha * other``."""
-        return update(_self(self), "subtract", _times(other, alpha))
-
-    def mul_(self, other: Any) -> Tensor:
-        """``self *= other``."""
-        return update(_self(self), "multiply", other)
-
-    def div_(self, other: Any) -> Tensor:
-        """``self /= other``."""
-        return update(_self(self), "divide", other)
-
-    def pow_(self, exponent: Any) -> Tensor:
-        """``self **= exponent``."""
-        return update(_self(self), "power", exponent)
-
-    def copy_(self, src: Any) -> Tensor:
-        """Take over the values of ``src``, which may broadcast and be of another type."""
-        assign(_self(self), "copy_", ..., src)
-        return _self(self)
-
-    def fill_(self, value: _Real) -> Tensor:
-        """Every element becomes ``value``."""
-        assign(_self(self), "fill_", ..., value)
-        return _self(self)
-
-    def zero_(self) -> Tensor:
-        """Every element becomes 0."""
-        return self.fill_(0.0)
-
     if TYPE_CHECKING:
 
         def detach(self) -> Tensor: ...
@@ -524,6 +490,27 @@ class Methods:
 
 def _self(tensor: Methods) -> Tensor:
     return tensor  # type: ignore[return-value]
+
+
+def _cast(tensor: Methods, dtype: Any) -> Methods:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = np.dtype(np.void)
+    if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise DTypeError(f"to: got {dtype!r}, expected float32, float64, a tensor or the name of a device")
+    return tensor if tensor._data.dtype == wanted else einkorn.ops.cast(tensor, wanted)
+
+
+def _moved(tensor: Methods, device: str) -> Methods:
+    from einkorn.ops._road import result
+
+    before = tensor._data
+    out = move(before, device)
+    if out is before:
+        return tensor
+    home = device_of(before)
+    return result(out, (tensor,), lambda g: (move(g, home),))
 
 
 def _dim(op: str, dim: Any, ndim: int) -> int:
@@ -556,12 +543,6 @@ def _over(op: str, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> tuple[An
 
 def _typed(tensor: Methods, dtype: Any) -> Any:
     return tensor if dtype is None else tensor.to(dtype)
-
-
-def _times(other: Any, alpha: Any) -> Any:
-    if alpha == 1:
-        return other
-    return other * alpha if isinstance(other, (int, float)) else einkorn.ops.multiply(other, alpha)
 
 
 def _indices(tensor: Methods, dim: int, keepdim: bool) -> Any:
