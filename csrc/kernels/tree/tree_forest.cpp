@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "kernels/philox.h"
+#include "kernels/tree/tree_split.h"
 #include "kernels/tree/tree_statistics.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -29,6 +30,10 @@ namespace einkorn::EINKORN_ISA {
 namespace {
 
 constexpr uint64_t kNodeCounter = uint64_t{1} << 40;  // where the words of the nodes begin
+
+// Splits whose gains, or scores, differ by no more than this part of them are equal.
+constexpr double kTieOfGain = 1e-9;
+constexpr double kTieOfScore = 1e-13;
 
 // Numbers of one tree, in the order in which they are asked for.
 struct Draws {
@@ -169,7 +174,8 @@ struct Grower {
   void best_first(int64_t n) {
     int64_t waiting = 0, leaves = 1;
     const auto before = [&](int64_t i, int64_t j) {
-      return queue[i].gain > queue[j].gain || (queue[i].gain == queue[j].gain && queue[i].node < queue[j].node);
+      const double a = rounded_gain(queue[i].gain), b = rounded_gain(queue[j].gain);
+      return a > b || (a == b && queue[i].node < queue[j].node);
     };
     const auto swap = [&](int64_t i, int64_t j) {
       const Waiting kept = queue[i];
@@ -236,7 +242,7 @@ struct Grower {
     split.feature = -1;
     look_at_features(rows + w.start, w.n, split);
     if (split.feature < 0) return false;
-    double gain = split.score - statistic.whole;
+    double gain = statistic.gain(split.score);
     if (k.criterion == ForestCriterion::entropy) gain *= 1.4426950408889634;
     if (!(gain > 0)) gain = 0;
     if (gain / total + 2.220446049250313e-16 < k.min_impurity_decrease) return false;
@@ -369,6 +375,13 @@ struct Grower {
     return true;
   }
 
+  // What a score must exceed to count as better than `best`: less is rounding, and the first of equal splits wins.
+  EINKORN_INLINE double above(double best) const {
+    if (best == -INFINITY) return best;
+    const double gain = best - statistic.whole;
+    return best + kTieOfGain * (gain > 0 ? gain : 0) + kTieOfScore * __builtin_fabs(best);
+  }
+
   EINKORN_INLINE void clear(Word* bin) const {
     for (int64_t c = 0; c < statistic.stride(); ++c) bin[c] = 0;
   }
@@ -384,12 +397,14 @@ struct Grower {
       if (k.criterion == ForestCriterion::gini || k.criterion == ForestCriterion::squared_error)
         for (int64_t i = 0; i < splits; ++i) at.score[i] = at.a[i] / at.w[i] + at.b[i] / (weight - at.w[i]);
       int64_t found = -1;
+      double bar = above(best);
       for (int64_t i = 0; i < splits; ++i) {
-        if (!(at.score[i] > best)) continue;
+        if (!(at.score[i] > bar)) continue;
         const double w = at.w[i], rest = weight - w;
         if (!(w > 0 && rest > 0) || w < k.min_weight_leaf || rest < k.min_weight_leaf) continue;
         if (at.n[i] < k.min_samples_leaf || n - at.n[i] < k.min_samples_leaf) continue;
         best = at.score[i];
+        bar = above(best);
         found = i;
       }
       if (found >= 0) keep(found, best, side == 1);

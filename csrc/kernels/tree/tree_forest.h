@@ -12,7 +12,8 @@
 //
 // among max_features features drawn without replacement; when those are constant in the node, drawing goes on until one is
 // not. Of equal splits the first found wins: features in the order drawn (ascending if all are looked at), codes
-// ascending, missing values right before left. random_thresholds: one threshold a feature, uniform between the node's
+// ascending, missing values right before left. Splits are equal when their gains differ by at most 1e-9 of the gain and
+// 1e-13 of the score: so neither the scale of target or weight nor an offset of target decides. random_thresholds: one threshold a feature, uniform between the node's
 // smallest and largest value (extremely randomized trees). A node is a leaf when it is pure, at max_depth, has fewer than
 // min_samples_split rows, no split leaves min_samples_leaf rows and min_weight_leaf weight on both sides, or the best gain
 // is below min_impurity_decrease times the weight of the tree's rows. Zero gain does split.
@@ -22,14 +23,16 @@
 // Bins         those of feature f at offsets[f] to offsets[f + 1] of low and high: the values a bin's rows may have. A
 //              threshold is the middle between the last bin on the left and the first one on the right that the node has.
 // Shapes       target [rows], a class number where classes > 0; weight [rows], counts [trees, rows] and class_weight
-//              [trees, classes] or null: ones; //              seeds [trees]; the outputs [trees, capacity], value [trees, capacity, max(classes, 1)], node_count [trees].
+//              [trees, classes] or null: ones;
+//              seeds [trees]; the outputs [trees, capacity], value [trees, capacity, max(classes, 1)], node_count [trees].
 //              value is the distribution of classes, or the mean target. count is rows (not counts), cover their weight.
 // Order        nodes depth first, left before right; with max_leaf_nodes > 0 the largest gain first, children side by side.
 // Zero sizes   a tree without rows of weight has node_count 0.
 // Checks       node_count[t] = kCodeOutOfRange for all trees when a code is neither a bin nor missing; kTooHeavy when
 //              counts without weights sum to 2^31; kNoRoom when a tree has more than `capacity` nodes (2 * rows - 1 is
 //              enough). The op has seen to the rest: classes in range, weight finite and >= 0.
-// Accumulates  counts without weights in whole numbers, everything else in double, rows in ascending order.
+// Accumulates  counts without weights in whole numbers, everything else in double, rows in ascending order; targets less
+//              the node's mean (squared_error, poisson), so that sums do not cancel. The op brings targets near 1.
 // Determinism  a tree is a task with a Philox stream of its own: same bits for any thread count. Bootstrap: words from
 //              counter 0 of the seed; nodes: from counter 2^40.
 // Cost         a level of a tree: for each feature looked at one read of a code and one addition a row, then a division a

@@ -1,6 +1,8 @@
-// What tree kernels share: whether a category is in a split's set.
+// What tree kernels share: whether a category is in a split's set, gains for comparison.
 
 #pragma once
+
+#include <string.h>
 
 #include "simd/simd.h"
 
@@ -27,6 +29,15 @@ EINKORN_INLINE bool in_set(T x, const uint32_t* set, int32_t words) {
   if (!(x > -1 && x < static_cast<T>(0x1p31))) return false;
   const auto c = static_cast<int64_t>(x);
   return (c >> 5) < words && ((set[c >> 5] >> (c & 31)) & 1u) != 0;
+}
+
+// A gain with 20 binary digits: leaves whose gains differ by rounding alone are split in the order of their numbers.
+EINKORN_INLINE double rounded_gain(double gain) {
+  uint64_t bits;
+  memcpy(&bits, &gain, sizeof bits);
+  bits = (bits + (uint64_t{1} << 31)) & ~((uint64_t{1} << 32) - 1);
+  memcpy(&gain, &bits, sizeof gain);
+  return gain;
 }
 
 }  // namespace EINKORN_ISA

@@ -41,6 +41,13 @@ EINKORN_INLINE double entropy_term(double x) {
   return term;
 }
 
+// x ln(x / sum): the same bits, scaled, when all weights are multiplied by a power of two.
+EINKORN_INLINE double entropy_term(double x, double sum) {
+  double term = x > 0 ? x * ::log(x / sum) : 0;
+  asm("" : "+m"(term));
+  return term;
+}
+
 EINKORN_INLINE double entropy_term(int64_t x, const double* logs) {
   return x < kLogs ? logs[x] : entropy_term(static_cast<double>(x));
 }
@@ -77,6 +84,8 @@ struct ClassCounts {
   }
 
   EINKORN_INLINE static double weight_of(Row r) { return r.times; }
+
+  EINKORN_INLINE double gain(double score) const { return score - whole; }
 
   EINKORN_INLINE void add(Word* bins, int64_t bin, Row r) const {
     bins[bin * stride() + r.label] += uint64_t{1} << 32 | r.times;
@@ -247,6 +256,8 @@ struct ClassWeights {
 
   EINKORN_INLINE static double weight_of(Row r) { return r.weight; }
 
+  EINKORN_INLINE double gain(double score) const { return score - whole; }
+
   EINKORN_INLINE void add(Word* bins, int64_t bin, Row r) const {
     Word* const words = bins + bin * stride();
     words[r.label] += r.weight;
@@ -281,8 +292,8 @@ struct ClassWeights {
     }
     if (pure) return;
     if (k.criterion == ForestCriterion::entropy)
-      for (int64_t c = 0; c < k.classes; ++c) terms += entropy_term(totals[c]);
-    whole = k.criterion == ForestCriterion::gini ? squares / weight : terms - entropy_term(weight);
+      for (int64_t c = 0; c < k.classes; ++c) terms += entropy_term(totals[c], weight);
+    whole = k.criterion == ForestCriterion::gini ? squares / weight : terms;
   }
 
   EINKORN_INLINE void scan(const Word* bins, const int32_t* present, int64_t m, const Word* begun) const {
@@ -304,19 +315,27 @@ struct ClassWeights {
       double a = 0, b = 0;
       for (int64_t c = 0; c < k.classes; ++c) {
         const double l = left[c], r = totals[c] - l;
-        a += gini ? l * l : entropy_term(l);
-        b += gini ? r * r : entropy_term(r);
+        a += gini ? l * l : entropy_term(l, w);
+        b += gini ? r * r : entropy_term(r, weight - w);
       }
       at.w[i] = w;
       at.n[i] = static_cast<int64_t>(rows);
       at.a[i] = a;
       at.b[i] = b;
-      if (!gini) at.score[i] = (a - entropy_term(w)) + (b - entropy_term(weight - w));
+      if (!gini) at.score[i] = a + b;
     }
   }
 };
 
-// Regression: sums of weight and of weight * target, and the number of rows.
+// Regression: sums of weight and of weight * (target - centre), and the number of rows.
+//
+// The centre is near the node's mean, so that sums of squares do not cancel however far from 0 the targets lie. It is a
+// multiple of 2^-20 of (a power of two above) their range: then differences of whole numbers, and of all numbers with few
+// digits, are exact, and equal splits score alike wherever the targets lie. The scores of squared_error are of sums in
+// `unit`, a power of two for which squares neither overflow nor vanish.
+//
+// poisson: with the node's mean M and a side's mean M (1 + t), the sides' scores are W M ((1 + t) ln(1 + t) - t), which is
+// the deviance's decrease without the sums that cancel. Targets near 0 are not centred: a sum of 0 must be seen as one.
 struct Moments {
   struct Row {
     uint64_t row;
@@ -324,10 +343,15 @@ struct Moments {
   };
   using Word = double;
 
+  static constexpr int kCentreBits = 20;
+
   const GrowForest& k;
   const ScanArrays& at;
   double weight = 0;
   double sum = 0;
+  double centre = 0;
+  double mean = 0;
+  double unit = 1;
   double whole = 0;
   bool pure = false;
 
@@ -344,7 +368,7 @@ struct Moments {
   EINKORN_INLINE void add(Word* bins, int64_t bin, Row r) const {
     Word* const words = bins + bin * 3;
     words[0] += r.weight;
-    words[1] += r.weight * r.target;
+    words[1] += r.weight * (r.target - centre);
     words[2] += 1;
   }
 
@@ -355,7 +379,7 @@ struct Moments {
     for (int64_t i = 0; i < n; ++i) {
       const bool below = codes[i] <= last;
       w += below ? r[i].weight : 0;
-      s += below ? r[i].weight * r[i].target : 0;
+      s += below ? r[i].weight * (r[i].target - centre) : 0;
       count += below;
     }
     bin[0] += w;
@@ -366,18 +390,41 @@ struct Moments {
   EINKORN_INLINE bool holds(const Word* bin) const { return bin[2] != 0; }
 
   EINKORN_INLINE void node(const Row* rows, int64_t n, double* value) {
+    const double first = rows[0].target;
+    double least = first, most = first;
     weight = sum = 0;
-    double least = rows[0].target, most = least;
     for (int64_t i = 0; i < n; ++i) {
       const double y = rows[i].target;
       weight += rows[i].weight;
-      sum += rows[i].weight * y;
+      sum += rows[i].weight * (y - first);
       least = y < least ? y : least;
       most = y > most ? y : most;
     }
     pure = least == most;
-    value[0] = pure ? least : sum / weight;
-    whole = k.criterion == ForestCriterion::squared_error ? sum * sum / weight : poisson(sum, weight);
+    value[0] = least;
+    if (pure) return;
+    const double range = most - least;
+    centre = first + sum / weight;
+    const double step = ::ldexp(1.0, ::ilogb(range) - kCentreBits);
+    if (k.criterion == ForestCriterion::poisson && !(least > 0.5 * centre))
+      centre = 0;
+    else if (step > 0)
+      centre = ::rint(centre / step) * step;
+    sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += rows[i].weight * (rows[i].target - centre);
+    mean = centre + sum / weight;
+    mean = mean < least ? least : (mean > most ? most : mean);
+    value[0] = mean;
+    const int exponent = -::ilogb(range) - ::ilogb(weight);
+    unit = ::ldexp(1.0, exponent > 1000 ? 1000 : (exponent < -1000 ? -1000 : exponent));
+    whole = k.criterion == ForestCriterion::squared_error ? (sum * unit) * (sum * unit) / weight : 0;
+  }
+
+  // The gain in its own unit.
+  EINKORN_INLINE double gain(double score) const {
+    const double found = score - whole;
+    const double natural = k.criterion == ForestCriterion::squared_error ? found / unit / unit : found;
+    return natural < __DBL_MAX__ ? natural : __DBL_MAX__;
   }
 
   EINKORN_INLINE void scan(const Word* bins, const int32_t* present, int64_t m, const Word* begun) const {
@@ -388,18 +435,24 @@ struct Moments {
       w += bin[0];
       s += bin[1];
       rows += bin[2];
-      const double rest = sum - s;
+      const double left = s * unit, rest = (sum - s) * unit;
       at.w[i] = w;
       at.n[i] = static_cast<int64_t>(rows);
-      at.a[i] = s * s;
+      at.a[i] = left * left;
       at.b[i] = rest * rest;
-      if (!squared) at.score[i] = poisson(s, w) + poisson(rest, weight - w);
+      if (!squared) at.score[i] = poisson(s, w) + poisson(sum - s, weight - w);
     }
   }
 
  private:
-  EINKORN_INLINE static double poisson(double s, double w) {
-    double score = s > 0 ? s * ::log(s / w) : -INFINITY;
+  EINKORN_INLINE double poisson(double s, double w) const {
+    if (centre == 0 && !(s > 0)) return -INFINITY;
+    const double t = (centre == 0 ? s / w - mean : s / w - sum / weight) / mean;
+    // (1 + t) ln(1 + t) - t, by its series where the terms cancel
+    double score = __builtin_fabs(t) < 0x1p-10
+                       ? t * t * (0.5 - t * (1.0 / 6 - t * (1.0 / 12 - t * (1.0 / 20 - t * (1.0 / 30)))))
+                       : (1 + t) * ::log1p(t) - t;
+    score *= w * mean;
     asm("" : "+m"(score));
     return score;
   }

@@ -26,6 +26,7 @@ _CRITERIA = {
 }
 _MOST = 1 << 31
 _OUT_OF_RANGE, _TOO_HEAVY, _NO_ROOM = -1, -2, -3
+_MOST_EXPONENT = 400  # of numbers that are squared and multiplied as they are
 _ROOM = 1 << 28  # bytes of nodes that one launch may fill, but for one tree a thread
 
 
@@ -152,7 +153,15 @@ def grow_forest(
     -------
     Trees
         ``value`` holds the distribution of classes [nodes, n_classes] or the mean target [nodes, 1], ``gain``
-        the decrease of weight times impurity, ``base`` zeros, ``outputs`` -1.
+        the decrease of weight times impurity, ``base`` zeros, ``outputs`` -1. Where targets exceed 2^400, or
+        all are below 2^-400, gains are those of targets over a power of two: their squares could not be told.
+
+    Notes
+    -----
+    Of equally good splits the first one wins: the first feature looked at, the lowest threshold, missing
+    values on the right. Gains that differ by less than 1e-9 of them, or scores by less than 1e-13, count as
+    equal. So neither the scale of the targets or the weights nor an offset of the targets changes a tree;
+    weights and targets times a power of two give the same bits.
 
     Raises
     ------
@@ -179,6 +188,11 @@ def grow_forest(
         )
     y = _target(op, target, rows, classes, criterion)
     weight = None if sample_weight is None else _weight(op, sample_weight, rows)
+    y_exponent = weight_exponent = 0
+    if not classes:
+        y, y_exponent = _near_one(y)
+    if weight is not None:
+        weight, weight_exponent = _near_one(weight)
     given = _seeds(op, seeds)
     trees = given.size
     if counts is not None:
@@ -203,8 +217,11 @@ def grow_forest(
         leaves,
         _whole(op, "min_samples_split", min_samples_split, 0),
         leaf,
-        _real(op, "min_weight_leaf", min_weight_leaf),
-        _real(op, "min_impurity_decrease", min_impurity_decrease),
+        _scaled(_real(op, "min_weight_leaf", min_weight_leaf), -weight_exponent),
+        _scaled(
+            _real(op, "min_impurity_decrease", min_impurity_decrease),
+            -y_exponent * (1 if criterion == "poisson" else 2),
+        ),
     )
     most_leaves = max(rows // leaf, 1)
     if 0 <= depth < 31:
@@ -247,7 +264,28 @@ def grow_forest(
             pieces[-len(node_count) :] = [tuple(a.copy() for a in p) for p in pieces[-len(node_count) :]]
         sizes[first:last] = node_count
         first = last
-    return _joined(pieces, sizes, features, width)
+    grown = _joined(pieces, sizes, features, width)
+    if y_exponent:
+        grown.value = _scaled(grown.value, y_exponent)
+    if weight_exponent:
+        most = np.finfo(np.float64).max
+        grown.cover = np.minimum(_scaled(grown.cover, weight_exponent), most)
+        grown.gain = np.minimum(_scaled(grown.gain, weight_exponent), most)
+    return grown
+
+
+def _near_one(numbers: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbers whose squares could overflow or vanish, over a power of two; its exponent, 0 for all others."""
+    exponent = int(np.frexp(np.abs(numbers).max())[1])
+    if abs(exponent) <= _MOST_EXPONENT:
+        return numbers, 0
+    return np.ascontiguousarray(_scaled(numbers, -exponent)), exponent
+
+
+def _scaled(numbers: Any, exponent: int) -> Any:
+    """Numbers times a power of two, which float64 need not have itself."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(numbers, exponent)
 
 
 def _empty_nodes(k: Any, trees: int, room: int, width: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:

@@ -42,6 +42,12 @@ _EPSILON = 2.220446049250313e-16
 # Columns of a tree's plan: what is known of a node or of a split.
 _START, _N, _DEPTH, _PARENT, _IS_LEFT, _FEATURE, _CODE, _MISSING_LEFT, _HAS_MISSING = range(9)
 _SCORE, _THRESHOLD, _GAIN = range(3)
+# What the scores of a regression node are taken about; the last for all nodes.
+_CENTRE, _UNIT, _MEAN, _WHOLE = range(4)
+_CENTRE_BITS = 20
+# Splits whose gains, or scores, differ by no more than this part of them are equal.
+_TIE_OF_GAIN, _TIE_OF_SCORE = 1e-9, 1e-13
+_MOST = 1.7976931348623157e308
 
 
 @inline
@@ -60,25 +66,40 @@ def _below(taken: Array, seed: int, begin: int, n: int) -> int:
 
 
 @inline
-def _term(x: float) -> float:
-    return x * math.log(x) if x > 0 else 0.0
+def _term(x: float, total: float) -> float:
+    return x * math.log(x / total) if x > 0 else 0.0
 
 
 @inline
-def _poisson(s: float, w: float) -> float:
-    return s * math.log(s / w) if s > 0 else -math.inf
+def _poisson(s: float, w: float, total: float, weight: float, about: Array) -> float:
+    """w M ((1 + t) ln(1 + t) - t), the side's mean M (1 + t): see csrc/kernels/tree/tree_statistics.h."""
+    mean = about[_MEAN]
+    if about[_CENTRE] == 0:
+        if not s > 0:
+            return -math.inf
+        t = (s / w - mean) / mean
+    else:
+        t = (s / w - total / weight) / mean
+    if abs(t) < 2.0**-10:
+        return t * t * (0.5 - t * (1 / 6 - t * (1 / 12 - t * (1 / 20 - t * (1 / 30))))) * (w * mean)
+    return ((1 + t) * math.log1p(t) - t) * (w * mean)
 
 
 @inline
-def _score(left: Array, total: Array, classes: int, criterion: int, w: float, weight: float) -> float:
+def _score(
+    left: Array, total: Array, classes: int, criterion: int, w: float, weight: float, about: Array
+) -> float:
     """Score of a split with `left` of the sums `total` on its left, where the weight is w of `weight`."""
     a, b = 0.0, 0.0
     if classes == 0:
         s = left[1]
         rest = total[1] - s
-        if criterion == _SQUARED:
-            return s * s / w + rest * rest / (weight - w)
-        return _poisson(s, w) + _poisson(rest, weight - w)
+        if criterion != _SQUARED:
+            return _poisson(s, w, total[1], weight, about) + _poisson(
+                rest, weight - w, total[1], weight, about
+            )
+        a, b = s * about[_UNIT], rest * about[_UNIT]
+        return a * a / w + b * b / (weight - w)
     for c in range(classes):
         v = left[c]
         rest = total[c] - v
@@ -86,11 +107,28 @@ def _score(left: Array, total: Array, classes: int, criterion: int, w: float, we
             a += v * v
             b += rest * rest
         else:
-            a += _term(v)
-            b += _term(rest)
+            a += _term(v, w)
+            b += _term(rest, weight - w)
     if criterion == _GINI:
         return a / w + b / (weight - w)
-    return (a - _term(w)) + (b - _term(weight - w))
+    return a + b
+
+
+@inline
+def _above(best: float, whole: float) -> float:
+    """What a score must exceed to count as better: less is rounding, and the first of equal splits wins."""
+    if best == -math.inf:
+        return best
+    return best + _TIE_OF_GAIN * max(best - whole, 0.0) + _TIE_OF_SCORE * abs(best)
+
+
+@inline
+def _rounded(gain: float) -> float:
+    """A gain with 20 binary digits, for comparison."""
+    if not 0 < gain < math.inf:
+        return gain
+    mantissa, exponent = math.frexp(gain)
+    return math.ldexp(math.floor(math.ldexp(mantissa, 21) + 0.5), exponent - 21)
 
 
 @inline
@@ -100,10 +138,10 @@ def _middle(high: float, low: float) -> float:
 
 
 @inline
-def _add(bins: Array, b: int, classes: int, weight: float, target: float) -> None:
+def _add(bins: Array, b: int, classes: int, weight: float, target: float, centre: float) -> None:
     if classes == 0:
         bins[b, 0] += weight
-        bins[b, 1] += weight * target
+        bins[b, 1] += weight * (target - centre)
         bins[b, 2] += 1
     else:
         bins[b, int(target)] += weight
@@ -124,9 +162,11 @@ def _try(
     leaf: int,
     leaf_weight: float,
     best: float,
+    about: Array,
 ) -> tuple[float, int, int]:
     """The best split after one of the bins `used`: its score, place and whether missing rows go left."""
     found, found_left = -1, 0
+    bar = _above(best, about[_WHOLE])
     stride = bins.shape[1]
     left = np.zeros(stride)
     for side in range(2 if missing >= 0 else 1):
@@ -147,9 +187,10 @@ def _try(
                 continue
             if rows < leaf or n - rows < leaf:
                 continue
-            score = _score(left, total, classes, criterion, w, weight)
-            if score > best:
+            score = _score(left, total, classes, criterion, w, weight, about)
+            if score > bar:
                 best, found, found_left = score, i, side
+                bar = _above(best, about[_WHOLE])
     return best, found, found_left
 
 
@@ -177,6 +218,7 @@ def _look(
     max_features: int,
     leaf: int,
     leaf_weight: float,
+    about: Array,
 ) -> None:
     """Write the best split of a node's rows into plan and real."""
     n = rows.shape[0]
@@ -218,7 +260,7 @@ def _look(
             b = np.int64(codes[f, rows[r]])
             if random_thresholds and b != last_code:
                 b = 0 if b <= cut else 1
-            _add(bins, b, classes, weights[r], targets[r])
+            _add(bins, b, classes, weights[r], targets[r], about[_CENTRE])
         m = 0
         for b in range(2 if random_thresholds else most + 1):
             if bins[b, bins.shape[1] - 1] > 0:
@@ -237,6 +279,7 @@ def _look(
             leaf,
             leaf_weight,
             real[_SCORE],
+            about,
         )
         if found >= 0:
             real[_SCORE] = score
@@ -252,6 +295,31 @@ def _look(
         for b in used[:m]:
             bins[b, :] = 0.0
         bins[last_code, :] = 0.0
+
+
+@inline
+def _centre(
+    targets: Array, weights: Array, total: Array, weight: float, criterion: int, about: Array
+) -> None:
+    """A node's centre, unit and mean, from total[1], the sum of differences from the first target.
+
+    What they are for is told in csrc/kernels/tree/tree_statistics.h. total[1] becomes the sum of differences
+    from the centre.
+    """
+    least, most = targets.min(), targets.max()
+    exponent = math.frexp(most - least)[1] - 1
+    centre = targets[0] + total[1] / weight
+    step = math.ldexp(1.0, exponent - _CENTRE_BITS)
+    if criterion != _SQUARED and not least > 0.5 * centre:
+        centre = 0.0
+    elif step > 0:
+        centre = np.rint(centre / step) * step
+    total[1] = 0.0
+    for i in range(targets.shape[0]):
+        total[1] += weights[i] * (targets[i] - centre)
+    about[_CENTRE] = centre
+    about[_MEAN] = min(max(centre + total[1] / weight, least), most)
+    about[_UNIT] = math.ldexp(1.0, min(max(-exponent - (math.frexp(weight)[1] - 1), -1000), 1000))
 
 
 @Loop
@@ -300,7 +368,7 @@ def _grow(
     # Nodes that wait: a stack, or with max_leaf_nodes a set from which the largest gain is taken.
     size = min(n_rows, max_leaf_nodes) if max_leaf_nodes > 0 else n_rows
     plans, reals, waiting = np.zeros((size + 2, 9), np.int64), np.zeros((size + 2, 3)), 0
-    plan, real = np.zeros(9, np.int64), np.zeros(3)
+    plan, real, about = np.zeros(9, np.int64), np.zeros(3), np.zeros(4)
     for t in range(start, stop):
         n, heavy = 0, 0
         for r in range(n_rows):
@@ -331,10 +399,8 @@ def _grow(
                 leaves += 1
                 top = 0
                 for i in range(1, waiting):
-                    higher = reals[i, _GAIN] > reals[top, _GAIN]
-                    if higher or (
-                        reals[i, _GAIN] == reals[top, _GAIN] and plans[i, _PARENT] < plans[top, _PARENT]
-                    ):
+                    here, there = _rounded(reals[i, _GAIN]), _rounded(reals[top, _GAIN])
+                    if here > there or (here == there and plans[i, _PARENT] < plans[top, _PARENT]):
                         top = i
                 plan[:], real[:] = plans[top], reals[top]
                 waiting -= 1
@@ -368,24 +434,29 @@ def _grow(
                     if classes > 0:
                         total[int(targets[i])] += weights[i]
                     else:
-                        total[1] += weights[i] * targets[i]
+                        total[1] += weights[i] * (targets[i] - targets[begin])
                     pure = pure and targets[i] == targets[begin]
                 if classes > 0:
-                    whole, squares = -_term(node_weight), 0.0
+                    whole, squares = 0.0, 0.0
                     for c in range(classes):
                         value[t, node, c] = total[c] / node_weight
                         squares += total[c] * total[c]
-                        whole += _term(total[c])
+                        whole += _term(total[c], node_weight)
                     if pure:
                         value[t, node, :] = 0.0
                         value[t, node, int(targets[begin])] = 1.0
                     if criterion == _GINI:
                         whole = squares / node_weight
                 else:
-                    value[t, node, 0] = targets[begin] if pure else total[1] / node_weight
-                    whole = total[1] * total[1] / node_weight
-                    if criterion != _SQUARED:
-                        whole = _poisson(total[1], node_weight)
+                    whole = 0.0
+                    value[t, node, 0] = targets[begin]
+                    if not pure:
+                        part, wide = targets[begin:end], weights[begin:end]
+                        _centre(part, wide, total, node_weight, criterion, about)
+                        value[t, node, 0] = about[_MEAN]
+                        if criterion == _SQUARED:
+                            whole = (total[1] * about[_UNIT]) ** 2 / node_weight
+                about[_WHOLE] = whole
                 feature[t, node], left[t, node], right[t, node] = -1, -1, -1
                 threshold[t, node], missing_left[t, node], gain[t, node] = math.nan, 0, 0.0
                 cover[t, node], count[t, node] = node_weight, n
@@ -418,12 +489,15 @@ def _grow(
                     max_features,
                     min_samples_leaf,
                     min_weight_leaf,
+                    about,
                 )
                 if plan[_FEATURE] < 0:
                     continue
                 improvement = real[_SCORE] - whole
                 if criterion == _ENTROPY:
                     improvement *= 1.4426950408889634
+                elif criterion == _SQUARED:
+                    improvement = min(improvement / about[_UNIT] / about[_UNIT], _MOST)
                 improvement = max(improvement, 0.0)
                 if improvement / whole_weight + _EPSILON < min_impurity_decrease:
                     continue
