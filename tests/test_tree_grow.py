@@ -146,6 +146,11 @@ class Reference:
                 words = tree.categories[i][np.minimum(c // 32, tree.categories.shape[1] - 1)]
                 known = ~missing & (c < self.table.n_bins[f] - 1)
                 left = known & ((words >> (c % 32).astype(np.uint32)) & 1 == 1)
+                left |= missing & (tree.missing_left[i] == 1)
+                others = ~missing & ~known
+                assert others.any() or 2 * left.sum() <= len(rows)
+                if not missing.any():
+                    assert tree.missing_left[i] == (2 * left.sum() > len(rows))
                 extra = 0.0 if len(set(c[known])) <= self.o["max_cat_to_onehot"] else self.o["cat_l2"]
             else:
                 left = np.where(missing, tree.missing_left[i] == 1, c <= tree.code[i])
@@ -179,7 +184,7 @@ class Reference:
         else:
             for a, b in itertools.pairwise(order):
                 if b < tree.left[a]:  # b was waiting when a was taken
-                    assert tree.gain[b] <= tree.gain[a]
+                    assert tree.gain[b] <= tree.gain[a] * (1 + 1e-6)
         leaves = np.flatnonzero(tree.feature < 0)
         full = self.o["max_leaves"] is not None and len(leaves) == self.o["max_leaves"]
         for i in leaves:

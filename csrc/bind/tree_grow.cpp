@@ -29,8 +29,8 @@ void check_indices(const int32_t* index, int64_t size, int64_t limit, const char
 }
 
 // Histograms that fit the budget, at least two; no more than there can be leaves.
-int64_t slots_within_budget(int64_t max_leaves, int64_t bins) {
-  const int64_t fit = kSlotBudget / (bins * 20 + 64);
+int64_t slots_within_budget(int64_t max_leaves, int64_t bins, bool wide) {
+  const int64_t fit = kSlotBudget / (bins * (wide ? 36 : 20) + 64);
   return max_leaves < fit ? max_leaves : (fit > 2 ? fit : 2);
 }
 
@@ -64,7 +64,7 @@ EINKORN_BINDINGS(tree_grow, m) {
          const Array& gradients, const Array& hessians, const Array& rows, const Array& features, const Array& monotone,
          const Array& groups, bool by_depth, int64_t max_depth, int64_t min_samples, double min_weight, double alpha,
          double l2, double min_gain, double step, double rate, double by_level, double by_node, uint64_t seed,
-         uint64_t tree, double cat_smooth, double cat_l2, int64_t max_categories, int64_t onehot) {
+         uint64_t tree, double cat_smooth, double cat_l2, int64_t max_categories, int64_t onehot, bool wide) {
         require(codes.ndim == 2 && by_row.ndim == 2, "codes must be [n, rows] and by_row [rows, width]");
         const int64_t n = codes.shape[0], all_rows = codes.shape[1], width = by_row.shape[1];
         require(by_row.shape[0] == all_rows && width >= n && by_row.dtype == codes.dtype, "by_row must fit codes");
@@ -136,7 +136,7 @@ EINKORN_BINDINGS(tree_grow, m) {
                               min_samples,
                               max_categories,
                               onehot,
-                              slots_within_budget(max_leaves, total_bins),
+                              slots_within_budget(max_leaves, total_bins, wide),
                               min_weight,
                               alpha,
                               l2,
@@ -151,6 +151,7 @@ EINKORN_BINDINGS(tree_grow, m) {
                               tree,
                               bytes,
                               by_depth,
+                              wide,
                               workspace()};
           run_in_scratch<GrowPlan>(&TreeGrowKernels<T>::tree_grow, args);
         });
@@ -160,7 +161,7 @@ EINKORN_BINDINGS(tree_grow, m) {
       "count"_a, "leaf"_a, "codes"_a, "by_row"_a, "n_bins"_a, "categorical"_a, "gradients"_a, "hessians"_a.none(true),
       "rows"_a.none(true), "features"_a.none(true), "monotone"_a.none(true), "groups"_a.none(true), "by_depth"_a,
       "max_depth"_a, "min_samples"_a, "min_weight"_a, "alpha"_a, "l2"_a, "min_gain"_a, "step"_a, "rate"_a, "by_level"_a,
-      "by_node"_a, "seed"_a, "tree"_a, "cat_smooth"_a, "cat_l2"_a, "max_categories"_a, "onehot"_a);
+      "by_node"_a, "seed"_a, "tree"_a, "cat_smooth"_a, "cat_l2"_a, "max_categories"_a, "onehot"_a, "wide"_a);
 
   m.def(
       "tree_apply_codes",

@@ -12,7 +12,8 @@ namespace einkorn::EINKORN_ISA {
 namespace {
 
 constexpr double kLeast = 0x1p-52;
-constexpr int64_t kPiece = 2048;  // rows whose flags lie on the stack
+constexpr double kMostStep = 700;  // of an exponent
+constexpr int64_t kPiece = 2048;   // rows whose flags lie on the stack
 
 // Sums of a block: weights of right and wrong rows from elsewhere, then of our own; rows on the left.
 enum Sum { kSourceRight, kSourceWrong, kRight, kWrong, kLeft, kSums };
@@ -113,15 +114,18 @@ void adaboost_update(const AdaBoostUpdate<T>& k) {
   }
   if (bounded >= chance) return;
   const double step = k.learning_rate * (::log((1 - bounded) / bounded) + ::log(classes - 1));
-  const double factor = ::exp(step);
+  // Beyond exp(700) all weights are divided by it first: then it is the others that vanish, and nothing overflows.
+  const bool huge = step > kMostStep && sum[kWrong] > 0;
+  const double factor = huge ? 1 : ::exp(step < kMostStep ? step : kMostStep), rest = huge ? ::exp(-step) : 1;
   const double normalizer =
-      sum[kSourceRight] + sum[kSourceWrong] * k.source_factor + sum[kRight] + sum[kWrong] * factor;
+      (sum[kSourceRight] + sum[kSourceWrong] * k.source_factor + sum[kRight]) * rest + sum[kWrong] * factor;
   k.stats[1] = step;
-  k.stats[2] = normalizer;
+  k.stats[2] = huge ? __builtin_inf() : normalizer;
   const bool is_signed = k.classes == 2;
   parallel_for(k.ws, blocks, 0.5 * kStumpBlock, [&](int64_t block, int) {
     for_pieces(k, block, [&](int64_t begin, int64_t size, const uint8_t* is_wrong, const uint8_t*) {
-      const double right = 1 / normalizer, wrong = (begin < k.source ? k.source_factor : factor) / normalizer;
+      const double right = rest / normalizer;
+      const double wrong = (begin < k.source ? k.source_factor * rest : factor) / normalizer;
       double* weights = k.weights + begin;
       float* signed_weights = k.signed_weights + begin;
       const int32_t* target = k.target + begin;

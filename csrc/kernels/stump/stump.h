@@ -8,7 +8,8 @@
 //     error             largest max L + max R, the least weighted error
 //   stump_search_binned the same over codes: left where code <= position
 //   adaboost_update     e = sum of weights where h != y / sum of weights;  a = rate (log((1 - e) / e) + log(classes - 1));
-//                       w *= exp(a) where h != y, at least 2^-52, then divided so that the sum is 1
+//                       w *= exp(a) where h != y, at least 2^-52, then divided so that the sum is 1. Where exp(a)
+//                       would overflow, the other weights are divided by it instead.
 //
 //   place = (feature, position, missing_left): the left rows are order[feature, 0 .. position], and the feature's missing rows
 //   when missing_left. (-1, -1, 0) where no feature has two values. sums = L, then R. Ties (scores within 1e-12 of the sum of

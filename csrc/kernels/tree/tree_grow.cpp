@@ -29,6 +29,7 @@
 #include "kernels/tree/tree_grow_histogram.h"
 #include "kernels/tree/tree_grow_partition.h"
 #include "kernels/tree/tree_grow_split.h"
+#include "kernels/tree/tree_split.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -37,6 +38,7 @@ namespace {
 constexpr double kUpdateCost = 0.45;  // ns for a row and feature
 constexpr double kBinCost = 1.5;      // ns for a bin that is searched
 constexpr int kQuantumBits = 30;
+constexpr double kLeastShare = 0x1p-20;  // of the largest hessian: below it, sums are wide
 
 // ---- gradients as whole numbers ----
 
@@ -59,16 +61,18 @@ EINKORN_INLINE double unit_scale(double largest) {
 
 template <class T>
 struct Range {
-  T low, high;
+  T low, high, least;
 };
 
-// Smallest and largest of x [n], or of x[rows[i]]; both NaN where one is not finite.
+// Smallest and largest of x [n], or of x[rows[i]]; both NaN where one is not finite. And the smallest above 0.
 template <class T>
 EINKORN_INLINE Range<T> range_of(const T* x, const int32_t* rows, int64_t n) {
-  Vec<T> low = broadcast(x[rows != nullptr ? rows[0] : 0]), high = low, bad = {};
+  const Vec<T> none = broadcast(static_cast<T>(__builtin_inf()));
+  Vec<T> low = broadcast(x[rows != nullptr ? rows[0] : 0]), high = low, bad = {}, least = none;
   const auto take = [&](Vec<T> v) __attribute__((always_inline)) {
     low = minimum(v, low);
     high = maximum(v, high);
+    least = minimum(v > 0 ? v : none, least);
     bad += v - v;  // NaN for what is not finite
   };
   int64_t i = 0;
@@ -76,7 +80,7 @@ EINKORN_INLINE Range<T> range_of(const T* x, const int32_t* rows, int64_t n) {
     for (; i + kLanes<T> <= n; i += kLanes<T>) take(load(x + i));
   for (; i < n; ++i) take(broadcast(x[rows != nullptr ? rows[i] : i]));
   const T off = sum_lanes<T>(bad);
-  return {-max_lanes<T>(-low) + off, max_lanes<T>(high) + off};
+  return {-max_lanes<T>(-low) + off, max_lanes<T>(high) + off, -max_lanes<T>(-least)};
 }
 
 template <class T>
@@ -84,9 +88,16 @@ EINKORN_INLINE int32_t quantised(T x, double scale) {
   return static_cast<int32_t>(__builtin_rint(static_cast<double>(x) * scale));
 }
 
-// Writes pairs and the sums over all rows; 0, or -1 or -2 for a bad gradient or hessian.
-template <class T, bool kConstant>
+// What `high` leaves of x, in 2^-30 of its unit: differences and products with powers of two are exact.
+template <class T>
+EINKORN_INLINE int32_t low_part(T x, double scale, int32_t high) {
+  return static_cast<int32_t>(__builtin_rint((static_cast<double>(x) * scale - high) / kLowUnit));
+}
+
+// Writes pairs and the sums over all rows; 0, or what *nodes is to be.
+template <class T, SumKind kKind>
 int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s) {
+  constexpr bool kConstant = kKind == SumKind::ones;
   const int64_t blocks = (k.row_count + kGrowBlock - 1) / kGrowBlock;
   double* const extremes = p.extremes;
   const auto rows_of = [&](int64_t block, int64_t& begin, int64_t& end) __attribute__((always_inline)) {
@@ -99,31 +110,34 @@ int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s)
     const int64_t first = k.rows != nullptr ? 0 : begin;
     const int32_t* const rows = k.rows != nullptr ? k.rows + begin : nullptr;
     const Range<T> g = range_of(k.gradients + first, rows, end - begin);
-    extremes[2 * block] = g.high > -g.low ? g.high : -g.low;
+    extremes[4 * block] = g.high > -g.low ? g.high : -g.low;
     if (kConstant) return;
     const Range<T> h = range_of(k.hessians + first, rows, end - begin);
-    extremes[2 * block + 1] = h.low >= 0 ? h.high : -1;
+    extremes[4 * block + 1] = h.low >= 0 ? h.high : -1;
+    extremes[4 * block + 2] = h.least;
   });
-  double largest_g = 0, largest_h = 0;
+  double largest_g = 0, largest_h = 0, least_h = __builtin_inf();
   for (int64_t block = 0; block < blocks; ++block) {
-    const double g = extremes[2 * block];
-    if (!(g - g == 0)) return -1;
+    const double g = extremes[4 * block];
+    if (!(g - g == 0)) return kBadGradient;
     largest_g = g > largest_g ? g : largest_g;
   }
   for (int64_t block = 0; !kConstant && block < blocks; ++block) {
-    const double h = extremes[2 * block + 1];
-    if (!(h >= 0)) return -2;
+    const double h = extremes[4 * block + 1], least = extremes[4 * block + 2];
+    if (!(h >= 0)) return kBadHessian;
     largest_h = h > largest_h ? h : largest_h;
+    least_h = least < least_h ? least : least_h;
   }
+  if (kKind == SumKind::single && least_h < largest_h * kLeastShare) return kNeedsWide;
   const double g_scale = unit_scale(largest_g), h_scale = kConstant ? 1 : unit_scale(largest_h);
   s.g_unit = 1 / g_scale;
   s.h_unit = 1 / h_scale;
 
-  using Pair = typename PairOf<kConstant>::type;
+  using Pair = typename PairOf<kKind>::type;
   Pair* const pairs = reinterpret_cast<Pair*>(p.pairs);
   int64_t* const sums = reinterpret_cast<int64_t*>(extremes);
   parallel_for(k.ws, blocks, static_cast<double>(k.row_count / blocks) * 0.6, [&](int64_t block, int) {
-    int64_t begin, end, g = 0, h = 0;
+    int64_t begin, end, g = 0, h = 0, g_low = 0, h_low = 0;
     rows_of(block, begin, end);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t r = k.rows != nullptr ? k.rows[i] : i;
@@ -132,17 +146,27 @@ int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s)
       if constexpr (kConstant) {
         pairs[r] = here;
       } else {
-        pairs[r] = {here, quantised(k.hessians[r], h_scale)};
+        pairs[r].g = here;
+        pairs[r].h = quantised(k.hessians[r], h_scale);
         h += pairs[r].h;
       }
+      if constexpr (kKind == SumKind::wide) {
+        pairs[r].g_low = low_part(k.gradients[r], g_scale, pairs[r].g);
+        pairs[r].h_low = low_part(k.hessians[r], h_scale, pairs[r].h);
+        g_low += pairs[r].g_low;
+        h_low += pairs[r].h_low;
+      }
     }
-    sums[2 * block] = g;
-    sums[2 * block + 1] = h;
+    int64_t* const sum = sums + 4 * block;
+    sum[0] = g;
+    sum[1] = h;
+    sum[2] = g_low;
+    sum[3] = h_low;
   });
-  all = {0, 0, k.row_count};
+  all = {0, 0, k.row_count, 0, 0};
   for (int64_t block = 0; block < blocks; ++block) {
-    all.g += sums[2 * block];
-    all.h += kConstant ? 0 : sums[2 * block + 1];
+    const int64_t* const sum = sums + 4 * block;
+    all = plus(all, {sum[0], kConstant ? 0 : sum[1], 0, sum[2], sum[3]});
   }
   if (kConstant) all.h = k.row_count;
   return 0;
@@ -173,7 +197,7 @@ EINKORN_INLINE void draw_features(uint8_t* marks, int64_t n, double share, uint6
 
 // ---- the tree ----
 
-template <class T, class Code, bool kConstant>
+template <class T, class Code, SumKind kKind>
 class Grower {
  public:
   Grower(const TreeGrow<T>& args, const GrowPlan& plan) : k(args), p(plan) {}
@@ -181,7 +205,7 @@ class Grower {
   void grow() {
     NodeSums all;
     setup();
-    if (const int bad = quantise<T, kConstant>(k, p, all, s); bad != 0) {
+    if (const int bad = quantise<T, kKind>(k, p, all, s); bad != 0) {
       *k.nodes = bad;
       return;
     }
@@ -229,7 +253,7 @@ class Grower {
     for (int64_t j = 0; j < used; ++j) p.features[j] = k.features != nullptr ? k.features[j] : static_cast<int32_t>(j);
     sums = {static_cast<const Code*>(k.by_row),
             k.width,
-            reinterpret_cast<const typename PairOf<kConstant>::type*>(p.pairs),
+            reinterpret_cast<const typename PairOf<kKind>::type*>(p.pairs),
             p.features,
             used,
             k.n_bins,
@@ -244,7 +268,7 @@ class Grower {
     identity = k.rows == nullptr;
   }
 
-  Hist hist(int64_t slot) const { return hist_at(p.slots[slot], p.bins, kConstant); }
+  Hist hist(int64_t slot) const { return hist_at(p.slots[slot], p.bins, kKind); }
   int64_t take_slot() { return free_count > 0 ? p.free_slots[--free_count] : -1; }
   void free_slot(int64_t slot) {
     if (slot >= 0 && slot < k.slots) p.free_slots[free_count++] = slot;
@@ -258,17 +282,17 @@ class Grower {
     for (int64_t w = 0; w < k.words; ++w) k.categories[i * k.words + w] = 0;
     k.value[i] = k.rate * weight_of(leaf.sums, s.l2, {leaf.lower, leaf.upper});
     k.gain[i] = 0;
-    k.cover[i] = static_cast<double>(leaf.sums.h) * s.h_unit;
+    k.cover[i] = h_of(leaf.sums, s);
     k.count[i] = leaf.sums.n;
   }
 
   double weight_of(const NodeSums& sum, double l2, Bounds bounds) const {
-    return leaf_weight(static_cast<double>(sum.g) * s.g_unit, static_cast<double>(sum.h) * s.h_unit, l2, s, bounds);
+    return leaf_weight(g_of(sum, s), h_of(sum, s), l2, s, bounds);
   }
 
   bool may_split(const OpenLeaf& leaf) const {
     return leaf.depth < k.max_depth && leaf.sums.n >= 2 * k.min_samples && sums.feature_count > 0 &&
-           static_cast<double>(leaf.sums.h) * s.h_unit >= 2 * k.min_weight;
+           h_of(leaf.sums, s) >= 2 * k.min_weight;
   }
 
   // ---- best splits ----
@@ -308,7 +332,7 @@ class Grower {
     const Bounds bounds = {leaf.lower, leaf.upper};
     const double parent = node_score(leaf.sums, s.l2, s, bounds);
     const int64_t at = p.bin_at[f];
-    const Hist own = {whole.g + at, kConstant ? nullptr : whole.h + at, whole.n + at};
+    const Hist own = whole.from(at);
     if (k.categorical[f] != 0)
       search_categorical(best, p.category_sets + (job.side * k.n + j) * k.words, k.words, own, f, k.n_bins[f],
                          leaf.sums, parent, s, bounds, reinterpret_cast<SortedCode*>(p.sorting[slot]));
@@ -317,13 +341,18 @@ class Grower {
                      bounds);
   }
 
-  // Takes the best of the candidates; a leaf with one waits in the heap, others give back their histograms.
+  // Takes the best of the candidates, of equal ones the first; a leaf with one waits in the heap, others give back their histograms.
   void settle(const Job& job) {
     OpenLeaf& leaf = *job.leaf;
     const Candidate* const found = p.candidates + job.side * k.n;
+    const double parent = node_score(leaf.sums, s.l2, s, {leaf.lower, leaf.upper});
     int64_t best = 0;
-    for (int64_t j = 1; j < sums.feature_count; ++j)
-      if (found[j].gain > found[best].gain) best = j;
+    double bar = 0;
+    for (int64_t j = 0; j < sums.feature_count; ++j) {
+      if (!(found[j].gain > bar)) continue;
+      best = j;
+      bar = found[j].gain + tie_of(found[j].gain + parent, parent);
+    }
     leaf.best = found[best];
     if (leaf.best.gain > 0) {
       if (leaf.best.categorical != 0)
@@ -363,7 +392,7 @@ class Grower {
         memset(memory, 0, static_cast<size_t>(p.slot_bytes));
         p.partial_used[slot] = 1;
       }
-      const Hist part = hist_at(memory, p.bins, kConstant);
+      const Hist part = hist_at(memory, p.bins, kKind);
       const int64_t group = task % groups, first = begin + task / groups * kGrowBlock;
       const int64_t last = first + kGrowBlock < begin + n ? first + kGrowBlock : begin + n;
       for (int64_t b = blocks * group / groups; b < blocks * (group + 1) / groups; ++b)
@@ -376,7 +405,7 @@ class Grower {
         bool first = true;
         for (int t = 0; t < k.ws.threads; ++t) {
           if (p.partial_used[t] == 0) continue;
-          const Hist part = hist_at(p.partial[t], p.bins, kConstant);
+          const Hist part = hist_at(p.partial[t], p.bins, kKind);
           add_bins(out, part, at, bins, first);
           first = false;
         }
@@ -388,16 +417,26 @@ class Grower {
   static EINKORN_INLINE void add_bins(const Hist& out, const Hist& part, int64_t at, int64_t bins, bool first) {
     for (int64_t i = at; i < at + bins; ++i) out.g[i] = (first ? 0 : out.g[i]) + part.g[i];
     for (int64_t i = at; i < at + bins; ++i) out.n[i] = (first ? 0 : out.n[i]) + part.n[i];
-    if (!kConstant)
+    if (kKind != SumKind::ones)
       for (int64_t i = at; i < at + bins; ++i) out.h[i] = (first ? 0 : out.h[i]) + part.h[i];
+    if (kKind == SumKind::wide)
+      for (int64_t i = at; i < at + bins; ++i) {
+        out.g_low[i] = (first ? 0 : out.g_low[i]) + part.g_low[i];
+        out.h_low[i] = (first ? 0 : out.h_low[i]) + part.h_low[i];
+      }
   }
 
   EINKORN_INLINE void subtract(const Hist& from, const Hist& what, int64_t j) const {
     const int64_t f = p.features[j], begin = p.bin_at[f], end = p.bin_at[f + 1];
     for (int64_t i = begin; i < end; ++i) from.g[i] -= what.g[i];
     for (int64_t i = begin; i < end; ++i) from.n[i] -= what.n[i];
-    if (!kConstant)
+    if (kKind != SumKind::ones)
       for (int64_t i = begin; i < end; ++i) from.h[i] -= what.h[i];
+    if (kKind == SumKind::wide)
+      for (int64_t i = begin; i < end; ++i) {
+        from.g_low[i] -= what.g_low[i];
+        from.h_low[i] -= what.h_low[i];
+      }
   }
 
   // ---- one split ----
@@ -494,7 +533,8 @@ class Grower {
 
   bool before(int32_t a, int32_t b) const {
     const OpenLeaf &x = p.leaves[a], &y = p.leaves[b];
-    if (!k.depth_first && x.best.gain != y.best.gain) return x.best.gain > y.best.gain;
+    const double first = rounded_gain(x.best.gain), second = rounded_gain(y.best.gain);
+    if (!k.depth_first && first != second) return first > second;
     return x.node < y.node;
   }
 
@@ -540,20 +580,27 @@ class Grower {
   const TreeGrow<T>& k;
   const GrowPlan& p;
   Scoring s;
-  Histograms<Code, kConstant> sums;
+  Histograms<Code, kKind> sums;
   int64_t node_count = 0, leaf_count = 0, heap_size = 0, free_count = 0;
   bool identity = true;
 };
+
+template <class T, class Code>
+void grow_over(const TreeGrow<T>& k, const GrowPlan& plan) {
+  if (k.hessians == nullptr)
+    Grower<T, Code, SumKind::ones>(k, plan).grow();
+  else if (k.wide)
+    Grower<T, Code, SumKind::wide>(k, plan).grow();
+  else
+    Grower<T, Code, SumKind::single>(k, plan).grow();
+}
 
 }  // namespace
 
 template <class T>
 void tree_grow(const TreeGrow<T>& k) {
   const GrowPlan plan = carve<GrowPlan>(k);
-  if (k.code_bytes == 1)
-    k.hessians == nullptr ? Grower<T, uint8_t, true>(k, plan).grow() : Grower<T, uint8_t, false>(k, plan).grow();
-  else
-    k.hessians == nullptr ? Grower<T, uint16_t, true>(k, plan).grow() : Grower<T, uint16_t, false>(k, plan).grow();
+  k.code_bytes == 1 ? grow_over<T, uint8_t>(k, plan) : grow_over<T, uint16_t>(k, plan);
 }
 
 EINKORN_INSTANTIATE(tree_grow, TreeGrow)

@@ -12,12 +12,14 @@
 //            With monotone signs or a step bound, of a leaf value w: -(2 G w + (H + l2) w^2 + 2 alpha |w|)
 // Value      w = -S(G) / (H + l2), at most `step` in size (0: no bound) and within the node's bounds; value = rate w
 // Split      code <= split goes left; missing ones where the gain is larger, or, with none in the node, to the child with
-//            more rows. Of equal gains the first feature's wins, missing right before left, the smaller code.
+//            more rows. Of equal gains the first feature's wins, missing right before left, the smaller code: gains that
+//            differ by at most 1e-6 of themselves and 1e-13 of the scores are equal, so that scales of gradients do not decide.
 //            A split counts if both children have at least min_samples rows and min_weight of H, H + l2 > 0, and its gain
-//            exceeds min_gain and 1e-10 of the scores' size (less is rounding).
-// Categories the last bin is that of others and goes right, as missing ones do. Up to `onehot` categories in the node: one
-//            goes left. Else sorted by G / (H + cat_smooth), the first 1, 2, ... or the last, up to max_categories and half
-//            of them (rounded up); l2 + cat_l2 in the children's score.
+//            exceeds min_gain and 1e-13 of the scores' size (less is rounding).
+// Categories the last bin is that of others. Up to `onehot` categories in the node: one is parted from the rest. Else sorted
+//            by G / (H + cat_smooth), the first 1, 2, ... or the last, up to max_categories and half of them (rounded up);
+//            l2 + cat_l2 in the children's score. Others and missing ones stay with the rest. The side with more rows is the
+//            right child, where categories go that no row of the node has; or, if the node has rows of others, theirs is.
 // Monotone   sign +1: w(left) <= w(right), -1: >=. The middle of both bounds what is below them.
 // Groups     a node may use features of those groups that hold all features used above it.
 // Sampling   of m features round(share m), at least one: those with the smallest words. Words of feature f: f of the stream
@@ -28,7 +30,8 @@
 // Codes      uint8, missing 255, or uint16, missing 65535; n_bins at most that. The op has checked every index.
 // Rows       null: all. Else ascending; other rows' leaf is not written.
 // Numbers    gradients become whole multiples of 2^-30 of a power of two above the largest; sums are exact. So a tree is
-//            the same bits for any number of threads and any way to sum, and a child may be had by subtraction.
+//            the same bits for any number of threads and any way to sum, and a child may be had by subtraction. With `wide`
+//            of 2^-60, for hessians that differ by more than 2^20: without it *nodes = -3 then, and nothing is grown.
 // NaN        *nodes = -1 for a gradient, -2 for a hessian that is not finite (or a negative hessian).
 // Zero sizes no rows to grow from are refused by the op; no features give a single leaf.
 // Cost       for the root and the smaller child of every split: rows x features updates of a histogram, two or three
@@ -65,6 +68,9 @@ struct CodeRowsParts {
 
 }  // namespace EINKORN_ISA
 
+// What *nodes says when no tree was grown.
+enum GrowFailure : int { kBadGradient = -1, kBadHessian = -2, kNeedsWide = -3 };
+
 template <class T>
 struct TreeGrow {
   int64_t* nodes;  // how many there are
@@ -98,6 +104,7 @@ struct TreeGrow {
   uint64_t seed, tree;
   int code_bytes;
   bool depth_first;
+  bool wide;     // sums in two parts
   Workspace ws;  // scratch: GrowPlan (tree_grow_plan.h)
 };
 

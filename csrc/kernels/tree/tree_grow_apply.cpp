@@ -57,8 +57,9 @@ void apply(const TreeApplyCodes& k) {
       while (k.feature[node] >= 0) {
         const int32_t f = k.feature[node], c = codes[f * k.rows + r];
         const uint32_t* const set = k.categories + node * k.words;
-        const bool left = k.categorical[f] != 0 ? c != missing && c / 32 < k.words && (set[c / 32] >> (c % 32) & 1) != 0
-                                                : (c == missing ? k.missing_left[node] != 0 : c <= k.code[node]);
+        const bool left = c == missing            ? k.missing_left[node] != 0
+                          : k.categorical[f] != 0 ? c / 32 < k.words && (set[c / 32] >> (c % 32) & 1) != 0
+                                                  : c <= k.code[node];
         node = left ? k.left[node] : k.right[node];
       }
       k.leaf[r] = node;

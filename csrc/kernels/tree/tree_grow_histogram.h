@@ -6,6 +6,10 @@
 //
 //     with hessians      | sum of g, 64 bits | sum of h, 47 bits | rows, 17 bits |     one 128-bit vector
 //     without            | sum of g, 47 bits | rows, 17 bits |                         one 64-bit word
+//     wide               | sums of g and h as above | sums of their low parts, 64 bits each |
+//
+// Wide is for hessians that differ by more than 2^20, as weights of 1 and 1e10 make them: what 30 bits leave of a number is
+// kept in 30 more. It takes about twice the time, and only trees that need it.
 //
 // After at most kGrowBlock rows, when no field can have overflowed, they are unpacked into the node's histogram
 //
@@ -29,27 +33,47 @@ constexpr int kBlockFeatures = 8;
 constexpr int64_t kAhead = 64;  // rows fetched ahead
 
 typedef int64_t PairSum __attribute__((vector_size(16)));
+typedef int64_t WideSum __attribute__((vector_size(32)));
 
 struct Hist {
   int64_t* g;
   int64_t* h;  // null without hessians
   int32_t* n;
+  int64_t* g_low;  // null unless wide
+  int64_t* h_low;
+
+  // The histogram from bin `at` on.
+  EINKORN_INLINE Hist from(int64_t at) const {
+    return {g + at, h != nullptr ? h + at : nullptr, n + at, g_low != nullptr ? g_low + at : nullptr,
+            h_low != nullptr ? h_low + at : nullptr};
+  }
 };
 
-EINKORN_INLINE Hist hist_at(char* memory, int64_t bins, bool constant) {
+EINKORN_INLINE Hist hist_at(char* memory, int64_t bins, SumKind kind) {
   int64_t* const g = reinterpret_cast<int64_t*>(memory);
-  if (constant) return {g, nullptr, reinterpret_cast<int32_t*>(g + bins)};
-  return {g, g + bins, reinterpret_cast<int32_t*>(g + 2 * bins)};
+  if (kind == SumKind::ones) return {g, nullptr, reinterpret_cast<int32_t*>(g + bins), nullptr, nullptr};
+  if (kind == SumKind::single) return {g, g + bins, reinterpret_cast<int32_t*>(g + 2 * bins), nullptr, nullptr};
+  return {g, g + bins, reinterpret_cast<int32_t*>(g + 4 * bins), g + 2 * bins, g + 3 * bins};
 }
 
-template <bool kConstant>
+template <SumKind kKind>
 struct PairOf {
   using type = int32_t;
   using Sum = int64_t;
   static EINKORN_INLINE Sum packed(type g) { return static_cast<int64_t>(g) * (int64_t{1} << kCountBits) + 1; }
 };
 template <>
-struct PairOf<false> {
+struct PairOf<SumKind::wide> {
+  struct type {
+    int32_t g, h, g_low, h_low;
+  };
+  using Sum = WideSum;
+  static EINKORN_INLINE Sum packed(type p) {
+    return Sum{p.g, (static_cast<int64_t>(p.h) << kCountBits) + 1, p.g_low, p.h_low};
+  }
+};
+template <>
+struct PairOf<SumKind::single> {
   struct type {
     int32_t g, h;
   };
@@ -64,10 +88,10 @@ struct RowRange {
 };
 
 // sums[f * kBins + code] for kFeatures features side by side, 8-bit codes.
-template <bool kConstant, bool kOrdered, int kFeatures>
-void accumulate_bytes(typename PairOf<kConstant>::Sum* sums, const uint8_t* by_row, int64_t width,
-                      const typename PairOf<kConstant>::type* pairs, RowRange rows) {
-  using Sum = typename PairOf<kConstant>::Sum;
+template <SumKind kKind, bool kOrdered, int kFeatures>
+void accumulate_bytes(typename PairOf<kKind>::Sum* sums, const uint8_t* by_row, int64_t width,
+                      const typename PairOf<kKind>::type* pairs, RowRange rows) {
+  using Sum = typename PairOf<kKind>::Sum;
   for (int64_t i = rows.begin; i < rows.end; ++i) {
     const int64_t r = kOrdered ? rows.order[i] : i;
     if (kOrdered && i + kAhead < rows.end) {
@@ -75,7 +99,7 @@ void accumulate_bytes(typename PairOf<kConstant>::Sum* sums, const uint8_t* by_r
       __builtin_prefetch(by_row + later * width);
       __builtin_prefetch(pairs + later);
     }
-    const auto add = PairOf<kConstant>::packed(pairs[r]);
+    const auto add = PairOf<kKind>::packed(pairs[r]);
     const uint8_t* const codes = by_row + r * width;
     // The feature's place is added to the address last: then it is part of the load and the store.
     EINKORN_UNROLL for (int f = 0; f < kFeatures; ++f) {
@@ -86,14 +110,14 @@ void accumulate_bytes(typename PairOf<kConstant>::Sum* sums, const uint8_t* by_r
 }
 
 // Any features, any codes: sums[at[j] + code of feature column[j]].
-template <class Code, bool kConstant>
-void accumulate_any(typename PairOf<kConstant>::Sum* sums, const Code* by_row, int64_t width,
-                    const typename PairOf<kConstant>::type* pairs, RowRange rows, const int32_t* column,
-                    const int64_t* at, int features) {
+template <class Code, SumKind kKind>
+void accumulate_any(typename PairOf<kKind>::Sum* sums, const Code* by_row, int64_t width,
+                    const typename PairOf<kKind>::type* pairs, RowRange rows, const int32_t* column, const int64_t* at,
+                    int features) {
   for (int64_t i = rows.begin; i < rows.end; ++i) {
     const int64_t r = rows.order != nullptr ? rows.order[i] : i;
     if (rows.order != nullptr && i + kAhead < rows.end) __builtin_prefetch(by_row + rows.order[i + kAhead] * width);
-    const auto add = PairOf<kConstant>::packed(pairs[r]);
+    const auto add = PairOf<kKind>::packed(pairs[r]);
     const Code* const codes = by_row + r * width;
     for (int j = 0; j < features; ++j) sums[at[j] + codes[column[j]]] += add;
   }
@@ -105,10 +129,10 @@ struct FeatureBlock {
   int count;
 };
 
-template <class Code, bool kConstant>
+template <class Code, SumKind kKind>
 struct Histograms {
-  using Pair = typename PairOf<kConstant>::type;
-  using Sum = typename PairOf<kConstant>::Sum;
+  using Pair = typename PairOf<kKind>::type;
+  using Sum = typename PairOf<kKind>::Sum;
 
   const Code* by_row;
   int64_t width;
@@ -133,7 +157,7 @@ struct Histograms {
   }
 
   EINKORN_INLINE FeatureBlock block_from(int64_t first) const {
-    const int64_t room = block_bytes / static_cast<int64_t>(sizeof(PairSum));
+    const int64_t room = block_bytes / static_cast<int64_t>(kKind == SumKind::wide ? sizeof(WideSum) : sizeof(PairSum));
     int64_t used = 0;
     int count = 0;
     while (first + count < feature_count && count < kBlockFeatures) {
@@ -169,16 +193,18 @@ struct Histograms {
     accumulate(sums, b, rows, at);
     for (int j = 0; j < b.count; ++j) {
       const int64_t f = features[b.first + j], bins_here = padded(f), to = bin_at[f];
-      unpack<kAdd>(sums + at[j], out.g + to, kConstant ? nullptr : out.h + to, out.n + to, bins_here);
+      unpack<kAdd>(sums + at[j], out.from(to), bins_here);
     }
   }
 
  private:
   template <bool kAdd>
-  static EINKORN_INLINE void unpack(const Sum* sums, int64_t* g, int64_t* h, int32_t* n, int64_t bins) {
+  static EINKORN_INLINE void unpack(const Sum* sums, const Hist& out, int64_t bins) {
+    int64_t *const g = out.g, *const h = out.h, *const g_low = out.g_low, *const h_low = out.h_low;
+    int32_t* const n = out.n;
     for (int64_t i = 0; i < bins; ++i) {
       int64_t packed, sum_g, sum_h = 0;
-      if constexpr (kConstant) {
+      if constexpr (kKind == SumKind::ones) {
         packed = sums[i];
         sum_g = packed >> kCountBits;
       } else {
@@ -188,7 +214,11 @@ struct Histograms {
       }
       const auto rows = static_cast<int32_t>(packed & kCountMask);
       g[i] = kAdd ? g[i] + sum_g : sum_g;
-      if (!kConstant) h[i] = kAdd ? h[i] + sum_h : sum_h;
+      if (kKind != SumKind::ones) h[i] = kAdd ? h[i] + sum_h : sum_h;
+      if constexpr (kKind == SumKind::wide) {
+        g_low[i] = kAdd ? g_low[i] + sums[i][2] : sums[i][2];
+        h_low[i] = kAdd ? h_low[i] + sums[i][3] : sums[i][3];
+      }
       n[i] = kAdd ? n[i] + rows : rows;
     }
   }
@@ -200,7 +230,7 @@ struct Histograms {
         return;
       }
     }
-    accumulate_any<Code, kConstant>(sums, by_row, width, pairs, rows, features + b.first, at, b.count);
+    accumulate_any<Code, kKind>(sums, by_row, width, pairs, rows, features + b.first, at, b.count);
   }
 
   template <bool kOrdered>
@@ -209,7 +239,7 @@ struct Histograms {
     switch (b.count) {
 #define EINKORN_CASE(count) \
   case count:               \
-    return accumulate_bytes<kConstant, kOrdered, count>(sums, codes, width, pairs, rows);
+    return accumulate_bytes<kKind, kOrdered, count>(sums, codes, width, pairs, rows);
       EINKORN_CASE(1)
       EINKORN_CASE(2)
       EINKORN_CASE(3)

@@ -21,7 +21,7 @@ struct SideTest {
   bool missing_left;
 
   EINKORN_INLINE bool goes_left(int32_t c) const {
-    if (set != nullptr) return c < bins && (set[c / 32] >> (c % 32) & 1) != 0;
+    if (set != nullptr) return c == missing ? missing_left : (c < bins && (set[c / 32] >> (c % 32) & 1) != 0);
     return (c <= code) | (missing_left & (c == missing));
   }
 };

@@ -8,9 +8,12 @@ namespace einkorn {
 
 inline namespace EINKORN_ISA {
 
-// The sums of one node's rows, in units of the quantised gradients.
+// What is summed for each bin: gradients alone, gradients and hessians, or both in two parts (tree_grow_histogram.h).
+enum class SumKind : int { ones, single, wide };
+
+// The sums of one node's rows, in units of the quantised gradients; the low parts, in 2^-30 of these, are 0 unless wide.
 struct NodeSums {
-  int64_t g, h, n;
+  int64_t g, h, n, g_low, h_low;
 };
 
 struct Candidate {
@@ -78,12 +81,13 @@ inline GrowPlan::GrowPlan(Carver& c, const TreeGrow<T>& k) {
     if (padded > widest) widest = padded;
     if (k.categorical[f] != 0 && k.n_bins[f] > most_bins) most_bins = k.n_bins[f];
   }
-  const bool constant = k.hessians == nullptr;
-  slot_bytes = (bins * (constant ? 12 : 20) + 63) / 64 * 64;
-  block_bytes = k.code_bytes == 1 ? 8 * 256 * 16 : (widest > 2048 ? widest : 2048) * 16;
+  const int place = k.hessians == nullptr ? 0 : (k.wide ? 2 : 1);
+  constexpr int64_t kPairBytes[] = {4, 8, 16}, kBinBytes[] = {12, 20, 36};
+  slot_bytes = (bins * kBinBytes[place] + 63) / 64 * 64;
+  block_bytes = (k.code_bytes == 1 ? 8 * 256 : (widest > 2048 ? widest : 2048)) * (place == 2 ? 32 : 16);
   const int64_t blocks = k.row_count / kPartitionBlock + 1, threads = k.ws.threads;
   bin_at = c.take<int64_t>(k.n + 1);
-  pairs = c.take<char>(k.all_rows * (constant ? 4 : 8));
+  pairs = c.take<char>(k.all_rows * kPairBytes[place]);
   order = c.take<int32_t>(k.row_count);
   lefts = c.take<int32_t>(k.row_count);
   rights = c.take<int32_t>(k.row_count);
@@ -103,7 +107,7 @@ inline GrowPlan::GrowPlan(Carver& c, const TreeGrow<T>& k) {
   random = c.take<uint32_t>(k.n + kRandomRoom);
   features = c.take<int32_t>(k.n);
   sorting = c.take_each<char>(threads, most_bins * 16);
-  extremes = c.take<double>((k.row_count / kGrowBlock + 1) * 2);
+  extremes = c.take<double>((k.row_count / kGrowBlock + 1) * 4);
 }
 
 }  // namespace EINKORN_ISA

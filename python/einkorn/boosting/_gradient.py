@@ -24,7 +24,7 @@ from einkorn.boosting._base import (
 from einkorn.boosting._columns import categorical_marks, interaction_groups, monotonic_signs
 from einkorn.boosting._rounds import Rounds, boost, trees_from
 from einkorn.boosting.binning import Binner
-from einkorn.boosting.losses import Objective, Part, check_range, objective_for
+from einkorn.boosting.losses import Objective, Part, check_range, objective_for, unit_of
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError
 from einkorn.ops.tree_grow import CodeTable
@@ -35,6 +35,7 @@ __all__ = ["PARAMETERS", "RENAMED", "GradientBoosting"]
 _EXACT_ROWS = 512  # up to here "auto" takes every distinct value as a bin
 _MANY_ROWS = 200_000  # whose codes are large beside what the binning took
 _EXACT_BINS = 65535
+_MOST = float(np.finfo(np.float64).max)
 
 RENAMED = "renamed"  # the value of a parameter that is another library's name for one here
 
@@ -150,6 +151,14 @@ class GradientBoosting(BaseEstimator):
                 X, target, weight, options["validation_fraction"], where
             )
 
+        unit = unit_of(objective, target)
+        loss_unit = objective.loss_unit(unit)
+        if unit != 1:
+            target = target / unit
+            held = None if held is None else (held[0], held[1] / unit, held[2])
+            self._scale_options(options, objective, unit)
+            callbacks = [_in_units(tell, loss_unit) for tell in callbacks]
+
         exact = options["method"] == "exact" or (options["method"] == "auto" and X.shape[0] <= _EXACT_ROWS)
         marks = categorical_marks(self, self.categorical_features, where)
         binner = Binner(
@@ -161,7 +170,7 @@ class GradientBoosting(BaseEstimator):
         if X.shape[0] >= _MANY_ROWS and engines.get_engine() == "native":
             memory.empty_cache()  # nothing after this needs blocks of the size that sorting columns took
         table = CodeTable(binner.transform(X), binner.n_bins_, categorical=marks)
-        part = self._part(objective, X, target, weight, again)
+        part = self._part(objective, X, target, weight, again, unit)
         if not again:
             base = objective.base(part) if options["base_score"] is None else options["base_score"]
             self._base = np.broadcast_to(np.asarray(base, np.float64), (objective.outputs,)).copy()
@@ -169,7 +178,7 @@ class GradientBoosting(BaseEstimator):
         held_table = held_part = None
         if held is not None:
             held_table = CodeTable(binner.transform(held[0]), binner.n_bins_, categorical=marks)
-            held_part = self._part(objective, *held, again)
+            held_part = self._part(objective, *held, again, unit)
             if not again:
                 held_part.raw[:] = self._base[:, None]
         signs = monotonic_signs(self, self.monotonic_cst, where)
@@ -189,8 +198,10 @@ class GradientBoosting(BaseEstimator):
             patience=options["n_iter_no_change"] if stopping else None,
             tol=options["tol"],
             refit=signs is None or not signs.any(),
-            train_score=self.train_score_[:first].tolist() if again else [],
-            validation_score=self.validation_score_[:first].tolist() if again and held is not None else [],
+            train_score=_over(self.train_score_[:first], loss_unit) if again else [],
+            validation_score=(
+                _over(self.validation_score_[:first], loss_unit) if again and held is not None else []
+            ),
             best=self.best_iteration_ if again else 0,
         )
         del X, X_val, held, target  # the codes are all that rounds look at
@@ -205,15 +216,29 @@ class GradientBoosting(BaseEstimator):
             report=callbacks,
         )
         self._objective = objective
-        self._finish(run, binner, stopping)
+        self._finish(run, binner, stopping, unit)
         if run.interrupt is not None:
             raise run.interrupt
         return self
 
-    def _part(self, objective: Objective, X: np.ndarray, target: Any, weight: Any, again: bool) -> Part:
+    def _scale_options(self, options: dict[str, Any], objective: Objective, unit: float) -> None:
+        """Options that speak of targets, losses and gradients, for targets over ``unit``."""
+        grow = options["grow"]
+        if objective.kind in ("squared", "huber"):
+            grow["reg_alpha"] = min(grow["reg_alpha"] / unit, _MOST)
+            grow["min_split_gain"] = min(grow["min_split_gain"] / unit / unit, _MOST)
+        grow["max_delta_step"] = min(grow["max_delta_step"] / unit, _MOST)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            options["tol"] = float(np.float64(options["tol"]) / objective.loss_unit(unit))
+        if options["base_score"] is not None:
+            options["base_score"] /= unit
+
+    def _part(
+        self, objective: Objective, X: np.ndarray, target: Any, weight: Any, again: bool, unit: float
+    ) -> Part:
         raw = np.empty((objective.outputs, X.shape[0]))
         if again:
-            raw[:] = predict_trees(self.trees_, X).T
+            raw[:] = predict_trees(self.trees_, X).T / unit
         if objective.kind != "multinomial":
             target = np.ascontiguousarray(target, np.float64)
         return Part(raw, target, None if weight is None else weight.astype(np.float32))
@@ -240,10 +265,16 @@ class GradientBoosting(BaseEstimator):
 
         return part(~is_held), part(is_held)
 
-    def _finish(self, run: Rounds, binner: Binner, stopped_early: bool) -> None:
+    def _finish(self, run: Rounds, binner: Binner, stopped_early: bool, unit: float) -> None:
         """Turn what a run left behind into the fitted attributes."""
         outputs = self._base.size
         trees = trees_from(run.grown, binner, self._base)
+        if unit != 1:
+            self._base = self._base if run.first else self._base * unit
+            trees.value, trees.base = trees.value * unit, self._base
+            scale = self._objective.loss_unit(unit)
+            run.train_score = [score * scale for score in run.train_score]
+            run.validation_score = [score * scale for score in run.validation_score]
         if run.first:
             trees = Trees.concatenate([self.trees_, trees])
         rounds = trees.n_trees // outputs
@@ -385,6 +416,16 @@ class GradientBoosting(BaseEstimator):
         self._category_values = dict(zip(columns, values["coded_values"], strict=True))
 
 
+def _over(scores: np.ndarray, unit: float) -> list[float]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [float(score) for score in scores / unit]
+
+
+def _in_units(tell: Callable[[int, dict[str, float]], Any], unit: float) -> Callable[..., Any]:
+    """A callback that is told losses in their own units."""
+    return lambda number, logs: tell(number, {name: loss * unit for name, loss in logs.items()})
+
+
 def one_flag(value: Any, where: str, name: str) -> bool:
     """A parameter that is True or False."""
     if not isinstance(value, (bool, np.bool_)):
@@ -422,8 +463,8 @@ PARAMETERS = """learning_rate : float, default 0.1
         Features that a split may use, drawn at random from the tree's; as float, their share; None: all.
     categorical_features : "from_dtype", None, mask, list of int or of names, default "from_dtype"
         Features whose values are categories: whole numbers from 0, or columns of categorical type of a data
-        frame, which "from_dtype" finds by itself. A category that training did not see goes the way of most
-        of the others. None: none.
+        frame, which "from_dtype" finds by itself. A category that a split's rows did not have goes the way of
+        most of them; with more categories than ``max_bins``, the way of the rare ones among them. None: none.
     monotonic_cst : array [features], dict of names, or None
         1: the score must not fall as the feature grows, -1: not rise, 0: free. With constraints and a loss
         that fits leaves anew, the leaves keep their gradient steps.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,15 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
                             f"{where}: the first base learner has error {error:.4g}, worse than random: the"
                             " ensemble can not be fit"
                         )
+                    break
+                if not np.isfinite(stats[1]):
+                    if not found:
+                        raise ArgumentError(f"{where}: learning_rate is {self.learning_rate}: weights overflow")
+                    warnings.warn(
+                        f"{where}: weights have reached infinite values in round {len(found) + 1}, the last."
+                        " Try lowering the learning rate.",
+                        stacklevel=3,
+                    )
                     break
                 found.append(learner)
                 errors.append(error)

@@ -12,8 +12,9 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import leaf_quantile, sigmoid, softmax
 from einkorn.ops.boost_loss import launch
 
-__all__ = ["CustomObjective", "Objective", "Part", "objective_for"]
+__all__ = ["CustomObjective", "Objective", "Part", "objective_for", "unit_of"]
 
+_MOST_EXPONENT = 40  # of targets that are taken as they are
 _LEAST_SHARE = 1e-15  # of a class: keeps the logarithm of its odds finite
 _CURVED = ("logistic", "multinomial", "poisson")
 _REFITTED = ("absolute", "huber", "quantile")
@@ -83,6 +84,11 @@ class Objective:
     def has_loss(self) -> bool:
         """Whether the loss itself is known, not only its gradients."""
         return True
+
+    def loss_unit(self, unit: float) -> float:
+        """What the loss is multiplied by when targets are multiplied by ``unit``."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.square(unit)) if self.kind in ("squared", "huber") else unit
 
     def base(self, part: Part) -> np.ndarray:
         """The constant scores with the lowest loss, float64 [outputs]."""
@@ -191,6 +197,17 @@ def objective_for(loss: Any, classes: int, alpha: float, where: str) -> Objectiv
         names = ", ".join(map(repr, known))
         raise ArgumentError(f"{where}: loss is {loss!r}, expected one of {names}, or a function")
     return Objective(known[loss], outputs, alpha)
+
+
+def unit_of(objective: Objective, target: np.ndarray) -> float:
+    """A power of two that targets are divided by, so that their squares fit float32; 1 where they do.
+
+    1, too, for losses that do not scale with their targets.
+    """
+    if not objective.has_loss or objective.kind not in ("squared", *_REFITTED):
+        return 1.0
+    exponent = int(np.frexp(np.abs(target).max(initial=0.0))[1])
+    return 1.0 if abs(exponent) <= _MOST_EXPONENT else 2.0 ** min(max(exponent, -1000), 1000)
 
 
 def check_range(kind: str, target: np.ndarray, where: str, name: str = "y") -> None:

@@ -291,7 +291,8 @@ def adaboost_update(
     -------
     float64 array [4]
         Error, estimator weight, sum of the new weights before the division (NaN where nothing changed:
-        error 0 or no better than chance), number of rows left of the threshold.
+        error 0 or no better than chance; infinite where ``exp(a)`` exceeds float64, while the new weights are
+        still what they would be), number of rows left of the threshold.
 
     Raises
     ------

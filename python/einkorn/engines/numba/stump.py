@@ -35,6 +35,7 @@ from ._threads import parallel_for
 
 _TIE = 1e-12  # of all weight: scores this close count as equal
 _LEAST = 2.0**-52
+_MOST_STEP = 700.0  # of an exponent
 _ROW = 0x7FFFFFFF
 _GINI, _ENTROPY = 0, 1
 
@@ -368,17 +369,20 @@ def adaboost_update(
     if bounded >= chance:
         return
     step = learning_rate * (math.log((1 - bounded) / bounded) + math.log(classes - 1))
-    factor = math.exp(step)
-    normalizer = sums[0] + sums[1] * source_factor + sums[2] + sums[3] * factor
-    stats[1:3] = step, normalizer
+    # Beyond exp(700) all weights are divided by it first: then it is the others that vanish.
+    huge = step > _MOST_STEP and sums[3] > 0
+    factor = 1.0 if huge else math.exp(min(step, _MOST_STEP))
+    rest = math.exp(-step) if huge else 1.0
+    normalizer = (sums[0] + sums[1] * source_factor + sums[2]) * rest + sums[3] * factor
+    stats[1:3] = step, normalizer * (math.inf if huge else 1.0)
     _new_weights(
         weights,
         signed_weights,
         target,
         predicted,
         source,
-        source_factor / normalizer,
+        source_factor * rest / normalizer,
         factor / normalizer,
-        1 / normalizer,
+        rest / normalizer,
         classes == 2,
     )

@@ -36,7 +36,10 @@ from ._kernels import kernel
 from ._threads import parallel_for
 
 _QUANTUM_BITS = 30
-_ROUNDING = 1e-10
+_UNIT = 2.0**_QUANTUM_BITS  # low parts of sums are in this part of their unit
+_ROUNDING, _TIE = 1e-13, 1e-6
+_LEAST_SHARE = 2.0**-20
+_BAD_GRADIENT, _BAD_HESSIAN, _NEEDS_WIDE = -1, -2, -3
 
 AnyOut1 = Annotated[Array, Operand(1, writable=True, strided=True)]
 IndexOut2 = Annotated[Array, Operand(2, writable=True, element="int64")]
@@ -61,9 +64,45 @@ def _code_rows(
 
 
 @Loop
-def _quantise(out: IndexOut1, values: Annotated[Array, Operand(1)], rows: Index1, scale: Scalar) -> None:
+def _quantise(
+    out: IndexOut1,
+    low: IndexOut1,
+    values: Annotated[Array, Operand(1)],
+    rows: Index1,
+    scale: Scalar,
+    wide: Int,
+) -> None:
     for i in range(rows.shape[0]):
-        out[rows[i]] = np.int64(np.rint(np.float64(values[rows[i]]) * scale))
+        x = np.float64(values[rows[i]]) * scale
+        out[rows[i]] = np.int64(np.rint(x))
+        low[rows[i]] = np.int64(np.rint((x - np.rint(x)) * _UNIT)) if wide else 0
+
+
+@inline
+def _g(sums: Array, reals: Array) -> float:
+    return (np.float64(sums[0]) * _UNIT + np.float64(sums[3])) * (reals[_G_UNIT] / _UNIT)
+
+
+@inline
+def _h(sums: Array, reals: Array) -> float:
+    return (np.float64(sums[1]) * _UNIT + np.float64(sums[4])) * (reals[_H_UNIT] / _UNIT)
+
+
+@inline
+def _tie(score: float, parent: float) -> float:
+    """By how much a score must exceed this one to count as better."""
+    if score == -np.inf:
+        return 0.0
+    return _TIE * abs(score - parent) + _ROUNDING * (abs(score) + abs(parent))
+
+
+@inline
+def _rounded(gain: float) -> float:
+    """A gain with 20 binary digits, for comparison."""
+    if not 0 < gain < np.inf:
+        return gain
+    mantissa, exponent = math.frexp(gain)
+    return math.ldexp(math.floor(math.ldexp(mantissa, 21) + 0.5), exponent - 21)
 
 
 @inline
@@ -97,11 +136,14 @@ def _node_score(g: float, h: float, reals: Array, by_value: int, lower: float, u
 def _children_score(
     left: Array, node: Array, l2: float, sign: int, reals: Array, ints: Array, lower: float, upper: float
 ) -> float:
-    """Score of both children, minus infinity where the split does not count; from sums of g, h, rows."""
+    """Score of both children, minus infinity where the split does not count.
+
+    Sums are of g, h and rows, and of the low parts of g and h.
+    """
     if left[2] < ints[_MIN_SAMPLES] or node[2] - left[2] < ints[_MIN_SAMPLES]:
         return -np.inf
-    gl, gr = left[0] * reals[_G_UNIT], (node[0] - left[0]) * reals[_G_UNIT]
-    hl, hr = left[1] * reals[_H_UNIT], (node[1] - left[1]) * reals[_H_UNIT]
+    right = node - left
+    gl, gr, hl, hr = _g(left, reals), _g(right, reals), _h(left, reals), _h(right, reals)
     if hl < reals[_MIN_WEIGHT] or hr < reals[_MIN_WEIGHT] or not hl + l2 > 0 or not hr + l2 > 0:
         return -np.inf
     alpha = reals[_ALPHA]
@@ -138,6 +180,8 @@ def _search(
     rows: Index1,
     g: Index1,
     h: Index1,
+    g_low: Index1,
+    h_low: Index1,
     node: Index1,
     ints: Index1,
     reals: Float64In1,
@@ -145,23 +189,23 @@ def _search(
     upper: Scalar,
 ) -> None:
     """For each feature its best split: gain, sums on the left, (code, missing_left), set of codes."""
-    parent = _node_score(
-        node[0] * reals[_G_UNIT], node[1] * reals[_H_UNIT], reals, ints[_BY_VALUE], lower, upper
-    )
-    left = np.zeros(3, np.int64)
+    parent = _node_score(_g(node, reals), _h(node, reals), reals, ints[_BY_VALUE], lower, upper)
+    left = np.zeros(5, np.int64)
     for j in range(start, stop):
         gains[j] = 0.0
         f = features[j]
         if not allowed[f]:
             continue
         bins = n_bins[f]
-        sums = np.zeros((bins + 1, 3), np.int64)  # the last for missing values
+        sums = np.zeros((bins + 1, 5), np.int64)  # the last for missing values
         for i in range(rows.shape[0]):
             r = rows[i]
             b = min(np.int64(codes[f, r]), np.int64(bins))
             sums[b, 0] += g[r]
             sums[b, 1] += h[r]
             sums[b, 2] += 1
+            sums[b, 3] += g_low[r]
+            sums[b, 4] += h_low[r]
         if not categorical[f]:
             best, found, missing_left = -np.inf, -1, 0
             for side in range(2 if sums[bins, 2] > 0 else 1):
@@ -169,7 +213,7 @@ def _search(
                 for b in range(bins if sums[bins, 2] > 0 else bins - 1):
                     left += sums[b]
                     score = _children_score(left, node, reals[_L2], monotone[f], reals, ints, lower, upper)
-                    if score > best:
+                    if score > best + _tie(best, parent):
                         best, found, missing_left = score, b, side
             if found < 0 or not _is_kept(best, parent, 0.0, reals):
                 continue
@@ -187,13 +231,13 @@ def _search(
             for i in range(used.size):
                 left[:] = sums[used[i]]
                 score = _children_score(left, node, reals[_L2], 0, reals, ints, lower, upper)
-                if score > best:
+                if score > best + _tie(best, parent):
                     best, first, last = score, i, i + 1
         else:
             keys = np.empty(used.size)
             for i in range(used.size):
-                below = sums[used[i], 1] * reals[_H_UNIT] + reals[_SMOOTH]
-                keys[i] = sums[used[i], 0] * reals[_G_UNIT] / below if below > 0 else 0.0
+                below = _h(sums[used[i]], reals) + reals[_SMOOTH]
+                keys[i] = _g(sums[used[i]], reals) / below if below > 0 else 0.0
             used = used[np.argsort(keys, kind="mergesort")]
             most = min((used.size + 1) // 2, ints[_MAX_CATEGORIES])
             for end in range(2):
@@ -202,18 +246,25 @@ def _search(
                     left += sums[used[used.size - 1 - i if end else i]]
                     l2 = reals[_L2] + reals[_CAT_L2]
                     score = _children_score(left, node, l2, 0, reals, ints, lower, upper)
-                    if score > best:
+                    if score > best + _tie(best, parent):
                         best = score
                         first, last = (used.size - 1 - i, used.size) if end else (0, i + 1)
         if last == 0 or not _is_kept(best, parent, 0.0, reals):
             continue
         gains[j] = best - parent
-        lefts[j] = 0
-        sets[j] = 0
+        left[:] = 0
         for i in range(first, last):
-            lefts[j] += sums[used[i]]
-            sets[j, used[i] // 32] |= np.uint32(1 << (used[i] % 32))
-        splits[j, 0], splits[j, 1] = -1, 0
+            left += sums[used[i]]
+        # The side with more rows is the right one, where codes go that no row has; or that of others.
+        heavy = left[2] > node[2] - left[2]
+        turned = heavy and sums[bins - 1, 2] == 0
+        lefts[j] = node - left if turned else left
+        sets[j] = 0
+        for i in range(used.size):
+            if (first <= i < last) != turned:
+                sets[j, used[i] // 32] |= np.uint32(1 << (used[i] % 32))
+        missing_left = turned if sums[bins, 2] > 0 else heavy and not turned
+        splits[j, 0], splits[j, 1] = -1, 1 if missing_left else 0
 
 
 @Loop
@@ -225,10 +276,12 @@ def _part(
     for side in range(2):
         for i in range(rows.shape[0]):
             c = np.int64(codes[f, rows[i]])
-            if split[0] < 0:
+            if c == missing:
+                left = split[1] != 0
+            elif split[0] < 0:
                 left = c // 32 < words.shape[1] and (words[0, c // 32] >> np.uint32(c % 32)) & 1
             else:
-                left = c <= split[0] or (c == missing and split[1] != 0)
+                left = c <= split[0]
             if bool(left) == (side == 0):
                 out[n] = rows[i]
                 n += 1
@@ -254,12 +307,12 @@ def _apply(
         while feature[node] >= 0:
             f = feature[node]
             c = np.int64(codes[f, r])
-            if categorical[f]:
-                goes_left = c != missing and c // 32 < categories.shape[1]
+            if c == missing:
+                goes_left = missing_left[node] != 0
+            elif categorical[f]:
+                goes_left = c // 32 < categories.shape[1]
                 if goes_left:
                     goes_left = (categories[node, c // 32] >> np.uint32(c % 32)) & 1 != 0
-            elif c == missing:
-                goes_left = missing_left[node] != 0
             else:
                 goes_left = c <= code[node]
             node = left[node] if goes_left else right[node]
@@ -377,23 +430,29 @@ def tree_grow(
     cat_l2: float,
     max_categories: int,
     onehot: int,
+    wide: bool,
 ) -> int:
-    """Grow a tree into the node arrays; its number of nodes, -1 or -2 for bad gradients or hessians."""
+    """Grow a tree into the node arrays; its number of nodes, or why there is none (below 0)."""
     n, n_rows = codes.shape
     missing = 255 if codes.itemsize == 1 else 65535
     at = np.arange(n_rows) if rows is None else rows.astype(np.int64)
     used = np.arange(n, dtype=np.int32) if features is None else features
     signs = np.zeros(n, np.int32) if monotone is None else monotone
     if not np.isfinite(gradients[at]).all():
-        return -1
+        return _BAD_GRADIENT
     if hessians is not None and not (np.isfinite(hessians[at]).all() and (hessians[at] >= 0).all()):
-        return -2
+        return _BAD_HESSIAN
+    if hessians is not None and not wide:
+        positive = hessians[at][hessians[at] > 0]
+        if positive.size and positive.min() < np.float64(positive.max()) * _LEAST_SHARE:
+            return _NEEDS_WIDE
     g_scale = _scale(float(np.abs(gradients[at]).max()))
     h_scale = 1.0 if hessians is None else _scale(float(hessians[at].max()))
     g, h = np.zeros(n_rows, np.int64), np.ones(n_rows, np.int64)
-    _quantise(g, gradients, at, g_scale)
+    g_low, h_low = np.zeros((2, n_rows), np.int64)
+    _quantise(g, g_low, gradients, at, g_scale, int(wide and hessians is not None))
     if hessians is not None:
-        _quantise(h, hessians, at, h_scale)
+        _quantise(h, h_low, hessians, at, h_scale, int(wide))
     reals = np.array(
         [min_weight, alpha, l2, min_gain, step, rate, cat_smooth, cat_l2, 1 / g_scale, 1 / h_scale]
     )
@@ -403,7 +462,7 @@ def tree_grow(
     nodes = 0
 
     def weight_of(sums: Array, lower: float, upper: float) -> float:
-        w: float = _weight(sums[0] * reals[_G_UNIT], sums[1] * reals[_H_UNIT], l2, reals, lower, upper)
+        w: float = _weight(_g(sums, reals), _h(sums, reals), l2, reals, lower, upper)
         return w
 
     def add(depth: int, part: Array, sums: Array, lower: float, upper: float, path: Array) -> _Leaf:
@@ -412,7 +471,7 @@ def tree_grow(
         feature[i] = code[i] = left[i] = right[i] = -1
         missing_left[i] = categories[i] = gain[i] = 0
         value[i] = rate * weight_of(sums, lower, upper)
-        cover[i], count[i] = sums[1] * reals[_H_UNIT], sums[2]
+        cover[i], count[i] = _h(sums, reals), sums[2]
         return _Leaf(i, depth, part, sums, lower, upper, path)
 
     def allowed_in(node: _Leaf) -> Array:
@@ -433,10 +492,10 @@ def tree_grow(
         sums = node.sums
         if node.depth >= max_depth or sums[2] < 2 * min_samples or used.size == 0:
             return False
-        if sums[1] * reals[_H_UNIT] < 2 * min_weight:
+        if _h(sums, reals) < 2 * min_weight:
             return False
         gains = np.zeros(used.size)
-        lefts, splits = np.zeros((used.size, 3), np.int64), np.zeros((used.size, 2), np.int64)
+        lefts, splits = np.zeros((used.size, 5), np.int64), np.zeros((used.size, 2), np.int64)
         sets = np.zeros((used.size, categories.shape[1]), np.uint32)
         marks = allowed_in(node)
         parallel_for(
@@ -458,6 +517,8 @@ def tree_grow(
                 node.rows,
                 g,
                 h,
+                g_low,
+                h_low,
                 sums,
                 ints,
                 reals,
@@ -465,7 +526,11 @@ def tree_grow(
                 node.upper,
             ),
         )
-        best = int(np.argmax(gains))
+        parent = _node_score(_g(sums, reals), _h(sums, reals), reals, by_value, node.lower, node.upper)
+        best, bar = 0, 0.0
+        for j in range(used.size):
+            if gains[j] > bar:
+                best, bar = j, gains[j] + _tie(gains[j] + parent, parent)
         node.gain, node.feature, node.left, node.split = (
             gains[best],
             int(used[best]),
@@ -478,7 +543,7 @@ def tree_grow(
     root = add(
         0,
         at,
-        np.array([g[at].sum(), h[at].sum(), at.size]),
+        np.array([g[at].sum(), h[at].sum(), at.size, g_low[at].sum(), h_low[at].sum()]),
         -math.inf,
         math.inf,
         np.zeros(-(-n // 32), np.uint32),
@@ -486,7 +551,7 @@ def tree_grow(
     leaves = [root]
     waiting = [root] if max_leaves > 1 and search(root) else []
     while len(leaves) < max_leaves and waiting:
-        node = min(waiting, key=lambda x: (0.0 if by_depth else -x.gain, x.node))
+        node = min(waiting, key=lambda x: (0.0 if by_depth else -_rounded(x.gain), x.node))
         waiting.remove(node)
         leaves.remove(node)
         i, f = node.node, node.feature
