@@ -84,7 +84,9 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
                     break
                 if not np.isfinite(stats[1]):
                     if not found:
-                        raise ArgumentError(f"{where}: learning_rate is {self.learning_rate}: weights overflow")
+                        raise ArgumentError(
+                            f"{where}: learning_rate is {self.learning_rate}: weights overflow"
+                        )
                     warnings.warn(
                         f"{where}: weights have reached infinite values in round {len(found) + 1}, the last."
                         " Try lowering the learning rate.",
