@@ -476,6 +476,7 @@ def tree_grow(
     cat_l2: float,
     max_categories: int,
     onehot: int,
+    wide: bool,
 ) -> int: ...
 def tree_predict(
     out: _Array,

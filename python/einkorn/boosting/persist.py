@@ -226,7 +226,13 @@ def _read_arrays(path: Path, digest: Any) -> dict[str, np.ndarray]:
 def _class_of(name: Any) -> Any:
     if not isinstance(name, str) or name not in _REGISTRY:
         raise CheckpointError(f"class {name!r} is unknown, expected one of {', '.join(_REGISTRY)}")
-    return getattr(importlib.import_module("einkorn.boosting"), name)
+    package = importlib.import_module("einkorn.boosting")  # names the extra that is missing
+    home = (
+        package
+        if name in package.__all__
+        else importlib.import_module(f"{package.__name__}.{_REGISTRY[name]}")
+    )
+    return getattr(home, name)
 
 
 def _name_of(model: Any) -> str | None:
