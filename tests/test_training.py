@@ -1,6 +1,8 @@
 """compile, fit, evaluate, predict, history and summary."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -380,3 +382,17 @@ def test_summary():
     assert "?" in lines[1]
     model.summary(example=np.zeros((3, 1, 28, 28), np.float32), print_fn=lines.append)
     assert lines[2] == text
+
+
+def test_a_compiled_model_is_copied_and_pickled_whole():
+    x, y = blobs(40)
+    model = classifier(loss=nn.CrossEntropyLoss(np.array([1, 2, 3], np.float32)))
+    model.fit(x, y, verbose=0)
+    wanted = model.evaluate(x, y)
+    weight = model[0].weight.numpy().copy()
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.evaluate(x, y) == wanted
+        assert twin.history.history == model.history.history
+        twin.fit(x, y, verbose=0)
+        assert (twin[0].weight.numpy() != weight).any()
+    assert_array_equal(model[0].weight.numpy(), weight)

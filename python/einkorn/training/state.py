@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
     from einkorn.optim import Optimizer
+    from einkorn.training.compiled import Compiled
     from einkorn.training.history import History
-    from einkorn.training.loop import Compiled
 
 __all__ = ["Kept", "State", "state_of"]
 

@@ -111,7 +111,7 @@ class Trainable:
         ArgumentError
             A name is unknown; the message lists the valid ones.
         """
-        from einkorn.training.loop import compile_model
+        from einkorn.training.compiled import compile_model
 
         compile_model(self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits)
 
@@ -249,7 +249,7 @@ class Trainable:
         float, list of float or dict
             The loss; with metrics, a list of the loss and them; with ``return_dict`` a dict.
         """
-        from einkorn.training.loop import evaluate
+        from einkorn.training.evaluation import evaluate
 
         logs = evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks)
         if return_dict:
@@ -279,7 +279,7 @@ class Trainable:
         array
             One row for each of x, in memory of its own.
         """
-        from einkorn.training.loop import predict
+        from einkorn.training.evaluation import predict
 
         return predict(self, x, batch_size, verbose, steps, callbacks)
 
