@@ -1,8 +1,10 @@
 #include "runtime/cgroup.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+
+#include "runtime/text_file.h"
 
 namespace einkorn {
 
@@ -22,8 +24,7 @@ struct Hierarchy {
 
 // /proc/self/cgroup has lines "4:cpu,cpuacct:/docker/123" and, for version 2, "0::/user.slice/x".
 bool find_group(const std::string& root, const std::string& controller, std::string* group) {
-  std::ifstream file(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
+  for (const std::string& line : read_lines(root + "/proc/self/cgroup")) {
     const size_t first = line.find(':');
     const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
@@ -39,14 +40,15 @@ bool find_group(const std::string& root, const std::string& controller, std::str
 // /proc/self/mountinfo has lines "33 24 0:29 /docker/123 /sys/fs/cgroup/cpu ro,nosuid - cgroup cgroup rw,cpu,cpuacct":
 // the directory of the hierarchy that is mounted, where, and after the dash the type and the controllers.
 bool find_mount(const std::string& root, const std::string& controller, std::string* mount, std::string* mounted) {
-  std::ifstream file(root + "/proc/self/mountinfo");
-  for (std::string line; std::getline(file, line);) {
+  for (const std::string& line : read_lines(root + "/proc/self/mountinfo")) {
     const size_t dash = line.find(" - ");
     if (dash == std::string::npos) continue;
-    std::string skip, type, source, options;
-    std::istringstream(line.substr(dash + 3)) >> type >> source >> options;
+    const std::vector<std::string> what = split(line.substr(dash + 3), " "), where = split(line.substr(0, dash), " ");
+    if (what.size() < 3 || where.size() < 5) continue;
+    const std::string &type = what[0], &options = what[2];
     if (controller.empty() ? type != "cgroup2" : type != "cgroup" || !lists(options, controller)) continue;
-    std::istringstream(line) >> skip >> skip >> skip >> *mounted >> *mount;
+    *mounted = where[3];
+    *mount = where[4];
     return true;
   }
   return false;
@@ -76,11 +78,12 @@ void for_each_group(const std::string& root, const std::string& controller, cons
   }
 }
 
-template <class T>
-T read_number(const std::string& path) {
-  T value = 0;
-  std::ifstream(path) >> value;  // stays 0 for an absent file and for "max"
-  return value;
+// 0 for an absent file and for "max".
+double read_number(const std::string& path) {
+  return strtod(read_text(path).c_str(), nullptr);
+}
+int64_t read_integer(const std::string& path) {
+  return strtoll(read_text(path).c_str(), nullptr, 10);
 }
 
 template <class T>
@@ -93,18 +96,19 @@ void tighten(T* limit, T candidate) {
 CgroupLimits cgroup_limits(const std::string& root) {
   CgroupLimits limits;
   for_each_group(root, "", [&](const std::string& directory) {
-    double quota = 0, period = 0;
-    std::ifstream(directory + "cpu.max") >> quota >> period;
+    const std::vector<std::string> words = read_words(directory + "cpu.max");
+    const double quota = words.size() < 2 ? 0 : strtod(words[0].c_str(), nullptr);
+    const double period = words.size() < 2 ? 0 : strtod(words[1].c_str(), nullptr);
     if (period > 0) tighten(&limits.cpus, quota / period);
-    tighten(&limits.memory, read_number<int64_t>(directory + "memory.max"));
+    tighten(&limits.memory, read_integer(directory + "memory.max"));
   });
   for_each_group(root, "cpu", [&](const std::string& directory) {
-    const double quota = read_number<double>(directory + "cpu.cfs_quota_us");
-    const double period = read_number<double>(directory + "cpu.cfs_period_us");
+    const double quota = read_number(directory + "cpu.cfs_quota_us");
+    const double period = read_number(directory + "cpu.cfs_period_us");
     if (period > 0) tighten(&limits.cpus, quota / period);
   });
   for_each_group(root, "memory", [&](const std::string& directory) {
-    const int64_t bytes = read_number<int64_t>(directory + "memory.limit_in_bytes");
+    const int64_t bytes = read_integer(directory + "memory.limit_in_bytes");
     if (bytes < INT64_MAX / 2) tighten(&limits.memory, bytes);  // "unlimited" is INT64_MAX rounded down to pages
   });
   return limits;

@@ -1,13 +1,14 @@
 #include "runtime/cpu.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include "runtime/cgroup.h"
+#include "runtime/text_file.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #define EINKORN_X86 1
@@ -87,9 +88,8 @@ std::string detect_brand() {
   if (sysctlbyname("machdep.cpu.brand_string", text, &size, nullptr, 0) == 0) return text;
 #endif
   // Linux on arm64 gives numbers (part 0xd0c is Neoverse-N1) unless the firmware names a model.
-  std::ifstream file("/proc/cpuinfo");
   std::string implementer, part;
-  for (std::string line; std::getline(file, line);) {
+  for (const std::string& line : read_lines("/proc/cpuinfo")) {
     const size_t colon = line.find(": ");
     if (colon == std::string::npos) continue;
     const std::string value = line.substr(colon + 2);
@@ -112,19 +112,18 @@ std::string trimmed(const std::string& text) {
 
 // sysfs has "48K", "1024K", "32M".
 int64_t read_size(const std::string& path) {
-  int64_t value = 0;
-  char unit = 0;
-  std::ifstream(path) >> value >> unit;
+  const std::string text = read_text(path);
+  char* end = nullptr;
+  const int64_t value = strtoll(text.c_str(), &end, 10);
+  const char unit = *end;
   return unit == 'K' ? value << 10 : unit == 'M' ? value << 20 : unit == 'G' ? value << 30 : value;
 }
 
 void detect_caches(CpuInfo* info) {
   for (int i = 0; i < 8; i++) {
     const std::string directory = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/";
-    int level = 0;
-    std::string type;
-    std::ifstream(directory + "level") >> level;
-    std::ifstream(directory + "type") >> type;
+    const int level = atoi(read_text(directory + "level").c_str());
+    const std::string type = first_word(directory + "type");
     if (type != "Data" && type != "Unified") continue;
     const int64_t size = read_size(directory + "size");
     if (level == 1) info->l1d = size;
@@ -159,8 +158,8 @@ std::vector<int> affinity() {
 int count_cores(const std::vector<int>& cpus) {
   std::set<std::string> cores;  // "0,8": the hardware threads of one core, the same text for each of them
   for (int cpu : cpus) {
-    std::string siblings;
-    std::ifstream("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list") >> siblings;
+    const std::string directory = "/sys/devices/system/cpu/cpu" + std::to_string(cpu);
+    const std::string siblings = first_word(directory + "/topology/thread_siblings_list");
     cores.insert(siblings.empty() ? "cpu " + std::to_string(cpu) : siblings);
   }
   return static_cast<int>(cores.size());
