@@ -75,8 +75,10 @@ def _unary(
         out = k.empty(lying.shape, a.dtype)
         getattr(k, kernel)(out, lying, *alpha)
         out = out.transpose(np.argsort(axes))
+    if not (isinstance(x, Tensor) and x._requires_grad and mode.enabled):
+        return result(out, (x,), _nothing)
     saved = None if saves is None else a if saves == "x" else out
-    return result(out, (x,), lambda g: (backward(g, saved),))
+    return record(out, (x,), lambda g: (backward(g, saved),))
 
 
 def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
