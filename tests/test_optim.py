@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,28 @@ OPTIMIZERS = [
     ("AdamW", {"lr": 0.01}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.3, "amsgrad": True}),
 ]
+
+
+class _CardArray(np.ndarray):
+    """An array whose flags, as CuPy's, do not say whether it may be written."""
+
+    @property
+    def flags(self):
+        return SimpleNamespace(c_contiguous=np.asarray(self).flags.c_contiguous)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_parameters_whose_flags_do_not_say_writeable(name):
+    param = nn.Parameter(np.ones(3))
+    param._data = param._data.view(_CardArray)
+    assert getattr(optim, name)([param], lr=0.1).param_groups[0]["params"] == [param]
+
+
+def test_fill_of_an_array_whose_flags_do_not_say_writeable():
+    param = nn.Parameter(np.ones(3))
+    param._data = param._data.view(_CardArray)
+    nn.init.zeros_(param)
+    assert_array_equal(param.numpy(), np.zeros(3))
 
 
 def pair(name, options, dtype=np.float64):

@@ -15,6 +15,7 @@ import numpy as np
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions, engines
 from einkorn.autograd import Node, mode, source
+from einkorn.device import is_writeable
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
@@ -199,8 +200,7 @@ def _refuse_leaf(tensor: Tensor, op: str) -> None:
 
 
 def _check_writeable(tensor: Tensor, op: str) -> None:
-    flags = tensor._data.flags
-    if not getattr(flags, "writeable", True):
+    if not is_writeable(tensor._data):
         raise GradientError(f"{op}: the tensor of shape {tensor.shape} is read-only, so it cannot be changed")
 
 

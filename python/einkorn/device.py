@@ -10,7 +10,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
-__all__ = ["device_of", "is_device", "move"]
+__all__ = ["device_of", "is_device", "is_whole", "is_writeable", "move"]
 
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
@@ -23,6 +23,16 @@ def is_device(name: Any) -> bool:
 def device_of(array: Any) -> str:
     """Name of the device that an array lives on, with its number."""
     return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+
+
+def is_writeable(array: Any) -> bool:
+    """Whether an array may be written: a CuPy array always, its flags do not say."""
+    return bool(getattr(array.flags, "writeable", True))
+
+
+def is_whole(array: Any) -> bool:
+    """Whether kernels can update an array in place: C-contiguous and writeable."""
+    return bool(array.flags.c_contiguous) and is_writeable(array)
 
 
 def move(array: Any, device: str) -> Any:

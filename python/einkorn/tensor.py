@@ -11,6 +11,7 @@ import numpy as np
 from einkorn import _versions
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import Node, backward, fitting
+from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
 __all__ = ["Tensor"]
@@ -117,8 +118,7 @@ class Tensor(Methods):
         if value is self:
             raise GradientError("grad: the tensor itself is assigned as its gradient")
         array = fitting("grad", "the gradient", value, self._data)
-        flags = array.flags
-        if not (flags.c_contiguous and getattr(flags, "writeable", True)):
+        if not is_whole(array):
             array = array.copy(order="C")
         whole = isinstance(value, Tensor) and array is value._data
         self._grad = value if whole else Tensor._wrap(array, False, None)

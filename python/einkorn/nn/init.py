@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from einkorn import _versions, engines, random
+from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.parameter import is_deferred
 from einkorn.tensor import Tensor
@@ -51,7 +52,7 @@ def _array(tensor: Any, op: str) -> Any:
     data = tensor._data if isinstance(tensor, Tensor) else tensor
     if getattr(data, "dtype", None) not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ArgumentError(f"{op}: tensor is no float32 or float64 array")
-    if not (data.flags.c_contiguous and data.flags.writeable):
+    if not is_whole(data):
         raise ArgumentError(f"{op}: tensor must be C-contiguous and writeable to be filled")
     return data
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._context import Context
+from einkorn.device import is_whole
 from einkorn.errors import CheckpointError
 from einkorn.tensor import Tensor
 
@@ -38,9 +39,7 @@ class Parameter(Tensor):
 
     @classmethod
     def _accepted(cls, data: Any) -> Any:
-        flags = data.flags
-        whole = flags.c_contiguous and getattr(flags, "writeable", True)
-        return data if whole else data.copy(order="C")
+        return data if is_whole(data) else data.copy(order="C")
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

@@ -134,7 +134,9 @@ def as_index(x: Any, op: str, name: str) -> Any:
         if type(x).__module__.partition(".")[0] == "cupy" or not hasattr(x, "__array__"):
             if not hasattr(x, "dtype"):
                 raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected an integer array")
-            return x.astype("int64", copy=False)
+            if x.dtype.kind not in "iu":
+                raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected an integer type")
+            return x.astype("int64", order="C", copy=False)
         x = np.asarray(x)
     if x.dtype.kind not in "iu":
         raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected an integer type")

@@ -18,6 +18,7 @@ import numpy as np
 
 from einkorn import _versions, engines
 from einkorn._foreign import numbers
+from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous
 from einkorn.tensor import Tensor
@@ -128,8 +129,7 @@ class Optimizer(ABC):
             raise ArgumentError(
                 f"{name}: parameter {position} was computed by a recorded operation, expected a leaf"
             )
-        flags = param.data.flags
-        if not (flags.c_contiguous and flags.writeable):
+        if not is_whole(param.data):
             raise ArgumentError(
                 f"{name}: parameter {position} is not C-contiguous and writeable, "
                 "so it cannot be updated in place"
@@ -223,7 +223,7 @@ class Optimizer(ABC):
                         f"{self._where(run.params[i], group)} has shape {data.shape} now and its {name}"
                         f" {arrays[i].shape}: make a new optimizer after replacing a parameter's data"
                     )
-            if not (data.flags.c_contiguous and getattr(data.flags, "writeable", True)):
+            if not is_whole(data):
                 raise ArgumentError(
                     f"{self._where(run.params[i], group)} is not C-contiguous and writeable, so it cannot be"
                     " updated in place"
@@ -325,7 +325,7 @@ class Optimizer(ABC):
             group.update(options)
         self._runs = new_runs
 
-    def _state(self, entry: Mapping[str, Any], key: str, param: Tensor, number: Any) -> np.ndarray:
+    def _state(self, entry: Mapping[str, Any], key: str, param: Tensor, number: Any) -> Any:
         """A copy of one state array, checked against its parameter."""
         name = type(self).__name__
         if entry.get(key) is None:
@@ -337,7 +337,7 @@ class Optimizer(ABC):
                 f"{name}: load_state_dict has {key} of shape {array.shape} for parameter "
                 f"{number}, expected {param.data.shape}"
             )
-        return array
+        return move(array, device_of(param.data))
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
