@@ -81,6 +81,16 @@ EINKORN_INLINE void with_rows(int rows, const Fn& fn) {
   }
 }
 
+// A tile as a function (gemm_tile.cpp): its sums into memory, rows `step` apart. They go straight to where nothing is left to do
+// to them, else into a buffer: its 28 stores and loads are little beside the loop over k, and keep what follows from being
+// compiled into every size of tile.
+template <class T>
+using TileSums = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums, int64_t step);
+
+// The function for a number of rows (1 to kTileRows) and vectors (1 or 2) and a way of reading A.
+template <class T>
+TileSums<T> choose_tile(int64_t rows, int vectors, APanel panel);
+
 // Packs a panel of A for by_columns reading: panel[k * rows + r] = a[r * row_step + k * k_step], r < rows <= kTileRows.
 // Writes whole vectors, later ones over the excess of earlier ones: the panel needs kLanes elements of room past its end.
 template <class T>

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "kernels/attention/attention.h"
 #include "kernels/boost_loss.h"
 #include "kernels/conv/conv.h"
 #include "kernels/copy.h"
@@ -28,6 +29,7 @@
 
 // Kernels over float and double arrays.
 #define EINKORN_FLOAT_FAMILIES(F)                     \
+  F(AttentionKernels, EINKORN_ATTENTION_KERNELS)      \
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \
   F(ElementwiseKernels, EINKORN_ELEMENTWISE_KERNELS)  \

@@ -107,35 +107,6 @@ struct Epilogue {
   }
 };
 
-// The tile's sums into memory, rows `step` apart: straight into out where nothing is left to do to them, else into a buffer
-// for the epilogue. The buffer's 28 stores and loads are little beside the loop over k, and keep the epilogue from being
-// compiled into every size of tile.
-template <class T, int kRows, int kVectors, APanel kPanel>
-__attribute__((noinline)) void tile_sums(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums,
-                                         int64_t step) {
-  gemm_tile<T, kRows, kVectors, kPanel>(
-      depth, a, a_step, b, b_step,
-      [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) { store(sums + r * step + v * kLanes<T>, sum); });
-}
-
-template <class T>
-using TileSums = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* sums, int64_t step);
-
-// tile_sums for a number of rows and vectors and a way of reading A.
-template <class T>
-TileSums<T> choose_tile(int64_t rows, int vectors, APanel panel) {
-  TileSums<T> chosen = nullptr;
-  with_rows(static_cast<int>(rows), [&]<int kRows>() {
-    if (vectors == 2)
-      chosen = panel == APanel::by_rows ? &tile_sums<T, kRows, 2, APanel::by_rows>
-                                        : &tile_sums<T, kRows, 2, APanel::by_columns>;
-    else
-      chosen = panel == APanel::by_rows ? &tile_sums<T, kRows, 1, APanel::by_rows>
-                                        : &tile_sums<T, kRows, 1, APanel::by_columns>;
-  });
-  return chosen;
-}
-
 // How the work is cut; depends on the problem and the instruction set, not on threads.
 template <class T>
 struct Cuts {

@@ -10,6 +10,7 @@ __all__ = ["FAMILIES", "LAYOUTS", "STRIDED", "Case", "Input", "Op", "as_tuple", 
 
 #: Families that have cases, named as they are in every layer.
 FAMILIES = (
+    "attention",
     "copy",
     "elementwise",
     "reduce",

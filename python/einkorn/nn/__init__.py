@@ -15,6 +15,7 @@ from einkorn.nn.activation import (
     Step,
     Tanh,
 )
+from einkorn.nn.attention import MultiheadAttention
 from einkorn.nn.container import ModuleDict, ModuleList, Sequential
 from einkorn.nn.conv import Conv2d
 from einkorn.nn.dropout import Dropout
@@ -48,6 +49,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "PReLU",
     "Parameter",
     "ReLU",

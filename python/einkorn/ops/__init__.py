@@ -4,6 +4,7 @@ Names and argument order are those of ``torch`` and ``torch.nn.functional``; arg
 keyword-only. One module per family, named as the family is in every layer.
 """
 
+from einkorn.ops.attention import *  # noqa: F403
 from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403

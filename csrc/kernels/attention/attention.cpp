@@ -1,0 +1,148 @@
+// attention, forward: a panel of queries walks over the keys in blocks, with an online softmax.
+//
+//   for each panel of queries (a task)                    q turned on its side once: [width][queries]
+//     for each block of kKeys keys that a query may see
+//       scores [keys][queries] = k q                      register tiles, k read where it lies
+//       mask; new maximum; p = exp(scores - maximum)      down the columns, in vectors
+//       out' = out' * exp(old maximum - new) + v' p       register tiles, v read where it lies
+//     out = out' / sum(p), turned back
+//
+// Causal: blocks past the last query's key are not visited, so half the work of long sequences falls away.
+
+#include "kernels/attention/attention_decode.h"
+#include "kernels/attention/attention_tile.h"
+#include "kernels/instantiate.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+// A panel's maximum and sum of exponentials, so far.
+template <class T, int N>
+struct Running {
+  Vec<T> maximum[N], sum[N];
+};
+
+// scores -> 2^(scores + mask - maximum), in place; returns by `shrink` the factor for what was summed before.
+template <class T, int N>
+EINKORN_INLINE void soften(T* scores, const T* mask, int64_t keys, Running<T, N>& so_far, Vec<T> (&shrink)[N]) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t C = kQueries<T>;
+  constexpr int kStreams = 4;
+  Vec<T> best[kStreams][N];
+  EINKORN_UNROLL for (int s = 0; s < kStreams; ++s) EINKORN_UNROLL for (int v = 0; v < N; ++v) best[s][v] =
+      so_far.maximum[v];
+  const auto look = [&](int64_t j, int s) __attribute__((always_inline)) {
+    EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+      T* const at = scores + j * C + v * L;
+      Vec<T> x = load(at);
+      if (mask != nullptr) {
+        x += load(mask + j * C + v * L);
+        store(at, x);
+      }
+      best[s][v] = maximum(x, best[s][v]);
+    }
+  };
+  int64_t j = 0;
+  for (; j + kStreams <= keys; j += kStreams) EINKORN_UNROLL for (int s = 0; s < kStreams; ++s) look(j + s, s);
+  for (; j < keys; ++j) look(j, 0);
+  Vec<T> from[N], sum[2][N];
+  EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+    const Vec<T> top = maximum(maximum(best[0][v], best[1][v]), maximum(best[2][v], best[3][v]));
+    from[v] = top == -(T)INFINITY ? Vec<T>{} : top;  // nothing seen yet: 2^(-inf - 0) is 0
+    shrink[v] = exp2_nonpositive(so_far.maximum[v] - from[v]);
+    so_far.maximum[v] = top;
+    sum[0][v] = sum[1][v] = Vec<T>{};
+  }
+  const auto weigh = [&](int64_t row, int s) __attribute__((always_inline)) {
+    EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+      T* const at = scores + row * C + v * L;
+      const Vec<T> e = exp2_nonpositive(load(at) - from[v]);
+      sum[s][v] += e;
+      store(at, e);
+    }
+  };
+  for (j = 0; j + 2 <= keys; j += 2) {
+    weigh(j, 0);
+    weigh(j + 1, 1);
+  }
+  if (j < keys) weigh(j, 0);
+  EINKORN_UNROLL for (int v = 0; v < N; ++v) so_far.sum[v] = so_far.sum[v] * shrink[v] + (sum[0][v] + sum[1][v]);
+}
+
+template <class T, int N>
+void attend(const Attention<T>& x, const AttentionTask<T>& task, int64_t batch, int64_t head, int64_t i0) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t C = kQueries<T>;
+  const AttentionProblem<T>& p = x.problem;
+  const int64_t kv_head = head / (p.heads / p.kv_heads), queries = least(N * L, p.q_len - i0);
+  pack_down(task.q, C, x.q.at(batch, head, i0), x.q.row, queries, p.width, N * L, p.scale * static_cast<T>(kLog2E));
+  for (int64_t d = 0; d < p.v_width; ++d)
+    EINKORN_UNROLL for (int v = 0; v < N; ++v) store(task.out + d * C + v * L, Vec<T>{});
+  Running<T, N> so_far;
+  EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+    so_far.maximum[v] = broadcast(-(T)INFINITY);
+    so_far.sum[v] = Vec<T>{};
+  }
+  const KeyRange range = visible_keys(p, i0, queries);
+  for (int64_t j0 = range.begin; j0 < range.end; j0 += kKeys) {
+    const ScoreBlock at = {batch, head, i0, queries, j0, least(kKeys, range.end - j0)};
+    multiply_rows(task.scores, C, x.k.at(batch, kv_head, j0), x.k.row, at.keys, task.q, C, p.width, N);
+    const bool masked = is_masked(p, at);
+    if (masked) make_mask(task.mask, p, at);
+    Vec<T> shrink[N];
+    soften<T, N>(task.scores, masked ? task.mask : nullptr, at.keys, so_far, shrink);
+    if (p.dropout > 0) {
+      make_words(task.words, p, at);
+      const Dropping<T> dropping(p.dropout);
+      for (int64_t j = 0; j < at.keys; ++j) EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+          T* const weight = task.scores + j * C + v * L;
+          store(weight, load(weight) * dropping.factor(task.words + j * kMostWords + v * L));
+        }
+    }
+    for_tiles(p.v_width, [&](int64_t d, int64_t height) {
+      choose_tile<T>(height, N, APanel::by_columns)(at.keys, x.v.at(batch, kv_head, j0) + d, x.v.row, task.scores, C,
+                                                    task.sums, C);
+      for (int64_t r = 0; r < height; ++r) EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+          T* const out = task.out + (d + r) * C + v * L;
+          store(out, load(out) * shrink[v] + load(task.sums + r * C + v * L));
+        }
+    });
+  }
+  alignas(kVectorBytes) T factor[C];
+  EINKORN_UNROLL for (int v = 0; v < N; ++v) {
+    const Vec<T> none = so_far.sum[v];
+    store(factor + v * L, none == 0 ? Vec<T>{} : 1 / none);
+    if (x.lse != nullptr) {
+      const Vec<T> lse = none == 0 ? broadcast((T)INFINITY) : so_far.maximum[v] * static_cast<T>(kLn2) + log(none);
+      if (queries > v * L)
+        store_n(x.lse + (batch * p.heads + head) * p.q_len + i0 + v * L, least(L, queries - v * L), lse);
+    }
+  }
+  unpack_down(x.out.at(batch, head, i0), x.out.row, task.out, C, queries, p.v_width, factor);
+}
+
+}  // namespace
+
+template <class T>
+void attention_forward(const Attention<T>& x) {
+  const AttentionProblem<T>& p = x.problem;
+  if (p.batch * p.heads * p.q_len == 0) return;
+  const auto parts = carve<AttentionParts<T>>(x);
+  if (is_decoding(p)) return decode(x, parts);
+  constexpr int64_t C = kQueries<T>;
+  const int64_t panels = (p.q_len + C - 1) / C;
+  const double cost = 0.02 * static_cast<double>(least(C, p.q_len) * p.k_len * (p.width + p.v_width + 16));
+  parallel_for(x.ws, p.batch * p.heads * panels, cost, [&](int64_t t, int slot) {
+    const int64_t i0 = t % panels * C, head = t / panels % p.heads, batch = t / panels / p.heads;
+    const AttentionTask<T> task = parts.task[slot];
+    if (p.q_len - i0 > kLanes<T>)
+      attend<T, 2>(x, task, batch, head, i0);
+    else
+      attend<T, 1>(x, task, batch, head, i0);
+  });
+}
+
+EINKORN_INSTANTIATE(attention_forward, Attention)
+
+}  // namespace einkorn::EINKORN_ISA

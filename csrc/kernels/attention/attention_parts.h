@@ -1,0 +1,135 @@
+// How attention is blocked and where its scratch lies. Follows from the problem's size alone.
+
+#pragma once
+
+#include "kernels/attention/attention.h"
+#include "runtime/carver.h"
+
+namespace einkorn {
+inline namespace EINKORN_ISA {
+
+// Bounds over all instruction sets: queries side by side in a panel, rows of a register tile.
+template <class T>
+constexpr int64_t kMostQueries = 128 / static_cast<int64_t>(sizeof(T));
+constexpr int64_t kMostRows = 14;
+constexpr int64_t kMostWords = 32;  // random words of a row of a panel
+
+constexpr int64_t kKeys = 112;      // keys of a block, forward: a panel of their scores stays in the L1 cache
+constexpr int64_t kGradKeys = 56;   // the same, backward, where a block is several panels wide
+constexpr int64_t kGradPanels = 2;  // panels of queries of a block, backward
+
+// Few queries (generation) are vectors along the width instead of across queries.
+template <class T>
+inline bool is_decoding(const AttentionProblem<T>& p) {
+  return p.q_len <= 4;
+}
+
+// Keys a task of decoding takes, so that one long row splits too.
+constexpr int64_t kDecodeKeys = 1024;
+template <class T>
+inline int64_t decode_chunks(const AttentionProblem<T>& p) {
+  return p.k_len <= kDecodeKeys ? 1 : (p.k_len + kDecodeKeys - 1) / kDecodeKeys;
+}
+
+// A row of partial results of decoding: the sum, then the maximum and the sum of exponentials.
+template <class T>
+inline int64_t decode_row(const AttentionProblem<T>& p) {
+  return (p.v_width + 63) / 64 * 64 + 64;
+}
+
+// Keys a task of the backward pass takes: their gradients stay in the L2 cache, and few heads still make many tasks.
+template <class T>
+inline int64_t grad_chunk(const AttentionProblem<T>& p) {
+  const int64_t heads = p.batch * p.kv_heads, wanted = heads >= 16 || heads == 0 ? 1 : (16 + heads - 1) / heads;
+  int64_t chunk = (p.k_len + wanted - 1) / wanted;
+  if (chunk < 256) chunk = 256;
+  if (chunk > 2048) chunk = 2048;
+  return chunk < p.k_len ? chunk : (p.k_len > 0 ? p.k_len : 1);
+}
+template <class T>
+inline int64_t grad_chunks(const AttentionProblem<T>& p) {
+  return p.k_len == 0 ? 1 : (p.k_len + grad_chunk(p) - 1) / grad_chunk(p);
+}
+
+// Widths padded to whole vectors of any instruction set.
+inline int64_t padded(int64_t width) {
+  return (width + 15) / 16 * 16;
+}
+
+// What a running task of the forward pass needs.
+template <class T>
+struct AttentionTask {
+  T* q;       // [width][queries], scaled
+  T* out;     // [v_width][queries]
+  T* scores;  // [keys][queries]
+  T* mask;    // the same
+  T* sums;    // a register tile
+  uint32_t* words;
+
+  AttentionTask(Carver& c, const AttentionProblem<T>& p)
+      : q(c.take<T>(p.width * kMostQueries<T>)),
+        out(c.take<T>(p.v_width * kMostQueries<T>)),
+        scores(c.take<T>(kKeys * kMostQueries<T>)),
+        mask(c.take<T>(kKeys * kMostQueries<T>)),
+        sums(c.take<T>(kMostRows * kMostQueries<T>)),
+        words(c.take<uint32_t>(p.dropout > 0 ? kKeys * kMostWords : 0)) {}
+};
+
+template <class T>
+struct AttentionParts {
+  T* partials;  // decoding: [batch, kv head, chunk][query][decode_row]
+  PartsOfEach<AttentionTask<T>, AttentionProblem<T>> task;
+
+  AttentionParts(Carver& c, const Attention<T>& x)
+      : partials(c.take<T>(is_decoding(x.problem) ? x.problem.batch * x.problem.heads * x.problem.q_len *
+                                                        decode_chunks(x.problem) * decode_row(x.problem)
+                                                  : 0)),
+        task(c.each<AttentionTask<T>>(x.ws.threads, x.problem)) {}
+};
+
+// What a running task of the backward pass needs.
+template <class T>
+struct AttentionGradTask {
+  T *q_down, *g_down;  // [width][queries] scaled, [v_width][queries]
+  T *q, *g;            // [queries][padded width]
+  T *p, *ds;           // [keys][queries]
+  T* mask;             // [keys][queries of a panel]
+  T* gq_down;          // [width][queries]
+  T *gk, *gv;          // [chunk][padded width]
+  T *lse, *delta;      // [queries]
+  T* sums;
+  uint32_t* words;
+
+  AttentionGradTask(Carver& c, const AttentionProblem<T>& s)
+      : q_down(c.take<T>(s.width * kQueries)),
+        g_down(c.take<T>(s.v_width * kQueries)),
+        q(c.take<T>(kQueries * padded(s.width))),
+        g(c.take<T>(kQueries * padded(s.v_width))),
+        p(c.take<T>(kGradKeys * kQueries)),
+        ds(c.take<T>(kGradKeys * kQueries)),
+        mask(c.take<T>(kGradKeys * kMostQueries<T>)),
+        gq_down(c.take<T>(s.width * kQueries)),
+        gk(c.take<T>(grad_chunk(s) * padded(s.width))),
+        gv(c.take<T>(grad_chunk(s) * padded(s.v_width))),
+        lse(c.take<T>(kQueries)),
+        delta(c.take<T>(kQueries)),
+        sums(c.take<T>(kMostRows * kMostQueries<T>)),
+        words(c.take<uint32_t>(s.dropout > 0 ? kGradKeys * kMostWords : 0)) {}
+
+  static constexpr int64_t kQueries = kGradPanels * kMostQueries<T>;
+};
+
+template <class T>
+struct AttentionGradParts {
+  T* gq;  // [chunk][batch][head][q_len][width]; unused where there is one chunk
+  PartsOfEach<AttentionGradTask<T>, AttentionProblem<T>> task;
+
+  AttentionGradParts(Carver& c, const AttentionGrad<T>& x)
+      : gq(c.take<T>(grad_chunks(x.problem) > 1 ? grad_chunks(x.problem) * x.problem.batch * x.problem.heads *
+                                                      x.problem.q_len * x.problem.width
+                                                : 0)),
+        task(c.each<AttentionGradTask<T>>(x.ws.threads, x.problem)) {}
+};
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn
