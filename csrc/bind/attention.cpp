@@ -83,9 +83,7 @@ EINKORN_BINDINGS(attention, m) {
           x.lse = lse.out<T>("lse");
           x.q = rows_in<T>(q, "q"), x.k = rows_in<T>(k, "k"), x.v = rows_in<T>(v, "v");
           x.ws = workspace();
-          const Scratch scratch(Carver::bytes_of<AttentionParts<T>>(x));
-          x.ws.scratch = scratch.data();
-          run(&AttentionKernels<T>::attention_forward, x);
+          run_in_scratch<AttentionParts<T>>(&AttentionKernels<T>::attention_forward, x);
         });
       },
       "out"_a, "lse"_a, "q"_a, "k"_a, "v"_a, "bias"_a, "keep"_a, "slopes"_a, "scale"_a, "low"_a, "high"_a, "dropout"_a,
@@ -113,9 +111,7 @@ EINKORN_BINDINGS(attention, m) {
           x.lse = lse.in<T>("lse");
           x.q = rows_in<T>(q, "q"), x.k = rows_in<T>(k, "k"), x.v = rows_in<T>(v, "v");
           x.ws = workspace();
-          const Scratch scratch(Carver::bytes_of<AttentionGradParts<T>>(x));
-          x.ws.scratch = scratch.data();
-          run(&AttentionKernels<T>::attention_backward, x);
+          run_in_scratch<AttentionGradParts<T>>(&AttentionKernels<T>::attention_backward, x);
         });
       },
       "gq"_a, "gk"_a, "gv"_a, "gbias"_a, "g"_a, "out"_a, "lse"_a, "q"_a, "k"_a, "v"_a, "bias"_a, "keep"_a, "slopes"_a,
