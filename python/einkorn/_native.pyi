@@ -48,6 +48,43 @@ def adaptive_avg_pool2d_backward(gx: _Array, gy: _Array) -> None: ...
 def adaptive_avg_pool2d_forward(out: _Array, x: _Array) -> None: ...
 def add(out: _Array, a: _Array, b: _Array) -> None: ...
 def argmax(out: _Array, x: _Array) -> None: ...
+def attention_backward(
+    gq: _Array,
+    gk: _Array,
+    gv: _Array,
+    gbias: _Array,
+    g: _Array,
+    out: _Array,
+    lse: _Array,
+    q: _Array,
+    k: _Array,
+    v: _Array,
+    bias: _Array,
+    keep: _Array,
+    slopes: _Array,
+    scale: float,
+    low: int,
+    high: int,
+    dropout: float,
+    seed: int,
+    offset: int,
+) -> None: ...
+def attention_forward(
+    out: _Array,
+    lse: _Array,
+    q: _Array,
+    k: _Array,
+    v: _Array,
+    bias: _Array,
+    keep: _Array,
+    slopes: _Array,
+    scale: float,
+    low: int,
+    high: int,
+    dropout: float,
+    seed: int,
+    offset: int,
+) -> None: ...
 def avg_pool2d_backward(
     gx: _Array,
     gy: _Array,
