@@ -103,6 +103,116 @@ def test_product_of_many_large_tiles() -> None:
     np.testing.assert_array_equal(einkorn.ops.matmul(a, b), a @ b)
 
 
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@pytest.mark.usefixtures("_host_device")
+@DTYPES
+@pytest.mark.parametrize("skipped", [0, 1, 2, 4])
+@pytest.mark.parametrize("size", [1, 3, 4, 1023, 4101])
+def test_elements_in_packs_tails_and_off_their_alignment(size: int, skipped: int, dtype: str) -> None:
+    a, b = (np.random.default_rng(i).standard_normal(size + skipped).astype(dtype)[skipped:] for i in (0, 1))
+    ops = einkorn.ops
+    np.testing.assert_array_equal(ops.add(a, b), a + b)
+    np.testing.assert_array_equal(ops.relu(a), np.maximum(a, 0))
+    np.testing.assert_array_equal(ops.multiply(a, b[:1]), a * b[0])
+    np.testing.assert_array_equal(ops.where(a > 0, a, b), np.where(a > 0, a, b))
+    other = "float64" if dtype == "float32" else "float32"
+    np.testing.assert_array_equal(einkorn.Tensor(a).to(other).numpy(), a.astype(other))
+
+
+@pytest.mark.usefixtures("_host_device")
+@DTYPES
+@pytest.mark.parametrize("columns", [4, 7, 64])
+def test_broadcast_rows_and_columns(columns: int, dtype: str) -> None:
+    rng = np.random.default_rng(columns)
+    x = rng.standard_normal((3, 5, columns)).astype(dtype)
+    for shape in ((columns,), (5, 1), (3, 1, columns), (1, 1, 1)):
+        b = rng.standard_normal(shape).astype(dtype)
+        np.testing.assert_array_equal(einkorn.ops.subtract(x, b), x - b)
+        np.testing.assert_array_equal(einkorn.ops.subtract(b, x), b - x)
+
+
+@pytest.mark.usefixtures("_host_device")
+@DTYPES
+@pytest.mark.parametrize("axes", [(1, 0, 2), (0, 2, 1), (2, 1, 0), (2, 0, 1)])
+def test_copy_that_turns_axes(axes: tuple[int, int, int], dtype: str) -> None:
+    x = np.arange(3 * 37 * 66, dtype=dtype).reshape(3, 37, 66)
+    for turned in (x.transpose(axes), x[:, ::-1].transpose(axes), x[:, :, 1:].transpose(axes)):
+        k = einkorn.engines.cpu()
+        out = k.empty(turned.shape, turned.dtype)
+        k.copy(out, turned)
+        np.testing.assert_array_equal(out, turned)
+
+
+@pytest.mark.usefixtures("_host_device")
+@DTYPES
+@pytest.mark.parametrize("n", [4, 36, 64, 100, 256, 510, 512, 1024, 1028, 4096, 8200])
+def test_softmax_of_rows_that_registers_hold(n: int, dtype: str) -> None:
+    """The last rows: an infinity, a NaN, nothing but -infinity, and -infinity among numbers."""
+    x = np.random.default_rng(n).standard_normal((6, n)).astype(dtype)
+    x[2, n // 2], x[3, -1], x[4], x[5, 0] = np.inf, np.nan, -np.inf, -np.inf
+    with np.errstate(all="ignore"):
+        e = np.exp(x - x.max(1, keepdims=True))
+        expected = e / e.sum(1, keepdims=True)
+        logarithm = x - x.max(1, keepdims=True) - np.log(e.sum(1, keepdims=True))
+    tolerance = 64 * np.finfo(dtype).eps
+    np.testing.assert_allclose(einkorn.ops.softmax(x, -1), expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(einkorn.ops.log_softmax(x, -1), logarithm, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.usefixtures("_host_device")
+@DTYPES
+@pytest.mark.parametrize("columns", [16, 33, 132, 256])
+def test_sums_of_columns_in_packs(columns: int, dtype: str) -> None:
+    x = np.random.default_rng(columns).integers(-9, 10, (2, 70, columns)).astype(dtype)
+    np.testing.assert_array_equal(einkorn.ops.sum(x, axis=1), x.sum(1))
+    np.testing.assert_array_equal(einkorn.ops.sum(x, axis=(0, 1)), x.sum((0, 1)))
+    np.testing.assert_array_equal(einkorn.ops.max(x, axis=1), x.max(1))
+    np.testing.assert_array_equal(einkorn.ops.sum(x[:, :, 1:], axis=1), x[:, :, 1:].sum(1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("channels", "filters", "groups", "kernel", "stride", "padding", "dilation"),
+    [
+        (3, 5, 1, 7, 2, 3, 1),
+        (1, 6, 1, 5, 1, 0, 1),
+        (6, 6, 6, 3, 2, 1, 1),
+        (4, 4, 2, 3, 3, 0, 2),
+        (5, 70, 1, 3, 1, 1, 1),
+        (16, 8, 1, 3, 2, 1, 1),
+    ],
+)
+def test_gradients_of_convolutions(
+    channels: int,
+    filters: int,
+    groups: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of few channels and many; whole numbers, so that only the CPU's Winograd transforms round."""
+    rng = np.random.default_rng(channels)
+    x = rng.integers(-3, 4, (2, channels, 15, 14)).astype(dtype)
+    w = rng.integers(-3, 4, (filters, channels // groups, kernel, kernel)).astype(dtype)
+    bias = rng.integers(-3, 4, filters).astype(dtype)
+    results = []
+    for on_host_device in (False, True):
+        with monkeypatch.context() as patch:
+            if on_host_device:
+                cuda_host.install(patch)
+            leaves = [einkorn.Tensor(a.copy(), requires_grad=True) for a in (x, w, bias)]
+            y = einkorn.ops.conv2d(*leaves, stride, padding, dilation, groups)
+            y.backward(np.round(np.arange(y.data.size).reshape(y.shape) % 7 - 3).astype(dtype))
+            results.append([y.numpy(), *(leaf.grad.numpy() for leaf in leaves)])
+    for got, expected in zip(results[1], results[0], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-3 if dtype == "float32" else 1e-9)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [1, 3, 4, 1023])
 def test_random_numbers_are_those_of_the_cpu(size: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:

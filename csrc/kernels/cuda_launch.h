@@ -36,6 +36,11 @@ inline unsigned grid_for(int64_t size) {
   return blocks_for((size + kBlock - 1) / kBlock);
 }
 
+// How many pieces of `size` cover n.
+inline int64_t pieces_of(int64_t n, int64_t size) {
+  return (n + size - 1) / size;
+}
+
 inline void check(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw CudaError(std::string(what) + ": " + cudaGetErrorString(error));
 }
@@ -106,6 +111,12 @@ template <class Body>
 __device__ __forceinline__ void grid_stride(int64_t size, const Body& body) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += step) body(i);
+}
+
+// a / b of numbers >= 0, in 32 bits where they fit: several times faster on a GPU.
+__device__ __forceinline__ int64_t quotient(int64_t a, int64_t b) {
+  if ((a | b) >> 32 == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  return a / b;
 }
 
 // a > b ? a : b, that is b when either is NaN.

@@ -15,6 +15,7 @@
 //   bool a_along_k(), b_along_k()            neighbouring threads load along k (else along i, j)
 //   Row row(batch, i), Column column(batch, j)   what a thread keeps of a row of A, a column of B
 //   ADepth a_depth(k), BDepth b_depth(k)         what it works out for each k
+//   advance(depth, step)                         from the depth of k to that of k + n; step is the depth of n
 //   T a(row, depth), b(column, depth)
 //   void store(batch, i, j, sum)
 
@@ -24,15 +25,18 @@
 
 namespace einkorn::cuda {
 
-template <int kTile_, int kDepth_>
+// Pieces are cut along k until there are kEnoughBlocks of them.
+template <int kTile_, int kDepth_, int kEnoughBlocks_>
 struct GemmTile {
+  static constexpr int64_t kEnoughBlocks = kEnoughBlocks_;
   static constexpr int kTile = kTile_, kDepth = kDepth_;
   static constexpr int kThreadTile = kTile / 16;          // 16 x 16 threads
   static constexpr int kLoads = kTile * kDepth / kBlock;  // of a thread, for each operand and step
 };
 
-using LargeTile = GemmTile<128, 8>;
-using SmallTile = GemmTile<64, 8>;
+using LargeTile = GemmTile<128, 8, 256>;
+using SmallTile = GemmTile<64, 8, 1024>;
+constexpr int64_t kLeastDepth = 128, kMostSplits = 256;  // k of a part, and parts
 
 template <class T>
 struct alignas(16) GemmPack {
@@ -84,13 +88,24 @@ __global__ void __launch_bounds__(kBlock) gemm_kernel(Problem p, GemmCut cut, ty
       rows[l] = p.row(batch, i < p.m ? i : p.m - 1);
       columns[l] = p.column(batch, j < p.n ? j : p.n - 1);
     }
+    // Places along k move on by kDepth from step to step: additions instead of the divisions that find a place.
+    const auto a_step = p.a_depth(kDepth);
+    const auto b_step = p.b_depth(kDepth);
+    decltype(p.a_depth(0)) a_depth[kLoads];
+    decltype(p.b_depth(0)) b_depth[kLoads];
+    for (int l = 0; l < kLoads; ++l) {
+      a_depth[l] = p.a_depth(begin + a_loads.depth(l));
+      b_depth[l] = p.b_depth(begin + b_loads.depth(l));
+    }
     T next_a[kLoads], next_b[kLoads], sums[kThreadTile][kThreadTile] = {};
     const auto load = [&](int64_t k0) {
 #pragma unroll
       for (int l = 0; l < kLoads; ++l) {
         const int64_t ka = k0 + a_loads.depth(l), kb = k0 + b_loads.depth(l);
-        next_a[l] = ka < end && first_i + a_loads.line(l) < p.m ? p.a(rows[l], p.a_depth(ka)) : T{0};
-        next_b[l] = kb < end && first_j + b_loads.line(l) < p.n ? p.b(columns[l], p.b_depth(kb)) : T{0};
+        next_a[l] = ka < end && first_i + a_loads.line(l) < p.m ? p.a(rows[l], a_depth[l]) : T{0};
+        next_b[l] = kb < end && first_j + b_loads.line(l) < p.n ? p.b(columns[l], b_depth[l]) : T{0};
+        p.advance(a_depth[l], a_step);
+        p.advance(b_depth[l], b_step);
       }
     };
     const auto put = [&](int buffer) {
@@ -151,6 +166,7 @@ __global__ void gemm_finish(Problem p, GemmCut cut, const typename Problem::T* p
   const int64_t size = p.batches * p.m * p.n;
   grid_stride(size, [&](int64_t i) {
     typename Problem::T sum = partial[i];
+#pragma unroll 8
     for (int64_t s = 1; s < cut.splits; ++s) sum += partial[s * size + i];
     p.store(i / p.n / p.m, i / p.n % p.m, i % p.n, sum);
   });
@@ -159,12 +175,11 @@ __global__ void gemm_finish(Problem p, GemmCut cut, const typename Problem::T* p
 template <class Tile, class Problem>
 void start_gemm(const char* name, const Problem& p) {
   using T = typename Problem::T;
-  constexpr int64_t kEnoughBlocks = 256, kLeastDepth = 128, kMostSplits = 64;
   GemmCut cut;
   cut.rows = (p.m + Tile::kTile - 1) / Tile::kTile;
   cut.columns = (p.n + Tile::kTile - 1) / Tile::kTile;
   const int64_t pieces = cut.rows * cut.columns * p.batches;
-  int64_t splits = kEnoughBlocks / pieces;
+  int64_t splits = Tile::kEnoughBlocks / pieces;
   if (splits > p.k / kLeastDepth) splits = p.k / kLeastDepth;
   if (splits > kMostSplits) splits = kMostSplits;
   if (splits < 1) splits = 1;
@@ -177,12 +192,13 @@ void start_gemm(const char* name, const Problem& p) {
   if (cut.splits > 1) launch_over(name, gemm_finish<Problem>, p.batches * p.m * p.n, p, cut, partial);
 }
 
-// Large pieces where there are enough of them to fill a card.
+// Large pieces where there are enough of them, cut along k or not, to fill a card.
 template <class Problem>
 void gemm(const char* name, const Problem& p) {
   if (p.m == 0 || p.n == 0 || p.batches == 0) return;
   const int64_t large = (p.m + 127) / 128 * ((p.n + 127) / 128) * p.batches;
-  if (p.m > 64 && p.n > 64 && large >= 100)
+  const int64_t parts = p.k < 2 * kLeastDepth ? 1 : p.k / kLeastDepth;
+  if (p.m > 64 && p.n > 64 && large * (parts < 8 ? parts : 8) >= 100)
     start_gemm<LargeTile>(name, p);
   else
     start_gemm<SmallTile>(name, p);

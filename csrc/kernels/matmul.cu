@@ -39,6 +39,7 @@ struct MatmulProblem {
   __device__ Column column(int64_t batch, int64_t j) const { return x.b + offset(batch, x.b_batch) + j * x.b_n; }
   __device__ int64_t a_depth(int64_t at) const { return at * x.a_k; }
   __device__ int64_t b_depth(int64_t at) const { return at * x.b_k; }
+  __device__ void advance(int64_t& depth, int64_t step) const { depth += step; }
   __device__ T a(Row row, int64_t depth) const { return row[depth]; }
   __device__ T b(Column column, int64_t depth) const { return column[depth]; }
 

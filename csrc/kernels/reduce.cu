@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "kernels/cuda_group.h"
+#include "kernels/cuda_pack.h"
 #include "kernels/instantiate.h"
 #include "kernels/reduce.h"
 
@@ -61,11 +62,6 @@ struct Min {
   }
 };
 
-template <class T, int kCount>
-struct alignas(kCount * sizeof(T)) Pack {
-  T v[kCount];
-};
-
 struct Axes {
   int ndim;
   int64_t shape[kMaxDims], strides[kMaxDims];
@@ -78,12 +74,7 @@ __device__ __forceinline__ int64_t offset_of(const Axes& axes, int64_t i, int un
   for (int d = axes.ndim - 1; d > 0; --d) {
     const int64_t size = d == axes.ndim - 1 ? axes.shape[d] / unit : axes.shape[d];
     const int64_t step = d == axes.ndim - 1 ? axes.strides[d] * unit : axes.strides[d];
-    int64_t rest;
-    if ((i | size) >> 32 == 0) {
-      rest = static_cast<uint32_t>(i) / static_cast<uint32_t>(size);
-    } else {
-      rest = i / size;
-    }
+    const int64_t rest = quotient(i, size);
     at += (i - rest * size) * step;
     i = rest;
   }
@@ -131,29 +122,43 @@ __global__ void reduce_rows(Part<T> k) {
   });
 }
 
-// 32 neighbouring outputs by 8 threads that share their reduced elements.
-template <class Op, class T>
+// 32 neighbouring packs of outputs by 8 threads that share their reduced elements.
+template <class Op, int kPack, class T>
 __global__ void reduce_columns(Part<T> k) {
-  __shared__ T folded[kRows][kColumns + 1];
+  using Unit = Pack<T, kPack>;
+  __shared__ Unit folded[kRows][kColumns];
+  const auto join = [](Unit a, const Unit& b) {
+    for (int e = 0; e < kPack; ++e) a.v[e] = Op::join(a.v[e], b.v[e]);
+    return a;
+  };
+  const int64_t packs = k.outputs / kPack;
   const int column = static_cast<int>(threadIdx.x % kColumns), row = static_cast<int>(threadIdx.x / kColumns);
-  const int64_t blocks = (k.outputs + kColumns - 1) / kColumns;
+  const int64_t blocks = (packs + kColumns - 1) / kColumns;
   for (int64_t task = blockIdx.x; task < blocks * k.chunks; task += gridDim.x) {
     const int64_t output = task % blocks * kColumns + column, chunk = task / blocks;
-    const bool live = output < k.outputs;
-    const T* const x = k.x + offset_of(k.kept, live ? output : k.outputs - 1, 1);
+    const bool live = output < packs;
+    const T* const x = k.x + offset_of(k.kept, live ? output : packs - 1, kPack);
+    const auto unit = [&](int64_t u) { return *reinterpret_cast<const Unit*>(x + offset_of(k.reduced, u, 1)); };
     const int64_t begin = chunk * k.chunk, end = begin + k.chunk < k.units ? begin + k.chunk : k.units;
-    T run[4];
-    for (T& r : run) r = Op::template identity<T>();
+    Unit run[4];
+    for (Unit& r : run)
+      for (T& v : r.v) v = Op::template identity<T>();
     int64_t u = begin + row;
-    for (; u + 3 * kRows < end; u += 4 * kRows)
-      for (int j = 0; j < 4; ++j) run[j] = Op::join(run[j], x[offset_of(k.reduced, u + j * kRows, 1)]);
-    for (; u < end; u += kRows) run[0] = Op::join(run[0], x[offset_of(k.reduced, u, 1)]);
-    folded[row][column] = Op::join(Op::join(run[0], run[1]), Op::join(run[2], run[3]));
+    for (; u + 3 * kRows < end; u += 4 * kRows) {
+      Unit next[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) next[j] = unit(u + j * kRows);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) run[j] = join(run[j], next[j]);
+    }
+    for (; u < end; u += kRows) run[0] = join(run[0], unit(u));
+    folded[row][column] = join(join(run[0], run[1]), join(run[2], run[3]));
     __syncthreads();
     if (row == 0 && live) {
-      T all = folded[0][column];
-      for (int r = 1; r < kRows; ++r) all = Op::join(all, folded[r][column]);
-      k.out[chunk * k.outputs + output] = all * k.scale / k.divisor;
+      Unit all = folded[0][column];
+      for (int r = 1; r < kRows; ++r) all = join(all, folded[r][column]);
+      for (T& v : all.v) v = v * k.scale / k.divisor;
+      *reinterpret_cast<Unit*>(k.out + chunk * k.outputs + output * kPack) = all;
     }
     __syncthreads();
   }
@@ -168,6 +173,20 @@ void start_rows(const char* name, const Part<T>& k) {
     launch_over(name, reduce_rows<Op, kWarp, kPack, T>, tasks * kWarp, k);
   else
     launch_over(name, reduce_rows<Op, kBlock, kPack, T>, tasks * kBlock, k);
+}
+
+template <class Op, int kPack, class T>
+void start_columns(const char* name, const Part<T>& k) {
+  launch_over(name, reduce_columns<Op, kPack, T>, divide_up(k.outputs / kPack, kColumns) * k.chunks * kBlock, k);
+}
+
+// Whether every offset along these axes, but for the unit steps of the last one, is whole packs.
+inline bool in_packs(const Axes& axes, bool near, int64_t pack) {
+  const int last = axes.ndim - 1;
+  bool whole = !near || (axes.strides[last] == 1 && axes.shape[last] % pack == 0);
+  for (int d = 0; d < axes.ndim; ++d)
+    whole = whole && (axes.shape[d] == 1 || axes.strides[d] % pack == 0 || (near && d == last));
+  return whole;
 }
 
 inline int64_t product(const Axes& axes) {
@@ -205,25 +224,27 @@ void reduce(const char* name, const Reduce<T>& k) {
   if (part.outputs == 0) return;
 
   const int last = part.reduced.ndim - 1, near = part.kept.ndim - 1;
-  const int64_t n = part.reduced.shape[last], step = part.reduced.strides[last];
+  const int64_t step = part.reduced.strides[last];
   const int64_t columns = part.kept.shape[near],
                 kept_step = part.kept.strides[near] < 0 ? -part.kept.strides[near] : part.kept.strides[near];
   const bool along_rows = columns < kFewColumns || kept_step == 0 || step <= kept_step;
-  bool packs = along_rows && step == 1 && n % kPack == 0 && reinterpret_cast<uintptr_t>(k.x) % 16 == 0;
-  for (int d = 0; d < last; ++d) packs = packs && part.reduced.strides[d] % kPack == 0;
-  for (int d = 0; d <= near; ++d) packs = packs && (part.kept.shape[d] == 1 || part.kept.strides[d] % kPack == 0);
-  if (packs) part.units /= kPack;
+  // A step writes packs to k.out or, aligned, to scratch.
+  const bool aligned = is_aligned(k.x, kPackBytes) && (along_rows || is_aligned(k.out, kPackBytes));
+  const bool packs = aligned && in_packs(part.reduced, along_rows, kPack) && in_packs(part.kept, !along_rows, kPack);
+  if (packs && along_rows) part.units /= kPack;
 
   if (along_rows)
     cut(part, part.outputs, kBlock * kChunkLoads);
   else
-    cut(part, divide_up(part.outputs, kColumns), kRows * kChunkLoads);
+    cut(part, divide_up(part.outputs, packs ? kColumns * kPack : kColumns), kRows * kChunkLoads);
   const StreamScratch partials(part.chunks > 1 ? static_cast<size_t>(part.chunks * part.outputs) * sizeof(T) : 0);
   part.out = part.chunks > 1 ? partials.template as<T>() : k.out;
   part.scale = part.chunks > 1 ? T{1} : k.scale;
   part.divisor = part.chunks > 1 ? T{1} : k.divisor;
-  if (!along_rows)
-    launch_over(name, reduce_columns<Op, T>, divide_up(part.outputs, kColumns) * part.chunks * kBlock, part);
+  if (!along_rows && packs)
+    start_columns<Op, kPack>(name, part);
+  else if (!along_rows)
+    start_columns<Op, 1>(name, part);
   else if (packs)
     start_rows<Op, kPack>(name, part);
   else
@@ -241,7 +262,7 @@ void reduce(const char* name, const Reduce<T>& k) {
   rest.scale = k.scale;
   rest.divisor = k.divisor;
   if (part.outputs >= kFewColumns)
-    launch_over(name, reduce_columns<Op, T>, divide_up(part.outputs, kColumns) * kBlock, rest);
+    start_columns<Op, 1>(name, rest);
   else
     start_rows<Op, 1>(name, rest);
 }

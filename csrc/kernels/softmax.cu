@@ -2,7 +2,8 @@
 //
 // Rows (inner = 1): a group of threads shares a row, a warp where rows are short, a block where they are long. Each thread
 // walks the row in steps of the group and keeps a running maximum m and the sum s of exp(x - m); the group then merges these
-// pairs, so that a row is read from memory twice instead of three times.
+// pairs, so that a row is read from memory twice instead of three times. Rows of up to 8192 numbers that come in whole packs
+// of 16 bytes stay in the registers of their group and are read once.
 //
 //      group of 4      t0 t1 t2 t3 t0 t1 t2 t3 ...      (m, s) + (m', s') = (M, s exp(m - M) + s' exp(m' - M))
 //
@@ -10,6 +11,7 @@
 // whole lines.
 
 #include "kernels/cuda_group.h"
+#include "kernels/cuda_pack.h"
 #include "kernels/instantiate.h"
 #include "kernels/softmax.h"
 
@@ -45,6 +47,66 @@ __global__ void softmax_rows(Softmax<T> k) {
     const T log_sum = ::log(sum.s), scale = 1 / sum.s;
     for (int64_t c = lane; c < k.n; c += kGroup) out[c] = kLog ? x[c] - sum.m - log_sum : ::exp(x[c] - sum.m) * scale;
   });
+}
+
+// Rows of whole packs that a group holds in its registers: read once.
+template <int kGroup, int kHeld, bool kLog, class T>
+__global__ void __launch_bounds__(kBlock) softmax_held(Softmax<T> k) {
+  constexpr int kPack = kPackBytes / sizeof(T);
+  using Unit = Pack<T, kPack>;
+  const auto moved = [](T a, int distance) { return shuffle_xor(a, distance); };
+  for_groups<kGroup>(k.outer, [&](int64_t r, int lane, bool live) {
+    const Unit* const x = reinterpret_cast<const Unit*>(k.x + r * k.n);
+    Unit* const out = reinterpret_cast<Unit*>(k.out + r * k.n);
+    const int units = static_cast<int>(k.n) / kPack;
+    Unit held[kHeld];
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h) {
+      if (lane + h * kGroup < units) {
+        held[h] = x[lane + h * kGroup];
+      } else {
+        for (T& v : held[h].v) v = -static_cast<T>(INFINITY);  // counts for nothing
+      }
+    }
+    T top = RunningSum<T>{}.m;
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h)
+      for (const T v : held[h].v) top = larger(v, top);
+    top = fold_group<kGroup>(top, [](T a, T b) { return larger(a, b); }, moved);
+    T sum = 0;
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h)
+      for (T& v : held[h].v) {
+        const T shifted = v - top, e = ::exp(shifted);
+        sum += e;
+        v = kLog ? shifted : e;
+      }
+    sum = summed<kGroup>(sum);
+    const T log_sum = ::log(sum), scale = 1 / sum;
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h) {
+      for (T& v : held[h].v) v = kLog ? v - log_sum : v * scale;
+      if (live && lane + h * kGroup < units) out[lane + h * kGroup] = held[h];
+    }
+  });
+}
+
+template <int kGroup, int kHeld, bool kLog, class T>
+bool fits_held(const char* name, const Softmax<T>& k) {
+  if (k.n > kGroup * kHeld * static_cast<int64_t>(kPackBytes / sizeof(T))) return false;
+  launch_over(name, softmax_held<kGroup, kHeld, kLog, T>, k.outer * kGroup, k);
+  return true;
+}
+
+// Starts softmax_held by the smallest group that holds a row; false where none does.
+template <bool kLog, class T>
+bool start_held(const char* name, const Softmax<T>& k) {
+  const bool packs = k.n % static_cast<int64_t>(kPackBytes / sizeof(T)) == 0;
+  if (!packs || !is_aligned(k.x, kPackBytes) || !is_aligned(k.out, kPackBytes)) return false;
+  return fits_held<8, 1, kLog>(name, k) || fits_held<16, 1, kLog>(name, k) || fits_held<kWarp, 1, kLog>(name, k) ||
+         fits_held<kWarp, 2, kLog>(name, k) || fits_held<kWarp, 4, kLog>(name, k) ||
+         fits_held<kWarp, 8, kLog>(name, k) || fits_held<kBlock, 2, kLog>(name, k) ||
+         fits_held<kBlock, 4, kLog>(name, k) || fits_held<kBlock, 8, kLog>(name, k);
 }
 
 template <bool kLog, class T>
@@ -104,6 +166,8 @@ void forward(const char* name, const Softmax<T>& k) {
   if (k.outer * k.n * k.inner == 0) return;
   if (k.inner > 1)
     launch(name, softmax_columns<kLog, T>, grid_for(k.outer * k.inner), kBlock, 0, k);
+  else if (start_held<kLog>(name, k))
+    return;
   else if (k.n < kBlockRow)
     launch(name, softmax_rows<kWarp, kLog, T>, grid_for(k.outer * kWarp), kBlock, 0, k);
   else

@@ -68,9 +68,38 @@ struct Pixel {
 
 // Number `at` of images x height x width.
 __device__ __forceinline__ Pixel pixel_of(int64_t at, int height, int width) {
-  const int64_t plane = static_cast<int64_t>(height) * width, image = at / plane;
+  const int64_t plane = static_cast<int64_t>(height) * width, image = quotient(at, plane);
   const unsigned rest = static_cast<unsigned>(at - image * plane), y = rest / static_cast<unsigned>(width);
   return {image, static_cast<int>(y), static_cast<int>(rest - y * static_cast<unsigned>(width))};
+}
+
+// The sum of two places by digits, each smaller than the sides.
+__device__ __forceinline__ void add_place(Tap& at, const Tap& step, int height, int width) {
+  at.s += step.s;
+  at.r += step.r;
+  at.channel += step.channel;
+  if (at.s >= width) {
+    at.s -= width;
+    ++at.r;
+  }
+  if (at.r >= height) {
+    at.r -= height;
+    ++at.channel;
+  }
+}
+
+__device__ __forceinline__ void add_place(Pixel& at, const Pixel& step, int height, int width) {
+  at.x += step.x;
+  at.y += step.y;
+  at.image += step.image;
+  if (at.x >= width) {
+    at.x -= width;
+    ++at.y;
+  }
+  if (at.y >= height) {
+    at.y -= height;
+    ++at.image;
+  }
 }
 
 // x at an output's tap, zero in the padding.
@@ -104,14 +133,17 @@ struct ForwardProblem {
   }
   __device__ int64_t a_depth(int64_t at) const { return at; }
   __device__ Tap b_depth(int64_t at) const { return tap_of(z, at); }
+  __device__ void advance(int64_t& depth, int64_t step) const { depth += step; }
+  __device__ void advance(Tap& depth, const Tap& step) const { add_place(depth, step, z.R, z.S); }
   __device__ T a(Row row, int64_t depth) const { return row[depth]; }
   __device__ T b(const Column& column, const Tap& tap) const {
     return padded(x.x, z, column.plane + tap.channel, column.at, tap);
   }
   __device__ void store(int64_t group, int64_t i, int64_t j, T sum) const {
     const int64_t plane = static_cast<int64_t>(z.OH) * z.OW, filter = group * z.filters + i;
+    const int64_t image = quotient(j, plane);
     if (x.bias != nullptr) sum += x.bias[filter];
-    x.out[(j / plane * z.K + filter) * plane + j % plane] = activate(sum, x.activation);
+    x.out[(image * z.K + filter) * plane + j - image * plane] = activate(sum, x.activation);
   }
 };
 
@@ -141,6 +173,7 @@ struct InputGradProblem {
   }
   __device__ Tap a_depth(int64_t at) const { return tap_of(z, at); }
   __device__ Tap b_depth(int64_t at) const { return tap_of(z, at); }
+  __device__ void advance(Tap& depth, const Tap& step) const { add_place(depth, step, z.R, z.S); }
   __device__ T a(const Row& row, const Tap& tap) const {
     return row.w[static_cast<int64_t>(tap.channel) * z.channels * z.R * z.S + tap.r * z.S + tap.s];
   }
@@ -148,13 +181,15 @@ struct InputGradProblem {
   __device__ T b(const Column& column, const Tap& tap) const {
     const int h = column.at.y + z.pad_h - tap.r * z.dilation_h, w = column.at.x + z.pad_w - tap.s * z.dilation_w;
     if (h < 0 || w < 0) return 0;
-    const int oh = h / z.stride_h, ow = w / z.stride_w;
+    int oh = h, ow = w;
+    if (z.stride_h > 1) oh = h / z.stride_h;
+    if (z.stride_w > 1) ow = w / z.stride_w;
     if (oh >= z.OH || ow >= z.OW || oh * z.stride_h != h || ow * z.stride_w != w) return 0;
     return x.gy[((column.plane + tap.channel) * z.OH + oh) * z.OW + ow];
   }
   __device__ void store(int64_t group, int64_t i, int64_t j, T sum) const {
-    const int64_t plane = static_cast<int64_t>(z.H) * z.W;
-    x.gx[(j / plane * z.C + group * z.channels + i) * plane + j % plane] = sum;
+    const int64_t plane = static_cast<int64_t>(z.H) * z.W, image = quotient(j, plane);
+    x.gx[(image * z.C + group * z.channels + i) * plane + j - image * plane] = sum;
   }
 };
 
@@ -180,6 +215,7 @@ struct WeightGradProblem {
   }
   __device__ Pixel a_depth(int64_t at) const { return pixel_of(at, z.OH, z.OW); }
   __device__ Pixel b_depth(int64_t at) const { return pixel_of(at, z.OH, z.OW); }
+  __device__ void advance(Pixel& depth, const Pixel& step) const { add_place(depth, step, z.OH, z.OW); }
   __device__ T a(Row filter, const Pixel& at) const {
     return x.gy[((at.image * z.K + filter) * z.OH + at.y) * z.OW + at.x];
   }
@@ -191,17 +227,91 @@ struct WeightGradProblem {
   }
 };
 
-// gbias[k] = the sum of gy over images and positions, a block each.
+constexpr int kFewChannels = 4;
+
+// Input grad of groups of few channels, which would leave a tile of the product empty: a thread for each pixel keeps the sums
+// of all channels. Only taps that meet an output are visited: with a stride, those of the pixel's phase. A row's pixels are
+// numbered phase by phase, so that a warp's lanes have one phase, read the same weights, and neighbours of gy.
+//
+//      stride 2      x   0 2 4 6 ... | 1 3 5 7 ...
 template <class T>
-__global__ void bias_grad(Conv2dWeightGrad<T> k, int64_t plane) {
-  for (int64_t filter = blockIdx.x; filter < k.shape.K; filter += gridDim.x) {
+__global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dInputGrad<T> k, Sizes z, int64_t groups) {
+  const int per_phase = (z.W + z.stride_w - 1) / z.stride_w, slots = per_phase * z.stride_w, taps = z.R * z.S;
+  grid_stride(z.N * groups * z.H * slots, [&](int64_t i) {
+    const int64_t rows = quotient(i, slots), planes = quotient(rows, z.H), image = quotient(planes, groups);
+    const int slot = static_cast<int>(i - rows * slots), y = static_cast<int>(rows - planes * z.H);
+    const int phase = slot / per_phase, x = (slot - phase * per_phase) * z.stride_w + phase;
+    const int64_t group = planes - image * groups;
+    if (x >= z.W) return;
+    T sums[kFewChannels] = {};
+    const T* const gy = k.gy + (image * z.K + group * z.filters) * z.OH * z.OW;
+    const T* const w = k.w + group * z.filters * z.channels * taps;
+    for (int r = 0; r < z.R; ++r) {
+      const int h = y + z.pad_h - r * z.dilation_h, oh = h / z.stride_h;
+      if (h < 0 || oh * z.stride_h != h || oh >= z.OH) continue;
+      for (int s = 0; s < z.S; ++s) {
+        const int v = x + z.pad_w - s * z.dilation_w, ow = v / z.stride_w;
+        if (v < 0 || ow * z.stride_w != v || ow >= z.OW) continue;
+        const T* from = gy + static_cast<int64_t>(oh) * z.OW + ow;
+        const T* weight = w + r * z.S + s;
+#pragma unroll 4
+        for (int filter = 0; filter < z.filters; ++filter) {
+          const T g = *from;
+#pragma unroll
+          for (int c = 0; c < kFewChannels; ++c)
+            if (c < z.channels) sums[c] += g * weight[c * taps];
+          from += static_cast<int64_t>(z.OH) * z.OW;
+          weight += z.channels * taps;
+        }
+      }
+    }
+    T* const gx = k.gx + ((image * z.C + group * z.channels) * z.H + y) * z.W + x;
+    for (int c = 0; c < kFewChannels; ++c)
+      if (c < z.channels) gx[static_cast<int64_t>(c) * z.H * z.W] = sums[c];
+  });
+}
+
+// gbias[k] = the sum of gy over images and positions: a block for each filter and part of them, and parts added in order.
+constexpr int64_t kBiasPart = 16 * kBlock, kMostBiasParts = 64;
+
+template <class T>
+__global__ void bias_grad(Conv2dWeightGrad<T> k, int64_t plane, int64_t part, int64_t parts, T* out) {
+  const int64_t filters = k.shape.K, size = k.shape.N * plane;
+  for (int64_t task = blockIdx.x; task < filters * parts; task += gridDim.x) {
+    const int64_t number = task / filters, filter = task - number * filters;
+    const int64_t end = (number + 1) * part < size ? (number + 1) * part : size;
     T sum = 0;
-    for (int64_t i = threadIdx.x; i < k.shape.N * plane; i += kBlock)
-      sum += k.gy[(i / plane * k.shape.K + filter) * plane + i % plane];
+#pragma unroll 4
+    for (int64_t i = number * part + threadIdx.x; i < end; i += kBlock) {
+      const int64_t image = quotient(i, plane);
+      sum += k.gy[(image * filters + filter) * plane + i - image * plane];
+    }
     sum = fold_group<kBlock>(
         sum, [](T a, T b) { return a + b; }, [](T a, int distance) { return shuffle_xor(a, distance); });
-    if (threadIdx.x == 0) k.gbias[filter] = sum;
+    if (threadIdx.x == 0) out[task] = sum;
   }
+}
+
+template <class T>
+__global__ void bias_grad_finish(T* gbias, const T* partial, int64_t filters, int64_t parts) {
+  grid_stride(filters, [&](int64_t filter) {
+    T sum = 0;
+    for (int64_t part = 0; part < parts; ++part) sum += partial[part * filters + filter];
+    gbias[filter] = sum;
+  });
+}
+
+template <class T>
+void start_bias_grad(const Conv2dWeightGrad<T>& k) {
+  const char* const name = "conv2d_weight_grad";
+  const int64_t filters = k.shape.K, plane = k.shape.OH * k.shape.OW, size = k.shape.N * plane;
+  if (filters == 0) return;
+  int64_t parts = pieces_of(size, kBiasPart);
+  parts = parts < 1 ? 1 : parts < kMostBiasParts ? parts : kMostBiasParts;
+  const StreamScratch scratch(parts > 1 ? static_cast<size_t>(parts * filters) * sizeof(T) : 0);
+  T* const partial = parts > 1 ? scratch.template as<T>() : k.gbias;
+  launch_over(name, bias_grad<T>, filters * parts * kBlock, k, plane, pieces_of(size, parts), parts, partial);
+  if (parts > 1) launch_over(name, bias_grad_finish<T>, filters, k.gbias, partial, filters, parts);
 }
 
 }  // namespace
@@ -216,6 +326,12 @@ void conv2d_forward(const Conv2dForward<T>& x) {
 template <class T>
 void conv2d_input_grad(const Conv2dInputGrad<T>& x) {
   const ConvShape& s = x.shape;
+  if (s.C / s.groups <= kFewChannels) {
+    const int64_t slots = pieces_of(s.W, s.stride_w) * s.stride_w;
+    launch_over("conv2d_input_grad", few_channels_input_grad<T>, s.N * s.groups * s.H * slots, x, sizes_of(s),
+                s.groups);
+    return;
+  }
   gemm("conv2d_input_grad",
        InputGradProblem<T>{x, sizes_of(s), s.C / s.groups, s.N * s.H * s.W, s.K / s.groups * s.R * s.S, s.groups});
 }
@@ -225,7 +341,7 @@ void conv2d_weight_grad(const Conv2dWeightGrad<T>& x) {
   const ConvShape& s = x.shape;
   gemm("conv2d_weight_grad",
        WeightGradProblem<T>{x, sizes_of(s), s.K / s.groups, s.C / s.groups * s.R * s.S, s.N * s.OH * s.OW, s.groups});
-  if (x.gbias != nullptr) launch_over("conv2d_weight_grad", bias_grad<T>, s.K * kBlock, x, s.OH * s.OW);
+  if (x.gbias != nullptr) start_bias_grad(x);
 }
 
 EINKORN_INSTANTIATE(conv2d_forward, Conv2dForward)

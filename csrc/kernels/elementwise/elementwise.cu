@@ -1,7 +1,6 @@
 // Elementwise kernels on the GPU: the same list of functions as elementwise.cpp, written for one element.
 //
-// One element a thread, neighbouring threads on neighbouring elements of out. All of these are bound by memory on a GPU, the
-// transcendental ones too. Contiguous arrays arrive as one dimension and need no division to find an element's place.
+// All of these are bound by memory on a GPU, the transcendental ones too; how elements are walked is in elementwise_cuda.h.
 
 #include <math.h>
 
@@ -41,31 +40,11 @@ __device__ __forceinline__ T silu_slope(T s) {
   return y * (1 + s * (1 - y));
 }
 
-// out, x and what the function knows besides.
-template <class T, class Function>
-struct OfOne {
-  T* out;
-  const T* x;
-  Function function;
-  __device__ void operator()(const int64_t (&at)[2]) const { out[at[0]] = function(x[at[1]]); }
-};
-
-template <class T, class Function>
-struct OfTwo {
-  T* out;
-  const T* a;
-  const T* b;
-  Function function;
-  __device__ void operator()(const int64_t (&at)[3]) const { out[at[0]] = function(a[at[1]], b[at[2]]); }
-};
-
-template <class T>
 struct Choose {
-  T* out;
-  const T* condition;
-  const T* a;
-  const T* b;
-  __device__ void operator()(const int64_t (&at)[4]) const { out[at[0]] = condition[at[1]] != 0 ? a[at[2]] : b[at[3]]; }
+  template <class T>
+  __device__ T operator()(T condition, T a, T b) const {
+    return condition != 0 ? a : b;
+  }
 };
 
 template <class T>
@@ -88,19 +67,19 @@ inline Layout<3> flat(int64_t size) {
 
 }  // namespace
 
-#define EINKORN_UNARY(name, expression)                                               \
-  namespace {                                                                         \
-  template <class T>                                                                  \
-  struct name##_function {                                                            \
-    T alpha;                                                                          \
-    __device__ T operator()(T x) const { return expression; }                         \
-  };                                                                                  \
-  }                                                                                   \
-  template <class T>                                                                  \
-  void name(const Unary<T>& k) {                                                      \
-    using Function = name##_function<T>;                                              \
-    for_elements(#name, k.layout, OfOne<T, Function>{k.out, k.x, Function{k.alpha}}); \
-  }                                                                                   \
+#define EINKORN_UNARY(name, expression)                                \
+  namespace {                                                          \
+  template <class T>                                                   \
+  struct name##_function {                                             \
+    T alpha;                                                           \
+    __device__ T operator()(T x) const { return expression; }          \
+  };                                                                   \
+  }                                                                    \
+  template <class T>                                                   \
+  void name(const Unary<T>& k) {                                       \
+    using Function = name##_function<T>;                               \
+    for_elements<1>(#name, k.layout, k.out, {k.x}, Function{k.alpha}); \
+  }                                                                    \
   EINKORN_INSTANTIATE(name, Unary)
 
 EINKORN_UNARY(negative, -x)
@@ -125,19 +104,19 @@ EINKORN_UNARY(step, x != x ? x : static_cast<T>(x >= 0))
 EINKORN_UNARY(leaky_relu, x < 0 ? x * alpha : x)
 EINKORN_UNARY(elu, x < 0 ? ::expm1(x) * alpha : x)
 
-#define EINKORN_UNARY_GRAD(name, expression)                                                  \
-  namespace {                                                                                 \
-  template <class T>                                                                          \
-  struct name##_function {                                                                    \
-    T alpha;                                                                                  \
-    __device__ T operator()(T g, T s) const { return expression; }                            \
-  };                                                                                          \
-  }                                                                                           \
-  template <class T>                                                                          \
-  void name(const UnaryGrad<T>& k) {                                                          \
-    using Function = name##_function<T>;                                                      \
-    for_elements(#name, flat(k.size), OfTwo<T, Function>{k.gx, k.g, k.s, Function{k.alpha}}); \
-  }                                                                                           \
+#define EINKORN_UNARY_GRAD(name, expression)                                   \
+  namespace {                                                                  \
+  template <class T>                                                           \
+  struct name##_function {                                                     \
+    T alpha;                                                                   \
+    __device__ T operator()(T g, T s) const { return expression; }             \
+  };                                                                           \
+  }                                                                            \
+  template <class T>                                                           \
+  void name(const UnaryGrad<T>& k) {                                           \
+    using Function = name##_function<T>;                                       \
+    for_elements<2>(#name, flat(k.size), k.gx, {k.g, k.s}, Function{k.alpha}); \
+  }                                                                            \
   EINKORN_INSTANTIATE(name, UnaryGrad)
 
 EINKORN_UNARY_GRAD(absolute_grad, s > 0 ? g : (s < 0 ? -g : T{0}))
@@ -152,18 +131,18 @@ EINKORN_UNARY_GRAD(softplus_grad, g* logistic(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, s > 0 ? g : g * alpha)
 EINKORN_UNARY_GRAD(elu_grad, s > 0 ? g : g * (s + alpha))
 
-#define EINKORN_BINARY(name, expression)                                            \
-  namespace {                                                                       \
-  template <class T>                                                                \
-  struct name##_function {                                                          \
-    __device__ T operator()(T a, T b) const { return expression; }                  \
-  };                                                                                \
-  }                                                                                 \
-  template <class T>                                                                \
-  void name(const Binary<T>& k) {                                                   \
-    using Function = name##_function<T>;                                            \
-    for_elements(#name, k.layout, OfTwo<T, Function>{k.out, k.a, k.b, Function{}}); \
-  }                                                                                 \
+#define EINKORN_BINARY(name, expression)                             \
+  namespace {                                                        \
+  template <class T>                                                 \
+  struct name##_function {                                           \
+    __device__ T operator()(T a, T b) const { return expression; }   \
+  };                                                                 \
+  }                                                                  \
+  template <class T>                                                 \
+  void name(const Binary<T>& k) {                                    \
+    using Function = name##_function<T>;                             \
+    for_elements<2>(#name, k.layout, k.out, {k.a, k.b}, Function{}); \
+  }                                                                  \
   EINKORN_INSTANTIATE(name, Binary)
 
 EINKORN_BINARY(add, a + b)
@@ -179,13 +158,13 @@ EINKORN_BINARY(equal, static_cast<T>(a == b))
 
 template <class T>
 void where(const Where<T>& k) {
-  for_elements("where", k.layout, Choose<T>{k.out, k.condition, k.a, k.b});
+  for_elements<3>("where", k.layout, k.out, {k.condition, k.a, k.b}, Choose{});
 }
 EINKORN_INSTANTIATE(where, Where)
 
 template <class T>
 void clip(const Clip<T>& k) {
-  for_elements("clip", k.layout, OfOne<T, Limit<T>>{k.out, k.x, Limit<T>{k.low, k.high}});
+  for_elements<1>("clip", k.layout, k.out, {k.x}, Limit<T>{k.low, k.high});
 }
 EINKORN_INSTANTIATE(clip, Clip)
 

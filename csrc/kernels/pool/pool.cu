@@ -25,12 +25,12 @@ struct Place {
 };
 
 __device__ __forceinline__ Place place_of(int64_t i, int64_t height, int64_t width) {
-  const int64_t rows = i / width;
-  return {rows / height, rows % height, i % width};
+  const int64_t rows = quotient(i, width), plane = quotient(rows, height);
+  return {plane, rows - plane * height, i - rows * width};
 }
 
 __device__ __forceinline__ int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
+  return quotient(a + b - 1, b);
 }
 __device__ __forceinline__ int64_t at_most(int64_t a, int64_t b) {
   return a < b ? a : b;
@@ -46,7 +46,43 @@ struct Range {
 // The windows that reach over position `h`; with dilation some of them have no tap there.
 __device__ __forceinline__ Range windows_over(int64_t h, int64_t extent, int64_t stride, int64_t pad, int64_t windows) {
   const int64_t first = h + pad - extent + 1;
-  return {first > 0 ? divide_up(first, stride) : 0, at_most((h + pad) / stride + 1, windows)};
+  return {first > 0 ? divide_up(first, stride) : 0, at_most(quotient(h + pad, stride) + 1, windows)};
+}
+
+// Windows of kSide x kSide without dilation, whose loads are all under way at once. 32-bit numbers within a plane.
+template <int kSide, class T>
+__global__ void max_forward_square(MaxPool2dForward<T> k) {
+  const PoolShape& s = k.shape;
+  const int height = static_cast<int>(s.height), width = static_cast<int>(s.width);
+  grid_stride(s.planes * s.out_height * s.out_width, [&](int64_t i) {
+    const Place p = place_of(i, s.out_height, s.out_width);
+    const T* const x = k.x + p.plane * s.height * s.width;
+    const int top = static_cast<int>(p.row * k.window.stride_h - k.window.pad_h);
+    const int left = static_cast<int>(p.column * k.window.stride_w - k.window.pad_w);
+    T v[kSide][kSide];
+#pragma unroll
+    for (int r = 0; r < kSide; ++r)
+#pragma unroll
+      for (int c = 0; c < kSide; ++c) {
+        const int h = top + r, w = left + c;
+        v[r][c] = h >= 0 && h < height && w >= 0 && w < width ? x[h * width + w] : T{0};
+      }
+    T best = -static_cast<T>(INFINITY);
+    int32_t at = -1;
+#pragma unroll
+    for (int r = 0; r < kSide; ++r)
+#pragma unroll
+      for (int c = 0; c < kSide; ++c) {
+        const int h = top + r, w = left + c;
+        if (h < 0 || h >= height || w < 0 || w >= width) continue;
+        if (at < 0 || v[r][c] > best || (v[r][c] != v[r][c] && best == best)) {
+          best = v[r][c];
+          at = h * width + w;
+        }
+      }
+    k.out[i] = best;
+    if (k.indices != nullptr) k.indices[i] = at;
+  });
 }
 
 template <class T>
@@ -149,11 +185,11 @@ __global__ void avg_backward_kernel(AvgPool2dBackward<T> k) {
 
 // The pixels of an adaptive window, and the windows of a pixel.
 __device__ __forceinline__ Range adaptive_window(int64_t i, int64_t size, int64_t out_size) {
-  return {i * size / out_size, divide_up((i + 1) * size, out_size)};
+  return {quotient(i * size, out_size), divide_up((i + 1) * size, out_size)};
 }
 
 __device__ __forceinline__ Range adaptive_windows_over(int64_t h, int64_t size, int64_t out_size) {
-  return {h * out_size / size, divide_up((h + 1) * out_size, size)};
+  return {quotient(h * out_size, size), divide_up((h + 1) * out_size, size)};
 }
 
 template <class T>
@@ -169,8 +205,10 @@ __global__ void adaptive_forward_kernel(AdaptiveAvgPool2dForward<T> k) {
     const Range across = adaptive_window(p.column, s.width, s.out_width);
     const int64_t columns = across.end - across.begin, size = (down.end - down.begin) * columns;
     T sum = 0;
-    for (int64_t j = lane; j < size; j += kWarp)
-      sum += x[(down.begin + j / columns) * s.width + across.begin + j % columns];
+    for (int64_t j = lane; j < size; j += kWarp) {
+      const int64_t row = quotient(j, columns);
+      sum += x[(down.begin + row) * s.width + across.begin + j - row * columns];
+    }
     for (int distance = kWarp / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
     if (lane == 0) k.out[i] = sum / static_cast<T>(size);
   }
@@ -206,7 +244,12 @@ inline int64_t outputs(const PoolShape& s) {
 
 template <class T>
 void max_pool2d_forward(const MaxPool2dForward<T>& k) {
-  launch_over("max_pool2d_forward", max_forward_kernel<T>, outputs(k.shape), k);
+  const PoolWindow& w = k.window;
+  const bool square = w.kernel_h == w.kernel_w && w.dilation_h == 1 && w.dilation_w == 1;
+  const auto kernel = square && w.kernel_h == 2   ? max_forward_square<2, T>
+                      : square && w.kernel_h == 3 ? max_forward_square<3, T>
+                                                  : max_forward_kernel<T>;
+  launch_over("max_pool2d_forward", kernel, outputs(k.shape), k);
 }
 
 template <class T>
