@@ -59,33 +59,37 @@ __global__ void __launch_bounds__(kBlock) softmax_held(Softmax<T> k) {
     const Unit* const x = reinterpret_cast<const Unit*>(k.x + r * k.n);
     Unit* const out = reinterpret_cast<Unit*>(k.out + r * k.n);
     const int units = static_cast<int>(k.n) / kPack;
-    Unit held[kHeld];
+    Unit held[kHeld];  // every loop unrolled: registers have no index
 #pragma unroll
     for (int h = 0; h < kHeld; ++h) {
       if (lane + h * kGroup < units) {
         held[h] = x[lane + h * kGroup];
       } else {
-        for (T& v : held[h].v) v = -static_cast<T>(INFINITY);  // counts for nothing
+#pragma unroll
+        for (int e = 0; e < kPack; ++e) held[h].v[e] = -static_cast<T>(INFINITY);  // counts for nothing
       }
     }
     T top = RunningSum<T>{}.m;
 #pragma unroll
     for (int h = 0; h < kHeld; ++h)
-      for (const T v : held[h].v) top = larger(v, top);
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) top = larger(held[h].v[e], top);
     top = fold_group<kGroup>(top, [](T a, T b) { return larger(a, b); }, moved);
     T sum = 0;
 #pragma unroll
     for (int h = 0; h < kHeld; ++h)
-      for (T& v : held[h].v) {
-        const T shifted = v - top, e = ::exp(shifted);
-        sum += e;
-        v = kLog ? shifted : e;
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) {
+        const T shifted = held[h].v[e] - top, power = ::exp(shifted);
+        sum += power;
+        held[h].v[e] = kLog ? shifted : power;
       }
     sum = summed<kGroup>(sum);
     const T log_sum = ::log(sum), scale = 1 / sum;
 #pragma unroll
     for (int h = 0; h < kHeld; ++h) {
-      for (T& v : held[h].v) v = kLog ? v - log_sum : v * scale;
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) held[h].v[e] = kLog ? held[h].v[e] - log_sum : held[h].v[e] * scale;
       if (live && lane + h * kGroup < units) out[lane + h * kGroup] = held[h];
     }
   });
