@@ -1,6 +1,6 @@
 """Boosting on scikit-learn's breast cancer data: stumps, early stopping, explanations, files and a stack.
 
-Needs ``pip install "einkorn[boosting]"``, nothing else.
+Needs ``pip install ".[boosting]"``, nothing else.
 """
 
 import tempfile
