@@ -205,6 +205,8 @@ def _check_writeable(tensor: Tensor, op: str) -> None:
 
 
 def _check_broadcast(op: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape == expected:
+        return
     try:
         fits = np.broadcast_shapes(shape, expected) == expected
     except ValueError:
