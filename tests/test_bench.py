@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from einkorn import bench
-from einkorn.bench import machine, rows, table, timing
+from einkorn.bench import alone, calm, machine, rows, table, timing
 from einkorn.bench.peers import Peers
 from einkorn.cases import conv, elementwise, matmul
 from einkorn.cases._case import normal
@@ -65,19 +69,33 @@ def test_result() -> None:
     assert moving.cells()[-3:] == ("", "", "")
 
 
+def test_a_disturbed_row_has_no_ratio() -> None:
+    """Nor a figure of the side that was disturbed: it says why instead."""
+    shown = result(2e-3, 3e-3, 100e6, 1e3)
+    left_out = dataclasses.replace(shown, reason=calm.DISTURBED)
+    assert left_out.ratio is None
+    assert left_out.cells()[2:] == ("2", "0%", "50.0 GFLOP/s", "50%", "fast", "", calm.DISTURBED)
+    ours = dataclasses.replace(left_out, ours=dataclasses.replace(shown.ours, disturbed=True))
+    assert ours.cells()[2:] == ("", "", "", "", "fast", "", calm.DISTURBED)
+
+
 def test_markdown_and_json() -> None:
-    results = [result(2e-3, 3e-3, 100e6, 1e3), result(1e-3, None, 1e3, 100e6)]
+    results = [
+        result(2e-3, 3e-3, 100e6, 1e3),
+        result(1e-3, None, 1e3, 100e6),
+        dataclasses.replace(result(2e-3, 3e-3, 100e6, 1e3), reason=calm.DISTURBED),
+    ]
     versions = {"fast": "2.0", "slow": "1.0"}
-    lines = table.markdown(results, MACHINE, versions).splitlines()
-    assert lines[1] == "peers: fast 2.0, slow 1.0"
-    assert lines[3].startswith("| operation | shape | ms |")
-    assert {line.count("|") for line in lines[3:]} == {10}
+    lines = [*table.markdown_header().splitlines(), *map(table.markdown_row, results)]
+    assert lines[0].startswith("| operation | shape | ms |")
+    assert {line.count("|") for line in lines} == {10}
     data = json.loads(table.as_json(results, MACHINE, versions))
     assert data["threads"] == 2
     assert data["peers"] == versions
-    assert [row["fastest_peer"] for row in data["rows"]] == ["fast", None]
+    assert [row["fastest_peer"] for row in data["rows"]] == ["fast", None, "fast"]
     assert data["rows"][0]["peers"]["slow"]["median_s"] == pytest.approx(6e-3)
-    assert [row["ratio_to_peer"] for row in data["rows"]] == [pytest.approx(1.5), None]
+    assert [row["ratio_to_peer"] for row in data["rows"]] == [pytest.approx(1.5), None, None]
+    assert [row["reason"] for row in data["rows"]] == [None, None, calm.DISTURBED]
     assert data["rows"][0]["fraction_of_limit"] == pytest.approx(0.5)
 
 
@@ -145,11 +163,104 @@ def test_training_sides_are_the_same_network(torch: Any) -> None:
         assert shapes == [tuple(p.shape) for p in theirs(torch).parameters()]
 
 
+def _row(name: str = "noop", **options: Any) -> rows.Row:
+    def prepare(peers: Peers) -> rows.Prepared:
+        return rows.Prepared(lambda: None, {"torch": lambda: None}, 1e6, 1e3)
+
+    return rows.Row("matmul", name, "1x1", prepare, **options)
+
+
+class _Clock:
+    """Stands for interleave: gives disturbed timings so many times, and counts its calls."""
+
+    def __init__(self, disturbed: int) -> None:
+        self.disturbed = disturbed
+        self.calls: list[bool] = []
+
+    def __call__(self, calls: Any, seconds: float, beside_others: bool = False) -> list[timing.Timing]:
+        self.calls.append(beside_others)
+        is_disturbed = len(self.calls) <= self.disturbed
+        return [timing.Timing((1e-3,) * 5, is_disturbed), timing.Timing((2e-3,) * 5)]
+
+
+@pytest.mark.parametrize(("disturbed", "measured"), [(0, 1), (2, 3)])
+def test_a_disturbed_row_is_measured_again(
+    disturbed: int, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock(disturbed)
+    monkeypatch.setattr(bench, "interleave", clock)
+    monkeypatch.setattr(calm, "is_calm", lambda: True)
+    found = bench.measure_row(_row(), MACHINE, Peers())
+    assert len(clock.calls) == measured
+    assert found.ratio == pytest.approx(2.0)
+
+
+def test_a_machine_that_is_never_calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait is bounded, for a row and for the run; then the ratio is left out."""
+    clock = _Clock(disturbed=100)
+    monkeypatch.setattr(bench, "interleave", clock)
+    monkeypatch.setattr(calm, "is_calm", lambda: False)
+    monkeypatch.setattr(calm, "_PAUSE", 0.01)
+    patience = calm.Patience(total=0.05, at_once=0.03)
+    for tried in (1, 2, 3):
+        found = bench.measure_row(_row(), MACHINE, Peers(), patience=patience)
+        assert found.ratio is None
+        assert found.reason == calm.DISTURBED
+        assert len(clock.calls) == tried
+    assert patience.left == 0.0
+
+
+def test_a_row_beside_one_busy_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process runs while the row is timed, and its disturbance is what is measured."""
+    events: list[str] = []
+
+    @contextlib.contextmanager
+    def busy() -> Iterator[None]:
+        events.append("starts")
+        yield
+        events.append("ends")
+
+    clock = _Clock(disturbed=100)
+    monkeypatch.setattr(bench, "busy_process", busy)
+    monkeypatch.setattr(bench, "interleave", lambda *a, **k: [events.append("timed"), clock(*a, **k)][1])
+    found = bench.measure_row(_row(beside_busy=True), MACHINE, Peers())
+    assert events == ["starts", "timed", "ends"]
+    assert clock.calls == [True]
+    assert found.ratio == pytest.approx(2.0)
+    beside = list(rows.rows_of(["busy"]))
+    assert all(row.beside_busy and row.name.endswith(" beside one busy process") for row in beside)
+    assert {row.name.split()[0] for row in beside} == {"relu", "matmul", "LeNet-5"}
+
+
+def test_the_busy_process_ends() -> None:
+    with calm.busy_process() as process:
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_peers_are_compared_with_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that is more than 15% quicker in a process of its own is not what is shown."""
+    monkeypatch.setattr(bench, "interleave", _Clock(0))
+    for seconds, ratio in ((1.8e-3, 2.0), (1.7e-3, None), (None, 2.0)):
+        monkeypatch.setattr(bench, "time_alone", lambda row, name, threads, s=seconds: s)
+        found = bench.measure_row(_row(), MACHINE, Peers(), alone=True)
+        assert found.ratio == (None if ratio is None else pytest.approx(ratio))
+        assert found.reason == ("" if ratio else "left out: torch alone takes 1.7 ms, here 2")
+
+
+def test_a_peer_alone(torch: Any) -> None:
+    (row,) = rows.rows_of(["softmax"], pattern=r"^softmax: softmax 512x10$")
+    seconds = alone.time_alone(row, "torch", threads=1)
+    assert seconds is None or 0 < seconds < 1
+
+
 @pytest.fixture
 def instant(monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark that runs each call a few times and does not measure the machine."""
     monkeypatch.setattr(bench, "measure_machine", lambda quick: MACHINE)
-    monkeypatch.setattr(bench, "interleave", lambda calls, seconds: timing.interleave(calls, 0.0))
+    monkeypatch.setattr(
+        bench, "interleave", lambda calls, seconds: timing.interleave(calls, 0.0, beside_others=True)
+    )
 
 
 def test_main(instant: None, tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,8 +269,31 @@ def test_main(instant: None, tmp_path: Any, capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert out.splitlines()[-len(results) - 1 : -1] == [table.format_row(r.cells()) for r in results]
     assert len(json.loads(file.read_text())["rows"]) == len(results) > 0
-    bench.main(["softmax"], quick=True, peers=(), as_markdown=True)
-    assert "| operation | shape |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("as_markdown", [False, True])
+def test_each_row_is_printed_when_it_is_done(
+    as_markdown: bool, instant: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And flushed: whoever reads a pipe sees it."""
+    written: list[str] = []
+
+    class Pipe(io.StringIO):
+        def flush(self) -> None:
+            written.append(self.getvalue().splitlines()[-1])
+
+    monkeypatch.setattr("sys.stdout", Pipe())
+    results = bench.main(["softmax"], peers=(), rows="512x10|4096", as_markdown=as_markdown)
+    line = table.markdown_row if as_markdown else lambda r: table.format_row(r.cells())
+    assert len(results) > 1
+    assert written[1:] == [line(r) for r in results]
+
+
+def test_rows_by_pattern() -> None:
+    """Found in family, name or shape, capitals or not."""
+    chosen = [row.title for row in rows.rows_of(pattern="MATMUL: matmul 256x256")]
+    assert chosen == ["matmul: matmul 256x256 256x256"]
+    assert {row.family for row in rows.rows_of(pattern="^softmax:")} == {"softmax"}
 
 
 def test_main_refusals() -> None:
@@ -167,6 +301,10 @@ def test_main_refusals() -> None:
         bench.main(["matmul", "convolution"])
     with pytest.raises(ArgumentError, match=r"^bench: peer is 'jax'"):
         bench.main(["matmul"], peers=["jax"])
+    with pytest.raises(ArgumentError, match=r"^bench: no row has 'matmull' in its family, name and shape"):
+        bench.main(rows="matmull")
+    with pytest.raises(ArgumentError, match=r"^bench: rows is '\(', which is no regular expression"):
+        bench.main(rows="(")
 
 
 def test_inputs_follow_from_the_name() -> None:

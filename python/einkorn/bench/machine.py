@@ -11,7 +11,7 @@ import numpy as np
 from einkorn import engines, runtime
 from einkorn.bench.timing import Call, interleave, warm
 
-__all__ = ["Machine", "measure_machine"]
+__all__ = ["Machine", "measure_machine", "share_of_processors"]
 
 _FLOPS_PER_ITERATION = 2 * 768  # of fma_peak, see csrc/kernels/machine.h
 _SIZES = tuple(1 << p for p in (18, 20, 22, 23, 24, 25, 26, 28))  # bytes read plus written
@@ -61,21 +61,24 @@ def measure_machine(quick: bool = False) -> Machine:
     """
     seconds = 0.1 if quick else 0.3
     threads = runtime.get_num_threads()
+    peak, work = _peak()
     if engines.get_engine() == "native":
         mode = f"native {runtime.get_isa()}"
         how = "chains of multiply-adds in registers; a copy, an update in place"
-        peak, work = _fma_peak()
     else:
         mode = engines.get_engine()
         how = "NumPy: a matrix product of 1024 x 1024; a copy, an update in place"
-        peak, work = _product_peak()
     (timing,) = interleave([peak], seconds)
     bandwidth = {size: _bandwidth(size, seconds) for size in _SIZES}
-    return Machine(work / min(timing.turns), bandwidth, threads, mode, how, _share(peak, threads))
+    return Machine(work / min(timing.turns), bandwidth, threads, mode, how, share_of_processors())
+
+
+def _peak() -> tuple[Call, float]:
+    """A call that does nothing but multiply-adds, as far as the engine has one, and how many FLOPs."""
+    return _fma_peak() if engines.get_engine() == "native" else _product_peak()
 
 
 def _fma_peak() -> tuple[Call, float]:
-    """A call that does nothing but multiply-adds, and how many FLOPs."""
     engine = engines.cpu()
     tasks, iterations = 64, 20_000
     out = engine.empty((tasks,), np.dtype(np.float32))
@@ -89,13 +92,14 @@ def _product_peak() -> tuple[Call, float]:
     return lambda: np.dot(a, a, out=out), 2 * n**3
 
 
-def _share(call: Call, threads: int) -> float:
-    """Processor time that busy threads got, over the time that passed."""
+def share_of_processors(seconds: float = 0.1) -> float:
+    """Processor time that busy threads got, over the time that passed: 1 on a calm machine."""
+    call, _ = _peak()
     warm(call)
     wall, cpu = time.perf_counter(), time.process_time()
-    while time.perf_counter() < wall + 0.1:
+    while time.perf_counter() < wall + seconds:
         call()
-    return (time.process_time() - cpu) / (time.perf_counter() - wall) / threads
+    return (time.process_time() - cpu) / (time.perf_counter() - wall) / runtime.get_num_threads()
 
 
 def _bandwidth(size: int, seconds: float) -> float:

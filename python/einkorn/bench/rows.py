@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +21,7 @@ from einkorn.errors import ArgumentError
 __all__ = ["FAMILIES", "Prepared", "Row", "rows_of"]
 
 #: Everything that ``einkorn bench`` can measure, in its order.
-FAMILIES = (*CASE_FAMILIES, "training", "boosting", "vision")
+FAMILIES = (*CASE_FAMILIES, "training", "boosting", "vision", "busy")
 
 _HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # what the estimators stand on
 
@@ -57,6 +59,8 @@ class Row:
         The libraries that can do the same, see :data:`einkorn.bench.peers.PEERS`.
     in_quick : bool
         Also measured by ``--quick``.
+    beside_busy : bool
+        Measured while another process keeps one core busy.
     """
 
     family: str
@@ -65,16 +69,37 @@ class Row:
     prepare: Callable[[Peers], Prepared]
     peers: tuple[str, ...] = ("torch",)
     in_quick: bool = False
+    beside_busy: bool = False
+
+    @property
+    def title(self) -> str:
+        """Family, name and shape: what patterns are looked for in."""
+        return f"{self.family}: {self.name} {self.shape}".rstrip()
 
 
-def rows_of(families: Sequence[str] | None = None, quick: bool = False) -> Iterator[Row]:
+def rows_of(
+    families: Sequence[str] | None = None, quick: bool = False, pattern: str | None = None
+) -> Iterator[Row]:
     """Give the rows of some families, or of all.
+
+    Parameters
+    ----------
+    families : sequence of str, optional
+    quick : bool
+        Only those of the quick benchmark.
+    pattern : str, optional
+        Only those in whose title (``matmul: matmul 256x256 256x256``) this regular expression is found,
+        capitals or not.
 
     Raises
     ------
     ArgumentError
-        For a family that does not exist, or boosting without scikit-learn.
+        For a family that does not exist, boosting without scikit-learn, or a pattern that is none.
     """
+    try:
+        wanted_title = re.compile(pattern or "", re.IGNORECASE)
+    except re.error as error:
+        raise ArgumentError(f"bench: rows is {pattern!r}, which is no regular expression: {error}") from None
     for family in families or ():
         if family not in FAMILIES:
             raise ArgumentError(f"bench: family is {family!r}, expected one of {', '.join(FAMILIES)}")
@@ -83,7 +108,7 @@ def rows_of(families: Sequence[str] | None = None, quick: bool = False) -> Itera
     wanted = families or [name for name in FAMILIES if name != "boosting" or _HAS_SKLEARN]
     for family in wanted:
         for row in _family_rows(family):
-            if row.in_quick or not quick:
+            if (row.in_quick or not quick) and wanted_title.search(row.title):
                 yield row
 
 
@@ -100,8 +125,27 @@ def _family_rows(family: str) -> list[Row]:
         from einkorn.bench.vision import vision_rows
 
         return vision_rows()
+    if family == "busy":
+        return _busy_rows()
     rows = [_case_row(family, case) for case in cases_of(family) if case.for_bench]
     return rows + (_optimizer_rows() if family == "optimizer" else [])
+
+
+def _busy_rows() -> list[Row]:
+    """Some rows of other families once more, with a process beside them that keeps one core busy."""
+    chosen = {
+        "elementwise": ("relu", "2048x1024"),
+        "matmul": ("matmul", "1024x1024 1024x1024"),
+        "training": ("LeNet-5 step", "1x28x28 batch 64"),
+    }
+    return [
+        dataclasses.replace(
+            row, family="busy", name=f"{row.name} beside one busy process", in_quick=False, beside_busy=True
+        )
+        for family, title in chosen.items()
+        for row in _family_rows(family)
+        if (row.name, row.shape) == title
+    ]
 
 
 # --- rows from cases ----------------------------------------------------------------------------

@@ -12,7 +12,16 @@ from einkorn.bench.machine import Machine
 from einkorn.bench.rows import Row
 from einkorn.bench.timing import Timing
 
-__all__ = ["HEADER", "Result", "as_json", "format_machine", "format_row", "format_versions", "markdown"]
+__all__ = [
+    "HEADER",
+    "Result",
+    "as_json",
+    "format_machine",
+    "format_row",
+    "format_versions",
+    "markdown_header",
+    "markdown_row",
+]
 
 HEADER = ("operation", "shape", "ms", "spread", "rate", "of limit", "peer", "peer ms", "ratio")
 _WIDTHS = (22, 58, 10, 7, 15, 8, 8, 10, 7)
@@ -32,6 +41,8 @@ class Result:
         See :class:`einkorn.bench.rows.Prepared`.
     limit : float
         Seconds that the machine needs at least, see :class:`einkorn.bench.machine.Machine`.
+    reason : str
+        Why there is no ratio although there are peers; empty where there is one.
     """
 
     row: Row
@@ -40,6 +51,7 @@ class Result:
     flops: float
     traffic: float
     limit: float
+    reason: str = ""
 
     @property
     def rate(self) -> str:
@@ -64,29 +76,28 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster than the fastest peer."""
-        return None if self.fastest is None else self.peers[self.fastest].median / self.ours.median
+        """How many times faster than the fastest peer; None where that cannot be told."""
+        if self.fastest is None or self.reason:
+            return None
+        return self.peers[self.fastest].median / self.ours.median
 
     def cells(self) -> tuple[str, ...]:
-        """The row's columns in words."""
-        peer = "" if self.fastest is None else _milliseconds(self.peers[self.fastest])
-        ratio = "" if self.ratio is None else f"{self.ratio:.2f}x"
-        return (
-            self.row.name,
-            self.row.shape,
-            _milliseconds(self.ours),
-            f"{self.ours.spread:.0%}",
-            self.rate,
-            f"{self.fraction:.0%}",
-            self.fastest or "",
-            peer,
-            ratio,
-        )
+        """The row's columns in words. What was disturbed is left out, and the last column says so."""
+        ours = ("", "", "", "")
+        if not self.ours.disturbed:
+            ours = (
+                _milliseconds(self.ours),
+                f"{self.ours.spread:.0%}",
+                self.rate,
+                f"{self.fraction:.0%}",
+            )
+        ratio = self.reason if self.ratio is None else f"{self.ratio:.2f}x"
+        peer = "" if self.fastest is None or self.reason else _milliseconds(self.peers[self.fastest])
+        return (self.row.name, self.row.shape, *ours, self.fastest or "", peer, ratio)
 
 
 def _milliseconds(timing: Timing) -> str:
-    """The median; with a question mark where other programs took the cores."""
-    return f"{timing.median * 1e3:.4g}{'?' if timing.disturbed else ''}"
+    return f"{timing.median * 1e3:.4g}"
 
 
 def format_row(cells: tuple[str, ...]) -> str:
@@ -111,7 +122,7 @@ def format_machine(machine: Machine) -> str:
     if machine.share < 0.9:
         text += (
             f"\nother programs are running: {machine.threads} busy threads got {machine.share:.0%} of"
-            " their time; figures with a question mark are disturbed, the limits may be too low"
+            " their time; the limits may be too low, and rows are measured when it is calm or left out"
         )
     return text
 
@@ -123,13 +134,14 @@ def format_versions(versions: dict[str, str]) -> str:
     return "peers: " + ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def markdown(results: list[Result], machine: Machine, versions: dict[str, str]) -> str:
-    """The table for a README."""
-    lines = [format_machine(machine).replace("\n", " "), format_versions(versions), ""]
-    lines.append("| " + " | ".join(HEADER) + " |")
-    lines.append("|---|---|" + "--:|" * 4 + "---|" + "--:|" * 2)
-    lines += ["| " + " | ".join(result.cells()) + " |" for result in results]
-    return "\n".join(lines)
+def markdown_header() -> str:
+    """The two lines above the rows of a Markdown table."""
+    return "| " + " | ".join(HEADER) + " |\n|---|---|" + "--:|" * 4 + "---|" + "--:|" * 2
+
+
+def markdown_row(result: Result) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(result.cells()) + " |"
 
 
 def as_json(results: list[Result], machine: Machine, versions: dict[str, str]) -> str:
@@ -160,6 +172,7 @@ def _record(result: Result) -> dict[str, Any]:
         "peers": {name: _figures(timing) for name, timing in result.peers.items()},
         "fastest_peer": result.fastest,
         "ratio_to_peer": result.ratio,
+        "reason": result.reason or None,
     }
 
 

@@ -6,8 +6,10 @@ process waits until its threads are asleep, and then runs the call untimed for t
 its own pool and brings its data back into the caches. Calls of a few microseconds are timed many at a time;
 calls of a tenth of a second and more gain nothing from being warmed and are not.
 
-Other programs disturb: a thread that waits for its core stretches a parallel call by a time slice of
-milliseconds. Linux counts those waits, so disturbed turns are known and left out where enough others remain.
+Other programs disturb, and not all sides alike: a thread that waits for its core stretches a parallel call by
+a time slice of milliseconds, and an OpenMP barrier waits for the last of them. Linux counts those waits, so
+disturbed turns are known and left out. Where too few remain, the whole is measured again by
+:func:`einkorn.bench.measure_row` when the machine is calm, or not shown.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Call", "Timing", "calls_per_turn", "interleave", "settle", "warm"]
+__all__ = ["COUNTS_WAITS", "Call", "Timing", "calls_per_turn", "interleave", "settle", "steady", "warm"]
 
 Call = Callable[[], object]
+
+#: Whether this system tells how long threads waited for a core.
+COUNTS_WAITS = Path("/proc/self/schedstat").exists()
 
 _LEAST_TURN = 200e-6  # seconds that one timed turn should take
 _WARM = 2e-3  # seconds of untimed calls before it
@@ -121,7 +126,7 @@ def _turn(call: Call, count: int, is_long: bool) -> tuple[float, bool]:
     return duration / count, _waiting() - waiting < _WAIT + _WAIT_SHARE * duration
 
 
-def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
+def interleave(calls: Sequence[Call], seconds: float, beside_others: bool = False) -> list[Timing]:
     """Time calls by turns for about ``seconds`` seconds.
 
     Parameters
@@ -130,6 +135,8 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
     seconds : float
         For all of them together. At least five turns are taken of each, three where a turn of them all takes
         seconds; on a busy machine it may take twice as long to have as many that were undisturbed.
+    beside_others : bool
+        Take every turn: other programs are part of what is measured.
 
     Returns
     -------
@@ -147,7 +154,7 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
         order = list(range(len(calls)))
         while len(turns[0]) < _MOST_TURNS:
             elapsed = time.perf_counter() - start
-            enough = min(sum(calm for _, calm in each) for each in turns) >= least
+            enough = beside_others or min(sum(calm for _, calm in each) for each in turns) >= least
             if len(turns[0]) >= least and elapsed >= (seconds if enough else 2 * seconds):
                 break
             for i in order:
@@ -156,7 +163,24 @@ def interleave(calls: Sequence[Call], seconds: float) -> list[Timing]:
     finally:
         if collecting:
             gc.enable()
+    if beside_others:
+        return [Timing(tuple(duration for duration, _ in each)) for each in turns]
     return [_summary(each, least) for each in turns]
+
+
+def steady(call: Call, seconds: float) -> Timing:
+    """Time a call that has the process to itself: one turn after the other, nothing between them."""
+    count = calls_per_turn(call)
+    warm(call)
+    turns: list[tuple[float, bool]] = []
+    end = time.perf_counter() + seconds
+    while len(turns) < _FEW_TURNS or (time.perf_counter() < end and len(turns) < _MOST_TURNS):
+        waiting, start = _waiting(), time.perf_counter()
+        for _ in range(count):
+            call()
+        duration = time.perf_counter() - start
+        turns.append((duration / count, _waiting() - waiting < _WAIT + _WAIT_SHARE * duration))
+    return _summary(turns, _FEW_TURNS)
 
 
 def _summary(turns: list[tuple[float, bool]], least: int) -> Timing:

@@ -82,6 +82,23 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", metavar="FILE", help="write the figures there, too")
     bench.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
     bench.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    bench.add_argument(
+        "--rows",
+        metavar="PATTERN",
+        help="only rows in whose family, name or shape this pattern is found",
+    )
+    bench.add_argument(
+        "--alone",
+        action="store_true",
+        help="also time the other libraries each in a process of its own, and leave out what differs by 15%%",
+    )
+    bench.add_argument(
+        "--patience",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="wait so long in all for other programs to end, then leave ratios out (default: 120)",
+    )
     return parser
 
 
@@ -116,8 +133,11 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.families,
             threads=arguments.threads,
             quick=arguments.quick,
+            rows=arguments.rows,
             json=arguments.json,
             as_markdown=arguments.markdown,
+            alone=arguments.alone,
+            patience=arguments.patience,
         )
     return 0
 
