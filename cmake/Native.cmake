@@ -52,6 +52,12 @@ set(kernel_flags ${optimize} -fno-math-errno -fno-trapping-math -ffp-contract=fa
 file(GLOB haar_sources CONFIGURE_DEPENDS kernels/haar/*.cpp)
 set_source_files_properties(${haar_sources} PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
+# Products and convolutions are written in vectors throughout: -O3 makes them larger, not faster.
+if(NOT EINKORN_SANITIZE)
+  file(GLOB written_in_vectors CONFIGURE_DEPENDS kernels/conv/*.cpp kernels/matmul*.cpp kernels/matmul/*.cpp)
+  set_source_files_properties(${written_in_vectors} PROPERTIES COMPILE_OPTIONS -O2)
+endif()
+
 add_library(einkorn_runtime OBJECT ${runtime_sources})
 target_include_directories(einkorn_runtime PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_options(einkorn_runtime PRIVATE ${optimize} -Wall -Wextra)
@@ -77,6 +83,9 @@ function(einkorn_isa name)
   target_include_directories(${library} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(${library} PRIVATE EINKORN_ISA=${name} ${checked})
   target_compile_options(${library} PRIVATE ${kernel_flags} ${ARGN})
+  if(name STREQUAL "baseline" AND NOT wanted_isas MATCHES "^(all|baseline|neon)$" AND NOT EINKORN_SANITIZE)
+    target_compile_options(${library} PRIVATE -O2)  # something to compare with, where a better one will run
+  endif()
   target_link_libraries(_native PRIVATE ${library})
   string(TOUPPER ${name} upper)
   target_compile_definitions(einkorn_runtime PRIVATE EINKORN_BUILT_${upper})
