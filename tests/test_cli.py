@@ -53,9 +53,13 @@ def test_bench_passes_its_arguments(monkeypatch):
     calls = []
     monkeypatch.setattr(bench, "main", lambda families, **options: calls.append((families, options)))
     assert run("bench") == 0
-    assert run("bench", "conv", "pool", "--threads", "2", "--quick", "--json", "f", "--markdown") == 0
+    options = ("--threads", "2", "--quick", "--json", "f", "--markdown")
+    options += ("--rows", "3x3", "--alone", "--patience", "5")
+    assert run("bench", "conv", "pool", *options) == 0
     defaults = {"threads": None, "quick": False, "json": None, "as_markdown": False}
+    defaults |= {"rows": None, "alone": False, "patience": 120.0}
     given = {"threads": 2, "quick": True, "json": "f", "as_markdown": True}
+    given |= {"rows": "3x3", "alone": True, "patience": 5.0}
     assert calls == [([], defaults), (["conv", "pool"], given)]
 
 

@@ -135,31 +135,37 @@ struct Odometer {
 };
 
 // n lanes from element i of a run; the lanes past n hold the identity.
-template <class Op, bool kUnit, class T>
-EINKORN_INLINE Vec<T> load_run(const T* x, int64_t step, int64_t i, int64_t n) {
+template <class Op, class T>
+EINKORN_INLINE Vec<T> load_run(const T* x, int64_t i, int64_t n) {
   constexpr T identity = Op::template identity<T>;
-  if constexpr (!kUnit) {
-    T lane[kLanes<T>];
-    EINKORN_UNROLL for (int j = 0; j < kLanes<T>; ++j) lane[j] = j < n ? x[(i + j) * step] : identity;
-    return load(lane);
-  }
   if (n == kLanes<T>) return load(x + i);
   const Vec<T> v = load_partial(x + i, n);
   return identity == 0 ? v : (first_lanes<T>(n) ? v : broadcast(identity));
 }
 
-// Joins a run of n elements to `total`.
-template <class Op, bool kUnit, class T>
-EINKORN_INLINE void fold_run(typename Op::template Lanes<T>& total, const T* x, int64_t step, int64_t n) {
+template <class T>
+EINKORN_INLINE Vec<T> load_steps(const T* x, int64_t step, int64_t i, int64_t n) {
+  T lane[kLanes<T>];
+  EINKORN_UNROLL for (int j = 0; j < kLanes<T>; ++j) lane[j] = j < n ? x[(i + j) * step] : 0;
+  return load(lane);
+}
+
+template <class T>
+constexpr int64_t kRound = 8 * kLanes<T>;  // elements that 8 chains take at once
+constexpr int64_t kRounds = 32;            // after which they meet
+
+// Joins a run of n neighbours to `total`.
+template <class Op, class T>
+EINKORN_INLINE void fold_run(typename Op::template Lanes<T>& total, const T* x, int64_t n) {
   using Lanes = typename Op::template Lanes<T>;
   constexpr int64_t lanes = kLanes<T>;
-  const auto whole = [&](int64_t i) { return Lanes(load_run<Op, kUnit>(x, step, i, lanes)); };
+  const auto whole = [&](int64_t i) { return Lanes(load_run<Op>(x, i, lanes)); };
   int64_t i = 0;
-  while (i + 8 * lanes <= n) {  // 8 chains hide the latency of an addition; every 32 rounds they meet
-    const int64_t rounds = clamp_between((n - i) / (8 * lanes), 1, 32), end = i + rounds * 8 * lanes;
+  while (i + kRound<T> <= n) {  // 8 chains hide the latency of an addition
+    const int64_t end = i + clamp_between((n - i) / kRound<T>, 1, kRounds) * kRound<T>;
     Lanes a = whole(i), b = whole(i + lanes), c = whole(i + 2 * lanes), d = whole(i + 3 * lanes);
     Lanes e = whole(i + 4 * lanes), f = whole(i + 5 * lanes), g = whole(i + 6 * lanes), h = whole(i + 7 * lanes);
-    for (i += 8 * lanes; i < end; i += 8 * lanes) {
+    for (i += kRound<T>; i < end; i += kRound<T>) {
       a.join(whole(i));
       b.join(whole(i + lanes));
       c.join(whole(i + 2 * lanes));
@@ -175,7 +181,28 @@ EINKORN_INLINE void fold_run(typename Op::template Lanes<T>& total, const T* x, 
     total.join(a);
   }
   for (; i + lanes <= n; i += lanes) total.join(whole(i));
-  if (i < n) total.join(Lanes(load_run<Op, kUnit>(x, step, i, n - i)));
+  if (i < n) total.join(Lanes(load_run<Op>(x, i, n - i)));
+}
+
+// The same for n elements `step` apart, which are brought together first, as many as meet: the bits are those of neighbours.
+template <class Op, class T>
+__attribute__((noinline)) void fold_steps(typename Op::template Lanes<T>& total, const T* x, int64_t step, int64_t n) {
+  T run[kRound<T> * kRounds];
+  while (n > 0) {
+    const int64_t size = clamp_between(n, 0, kRound<T> * kRounds);
+    for (int64_t i = 0; i < size; ++i) run[i] = x[i * step];
+    fold_run<Op>(total, run, size);
+    x += size * step;
+    n -= size;
+  }
+}
+
+template <class Op, bool kUnit, class T>
+EINKORN_INLINE void fold_any(typename Op::template Lanes<T>& total, const T* x, int64_t step, int64_t n) {
+  if constexpr (kUnit)
+    fold_run<Op>(total, x, n);
+  else
+    fold_steps<Op>(total, x, step, n);
 }
 
 // The row way: `count` outputs from `first` on, each folded over the runs [run, run_end).
@@ -194,7 +221,7 @@ void fold_rows(const Reduce<T>& k, const ReducePlan& plan, T* out, int64_t first
     const Odometer outer(near, layout.reduced_shape, layout.reduced_strides, run / pieces);
     for (int64_t j = 0; j < count; ++j, kept.next()) {
       Lanes total(broadcast(Op::template identity<T>));
-      fold_run<Op, kUnit>(total, k.x + kept.offset + outer.offset + begin * step, step,
+      fold_any<Op, kUnit>(total, k.x + kept.offset + outer.offset + begin * step, step,
                           clamp_between(n - begin, 0, plan.piece));
       out[j] = total.fold();
     }
@@ -211,7 +238,7 @@ void fold_rows(const Reduce<T>& k, const ReducePlan& plan, T* out, int64_t first
   Odometer outer(near, layout.reduced_shape, layout.reduced_strides, run / pieces);
   for (int64_t piece = run % pieces; run < run_end; ++run) {
     const int64_t begin = piece * plan.piece, size = clamp_between(n - begin, 0, plan.piece);
-    for (int64_t j = 0; j < count; ++j) fold_run<Op, kUnit>(total[j], row[j] + outer.offset + begin * step, step, size);
+    for (int64_t j = 0; j < count; ++j) fold_any<Op, kUnit>(total[j], row[j] + outer.offset + begin * step, step, size);
     if (++piece == pieces) {
       piece = 0;
       outer.next();
@@ -229,9 +256,7 @@ EINKORN_INLINE void fold_columns(T* out, int64_t width, int64_t count, int64_t s
     const T* row[kRows];
     for (int r = 0; r < kRows; ++r) row[r] = next_row();
     for_vectors<T>(width, [&](int64_t i, int64_t n) {
-      const auto lanes = [&](int r) {
-        return Lanes(kUnit ? load_n(row[r] + i, n) : load_run<Sum, false>(row[r], step, i, n));
-      };
+      const auto lanes = [&](int r) { return Lanes(kUnit ? load_n(row[r] + i, n) : load_steps(row[r], step, i, n)); };
       Lanes a = lanes(0);
       if constexpr (kRows >= 2) a.join(lanes(1));
       if constexpr (kRows >= 4) {
@@ -370,7 +395,7 @@ int64_t argmax_row(const T* x, int64_t n) {
   int64_t i = 0;
   for (int64_t begin = 0; begin < n && best == best; begin += kBlock) {
     Max::Lanes<T> lanes(broadcast(-(T)INFINITY));
-    fold_run<Max, true>(lanes, x + begin, 1, clamp_between(n - begin, 0, kBlock));
+    fold_run<Max>(lanes, x + begin, clamp_between(n - begin, 0, kBlock));
     const T block_best = lanes.fold();
     if (block_best > best || block_best != block_best) {
       best = block_best;
