@@ -28,7 +28,7 @@ CALLS: dict[str, Call] = {
     "conv": lambda x: ops.conv2d(x, x, padding=1),
     "pool": lambda x: ops.max_pool2d(x, 2),
     "softmax": lambda x: ops.softmax(x, axis=1),
-    "loss": lambda x: ops.mse_loss(x, x, "none"),
+    "loss": lambda x: ops.mse_loss(x, x, reduction="none"),
     "dropout": lambda x: _dropout(x),
 }
 

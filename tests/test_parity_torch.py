@@ -102,8 +102,8 @@ def test_gradient(case: Case, dtype: str, engine: str, torch: Any) -> None:
 
 
 TIES = {
-    "max": lambda lib, x: lib.max(x, 1) if lib is einkorn.ops else lib.amax(x, 1),
-    "min": lambda lib, x: lib.min(x, 1) if lib is einkorn.ops else lib.amin(x, 1),
+    "max": lambda lib, x: lib.max(x, axis=1) if lib is einkorn.ops else lib.amax(x, 1),
+    "min": lambda lib, x: lib.min(x, axis=1) if lib is einkorn.ops else lib.amin(x, 1),
     "maximum": lambda lib, x: lib.maximum(x, x * 0),
     "minimum": lambda lib, x: lib.minimum(x, x * 0),
     "relu": lambda lib, x: lib.relu(x),

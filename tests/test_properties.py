@@ -125,7 +125,7 @@ def test_reductions(data: Any, name: str) -> None:
     reduced = x.size if axis is None else int(np.prod([shape[a] for a in axis]))
     assume(reduced or name == "sum")
     assume(x.size or name == "sum" or reduced)
-    got = getattr(ops, name)(x, axis, keepdims)
+    got = getattr(ops, name)(x, axis=axis, keepdims=keepdims)
     expected = getattr(x.astype(np.float64), name)(axis=axis, keepdims=keepdims)
     assert np.shape(got) == np.shape(expected)
     np.testing.assert_allclose(got, expected, rtol=1e-6)

@@ -170,9 +170,10 @@ EINKORN_INLINE Vec<float> tanh(Vec<float> x) {
   p = p * z + -5.385090958e-2f;
   p = p * z + 1.333276974e-1f;
   p = p * z + -3.333332894e-1f;
-  const Vec<float> small = p * z * x + x;
+  const Vec<float> small = p * z * a + a;
   const Vec<float> large = 1.0f - 2.0f / (exp(a + a) + 1.0f);
-  return a < 0.625f ? small : (x < 0.0f ? -large : large);
+  const IntVec<float> sign = bits<IntVec<float>>(x) & INT32_MIN;  // of -0 too
+  return bits<Vec<float>>(bits<IntVec<float>>(a < 0.625f ? small : large) | sign);
 }
 
 EINKORN_INLINE Vec<double> tanh(Vec<double> x) {

@@ -307,7 +307,7 @@ class Methods(Writes):
             raise ArgumentError(f"var: unbiased is {unbiased!r}, expected True or False")
         over, keep = _over("var", dim, keepdim, axis, keepdims)
         return einkorn.ops.var(
-            self, over, keep, correction=int(unbiased) if correction is None else correction
+            self, over, keepdims=keep, correction=int(unbiased) if correction is None else correction
         )
 
     def std(self, *args: Any, **options: Any) -> Tensor:
@@ -333,11 +333,13 @@ class Methods(Writes):
 
     def amax(self, dim: Any = (), keepdim: bool = False) -> Tensor:
         """Largest element over dimensions, all by default; equal elements share the gradient."""
-        return einkorn.ops.max(self, *_over("amax", dim, keepdim, _MISSING, None))
+        over, keep = _over("amax", dim, keepdim, _MISSING, None)
+        return einkorn.ops.max(self, axis=over, keepdims=keep)
 
     def amin(self, dim: Any = (), keepdim: bool = False) -> Tensor:
         """Smallest element over dimensions, all by default; equal elements share the gradient."""
-        return einkorn.ops.min(self, *_over("amin", dim, keepdim, _MISSING, None))
+        over, keep = _over("amin", dim, keepdim, _MISSING, None)
+        return einkorn.ops.min(self, axis=over, keepdims=keep)
 
     def argmax(
         self, dim: int | None = None, keepdim: bool = False, *, axis: Any = _MISSING, keepdims: Any = None
@@ -558,7 +560,7 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
         return (einkorn.ops.maximum if op == "max" else einkorn.ops.minimum)(tensor, dim)
     over, keep = _over(op, dim, keepdim, axis, keepdims)
     if dim is None or isinstance(over, (tuple, list)):
-        return reduce(tensor, over, keep)
+        return reduce(tensor, axis=over, keepdims=keep)
     from einkorn.ops._road import result
 
     data = tensor._data

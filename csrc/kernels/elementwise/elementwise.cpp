@@ -82,6 +82,27 @@ EINKORN_INLINE V gelu_tanh_inner(V x) {  // tanh(sqrt(2/pi) (x + 0.044715 x^3))
   return tanh((x * x * x * (T)0.044715 + x) * (T)0.79788456080286535588);
 }
 
+// Derivative of gelu_tanh. Far out tanh is flat before the slope of its argument overflows: 0 times infinity is 0 there.
+template <class T, class V>
+EINKORN_INLINE V gelu_tanh_slope(V s) {
+  const V t = gelu_tanh_inner<T>(s);
+  const V flatness = 1 - t * t;
+  const V inner = (s * s * (T)(3 * 0.044715) + 1) * (T)0.79788456080286535588;
+  return (1 + t + (flatness == 0 ? V{} : s * flatness * inner)) * (T)0.5;
+}
+
+// The quotient rounded down, from the remainder, so that it is the floor of the exact quotient where a / b itself is rounded up.
+template <class T>
+inline T floor_quotient(T a, T b) {
+  if (b == 0) return a / b;
+  const T rest = (T)::fmod(a, b);
+  T quotient = (a - rest) / b;
+  if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;
+  if (quotient == 0) return (T)::copysign((T)0, a / b);
+  const T whole = (T)::floor(quotient);
+  return quotient - whole > (T)0.5 ? whole + 1 : whole;
+}
+
 // exp(x) - 1 for x < 0, without its cancellation near 0: 2 t / (1 - t) with t = tanh(x / 2).
 template <class T, class V>
 EINKORN_INLINE V expm1_below_zero(V x) {
@@ -115,11 +136,11 @@ EINKORN_UNARY(relu, kCheap, x < 0 ? Vec<T>{} : x)
 EINKORN_UNARY(sigmoid, kCostly, EINKORN_ISA::sigmoid(x))
 EINKORN_UNARY(tanh, kCostly, EINKORN_ISA::tanh(x))
 EINKORN_UNARY(gelu, kCostly, x* normal_cdf(x))
-EINKORN_UNARY(gelu_tanh, kCostly, x*(gelu_tanh_inner<T>(x) + 1) * (T)0.5)
+EINKORN_UNARY(gelu_tanh, kCostly, x*(T)0.5 * (gelu_tanh_inner<T>(x) + 1))
 EINKORN_UNARY(silu, kCostly, x == -(T)INFINITY ? Vec<T>{} : x * EINKORN_ISA::sigmoid(x))
 EINKORN_UNARY(softplus, kCostly, EINKORN_ISA::softplus(x))
 EINKORN_UNARY(step, kCheap, x != x ? x : one_where(Vec<T>{}, x >= 0))
-EINKORN_UNARY(leaky_relu, kCheap, x < 0 ? x * alpha : x)
+EINKORN_UNARY(leaky_relu, kCheap, x > 0 ? x : x * alpha)
 EINKORN_UNARY(elu, kCostly, x < 0 ? expm1_below_zero<T>(x) * alpha : x)
 
 #define EINKORN_UNARY_GRAD(name, cost, expression)                                                              \
@@ -131,23 +152,19 @@ EINKORN_UNARY(elu, kCostly, x < 0 ? expm1_below_zero<T>(x) * alpha : x)
   EINKORN_INSTANTIATE(name, UnaryGrad)
 
 EINKORN_UNARY_GRAD(absolute_grad, kCheap, s > 0 ? g : (s < 0 ? -g : Vec<T>{}))
-EINKORN_UNARY_GRAD(relu_grad, kCheap, s > 0 ? g : Vec<T>{})
+EINKORN_UNARY_GRAD(relu_grad, kCheap, s <= 0 ? Vec<T>{} : g)
 EINKORN_UNARY_GRAD(sigmoid_grad, kCheap, g*(s * (1 - s)))
 EINKORN_UNARY_GRAD(tanh_grad, kCheap, g * (1 - s * s))
 EINKORN_UNARY_GRAD(gelu_grad, kCostly,
                    g*(normal_cdf(s) + s * EINKORN_ISA::exp(s * s * (T)-0.5) * (T)0.39894228040143267794))
-EINKORN_UNARY_GRAD(gelu_tanh_grad, kCostly, ([&] {
-                     const Vec<T> t = gelu_tanh_inner<T>(s);
-                     const Vec<T> slope = (s * s * (T)(3 * 0.044715) + 1) * (T)0.79788456080286535588;
-                     return g * (T)0.5 * (1 + t + s * (1 - t * t) * slope);
-                   }()))
+EINKORN_UNARY_GRAD(gelu_tanh_grad, kCostly, g* gelu_tanh_slope<T>(s))
 EINKORN_UNARY_GRAD(silu_grad, kCostly, ([&] {
                      const Vec<T> y = EINKORN_ISA::sigmoid(s);
                      return g * y * (1 + s * (1 - y));
                    }()))
 EINKORN_UNARY_GRAD(softplus_grad, kCostly, g* EINKORN_ISA::sigmoid(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, kCheap, s > 0 ? g : g * alpha)
-EINKORN_UNARY_GRAD(elu_grad, kCheap, s > 0 ? g : g * (s + alpha))
+EINKORN_UNARY_GRAD(elu_grad, kCostly, s > 0 ? g : g * (EINKORN_ISA::exp(s) * alpha))
 
 #define EINKORN_BINARY(name, cost, expression)                                                             \
   template <class T>                                                                                       \
@@ -160,6 +177,11 @@ EINKORN_BINARY(add, kCheap, a + b)
 EINKORN_BINARY(subtract, kCheap, a - b)
 EINKORN_BINARY(multiply, kCheap, a* b)
 EINKORN_BINARY(divide, kCheap, a / b)
+EINKORN_BINARY(divide_floor, 20 * kCostly, ([&] {
+                 for (int i = 0; i < kLanes<T>; ++i) a[i] = floor_quotient<T>(a[i], b[i]);
+                 return a;
+               }()))
+EINKORN_BINARY(divide_trunc, 5 * kCostly, each_lane(a / b, [](T v) { return (T)::trunc(v); }))
 EINKORN_BINARY(maximum, kCheap, (a > b) | (a != a) ? a : b)
 EINKORN_BINARY(minimum, kCheap, (a < b) | (a != a) ? a : b)
 EINKORN_BINARY(power, 20 * kCostly, ([&] {

@@ -30,8 +30,21 @@ __device__ __forceinline__ T gelu_tanh_inner(T x) {  // tanh(sqrt(2/pi) (x + 0.0
 template <class T>
 __device__ __forceinline__ T gelu_tanh_slope(T s) {
   const T t = gelu_tanh_inner(s);
-  const T slope = (s * s * static_cast<T>(3 * 0.044715) + 1) * static_cast<T>(0.79788456080286535588);
-  return static_cast<T>(0.5) * (1 + t + s * (1 - t * t) * slope);
+  const T flatness = 1 - t * t;  // 0 far out, where the slope of tanh's argument overflows
+  const T inner = (s * s * static_cast<T>(3 * 0.044715) + 1) * static_cast<T>(0.79788456080286535588);
+  return static_cast<T>(0.5) * (1 + t + (flatness == 0 ? T{0} : s * flatness * inner));
+}
+
+// The quotient rounded down, as in elementwise.cpp.
+template <class T>
+__device__ __forceinline__ T floor_quotient(T a, T b) {
+  if (b == 0) return a / b;
+  const T rest = ::fmod(a, b);
+  T quotient = (a - rest) / b;
+  if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;
+  if (quotient == 0) return ::copysign(T{0}, a / b);
+  const T whole = ::floor(quotient);
+  return quotient - whole > static_cast<T>(0.5) ? whole + 1 : whole;
 }
 
 template <class T>
@@ -97,11 +110,11 @@ EINKORN_UNARY(relu, x < 0 ? T{0} : x)
 EINKORN_UNARY(sigmoid, logistic(x))
 EINKORN_UNARY(tanh, ::tanh(x))
 EINKORN_UNARY(gelu, x* normal_cdf(x))
-EINKORN_UNARY(gelu_tanh, x*(gelu_tanh_inner(x) + 1) * static_cast<T>(0.5))
+EINKORN_UNARY(gelu_tanh, x* static_cast<T>(0.5) * (gelu_tanh_inner(x) + 1))
 EINKORN_UNARY(silu, x == -static_cast<T>(INFINITY) ? T{0} : x * logistic(x))
 EINKORN_UNARY(softplus, (x < 0 ? T{0} : x) + ::log1p(::exp(-::fabs(x))))
 EINKORN_UNARY(step, x != x ? x : static_cast<T>(x >= 0))
-EINKORN_UNARY(leaky_relu, x < 0 ? x * alpha : x)
+EINKORN_UNARY(leaky_relu, x > 0 ? x : x * alpha)
 EINKORN_UNARY(elu, x < 0 ? ::expm1(x) * alpha : x)
 
 #define EINKORN_UNARY_GRAD(name, expression)                                   \
@@ -120,7 +133,7 @@ EINKORN_UNARY(elu, x < 0 ? ::expm1(x) * alpha : x)
   EINKORN_INSTANTIATE(name, UnaryGrad)
 
 EINKORN_UNARY_GRAD(absolute_grad, s > 0 ? g : (s < 0 ? -g : T{0}))
-EINKORN_UNARY_GRAD(relu_grad, s > 0 ? g : T{0})
+EINKORN_UNARY_GRAD(relu_grad, s <= 0 ? T{0} : g)
 EINKORN_UNARY_GRAD(sigmoid_grad, g*(s * (1 - s)))
 EINKORN_UNARY_GRAD(tanh_grad, g * (1 - s * s))
 EINKORN_UNARY_GRAD(gelu_grad,
@@ -129,7 +142,7 @@ EINKORN_UNARY_GRAD(gelu_tanh_grad, g* gelu_tanh_slope(s))
 EINKORN_UNARY_GRAD(silu_grad, g* silu_slope(s))
 EINKORN_UNARY_GRAD(softplus_grad, g* logistic(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, s > 0 ? g : g * alpha)
-EINKORN_UNARY_GRAD(elu_grad, s > 0 ? g : g * (s + alpha))
+EINKORN_UNARY_GRAD(elu_grad, s > 0 ? g : g * (::exp(s) * alpha))
 
 #define EINKORN_BINARY(name, expression)                             \
   namespace {                                                        \
@@ -149,6 +162,8 @@ EINKORN_BINARY(add, a + b)
 EINKORN_BINARY(subtract, a - b)
 EINKORN_BINARY(multiply, a* b)
 EINKORN_BINARY(divide, a / b)
+EINKORN_BINARY(divide_floor, floor_quotient(a, b))
+EINKORN_BINARY(divide_trunc, ::trunc(a / b))
 EINKORN_BINARY(maximum, (a > b || a != a) ? a : b)
 EINKORN_BINARY(minimum, (a < b || a != a) ? a : b)
 EINKORN_BINARY(power, ::pow(a, b))

@@ -2,7 +2,9 @@
 //
 //   unary       out[i] = f(x[i])              leaky_relu and elu take alpha
 //   binary      out[i] = f(a[i], b[i])        broadcasting arrives as zero strides
+//                                             divide_floor, divide_trunc: the quotient, rounded down or towards 0
 //   gradient    gx[i]  = g[i] * f'            f' from the saved s: the output y where it suffices, else the input x
+//                                             (relu, leaky_relu: either; elu: x)
 //   where       out[i] = condition[i] != 0 ? a[i] : b[i]
 //   clip        out[i] = min(max(x[i], low), high)
 //
@@ -111,6 +113,8 @@ struct Clip {
   X(subtract, Binary)             \
   X(multiply, Binary)             \
   X(divide, Binary)               \
+  X(divide_floor, Binary)         \
+  X(divide_trunc, Binary)         \
   X(maximum, Binary)              \
   X(minimum, Binary)              \
   X(power, Binary)                \

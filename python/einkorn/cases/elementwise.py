@@ -52,12 +52,24 @@ def _prelu(x: Array, weight: Array) -> Array:
     return np.where(x < 0, x * slope, x)
 
 
-def _clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
-    if low is not None:
-        x = np.where(x < low, x.dtype.type(low), x)
-    if high is not None:
-        x = np.where(x > high, x.dtype.type(high), x)
-    return x
+def _clip(x: Array, min: Any = None, max: Any = None) -> Array:
+    if min is not None:
+        x = np.maximum(x, np.asarray(min, x.dtype))
+    return x if max is None else np.minimum(x, np.asarray(max, x.dtype))
+
+
+def _add(a: Array, b: Array, alpha: float = 1) -> Array:
+    return a + a.dtype.type(alpha) * b
+
+
+def _subtract(a: Array, b: Array, alpha: float = 1) -> Array:
+    return a - a.dtype.type(alpha) * b
+
+
+def _divide(a: Array, b: Array, rounding_mode: str | None = None) -> Array:
+    if rounding_mode is None:
+        return np.divide(a, b)
+    return np.floor_divide(a, b) if rounding_mode == "floor" else np.trunc(np.divide(a, b))
 
 
 def _where(condition: Array, a: Array, b: Array) -> Array:
@@ -75,10 +87,10 @@ def _transcendental(name: str, reference: Any, torch: Any, unit: float = 0.0) ->
     return Op(name, reference, torch, flops=_flops(12), unit=unit)
 
 
-add = Op("add", np.add, "add")
-subtract = Op("subtract", np.subtract, "subtract")
+add = Op("add", _add, "add")
+subtract = Op("subtract", _subtract, "subtract")
 multiply = Op("multiply", np.multiply, "multiply")
-divide = Op("divide", np.divide, "divide")
+divide = Op("divide", _divide, "divide")
 maximum = Op("maximum", np.maximum, "maximum")
 minimum = Op("minimum", np.minimum, "minimum")
 power = _transcendental("power", np.power, "pow")
@@ -92,7 +104,7 @@ step = Op("step", _step, lambda torch, x: torch.heaviside(x, torch.ones_like(x))
 relu = Op("relu", lambda x: np.maximum(x, 0), "relu")
 leaky_relu = Op("leaky_relu", _leaky_relu, "nn.functional.leaky_relu")
 prelu = Op("prelu", _prelu, "nn.functional.prelu")
-clip = Op("clip", _clip, lambda torch, x, low=None, high=None: torch.clamp(x, min=low, max=high))
+clip = Op("clip", _clip, "clamp")
 where = Op("where", _where, lambda torch, condition, a, b: torch.where(condition != 0, a, b))
 
 exp = _transcendental("exp", np.exp, "exp")
@@ -181,9 +193,13 @@ def _value_cases() -> list[Case]:
             given(0.0, 2.0, 0.5, 2.0, 3.0, 0.5, -1.0, 0.0, NAN, 2.0),
         ),
         where(given(NAN, 0.0, -0.0, 1.0, INF), normal(5), sprinkled(5)),
-        clip(_ANY, low=-1.0, high=1.0),
+        clip(_ANY, min=-1.0, max=1.0),
     ]
     return cases
+
+
+_QUOTIENTS = given(7.0, -7.0, 7.0, -7.0, 6.0, 0.0, -0.0, 1.0, -1.0, INF, 1.0, NAN, 1e20)
+_DIVISORS = given(2.0, 2.0, -2.0, -2.0, 3.0, 5.0, 5.0, 0.0, 0.0, 2.0, INF, 1.0, 3.0)
 
 
 def _option_cases() -> list[Case]:
@@ -201,12 +217,29 @@ def _option_cases() -> list[Case]:
         prelu(x, normal(4)).grad(),
         prelu(normal(2, 3), normal(3)).grad(),
         prelu(normal(0, 3, 2), normal(3)),
-        clip(x, low=-0.5, high=0.5).grad(),
-        clip(x, low=0.1).grad(),
-        clip(x, high=0.1).grad(),
+        clip(x, min=-0.5, max=0.5).grad(),
+        clip(x, min=0.1).grad(),
+        clip(x, max=0.1).grad(),
         clip(x).unlike_torch("refuses clamp without bounds"),
-        clip(normal(5, 33).laid_out("F"), low=0.0, high=0.0),
-        clip(normal(0, 3), low=0.0),
+        clip(normal(5, 33).laid_out("F"), min=0.0, max=0.0),
+        clip(normal(0, 3), min=0.0),
+        clip(x, min=0.5, max=-0.5).grad().called("limits crossed"),
+        clip(_ANY, min=NAN),
+        clip(x, normal(4, 1), uniform(11, low=0.5, high=2)).grad(),
+        clip(x, normal(4, 1), normal(11)).grad().called("some limits crossed"),
+        clip(normal(4, 1), normal(3, 1, 11)).grad(),
+        clip(_ANY, given(NAN), given(1.0)),
+        leaky_relu(x, negative_slope=-0.2).grad(),
+        elu(x, alpha=-0.5).grad(),
+        prelu(x, given(-0.25)).grad(),
+        prelu(x, given(0.5, shape=())).grad(),
+        add(x, normal(11), alpha=2).grad(),
+        add(x, normal(11), alpha=-0.5).grad(),
+        subtract(x, normal(11), alpha=3).grad(),
+        divide(_QUOTIENTS, _DIVISORS, rounding_mode="floor").exact(),
+        divide(_QUOTIENTS, _DIVISORS, rounding_mode="trunc").exact(),
+        divide(normal(4, 17), normal(17), rounding_mode="floor").exact(),
+        divide(normal(4, 17), normal(17), rounding_mode="trunc").exact(),
     ]
 
 

@@ -41,6 +41,9 @@ def _cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Array:
+    if input.ndim == 1:  # one row without a batch
+        options = (weight, ignore_index, reduction, label_smoothing)
+        return _cross_entropy(input[None], target[None], *options).reshape(())
     classes = input.shape[1]
     log_p = np.moveaxis(_log_softmax(input), 1, -1)
     w = np.ones(classes, input.dtype) if weight is None else weight
@@ -71,23 +74,75 @@ def _reduce(losses: Array, reduction: str) -> Array:
     return total if reduction == "sum" else np.divide(total, losses.dtype.type(losses.size))
 
 
-def _mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
-    return _reduce((input - target) ** 2, reduction)
+def _weighted(losses: Array, reduction: str, weight: Array | None) -> Array:
+    if weight is None or reduction != "mean":
+        return _reduce(losses if weight is None else losses * weight, reduction)
+    return np.divide((losses * weight).sum(), weight.sum())
 
 
-def _l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
-    return _reduce(np.abs(input - target), reduction)
+def _mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Array:
+    return _weighted((input - target) ** 2, reduction, weight)
 
 
-def _binary_cross_entropy(input: Array, target: Array, reduction: str = "mean") -> Array:
+def _l1_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Array:
+    return _weighted(np.abs(input - target), reduction, weight)
+
+
+def _binary_cross_entropy(
+    input: Array, target: Array, weight: Array | None = None, reduction: str = "mean"
+) -> Array:
     log_p, log_q = np.maximum(np.log(input), -100), np.maximum(np.log1p(-input), -100)
-    return _reduce(-(target * log_p + (1 - target) * log_q), reduction)
+    losses = -(target * log_p + (1 - target) * log_q)
+    return _reduce(losses if weight is None else losses * weight, reduction)
 
 
-def _bce_with_logits(input: Array, target: Array, reduction: str = "mean") -> Array:
+def _bce_with_logits(
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    pos_weight: Array | None = None,
+    reduction: str = "mean",
+) -> Array:
     # -t log s(x) - (1-t) log(1-s(x)) = max(x, 0) - x t + log(1 + exp(-|x|))
     losses = np.maximum(input, 0) - input * target + np.log1p(np.exp(-np.abs(input)))
-    return _reduce(losses, reduction)
+    if pos_weight is not None:
+        losses = losses + (pos_weight - 1) * target * np.logaddexp(-input, np.zeros_like(input))
+    return _reduce(losses if weight is None else losses * weight, reduction)
+
+
+def _call_bce(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) -> Any:
+    input, target, weight, pos_weight = (*arrays, None, None)[:4]
+    return einkorn.ops.binary_cross_entropy_with_logits(
+        input, target, weight, pos_weight=pos_weight, **options
+    )
+
+
+def _torch_bce(
+    torch: Any, input: Any, target: Any, weight: Any = None, pos_weight: Any = None, **options: Any
+) -> Any:
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        input, target, weight, pos_weight=pos_weight, **options
+    )
+
+
+def _weighted_arguments(reference: Any) -> Any:
+    """The weight is the third array, but no third argument."""
+    return lambda input, target, weight=None, **options: reference(input, target, weight=weight, **options)
+
+
+def _call_weighted(name: str) -> Any:
+    def call(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) -> Any:
+        input, target, weight = (*arrays, None)[:3]
+        return getattr(einkorn.ops, name)(input, target, weight=weight, **options)
+
+    return call
+
+
+def _torch_weighted(name: str) -> Any:
+    def call(torch: Any, input: Any, target: Any, weight: Any = None, **options: Any) -> Any:
+        return getattr(torch.nn.functional, name)(input, target, weight=weight, **options)
+
+    return call
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -100,15 +155,28 @@ def _flops(per_element: float) -> Any:
 
 
 cross_entropy = Op("cross_entropy", _cross_entropy, _F + "cross_entropy", flops=_flops(15), unit=1)
-mse_loss = Op("mse_loss", _mse_loss, _F + "mse_loss", flops=_flops(3))
-l1_loss = Op("l1_loss", _l1_loss, _F + "l1_loss", flops=_flops(3))
+mse_loss = Op(
+    "mse_loss",
+    _weighted_arguments(_mse_loss),
+    _torch_weighted("mse_loss"),
+    call=_call_weighted("mse_loss"),
+    flops=_flops(3),
+)
+l1_loss = Op(
+    "l1_loss",
+    _weighted_arguments(_l1_loss),
+    _torch_weighted("l1_loss"),
+    call=_call_weighted("l1_loss"),
+    flops=_flops(3),
+)
 binary_cross_entropy = Op(
     "binary_cross_entropy", _binary_cross_entropy, _F + "binary_cross_entropy", flops=_flops(25)
 )
 bce_with_logits = Op(
     "binary_cross_entropy_with_logits",
     _bce_with_logits,
-    _F + "binary_cross_entropy_with_logits",
+    _torch_bce,
+    call=_call_bce,
     flops=_flops(25),
     unit=1,
 )
@@ -139,6 +207,10 @@ def _cross_entropy_cases() -> list[Case]:
         cross_entropy(normal(2, 5, 3, 4), indices(2, 3, 4, below=5, low=-1), ignore_index=-1).grad(0),
         cross_entropy(normal(2, 5, 3), Input((2, 5, 3), "distribution")).grad(0),
         cross_entropy(normal(1, 1), indices(1, below=1)).grad(0),
+        # one row without a batch
+        cross_entropy(normal(5), indices(below=5)).grad(0),
+        cross_entropy(normal(5), indices(below=5), w, reduction="none", label_smoothing=0.1).grad(0),
+        cross_entropy(normal(5), given(0.1, 0.2, 0.3, 0.4, 0.0)).grad(0),
         cross_entropy(normal(1, 7), indices(1, below=7)).grad(0),
         # nothing counts: the mean of nothing is NaN, the sum is 0
         cross_entropy(normal(3, 4), indices(3, below=0, low=-1), ignore_index=-1),
@@ -183,6 +255,7 @@ def _pointwise_cases() -> list[Case]:
         cases.append(op(x(301, 307), t(301, 307)).grad(0).called("two threads"))
         if op in (mse_loss, l1_loss):
             cases.append(op(sprinkled(5, 17), t(5, 17), reduction="none"))
+    scores, p, q = normal(4, 5), probabilities(4, 5), probabilities(4, 5)
     ends = given(0.0, 1.0, 0.0, 1.0, 0.5, 1e-30)
     steep = given(-200.0, -90.0, -1.0, 0.0, 1.0, 90.0, 200.0, -0.0)
     labels = given(1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
@@ -191,6 +264,18 @@ def _pointwise_cases() -> list[Case]:
         bce_with_logits(steep, labels, reduction="none").grad(0),
         bce_with_logits(given(math.nan, 1.0), given(1.0, math.nan), reduction="none"),
         binary_cross_entropy(given(0.5, 0.5), given(math.nan, 1.0)).unlike_torch("refuses NaN"),
+        *(
+            case
+            for reduction in ("mean", "sum", "none")
+            for case in (
+                mse_loss(normal(4, 5), normal(4, 5), positive(4, 5), reduction=reduction).grad(),
+                l1_loss(normal(4, 5), normal(4, 5), positive(4, 5), reduction=reduction).grad(),
+                binary_cross_entropy(p, q, positive(5), reduction=reduction).grad(0, 1),
+                bce_with_logits(scores, q, positive(4, 1), reduction=reduction).grad(0, 1),
+                bce_with_logits(scores, q, None, positive(5), reduction=reduction).grad(0, 1),
+                bce_with_logits(scores, q, positive(4, 1), positive(5), reduction=reduction).grad(0, 1),
+            )
+        ),
         mse_loss(integers(4, 16), integers(4, 16)).exact(),
         mse_loss(integers(5, 17), integers(5, 17), reduction="sum").exact(),
         l1_loss(integers(5, 17), integers(5, 17), reduction="sum").exact(),

@@ -60,6 +60,7 @@ def _avg_pool2d(
     padding: Pair = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Array:
     (kh, kw), (ph, pw) = _pair(kernel_size), _pair(padding)
     sh, sw = _pair(kernel_size if stride is None else stride)
@@ -75,6 +76,8 @@ def _avg_pool2d(
             count = (bottom - top) * (right - left)  # padding counted, overhang not
             if not count_include_pad:
                 count = window.shape[2] * window.shape[3]
+            if divisor_override is not None:
+                count = divisor_override
             y[:, :, i, j] = window.sum(axis=(2, 3)) / x.dtype.type(count)
     return y
 
@@ -168,6 +171,9 @@ _WINDOWS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((1, 2, 9, 9), {"kernel_size": 2, "stride": 4, "ceil_mode": True}),
     ((1, 1, 5, 6), {"kernel_size": (5, 6)}),
     ((1, 1, 4, 4), {"kernel_size": 4, "stride": 3, "padding": 2, "ceil_mode": True}),
+    ((1, 2, 2, 2), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
+    ((1, 1, 3, 2), {"kernel_size": (5, 3), "stride": 4, "padding": 1, "ceil_mode": True}),
+    ((2, 3, 1, 33), {"kernel_size": (3, 2), "stride": 3, "ceil_mode": True}),
     ((3, 1, 1, 1), {"kernel_size": 1}),
     ((0, 3, 6, 6), {"kernel_size": 2}),
 ]
@@ -175,7 +181,7 @@ _WINDOWS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 
 def _max_cases() -> list[Case]:
     cases = [max_pool2d(normal(*shape), **options).grad() for shape, options in _WINDOWS]
-    for shape, options in _WINDOWS[:13]:
+    for shape, options in _WINDOWS[:-1]:
         cases.append(max_pool2d(integers(*shape), return_indices=True, **options).exact())
     course = (12, 20, 30, 0, 8, 12, 2, 0, 34, 70, 37, 4, 112, 100, 25, 12)
     lowest = given(*[-math.inf] * 16, shape=(1, 1, 4, 4))
@@ -208,6 +214,8 @@ def _avg_cases() -> list[Case]:
     for shape, options in _WINDOWS:
         if "padding" in options:
             cases.append(avg_pool2d(normal(*shape), count_include_pad=False, **options).grad())
+        if shape[0]:
+            cases.append(avg_pool2d(normal(*shape), divisor_override=3, **options).grad())
     for width in (30, 32, 33, 34, 66):
         cases.append(avg_pool2d(integers(1, 2, 4, width), kernel_size=2).exact())
     for layout in LAYOUTS:

@@ -59,7 +59,7 @@ def _min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return _shaped(rows.min(axis=-1), keep_shape, keepdims)
 
 
-def _argmax(x: Array, axis: int | None = -1) -> Array:
+def _argmax(x: Array, axis: int | None = None) -> Array:
     return np.asarray(np.argmax(x, axis=axis), dtype=np.int64)  # the first maximum; NaN wins
 
 
@@ -99,12 +99,14 @@ mean = Op("mean", _mean, _torch("mean"), flops=_one_flop, scale=_abs_mean)
 max_ = Op("max", _max, _torch("amax"), flops=_one_flop)
 min_ = Op("min", _min, _torch("amin"), flops=_one_flop)
 var = Op("var", _var, _torch("var"), flops=_three_flops, scale=_var_scale)
-argmax = Op("argmax", _argmax, lambda torch, x, axis=-1: torch.argmax(x, axis), flops=_one_flop)
+argmax = Op("argmax", _argmax, lambda torch, x, axis=None: torch.argmax(x, axis), flops=_one_flop)
 
 
 def _cases() -> list[Case]:
     axes: list[tuple[tuple[int, ...], dict[str, Any]]] = [
         ((), {}),
+        ((), {"axis": 0}),
+        ((), {"axis": -1, "keepdims": True}),
         ((1,), {}),
         ((33,), {}),
         ((5, 7), {}),
@@ -158,7 +160,10 @@ def _cases() -> list[Case]:
         var(normal(300, 501), axis=0).grad().called("two threads"),
         argmax(normal(1)),
         argmax(normal(5, 7)),
-        argmax(integers(5, 40)),
+        argmax(normal()),
+        argmax(normal(), axis=-1),
+        argmax(sprinkled(5, 40)),
+        argmax(integers(5, 40), axis=-1),
         argmax(integers(40, 5), axis=0),
         argmax(integers(3, 17, 5), axis=1),
         argmax(sprinkled(9, 33), axis=1),

@@ -15,11 +15,15 @@ INF = math.inf
 
 
 def _softmax(x: Array, axis: int = -1) -> Array:
+    if x.ndim == 0:
+        return np.exp(x - x)
     shifted = np.exp(x - x.max(axis=axis, keepdims=True)) if x.size else x
     return shifted / shifted.sum(axis=axis, keepdims=True)
 
 
 def _log_softmax(x: Array, axis: int = -1) -> Array:
+    if x.ndim == 0:
+        return x - x
     shifted = x - x.max(axis=axis, keepdims=True) if x.size else x
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
@@ -40,6 +44,8 @@ def _cases() -> list[Case]:
     cases = []
     for op in (softmax, log_softmax):
         for shape, axis in (
+            ((), 0),
+            ((), -1),
             ((1,), 0),
             ((7,), -1),
             ((3, 5), -1),

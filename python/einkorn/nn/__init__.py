@@ -1,6 +1,6 @@
 """Layers and losses with torch's names, arguments and ``state_dict`` layouts."""
 
-from einkorn.nn import init
+from einkorn.nn import functional, init
 from einkorn.nn.activation import (
     ELU,
     GELU,
@@ -61,5 +61,6 @@ __all__ = [
     "Step",
     "Tanh",
     "Unflatten",
+    "functional",
     "init",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from einkorn import _versions, engines
 from einkorn.autograd import Node, mode, source
-from einkorn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "check_size",
     "contiguous",
     "needs",
-    "pair",
     "record",
     "result",
     "same_dtype",
@@ -140,7 +139,11 @@ def as_index(x: Any, op: str, name: str) -> Any:
         x = np.asarray(x)
     if x.dtype.kind not in "iu":
         raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected an integer type")
-    return np.ascontiguousarray(x, dtype=np.int64)
+    if x.dtype == np.int64 and x.dtype.isnative and x.flags.aligned and x.flags.c_contiguous:
+        return x
+    if x.dtype == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
+        raise IndexRangeError(f"{op}: {name} has the number {x.max()}, beyond any index")
+    return np.array(x, dtype=np.int64, order="C")
 
 
 def contiguous(a: Any) -> Any:
@@ -252,18 +255,3 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     out = k.empty(padded, g.dtype)
     k.reduce_sum(out, g, 1.0)
     return out.reshape(shape)
-
-
-def pair(value: Any, op: str, name: str, least: int = 0) -> tuple[int, int]:
-    """An int, or a pair of ints, as a pair; each at least ``least``."""
-    if type(value) is int:
-        first = second = value
-    else:
-        try:
-            first, second = (value, value) if np.ndim(value) == 0 else value
-            first, second = first.__index__(), second.__index__()
-        except (TypeError, ValueError, AttributeError):
-            raise ArgumentError(f"{op}: {name} is {value!r}, expected an int or a pair of ints") from None
-    if first < least or second < least:
-        raise ArgumentError(f"{op}: {name} is {value!r}, expected at least {least}")
-    return first, second

@@ -6,15 +6,13 @@ from typing import Any
 
 from einkorn import engines
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._road import contiguous, needs, pair, result, same_dtype, unwrap
-from einkorn.ops.elementwise import activation_gradient
+from einkorn.ops._elementwise import activation_gradient
+from einkorn.ops._options import LARGEST, integer, pair, single
+from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
 
 __all__ = ["conv1d", "conv2d"]
 
 _Pair = int | tuple[int, int]
-
-# Sizes stay below this, so that no product of a size and an option overflows in the kernels.
-_LARGEST = 1 << 30
 
 
 def conv2d(
@@ -140,15 +138,14 @@ def _convolve(
         if not batched:
             a = a.reshape((1, *x_shape))
     else:
-        strides = (1, _single(stride, op, "stride", 1))
-        dilations = (1, _single(dilation, op, "dilation", 1))
-        pads = padding if isinstance(padding, str) else (0, _single(padding, op, "padding", 0))
+        strides = (1, single(stride, op, "stride", 1))
+        dilations = (1, single(dilation, op, "dilation", 1))
+        pads = padding if isinstance(padding, str) else (0, single(padding, op, "padding", 0))
         a = a.reshape((x_shape[0] if batched else 1, x_shape[-2], 1, x_shape[-1]))
         w = w.reshape((w_shape[0], w_shape[1], 1, w_shape[2]))
     n, c, h, wide = a.shape
     k, group_channels, r, s = w.shape
-    if type(groups) is not int or groups < 1:
-        raise ArgumentError(f"{op}: groups is {groups!r}, expected an int of at least 1")
+    groups = integer(op, "groups", groups, 1)
     if c % groups or k % groups:
         raise ShapeError(f"{op}: groups is {groups}, expected a divisor of x's {c} and weight's {k} channels")
     if group_channels * groups != c:
@@ -168,7 +165,7 @@ def _convolve(
         pads, crop = _named_padding(op, pads, strides, dilations, r, s, h, wide)
     span_h, span_w = dilations[0] * (r - 1) + 1, dilations[1] * (s - 1) + 1
     padded_h, padded_w = h + 2 * pads[0], wide + 2 * pads[1]
-    if max(padded_h, padded_w, span_h, span_w, *strides) >= _LARGEST:
+    if max(padded_h, padded_w, span_h, span_w, *strides, *dilations) >= LARGEST:
         raise ArgumentError(f"{op}: stride, padding, dilation or sizes reach 2**30")
     if crop is None:
         oh, ow = (padded_h - span_h) // strides[0] + 1, (padded_w - span_w) // strides[1] + 1
@@ -213,18 +210,6 @@ def _convolve(
         return gx, gw, gb
 
     return result(shown, (x, weight, bias), gradients)
-
-
-def _single(value: Any, op: str, name: str, least: int) -> int:
-    """An int, or a sequence of one, as torch's one-dimensional options."""
-    try:
-        number = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
-        number = number.__index__()
-    except AttributeError:
-        raise ArgumentError(f"{op}: {name} is {value!r}, expected an int") from None
-    if number < least:
-        raise ArgumentError(f"{op}: {name} is {value!r}, expected at least {least}")
-    return number
 
 
 def _named_padding(

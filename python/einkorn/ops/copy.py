@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from einkorn.ops import _road
+from einkorn.ops import _integers, _road
+from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
 from einkorn.ops._road import check_size, result, same_dtype, sum_to, unwrap
 from einkorn.tensor import Tensor
 
@@ -38,7 +38,7 @@ def contiguous(x: Any) -> Any:
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """Convert between float32 and float64.
+    """Convert between float32 and float64, or integers and booleans to one of them.
 
     Parameters
     ----------
@@ -50,13 +50,15 @@ def cast(x: Any, dtype: Any) -> Any:
     DTypeError
         For another type.
     """
-    a = unwrap(x, "cast", "x")
+    name = str(dtype) if type(dtype).__module__ == "torch" else dtype
     try:
-        wanted = np.dtype(dtype)
+        wanted = np.dtype(name.removeprefix("torch.") if isinstance(name, str) else name)
     except TypeError:
         raise DTypeError(f"cast: dtype is {dtype!r}, expected float32 or float64") from None
     if wanted not in (np.float32, np.float64):
         raise DTypeError(f"cast: dtype is {wanted}, expected float32 or float64")
+    x = _integers.as_float(x, wanted)
+    a = unwrap(x, "cast", "x")
 
     def converted(source: Any, to: Any) -> Any:
         k = engines.of(source)
@@ -94,6 +96,7 @@ def reshape(x: Any, shape: Any) -> Any:
     """
     a = unwrap(x, "reshape", "x")
     sizes = _sizes("reshape", shape)
+    check_rank("reshape", f"shape {sizes}", len(sizes))
     if math.prod(sizes) != a.size or min(sizes, default=0) < 0:
         known = math.prod(sizes) * -1 if sizes.count(-1) == 1 else 0
         if known <= 0 or a.size % known or min(sizes) < -1:
@@ -106,25 +109,26 @@ def _sizes(op: str, shape: Any) -> tuple[int, ...]:
     if type(shape) is tuple and {int}.issuperset(map(type, shape)):
         return shape
     try:
-        return tuple(operator.index(n) for n in shape) if np.ndim(shape) else (operator.index(shape),)
-    except TypeError:
+        return tuple(integer(op, "shape", n) for n in (shape if np.ndim(shape) else (shape,)))
+    except (TypeError, ValueError):
         raise ArgumentError(f"{op}: shape is {shape!r}, expected an int or a tuple of ints") from None
 
 
-def _axis(op: str, axis: Any, ndim: int) -> int:
-    try:
-        index = operator.index(axis)
-    except TypeError:
-        raise ArgumentError(f"{op}: axis is {axis!r}, expected an int") from None
-    if not -ndim <= index < ndim:
-        raise ArgumentError(f"{op}: axis is {axis}, out of range for {ndim} dimensions")
-    return index % ndim
+def transpose(x: Any, first: int = ABSENT, second: int = ABSENT) -> Any:
+    """Swap two dimensions (a view), as ``torch.transpose``.
 
-
-def transpose(x: Any, first: int, second: int) -> Any:
-    """Swap two dimensions (a view)."""
+    NumPy's ``transpose(x)`` and ``transpose(x, axes)`` are refused: :func:`permute` does that.
+    """
     a = unwrap(x, "transpose", "x")
-    i, j = _axis("transpose", first, a.ndim), _axis("transpose", second, a.ndim)
+    if second is ABSENT:
+        raise ArgumentError(
+            "transpose: expected two dimensions to swap, as torch has it; NumPy's transpose(x, axes) is"
+            " permute(x, axes) here"
+        )
+    i = axis_of("transpose", first, a.ndim, "first")
+    j = axis_of("transpose", second, a.ndim, "second")
+    if not a.ndim:
+        return result(a[...], (x,), lambda g: (g,))
     return result(a.swapaxes(i, j), (x,), lambda g: (g.swapaxes(i, j),))
 
 
@@ -138,7 +142,9 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
         Dimension i of the result is dimension ``axes[i]`` of x.
     """
     a = unwrap(x, "permute", "x")
-    order = tuple([_axis("permute", axis, a.ndim) for axis in axes])
+    if not isinstance(axes, (tuple, list)) and np.ndim(axes) != 1:
+        raise ArgumentError(f"permute: axes is {axes!r}, expected a sequence of ints")
+    order = tuple([axis_of("permute", axis, a.ndim, "axes") for axis in axes])
     if len(order) != a.ndim or len(set(order)) != a.ndim:
         raise ArgumentError(f"permute: axes is {tuple(axes)}, expected each of {a.ndim} dimensions once")
 
@@ -151,9 +157,10 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Merge the dimensions from ``start_dim`` to ``end_dim`` into one."""
     a = unwrap(x, "flatten", "x")
+    start = axis_of("flatten", start_dim, a.ndim, "start_dim")
+    end = axis_of("flatten", end_dim, a.ndim, "end_dim")
     if a.ndim == 0:
         return result(a.reshape(1), (x,), lambda g: (g.reshape(()),))
-    start, end = _axis("flatten", start_dim, a.ndim), _axis("flatten", end_dim, a.ndim)
     if start > end:
         raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = 1
@@ -194,7 +201,15 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     return given, unwrapped
 
 
-def concatenate(arrays: Any, axis: int = 0) -> Any:
+def _along(op: str, axis: Any, dim: Any) -> Any:
+    if dim is ABSENT:
+        return 0 if axis is ABSENT else axis
+    if axis is not ABSENT:
+        raise ArgumentError(f"{op}: axis is {axis!r} and dim is {dim!r}, expected one of them")
+    return dim
+
+
+def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     """Join arrays along an axis they have.
 
     Parameters
@@ -202,6 +217,8 @@ def concatenate(arrays: Any, axis: int = 0) -> Any:
     arrays : list of array or Tensor
         Alike in shape but for ``axis``.
     axis : int, default 0
+    dim : int, keyword-only
+        torch's name for the same.
 
     Raises
     ------
@@ -212,7 +229,8 @@ def concatenate(arrays: Any, axis: int = 0) -> Any:
     first = parts[0]
     if first.ndim == 0:
         raise ShapeError("concatenate: arrays[0] is a scalar, expected at least 1 dimension")
-    d = _axis("concatenate", axis, first.ndim)
+    axis = _along("concatenate", axis, dim)
+    d = axis_of("concatenate", axis, first.ndim)
     before, after = first.shape[:d], first.shape[d + 1 :]
     whole = (slice(None),) * d
     places = []
@@ -232,7 +250,7 @@ def concatenate(arrays: Any, axis: int = 0) -> Any:
     return result(out, given, lambda g: tuple([g[place] for place in places]))
 
 
-def stack(arrays: Any, axis: int = 0) -> Any:
+def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     """Join arrays of one shape along a new axis.
 
     Parameters
@@ -240,10 +258,13 @@ def stack(arrays: Any, axis: int = 0) -> Any:
     arrays : list of array or Tensor
     axis : int, default 0
         Position of the new axis in the result.
+    dim : int, keyword-only
+        torch's name for the same.
     """
     given, parts = _joined("stack", arrays)
     first = parts[0]
-    d = _axis("stack", axis, first.ndim + 1)
+    check_rank("stack", "the new axis", first.ndim + 1)
+    d = axis_of("stack", _along("stack", axis, dim), first.ndim + 1)
     for i, a in enumerate(parts):
         if a.shape != first.shape:
             raise ShapeError(f"stack: arrays[{i}] has shape {a.shape}, expected {first.shape}")
@@ -279,6 +300,7 @@ def getitem(x: Any, key: Any) -> Any:
     view: Any = parts if any(part is Ellipsis for part in parts) else (*parts, ...)
     if not fancy:
         out = a[view]  # with an ellipsis, a single element is a 0-d view and not a NumPy scalar
+    check_rank("getitem", "key", out.ndim)
 
     shape = a.shape
 
@@ -296,15 +318,17 @@ def getitem(x: Any, key: Any) -> Any:
     return result(out, (x,), backward)
 
 
-def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
-    """Surround with a constant, as ``torch.nn.functional.pad``.
+def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """Surround with a constant, as ``torch.nn.functional.pad``; NumPy's pairs of pairs are refused.
 
     Parameters
     ----------
     x : array or Tensor
     pad : sequence of int
         Pairs (before, after), the last axis first; negative numbers crop.
-    value : float, default 0.0
+    mode : {"constant"}
+    value : float, optional
+        Default 0.
 
     Raises
     ------
@@ -312,7 +336,15 @@ def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
         If there are more pairs than axes, or an axis would get a negative size.
     """
     a = unwrap(x, "pad", "x")
-    amounts = _sizes("pad", tuple(pad))
+    if mode != "constant":
+        raise ArgumentError(f"pad: mode is {mode!r}, expected 'constant'")
+    fill = 0.0 if value is None else number("pad", "value", value)
+    try:
+        amounts = tuple([integer("pad", "pad", n) for n in pad])
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"pad: pad is {pad!r}, expected ints: before and after of the last axis, then of the next"
+        ) from None
     if len(amounts) % 2 or len(amounts) // 2 > a.ndim:
         raise ShapeError(
             f"pad: pad is {tuple(pad)}, expected at most {a.ndim} pairs because x has {a.ndim} axes"
@@ -334,7 +366,7 @@ def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
     inside, outside = tuple(kept), tuple(place)
     k = engines.of(a)
     out = k.empty(tuple(shape), a.dtype)
-    k.fill(out, value)
+    k.fill(out, fill)
     k.copy(out[outside], a[inside])
 
     before_shape = a.shape

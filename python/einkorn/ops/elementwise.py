@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from einkorn import engines
-from einkorn.autograd import mode
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import (
-    broadcast_shape,
-    broadcast_to,
-    contiguous,
-    needs,
-    record,
-    result,
-    same_dtype,
-    sum_to,
-    unwrap,
+from einkorn.ops import _integers
+from einkorn.ops._elementwise import (
+    Gradients,
+    _binary,
+    _binary_kernel,
+    _chosen,
+    _grad,
+    _is_scalar,
+    _negated,
+    _operands,
+    _plain,
+    _scalar_like,
+    _scaled,
+    _unary,
 )
+from einkorn.ops._options import number
+from einkorn.ops._road import broadcast_shape, broadcast_to, needs, result, same_dtype, sum_to, unwrap
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -56,137 +60,15 @@ __all__ = [
 ]
 
 
-def _unary(
-    kernel: str, x: Any, backward: Callable[[Any, Any], Any], *alpha: float, saves: str | None = None
-) -> Any:
-    """Run a one-operand kernel.
-
-    ``backward(g, saved)`` gives the gradient with respect to x, from what ``saves`` names: the kernel's
-    input "x", its output "out" or None.
-    """
-    a = unwrap(x, kernel, "x")
-    k = engines.of(a)
-    if a.ndim < 2 or a.flags.c_contiguous:
-        out = k.empty(a.shape, a.dtype)
-        getattr(k, kernel)(out, a, *alpha)
-    else:  # an array that lies transposed is read, and its result written, in the order of memory
-        axes = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
-        lying = a.transpose(axes)
-        out = k.empty(lying.shape, a.dtype)
-        getattr(k, kernel)(out, lying, *alpha)
-        out = out.transpose(np.argsort(axes))
-    if not (isinstance(x, Tensor) and x._requires_grad and mode.enabled):
-        return result(out, (x,), _nothing)
-    saved = None if saves is None else a if saves == "x" else out
-    return record(out, (x,), lambda g: (backward(g, saved),))
-
-
-def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
-    """Run a gradient kernel: g times the derivative that follows from the saved array."""
-    k = engines.of(g)
-    gx = k.empty(g.shape, g.dtype)
-    getattr(k, kernel)(gx, contiguous(g), contiguous(saved), *alpha)
-    return gx
-
-
-def activation_gradient(activation: str | None, g: Any, out: Any) -> Any:
-    """Gradient before a fused activation, from the gradient after it and the layer's output."""
-    if activation is None:
-        return g
-    if activation == "leaky_relu":
-        return _grad("leaky_relu_grad", g, out, 0.01)
-    return _grad(activation + "_grad", g, out)
-
-
-def _binary_kernel(kernel: str, a: Any, b: Any) -> Any:
-    """Arrays in, array out, broadcasting: what gradients are computed with."""
-    shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
-    k = engines.of(a)
-    out = k.empty(shape, a.dtype)
-    getattr(k, kernel)(out, broadcast_to(a, shape), broadcast_to(b, shape))
-    return out
-
-
-def _scaled(a: Any, factor: float) -> Any:
-    return _binary_kernel("multiply", a, _scalar_like(factor, a))
-
-
-def _scalar_like(value: Any, a: Any) -> Any:
-    """A number as an array that broadcasts to the shape of ``a`` without a copy."""
-    k = engines.of(a)
-    scalar = k.empty((), a.dtype)
-    scalar[()] = value
-    if isinstance(a, np.ndarray):
-        return np.ndarray(a.shape, a.dtype, scalar, 0, (0,) * a.ndim)
-    return broadcast_to(scalar, a.shape)
-
-
-def _is_scalar(x: Any) -> bool:
-    return not isinstance(x, (Tensor, np.ndarray)) and isinstance(x, (int, float, np.integer, np.floating))
-
-
-def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
-    if _is_scalar(b):
-        array = unwrap(a, op, "a")
-        return array, _scalar_like(b, array)
-    if _is_scalar(a):
-        array = unwrap(b, op, "b")
-        return _scalar_like(a, array), array
-    left, right = unwrap(a, op, "a"), unwrap(b, op, "b")
-    if left.dtype is not right.dtype or type(left) is not type(right):
-        same_dtype(op, a=left, b=right)
-    return left, right
-
-
-Gradients = Callable[[Any], tuple[Any, Any]]
-
-
-def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool, bool], Gradients]) -> Any:
-    """Run a two-operand kernel.
-
-    ``gradients_of(left, right, out, need_a, need_b)`` gives the function from g to both full-shape gradients;
-    what that function does not name is not saved.
-    """
-    left, right = _operands(op, a, b)
-    left_shape, right_shape = left.shape, right.shape
-    k = engines.of(left)
-    if left_shape == right_shape:
-        out = k.empty(left_shape, left.dtype)
-        getattr(k, op)(out, left, right)
-    else:
-        shape = broadcast_shape(op, a=left, b=right)
-        out = k.empty(shape, left.dtype)
-        getattr(k, op)(out, broadcast_to(left, shape), broadcast_to(right, shape))
-    need_a = isinstance(a, Tensor) and a._requires_grad
-    need_b = isinstance(b, Tensor) and b._requires_grad
-    if not ((need_a or need_b) and mode.enabled):
-        # A plain number beside the array does not decide what kind of thing is returned.
-        return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
-    gradients = gradients_of(left, right, out, need_a, need_b)
-    if left_shape == right_shape:
-        return record(out, (a, b), gradients)
-
-    def backward(g: Any) -> tuple[Any, Any]:
-        ga, gb = gradients(g)
-        return (
-            sum_to(ga, left_shape) if need_a else None,
-            sum_to(gb, right_shape) if need_b else None,
-        )
-
-    return record(out, (a, b), backward)
-
-
-def _nothing(g: Any) -> tuple[Any, ...]:
-    raise AssertionError("nothing was recorded")
-
-
-def add(a: Any, b: Any) -> Any:
-    """``a + b``, with broadcasting.
+def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    """``a + alpha * b``, with broadcasting.
 
     Parameters
     ----------
     a, b : array, Tensor or number
-        float32 or float64, of one type; at least one is no plain number.
+        float32 or float64, of one type; at least one is no plain number. An array of integers or booleans
+        takes the type of floats beside it, as in torch; integers on both sides give integers.
+    alpha : number, keyword-only, default 1
 
     Returns
     -------
@@ -197,8 +79,10 @@ def add(a: Any, b: Any) -> Any:
     ShapeError
         If the shapes do not broadcast together.
     DTypeError
-        If the element types differ or are not float32 or float64.
+        If two types of floats meet, or there is no array.
     """
+    if type(alpha) is not int or alpha != 1:
+        b = _times("add", b, alpha)
     return _binary("add", a, b, lambda left, right, out, need_a, need_b: _both)
 
 
@@ -206,8 +90,17 @@ def _both(g: Any) -> tuple[Any, Any]:
     return g, g
 
 
-def subtract(a: Any, b: Any) -> Any:
-    """``a - b``, with broadcasting; arguments and errors as :func:`add`."""
+def _times(op: str, b: Any, alpha: Any) -> Any:
+    factor = number(op, "alpha", alpha)
+    if factor == 1:
+        return b
+    return b * factor if _is_scalar(b) else multiply(b, factor)
+
+
+def subtract(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    """``a - alpha * b``, with broadcasting; arguments and errors as :func:`add`."""
+    if type(alpha) is not int or alpha != 1:
+        b = _times("subtract", b, alpha)
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
         return lambda g: (g, _negated(g) if need_b else None)
@@ -228,38 +121,53 @@ def multiply(a: Any, b: Any) -> Any:
     return _binary("multiply", a, b, gradients_of)
 
 
-def divide(a: Any, b: Any) -> Any:
-    """``a / b``, with broadcasting; arguments and errors as :func:`add`. Division by zero as IEEE 754."""
+def divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
+    """``a / b``, with broadcasting; arguments and errors as :func:`add`. Division by zero as IEEE 754.
+
+    Parameters
+    ----------
+    a, b : array, Tensor or number
+        At least one holds floats.
+    rounding_mode : {None, "floor", "trunc"}, keyword-only
+        Round the quotient down, or towards 0; its gradient is then 0.
+    """
+    if rounding_mode is not None:
+        if rounding_mode not in ("floor", "trunc"):
+            raise ArgumentError(
+                f"divide: rounding_mode is {rounding_mode!r}, expected None, 'floor' or 'trunc'"
+            )
+        return _binary("divide_" + rounding_mode, a, b, lambda left, right, out, need_a, need_b: _neither)
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
         quotient = out if need_b else None
 
         def gradients(g: Any) -> tuple[Any, Any]:
-            ga = _binary_kernel("divide", g, right)
-            return ga, None if quotient is None else _negated(_binary_kernel("multiply", ga, quotient))
+            ga = _binary_kernel("divide", g, right) if need_a else None
+            if quotient is None:
+                return ga, None
+            # The quotient is divided first: g / b may overflow where a is 0.
+            return ga, _negated(_binary_kernel("multiply", g, _binary_kernel("divide", quotient, right)))
 
         return gradients
 
     return _binary("divide", a, b, gradients_of)
 
 
-def _negated(g: Any) -> Any:
-    k = engines.of(g)
-    out = k.empty(g.shape, g.dtype)
-    k.negative(out, g)
-    return out
+def _neither(g: Any) -> tuple[Any, Any]:
+    zero = _scaled(g, 0.0)
+    return zero, zero
 
 
 def _extreme(op: str, a: Any, b: Any, first_wins: str) -> Any:
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
         def gradients(g: Any) -> tuple[Any, Any]:
-            # 1 where a wins, 1/2 where both are equal (as torch), 0 elsewhere.
+            # As torch: nothing where the other wins, half where both are equal, all elsewhere, with NaN too.
             x, y = (left, right) if first_wins == "greater" else (right, left)
-            share = _binary_kernel("greater", x, y)
-            tie = _scaled(_binary_kernel("equal", left, right), 0.5)
-            share = _binary_kernel("add", share, tie)
-            ga = _binary_kernel("multiply", g, share)
-            return ga, _binary_kernel("subtract", g, ga)
+            shared = _chosen(_binary_kernel("equal", left, right), _scaled(g, 0.5), g)
+            return (
+                _chosen(_binary_kernel("greater", y, x), 0.0, shared) if need_a else None,
+                _chosen(_binary_kernel("greater", x, y), 0.0, shared) if need_b else None,
+            )
 
         return gradients
 
@@ -279,7 +187,8 @@ def minimum(a: Any, b: Any) -> Any:
 def power(a: Any, b: Any) -> Any:
     """``a ** b``, with broadcasting; arguments and errors as :func:`add`.
 
-    The gradient with respect to ``b`` is ``a ** b * log(a)``, taken as 0 where a is 0.
+    Values are those of C's ``pow``. The gradient with respect to ``a`` is 0 where b is 0; that with respect
+    to ``b`` is ``a ** b * log(a)``, and 0 where a is 0 and b is not negative.
     """
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
@@ -290,15 +199,14 @@ def power(a: Any, b: Any) -> Any:
             if need_a:
                 less = _binary_kernel("subtract", right, _scalar_like(1.0, right))
                 slope = _binary_kernel("multiply", right, _binary_kernel("power", left, less))
-                ga = _binary_kernel("multiply", g, slope)
+                ga = _chosen(right, _binary_kernel("multiply", g, slope), 0.0)
             if power is not None:
-                k = engines.of(left)
-                log_a = k.empty(left.shape, left.dtype)
-                k.log(log_a, left)
-                zero = _binary_kernel("equal", left, _scalar_like(0.0, left))
-                safe = k.empty(left.shape, left.dtype)
-                k.where(safe, zero, _scalar_like(0.0, left), log_a)
-                gb = _binary_kernel("multiply", g, _binary_kernel("multiply", power, safe))
+                slope = _binary_kernel("multiply", power, _plain("log", left))
+                nothing = _binary_kernel("greater_equal", right, _scalar_like(0.0, right))
+                flat = _binary_kernel(
+                    "multiply", _binary_kernel("equal", left, _scalar_like(0.0, left)), nothing
+                )
+                gb = _chosen(flat, 0.0, _binary_kernel("multiply", g, slope))
             return ga, gb
 
         return gradients
@@ -355,13 +263,6 @@ def cos(x: Any) -> Any:
     return _unary("cos", x, lambda g, a: _negated(_binary_kernel("multiply", g, _plain("sin", a))), saves="x")
 
 
-def _plain(kernel: str, a: Any) -> Any:
-    k = engines.of(a)
-    out = k.empty(a.shape, a.dtype)
-    getattr(k, kernel)(out, a)
-    return out
-
-
 def erf(x: Any) -> Any:
     """The error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to x."""
 
@@ -389,38 +290,46 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     ----------
     x : array or Tensor
     negative_slope : float, default 0.01
-        At least 0: the gradient is found from the output's sign.
     """
-    if not negative_slope >= 0:
-        raise ArgumentError(f"leaky_relu: negative_slope is {negative_slope}, expected at least 0")
-    # A slope of 0 would lose the sign of x in the output, but then both forms of the gradient agree.
+    slope = number("leaky_relu", "negative_slope", negative_slope)
+    # The output has the sign of x unless the slope is negative; one of 0 loses it, but then both agree.
     return _unary(
         "leaky_relu",
         x,
-        lambda g, out: _grad("leaky_relu_grad", g, out, negative_slope),
-        negative_slope,
-        saves="out",
+        lambda g, saved: _grad("leaky_relu_grad", g, saved, slope),
+        slope,
+        saves="out" if slope >= 0 else "x",
     )
 
 
 def prelu(x: Any, weight: Any) -> Any:
-    """``max(0, x) + weight * min(0, x)`` with a learned slope (He et al. 2015).
+    """``x`` where x > 0, else ``weight * x``, with a learned slope (He et al. 2015).
 
     Parameters
     ----------
     x : array or Tensor, shape (N, C, ...) or any when weight has one element
-    weight : array or Tensor, shape (1,) or (C,)
+    weight : array or Tensor, shape (1,), () or (C,)
     """
     a, w = unwrap(x, "prelu", "x"), unwrap(weight, "prelu", "weight")
-    if w.ndim != 1 or (w.size != 1 and (a.ndim < 2 or w.size != a.shape[1])):
-        channels = a.shape[1] if a.ndim > 1 else 1
+    same_dtype("prelu", x=a, weight=w)
+    channels = a.shape[1] if a.ndim > 1 else 1
+    if w.ndim > 1 or w.size not in (1, channels):
         raise ShapeError(f"prelu: weight has shape {w.shape}, expected (1,) or ({channels},)")
-    if w.size != 1:
-        from einkorn.ops.copy import reshape
+    shape = (w.size,) + (1,) * (a.ndim - 2) if w.size != 1 else ()
+    slope = w.reshape(shape)
+    positive = _binary_kernel("greater", a, _scalar_like(0.0, a))
+    out = _chosen(positive, a, _binary_kernel("multiply", a, slope))
+    need_x, need_weight, weight_shape = needs(x), needs(weight), w.shape
 
-        weight = reshape(weight, (w.size,) + (1,) * (a.ndim - 2))
-    zero = _scalar_like(0.0, a)
-    return add(maximum(x, zero), multiply(minimum(x, zero), weight))
+    def backward(g: Any) -> tuple[Any, Any]:
+        gx = gw = None
+        if need_x:
+            gx = _chosen(positive, g, _binary_kernel("multiply", g, slope))
+        if need_weight:
+            gw = sum_to(_chosen(positive, 0.0, _binary_kernel("multiply", g, a)), shape).reshape(weight_shape)
+        return gx, gw
+
+    return result(out, (x, weight), backward)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
@@ -430,11 +339,9 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     ----------
     x : array or Tensor
     alpha : float, default 1.0
-        At least 0: the gradient is found from the output's sign.
     """
-    if not alpha >= 0:
-        raise ArgumentError(f"elu: alpha is {alpha}, expected at least 0")
-    return _unary("elu", x, lambda g, out: _grad("elu_grad", g, out, alpha), alpha, saves="out")
+    scale = number("elu", "alpha", alpha)
+    return _unary("elu", x, lambda g, a: _grad("elu_grad", g, a, scale), scale, saves="x")
 
 
 def sigmoid(x: Any) -> Any:
@@ -472,29 +379,84 @@ def softplus(x: Any) -> Any:
     return _unary("softplus", x, lambda g, a: _grad("softplus_grad", g, a), saves="x")
 
 
-def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
-    """Limit x to ``[low, high]``; the gradient is 0 outside.
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """Limit x to ``[min, max]``; where min is above max, the result is max.
 
     Parameters
     ----------
     x : array or Tensor
-    low, high : float or None
-        None leaves that side open.
+    min, max : number, array or Tensor, optional
+        Arrays broadcast against x. None leaves that side open. NaN makes the result NaN.
+
+    Notes
+    -----
+    The gradient goes to x where it lies within the limits, ends included, else to the limit that holds.
     """
-    a = unwrap(x, "clip", "x")
-    lower = -np.inf if low is None else float(low)
-    upper = np.inf if high is None else float(high)
-    if not lower <= upper:
-        raise ArgumentError(f"clip: low is {low} and high is {high}, expected low <= high")
+    plain = all(bound is None or _is_scalar(bound) for bound in (min, max))
+    try:
+        a = unwrap(x, "clip", "x")
+    except DTypeError:
+        whole = _integers.clip(x, min, max)
+        if whole is None:
+            raise
+        return whole
+    if not plain:
+        return _clip_by_arrays(x, a, min, max)
+    lower = -np.inf if min is None else number("clip", "min", min)
+    upper = np.inf if max is None else number("clip", "max", max)
+    if not lower <= upper:  # one is NaN, or all is max
+        lower = upper = lower if lower != lower else upper
+        if upper != upper:
+            return multiply(x, upper)
     k = engines.of(a)
     out = k.empty(a.shape, a.dtype)
     k.clip(out, a, lower, upper)
+    crossed = min is not None and max is not None and number("clip", "min", min) > upper
 
     def backward(g: Any) -> tuple[Any]:
         inside = _binary_kernel("equal", a, out)
-        return (_binary_kernel("multiply", g, inside),)
+        return (_scaled(g, 0.0) if crossed else _binary_kernel("multiply", g, inside),)
 
     return result(out, (x,), backward)
+
+
+def _clip_by_arrays(x: Any, a: Any, low: Any, high: Any) -> Any:
+    """Limits of which one is an array."""
+    given = {"min": low, "max": high}
+    bounds = {
+        name: _scalar_like(number("clip", name, bound), a)
+        if _is_scalar(bound)
+        else unwrap(_integers.as_float(bound, a.dtype), "clip", name)
+        for name, bound in given.items()
+        if bound is not None
+    }
+    same_dtype("clip", x=a, **bounds)
+    shape = broadcast_shape("clip", x=a, **bounds)
+    out = broadcast_to(a, shape)
+    if "min" in bounds:
+        out = _binary_kernel("maximum", out, bounds["min"])
+    if "max" in bounds:
+        out = _binary_kernel("minimum", out, bounds["max"])
+    inputs = tuple(None if _is_scalar(given) else given for given in (x, low, high))
+    needed = tuple(map(needs, inputs))
+
+    def backward(g: Any) -> tuple[Any, Any, Any]:
+        zero = _scalar_like(0.0, a)
+        below = _binary_kernel("greater", bounds["min"], a) if "min" in bounds else zero
+        above = _binary_kernel("greater", a, bounds["max"]) if "max" in bounds else zero
+        held_low = below
+        if len(bounds) == 2:  # max has the last word: where min is above it, it holds
+            crossed = _binary_kernel("greater", bounds["min"], bounds["max"])
+            above = _binary_kernel("maximum", above, crossed)
+            held_low = _chosen(above, 0.0, below)
+        outside = _binary_kernel("maximum", below, above)
+        return (
+            sum_to(_chosen(outside, 0.0, g), a.shape) if needed[0] else None,
+            sum_to(_chosen(held_low, g, 0.0), bounds["min"].shape) if needed[1] else None,
+            sum_to(_chosen(above, g, 0.0), bounds["max"].shape) if needed[2] else None,
+        )
+
+    return result(out, inputs, backward)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -502,17 +464,24 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
     Parameters
     ----------
-    condition : boolean or float array, or Tensor
-        Holds where it is not 0. Booleans are converted to the type of a and b.
+    condition : array or Tensor of booleans, integers or floats
+        Holds where it is not 0.
     a, b : array, Tensor or number
+        Types as in :func:`add`: integers beside floats become floats, two of integers give integers.
     """
-    left, right = _operands("where", a, b)
-    mask = condition._data if isinstance(condition, Tensor) else condition
-    if not hasattr(mask, "dtype") or not hasattr(mask, "astype"):
-        mask = np.asarray(mask)
-    if mask.dtype.kind not in "bf":
-        raise DTypeError(f"where: condition has dtype {mask.dtype}, expected bool, float32 or float64")
-    mask = mask.astype(left.dtype, copy=False)
+    mask = condition._data if isinstance(condition, Tensor) else _integers.integral(condition)
+    if mask is None:
+        mask = np.asarray(condition) if isinstance(condition, (bool, list)) else condition
+        if not isinstance(mask, np.ndarray) or mask.dtype.kind != "b":
+            mask = unwrap(mask, "where", "condition")
+    try:
+        left, right = _operands("where", a, b)
+    except DTypeError:
+        whole = _integers.where(mask, a, b)
+        if whole is None:
+            raise
+        return whole
+    mask = (mask != 0 if mask.dtype.kind in "iu" else mask).astype(left.dtype, copy=False)
     shape = broadcast_shape("where", condition=mask, a=left, b=right)
     k = engines.of(left)
     out = k.empty(shape, left.dtype)
@@ -522,16 +491,9 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     need_a, need_b, left_shape, right_shape = needs(a), needs(b), left.shape, right.shape
 
     def backward(g: Any) -> tuple[Any, Any]:
-        zero = _scalar_like(0.0, g)
-        ga = gb = None
-        if need_a:
-            ga = k.empty(shape, g.dtype)
-            k.where(ga, mask, g, zero)
-            ga = sum_to(ga, left_shape)
-        if need_b:
-            gb = k.empty(shape, g.dtype)
-            k.where(gb, mask, zero, g)
-            gb = sum_to(gb, right_shape)
-        return ga, gb
+        return (
+            sum_to(_chosen(mask, g, 0.0), left_shape) if need_a else None,
+            sum_to(_chosen(mask, 0.0, g), right_shape) if need_b else None,
+        )
 
     return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), backward)

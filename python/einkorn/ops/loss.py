@@ -8,8 +8,13 @@ import numpy as np
 
 from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from einkorn.ops import _integers
+from einkorn.ops._options import integer, number, refuse_positional
 from einkorn.ops._road import as_index, broadcast_to, contiguous, needs, result, same_dtype, unwrap
-from einkorn.ops.elementwise import add, divide, multiply, negative
+from einkorn.ops.copy import reshape
+from einkorn.ops.elementwise import add, divide, multiply, negative, softplus, subtract
+from einkorn.ops.reduce import mean
+from einkorn.ops.reduce import sum as sum_over
 from einkorn.ops.softmax import log_softmax
 from einkorn.tensor import Tensor
 
@@ -21,6 +26,10 @@ __all__ = [
     "mse_loss",
 ]
 
+_ORDER = (
+    "torch has its old size_average and reduce among these: write reduction= and the others by name, or take"
+    " the function of einkorn.nn.functional"
+)
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
@@ -35,6 +44,7 @@ def cross_entropy(
     input: Any,
     target: Any,
     weight: Any = None,
+    *given: Any,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -43,25 +53,25 @@ def cross_entropy(
 
     Parameters
     ----------
-    input : array or Tensor [N, C] or [N, C, d1, ...]
+    input : array or Tensor [N, C] or [N, C, d1, ...], or [C] for a single row
         Raw scores of C classes.
     target : array
-        Class numbers, of any integer type, [N] or [N, d1, ...]; or probabilities of the classes, floats of
-        input's shape.
+        Class numbers, of any integer type, [N] or [N, d1, ...], or a single one; or probabilities of the
+        classes, floats, integers or booleans of input's shape.
     weight : array [C], optional
         A weight per class.
-    ignore_index : int, default -100
+    ignore_index : int, keyword-only, default -100
         Rows with this class number have loss and gradient 0 and do not count in the mean.
-    reduction : {"mean", "sum", "none"}
+    reduction : {"mean", "sum", "none"}, keyword-only
         "mean" divides by the sum of the rows' weights, or for probabilities by the number of rows. The mean
         of no rows is NaN.
-    label_smoothing : float, default 0.0
+    label_smoothing : float, keyword-only, default 0.0
         The share of the target that is spread evenly over all classes (Szegedy et al. 2016).
 
     Returns
     -------
     array or Tensor
-        A scalar, or with "none" one loss per row, [N] or [N, d1, ...].
+        A scalar, or with "none" one loss per row, [N], [N, d1, ...] or [].
 
     Raises
     ------
@@ -75,13 +85,29 @@ def cross_entropy(
         For other element types, or when weight has another than input.
     """
     op = "cross_entropy"
+    refuse_positional(op, given, _ORDER)
     a = unwrap(input, op, "input")
     code = _reduction_code(op, reduction)
     shape = a.shape
-    if a.ndim < 2:
-        raise ShapeError(f"{op}: input has shape {shape}, expected (N, C) or (N, C, d1, ...)")
-    if not 0 <= label_smoothing <= 1:
+    if a.ndim == 0:
+        raise ShapeError(f"{op}: input has shape {shape}, expected (C,), (N, C) or (N, C, d1, ...)")
+    if not 0 <= number(op, "label_smoothing", label_smoothing) <= 1:
         raise ArgumentError(f"{op}: label_smoothing is {label_smoothing!r}, expected 0 to 1")
+    ignore_index = integer(op, "ignore_index", ignore_index, -(1 << 63), (1 << 63) - 1)
+    if isinstance(target, (int, np.integer)) and type(target) is not bool:
+        target = np.asarray(target)
+    target_shape = np.shape(target) if not hasattr(target, "shape") else tuple(target.shape)
+    if not _holds_floats(target) and target_shape == shape:  # one-hot
+        target = _integers.as_float(target, a.dtype)
+    if a.ndim == 1:
+        return _cross_entropy_of_one(
+            input,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
     classes = shape[1]
     w = None
     if weight is not None:
@@ -93,8 +119,6 @@ def cross_entropy(
             )
     if _holds_floats(target):
         return _soft_cross_entropy(input, target, a, w, code, label_smoothing)
-    if type(ignore_index) is not int:
-        ignore_index = _as_int(op, "ignore_index", ignore_index)
     t = as_index(target, op, "target")
     rows_shape = (shape[0], *shape[2:])
     if t.shape != rows_shape:
@@ -145,11 +169,23 @@ def cross_entropy(
     return result(losses.reshape(rows_shape) if loss is None else loss, (input,), backward)
 
 
-def _as_int(op: str, name: str, value: Any) -> int:
-    try:
-        return int(value.__index__())
-    except AttributeError:
-        raise ArgumentError(f"{op}: {name} is {value!r}, expected an int") from None
+def _cross_entropy_of_one(input: Any, target: Any, weight: Any, **options: Any) -> Any:
+    """A row without a batch axis, as a batch of one."""
+    classes = input.shape[0]
+    if _holds_floats(target):
+        expected: tuple[int, ...] = (classes,)
+        one = reshape(target, (1, classes)) if tuple(target.shape) == expected else None
+    else:
+        expected = ()
+        one = as_index(target, "cross_entropy", "target")
+        one = one.reshape(1) if one.shape == expected else None
+    if one is None:
+        raise ShapeError(
+            f"cross_entropy: target has shape {tuple(target.shape)}, expected {expected} because input has"
+            f" shape ({classes},)"
+        )
+    loss = cross_entropy(reshape(input, (1, classes)), one, weight, **options)
+    return reshape(loss, ())
 
 
 def _holds_floats(target: Any) -> bool:
@@ -161,8 +197,6 @@ def _holds_floats(target: Any) -> bool:
 
 def _soft_cross_entropy(input: Any, target: Any, a: Any, w: Any, code: int, label_smoothing: float) -> Any:
     """Cross-entropy against probabilities: minus the sum over classes of weight * target * log_softmax."""
-    from einkorn.ops.reduce import sum as sum_over
-
     op = "cross_entropy"
     t = unwrap(target, op, "target")
     shape, classes = a.shape, a.shape[1]
@@ -189,7 +223,9 @@ def _soft_cross_entropy(input: Any, target: Any, a: Any, w: Any, code: int, labe
 
 def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, target_gradient: Any) -> Any:
     """Run a loss kernel; ``target_gradient(k, a)`` is d loss / d target before scaling, or None: minus gx."""
-    a, t = unwrap(input, op, "input"), unwrap(target, op, "target")
+    a = unwrap(input, op, "input")
+    target = _integers.as_float(target, a.dtype)
+    t = unwrap(target, op, "target")
     if a.dtype is not t.dtype or type(a) is not type(t):
         same_dtype(op, input=a, target=t)
     if a.shape != t.shape:
@@ -199,6 +235,8 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
     code = _reduction_code(op, reduction)
     a, t = contiguous(a), contiguous(t)
     size = a.size
+    if kernel.startswith("bce"):
+        _check_probabilities(op, t)
     scale = 1.0 if code != 1 else 1.0 / size if size else float("nan")
     k = engines.of(a)
     loss = k.empty(() if code else a.shape, a.dtype)
@@ -227,15 +265,53 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
     return result(loss, (input, target), backward)
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def _check_probabilities(op: str, t: Any) -> None:
+    """Refuse targets outside [0, 1]: their loss has no minimum."""
+    if t.size == 0:
+        return
+    k = engines.of(t)
+    least, largest = k.empty((1,) * t.ndim, t.dtype), k.empty((1,) * t.ndim, t.dtype)
+    k.reduce_min(least, t)
+    k.reduce_max(largest, t)
+    low, high = least.item(), largest.item()
+    if low < 0 or high > 1:
+        raise ArgumentError(
+            f"{op}: target has the number {low if low < 0 else high:g}, expected probabilities from 0 to 1"
+        )
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    return losses if reduction == "none" else sum_over(losses) if reduction == "sum" else mean(losses)
+
+
+def _weighted(
+    op: str, kernel: str, input: Any, target: Any, reduction: str, weight: Any, target_gradient: Any = None
+) -> Any:
+    """A mean of squares or distances, in which each element counts as much as its weight."""
+    if weight is None:
+        return _elementwise(op, kernel, input, target, reduction, target_gradient)
+    code = _reduction_code(op, reduction)
+    losses = _elementwise(op, kernel, input, target, "none", target_gradient)
+    weight = _integers.as_float(weight, losses.dtype)
+    w = unwrap(weight, op, "weight")
+    if w.shape != losses.shape:
+        raise ShapeError(f"{op}: weight has shape {w.shape}, expected {tuple(losses.shape)} as input has")
+    total = multiply(losses, weight)
+    return total if code == 0 else sum_over(total) if code == 2 else divide(sum_over(total), sum_over(weight))
+
+
+def mse_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Squared differences, ``(input - target) ** 2``, and their mean or sum.
 
     Parameters
     ----------
     input, target : array or Tensor, of one shape
         Shapes must be equal: (N, 1) against (N,) is refused, for broadcast it would give N * N differences.
-    reduction : {"mean", "sum", "none"}
+        A target of integers or booleans takes input's type.
+    reduction : {"mean", "sum", "none"}, keyword-only
         The mean of no elements is NaN.
+    weight : array or Tensor of the same shape, keyword-only, optional
+        Factors of the losses; the mean is then divided by their sum.
 
     Returns
     -------
@@ -251,22 +327,50 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     ArgumentError
         For another reduction.
     """
-    return _elementwise("mse_loss", "mse", input, target, reduction, None)
+    refuse_positional("mse_loss", given, _ORDER)
+    return _weighted("mse_loss", "mse", input, target, reduction, weight)
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def l1_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Absolute differences, ``|input - target|``; arguments and errors as :func:`mse_loss`.
 
     The gradient where both are equal is 0.
     """
-    return _elementwise("l1_loss", "l1", input, target, reduction, None)
+    refuse_positional("l1_loss", given, _ORDER)
+    return _weighted("l1_loss", "l1", input, target, reduction, weight)
 
 
-def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """``-(target * log(input) + (1 - target) * log(1 - input))``; arguments and errors as :func:`mse_loss`.
+def _factor(op: str, name: str, factor: Any, losses: Any) -> Any:
+    """Weights that broadcast to the losses' shape."""
+    factor = _integers.as_float(factor, losses.dtype)
+    w = unwrap(factor, op, name)
+    same_dtype(op, input=unwrap(losses, op, "input"), **{name: w})
+    try:
+        fits = np.broadcast_shapes(w.shape, losses.shape) == tuple(losses.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            f"{op}: {name} has shape {w.shape}, expected one that broadcasts to {tuple(losses.shape)}"
+        )
+    return factor
+
+
+def binary_cross_entropy(
+    input: Any, target: Any, weight: Any = None, *given: Any, reduction: str = "mean"
+) -> Any:
+    """``-(target * log(input) + (1 - target) * log(1 - input))``; errors as :func:`mse_loss`.
 
     Logarithms are not let below -100, as torch does. ``input`` holds probabilities; outside [0, 1] the loss
     is NaN. Raw scores are better given to :func:`binary_cross_entropy_with_logits`.
+
+    Parameters
+    ----------
+    input, target : array or Tensor, of one shape
+        A target outside [0, 1] is refused; integers and booleans take input's type.
+    weight : array or Tensor that broadcasts to input's shape, optional
+        Factors of the losses. The mean is over their number all the same.
+    reduction : {"mean", "sum", "none"}, keyword-only
     """
 
     def target_gradient(k: Any, a: Any) -> Any:  # the loss for target 1, -log(x), less that for target 0
@@ -278,13 +382,31 @@ def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> An
         k.subtract(slope, slope, other)
         return slope
 
-    return _elementwise("binary_cross_entropy", "bce", input, target, reduction, target_gradient)
+    op = "binary_cross_entropy"
+    refuse_positional(op, given, _ORDER)
+    if weight is None:
+        return _elementwise(op, "bce", input, target, reduction, target_gradient)
+    _reduction_code(op, reduction)
+    losses = _elementwise(op, "bce", input, target, "none", target_gradient)
+    return _reduced(multiply(losses, _factor(op, "weight", weight, losses)), reduction)
 
 
-def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "mean") -> Any:
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    *given: Any,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Any:
     """:func:`binary_cross_entropy` of ``sigmoid(input)``, in one stable formula.
 
-    Arguments and errors as :func:`mse_loss`.
+    Parameters
+    ----------
+    input, target, weight, reduction
+        As :func:`binary_cross_entropy`; input holds raw scores.
+    pos_weight : array or Tensor that broadcasts to input's shape, keyword-only, optional
+        What the part of the loss that belongs to the target is multiplied by.
     """
 
     def target_gradient(k: Any, a: Any) -> Any:  # log(1 - s) - log(s) = -x
@@ -292,6 +414,17 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
         k.negative(slope, a)
         return slope
 
-    return _elementwise(
-        "binary_cross_entropy_with_logits", "bce_with_logits", input, target, reduction, target_gradient
-    )
+    op, kernel = "binary_cross_entropy_with_logits", "bce_with_logits"
+    refuse_positional(op, given, _ORDER)
+    if weight is None and pos_weight is None:
+        return _elementwise(op, kernel, input, target, reduction, target_gradient)
+    _reduction_code(op, reduction)
+    losses = _elementwise(op, kernel, input, target, "none", target_gradient)  # checks both
+    if pos_weight is not None:
+        pos_weight = _factor(op, "pos_weight", pos_weight, losses)
+        target = _integers.as_float(target, losses.dtype)
+        positive = multiply(multiply(pos_weight, target), softplus(negative(input)))
+        losses = add(positive, multiply(subtract(1.0, target), softplus(input)))
+    if weight is not None:
+        losses = multiply(losses, _factor(op, "weight", weight, losses))
+    return _reduced(losses, reduction)

@@ -9,8 +9,9 @@ import numpy as np
 
 from einkorn import engines
 from einkorn.errors import ShapeError
+from einkorn.ops._elementwise import activation_gradient
+from einkorn.ops._options import number
 from einkorn.ops._road import broadcast_to, check_size, contiguous, needs, result, same_dtype, sum_to, unwrap
-from einkorn.ops.elementwise import activation_gradient
 
 __all__ = ["addmm", "bmm", "linear", "matmul"]
 
@@ -156,6 +157,7 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
     beta, alpha : float, default 1.0
         With beta 0, c is not read.
     """
+    beta, alpha = number("addmm", "beta", beta), number("addmm", "alpha", alpha)
     base, x, y = unwrap(c, "addmm", "c"), unwrap(a, "addmm", "a"), unwrap(b, "addmm", "b")
     same_dtype("addmm", a=x, b=y, c=base)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:

@@ -7,7 +7,10 @@ from typing import Any
 from einkorn import engines
 from einkorn.autograd import mode
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._road import broadcast_to, contiguous, needs, pair, result, unwrap
+from einkorn.ops._options import LARGEST, flag, integer, number, pair
+from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
+from einkorn.ops.copy import pad
+from einkorn.ops.elementwise import divide
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -20,9 +23,6 @@ __all__ = [
 ]
 
 _Pair = int | tuple[int, int]
-
-# Options stay below this, so that no product of a size and an option overflows in the kernels.
-_LARGEST = 1 << 30
 
 
 def _images(op: str, x: Any) -> tuple[Any, bool]:
@@ -39,17 +39,15 @@ def _images(op: str, x: Any) -> tuple[Any, bool]:
 
 
 def _option(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
-    first, second = pair(value, op, name, least)
-    if first > _LARGEST or second > _LARGEST:
-        raise ArgumentError(f"{op}: {name} is {value!r}, expected at most {_LARGEST}")
-    return first, second
+    return pair(value, op, name, least, LARGEST)
 
 
 def _windows(op: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[int, int, int, int, int, int]:
     """kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w."""
     kernel_h, kernel_w = _option(op, "kernel_size", kernel_size, 1)
-    stride_h, stride_w = (kernel_h, kernel_w) if stride is None else _option(op, "stride", stride, 1)
-    if padding == 0:
+    default = stride is None or (isinstance(stride, (tuple, list)) and not stride)  # torch's () too
+    stride_h, stride_w = (kernel_h, kernel_w) if default else _option(op, "stride", stride, 1)
+    if type(padding) is int and padding == 0:
         return kernel_h, kernel_w, stride_h, stride_w, 0, 0
     pad_h, pad_w = _option(op, "padding", padding, 0)
     if 2 * pad_h > kernel_h or 2 * pad_w > kernel_w:
@@ -64,7 +62,7 @@ def _out_size(
 ) -> int:
     extent = dilation * (kernel - 1) + 1
     room = size + 2 * pad - extent
-    if room < 0:
+    if room < 0 and not (ceil and -room < stride):  # rounded up, one window may hang over both edges
         raise ShapeError(
             f"{op}: the window has {side} {extent}, expected at most {size + 2 * pad}, the {side} of x with"
             " its padding"
@@ -140,7 +138,8 @@ def _max_pool(
 ) -> Any:
     n, c, h, w = a.shape
     window = _windows(op, kernel_size, stride, padding)
-    dilation_h, dilation_w = (1, 1) if dilation == 1 else _option(op, "dilation", dilation, 1)
+    dilation_h, dilation_w = _option(op, "dilation", dilation, 1)
+    ceil_mode, return_indices = flag(op, "ceil_mode", ceil_mode), flag(op, "return_indices", return_indices)
     kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w = window
     if h * w >= 1 << 31:
         raise ShapeError(f"{op}: x has planes of {h} x {w} pixels, expected less than 2**31")
@@ -180,6 +179,7 @@ def avg_pool2d(
     padding: _Pair = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Any:
     """The mean of each window.
 
@@ -190,6 +190,8 @@ def avg_pool2d(
         As :func:`max_pool2d`; padding is zeros.
     count_include_pad : bool, default True
         Whether the divisor counts the padding. What hangs over the padded edge never counts.
+    divisor_override : int, optional
+        Divide every window's sum by this instead; not 0.
 
     Returns
     -------
@@ -204,15 +206,26 @@ def avg_pool2d(
     a, batched = _images(op, x)
     n, c, h, w = a.shape
     window = kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w = _windows(op, kernel_size, stride, padding)
+    ceil_mode = flag(op, "ceil_mode", ceil_mode)
+    count_include_pad = flag(op, "count_include_pad", count_include_pad)
     shape = (
         n,
         c,
         _out_size(op, "height", h, kernel_h, stride_h, pad_h, 1, ceil_mode),
         _out_size(op, "width", w, kernel_w, stride_w, pad_w, 1, ceil_mode),
     )
+    if divisor_override is not None:
+        divisor = integer(op, "divisor_override", divisor_override)
+        if divisor == 0:
+            raise ArgumentError(f"{op}: divisor_override is 0, expected another number")
+        # Zeros all around, so that every window lies inside; then its sum.
+        after_h = max((shape[2] - 1) * stride_h + kernel_h - h - pad_h, 0)
+        after_w = max((shape[3] - 1) * stride_w + kernel_w - w - pad_w, 0)
+        around = pad(x, (pad_w, after_w, pad_h, after_h))
+        return divide(sum_pool2d(around, (kernel_h, kernel_w), (stride_h, stride_w)), float(divisor))
     k = engines.of(a)
     out = k.empty(shape, a.dtype)
-    k.avg_pool2d_forward(out, a, *window, bool(count_include_pad))
+    k.avg_pool2d_forward(out, a, *window, count_include_pad)
 
     planes = a.shape
     x_shape = planes if batched else planes[1:]
@@ -220,7 +233,7 @@ def avg_pool2d(
     def backward(g: Any) -> tuple[Any]:
         gx = k.empty(x_shape, g.dtype)
         gy = contiguous(g).reshape(shape)
-        k.avg_pool2d_backward(gx.reshape(planes), gy, *window, bool(count_include_pad))
+        k.avg_pool2d_backward(gx.reshape(planes), gy, *window, count_include_pad)
         return (gx,)
 
     return result(out if batched else out.reshape(shape[1:]), (x,), backward)
@@ -408,7 +421,7 @@ def lp_pool2d(x: Any, norm_type: float, kernel_size: _Pair, stride: _Pair | None
         As :func:`max_pool2d`.
     """
     op = "lp_pool2d"
-    if not 0 < norm_type < float("inf"):
+    if not 0 < number(op, "norm_type", norm_type) < float("inf"):
         raise ArgumentError(f"{op}: norm_type is {norm_type!r}, expected a finite number above 0")
     a, batched = _images(op, x)
     window = _windows(op, kernel_size, stride, 0)

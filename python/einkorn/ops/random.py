@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,25 @@ import numpy as np
 from einkorn import engines
 from einkorn import random as generator
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._options import flag, integer, number, refuse_positional
 from einkorn.ops._road import check_size, contiguous, result, unwrap
 
 __all__ = ["dropout", "normal", "permutation", "uniform"]
 
 
 def _new(op: str, shape: Any, dtype: Any) -> Any:
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else shape
+    sizes = shape if isinstance(shape, (tuple, list)) or np.ndim(shape) == 1 else (shape,)
     try:
-        sizes = tuple(operator.index(n) for n in sizes)
-    except TypeError:
+        sizes = tuple([integer(op, "shape", n) for n in sizes])
+    except ValueError:
         raise ArgumentError(f"{op}: shape is {shape!r}, expected an int or a tuple of ints") from None
     if any(n < 0 for n in sizes):
         raise ShapeError(f"{op}: shape is {shape!r}, expected sizes of at least 0")
     check_size(op, sizes, "shape")
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32 or float64") from None
     if kind not in (np.float32, np.float64):
         raise DTypeError(f"{op}: dtype is {kind}, expected float32 or float64")
     return engines.cpu().empty(sizes, kind)
@@ -37,13 +40,16 @@ def _counters(out: Any) -> int:
     return -(-out.size // per_counter)
 
 
-def uniform(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
+_ORDER = "the shape comes first here and last in NumPy: write {} and {} by name"
+
+
+def uniform(shape: Any, *given: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
     """Draw numbers evenly from [low, high).
 
     Parameters
     ----------
     shape : int or tuple of int
-    low, high : float, default 0.0 and 1.0
+    low, high : float, keyword-only, default 0.0 and 1.0
         Finite, low <= high.
     dtype : float32 or float64
 
@@ -51,6 +57,8 @@ def uniform(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.flo
     -------
     array
     """
+    refuse_positional("uniform", given, _ORDER.format("low", "high"))
+    low, high = number("uniform", "low", low), number("uniform", "high", high)
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise ArgumentError(f"uniform: low is {low} and high is {high}, expected finite low <= high")
     out = _new("uniform", shape, dtype)
@@ -59,14 +67,14 @@ def uniform(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.flo
     return out
 
 
-def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> Any:
+def normal(shape: Any, *given: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> Any:
     """Draw from the normal distribution (Box and Muller 1958).
 
     Parameters
     ----------
     shape : int or tuple of int
-    mean : float, default 0.0
-    std : float, default 1.0
+    mean : float, keyword-only, default 0.0
+    std : float, keyword-only, default 1.0
         At least 0.
     dtype : float32 or float64
 
@@ -74,6 +82,8 @@ def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.floa
     -------
     array
     """
+    refuse_positional("normal", given, _ORDER.format("mean", "std"))
+    mean, std = number("normal", "mean", mean), number("normal", "std", std)
     if not (math.isfinite(mean) and math.isfinite(std) and std >= 0):
         raise ArgumentError(f"normal: mean is {mean} and std is {std}, expected finite, std at least 0")
     out = _new("normal", shape, dtype)
@@ -90,10 +100,7 @@ def permutation(n: int) -> Any:
     n : int
         From 0 to 2**32 - 1.
     """
-    try:
-        count = operator.index(n)
-    except TypeError:
-        raise ArgumentError(f"permutation: n is {n!r}, expected an int") from None
+    count = integer("permutation", "n", n)
     if not 0 <= count < 2**32:
         raise ArgumentError(f"permutation: n is {n}, expected 0 to 2**32 - 1")
     k = engines.cpu()
@@ -118,9 +125,10 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     -----
     The mask is not kept: the backward pass computes it again from the counter.
     """
+    p = number("dropout", "p", p)
     if not 0 <= p <= 1:
         raise ArgumentError(f"dropout: p is {p}, expected a probability from 0 to 1")
-    if not training or p == 0:
+    if not flag("dropout", "training", training) or p == 0:
         unwrap(x, "dropout", "x")
         return x
     a = contiguous(unwrap(x, "dropout", "x"))

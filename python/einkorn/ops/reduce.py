@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import operator
+from math import prod
 from typing import Any
 
+import numpy as np
+
 from einkorn import engines
-from einkorn.errors import ArgumentError, ShapeError
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops import _integers
+from einkorn.ops._elementwise import _binary_kernel, _scaled
+from einkorn.ops._options import ABSENT, axes_of, axis_of, flag, number, reduced, refuse_positional
 from einkorn.ops._road import broadcast_to, contiguous, result, unwrap
-from einkorn.ops.elementwise import _binary_kernel, _scaled
+from einkorn.ops.copy import cast
 
 __all__ = ["argmax", "max", "mean", "min", "sum", "var"]
 
@@ -16,25 +21,6 @@ Axis = int | tuple[int, ...] | None
 _Shape = tuple[int, ...]
 
 _INFINITY = float("inf")
-
-
-def _axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
-    """The reduced axes as sorted non-negative numbers."""
-    if axis is None:
-        return tuple(range(ndim))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = []
-    for a in given:
-        try:
-            index = operator.index(a)
-        except TypeError:
-            raise ArgumentError(f"{op}: axis is {axis!r}, expected an int, a tuple of ints or None") from None
-        if not -ndim <= index < ndim:
-            raise ArgumentError(f"{op}: axis is {axis!r}, out of range for {ndim} dimensions")
-        axes.append(index % ndim)
-    if len(set(axes)) != len(axes):
-        raise ArgumentError(f"{op}: axis is {axis!r}, which names a dimension twice")
-    return tuple(sorted(axes))
 
 
 def _shapes(op: str, a: Any, axis: Any, keepdims: bool) -> tuple[_Shape, _Shape, int]:
@@ -47,7 +33,7 @@ def _shapes(op: str, a: Any, axis: Any, keepdims: bool) -> tuple[_Shape, _Shape,
         before, after = shape[:axis], shape[axis + 1 :] if axis != -1 else ()
         kept = (*before, 1, *after)
         return kept, kept if keepdims else before + after, shape[axis]
-    axes = _axes(op, axis, a.ndim)
+    axes = axes_of(op, axis, a.ndim)
     kept = tuple([1 if d in axes else n for d, n in enumerate(shape)])
     count = 1
     for d in axes:
@@ -55,16 +41,29 @@ def _shapes(op: str, a: Any, axis: Any, keepdims: bool) -> tuple[_Shape, _Shape,
     return kept, kept if keepdims else tuple([n for d, n in enumerate(shape) if d not in axes]), count
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(
+    x: Any,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+    dtype: Any = None,
+) -> Any:
     """Sum over axes.
 
     Parameters
     ----------
     x : array or Tensor
+        Integers and booleans too: their sum is of int64.
     axis : int, tuple of int or None
-        None: all.
+        None: all. An empty tuple: none, as in NumPy.
     keepdims : bool, default False
         Keep reduced axes with size 1.
+    dim, keepdim : keyword-only
+        torch's names for the same; ``dim=()`` is all, as in torch.
+    dtype : float32 or float64, keyword-only, optional
+        x is converted first.
 
     Returns
     -------
@@ -73,18 +72,52 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     Raises
     ------
     ArgumentError
-        If an axis is out of range or named twice.
+        If an axis is out of range or named twice, or both libraries' names are given.
     """
-    a = unwrap(x, "sum", "x")
+    axis, keepdims = reduced("sum", axis, keepdims, dim, keepdim)
+    if dtype is not None:
+        x = cast(x, dtype)
+    try:
+        a = unwrap(x, "sum", "x")
+    except DTypeError:
+        whole = _whole("sum", x, axis, keepdims)
+        if whole is None:
+            raise
+        return whole
     kept, shape, _ = _shapes("sum", a, axis, keepdims)
     return _scaled_sum(x, a, kept, shape, 1.0)
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Mean over axes; arguments as :func:`sum`. The mean of nothing is NaN."""
+def mean(
+    x: Any,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+    dtype: Any = None,
+) -> Any:
+    """Mean over axes; arguments as :func:`sum`, but for integers, which need a ``dtype``.
+
+    The mean of nothing is NaN.
+    """
+    axis, keepdims = reduced("mean", axis, keepdims, dim, keepdim)
+    if dtype is not None:
+        x = cast(x, dtype)
     a = unwrap(x, "mean", "x")
     kept, shape, count = _shapes("mean", a, axis, keepdims)
     return _scaled_sum(x, a, kept, shape, 1.0 / count if count else _INFINITY)  # 0 * infinity is NaN
+
+
+def _whole(op: str, x: Any, axis: Any, keepdims: bool) -> Any:
+    """The reduction of an array of integers; None where x is none."""
+    whole = _integers.integral(x)
+    if whole is None:
+        return None
+    axes = axes_of(op, axis, whole.ndim)
+    if op != "sum" and 0 in [whole.shape[d] for d in axes]:
+        raise ShapeError(f"{op}: x has shape {whole.shape}; there is nothing to reduce over axis {axis}")
+    return _integers.reduce(op, x, axes, keepdims)
 
 
 def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> Any:
@@ -101,30 +134,61 @@ def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> An
     return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Largest element over axes; NaN wins. Ties share the gradient evenly. Arguments as :func:`sum`.
+_NOT_BY_POSITION = (
+    "by position NumPy means an axis there and torch the pair of values and indices: write axis=, or take"
+    " the method of Tensor, which is torch's"
+)
+
+
+def max(x: Any, *given: Any, axis: Axis = None, keepdims: bool = False, **torch: Any) -> Any:
+    """Largest element over axes, as ``numpy.max``; NaN wins. Ties share the gradient evenly.
+
+    ``max(x, 1)`` and ``max(x, dim=1)`` are refused: in torch they are pairs of values and indices, which
+    ``Tensor.max`` gives.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Integers and booleans too.
+    axis, keepdims : keyword-only
+        As :func:`sum`.
 
     Raises
     ------
     ShapeError
         If there is nothing to take the maximum of.
     """
-    return _extreme("max", "reduce_max", x, axis, keepdims)
+    return _extreme("max", "reduce_max", x, given, axis, keepdims, torch)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Smallest element over axes; NaN wins. Ties share the gradient evenly. Arguments as :func:`sum`.
+def min(x: Any, *given: Any, axis: Axis = None, keepdims: bool = False, **torch: Any) -> Any:
+    """Smallest element over axes, as ``numpy.min``; NaN wins. Ties share the gradient evenly.
 
-    Raises
-    ------
-    ShapeError
-        If there is nothing to take the minimum of.
+    Arguments, errors and what is refused as :func:`max`.
     """
-    return _extreme("min", "reduce_min", x, axis, keepdims)
+    return _extreme("min", "reduce_min", x, given, axis, keepdims, torch)
 
 
-def _extreme(op: str, kernel: str, x: Any, axis: Any, keepdims: bool) -> Any:
-    a = unwrap(x, op, "x")
+def _extreme(
+    op: str,
+    kernel: str,
+    x: Any,
+    given: tuple[Any, ...],
+    axis: Any,
+    keepdims: Any,
+    torch: dict[str, Any],
+) -> Any:
+    refuse_positional(op, given, _NOT_BY_POSITION)
+    for name, value in torch.items():
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected axis or keepdims; {_NOT_BY_POSITION}")
+    flag(op, "keepdims", keepdims)
+    try:
+        a = unwrap(x, op, "x")
+    except DTypeError:
+        whole = _whole(op, x, axis, keepdims)
+        if whole is None:
+            raise
+        return whole
     kept, shape, count = _shapes(op, a, axis, keepdims)
     if count == 0:
         raise ShapeError(f"{op}: x has shape {a.shape}; there is nothing to reduce over axis {axis}")
@@ -143,17 +207,41 @@ def _extreme(op: str, kernel: str, x: Any, axis: Any, keepdims: bool) -> Any:
     return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False, *, correction: int = 1) -> Any:
-    """Variance over axes: mean squared distance from the mean.
+def var(
+    x: Any,
+    axis: Axis = None,
+    *given: Any,
+    keepdims: bool = False,
+    correction: float | None = None,
+    unbiased: bool = ABSENT,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+) -> Any:
+    """Variance over axes, as ``torch.var``: unbiased unless told otherwise, while ``numpy.var`` is not.
+
+    A third argument by position is refused (torch: unbiased, NumPy: dtype), and so is a bool as axis.
 
     Parameters
     ----------
-    x, axis, keepdims
+    x, axis
         As :func:`sum`.
-    correction : int, default 1
-        The divisor is the count less this (1: unbiased, as torch; 0: as NumPy). A divisor of 0 or less
-        gives NaN or infinity.
+    keepdims, dim, keepdim : keyword-only
+        As :func:`sum`.
+    correction : number, keyword-only, default 1
+        The divisor is the count less this (1: unbiased; 0: as NumPy). A divisor of 0 or less gives NaN or
+        infinity.
+    unbiased : bool, keyword-only
+        torch's older way to say a correction of 1 or 0.
     """
+    refuse_positional(
+        "var", given, "torch means unbiased there and NumPy dtype: write correction= or keepdims="
+    )
+    axis, keepdims = reduced("var", axis, keepdims, dim, keepdim)
+    if unbiased is not ABSENT:
+        if correction is not None:
+            raise ArgumentError(f"var: unbiased is {unbiased!r} and correction {correction!r}, expected one")
+        correction = int(flag("var", "unbiased", unbiased))
+    correction = 1 if correction is None else number("var", "correction", correction)
     a = unwrap(x, "var", "x")
     kept, shape, count = _shapes("var", a, axis, keepdims)
     factor = 1.0 / (count - correction) if count > correction else _INFINITY
@@ -176,13 +264,21 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, *, correction: int = 
     return result(out if shape is kept else out.reshape(shape), (x,), backward)
 
 
-def argmax(x: Any, axis: int = -1) -> Any:
+def argmax(
+    x: Any, axis: int | None = None, *, keepdims: bool = False, dim: Any = ABSENT, keepdim: bool = ABSENT
+) -> Any:
     """Index of the largest element along an axis; the first of several, and NaN wins.
 
     Parameters
     ----------
     x : array or Tensor
-    axis : int, default -1
+        Integers and booleans too.
+    axis : int or None
+        None: the index into the flattened array, as in NumPy and torch.
+    keepdims : bool, keyword-only, default False
+        Keep the axis (without one, all) with size 1.
+    dim, keepdim : keyword-only
+        torch's names for the same.
 
     Returns
     -------
@@ -191,22 +287,31 @@ def argmax(x: Any, axis: int = -1) -> Any:
     Raises
     ------
     ShapeError
-        If the axis is empty.
+        If there is nothing to choose from.
     """
-    a = unwrap(x, "argmax", "x")
-    if a.ndim == 0:
-        raise ShapeError("argmax: x is a scalar, expected at least 1 dimension")
-    if axis is None or isinstance(axis, (tuple, list)):
-        raise ArgumentError(f"argmax: axis is {axis!r}, expected an int")
-    (d,) = _axes("argmax", axis, a.ndim)
-    if a.shape[d] == 0:
-        raise ShapeError(f"argmax: x has shape {a.shape}; there is nothing to reduce over axis {axis}")
-    outer = inner = 1
-    for n in a.shape[:d]:
-        outer *= n
-    for n in a.shape[d + 1 :]:
-        inner *= n
+    axis, keepdims = reduced("argmax", axis, keepdims, dim, keepdim)
+    if isinstance(axis, (tuple, list)):
+        raise ArgumentError(f"argmax: axis is {axis!r}, expected an int or None")
+    whole = None
+    try:
+        a = unwrap(x, "argmax", "x")
+    except DTypeError:
+        whole = a = _integers.integral(x)
+        if whole is None:
+            raise
+    d = None if axis is None else axis_of("argmax", axis, a.ndim)
+    shape = a.shape
+    if a.size == 0 if d is None or not shape else shape[d] == 0:
+        raise ShapeError(f"argmax: x has shape {shape}; there is nothing to reduce over axis {axis}")
+    if d is None or not shape:
+        outer, n, inner = 1, a.size, 1
+        left: tuple[int, ...] = (1,) * len(shape) if keepdims else ()
+    else:
+        outer, n, inner = prod(shape[:d]), shape[d], prod(shape[d + 1 :])
+        left = (*shape[:d], *(1,) * keepdims, *shape[d + 1 :])
+    if whole is not None:
+        return np.asarray(whole.reshape(outer, n, inner).argmax(1), np.int64).reshape(left)
     k = engines.of(a)
     out = k.empty((outer, inner), "int64")
-    k.argmax(out, contiguous(a).reshape(outer, a.shape[d], inner))
-    return out.reshape(a.shape[:d] + a.shape[d + 1 :])
+    k.argmax(out, contiguous(a).reshape(outer, n, inner))
+    return out.reshape(left)

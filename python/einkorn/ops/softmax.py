@@ -6,30 +6,26 @@ from math import prod
 from typing import Any
 
 from einkorn import engines
-from einkorn.errors import ArgumentError, ShapeError
+from einkorn.errors import ArgumentError
+from einkorn.ops._options import ABSENT, axis_of
 from einkorn.ops._road import contiguous, result, unwrap
+from einkorn.ops.copy import cast
 
 __all__ = ["log_softmax", "softmax"]
 
 
-def _along(op: str, x: Any, axis: int) -> Any:
+def _along(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> Any:
+    if dim is not ABSENT:
+        if axis is not ABSENT:
+            raise ArgumentError(f"{op}: axis is {axis!r} and dim is {dim!r}, expected one of them")
+        axis = dim
+    if dtype is not None:
+        x = cast(x, dtype)
     a = contiguous(unwrap(x, op, "x"))
     shape = a.shape
-    ndim = len(shape)
-    if ndim == 0:
-        raise ShapeError(f"{op}: x is a scalar, expected at least 1 dimension")
-    if type(axis) is not int:
-        try:
-            axis = axis.__index__()
-        except AttributeError:
-            raise ArgumentError(f"{op}: axis is {axis!r}, expected an int") from None
-    if not -ndim <= axis < ndim:
-        raise ArgumentError(
-            f"{op}: axis is {axis}, expected {-ndim} to {ndim - 1} because x has shape {shape}"
-        )
-    if axis < 0:
-        axis += ndim
-    blocks = (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))  # [outer, n, inner]
+    d = axis_of(op, -1 if axis is ABSENT else axis, len(shape))
+    n = shape[d] if shape else 1
+    blocks = (prod(shape[:d]), n, prod(shape[d + 1 :]))  # [outer, n, inner]
 
     k = engines.of(a)
     out = k.empty(blocks, a.dtype)
@@ -43,33 +39,34 @@ def _along(op: str, x: Any, axis: int) -> Any:
     return result(out.reshape(shape), (x,), backward)
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Any, axis: int = ABSENT, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
     """``exp(x) / sum(exp(x))`` along an axis, without overflow.
 
     Parameters
     ----------
     x : array or Tensor
-        At least one dimension.
     axis : int, default -1
         The axis whose elements sum to 1.
+    dim : int, keyword-only
+        torch's name for the same. Without either, torch takes another axis for some ranks.
+    dtype : float32 or float64, keyword-only, optional
+        x is converted first.
 
     Returns
     -------
     array or Tensor of x's shape
-        A row with a NaN, a +inf or nothing but -inf is NaN throughout.
+        A row with a NaN, a +inf or nothing but -inf is NaN throughout. A scalar gives 1.
 
     Raises
     ------
-    ShapeError
-        If x is a scalar.
     ArgumentError
         If x has no such axis.
     DTypeError
-        Unless x is float32 or float64.
+        Unless x is float32 or float64, or dtype is given.
     """
-    return _along("softmax", x, axis)
+    return _along("softmax", x, axis, dim, dtype)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Any, axis: int = ABSENT, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
     """``log(softmax(x))`` along an axis, in one stable formula; arguments and errors as :func:`softmax`."""
-    return _along("log_softmax", x, axis)
+    return _along("log_softmax", x, axis, dim, dtype)

@@ -16,6 +16,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ._compile import AnyIn4, AnyOut4, Array, Loop, Scalar, inline
 from ._kernels import kernel
 from ._views import elementwise
@@ -214,6 +216,27 @@ def divide(a: float, b: float) -> float:
 
 
 @binary
+def divide_floor(a: float, b: float) -> float:
+    """The quotient rounded down, from the remainder: a / b itself may be rounded up."""
+    if b == 0:
+        return a / b
+    rest = math.fmod(a, b)
+    quotient = (a - rest) / b
+    if rest != 0 and (b < 0) != (rest < 0):
+        quotient -= 1
+    if quotient == 0:
+        return math.copysign(0.0, a / b)
+    whole = np.floor(quotient)
+    return whole + 1.0 if quotient - whole > 0.5 else whole
+
+
+@binary
+def divide_trunc(a: float, b: float) -> float:
+    """The quotient rounded towards 0."""
+    return np.trunc(a / b)
+
+
+@binary
 def maximum(a: float, b: float) -> float:
     """The larger; NaN if either is."""
     return a if a > b or math.isnan(a) else b
@@ -305,7 +328,7 @@ def relu(x: float) -> float:
 
 @unary_alpha
 def leaky_relu(x: float, alpha: float) -> float:
-    return alpha * x if x < 0 else x
+    return x if x > 0 else alpha * x
 
 
 @unary_alpha
@@ -358,7 +381,7 @@ def absolute_grad(g: float, s: float) -> float:
 
 @gradient
 def relu_grad(g: float, s: float) -> float:
-    return g if s > 0 else 0.0
+    return 0.0 if s <= 0 else g
 
 
 @gradient_alpha
@@ -368,8 +391,8 @@ def leaky_relu_grad(g: float, s: float, alpha: float) -> float:
 
 @gradient_alpha
 def elu_grad(g: float, s: float, alpha: float) -> float:
-    """Below 0 the derivative alpha exp(x) is the output plus alpha."""
-    return g if s > 0 else g * (s + alpha)
+    """s is the input: the output plus alpha, the same below 0, loses all digits far out."""
+    return g if s > 0 else g * (alpha * math.exp(s))
 
 
 @gradient
@@ -401,5 +424,6 @@ def gelu_grad(g: float, s: float) -> float:
 @gradient
 def gelu_tanh_grad(g: float, s: float) -> float:
     t = _gelu_tanh_inner(s)
+    flatness = 1 - t * t  # 0 far out, where the slope of tanh's argument overflows
     slope = _SQRT_2_OVER_PI * (1 + 3 * 0.044715 * s * s)
-    return g * 0.5 * (1 + t + s * (1 - t * t) * slope)
+    return g * 0.5 * (1 + t + (0.0 if flatness == 0 else s * flatness * slope))

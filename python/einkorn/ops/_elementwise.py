@@ -1,0 +1,200 @@
+"""What the elementwise operations are made of: one operand, two operands, and gradients from kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.autograd import mode
+from einkorn.errors import DTypeError
+from einkorn.ops import _integers
+from einkorn.ops._road import (
+    broadcast_shape,
+    broadcast_to,
+    contiguous,
+    record,
+    result,
+    same_dtype,
+    sum_to,
+    unwrap,
+)
+from einkorn.tensor import Tensor
+
+__all__ = ["activation_gradient"]
+
+
+def _unary(
+    kernel: str, x: Any, backward: Callable[[Any, Any], Any], *alpha: float, saves: str | None = None
+) -> Any:
+    """Run a one-operand kernel.
+
+    ``backward(g, saved)`` gives the gradient with respect to x, from what ``saves`` names: the kernel's
+    input "x", its output "out" or None.
+    """
+    try:
+        a = unwrap(x, kernel, "x")
+    except DTypeError:
+        whole = _integers.unary(kernel, x)
+        if whole is None:
+            raise
+        return whole
+    k = engines.of(a)
+    if a.ndim < 2 or a.flags.c_contiguous:
+        out = k.empty(a.shape, a.dtype)
+        getattr(k, kernel)(out, a, *alpha)
+    else:  # an array that lies transposed is read, and its result written, in the order of memory
+        axes = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
+        lying = a.transpose(axes)
+        out = k.empty(lying.shape, a.dtype)
+        getattr(k, kernel)(out, lying, *alpha)
+        out = out.transpose(np.argsort(axes))
+    if not (isinstance(x, Tensor) and x._requires_grad and mode.enabled):
+        return result(out, (x,), _nothing)
+    saved = None if saves is None else a if saves == "x" else out
+    return record(out, (x,), lambda g: (backward(g, saved),))
+
+
+def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
+    """Run a gradient kernel: g times the derivative that follows from the saved array."""
+    k = engines.of(g)
+    gx = k.empty(g.shape, g.dtype)
+    getattr(k, kernel)(gx, contiguous(g), contiguous(saved), *alpha)
+    return gx
+
+
+def activation_gradient(activation: str | None, g: Any, out: Any) -> Any:
+    """Gradient before a fused activation, from the gradient after it and the layer's output."""
+    if activation is None:
+        return g
+    if activation == "leaky_relu":
+        return _grad("leaky_relu_grad", g, out, 0.01)
+    return _grad(activation + "_grad", g, out)
+
+
+def _binary_kernel(kernel: str, a: Any, b: Any) -> Any:
+    """Arrays in, array out, broadcasting: what gradients are computed with."""
+    shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
+    k = engines.of(a)
+    out = k.empty(shape, a.dtype)
+    getattr(k, kernel)(out, broadcast_to(a, shape), broadcast_to(b, shape))
+    return out
+
+
+def _scaled(a: Any, factor: float) -> Any:
+    return _binary_kernel("multiply", a, _scalar_like(factor, a))
+
+
+def _scalar_like(value: Any, a: Any) -> Any:
+    """A number as an array that broadcasts to the shape of ``a`` without a copy."""
+    k = engines.of(a)
+    scalar = k.empty((), a.dtype)
+    scalar[()] = value
+    if isinstance(a, np.ndarray):
+        return np.ndarray(a.shape, a.dtype, scalar, 0, (0,) * a.ndim)
+    return broadcast_to(scalar, a.shape)
+
+
+def _is_scalar(x: Any) -> bool:
+    return not isinstance(x, (Tensor, np.ndarray)) and isinstance(x, (int, float, np.integer, np.floating))
+
+
+def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
+    """Both operands as arrays of one type of floats, a number as one that broadcasts."""
+    try:
+        return _float_operands(op, a, b)
+    except DTypeError:
+        left, right = _integers.integral(a), _integers.integral(b)
+        if (left is None) == (right is None) or _is_scalar(a) or _is_scalar(b):
+            raise
+        # Integers beside floats take their type.
+        if left is not None:
+            return _float_operands(op, left.astype(unwrap(b, op, "b").dtype), b)
+        return _float_operands(op, a, right.astype(unwrap(a, op, "a").dtype))
+
+
+def _float_operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
+    if _is_scalar(b):
+        array = unwrap(a, op, "a")
+        return array, _scalar_like(b, array)
+    if _is_scalar(a):
+        array = unwrap(b, op, "b")
+        return _scalar_like(a, array), array
+    left, right = unwrap(a, op, "a"), unwrap(b, op, "b")
+    if left.dtype is not right.dtype or type(left) is not type(right):
+        same_dtype(op, a=left, b=right)
+    return left, right
+
+
+Gradients = Callable[[Any], tuple[Any, Any]]
+
+
+def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool, bool], Gradients]) -> Any:
+    """Run a two-operand kernel.
+
+    ``gradients_of(left, right, out, need_a, need_b)`` gives the function from g to both full-shape gradients;
+    what that function does not name is not saved.
+    """
+    try:
+        left, right = _float_operands(op, a, b)
+    except DTypeError:
+        whole = _integers.binary(op, a, b)
+        if whole is not None:
+            return whole
+        left, right = _operands(op, a, b)
+    left_shape, right_shape = left.shape, right.shape
+    k = engines.of(left)
+    if left_shape == right_shape:
+        out = k.empty(left_shape, left.dtype)
+        getattr(k, op)(out, left, right)
+    else:
+        shape = broadcast_shape(op, a=left, b=right)
+        out = k.empty(shape, left.dtype)
+        getattr(k, op)(out, broadcast_to(left, shape), broadcast_to(right, shape))
+    need_a = isinstance(a, Tensor) and a._requires_grad
+    need_b = isinstance(b, Tensor) and b._requires_grad
+    if not ((need_a or need_b) and mode.enabled):
+        # A plain number beside the array does not decide what kind of thing is returned.
+        return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
+    gradients = gradients_of(left, right, out, need_a, need_b)
+    if left_shape == right_shape:
+        return record(out, (a, b), gradients)
+
+    def backward(g: Any) -> tuple[Any, Any]:
+        ga, gb = gradients(g)
+        return (
+            sum_to(ga, left_shape) if need_a else None,
+            sum_to(gb, right_shape) if need_b else None,
+        )
+
+    return record(out, (a, b), backward)
+
+
+def _nothing(g: Any) -> tuple[Any, ...]:
+    raise AssertionError("nothing was recorded")
+
+
+def _negated(g: Any) -> Any:
+    k = engines.of(g)
+    out = k.empty(g.shape, g.dtype)
+    k.negative(out, g)
+    return out
+
+
+def _plain(kernel: str, a: Any) -> Any:
+    k = engines.of(a)
+    out = k.empty(a.shape, a.dtype)
+    getattr(k, kernel)(out, a)
+    return out
+
+
+def _chosen(condition: Any, a: Any, b: Any) -> Any:
+    """``a`` where the condition holds, else ``b``; any of them may be smaller or a number."""
+    shape = np.broadcast_shapes(condition.shape, *(x.shape for x in (a, b) if not isinstance(x, float)))
+    k = engines.of(condition)
+    out = k.empty(shape, condition.dtype)
+    a, b = (_scalar_like(x, out) if isinstance(x, float) else broadcast_to(x, shape) for x in (a, b))
+    k.where(out, broadcast_to(condition, shape), a, b)
+    return out

@@ -1,0 +1,137 @@
+"""Integers and booleans: where operations take them, and what becomes of them beside floats.
+
+Kernels compute in float32 and float64. Counts, labels and masks are integers and booleans all the same,
+and a few operations have a meaning for them that needs no float: these are NumPy's here, exact and without
+gradients, and what they return is an array of integers or booleans, by the promotion that NumPy and torch
+share. Beside an array of floats an array of integers takes its type, as in torch. What would turn integers
+into floats of a size of its own choosing (``exp`` of integers: float64 in NumPy, float32 in torch) is left
+to the caller's :func:`einkorn.ops.cast`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.tensor import Tensor
+
+__all__ = ["as_float", "binary", "clip", "integral", "reduce", "unary", "where"]
+
+_BINARY = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "power": np.power,
+}
+_UNARY = {
+    "absolute": np.absolute,
+    "negative": np.negative,
+    "square": np.square,
+}
+
+
+def integral(x: Any) -> Any:
+    """The NumPy array of integers or booleans behind ``x``; None when it is anything else."""
+    if isinstance(x, Tensor):
+        return None
+    if type(x).__module__.partition(".")[0] == "torch":
+        if x.dtype.is_floating_point or x.dtype.is_complex or x.device.type != "cpu":
+            return None
+        x = x.detach().numpy()
+    if isinstance(x, (np.ndarray, np.integer, np.bool_)) and x.dtype.kind in "iub":
+        return np.asarray(x, x.dtype.newbyteorder("="))
+    return None
+
+
+def as_float(x: Any, dtype: Any) -> Any:
+    """``x``, or where it holds integers an array of them as floats of that type."""
+    whole = integral(x)
+    return x if whole is None else whole.astype(dtype)
+
+
+def _wrapped(out: Any, *inputs: Any) -> Any:
+    """An array, or a tensor of torch where the first array was one."""
+    out = np.asarray(out)
+    if any(type(x).__module__.partition(".")[0] == "torch" for x in inputs):
+        return sys.modules["torch"].from_numpy(out)
+    return out
+
+
+def _pair(a: Any, b: Any) -> tuple[Any, Any] | None:
+    """Both as integers, plain ones as they are; None when one holds something else."""
+    left = a if type(a) is int or type(a) is bool else integral(a)
+    right = b if type(b) is int or type(b) is bool else integral(b)
+    return None if left is None or right is None else (left, right)
+
+
+def binary(op: str, a: Any, b: Any) -> Any:
+    """What ``op`` gives for integers or booleans on both sides; None where one side holds floats."""
+    both = _pair(a, b)
+    if both is None or op not in _BINARY:
+        return None
+    left, right = both
+    if op == "power" and np.min(right, initial=0) < 0:
+        raise ArgumentError("power: b has negative numbers and both are integers, expected floats")
+    _check_shapes(op, a=left, b=right)
+    try:
+        return _wrapped(_BINARY[op](left, right), a, b)
+    except (TypeError, OverflowError) as error:
+        raise DTypeError(f"{op}: a and b hold integers that it does not take: {error}") from None
+
+
+def unary(op: str, x: Any) -> Any:
+    """What ``op`` gives for integers; None where x holds something else, or op makes floats of integers."""
+    whole = integral(x)
+    if whole is None or op not in _UNARY or whole.dtype.kind == "b":
+        return None
+    return _wrapped(_UNARY[op](whole), x)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """``numpy.where`` of integers or booleans; None where a or b holds floats."""
+    both = _pair(a, b)
+    if both is None:
+        return None
+    _check_shapes("where", condition=condition, a=both[0], b=both[1])
+    return _wrapped(np.where(condition != 0, *both), a, b)
+
+
+def clip(x: Any, low: Any, high: Any) -> Any:
+    """Limits for integers, themselves integers; None where something holds floats."""
+    whole = integral(x)
+    bounds = [low if low is None or type(low) is int else integral(low) for low in (low, high)]
+    if whole is None or any(
+        b is None and given is not None for b, given in zip(bounds, (low, high), strict=True)
+    ):
+        return None
+    _check_shapes(
+        "clip", x=whole, **{n: b for n, b in zip(("min", "max"), bounds, strict=True) if b is not None}
+    )
+    out = whole
+    if bounds[0] is not None:
+        out = np.maximum(out, bounds[0])
+    if bounds[1] is not None:
+        out = np.minimum(out, bounds[1])
+    return _wrapped(out.copy() if out is whole else out, x)
+
+
+def reduce(op: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """Sum (of int64), max or min of an array of integers or booleans."""
+    whole = integral(x)
+    if op == "sum":
+        kind = whole.dtype if whole.dtype == np.uint64 else np.dtype(np.int64)
+        return _wrapped(whole.sum(axes, dtype=kind, keepdims=keepdims), x)
+    return _wrapped((whole.max if op == "max" else whole.min)(axes, keepdims=keepdims), x)
+
+
+def _check_shapes(op: str, **arrays: Any) -> None:
+    try:
+        np.broadcast_shapes(*(np.shape(a) for a in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(a)}" for name, a in arrays.items())
+        raise ShapeError(f"{op}: shapes do not broadcast together: {shapes}") from None

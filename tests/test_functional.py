@@ -1,0 +1,194 @@
+"""einkorn.nn.functional: torch's signatures, and torch's results on samples of every option."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import einkorn
+from einkorn import Tensor
+from einkorn.errors import ArgumentError, EinkornError
+from einkorn.nn import functional
+
+
+def _parameters(function: Any) -> list[tuple[str, Any]]:
+    """Names and defaults, from the code, or from the first line of the documentation where that is C."""
+    try:
+        given = inspect.signature(function).parameters.values()
+        return [(p.name, p.default) for p in given]
+    except ValueError:
+        line = re.search(r"\((.*)\) ->", function.__doc__.strip()).group(1)
+        names = [part.partition("=") for part in line.split(",")]
+        return [
+            (name.strip(), eval(default) if equals else inspect.Parameter.empty)
+            for name, equals, default in names
+        ]
+
+
+@pytest.mark.parametrize("name", functional.__all__)
+def test_signature(name: str, torch: Any) -> None:
+    theirs = getattr(torch.nn.functional, name)
+    if name == "max_pool2d":  # chosen by a flag: both forms have the arguments of this one
+        theirs = torch.nn.functional.max_pool2d_with_indices
+    assert _parameters(getattr(functional, name)) == _parameters(theirs)
+
+
+def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
+    """For each function, arguments (arrays, to be differentiated where they hold floats) and options."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape)
+
+    def chance(*shape: int) -> np.ndarray:
+        return rng.uniform(0.05, 0.95, shape)
+
+    def options(**choices: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+        for values in itertools.product(*choices.values()):
+            yield dict(zip(choices, values, strict=True))
+
+    x, image = normal(3, 4, 5), normal(2, 3, 7, 6)
+    reductions: dict[str, tuple[Any, ...]] = {"reduction": ("mean", "sum", "none")}
+    old = [{"size_average": a, "reduce": b} for a in (None, True, False) for b in (None, True, False)]
+    windows = options(
+        kernel_size=(2, (3, 2), (2,)),
+        stride=(None, 1, (2,), [2, 1]),
+        padding=(0, (1, 1)),
+        ceil_mode=(False, True),
+    )
+    windows = list(windows)
+    labels = np.array([1, 0, 3])
+    weighted: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((normal(3, 4), chance(3, 4)), {"weight": chance(3, 4), **o}) for o in options(**reductions)
+    ]
+    return {
+        "relu": ([((x,), {})]),
+        "leaky_relu": ([((x,), o) for o in options(negative_slope=(0.01, 0, np.float32(0.5), -0.5))]),
+        "prelu": ([((x, normal(4)), {}), ((x, normal(1)), {}), ((normal(3), normal(1)), {})]),
+        "elu": ([((x,), o) for o in options(alpha=(1, 0.5, -0.5))]),
+        "gelu": ([((x,), o) for o in options(approximate=("none", "tanh"))]),
+        "silu": ([((x,), {})]),
+        "softplus": ([((x * 30,), o) for o in options(beta=(1, 2, -0.5), threshold=(20, 1))]),
+        "sigmoid": ([((x,), {})]),
+        "tanh": ([((x,), {})]),
+        "softmax": (
+            [((normal(*(3, 4, 2, 5)[:n]),), {"dim": d}) for n in range(1, 5) for d in (None, -1, 0)]
+            + [((normal(),), {"dim": d}) for d in (0, -1)]
+        ),
+        "log_softmax": ([((normal(*(3, 4, 2, 5)[:n]),), {"dim": d}) for n in range(5) for d in (None, -1)]),
+        "linear": ([((normal(3, 5), normal(2, 5), normal(2)), {}), ((normal(5), normal(2, 5)), {})]),
+        "conv1d": (
+            [((normal(2, 4, 9), normal(4, 2, 3), normal(4)), {"groups": np.int64(2), "stride": (2,)})]
+            + [
+                ((normal(4, 9), normal(4, 4, 3)), o)
+                for o in options(padding=("same", (1,)), dilation=(1, [2]))
+            ]
+        ),
+        "conv2d": (
+            [
+                ((image, normal(4, 3, 3, 2), normal(4)), o)
+                for o in options(stride=((1,), 2), padding=(0, (1,)))
+            ]
+            + [((normal(3, 7, 6), normal(4, 3, 3, 3)), {"padding": "same", "dilation": (2,)})]
+        ),
+        "max_pool2d": (
+            [((image,), o) for o in windows]
+            + [((normal(1, 2, 2),), {"kernel_size": 3, "stride": 2, "ceil_mode": True})]
+        ),
+        "avg_pool2d": (
+            [
+                ((image,), o | p)
+                for o in windows
+                for p in options(count_include_pad=(True, False), divisor_override=(None, 3, -2))
+            ]
+            + [((normal(1, 2, 2),), {"kernel_size": 3, "stride": 2, "ceil_mode": True})]
+        ),
+        "adaptive_avg_pool2d": ([((image,), o) for o in options(output_size=(1, (3, None), [2, 4]))]),
+        "lp_pool2d": (
+            [
+                ((chance(1, 2, 5, 5),), o)
+                for o in options(norm_type=(1, 2.0, 3, np.inf), kernel_size=(2,), ceil_mode=(True, False))
+            ]
+        ),
+        "dropout": ([((x,), {"p": 0.3, "training": False}), ((x,), {"p": 0}), ((x,), {"p": np.float64(1)})]),
+        "pad": ([((x,), o) for o in options(pad=((1, 2), [0, 1, 2, 0], (-1, 1)), value=(None, 2))]),
+        "cross_entropy": (
+            [
+                ((normal(3, 4), labels), o)
+                for o in options(**reductions, label_smoothing=(0.0, 0.1), ignore_index=(-100, 1))
+            ]
+            + [((normal(3, 4), labels), {"weight": chance(4), **o}) for o in old]
+            + [((normal(4), np.array(2)), {}), ((normal(4), chance(4)), {})]
+        ),
+        "mse_loss": ([((normal(3, 4), normal(3, 4)), o) for o in old] + weighted),
+        "l1_loss": ([((normal(3, 4), normal(3, 4)), o) for o in old] + weighted),
+        "binary_cross_entropy": (
+            [((chance(3, 4), chance(3, 4)), {"weight": chance(4), **o}) for o in options(**reductions)]
+            + [((chance(3, 4), chance(3, 4)), o) for o in old]
+        ),
+        "binary_cross_entropy_with_logits": (
+            [
+                ((normal(3, 4), chance(3, 4)), {"weight": w, "pos_weight": p, **o})
+                for o in options(**reductions)
+                for w in (None, chance(3, 1))
+                for p in (None, chance(4))
+            ]
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", functional.__all__)
+def test_samples_as_torch(name: str, torch: Any, recwarn: Any) -> None:
+    """Values, shapes and gradients, in float64."""
+    samples = _samples()[name]
+    assert samples
+    for arguments, options in samples:
+        theirs = [torch.tensor(a, requires_grad=a.dtype == np.float64) for a in arguments]
+        ours = [Tensor(a, requires_grad=True) if a.dtype == np.float64 else a for a in arguments]
+        as_torch = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+        wanted = getattr(torch.nn.functional, name)(*theirs, **as_torch)
+        got = getattr(functional, name)(*ours, **options)
+        where = f"{[a.shape for a in arguments]} {options}"
+        assert got.shape == tuple(wanted.shape), where
+        np.testing.assert_allclose(got.numpy(), wanted.detach().numpy(), rtol=1e-9, atol=1e-12, err_msg=where)
+        weights = np.random.default_rng(1).normal(size=got.shape)
+        wanted.backward(torch.from_numpy(np.asarray(weights)))
+        got.backward(np.asarray(weights))
+        for x, y in zip(ours, theirs, strict=True):
+            if isinstance(x, Tensor):
+                np.testing.assert_allclose(
+                    x.grad.numpy(), y.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=where
+                )
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "silu", "dropout"])
+def test_in_place_is_refused(name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name}: inplace"):
+        getattr(functional, name)(np.ones(3, np.float32), inplace=True)
+
+
+def test_options_keep_their_torch_order() -> None:
+    """By position, too: size_average and reduce stand before reduction."""
+    x, y = np.array([1.0, 4.0]), np.zeros(2)
+    assert functional.mse_loss(x, y, None, None, "sum") == 17
+    assert functional.l1_loss(x, y, False) == 5
+    np.testing.assert_array_equal(functional.mse_loss(x, y, None, False), [1, 16])
+    np.testing.assert_array_equal(functional.pad(x, (1, 0), "constant", 3), [3, 1, 4])
+    with pytest.raises(EinkornError, match=r"^mse_loss: size_average is 'sum'"):
+        functional.mse_loss(x, y, "sum")
+    with pytest.raises(EinkornError, match=r"^binary_cross_entropy: weight"):
+        functional.binary_cross_entropy(x / 8, y, "sum")
+
+
+def test_dropout_draws_like_the_operation() -> None:
+    x = np.ones(1000, np.float32)
+    einkorn.manual_seed(3)
+    wanted = einkorn.ops.dropout(x, 0.25)
+    einkorn.manual_seed(3)
+    np.testing.assert_array_equal(functional.dropout(x, 0.25), wanted)
