@@ -40,10 +40,13 @@ option(EINKORN_CHECKED "Build with guarded scratch memory" OFF)
 # Sanitized: instrumented, checked, and without the cache of memory blocks, so that every array has its own red zones.
 set(EINKORN_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 set(optimize -O3)
+set(checked "")
 if(EINKORN_SANITIZE)
-  set(optimize -O1 -g1 -fsanitize=${EINKORN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  set(optimize -O1 -g1 -fsanitize=${EINKORN_SANITIZE} -fno-omit-frame-pointer)
 endif()
-set(checked $<$<OR:$<BOOL:${EINKORN_CHECKED}>,$<BOOL:${EINKORN_SANITIZE}>>:EINKORN_CHECKED>)
+if(EINKORN_CHECKED OR EINKORN_SANITIZE)
+  set(checked EINKORN_CHECKED)
+endif()
 
 # No -ffast-math: NaN, infinities and signed zeros behave as IEEE says. Kernels never read errno or trap flags.
 set(kernel_flags ${optimize} -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra)
@@ -91,6 +94,10 @@ function(einkorn_isa name)
   target_compile_definitions(einkorn_runtime PRIVATE EINKORN_BUILT_${upper})
 
   # The linker merges weak symbols by name: one outside the namespace might carry AVX code to a machine without it.
+  # Sanitizers bring some of their own, and what they run on is this machine.
+  if(EINKORN_SANITIZE)
+    return()
+  endif()
   set(stamp ${CMAKE_CURRENT_BINARY_DIR}/${library}.symbols-checked)
   add_custom_command(
     OUTPUT ${stamp}

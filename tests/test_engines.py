@@ -6,6 +6,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +193,9 @@ def test_machine_kernels() -> None:
         np.testing.assert_array_equal(chains, sum(range(12)))
         native.fma_peak(chains, 100)
         np.testing.assert_allclose(chains, 24.0, rtol=1e-12)  # each chain tends to 2
+
+
+def test_import_in_a_sub_interpreter_is_refused() -> None:
+    script = Path(__file__).parent / "check_subinterpreter.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

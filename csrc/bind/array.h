@@ -23,7 +23,11 @@
 namespace einkorn {
 
 namespace py = pybind11;
-using namespace pybind11::literals;
+
+// "x"_a names an argument that is not None; "x"_a.none(true) one that may be.
+inline py::arg operator""_a(const char* name, size_t) {
+  return py::arg(name).none(false);
+}
 
 enum class DType : uint8_t { none, float32, float64, int32, int64, uint8, uint16, uint32 };
 
@@ -69,10 +73,11 @@ struct Array {
     return true;
   }
 
-  // The elements as T, in any layout; in row-major order without gaps; the same for outputs. None gives null.
+  // The elements as T, in any layout; in row-major order without gaps; the same for outputs. None is refused.
   template <class T>
   const T* strided(const char* name) const {
-    if (data != nullptr && dtype != dtype_of<T>)
+    if (!*this) throw py::type_error(std::string("argument '") + name + "' must be an array");
+    if (dtype != dtype_of<T>)
       throw py::type_error(std::string("argument '") + name + "' has another dtype than this call's kernel expects");
     return static_cast<const T*>(data);
   }
@@ -86,14 +91,35 @@ struct Array {
 
   template <class T>
   T* strided_out(const char* name) const {
-    if (data != nullptr && !writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
-    return const_cast<T*>(strided<T>(name));
+    return const_cast<T*>(require_writeable(strided<T>(name), name));
   }
 
   template <class T>
   T* out(const char* name) const {
-    if (data != nullptr && !writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
-    return const_cast<T*>(in<T>(name));
+    return const_cast<T*>(require_writeable(in<T>(name), name));
+  }
+
+  // The same, and null for None.
+  template <class T>
+  const T* optional_in(const char* name) const {
+    return *this ? in<T>(name) : nullptr;
+  }
+
+  template <class T>
+  const T* optional_strided(const char* name) const {
+    return *this ? strided<T>(name) : nullptr;
+  }
+
+  template <class T>
+  T* optional_out(const char* name) const {
+    return *this ? out<T>(name) : nullptr;
+  }
+
+ private:
+  template <class T>
+  T* require_writeable(T* p, const char* name) const {
+    if (!writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
+    return p;
   }
 };
 

@@ -31,10 +31,11 @@ EINKORN_BINDINGS(boost_loss, m) {
         if (multinomial && hessian && !gradient) throw py::value_error("the hessian needs room for the gradient");
         run_in_scratch<BoostLossParts>(
             &BoostLossIndexKernels::boost_loss,
-            {gradient.out<float>("gradient"), hessian.out<float>("hessian"), loss.out<double>("loss"),
-             raw.in<double>("raw"), multinomial ? nullptr : target.in<double>("target"),
-             multinomial ? target.in<int32_t>("target") : nullptr, weight.in<float>("weight"), rows, outputs,
-             static_cast<BoostLossKind>(kind), parameter, scale, workspace()});
+            {gradient.optional_out<float>("gradient"), hessian.optional_out<float>("hessian"),
+             loss.optional_out<double>("loss"), raw.in<double>("raw"),
+             multinomial ? nullptr : target.in<double>("target"), multinomial ? target.in<int32_t>("target") : nullptr,
+             weight.optional_in<float>("weight"), rows, outputs, static_cast<BoostLossKind>(kind), parameter, scale,
+             workspace()});
       },
       "gradient"_a.none(true), "hessian"_a.none(true), "loss"_a.none(true), "raw"_a, "target"_a, "weight"_a.none(true),
       "kind"_a, "parameter"_a, "scale"_a);
@@ -50,8 +51,9 @@ EINKORN_BINDINGS(boost_loss, m) {
         require_rows(weight, rows, "weight", true);
         run_in_scratch<LeafQuantileParts>(
             &BoostLossIndexKernels::leaf_quantile,
-            {out.out<double>("out"), target.in<double>("target"), raw.in<double>("raw"), leaf.in<int32_t>("leaf"),
-             weight.in<float>("weight"), rows, leaves, alpha, delta, absolute, workspace()});
+            {out.out<double>("out"), target.in<double>("target"), raw.optional_in<double>("raw"),
+             leaf.optional_in<int32_t>("leaf"), weight.optional_in<float>("weight"), rows, leaves, alpha, delta,
+             absolute, workspace()});
       },
       "out"_a, "target"_a, "raw"_a.none(true), "leaf"_a.none(true), "weight"_a.none(true), "alpha"_a, "delta"_a,
       "absolute"_a);

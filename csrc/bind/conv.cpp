@@ -38,14 +38,18 @@ EINKORN_BINDINGS(conv, m) {
         const ConvShape s = conv_shape(x, w, out, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (bias && bias.size() != s.K) throw py::value_error("bias must have one element for each output channel");
         by_dtype(out, [&]<class T>() {
-          const Conv2dForward<T> args = {
-              out.out<T>("out"), x.in<T>("x"), w.in<T>("w"), bias.in<T>("bias"), s, static_cast<Activation>(activation),
-              workspace()};
+          const Conv2dForward<T> args = {out.out<T>("out"),
+                                         x.in<T>("x"),
+                                         w.in<T>("w"),
+                                         bias.optional_in<T>("bias"),
+                                         s,
+                                         static_cast<Activation>(activation),
+                                         workspace()};
           run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_forward, args);
         });
       },
-      "out"_a, "x"_a, "w"_a, "bias"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
-      "groups"_a, "activation"_a);
+      "out"_a, "x"_a, "w"_a, "bias"_a.none(true), "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
+      "dilation_w"_a, "groups"_a, "activation"_a);
 
   m.def(
       "conv2d_input_grad",
@@ -67,12 +71,12 @@ EINKORN_BINDINGS(conv, m) {
         const ConvShape s = conv_shape(x, gw, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (gbias && gbias.size() != s.K) throw py::value_error("gbias must have one element for each output channel");
         by_dtype(gw, [&]<class T>() {
-          const Conv2dWeightGrad<T> args = {gw.out<T>("gw"), gbias.out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s,
-                                            workspace()};
+          const Conv2dWeightGrad<T> args = {
+              gw.out<T>("gw"), gbias.optional_out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s, workspace()};
           run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_weight_grad, args);
         });
       },
-      "gw"_a, "gbias"_a, "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
+      "gw"_a, "gbias"_a.none(true), "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
       "dilation_w"_a, "groups"_a);
 }
 

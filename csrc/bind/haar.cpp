@@ -107,8 +107,8 @@ EINKORN_BINDINGS(haar, m) {
           require((table != &sums && !*table) || has_shape(*table, {height + 1, width + 1}),
                   "tables must be [height + 1, width + 1]");
         run(&HaarIndexKernels::integral_image,
-            {sums.out<int32_t>("sums"), squares ? squares.out<int64_t>("squares") : nullptr,
-             tilted ? tilted.out<int32_t>("tilted") : nullptr, image.in<uint8_t>("image"), height, width, workspace()});
+            {sums.out<int32_t>("sums"), squares.optional_out<int64_t>("squares"),
+             tilted.optional_out<int32_t>("tilted"), image.in<uint8_t>("image"), height, width, workspace()});
       },
       "sums"_a, "squares"_a.none(true), "tilted"_a.none(true), "image"_a);
 

@@ -28,12 +28,14 @@ EINKORN_BINDINGS(histogram, m) {
         const int64_t row_count = rows ? rows.size() : x.shape[0];
         require(row_count < int64_t{1} << 31, "at most 2^31 - 1 rows can be sorted");
         require(!weight || weight.size() == row_count, "weight must have an element for each row");
+        const int64_t* const at = rows.optional_in<int64_t>("rows");
+        for (int64_t i = 0; at != nullptr && i < row_count; ++i)
+          require(at[i] >= 0 && at[i] < x.shape[0], "rows must be rows of x");
         by_dtype(x, [&]<class T>() {
-          run_in_scratch<BinEdgesParts<T>>(
-              &HistogramKernels<T>::bin_edges,
-              {edges.out<double>("edges"), counts.out<int32_t>("counts"), x.strided<T>("x"), rows.in<int64_t>("rows"),
-               weight.in<double>("weight"), row_count, x.shape[1], x.strides[0], x.strides[1], edges.shape[1] + 1,
-               workspace()});
+          run_in_scratch<BinEdgesParts<T>>(&HistogramKernels<T>::bin_edges,
+                                           {edges.out<double>("edges"), counts.out<int32_t>("counts"),
+                                            x.strided<T>("x"), at, weight.optional_in<double>("weight"), row_count,
+                                            x.shape[1], x.strides[0], x.strides[1], edges.shape[1] + 1, workspace()});
         });
       },
       "edges"_a, "counts"_a, "x"_a, "rows"_a.none(true), "weight"_a.none(true));
@@ -68,7 +70,7 @@ EINKORN_BINDINGS(histogram, m) {
         const int64_t all_rows = codes.shape[1];
         require(gradients.size() == all_rows && (!hessians || hessians.size() == all_rows),
                 "gradients and hessians must have an element for each row");
-        const int64_t* const at = rows.in<int64_t>("rows");
+        const int64_t* const at = rows.optional_in<int64_t>("rows");
         const int64_t row_count = rows ? rows.size() : all_rows;
         if (at != nullptr)
           for (int64_t i = 0; i < row_count; ++i) require(at[i] >= 0 && at[i] < all_rows, "rows must be rows of codes");
@@ -77,8 +79,8 @@ EINKORN_BINDINGS(histogram, m) {
             bytes == 1 ? static_cast<const void*>(codes.in<uint8_t>("codes")) : codes.in<uint16_t>("codes");
         run_in_scratch<HistogramParts>(
             &HistogramIndexKernels::histogram,
-            {out.out<double>("out"), in, gradients.in<double>("gradients"), hessians.in<double>("hessians"), at,
-             row_count, all_rows, out.shape[0], out.shape[1], bytes, workspace()});
+            {out.out<double>("out"), in, gradients.in<double>("gradients"), hessians.optional_in<double>("hessians"),
+             at, row_count, all_rows, out.shape[0], out.shape[1], bytes, workspace()});
       },
       "out"_a, "codes"_a, "gradients"_a, "hessians"_a.none(true), "rows"_a.none(true));
 

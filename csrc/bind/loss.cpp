@@ -77,9 +77,9 @@ EINKORN_BINDINGS(loss, m) {
         require_size(class_weight, n, "class_weight");
         by_dtype(logits, [&]<class T>() {
           run(&LossKernels<T>::cross_entropy_forward,
-              {loss.out<T>("loss"), losses.out<T>("losses"), row_weight.out<T>("row_weight"),
+              {loss.optional_out<T>("loss"), losses.out<T>("losses"), row_weight.out<T>("row_weight"),
                total_weight.out<T>("total_weight"), lse.out<T>("lse"), logits.in<T>("logits"),
-               target.in<int64_t>("target"), class_weight.in<T>("class_weight"), rows, n, ignore_index,
+               target.in<int64_t>("target"), class_weight.optional_in<T>("class_weight"), rows, n, ignore_index,
                static_cast<T>(label_smoothing), how, workspace()});
         });
       },
@@ -110,7 +110,7 @@ EINKORN_BINDINGS(loss, m) {
           run(&LossKernels<T>::cross_entropy_backward,
               {glogits.out<T>("glogits"), gloss.in<T>("gloss"), logits.in<T>("logits"), target.in<int64_t>("target"),
                lse.in<T>("lse"), row_weight.in<T>("row_weight"), total_weight.in<T>("total_weight"),
-               class_weight.in<T>("class_weight"), rows, n, ignore_index, static_cast<T>(label_smoothing), how,
+               class_weight.optional_in<T>("class_weight"), rows, n, ignore_index, static_cast<T>(label_smoothing), how,
                workspace()});
         });
       },

@@ -31,7 +31,7 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   x.out = out.out<T>("out");
   x.a = a.strided<T>("a");
   x.b = b.strided<T>("b");
-  x.bias = bias ? bias.in<T>("bias") : nullptr;
+  x.bias = bias.optional_in<T>("bias");
   x.m = out.shape[nd - 2];
   x.n = out.shape[nd - 1];
   x.k = a.shape[nd - 1];
@@ -76,7 +76,7 @@ EINKORN_BINDINGS(matmul, m) {
          int activation) {
         by_dtype(out, [&]<class T>() { run_matmul<T>(out, a, b, bias, alpha, beta, activation); });
       },
-      "out"_a, "a"_a, "b"_a, "bias"_a, "alpha"_a, "beta"_a, "activation"_a);
+      "out"_a, "a"_a, "b"_a, "bias"_a.none(true), "alpha"_a, "beta"_a, "activation"_a);
 }
 
 }  // namespace einkorn::bind_matmul

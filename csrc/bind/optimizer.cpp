@@ -123,10 +123,10 @@ void adam_step(const py::object& params_list, const py::object& grads_list, cons
 }  // namespace
 
 EINKORN_BINDINGS(optimizer, m) {
-  m.def("sgd_step", &sgd_step, "params"_a, "grads"_a, "momenta"_a, "lr"_a, "momentum"_a, "dampening"_a,
+  m.def("sgd_step", &sgd_step, "params"_a, "grads"_a, "momenta"_a.none(true), "lr"_a, "momentum"_a, "dampening"_a,
         "weight_decay"_a, "nesterov"_a, "first_step"_a);
-  m.def("adam_step", &adam_step, "params"_a, "grads"_a, "exp_avgs"_a, "exp_avg_sqs"_a, "max_exp_avg_sqs"_a, "lr"_a,
-        "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "decoupled"_a, "step"_a);
+  m.def("adam_step", &adam_step, "params"_a, "grads"_a, "exp_avgs"_a, "exp_avg_sqs"_a, "max_exp_avg_sqs"_a.none(true),
+        "lr"_a, "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "decoupled"_a, "step"_a);
 }
 
 }  // namespace einkorn::bind_optimizer

@@ -44,7 +44,7 @@ EINKORN_BINDINGS(pool, m) {
         const PoolShape shape = pool_shape(x, out);
         const PoolWindow window =
             pool_window(shape, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w);
-        int32_t* at = indices ? indices.out<int32_t>("indices") : nullptr;
+        int32_t* at = indices.optional_out<int32_t>("indices");
         indices_for(indices, out);
         by_dtype(out, [&]<class T>() {
           run_in_scratch<PoolParts<T>>(&PoolKernels<T>::max_pool2d_forward,

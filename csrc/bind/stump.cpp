@@ -33,8 +33,8 @@ void stump_search(const Array& place, const Array& sums, const Array& order, con
   run_in_scratch<StumpParts>(
       &StumpIndexKernels::stump_search,
       {place.out<int64_t>("place"), sums.out<double>("sums"), order.in<int32_t>("order"),
-       missing.in<int64_t>("missing"), weights.in<float>("weights"), target.in<int32_t>("target"), rows, features,
-       classes, criterion_from(criterion), workspace()});
+       missing.in<int64_t>("missing"), weights.in<float>("weights"), target.optional_in<int32_t>("target"), rows,
+       features, classes, criterion_from(criterion), workspace()});
 }
 
 void stump_search_binned(const Array& place, const Array& sums, const Array& codes, const Array& bins,
@@ -55,8 +55,8 @@ void stump_search_binned(const Array& place, const Array& sums, const Array& cod
                                      : static_cast<const void*>(codes.in<uint16_t>("codes"));
   run_in_scratch<BinnedStumpParts>(&StumpIndexKernels::stump_search_binned,
                                    {place.out<int64_t>("place"), sums.out<double>("sums"), data, counts,
-                                    weights.in<float>("weights"), target.in<int32_t>("target"), rows, features, classes,
-                                    missing_code, code_bytes, criterion_from(criterion), workspace()});
+                                    weights.in<float>("weights"), target.optional_in<int32_t>("target"), rows, features,
+                                    classes, missing_code, code_bytes, criterion_from(criterion), workspace()});
 }
 
 }  // namespace
@@ -80,11 +80,11 @@ EINKORN_BINDINGS(stump, m) {
       },
       "order"_a, "columns"_a, "missing"_a, "x"_a);
 
-  m.def("stump_search", &stump_search, "place"_a, "sums"_a, "order"_a, "missing"_a, "weights"_a, "target"_a,
+  m.def("stump_search", &stump_search, "place"_a, "sums"_a, "order"_a, "missing"_a, "weights"_a, "target"_a.none(true),
         "classes"_a, "criterion"_a);
 
   m.def("stump_search_binned", &stump_search_binned, "place"_a, "sums"_a, "codes"_a, "bins"_a, "missing_code"_a,
-        "weights"_a, "target"_a, "classes"_a, "criterion"_a);
+        "weights"_a, "target"_a.none(true), "classes"_a, "criterion"_a);
 
   m.def(
       "adaboost_update",
@@ -102,8 +102,8 @@ EINKORN_BINDINGS(stump, m) {
           run_in_scratch<AdaBoostParts>(
               &StumpKernels<T>::adaboost_update,
               {stats.out<double>("stats"), weights.out<double>("weights"), signed_weights.out<float>("signed_weights"),
-               target.in<int32_t>("target"), x.strided<T>("x"), predicted.in<int32_t>("predicted"), rows,
-               x ? x.strides[0] : 0, threshold, missing_left, left, right, classes, learning_rate, source,
+               target.in<int32_t>("target"), x.optional_strided<T>("x"), predicted.optional_in<int32_t>("predicted"),
+               rows, x ? x.strides[0] : 0, threshold, missing_left, left, right, classes, learning_rate, source,
                source_factor, error_floor, workspace()});
         };
         if (x)
@@ -111,8 +111,9 @@ EINKORN_BINDINGS(stump, m) {
         else
           update.template operator()<double>();
       },
-      "stats"_a, "weights"_a, "signed_weights"_a, "target"_a, "x"_a, "predicted"_a, "threshold"_a, "missing_left"_a,
-      "left"_a, "right"_a, "classes"_a, "learning_rate"_a, "source"_a, "source_factor"_a, "error_floor"_a);
+      "stats"_a, "weights"_a, "signed_weights"_a, "target"_a, "x"_a.none(true), "predicted"_a.none(true), "threshold"_a,
+      "missing_left"_a, "left"_a, "right"_a, "classes"_a, "learning_rate"_a, "source"_a, "source_factor"_a,
+      "error_floor"_a);
 }
 
 }  // namespace einkorn::bind_stump

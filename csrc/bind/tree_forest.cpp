@@ -76,9 +76,9 @@ EINKORN_BINDINGS(tree_forest, m) {
                               codes.dtype == DType::uint8 ? static_cast<const void*>(codes.in<uint8_t>("codes"))
                                                           : codes.in<uint16_t>("codes"),
                               target.in<double>("target"),
-                              weight.in<double>("weight"),
-                              counts.in<uint16_t>("counts"),
-                              class_weight.in<double>("class_weight"),
+                              weight.optional_in<double>("weight"),
+                              counts.optional_in<uint16_t>("counts"),
+                              class_weight.optional_in<double>("class_weight"),
                               starts,
                               low.in<double>("low"),
                               high.in<double>("high"),

@@ -82,8 +82,8 @@ EINKORN_BINDINGS(tree_grow, m) {
         require(!monotone || monotone.size() == n, "monotone must be [n]");
         require(!groups || (groups.ndim == 2 && groups.shape[1] == (n + 31) / 32), "groups must be [groups, words]");
         require(min_samples >= 1, "min_samples must be positive");
-        const int32_t* const at = rows.in<int32_t>("rows");
-        const int32_t* const use = features.in<int32_t>("features");
+        const int32_t* const at = rows.optional_in<int32_t>("rows");
+        const int32_t* const use = features.optional_in<int32_t>("features");
         check_indices(at, row_count, all_rows, "rows must be rows of codes");
         check_indices(use, features ? features.size() : 0, n, "features must be rows of codes");
         require(!features || features.size() <= n, "features must be used once");
@@ -118,11 +118,11 @@ EINKORN_BINDINGS(tree_grow, m) {
                               bin_counts,
                               marks,
                               gradients.in<T>("gradients"),
-                              hessians.in<T>("hessians"),
+                              hessians.optional_in<T>("hessians"),
                               at,
                               use,
-                              monotone.in<int32_t>("monotone"),
-                              groups.in<uint32_t>("groups"),
+                              monotone.optional_in<int32_t>("monotone"),
+                              groups.optional_in<uint32_t>("groups"),
                               all_rows,
                               row_count,
                               n,

@@ -28,6 +28,8 @@ TreePredict<T> packed_trees(const Array& x, const Array& base, const Array& used
   k.x = x.in<T>("x");
   k.base = base.in<double>("base");
   k.used = used.in<int32_t>("used");
+  for (int64_t i = 0; i < used.size(); ++i)
+    require(k.used[i] >= 0 && k.used[i] < x.shape[1], "used must be columns of x");
   k.trees = trees.in<int32_t>("trees");
   k.nodes = nodes.in<int32_t>("nodes");
   k.node_leaf = node_leaf.in<int32_t>("node_leaf");
@@ -61,8 +63,8 @@ EINKORN_BINDINGS(tree_predict, m) {
                                              split_threshold, split_mask, sets, first, last);
           if (out) require(out.size() == k.rows * k.outputs, "out must be [rows, outputs]");
           if (leaves) require(leaves.size() == k.rows * (last - first), "leaves must be [rows, last - first]");
-          k.out = out.out<double>("out");
-          k.leaves = leaves.out<int32_t>("leaves");
+          k.out = out.optional_out<double>("out");
+          k.leaves = leaves.optional_out<int32_t>("leaves");
           if (k.rows == 0) return;
           k.accumulate = accumulate;
           k.ws = workspace();

@@ -16,8 +16,10 @@ EINKORN_BINDINGS(tree_shap, m) {
         const int64_t nodes = feature.size();
         for (const Array* a : {&threshold, &left, &right, &missing_left, &category_offset, &category_words, &share})
           if (a->size() != nodes) throw py::value_error("the arrays of nodes must have one length");
-        if (value.shape[0] != nodes || offsets.size() != outputs_of.size() + 1 || largest < 0 || deepest < 0)
+        if (value.shape[0] != nodes || offsets.size() != outputs_of.size() + 1)
           throw py::value_error("value must be [nodes, width], offsets [trees + 1]");
+        if (largest < 0 || largest > nodes || deepest < 0 || deepest > nodes)
+          throw py::value_error("largest and deepest must be at most the number of nodes");
         if (points.shape[0] != points.shape[1] || points.shape[2] != 2)
           throw py::value_error("points must be [most, most, 2]");
         if (out.size() != x.shape[0] * (x.shape[1] + 1) * expected.size())

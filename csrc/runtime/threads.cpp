@@ -69,13 +69,21 @@ constexpr auto kYield = microseconds(200);
 // Below kWakeFrom sleeping workers are left asleep, because waking one costs the caller several microseconds and it
 // arrives when the job is over; unless the last such job ended less than kStream ago: a worker woken now will then
 // still be spinning when the next one comes.
+#ifdef EINKORN_CHECKED  // every job is shared, so that those of small arrays are looked at, too
+constexpr double kSerialBelow = 1e-9, kPerThread = 1e-9, kWakeFrom = 0;
+#else
 constexpr double kSerialBelow = 6e3;
 constexpr double kPerThread = 3e3;
 constexpr double kWakeFrom = 60e3;
+#endif
 constexpr auto kStream = microseconds(40);
 
 // Tasks shorter than this are grabbed several at a time, so that the shared counter does not become the bottleneck.
+#ifdef EINKORN_CHECKED
+constexpr double kGrab = 1e-9;
+#else
 constexpr double kGrab = 4e3;
+#endif
 
 using Word = std::atomic<uint32_t>;
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from einkorn._interpreter import require_main
+
 __version__ = "0.1.0"
+
+require_main()
 
 # What is reached as einkorn.NAME, and the module it lives in. Imported on first use, so that importing
 # einkorn costs little more than NumPy and never loads a plotting, GPU or data library.

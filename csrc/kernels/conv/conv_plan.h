@@ -317,7 +317,7 @@ struct GradBlocking {
 
 inline GradBlocking grad_blocking(const ConvShape& s) {
   GradBlocking b;
-  const int64_t taps = s.R * s.S, channels = s.C / s.groups, out_channels = s.K / s.groups,
+  const int64_t taps = larger(s.R * s.S, 1), channels = s.C / s.groups, out_channels = s.K / s.groups,
                 positions = s.N * s.OH * s.OW;
   const int64_t reach_y = s.dilation_h * (s.R - 1), reach_x = s.dilation_w * (s.S - 1);
   const int64_t least_chunk = larger(smaller(160 / taps, channels), 1);

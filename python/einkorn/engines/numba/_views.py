@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import floats, same_shape, strided, strided_out
 from ._compile import Array, Loop
 from ._threads import parallel_for
 
-__all__ = ["RANK", "elementwise", "merge", "merged_view"]
+__all__ = ["RANK", "apply", "elementwise", "merge", "merged_view"]
 
 RANK = 4
 _GRAIN = 1024
+_NAMES = {0: (), 1: ("x",), 2: ("a", "b"), 3: ("condition", "a", "b")}
 
 
 def merge(axes: Sequence[int], operands: Sequence[Array]) -> list[list[int]]:
@@ -51,13 +53,20 @@ def merged_view(x: Array, groups: Sequence[Sequence[int]]) -> Array:
 
 
 def elementwise(loop: Loop, cost: float, out: Array, inputs: Sequence[Array], *scalars: Any) -> None:
+    """Check that all arrays are as `out` is, in shape and dtype, and :func:`apply` the loop."""
+    same_shape("all arrays of an elementwise kernel must have one shape", out, *inputs)
+    strided_out("out", out, floats(out))
+    for name, x in zip(_NAMES[len(inputs)], inputs, strict=True):
+        strided(name, x, out.dtype)
+    apply(loop, cost, out, inputs, *scalars)
+
+
+def apply(loop: Loop, cost: float, out: Array, inputs: Sequence[Array], *scalars: Any) -> None:
     """Call `loop(out, *inputs, *scalars)` with views of rank 4 of arrays of one shape, any strides.
 
     `cost` is in nanoseconds for each element.
     """
     operands = (out, *inputs)
-    if any(x.shape != out.shape for x in inputs):
-        raise ValueError("all arrays of an elementwise kernel must have one shape")
     if out.size == 0:
         return
     if all(x.flags.c_contiguous for x in operands):
@@ -67,7 +76,7 @@ def elementwise(loop: Loop, cost: float, out: Array, inputs: Sequence[Array], *s
         groups = merge(outermost_first, operands)
         if len(groups) > RANK:
             dense = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
-            elementwise(loop, cost, dense, [np.ascontiguousarray(x) for x in inputs], *scalars)
+            apply(loop, cost, dense, [np.ascontiguousarray(x) for x in inputs], *scalars)
             if dense is not out:
                 np.copyto(out, dense)
             return

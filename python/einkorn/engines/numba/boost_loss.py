@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ._checks import optional_read, optional_write, read, require, write
 from ._compile import (
     Array,
     Float32In1,
@@ -24,7 +25,7 @@ from ._kernels import kernel
 from ._threads import parallel_for
 
 _BLOCK = 16384  # rows whose losses are one partial sum
-_SQUARED, _ABSOLUTE, _HUBER, _QUANTILE, _LOGISTIC, _MULTINOMIAL = range(6)
+_SQUARED, _ABSOLUTE, _HUBER, _QUANTILE, _LOGISTIC, _MULTINOMIAL, _POISSON = range(7)
 
 
 @inline
@@ -169,10 +170,6 @@ def _leaf_quantile(
         out[k] = math.nan if residual[order[end - 1]] != residual[order[end - 1]] else middle + step
 
 
-def _or_nothing(a: Array | None, dtype: type, ndim: int = 1) -> Array:
-    return np.empty((0,) * ndim, dtype) if a is None else a
-
-
 @kernel
 def boost_loss(
     gradient: Array | None,
@@ -186,11 +183,20 @@ def boost_loss(
     scale: float,
 ) -> None:
     """gradient, hessian [outputs, rows] and scale * sum of losses of scores raw [outputs, rows]."""
+    require(0 <= kind <= _POISSON, "there is no such loss")
+    multinomial = kind == _MULTINOMIAL
+    require(raw.ndim == 2 and (multinomial or len(raw) == 1), "raw must be [outputs, rows]")
     outputs, rows = raw.shape
+    if multinomial and hessian is not None:
+        require(gradient is not None, "the hessian needs room for the gradient")
+    g = optional_write("gradient", gradient, np.float32, outputs, rows)
+    h = optional_write("hessian", hessian, np.float32, outputs, rows)
+    loss = None if loss is None else write("loss", loss, np.float64, 1)
+    raw = read("raw", raw, np.float64, outputs, rows)
+    target = read("target", target, np.int32 if multinomial else np.float64, rows)
+    w = optional_read("weight", weight, np.float32, rows)
     partial = np.empty(-(-rows // _BLOCK))
-    g, h = _or_nothing(gradient, np.float32, 2), _or_nothing(hessian, np.float32, 2)
-    w = _or_nothing(weight, np.float32)
-    if kind == _MULTINOMIAL:
+    if multinomial:
         parallel_for(
             partial.size,
             20.0 * outputs * _BLOCK,
@@ -218,6 +224,13 @@ def leaf_quantile(
     absolute: bool,
 ) -> None:
     """out [leaves] = the quantile alpha of target - raw in each leaf, and a Huber step if delta > 0."""
+    rows = target.size
+    out = write("out", out, np.float64, out.size)
+    target = read("target", target, np.float64, rows)
+    raw = None if raw is None else read("raw", raw, np.float64, rows)
+    leaf = None if leaf is None else read("leaf", leaf, np.int32, rows)
+    w = optional_read("weight", weight, np.float32, rows)
+    weight = None if weight is None else w
     residual = target if raw is None else target - raw
     residual = np.abs(residual) if absolute else residual
     at = np.zeros(target.size, np.int32) if leaf is None else leaf
@@ -227,7 +240,6 @@ def leaf_quantile(
     order = np.lexsort((residual, at))
     order = order[taken[order]]
     first = np.searchsorted(at[order], np.arange(out.size + 1))
-    w = _or_nothing(weight, np.float32)
     parallel_for(
         out.size,
         10.0 * order.size / max(out.size, 1) + 1,

@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 
+from ._checks import floats, read, require, write
 from ._compile import Array, In4, In6, Int, Loop, Out4, Out6, inline
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -124,7 +125,8 @@ class _Plan:
         self.groups = groups
         self.depth = math.prod(w.shape[1:])  # C/G R S
         self.outputs = y.shape[2] * y.shape[3]
-        self.columns_are_x = w.shape[2:] == (1, 1) and windows[:4] == (1, 1, 0, 0)
+        plain = w.shape[2:] == (1, 1) and windows[:4] == (1, 1, 0, 0)
+        self.columns_are_x = plain and x.shape[2:] == y.shape[2:]
         window_shape = (x.shape[1], *w.shape[2:], *y.shape[2:])
         self.plane_cost = _COST * math.prod(window_shape[1:]) + 1
         self.step = max(1, min(len(x), _BUDGET // max(math.prod(window_shape), 1)))
@@ -156,6 +158,36 @@ class _Plan:
         )
 
 
+_MOST = 1 << 30
+
+
+def _check(
+    image: Array, weight: Array, output: Array, bias: Array | None, name: str, windows: Windows, groups: int
+) -> None:
+    """Refuse arrays and options that do not fit together."""
+    require(image.ndim == weight.ndim == output.ndim == 4, "convolution kernels take 4-d arrays")
+    stride, pad, dilation = windows[:2], windows[2:4], windows[4:]
+    channels, out_channels = image.shape[1], weight.shape[0]
+    require(
+        min(*stride, *dilation, groups) >= 1 and channels % groups == 0 and out_channels % groups == 0,
+        "stride, dilation and groups must be positive, and groups divide both channel numbers",
+    )
+    reach = [n * s for n, s in zip(output.shape[2:], stride, strict=True)]
+    reach += [n * d for n, d in zip(weight.shape[2:], dilation, strict=True)]
+    require(
+        all(0 <= n < _MOST for n in (*image.shape[2:], *reach, *pad)),
+        "sizes, padding and dilation must be below 2^30",
+    )
+    require(
+        output.shape[:2] == (len(image), out_channels) and weight.shape[1] == channels // groups,
+        "shapes of image, weight and output do not fit together",
+    )
+    require(
+        bias is None or bias.size == out_channels,
+        f"{name} must have one element for each output channel",
+    )
+
+
 def _side_by_side(matrices: Array) -> Array:
     """The matrices [n, g] of images as one wide matrix [g], whose product sums over images."""
     n, groups, rows, columns = matrices.shape
@@ -181,9 +213,13 @@ def conv2d_forward(
 
     x [N, C, H, W], w [K, C/groups, R, S], out [N, K, P, Q].
     """
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    _check(x, w, out, bias, "bias", windows, groups)
+    out = write("out", out, floats(out), *out.shape)
+    x, w = read("x", x, out.dtype, *x.shape), read("w", w, out.dtype, *w.shape)
+    bias = None if bias is None else read("bias", bias, out.dtype, len(w))
     if out.size == 0:
         return
-    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
     plan = _Plan(x, w, out, windows, groups)
     weights = w.reshape(groups, w.shape[0] // groups, plan.depth)
     products = out.reshape(len(out), groups, w.shape[0] // groups, plan.outputs)
@@ -209,12 +245,15 @@ def conv2d_input_grad(
     groups: int,
 ) -> None:
     """All of gx from gy, the gradient before the activation."""
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    _check(gx, w, gy, None, "", windows, groups)
+    gx = write("gx", gx, floats(gx), *gx.shape)
+    gy, w = read("gy", gy, gx.dtype, *gy.shape), read("w", w, gx.dtype, *w.shape)
     if gx.size == 0:
         return
     if gy.size == 0:
         fill(gx, 0.0)
         return
-    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
     plan = _Plan(gx, w, gy, windows, groups)
     weights = w.reshape(groups, w.shape[0] // groups, plan.depth).transpose(0, 2, 1)
     gradients = gy.reshape(len(gy), groups, w.shape[0] // groups, plan.outputs)
@@ -241,14 +280,17 @@ def conv2d_weight_grad(
     groups: int,
 ) -> None:
     """gw, and gbias if it is given, from gy, the gradient before the activation."""
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    _check(x, gw, gy, gbias, "gbias", windows, groups)
+    gw = write("gw", gw, floats(gw), *gw.shape)
+    x, gy = read("x", x, gw.dtype, *x.shape), read("gy", gy, gw.dtype, *gy.shape)
     if gbias is not None:
-        reduce_sum(gbias.reshape(1, -1, 1, 1), gy, 1.0)
+        reduce_sum(write("gbias", gbias, gw.dtype, 1, len(gw), 1, 1), gy, 1.0)
     if gw.size == 0:
         return
     if gy.size == 0:
         fill(gw, 0.0)
         return
-    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
     plan = _Plan(x, gw, gy, windows, groups)
     gradients = gy.reshape(len(gy), groups, -1, plan.outputs)
     total = gw.reshape(groups, -1, plan.depth)

@@ -5,9 +5,10 @@ copy converts between float32 and float64 where the dtypes differ.
 
 from __future__ import annotations
 
+from ._checks import floats, same_shape, strided_out
 from ._compile import AnyOut4, Array, Loop, OtherAnyIn4, Scalar
 from ._kernels import kernel
-from ._views import elementwise
+from ._views import apply, elementwise
 
 _COST = 0.3  # ns per element
 
@@ -33,7 +34,10 @@ def _fill(out: AnyOut4, value: Scalar) -> None:
 @kernel
 def copy(out: Array, x: Array) -> None:
     """out = x."""
-    elementwise(_copy, _COST, out, (x,))
+    same_shape("all arrays of an elementwise kernel must have one shape", out, x)
+    strided_out("out", out, floats(out))
+    floats(x)
+    apply(_copy, _COST, out, (x,))
 
 
 @kernel

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import floats, read, require, write
 from ._compile import AnyIn4, AnyOut4, Array, Loop, Scalar, inline
 from ._kernels import kernel
-from ._views import elementwise
+from ._views import apply, elementwise
 
 _COST = 1.0  # ns per element: 0.3 for arithmetic, up to 10 for transcendental functions
 
@@ -123,11 +124,17 @@ def binary(function: Numbers) -> Callable[[Array, Array, Array], None]:
     return _named(body, function)
 
 
+def _gradient(loop: Loop, gx: Array, g: Array, s: Array, *scalars: float) -> None:
+    require(g.size == gx.size == s.size, "gx, g and s must have one size")
+    gx = write("gx", gx, floats(gx), gx.size)
+    apply(loop, _COST, gx, (read("g", g, gx.dtype, gx.size), read("s", s, gx.dtype, gx.size)), *scalars)
+
+
 def gradient(function: Numbers) -> Callable[[Array, Array, Array], None]:
     loop = Loop(_binary, function.__name__, f=inline(function))
 
     def body(gx: Array, g: Array, s: Array) -> None:
-        elementwise(loop, _COST, gx, (g, s))
+        _gradient(loop, gx, g, s)
 
     return _named(body, function)
 
@@ -136,7 +143,7 @@ def gradient_alpha(function: Numbers) -> Callable[[Array, Array, Array, float], 
     loop = Loop(_binary_alpha, function.__name__, f=inline(function))
 
     def body(gx: Array, g: Array, s: Array, alpha: float) -> None:
-        elementwise(loop, _COST, gx, (g, s), alpha)
+        _gradient(loop, gx, g, s, alpha)
 
     return _named(body, function)
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
+from ._checks import optional_write, read, require, write
 from ._compile import (
     Array,
     Float32Out1,
@@ -93,9 +94,43 @@ def _tables(image: Array, squared: bool, tilted: bool) -> list[Array | None]:
     return [sums, squares, cones]
 
 
+_MOST_SIDE = 1 << 24
+_MOST_WINDOW = 65536
+
+
+def _check_image(image: Array) -> None:
+    require(image.ndim == 2 and max(image.shape) < _MOST_SIDE, "an image must be [height, width]")
+
+
+def _check_window(height: int, width: int) -> None:
+    require(height >= 3 and width >= 3 and height * width <= _MOST_WINDOW, "window out of range")
+
+
+def _check_rectangles(rects: Array, tilted: Array, height: int, width: int) -> None:
+    """Rectangles [features, 3, 4], of which those of `tilted` features stand on a corner."""
+    x, y, w, h = np.moveaxis(rects.astype(np.int64), 2, 0)
+    turned = tilted[:, None] != 0
+    inside = (rects >= 0).all(axis=2) & (x + w <= width)
+    inside &= np.where(turned, (x - h >= 0) & (y + w + h <= height), y + h <= height)
+    require(bool(inside.all()), "a rectangle leaves the window")
+
+
+def _check_bounds(bounds: Array, last: int) -> None:
+    require(bounds[0] == 0 and bounds[-1] == last, "bounds must cover everything")
+    require(bool((np.diff(bounds) > 0).all()), "bounds must grow")
+
+
 @kernel
 def integral_image(sums: Array, squares: Array | None, tilted: Array | None, image: Array) -> None:
     """sums, squares and tilted = tables of sums over image; None: not wanted."""
+    _check_image(image)
+    shape = (image.shape[0] + 1, image.shape[1] + 1)
+    for out in (sums, squares, tilted):
+        require(out is None or out.shape == shape, "tables must be [height + 1, width + 1]")
+    image = read("image", image, np.uint8, *image.shape)
+    write("sums", sums, np.int32, *shape)
+    optional_write("squares", squares, np.int64, *shape)
+    optional_write("tilted", tilted, np.int32, *shape)
     tables = _tables(image, squares is not None, tilted is not None)
     for out, table in zip((sums, squares, tilted), tables, strict=True):
         if out is not None:
@@ -131,8 +166,13 @@ def _resize_rows(start: Int, stop: Int, out: ImageOut, image: Image, down: Scala
 @kernel
 def resize_exact(out: Array, image: Array) -> None:
     """out = image, resized bilinearly in whole numbers."""
+    _check_image(image)
+    _check_image(out)
     if out.size == 0:
         return
+    require(image.size > 0, "an empty image cannot be resized")
+    out = write("out", out, np.uint8, *out.shape)
+    image = read("image", image, np.uint8, *image.shape)
     down, along = (1.0 / (n / m) for n, m in zip(out.shape, image.shape, strict=True))
     rows = out.shape[0]
     cost = 5 * _PIXEL * out.shape[1]
@@ -150,6 +190,12 @@ def _gray_rows(start: Int, stop: Int, out: ImageOut, image: Images) -> None:
 @kernel
 def rgb_to_gray(out: Array, image: Array) -> None:
     """out = brightness of red, green and blue."""
+    require(
+        out.ndim == 2 and image.shape == (*out.shape, 3),
+        "image must be [height, width, 3] and out [height, width]",
+    )
+    out = write("out", out, np.uint8, *out.shape)
+    image = read("image", image, np.uint8, *image.shape)
     cost = _PIXEL * out.shape[1] + 1
     parallel_for(out.shape[0], cost, lambda start, stop: _gray_rows(start, stop, out, image))
 
@@ -240,6 +286,64 @@ def _scan_rows(
             passed_over = passed == 0
 
 
+def _check_cascade(
+    rects: Array,
+    weights: Array,
+    tilted: Array,
+    feature: Array,
+    threshold: Array,
+    left: Array,
+    right: Array,
+    left_value: Array,
+    right_value: Array,
+    tree_nodes: Array,
+    stage_trees: Array,
+    stage_threshold: Array,
+    height: int,
+    width: int,
+) -> tuple[Array, ...]:
+    """The arrays of a cascade, in their order."""
+    _check_window(height, width)
+    features, nodes = rects.shape[0] if rects.ndim else 0, feature.size
+    require(
+        rects.shape == (features, 3, 4) and weights.shape == (features, 3) and tilted.shape == (features,),
+        "rects [features, 3, 4], weights [features, 3] and tilted [features] do not fit",
+    )
+    for x in (feature, threshold, left, right, left_value, right_value):
+        require(x.shape == (nodes,), "arrays of nodes must have one length")
+    require(
+        tree_nodes.ndim == stage_trees.ndim == 1 and tree_nodes.size >= 1 and stage_trees.size >= 1,
+        "tree_nodes and stage_trees must have a bound more than parts",
+    )
+    trees, stages = tree_nodes.size - 1, stage_trees.size - 1
+    require(stage_threshold.shape == (stages,), "stage_threshold must have one element for each stage")
+    rects = read("rects", rects, np.int32, features, 3, 4)
+    weights = read("weights", weights, np.float32, features, 3)
+    tilted = read("tilted", tilted, np.uint8, features)
+    feature = read("feature", feature, np.int32, nodes)
+    threshold = read("threshold", threshold, np.float32, nodes)
+    left, right = read("left", left, np.int32, nodes), read("right", right, np.int32, nodes)
+    left_value = read("left_value", left_value, np.float32, nodes)
+    right_value = read("right_value", right_value, np.float32, nodes)
+    tree_nodes = read("tree_nodes", tree_nodes, np.int32, trees + 1)
+    stage_trees = read("stage_trees", stage_trees, np.int32, stages + 1)
+    stage_threshold = read("stage_threshold", stage_threshold, np.float32, stages)
+    _check_rectangles(rects, tilted, height, width)
+    _check_bounds(stage_trees, trees)
+    _check_bounds(tree_nodes, nodes)
+    sizes = np.diff(tree_nodes)
+    require(bool((sizes <= 1024).all()), "a tree has too many nodes")
+    require(bool(((feature >= 0) & (feature < features)).all()), "feature out of range")
+    place, size = np.arange(nodes) - np.repeat(tree_nodes[:-1], sizes), np.repeat(sizes, sizes)
+    for child in (left, right):
+        later = (child == 0) | ((child > place) & (child < size))
+        require(bool(later.all()), "children must come after their parent, in its tree")
+    return (
+        rects, weights, tilted, feature, threshold, left, right, left_value, right_value, tree_nodes,
+        stage_trees, stage_threshold,
+    )  # fmt: skip
+
+
 @kernel
 def cascade_scan(
     boxes: Array,
@@ -263,8 +367,32 @@ def cascade_scan(
     window_width: int,
 ) -> None:
     """boxes = windows that pass all stages, the first len(boxes) of them; count = how many there are."""
-    nodes = (feature, threshold, left, right, left_value, right_value)
-    cascade = (rects, weights, tilted, *nodes, tree_nodes, stage_trees, stage_threshold)
+    _check_image(image)
+    n = scales.size
+    require(scales.ndim == 1 and levels.shape == (n, 4), "levels must be [n, 4] and scales [n]")
+    require(
+        boxes.ndim == 2 and boxes.shape[1] == 4 and count.size == 1,
+        "boxes must be [n, 4] and count one number",
+    )
+    cascade = _check_cascade(
+        rects, weights, tilted, feature, threshold, left, right, left_value, right_value, tree_nodes,
+        stage_trees, stage_threshold, window_height, window_width,
+    )  # fmt: skip
+    levels = read("levels", levels, np.int32, n, 4)
+    steps = levels[:, 2]
+    require(
+        n == 0
+        or (
+            image.size > 0
+            and bool((levels[:, :2] > 0).all() and (levels[:, :2] <= image.shape).all())
+            and bool(((steps == 1) | (steps == 2)).all())
+        ),
+        "levels must not be larger than the image, at a step of 1 or 2",
+    )
+    boxes = write("boxes", boxes, np.int32, *boxes.shape)
+    count = write("count", count, np.int64, 1)
+    image = read("image", image, np.uint8, *image.shape)
+    scales = read("scales", scales, np.float32, n)
     found = 0
     for (height, width, step, limit), scale in zip(levels.tolist(), scales, strict=True):
         rows = -(-min(height - window_height + 1, limit) // step)
@@ -323,6 +451,16 @@ def _sum_patches(
 @kernel
 def haar_patch_sums(sums: Array, scale: Array, image: Array) -> None:
     """sums[:, n] = integral image of patch n, scale[n] = its normalization."""
+    require(image.ndim == 3, "patches must be [n, height, width]")
+    patches, height, width = image.shape
+    _check_window(height, width)
+    cells = (height + 1) * (width + 1)
+    require(
+        sums.shape == (cells, patches) and scale.shape == (patches,), "sums must be [cells, n] and scale [n]"
+    )
+    sums = write("sums", sums, np.int32, cells, patches)
+    scale = write("scale", scale, np.float32, patches)
+    image = read("image", image, np.uint8, patches, height, width)
     cost = 3 * _PIXEL * image.shape[1] * image.shape[2]
     parallel_for(len(image), cost, lambda start, stop: _sum_patches(start, stop, sums, scale, image))
 
@@ -356,6 +494,22 @@ def haar_features(
     out: Array, sums: Array, scale: Array, rects: Array, weights: Array, height: int, width: int
 ) -> None:
     """out[f, n] = value of feature f on patch n, normalized."""
+    _check_window(height, width)
+    features, patches, cells = rects.shape[0] if rects.ndim else 0, scale.size, (height + 1) * (width + 1)
+    require(
+        rects.shape == (features, 3, 4) and weights.shape == (features, 3),
+        "rects must be [features, 3, 4] and weights [features, 3]",
+    )
+    require(
+        sums.shape == (cells, patches) and out.shape == (features, patches),
+        "sums must be [cells, n] and out [features, n]",
+    )
+    rects = read("rects", rects, np.int32, features, 3, 4)
+    _check_rectangles(rects, np.zeros(features, np.uint8), height, width)
+    out = write("out", out, np.float32, features, patches)
+    sums = read("sums", sums, np.int32, cells, patches)
+    scale = read("scale", scale, np.float32, patches)
+    weights = read("weights", weights, np.float32, features, 3)
     cost = 5 * _PIXEL * len(scale) + 1
     parallel_for(
         len(rects), cost, lambda start, stop: _values(start, stop, out, sums, scale, rects, weights, width)
@@ -435,6 +589,17 @@ def group_rectangles(
     out: Array, neighbors: Array, count: Array, boxes: Array, order: Array, min_neighbors: int, eps: float
 ) -> None:
     """out = means of groups of boxes that are alike, neighbors = their sizes, count = how many groups."""
+    n = order.size
+    require(
+        boxes.shape == (n, 4) and out.shape == (n, 4) and neighbors.shape == (n,) and count.size == 1,
+        "boxes and out must be [n, 4], neighbors and order [n], count one number",
+    )
+    order = read("order", order, np.int64, n)
+    require(bool(((order >= 0) & (order < n)).all()), "order out of range")
+    out = write("out", out, np.int32, n, 4)
+    neighbors = write("neighbors", neighbors, np.int32, n)
+    count = write("count", count, np.int64, 1)
+    boxes = read("boxes", boxes, np.int32, n, 4)
     parent = np.empty(len(boxes), np.int64)
     _join(parent, boxes, order, eps)
     _, labels, sizes = np.unique(parent, return_inverse=True, return_counts=True)

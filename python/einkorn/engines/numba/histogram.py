@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._checks import floats, optional_read, read, require, strided, write
 from ._compile import (
     AnyIn2,
     Array,
@@ -173,15 +174,24 @@ def _subtract(start: Int, stop: Int, out: Float64Out1, a: Float64In1, b: Float64
         out[i] = a[i] - b[i]
 
 
-def _or_nothing(a: Array | None, dtype: type) -> Array:
-    return np.empty(0, dtype) if a is None else a
+def _check_codes(codes: Array) -> None:
+    if codes.dtype not in (np.uint8, np.uint16):
+        raise TypeError("codes must be uint8 or uint16")
 
 
 @kernel
 def bin_edges(edges: Array, counts: Array, x: Array, rows: Array | None, weight: Array | None) -> None:
     """edges [n, max_bins - 1], counts [n]: the thresholds between each column's bins, and how many bins."""
+    require(x.ndim == 2, "x must be [rows, n]")
+    n = x.shape[1]
+    require(edges.ndim == 2 and len(edges) == n, "edges must be [n, max_bins - 1]")
     size = x.shape[0] if rows is None else rows.size
-    at, w = _or_nothing(rows, np.int64), _or_nothing(weight, np.float64)
+    edges = write("edges", edges, np.float64, *edges.shape)
+    counts = write("counts", counts, np.int32, n)
+    strided("x", x, floats(x))
+    at = optional_read("rows", rows, np.int64, size)
+    require(bool(((at >= 0) & (at < len(x))).all()), "rows must be rows of x")
+    w = optional_read("weight", weight, np.float64, size)
     if weight is not None and size == 0:
         at, rows = nothing(edges, dtype=np.int64), at
     parallel_for(
@@ -196,6 +206,19 @@ def bin_columns(
     codes: Array, x: Array, edges: Array, offsets: Array, categorical: Array, missing_code: int
 ) -> None:
     """codes[f, r] = number of edges of column f below x[r, f]; the place among categories; or missing."""
+    require(x.ndim == 2 and codes.ndim == 2, "x must be [rows, n] and codes [n, rows]")
+    rows, n = x.shape
+    require(codes.shape == (n, rows), "codes must be [n, rows]")
+    offsets = read("offsets", offsets, np.int64, n + 1)
+    categorical = read("categorical", categorical, np.uint8, n)
+    require(
+        bool((offsets >= 0).all() and (np.diff(offsets) >= 0).all() and offsets[-1] <= edges.size),
+        "offsets must ascend within edges",
+    )
+    _check_codes(codes)
+    codes = write("codes", codes, codes.dtype, n, rows)
+    strided("x", x, floats(x))
+    edges = read("edges", edges, np.float64, edges.size)
     parallel_for(
         x.shape[1],
         20.0 * x.shape[0] + 1,
@@ -206,8 +229,17 @@ def bin_columns(
 @kernel
 def histogram(out: Array, codes: Array, gradients: Array, hessians: Array | None, rows: Array | None) -> None:
     """out[f, b] = (sum of g, sum of h, number) of the rows with codes[f, r] = b."""
-    at, h = _or_nothing(rows, np.int64), _or_nothing(hessians, np.float64)
-    size = codes.shape[1] if rows is None else rows.size
+    require(codes.ndim == 2 and out.ndim == 3, "codes must be [n, rows] and out [n, bins, 3]")
+    n, all_rows = codes.shape
+    require(len(out) == n and out.shape[2] == 3, "out must be [n, bins, 3]")
+    size = all_rows if rows is None else rows.size
+    at = optional_read("rows", rows, np.int64, size)
+    require(bool(((at >= 0) & (at < all_rows)).all()), "rows must be rows of codes")
+    _check_codes(codes)
+    codes = read("codes", codes, codes.dtype, n, all_rows)
+    out = write("out", out, np.float64, *out.shape)
+    gradients = read("gradients", gradients, np.float64, all_rows)
+    h = optional_read("hessians", hessians, np.float64, all_rows)
     parallel_for(
         codes.shape[0],
         3.0 * size + out.shape[1] + 1,
@@ -218,8 +250,7 @@ def histogram(out: Array, codes: Array, gradients: Array, hessians: Array | None
 @kernel
 def histogram_subtract(out: Array, a: Array, b: Array) -> None:
     """out = a - b."""
-    parallel_for(
-        out.size,
-        1.0,
-        lambda start, stop: _subtract(start, stop, out.reshape(-1), a.reshape(-1), b.reshape(-1)),
-    )
+    size = out.size
+    out = write("out", out, np.float64, size)
+    a, b = read("a", a, np.float64, size), read("b", b, np.float64, size)
+    parallel_for(size, 1.0, lambda start, stop: _subtract(start, stop, out, a, b))

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ._compile import Array, In1, In2, Index1, Int, Loop, Out1, Out2, Scalar, inline, nothing
+from ._checks import floats, optional_read, read, require, write
+from ._compile import Array, In1, In2, Index1, Int, Loop, Out1, Out2, Scalar, inline
 from ._kernels import kernel
 from ._threads import parallel_for
 from .reduce import reduce_sum
@@ -120,6 +121,13 @@ def _divide(quotient: Out1, a: In1, b: In1) -> None:
     quotient[0] = a[0] / b[0]
 
 
+def _check_logits(logits: Array, reduction: int) -> tuple[int, int]:
+    require(logits.ndim == 2, "logits must be [rows, n]")
+    require(0 <= reduction <= 2, "reduction is 0 (none), 1 (mean) or 2 (sum)")
+    rows, n = logits.shape
+    return rows, n
+
+
 @kernel
 def cross_entropy_forward(
     loss: Array | None,
@@ -138,8 +146,18 @@ def cross_entropy_forward(
 
     The mean over no rows, or over ignored rows only, is NaN.
     """
-    if class_weight is None:
-        class_weight = nothing(logits)
+    rows, n = _check_logits(logits, reduction)
+    dtype = floats(logits)
+    if loss is None and reduction != _NONE:
+        raise TypeError("argument 'loss' must be an array")
+    loss = None if loss is None else write("loss", loss, dtype, 1)
+    losses = write("losses", losses, dtype, rows)
+    row_weight = write("row_weight", row_weight, dtype, rows)
+    total = write("total_weight", total_weight, dtype, 1)
+    lse = write("lse", lse, dtype, rows)
+    logits = read("logits", logits, dtype, rows, n)
+    target = read("target", target, np.int64, rows)
+    class_weight = optional_read("class_weight", class_weight, dtype, n)
     parallel_for(
         logits.shape[0],
         2 * _COST * logits.shape[1] + 1,
@@ -148,10 +166,8 @@ def cross_entropy_forward(
             label_smoothing,
         ),
     )  # fmt: skip
-    total = total_weight.reshape(1)
     reduce_sum(total, row_weight, 1.0)
     if loss is not None and reduction != _NONE:
-        loss = loss.reshape(1)
         reduce_sum(loss, losses, 1.0)
         if reduction == _MEAN:
             _divide(loss, loss, total)
@@ -175,9 +191,16 @@ def cross_entropy_backward(
 
     glogits may be logits.
     """
-    if class_weight is None:
-        class_weight = nothing(logits)
-    gloss, total = gloss.reshape(-1), total_weight.reshape(1)
+    rows, n = _check_logits(logits, reduction)
+    dtype = floats(glogits)
+    glogits = write("glogits", glogits, dtype, rows, n)
+    gloss = read("gloss", gloss, dtype, rows if reduction == _NONE else 1)
+    logits = read("logits", logits, dtype, rows, n)
+    target = read("target", target, np.int64, rows)
+    lse = read("lse", lse, dtype, rows)
+    row_weight = read("row_weight", row_weight, dtype, rows)
+    total = read("total_weight", total_weight, dtype, 1)
+    class_weight = optional_read("class_weight", class_weight, dtype, n)
     parallel_for(
         logits.shape[0],
         _COST * logits.shape[1] + 1,
@@ -257,9 +280,11 @@ class _ElementLoss:
         self.slopes = Loop(_slopes, name, f=slope)
 
     def forward(self, loss: Array, x: Array, target: Array, scale: float) -> None:
-        each = loss.ndim > 0
-        x, target = x.reshape(-1), target.reshape(-1)
-        terms = loss.reshape(-1) if each else np.empty_like(x)
+        each, size, dtype = loss.ndim > 0, x.size, floats(loss)
+        target = read("target", target, dtype, size)
+        loss = write("loss", loss, dtype, size if each else 1)
+        x = read("x", x, dtype, size)
+        terms = loss if each else np.empty_like(x)
         factor = scale if each else 1.0
         parallel_for(
             x.size,
@@ -268,12 +293,13 @@ class _ElementLoss:
             grain=1024,
         )
         if not each:
-            reduce_sum(loss.reshape(1), terms, scale)
+            reduce_sum(loss, terms, scale)
 
     def backward(self, gx: Array, gloss: Array, x: Array, target: Array, scale: float) -> None:
-        gx, x, target = gx.reshape(-1), x.reshape(-1), target.reshape(-1)
-        each = gloss.ndim > 0
-        gloss = gloss.reshape(-1)
+        each, size, dtype = gloss.ndim > 0, gx.size, floats(gx)
+        gloss = read("gloss", gloss, dtype, size if each else 1)
+        x, target = read("x", x, dtype, size), read("target", target, dtype, size)
+        gx = write("gx", gx, dtype, size)
         parallel_for(
             x.size,
             _COST,

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from ._checks import floats, read, require, strided, write
 from ._compile import AnyIn3, Array, In3, Int, Loop, Out3, Scalar, inline
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -126,8 +127,24 @@ def matmul(
 
     With beta 0, out is not read. With no columns of a, the product is 0.
     """
+    fit = "matmul: shapes do not fit"
+    require(
+        out.ndim >= 2 and a.ndim == b.ndim == out.ndim,
+        "matmul: out, a and b must have one rank, at least 2",
+    )
+    out = write("out", out, floats(out), *out.shape)
+    strided("a", a, out.dtype), strided("b", b, out.dtype)
+    m, n, k = *out.shape[-2:], a.shape[-1]
+    require(a.shape[-2] == m and b.shape[-2:] == (k, n) and (bias is None or bias.size == n), fit)
+    bias = None if bias is None else read("bias", bias, out.dtype, n)
     if out.size == 0:
         return
+    step = out.itemsize
+    along_a = m == 1 or k <= 1 or step in a.strides[-2:]
+    along_b = k <= 1 or n == 1 or step in b.strides[-2:]
+    require(along_a, "matmul: a must have stride 1 along rows or columns")
+    require(along_b, "matmul: b must have stride 1 along rows or columns")
+    require(a.shape[:-2] == b.shape[:-2] == out.shape[:-2], "matmul: batch shapes differ")
     product = out if beta == 0 else np.empty(out.shape, out.dtype)
     multiply_matrices(product, a, b)
     shape = (1, -1, out.shape[-1])

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ._checks import floats, read, require, write
 from ._compile import Array, In1, Int, Loop, Out1, Scalar, nothing
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -84,15 +85,32 @@ def _adam_step(
         param[i] = p - lr / correction1 * m / (math.sqrt(v / correction2) + eps)
 
 
-def _each_tensor(loop: Loop, tensors: Sequence[Array], *settings: float) -> None:
-    """Call the loop for slices of one parameter and of its gradient and buffers."""
-    flat = [tensor.reshape(-1) for tensor in tensors]
+def _step(
+    loop: Loop,
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    buffers: dict[str, Sequence[Array] | None],
+    *settings: float,
+) -> None:
+    """Call the loop for slices of each parameter and of its gradient and buffers."""
+    for name, arrays in {"grads": grads, **buffers}.items():
+        if params and arrays is not None:
+            require(len(arrays) == len(params), f"'{name}' and 'params' must have one length")
+    for i, param in enumerate(params):
+        dtype, size = floats(params[0]), param.size
+        flat = [write("params", param, dtype, size)]
+        for name, arrays in {"grads": grads, **buffers}.items():
+            if arrays is None:
+                flat.append(nothing(param))  # an absent buffer, without elements
+                continue
+            require(arrays[i].size == size, f"an array of '{name}' has another size than its parameter")
+            take = read if name == "grads" else write
+            flat.append(take(name, arrays[i], dtype, size))
 
-    def body(start: int, stop: int) -> None:
-        # An absent buffer, without elements, stays without.
-        loop(*[tensor[start:stop] for tensor in flat], *settings)
+        def body(start: int, stop: int, flat: list[Array] = flat) -> None:
+            loop(*[tensor[start:stop] for tensor in flat], *settings)
 
-    parallel_for(flat[0].size, _COST, body, _GRAIN)
+        parallel_for(size, _COST, body, _GRAIN)
 
 
 @kernel
@@ -109,9 +127,7 @@ def sgd_step(
 ) -> None:
     """One step of stochastic gradient descent; momenta None means without momentum."""
     settings = (lr, momentum, dampening, weight_decay, int(nesterov), int(first_step))
-    for i, param in enumerate(params):
-        buffer = nothing(param) if momenta is None else momenta[i]
-        _each_tensor(_sgd_step, (param, grads[i], buffer), *settings)
+    _step(_sgd_step, params, grads, {"momenta": momenta}, *settings)
 
 
 @kernel
@@ -135,6 +151,5 @@ def adam_step(
     """
     corrections = (1 - beta1**step, 1 - beta2**step)
     settings = (lr, beta1, beta2, eps, weight_decay, int(decoupled), *corrections)
-    for i, param in enumerate(params):
-        largest = nothing(param) if max_exp_avg_sqs is None else max_exp_avg_sqs[i]
-        _each_tensor(_adam_step, (param, grads[i], exp_avgs[i], exp_avg_sqs[i], largest), *settings)
+    buffers = {"exp_avgs": exp_avgs, "exp_avg_sqs": exp_avg_sqs, "max_exp_avg_sqs": max_exp_avg_sqs}
+    _step(_adam_step, params, grads, buffers, *settings)

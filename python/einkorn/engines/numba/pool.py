@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 
-from ._compile import Array, In4, Int, Loop, Out4, Places4, PlacesOut4, inline, nothing
+import numpy as np
+
+from ._checks import floats, optional_write, read, require, write
+from ._compile import Array, In4, Int, Loop, Out4, Places4, PlacesOut4, inline
 from ._kernels import kernel
 from ._threads import parallel_for
 
@@ -177,6 +180,27 @@ def _adaptive_avg_pool2d_backward(start: Int, stop: Int, gx: Out4, gy: In4) -> N
                         gx[n, c, h, w] += share
 
 
+def _check_shapes(large: Array, small: Array) -> None:
+    """Refuse arrays that are not those of a pooling: x or gx, and out or gy."""
+    require(large.ndim == 4 and small.ndim == 4, "pooling takes arrays [N, C, H, W]")
+    require(large.shape[:2] == small.shape[:2], "N and C must match")
+
+
+def _check_window(
+    large: Array, small: Array, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> None:  # fmt: skip
+    require(min(*kernel, *stride, *dilation) > 0, "kernel, stride and dilation must be positive")
+    require(min(pad) >= 0, "padding must not be negative")
+    require(
+        all(
+            (windows - 1) * s < size + p
+            for windows, size, s, p in zip(small.shape[2:], large.shape[2:], stride, pad, strict=True)
+        ),
+        "the output has windows beyond the input",
+    )
+
+
 def _each_plane(loop: Loop, window: int, x: Array, y: Array, *arguments: object) -> None:
     """Call the loop for the planes of x, pooled to those of y by windows of `window` elements."""
     planes = x.shape[0] * x.shape[1]
@@ -205,8 +229,14 @@ def max_pool2d_forward(
     The first of equals wins; NaN counts as the largest. A window that holds nothing but padding
     gives minus infinity and -1.
     """
-    if indices is None:
-        indices = nothing(x, 4, "int32")
+    _check_shapes(x, out)
+    _check_window(
+        x, out, (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w)
+    )
+    require(indices is None or indices.size == out.size, "indices must have the shape of the pooled array")
+    indices = optional_write("indices", indices, np.int32, *out.shape)
+    out = write("out", out, floats(out), *out.shape)
+    x = read("x", x, out.dtype, *x.shape)
     sizes = (kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
     _each_plane(_max_pool2d_forward, kernel_h * kernel_w, x, out, out, indices, x, *sizes)
 
@@ -226,6 +256,14 @@ def max_pool2d_backward(
     dilation_w: int,
 ) -> None:
     """gx = sum of gy over the windows whose maximum a pixel is; indices say which."""
+    _check_shapes(gx, gy)
+    _check_window(
+        gx, gy, (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w)
+    )
+    require(indices.size == gy.size, "indices must have the shape of the pooled array")
+    indices = read("indices", indices, np.int32, *gy.shape)
+    gx = write("gx", gx, floats(gx), *gx.shape)
+    gy = read("gy", gy, gx.dtype, *gy.shape)
     _each_plane(_max_pool2d_backward, 1, gx, gy, gx, gy, indices)
 
 
@@ -242,6 +280,10 @@ def avg_pool2d_forward(
     count_include_pad: bool,
 ) -> None:
     """Mean of each window: of its pixels, or of pixels and padding if count_include_pad."""
+    _check_shapes(x, out)
+    _check_window(x, out, (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w))
+    out = write("out", out, floats(out), *out.shape)
+    x = read("x", x, out.dtype, *x.shape)
     sizes = (kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, int(count_include_pad))
     _each_plane(_avg_pool2d_forward, kernel_h * kernel_w, x, out, out, x, *sizes)
 
@@ -259,6 +301,10 @@ def avg_pool2d_backward(
     count_include_pad: bool,
 ) -> None:
     """gx = gy divided by what the mean was divided by, summed over the windows of a pixel."""
+    _check_shapes(gx, gy)
+    _check_window(gx, gy, (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w))
+    gx = write("gx", gx, floats(gx), *gx.shape)
+    gy = read("gy", gy, gx.dtype, *gy.shape)
     sizes = (kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, int(count_include_pad))
     _each_plane(_avg_pool2d_backward, kernel_h * kernel_w, gx, gy, gx, gy, *sizes)
 
@@ -266,10 +312,16 @@ def avg_pool2d_backward(
 @kernel
 def adaptive_avg_pool2d_forward(out: Array, x: Array) -> None:
     """Means of out.shape[2] x out.shape[3] windows that cover each plane."""
+    _check_shapes(x, out)
+    out = write("out", out, floats(out), *out.shape)
+    x = read("x", x, out.dtype, *x.shape)
     _each_plane(_adaptive_avg_pool2d_forward, 1, x, out, out, x)
 
 
 @kernel
 def adaptive_avg_pool2d_backward(gx: Array, gy: Array) -> None:
     """gx = each window's gy divided by its size, summed over the windows of a pixel."""
+    _check_shapes(gx, gy)
+    gx = write("gx", gx, floats(gx), *gx.shape)
+    gy = read("gy", gy, gx.dtype, *gy.shape)
     _each_plane(_adaptive_avg_pool2d_backward, 1, gx, gy, gx, gy)

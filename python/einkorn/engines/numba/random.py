@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from ._checks import floats, read, require, write
 from ._compile import (
     Array,
     Float32Out1,
@@ -146,7 +147,7 @@ def _permutation(out: IndexOut1, seed: Word, offset: Word) -> None:
 @kernel
 def uniform(out: Array, seed: int, offset: int, low: float, high: float) -> None:
     """out = low + u * (high - low), u uniform in [0, 1)."""
-    out = out.reshape(-1)
+    out = write("out", out, floats(out), out.size)
     loop, each = (_uniform32, 4) if out.itemsize == 4 else (_uniform64, 2)
     parallel_for(
         -(-out.size // each),
@@ -158,7 +159,7 @@ def uniform(out: Array, seed: int, offset: int, low: float, high: float) -> None
 @kernel
 def normal(out: Array, seed: int, offset: int, mean: float, std: float) -> None:
     """out = mean + std * z, z normal: Box and Muller's pairs of neighbors."""
-    out = out.reshape(-1)
+    out = write("out", out, floats(out), out.size)
     loop, each = (_normal32, 4) if out.itemsize == 4 else (_normal64, 2)
     parallel_for(
         -(-out.size // each),
@@ -170,7 +171,10 @@ def normal(out: Array, seed: int, offset: int, mean: float, std: float) -> None:
 @kernel
 def dropout(out: Array, x: Array, seed: int, offset: int, p: float) -> None:
     """out = x / (1 - p) where the float32 u of the element is at least p, else 0. out may be x."""
-    out, x = out.reshape(-1), x.reshape(-1)
+    require(x.size == out.size, "out and x must have one size")
+    require(0 <= p <= 1, "p must be a probability")
+    out = write("out", out, floats(out), out.size)
+    x = read("x", x, out.dtype, out.size)
     parallel_for(
         -(-out.size // 4),
         _COST,
@@ -181,4 +185,5 @@ def dropout(out: Array, x: Array, seed: int, offset: int, p: float) -> None:
 @kernel
 def permutation(out: Array, seed: int, offset: int) -> None:
     """out = a permutation of 0..n-1, by Fisher and Yates's swaps."""
-    _permutation(out.reshape(-1), seed, offset)
+    require(out.size <= 1 << 32, "a permutation has at most 2^32 elements")
+    _permutation(write("out", out, np.int64, out.size), seed, offset)

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import floats, read, require, strided, write
 from ._compile import (
     AnyIn4,
     Array,
@@ -153,6 +154,13 @@ class _Reduction:
         self.identity = identity
 
     def __call__(self, out: Array, x: Array, scale: float = 1.0) -> None:
+        require(out.ndim == x.ndim, "out and x must have one number of dimensions")
+        require(
+            all(m in (n, 1) for m, n in zip(out.shape, x.shape, strict=True)),
+            "out must have x's shape, with 1 on reduced axes",
+        )
+        out = write("out", out, floats(out), *out.shape)
+        strided("x", x, out.dtype)
         if out.size == 0:
             return
         if x.size == 0:
@@ -264,10 +272,12 @@ def _argmax(start: Int, stop: Int, out: IndexOut2, x: In3) -> None:
 @kernel
 def argmax(out: Array, x: Array) -> None:
     """out[o, i] = position of the maximum of x[o, :, i], the first of equals; NaN wins."""
+    require(x.ndim == 3 and out.size == x.shape[0] * x.shape[2], "argmax: x must be 3-d, out [outer, inner]")
     outer, n, inner = x.shape
+    x = read("x", x, floats(x), *x.shape)
+    places = write("out", out, np.int64, outer, inner)
     if out.size == 0 or n == 0:
         return
-    places = out.reshape(outer, inner)
     parallel_for(outer * inner, 2 * _COST * n, lambda start, stop: _argmax(start, stop, places, x))
 
 
@@ -284,5 +294,5 @@ def _first_out_of_range(position: IndexOut1, index: Index1, low: Int, high: Int,
 def first_out_of_range(index: Array, low: int, high: int, ignore: int) -> int:
     """Position of the first index neither in [low, high) nor equal to `ignore`; -1 for none."""
     position = np.empty(1, np.int64)
-    _first_out_of_range(position, index, low, high, ignore)
+    _first_out_of_range(position, read("index", index, np.int64, index.size), low, high, ignore)
     return int(position[0])

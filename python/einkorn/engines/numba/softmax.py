@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 
+from ._checks import floats, read, require, write
 from ._compile import Array, In3, Int, Loop, Out3
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -71,30 +72,38 @@ def _log_softmax_backward(start: Int, stop: Int, gx: Out3, g: In3, y: In3) -> No
             gx[o, j, i] = g[o, j, i] - math.exp(y[o, j, i]) * total
 
 
-def _each_row(loop: Loop, out: Array, *inputs: Array) -> None:
+def _each_row(loop: Loop, out_name: str, out: Array, **inputs: Array) -> None:
+    floats(out)
+    for name, x in inputs.items():
+        require(
+            out.ndim == 3 and x.shape == out.shape,
+            f"argument '{name}' must be [outer, n, inner] as the output is",
+        )
     outer, n, inner = out.shape
-    parallel_for(outer * inner, _COST * n + 1, lambda start, stop: loop(start, stop, out, *inputs))
+    out = write(out_name, out, out.dtype, *out.shape)
+    arrays = [read(name, x, out.dtype, *out.shape) for name, x in inputs.items()]
+    parallel_for(outer * inner, _COST * n + 1, lambda start, stop: loop(start, stop, out, *arrays))
 
 
 @kernel
 def softmax_forward(out: Array, x: Array) -> None:
     """out = softmax of x along axis 1. out may be x."""
-    _each_row(_softmax_forward, out, x)
+    _each_row(_softmax_forward, "out", out, x=x)
 
 
 @kernel
 def softmax_backward(gx: Array, g: Array, y: Array) -> None:
     """gx from g and the output y. gx may be g."""
-    _each_row(_softmax_backward, gx, g, y)
+    _each_row(_softmax_backward, "gx", gx, g=g, y=y)
 
 
 @kernel
 def log_softmax_forward(out: Array, x: Array) -> None:
     """out = log of softmax of x along axis 1. out may be x."""
-    _each_row(_log_softmax_forward, out, x)
+    _each_row(_log_softmax_forward, "out", out, x=x)
 
 
 @kernel
 def log_softmax_backward(gx: Array, g: Array, y: Array) -> None:
     """gx from g and the output y. gx may be g."""
-    _each_row(_log_softmax_backward, gx, g, y)
+    _each_row(_log_softmax_backward, "gx", gx, g=g, y=y)

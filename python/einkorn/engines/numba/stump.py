@@ -11,6 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
+from ._checks import floats, optional_read, read, require, strided, write
 from ._compile import (
     AnyIn2,
     Array,
@@ -28,7 +29,6 @@ from ._compile import (
     Operand,
     Scalar,
     inline,
-    nothing,
 )
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -78,6 +78,11 @@ def _presort(start: Int, stop: Int, order: Order, columns: Columns, missing: Ind
 @kernel
 def presort(order: Array, columns: Array, missing: Array, x: Array) -> None:
     """Rows by rising value of each feature, NaN last; a set sign bit: a larger value follows."""
+    require(x.ndim == 2, "x must be [rows, features]")
+    rows, features = x.shape
+    order = write("order", order, np.int32, features, rows)
+    columns = write("columns", columns, floats(x), features, rows)
+    missing = write("missing", missing, np.int64, features)
     cost = 100.0 * (x.shape[0] + 1)
     parallel_for(x.shape[1], cost, lambda start, stop: _presort(start, stop, order, columns, missing, x))
 
@@ -233,6 +238,20 @@ def _choose(place: Array, sums: Array, out: Array, total: Array) -> None:
     halves[1] = total - halves[0]
 
 
+def _check_search(
+    place: Array, sums: Array, weights: Array, target: Array | None, rows: int, classes: int, criterion: int
+) -> tuple[Array, Array, Array, Array]:
+    """What both searches are given, in the shapes of the loops."""
+    require(2 <= classes < 1 << 24, "classes must be at least 2")
+    require(classes == 2 or target is not None, "target must be int32 [rows]")
+    require(0 <= criterion <= 2, "criterion is 0 (gini), 1 (entropy) or 2 (error)")
+    place = write("place", place, np.int64, 3)
+    sums = write("sums", sums, np.float64, 2, classes)
+    weights = read("weights", weights, np.float32, rows)
+    y = optional_read("target", None if classes == 2 else target, np.int32, rows)
+    return place, sums, weights, y
+
+
 @kernel
 def stump_search(
     place: Array,
@@ -245,8 +264,11 @@ def stump_search(
     criterion: int,
 ) -> None:
     """Best split over presorted rows: (feature, position, missing_left), and class sums of both sides."""
+    require(order.ndim == 2, "order must be int32 [features, rows]")
     features, rows = order.shape
-    y = nothing(weights, 1, np.int32) if target is None or classes == 2 else target
+    place, sums, weights, y = _check_search(place, sums, weights, target, rows, classes, criterion)
+    order = read("order", order, np.int32, features, rows)
+    missing = read("missing", missing, np.int64, features)
     total = np.zeros(classes)
     _class_sums(total, weights, y)
     out = np.empty((features, 3 + classes))
@@ -271,8 +293,15 @@ def stump_search_binned(
     criterion: int,
 ) -> None:
     """Best split over codes: (feature, last code on the left, missing_left), and class sums."""
+    require(codes.ndim == 2, "codes must be [features, rows]")
     features, rows = codes.shape
-    y = nothing(weights, 1, np.int32) if target is None or classes == 2 else target
+    place, sums, weights, y = _check_search(place, sums, weights, target, rows, classes, criterion)
+    require(codes.dtype in (np.uint8, np.uint16), "codes must be uint8 or uint16")
+    limit = 256 if codes.dtype == np.uint8 else 65536
+    require(0 <= missing_code < limit, "missing_code must be a code")
+    bins = read("bins", bins, np.int32, features)
+    require(bool(((bins >= 0) & (bins <= limit)).all()), "bins must lie within the codes")
+    codes = read("codes", codes, codes.dtype, features, rows)
     total = np.zeros(classes)
     _class_sums(total, weights, y)
     out = np.empty((features, 3 + classes))
@@ -352,6 +381,21 @@ def adaboost_update(
     error_floor: float,
 ) -> None:
     """Error, estimator weight, sum of the new weights, rows on the left; and the new weights."""
+    rows = weights.size
+    stats = write("stats", stats, np.float64, 4)
+    signed_weights = write("signed_weights", signed_weights, np.float32, rows)
+    target = read("target", target, np.int32, rows)
+    says = x if x is not None else predicted
+    require(
+        says is not None and says.size == rows and (x is None or x.ndim == 1),
+        "x or predicted must have an element for each row",
+    )
+    require(classes >= 2, "classes must be at least 2")
+    weights = write("weights", weights, np.float64, rows)
+    if x is not None:
+        strided("x", x, floats(x))
+    if predicted is not None:
+        predicted = read("predicted", predicted, np.int32, predicted.size)
     lefts = np.zeros(1, np.int64)
     if x is not None:
         predicted = np.empty(target.shape, np.int32)

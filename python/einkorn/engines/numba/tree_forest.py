@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from ._checks import read, require, write
 from ._compile import (
     Array,
     ByteOut2,
@@ -562,6 +563,14 @@ def _bootstrap(start: Int, stop: Int, counts: CountsOut2, seeds: Index1, draws: 
 @kernel
 def bootstrap_counts(counts: Array, seeds: Array, draws: int) -> None:
     """counts[t, r] = how often row r is among `draws` rows drawn with replacement."""
+    require(
+        counts.ndim == 2 and seeds.shape == (len(counts),), "counts must be [trees, rows] and seeds [trees]"
+    )
+    rows = counts.shape[1]
+    require(draws >= 0 and rows < 1 << 31, "draws must not be negative, rows below 2^31")
+    require(rows > 0 or draws == 0, "there are no rows to draw")
+    counts = write("counts", counts, np.uint16, *counts.shape)
+    seeds = read("seeds", seeds, np.int64, len(counts))
     cost = 15.0 * draws + counts.shape[1]
     parallel_for(counts.shape[0], cost, lambda start, stop: _bootstrap(start, stop, counts, seeds, draws))
 
@@ -599,7 +608,51 @@ def grow_forest(
     min_impurity_decrease: float,
 ) -> None:
     """Grow trees; csrc/kernels/tree/tree_forest.h says what each argument means."""
+    require(
+        codes.ndim == 2 and codes.dtype in (np.uint8, np.uint16),
+        "codes must be uint8 or uint16 [features, rows]",
+    )
+    require(
+        feature.ndim == 2 and value.ndim == 3, "outputs must be [trees, capacity], value [trees, capacity, n]"
+    )
+    features, rows = codes.shape
+    trees, capacity = feature.shape
+    require(rows < 1 << 31 and capacity < 1 << 31, "rows and capacity must be below 2^31")
+    require(0 <= classes < 65536, "classes must be 0 (regression) to 65535")
     last_code = 255 if codes.dtype == np.uint8 else 65535
+    require(offsets.shape == (features + 1,), "offsets must be [features + 1]")
+    offsets = read("offsets", offsets, np.int64, features + 1)
+    require(offsets[0] == 0, "offsets must begin at 0")
+    require(
+        all(0 <= size <= last_code for size in np.diff(offsets)),
+        "offsets must ascend, by at most as many bins as there are codes",
+    )
+    require(
+        (criterion in (0, 1)) == (classes > 0) and 0 <= criterion <= 3, "no such criterion for these classes"
+    )
+    require(
+        max_features >= 1 and min_samples_leaf >= 1, "max_features and min_samples_leaf must be at least 1"
+    )
+    require(capacity >= 1, "capacity must be at least 1")
+    node_count = write("node_count", node_count, np.int64, trees)
+    feature = write("feature", feature, np.int32, trees, capacity)
+    threshold = write("threshold", threshold, np.float64, trees, capacity)
+    left = write("left", left, np.int32, trees, capacity)
+    right = write("right", right, np.int32, trees, capacity)
+    missing_left = write("missing_left", missing_left, np.uint8, trees, capacity)
+    value = write("value", value, np.float64, trees, capacity, max(classes, 1))
+    gain = write("gain", gain, np.float64, trees, capacity)
+    cover = write("cover", cover, np.float64, trees, capacity)
+    count = write("count", count, np.int64, trees, capacity)
+    codes = read("codes", codes, codes.dtype, features, rows)
+    target = read("target", target, np.float64, rows)
+    weight = None if weight is None else read("weight", weight, np.float64, rows)
+    counts = None if counts is None else read("counts", counts, np.uint16, trees, rows)
+    class_weight = (
+        None if class_weight is None else read("class_weight", class_weight, np.float64, trees, classes)
+    )
+    low, high = read("low", low, np.float64, offsets[-1]), read("high", high, np.float64, offsets[-1])
+    seeds = read("seeds", seeds, np.int64, trees)
     sizes = np.diff(offsets)
     if any(((row >= size) & (row != last_code)).any() for row, size in zip(codes, sizes, strict=True)):
         node_count[...] = _OUT_OF_RANGE

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
+from ._checks import floats, read, require, strided_out, write
 from ._compile import (
     Array,
     ByteIn1,
@@ -342,10 +343,25 @@ def _words(out: IndexOut1, seed: Word, counter: Word) -> None:
             out[i + lane] = np.int64(lanes[lane])
 
 
+def _read_codes(name: str, codes: Array) -> Array:
+    if codes.dtype not in (np.uint8, np.uint16):
+        raise TypeError("codes must be uint8 or uint16")
+    return read(name, codes, codes.dtype, *codes.shape)
+
+
 @kernel
 def code_rows(by_row: Array, codes: Array, n_bins: Array) -> int:
     """by_row[r, f] = codes[f, r], n_bins[f] where missing; the first place of a bad code, or -1."""
+    require(codes.ndim == 2 and by_row.ndim == 2, "codes must be [n, rows] and by_row [rows, width]")
     n, rows = codes.shape
+    width = by_row.shape[1]
+    require(
+        len(by_row) == rows and width >= n and width % 8 == 0 and by_row.dtype == codes.dtype,
+        "by_row must be [rows, n rounded up to 8], of the type of codes",
+    )
+    codes = _read_codes("codes", codes)
+    by_row = write("by_row", by_row, codes.dtype, rows, width)
+    n_bins = read("n_bins", n_bins, np.int32, n)
     by_row[:, n:] = 0
     bad = np.empty(n, np.int64)
     parallel_for(n, 3.0 * rows + 1, lambda start, stop: _code_rows(start, stop, by_row, bad, codes, n_bins))
@@ -433,7 +449,52 @@ def tree_grow(
     wide: bool,
 ) -> int:
     """Grow a tree into the node arrays; its number of nodes, or why there is none (below 0)."""
+    require(codes.ndim == 2 and by_row.ndim == 2, "codes must be [n, rows] and by_row [rows, width]")
     n, n_rows = codes.shape
+    require(
+        len(by_row) == n_rows and by_row.shape[1] >= n and by_row.dtype == codes.dtype,
+        "by_row must fit codes",
+    )
+    room = feature.size
+    require(room % 2 == 1, "node arrays have room for 2 max_leaves - 1 nodes")
+    require(categories.ndim == 2 and len(categories) == room, "categories must be [nodes, words]")
+    n_bins, categorical = read("n_bins", n_bins, np.int32, n), read("categorical", categorical, np.uint8, n)
+    require(
+        hessians is None or (hessians.size == n_rows and hessians.dtype == gradients.dtype),
+        "hessians must be as gradients are",
+    )
+    dtype = floats(gradients)
+    row_count = n_rows if rows is None else rows.size
+    require(row_count > 0 and n_rows < 1 << 31, "a tree grows from 1 to 2^31 - 1 rows")
+    require(
+        groups is None or (groups.ndim == 2 and groups.shape[1] == (n + 31) // 32),
+        "groups must be [groups, words]",
+    )
+    require(min_samples >= 1, "min_samples must be positive")
+    rows = None if rows is None else read("rows", rows, np.int32, row_count)
+    features = None if features is None else read("features", features, np.int32, features.size)
+    for index, limit, name in ((rows, n_rows, "rows"), (features, n, "features")):
+        if index is not None:
+            require(bool(((index >= 0) & (index < limit)).all()), f"{name} must be rows of codes")
+            require(index.size <= limit, f"{name} must be used once")
+    codes, by_row = _read_codes("codes", codes), _read_codes("by_row", by_row)
+    most = 255 if codes.itemsize == 1 else 65535
+    require(bool(((n_bins >= 1) & (n_bins <= most)).all()), "n_bins must fit codes")
+    require(
+        bool(((categorical == 0) | (n_bins <= 32 * categories.shape[1])).all()),
+        "categories must have a bit for each bin",
+    )
+    feature, code = write("feature", feature, np.int32, room), write("code", code, np.int32, room)
+    left, right = write("left", left, np.int32, room), write("right", right, np.int32, room)
+    missing_left = write("missing_left", missing_left, np.uint8, room)
+    categories = write("categories", categories, np.uint32, *categories.shape)
+    value, gain = write("value", value, np.float64, room), write("gain", gain, np.float64, room)
+    cover, count = write("cover", cover, np.float64, room), write("count", count, np.int64, room)
+    leaf = write("leaf", leaf, np.int32, n_rows)
+    gradients = read("gradients", gradients, dtype, n_rows)
+    hessians = None if hessians is None else read("hessians", hessians, dtype, n_rows)
+    monotone = None if monotone is None else read("monotone", monotone, np.int32, n)
+    groups = None if groups is None else read("groups", groups, np.uint32, *groups.shape)
     missing = 255 if codes.itemsize == 1 else 65535
     at = np.arange(n_rows) if rows is None else rows.astype(np.int64)
     used = np.arange(n, dtype=np.int32) if features is None else features
@@ -594,6 +655,25 @@ def tree_apply_codes(
     categorical: Array,
 ) -> None:
     """leaf[r] = the node in which row r ends."""
+    require(codes.ndim == 2 and leaf.size == codes.shape[1], "codes must be [n, rows] and leaf [rows]")
+    n, rows = codes.shape
+    nodes = feature.size
+    require(
+        nodes > 0 and categories.ndim == 2 and len(categories) == nodes, "categories must be [nodes, words]"
+    )
+    feature, code = read("feature", feature, np.int32, nodes), read("code", code, np.int32, nodes)
+    left, right = read("left", left, np.int32, nodes), read("right", right, np.int32, nodes)
+    places = np.arange(nodes)
+    later = (left > places) & (left < nodes) & (right > places) & (right < nodes)
+    require(
+        bool(((feature < n) & ((feature < 0) | later)).all()),
+        "nodes must name features of codes and later nodes as children",
+    )
+    leaf = write("leaf", leaf, np.int32, rows)
+    codes = _read_codes("codes", codes)
+    missing_left = read("missing_left", missing_left, np.uint8, nodes)
+    categories = read("categories", categories, np.uint32, *categories.shape)
+    categorical = read("categorical", categorical, np.uint8, n)
     parallel_for(
         leaf.size,
         30.0,
@@ -616,4 +696,8 @@ def tree_apply_codes(
 @kernel
 def tree_update(scores: Array, leaf: Array, value: Array) -> None:
     """scores[r] += value[leaf[r]]."""
+    require(scores.ndim == 1 and leaf.size == scores.size, "scores and leaf must be [rows]")
+    strided_out("scores", scores, floats(scores))
+    leaf = read("leaf", leaf, np.int32, scores.size)
+    value = read("value", value, np.float64, value.size)
     parallel_for(scores.size, 2.0, lambda start, stop: _update(start, stop, scores, leaf, value))

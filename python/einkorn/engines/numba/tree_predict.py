@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._checks import floats, optional_write, read, require
 from ._compile import (
     Array,
     Float64In1,
@@ -116,8 +117,32 @@ def tree_predict(
     accumulate: bool,
 ) -> None:
     """out = base + the leaf values of trees first to last; leaves = the leaves' node numbers."""
-    sums = np.empty((0, 0)) if out is None else out
-    places = np.empty((0, 0), np.int32) if leaves is None else leaves
+    dtype = floats(x)
+    require(x.ndim == 2, "x must be [rows, features]")
+    require(trees.ndim == 2 and trees.shape[1] == 12, "trees must be [trees, 12]")
+    require(nodes.ndim == 2 and nodes.shape[1] == 4, "nodes must be [nodes, 4]")
+    require(
+        leaf_value.ndim == 2 and len(leaf_value) == leaf_node.size + 64, "leaf_value must be [leaves + 64, n]"
+    )
+    splits = split_mask.size
+    require(
+        split_place.size == 2 * splits and split_threshold.size == splits,
+        "split_place, split_threshold and split_mask must have one length",
+    )
+    require(0 <= first <= last <= len(trees), "first and last must be a range of trees")
+    x = read("x", x, dtype, *x.shape)
+    base, used = read("base", base, np.float64, base.size), read("used", used, np.int32, used.size)
+    require(bool(((used >= 0) & (used < x.shape[1])).all()), "used must be columns of x")
+    trees, nodes = read("trees", trees, np.int32, *trees.shape), read("nodes", nodes, np.int32, *nodes.shape)
+    node_leaf = read("node_leaf", node_leaf, np.int32, len(nodes))
+    leaf_node = read("leaf_node", leaf_node, np.int32, leaf_node.size)
+    leaf_value = read("leaf_value", leaf_value, np.float64, *leaf_value.shape)
+    read("split_place", split_place, np.int32, 2 * splits)
+    read("split_threshold", split_threshold, dtype, splits)
+    read("split_mask", split_mask, np.int64, splits)
+    sets = read("sets", sets, np.int32, sets.size)
+    sums = optional_write("out", out, np.float64, len(x), base.size)
+    places = optional_write("leaves", leaves, np.int32, len(x), last - first)
     thresholds = nodes.view(x.dtype)
 
     def body(start: int, stop: int) -> None:

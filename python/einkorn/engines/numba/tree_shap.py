@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._checks import floats, read, require, write
 from ._compile import (
     Array,
     ByteIn1,
@@ -155,6 +156,35 @@ def tree_shap(
     deepest: int,
 ) -> None:
     """out[:, :features] = Shapley values, out[:, features] = expected."""
+    require(
+        x.ndim == 2 and value.ndim == 2 and points.ndim == 3,
+        "x must be [rows, features], value [nodes, width], points [most, most, 2]",
+    )
+    nodes, trees, (rows, features) = feature.size, outputs_of.size, x.shape
+    require(
+        len(value) == nodes and offsets.size == trees + 1, "value must be [nodes, width], offsets [trees + 1]"
+    )
+    require(
+        0 <= largest <= nodes and 0 <= deepest <= nodes,
+        "largest and deepest must be at most the number of nodes",
+    )
+    require(points.shape == (len(points), len(points), 2), "points must be [most, most, 2]")
+    dtype = floats(x)
+    out = write("out", out, np.float64, rows, features + 1, expected.size)
+    x = read("x", x, dtype, rows, features)
+    expected = read("expected", expected, np.float64, expected.size)
+    offsets = read("offsets", offsets, np.int64, trees + 1)
+    outputs_of = read("outputs_of", outputs_of, np.int32, trees)
+    feature = read("feature", feature, np.int32, nodes)
+    threshold = read("threshold", threshold, np.float64, nodes)
+    left, right = read("left", left, np.int32, nodes), read("right", right, np.int32, nodes)
+    missing_left = read("missing_left", missing_left, np.uint8, nodes)
+    category_offset = read("category_offset", category_offset, np.int32, nodes)
+    category_words = read("category_words", category_words, np.int32, nodes)
+    categories = read("categories", categories, np.uint32, categories.size)
+    value = read("value", value, np.float64, *value.shape)
+    share = read("share", share, np.float64, nodes)
+    points = read("points", points, np.float64, *points.shape)
 
     def body(start: int, stop: int) -> None:
         _shap(
