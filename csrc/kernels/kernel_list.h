@@ -16,6 +16,7 @@
 #include "kernels/loss.h"
 #include "kernels/machine.h"
 #include "kernels/matmul.h"
+#include "kernels/norm/norm.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool/pool.h"
 #include "kernels/random.h"
@@ -37,6 +38,7 @@
   F(LossKernels, EINKORN_LOSS_KERNELS)                \
   F(MachineKernels, EINKORN_MACHINE_KERNELS)          \
   F(MatmulKernels, EINKORN_MATMUL_KERNELS)            \
+  F(NormKernels, EINKORN_NORM_KERNELS)                \
   F(OptimizerKernels, EINKORN_OPTIMIZER_KERNELS)      \
   F(PoolKernels, EINKORN_POOL_KERNELS)                \
   F(RandomKernels, EINKORN_RANDOM_KERNELS)            \

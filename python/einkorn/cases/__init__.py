@@ -18,6 +18,7 @@ FAMILIES = (
     "conv",
     "pool",
     "softmax",
+    "norm",
     "loss",
     "random",
     "optimizer",

@@ -1,6 +1,6 @@
 """Layers and losses with torch's names, arguments and ``state_dict`` layouts."""
 
-from einkorn.nn import functional, init
+from einkorn.nn import functional, init, utils
 from einkorn.nn.activation import (
     ELU,
     GELU,
@@ -22,6 +22,18 @@ from einkorn.nn.dropout import Dropout
 from einkorn.nn.linear import Identity, Linear
 from einkorn.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from einkorn.nn.module import Module
+from einkorn.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from einkorn.nn.parameter import Parameter
 from einkorn.nn.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
 from einkorn.nn.shape import Flatten, Unflatten
@@ -33,16 +45,25 @@ __all__ = [
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "L1Loss",
     "LPPool2d",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
@@ -52,6 +73,7 @@ __all__ = [
     "MultiheadAttention",
     "PReLU",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -63,4 +85,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

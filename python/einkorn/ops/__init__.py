@@ -13,6 +13,7 @@ from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
+from einkorn.ops.norm import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403
 from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403

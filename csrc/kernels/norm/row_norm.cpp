@@ -1,0 +1,331 @@
+// Layer, RMS and group norm: a row is read from memory once, and from the L1 or L2 cache the times after.
+//
+//        n = channels x run                     forward   moments of a row, then the row written
+//      +------+------+------+                   backward  the row's sums of h and h xhat, then gx; gweight and gbias are sums
+//   r  | run  | run  | run  |  w[0] w[1] w[2]             down the rows, taken while four rows at a time go by, so that the
+//      +------+------+------+                             running sums are loaded and stored for every fourth row alone
+//
+// Long runs have one weight each. Short ones (layer norm: runs of 1) have weights spread out to one an element.
+
+#include "kernels/instantiate.h"
+#include "kernels/norm/moments.h"
+#include "kernels/norm/norm_parts.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+constexpr double kCost = 0.25, kGradCost = 0.45;  // ns an element on one core
+
+// weight[c] for each element: [groups, n] from [groups, n / run].
+template <class T>
+const T* spread(T* room, const T* weight, int64_t size, int64_t run) {
+  if (weight == nullptr || run == 1 || run >= kShortRun) return weight;
+  for (int64_t i = 0; i < size; ++i) room[i] = weight[i / run];
+  return room;
+}
+
+// The first reading of a row: x, or x + residual, which is kept in `total`.
+template <class T>
+struct RowSource {
+  const T* x;
+  const T* residual;
+  T* total;
+
+  EINKORN_INLINE Vec<T> first(int64_t i, int64_t live) const {
+    const Vec<T> v = load_n(x + i, live);
+    if (residual == nullptr) return v;
+    const Vec<T> sum = v + load_n(residual + i, live);
+    store_n(total + i, live, sum);
+    return sum;
+  }
+  EINKORN_INLINE Vec<T> again(int64_t i, int64_t live) const {
+    return load_n((residual == nullptr ? x : total) + i, live);
+  }
+};
+
+// Mean and variance of a row; without a mean, the mean square.
+template <class T>
+EINKORN_INLINE Moments row_moments(const RowSource<T>& row, int64_t n, bool centred) {
+  if (centred) {
+    const T shift = row.residual == nullptr ? row.x[0] : row.x[0] + row.residual[0];
+    return moments_of<T>(
+        shift, 1, n, [&](int64_t, int64_t i, int64_t live) EINKORN_LAMBDA { return row.first(i, live); },
+        [&](int64_t, int64_t i, int64_t live) EINKORN_LAMBDA { return row.again(i, live); });
+  }
+  Moments m;
+  m.count = static_cast<double>(n);
+  double unused = 0;
+  sums_of<T>(1, n, m.squares, unused, [&](int64_t, int64_t i, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
+    const Vec<T> v = row.first(i, live);
+    a = v * v;
+    b = Vec<T>{};
+  });
+  return m;
+}
+
+// One row of a group, or kRows of them side by side: what the backward pass knows of each.
+template <class T>
+struct GradRow {
+  const T* g;
+  const T* y;
+  const T* x;
+  T* gx;
+  Centre<T> centre;
+  T rstd;
+
+  EINKORN_INLINE Vec<T> gradient(int64_t i, int64_t live, Activation activation) const {
+    const Vec<T> v = load_n(g + i, live);
+    return activation == Activation::none ? v : activation_grad(v, load_n(y + i, live), activation);
+  }
+  EINKORN_INLINE Vec<T> standard(int64_t i, int64_t live) const { return centre.from(load_n(x + i, live)) * rstd; }
+};
+
+template <class T>
+EINKORN_INLINE GradRow<T> grad_row(const RowNormGrad<T>& k, int64_t r) {
+  return {k.g + r * k.n,  k.y == nullptr ? nullptr : k.y + r * k.n,     k.x + r * k.n,
+          k.gx + r * k.n, Centre<T>(k.mean == nullptr ? 0 : k.mean[r]), static_cast<T>(k.rstd[r])};
+}
+
+// kRows rows of one group, `step` rows apart; weights an element each; gw and gb, if there, are added to.
+template <int kRows, class T>
+EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, int64_t step, const T* weight, T* gw,
+                                        T* gb, bool streamed) {
+  GradRow<T> row[kRows];
+  EINKORN_UNROLL for (int q = 0; q < kRows; ++q) row[q] = grad_row(k, first + q * step);
+  double along[kRows] = {}, across[kRows] = {};  // sums of h, of h xhat
+  for (int64_t begin = 0; begin < k.n; begin += kMomentBlock) {
+    const int64_t size = k.n - begin < kMomentBlock ? k.n - begin : kMomentBlock;
+    Vec<T> h_sum[kRows] = {}, x_sum[kRows] = {};
+    const auto body = [&](int64_t j, int64_t live) EINKORN_LAMBDA {
+      const int64_t i = begin + j;
+      const Vec<T> w = weight == nullptr ? broadcast(static_cast<T>(1)) : load_n(weight + i, live);
+      Vec<T> g[kRows], gx[kRows];
+      EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
+        g[q] = row[q].gradient(i, live, k.activation);
+        const Vec<T> xhat = row[q].standard(i, live);
+        gx[q] = g[q] * xhat;
+        h_sum[q] += rounded(g[q] * w);
+        x_sum[q] += only<T>(gx[q], live) * w;
+      }
+      if (gw == nullptr) return;
+      EINKORN_UNROLL for (int half = kRows / 2; half > 0; half /= 2) for (int q = 0; q < half; ++q) {
+        g[q] += g[q + half];
+        gx[q] += gx[q + half];
+      }
+      store_n(gw + i, live, load_n(gw + i, live) + gx[0]);
+      store_n(gb + i, live, load_n(gb + i, live) + g[0]);
+    };
+    int64_t j = 0;
+    for (; j + kLanes<T> <= size; j += kLanes<T>) body(j, static_cast<int64_t>(kLanes<T>));
+    if (j < size) body(j, size - j);
+    EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
+      along[q] += sum_lanes<T>(h_sum[q]);
+      across[q] += sum_lanes<T>(x_sum[q]);
+    }
+  }
+  if (k.gx == nullptr) return;
+  const double n = static_cast<double>(k.n);
+  EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
+    const T mean_h = static_cast<T>(k.mean == nullptr ? 0 : along[q] / n), mean_x = static_cast<T>(across[q] / n);
+    const T* addend = k.addend == nullptr ? nullptr : k.addend + (row[q].gx - k.gx);
+    write_run(row[q].gx, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
+      Vec<T> h = row[q].gradient(i, live, k.activation);
+      if (weight != nullptr) h = rounded(h * load_n(weight + i, live));
+      const Vec<T> gx = ((h - mean_h) - row[q].standard(i, live) * mean_x) * row[q].rstd;
+      return addend == nullptr ? gx : gx + load_n(addend + i, live);
+    });
+  }
+}
+
+template <class T>
+void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
+  const RowNormGradParts<T> parts = carve<RowNormGradParts<T>>(k);
+  const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
+  const int64_t samples = k.rows / k.groups;
+  const Chunks chunks(samples, k.n);
+  const bool wanted = k.gweight != nullptr || k.gbias != nullptr;
+  parallel_for(k.ws, k.groups * chunks.count, kGradCost * static_cast<double>(chunks.each * k.n),
+               [&](int64_t task, int) {
+                 const int64_t group = task / chunks.count, begin = task % chunks.count * chunks.each;
+                 const int64_t end = begin + chunks.each < samples ? begin + chunks.each : samples;
+                 T* gw = wanted ? parts.partial + task * 2 * k.n : nullptr;
+                 T* gb = wanted ? gw + k.n : nullptr;
+                 if (wanted) memset(gw, 0, static_cast<size_t>(2 * k.n) * sizeof(T));
+                 const T* weight = weights == nullptr ? nullptr : weights + group * k.n;
+                 int64_t s = begin;
+                 for (; s + 4 <= end; s += 4)
+                   short_rows_backward<4>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
+                 for (; s < end; ++s)
+                   short_rows_backward<1>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
+                 if (streamed) finish_streaming();
+               });
+  if (!wanted) return;
+  // gweight[c]: the run of c in every chunk's sums
+  const int64_t channels = k.n / k.run, block = 1024;
+  const int64_t all = k.groups * channels;
+  parallel_for(k.ws, norm_divide_up(all, block), 0.2 * static_cast<double>(block * k.run * 2 * chunks.count),
+               [&](int64_t task, int) {
+                 const int64_t end = (task + 1) * block < all ? (task + 1) * block : all;
+                 for (int64_t c = task * block; c < end;) {
+                   const int64_t group = c / channels, at = c % channels;
+                   const T* from = parts.partial + group * chunks.count * 2 * k.n;
+                   if (k.run == 1) {
+                     const int64_t whole = channels - at < end - c ? channels - at : end - c;
+                     const int64_t live = whole < kLanes<T> ? whole : kLanes<T>;
+                     Vec<T> w = {}, b = {};
+                     for (int64_t q = 0; q < chunks.count; ++q) {
+                       w += load_n(from + 2 * q * k.n + at, live);
+                       b += load_n(from + (2 * q + 1) * k.n + at, live);
+                     }
+                     if (k.gweight != nullptr) store_n(k.gweight + c, live, w);
+                     if (k.gbias != nullptr) store_n(k.gbias + c, live, b);
+                     c += live;
+                     continue;
+                   }
+                   double w = 0, b = 0;
+                   for (int64_t q = 0; q < chunks.count; ++q)
+                     for (int64_t i = at * k.run; i < (at + 1) * k.run; ++i) {
+                       w += from[2 * q * k.n + i];
+                       b += from[(2 * q + 1) * k.n + i];
+                     }
+                   if (k.gweight != nullptr) k.gweight[c] = static_cast<T>(w);
+                   if (k.gbias != nullptr) k.gbias[c] = static_cast<T>(b);
+                   ++c;
+                 }
+               });
+}
+
+template <class T>
+void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
+  const RowNormGradParts<T> parts = carve<RowNormGradParts<T>>(k);
+  const int64_t channels = k.n / k.run, samples = k.rows / k.groups;
+  const bool wanted = k.gweight != nullptr || k.gbias != nullptr;
+  const int64_t each = k.n < kNormTask ? kNormTask / k.n : 1;
+  parallel_for(k.ws, norm_divide_up(k.rows, each), kGradCost * static_cast<double>(each * k.n), [&](int64_t task, int) {
+    const int64_t end = (task + 1) * each < k.rows ? (task + 1) * each : k.rows;
+    for (int64_t r = task * each; r < end; ++r) {
+      const GradRow<T> row = grad_row(k, r);
+      const T* weight = k.weight == nullptr ? nullptr : k.weight + r % k.groups * channels;
+      double along = 0, across = 0;
+      for (int64_t c = 0; c < channels; ++c) {
+        double g_sum = 0, x_sum = 0;
+        sums_of<T>(1, k.run, g_sum, x_sum, [&](int64_t, int64_t j, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
+          a = row.gradient(c * k.run + j, live, k.activation);
+          b = only<T>(a * row.standard(c * k.run + j, live), live);
+        });
+        const double w = weight == nullptr ? 1 : weight[c];
+        along += w * g_sum;
+        across += w * x_sum;
+        if (wanted) {
+          double* sums = parts.sums + (r * channels + c) * 2;
+          sums[0] = x_sum;
+          sums[1] = g_sum;
+        }
+      }
+      if (k.gx == nullptr) continue;
+      const double n = static_cast<double>(k.n);
+      const T mean_h = static_cast<T>(k.mean == nullptr ? 0 : along / n), mean_x = static_cast<T>(across / n);
+      for (int64_t c = 0; c < channels; ++c) {
+        const T w = weight == nullptr ? 1 : weight[c];
+        const T* addend = k.addend == nullptr ? nullptr : k.addend + r * k.n + c * k.run;
+        write_run(row.gx + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
+          const Vec<T> h = row.gradient(c * k.run + j, live, k.activation) * w;
+          const Vec<T> gx = ((h - mean_h) - row.standard(c * k.run + j, live) * mean_x) * row.rstd;
+          return addend == nullptr ? gx : gx + load_n(addend + j, live);
+        });
+      }
+    }
+    if (streamed) finish_streaming();
+  });
+  if (!wanted) return;
+  for (int64_t c = 0; c < k.groups * channels; ++c) {
+    double w = 0, b = 0;
+    for (int64_t s = 0; s < samples; ++s) {
+      const double* sums = parts.sums + (s * k.groups * channels + c) * 2;
+      w += sums[0];
+      b += sums[1];
+    }
+    if (k.gweight != nullptr) k.gweight[c] = static_cast<T>(w);
+    if (k.gbias != nullptr) k.gbias[c] = static_cast<T>(b);
+  }
+}
+
+template <class T>
+EINKORN_INLINE bool is_streamed(int64_t elements) {
+  return elements * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+}
+
+}  // namespace
+
+template <class T>
+void row_norm_forward(const RowNorm<T>& k) {
+  if (k.rows * k.n == 0) {
+    for (int64_t r = 0; r < k.rows; ++r) {
+      if (k.mean != nullptr) k.mean[r] = NAN;
+      k.rstd[r] = NAN;
+    }
+    return;
+  }
+  const RowNormParts<T> parts = carve<RowNormParts<T>>(k);
+  const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
+  const T* biases = spread(parts.bias, k.bias, k.groups * k.n, k.run);
+  const bool is_short = k.run < kShortRun, streamed = is_streamed<T>(k.rows * k.n);
+  const int64_t each = k.n < kNormTask ? kNormTask / k.n : 1;
+  parallel_for(k.ws, norm_divide_up(k.rows, each), kCost * static_cast<double>(each * k.n), [&](int64_t task, int) {
+    const int64_t end = (task + 1) * each < k.rows ? (task + 1) * each : k.rows;
+    for (int64_t r = task * each; r < end; ++r) {
+      const RowSource<T> row = {k.x + r * k.n, k.residual == nullptr ? nullptr : k.residual + r * k.n,
+                                k.residual == nullptr ? nullptr : k.total + r * k.n};
+      const Moments m = row_moments(row, k.n, k.mean != nullptr);
+      const double root = 1 / __builtin_sqrt(m.squares / m.count + k.eps);
+      if (k.mean != nullptr) k.mean[r] = m.mean;
+      k.rstd[r] = root;
+      const Centre<T> centre(m.mean);
+      const T rstd = static_cast<T>(root);
+      T* out = k.out + r * k.n;
+      if (is_short) {
+        const T* w = weights == nullptr ? nullptr : weights + r % k.groups * k.n;
+        const T* b = biases == nullptr ? nullptr : biases + r % k.groups * k.n;
+        write_run(out, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
+          Vec<T> v = centre.from(row.again(i, live)) * rstd;
+          if (w != nullptr) v *= load_n(w + i, live);
+          if (b != nullptr) v += load_n(b + i, live);
+          return activate(v, k.activation);
+        });
+        continue;
+      }
+      const int64_t channels = k.n / k.run, first = r % k.groups * channels;
+      for (int64_t c = 0; c < channels; ++c) {
+        const T w = weights == nullptr ? rstd : rstd * weights[first + c];
+        const T b = biases == nullptr ? 0 : biases[first + c];
+        write_run(out + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
+          return activate(centre.from(row.again(c * k.run + j, live)) * w + b, k.activation);
+        });
+      }
+    }
+    if (streamed) finish_streaming();
+  });
+}
+
+template <class T>
+void row_norm_backward(const RowNormGrad<T>& k) {
+  if (k.rows * k.n == 0) {
+    const int64_t size = k.n == 0 ? 0 : k.groups * (k.n / k.run);
+    for (int64_t c = 0; c < size; ++c) {
+      if (k.gweight != nullptr) k.gweight[c] = 0;
+      if (k.gbias != nullptr) k.gbias[c] = 0;
+    }
+    return;
+  }
+  const bool streamed = is_streamed<T>(k.rows * k.n);
+  if (k.run < kShortRun)
+    short_runs_backward(k, streamed);
+  else
+    long_runs_backward(k, streamed);
+}
+
+EINKORN_INSTANTIATE(row_norm_forward, RowNorm)
+EINKORN_INSTANTIATE(row_norm_backward, RowNormGrad)
+
+}  // namespace einkorn::EINKORN_ISA

@@ -1,0 +1,18 @@
+"""Tools for modules, with torch's names: weights that are computed from others."""
+
+from einkorn.nn.utils import parametrizations, parametrize
+from einkorn.nn.utils.reparametrize import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
+
+__all__ = [
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "weight_norm",
+]

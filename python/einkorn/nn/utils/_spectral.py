@@ -1,0 +1,51 @@
+"""The largest singular value of a weight, by power iteration (Miyato et al. 2018)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import _versions, ops
+from einkorn.nn import init
+from einkorn.tensor import Tensor
+
+__all__ = ["as_matrix", "divided", "start", "step"]
+
+
+def as_matrix(weight: Any, dim: int) -> Any:
+    """The weight as [size of ``dim``, all else]."""
+    axes = (dim, *(d for d in range(len(weight.shape)) if d != dim))
+    turned = ops.permute(weight, axes) if dim else weight
+    return ops.reshape(turned, (weight.shape[dim], -1))
+
+
+def _unit(x: Any, eps: float) -> Any:
+    """x divided by its length, or by eps where that is larger."""
+    return x / max(float(np.sqrt((x * x).sum())), eps)
+
+
+def start(size: int, eps: float, like: Any) -> Tensor:
+    """A random unit vector, of the type of ``like``."""
+    x = Tensor(np.empty(size, like.dtype))
+    init.normal_(x)
+    x._data[...] = _unit(x._data, eps)
+    return x
+
+
+def step(matrix: Any, u: Any, v: Any, times: int, eps: float, v_first: bool) -> None:
+    """Improve the singular vectors u and v of an array in place."""
+    for _ in range(times):
+        for left in (not v_first, v_first):
+            if left:
+                u[...] = _unit(ops.matmul(matrix, v), eps)
+            else:
+                v[...] = _unit(ops.matmul(u, matrix), eps)
+    _versions.wrote(u, v)
+
+
+def divided(weight: Any, matrix: Any, u: Any, v: Any) -> Any:
+    """``weight / (u' matrix v)``; u and v are constants."""
+    k_u, k_v = u.copy(), v.copy()  # later iterations overwrite them before the backward pass reads them
+    sigma = ops.sum(ops.multiply(ops.matmul(matrix, k_v), k_u))
+    return ops.divide(weight, sigma)

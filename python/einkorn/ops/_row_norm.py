@@ -1,0 +1,134 @@
+"""Norms of the rows of an array: what layer, RMS, group and instance norm have in common."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from einkorn import engines
+from einkorn.engines import activation_code
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
+
+__all__ = ["RowNorm", "channels", "norm_of_nothing", "number", "operands"]
+
+
+def operands(op: str, a: Any, shape: tuple[int, ...], **given: Any) -> list[Any]:
+    """Weights and the like as contiguous arrays of one shape and of the type of ``a``; None stays None."""
+    arrays: list[Any] = []
+    for name, x in given.items():
+        if x is None:
+            arrays.append(None)
+            continue
+        w = unwrap(x, op, name)
+        same_dtype(op, input=a, **{name: w})
+        if w.shape != shape:
+            raise ShapeError(f"{op}: {name} has shape {w.shape}, expected {shape}")
+        arrays.append(contiguous(w))
+    return arrays
+
+
+def number(op: str, name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected a number") from None
+
+
+def channels(op: str, a: Any, least: int = 2) -> tuple[int, int, int]:
+    """Sizes of [N, C, L], all axes after the channels taken as one."""
+    shape = a.shape
+    if len(shape) < least:
+        raise ShapeError(f"{op}: input has shape {shape}, expected at least {least} dimensions")
+    return shape[0], shape[1], prod(shape[2:])
+
+
+class RowNorm:
+    """Rows of an array normalised; ``groups`` and ``run`` say which weight an element has."""
+
+    __slots__ = ("activation", "centred", "code", "eps", "groups", "op", "run", "weight_shape")
+
+    def __init__(
+        self,
+        op: str,
+        groups: int,
+        run: int,
+        weight_shape: tuple[int, ...],
+        eps: Any,
+        activation: str | None,
+        centred: bool = True,
+    ) -> None:
+        self.op, self.groups, self.run, self.weight_shape = op, groups, max(run, 1), weight_shape
+        self.eps, self.centred = number(op, "eps", eps), centred
+        self.activation, self.code = activation, activation_code(activation, op)
+
+    def forward(
+        self, rows: Any, w: Any, b: Any, total: Any = None, residual: Any = None
+    ) -> tuple[Any, Any, Any]:
+        """The result, mean (None where nothing is centred) and rstd; total = rows + residual, if given."""
+        k = engines.of(rows)
+        out = k.empty(rows.shape, rows.dtype)
+        mean = k.empty(rows.shape[:1], "float64") if self.centred else None
+        rstd = k.empty(rows.shape[:1], "float64")
+        w, b = (x if x is None else x.reshape(-1) for x in (w, b))
+        k.row_norm_forward(
+            out, total, mean, rstd, rows, residual, w, b, self.groups, self.run, self.eps, self.code
+        )
+        return out, mean, rstd
+
+    def gradient(
+        self,
+        need: tuple[bool, bool, bool],
+        rows: Any,
+        mean: Any,
+        rstd: Any,
+        w: Any,
+        y: Any,
+        shape: tuple[int, ...],
+    ) -> Any:
+        """The function from g, and what to add to gx, to the gradients of input, weight and bias."""
+        need_x, need_w, need_b = need
+        flat = None if w is None else w.reshape(-1)
+        size = prod(self.weight_shape)
+        groups, run, code, weight_shape = self.groups, self.run, self.code, self.weight_shape
+
+        def backward(g: Any, addend: Any = None) -> tuple[Any, Any, Any]:
+            k = engines.of(rows)
+            gx = k.empty(rows.shape, rows.dtype) if need_x else None
+            gw = k.empty((size,), rows.dtype) if need_w else None
+            gb = k.empty((size,), rows.dtype) if need_b else None
+            if addend is not None:
+                addend = contiguous(addend).reshape(rows.shape)
+            g = contiguous(g).reshape(rows.shape)
+            k.row_norm_backward(gx, gw, gb, g, y, rows, mean, rstd, flat, addend, groups, run, code)
+            return (
+                None if gx is None else gx.reshape(shape),
+                None if gw is None else gw.reshape(weight_shape),
+                None if gb is None else gb.reshape(weight_shape),
+            )
+
+        return backward
+
+    def __call__(self, input: Any, a: Any, rows: int, weight: Any, bias: Any) -> Any:
+        """All of it for an input with the contiguous array ``a``, taken as that many rows."""
+        w, b = operands(self.op, a, self.weight_shape, weight=weight, bias=bias)
+        shape = a.shape
+        flat = a.reshape(rows, a.size // rows if a.size else prod(self.weight_shape))
+        out, mean, rstd = self.forward(flat, w, b)
+        need = needs(input), needs(weight), needs(bias)
+        y = out if self.activation is not None else None
+        gradient = self.gradient(need, flat, mean, rstd, w, y, shape)
+        return result(out.reshape(shape), (input, weight, bias), gradient)
+
+
+def norm_of_nothing(norm: RowNorm, input: Any, a: Any, weight: Any, bias: Any) -> Any:
+    """The norm of an array without elements."""
+    operands(norm.op, a, norm.weight_shape, weight=weight, bias=bias)
+    shape, dtype, weight_shape, k = a.shape, a.dtype, norm.weight_shape, engines.of(a)
+
+    def backward(g: Any) -> tuple[Any, Any, Any]:
+        zeros = k.empty(weight_shape, dtype)
+        k.fill(zeros, 0.0)
+        return g, zeros, zeros[...]
+
+    return result(k.empty(shape, dtype), (input, weight, bias), backward)

@@ -1,0 +1,567 @@
+"""Normalisation: by the statistics of rows, groups and batches, and by neighbouring channels."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from einkorn import _versions, engines
+from einkorn.engines import activation_code
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._road import contiguous, needs, result, unwrap
+from einkorn.ops._row_norm import RowNorm, channels, norm_of_nothing, number, operands
+from einkorn.ops.elementwise import divide, multiply, sqrt, square
+from einkorn.ops.reduce import sum as sum_over
+
+__all__ = [
+    "adaptive_instance_norm",
+    "add_layer_norm",
+    "add_rms_norm",
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "rms_norm",
+    "weight_norm",
+]
+
+_EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+
+
+def _normalized(op: str, a: Any, normalized_shape: Any) -> tuple[tuple[int, ...], int]:
+    """``normalized_shape`` as a tuple that the last axes have, and how many rows there are."""
+    try:
+        given = (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
+        sizes = tuple(operator.index(n) for n in given)
+    except TypeError:
+        raise ArgumentError(
+            f"{op}: normalized_shape is {normalized_shape!r}, expected an int or a sequence of ints"
+        ) from None
+    if not sizes:
+        raise ArgumentError(f"{op}: normalized_shape is empty, expected at least one size")
+    if a.shape[-len(sizes) :] != sizes:
+        raise ShapeError(f"{op}: input has shape {a.shape}, expected it to end in normalized_shape {sizes}")
+    return sizes, prod(a.shape[: -len(sizes)])
+
+
+def layer_norm(
+    input: Any,
+    normalized_shape: int | Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *,
+    activation: str | None = None,
+) -> Any:
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes (Ba et al. 2016).
+
+    Parameters
+    ----------
+    input : array or Tensor [..., *normalized_shape]
+    normalized_shape : int or sequence of int
+        The sizes of the last axes, over which mean and (biased) variance are taken.
+    weight, bias : array or Tensor [*normalized_shape], optional
+    eps : float, default 1e-5
+    activation : "relu", "leaky_relu", "sigmoid", "tanh" or None, keyword-only, default None
+        Applied before the result is written.
+
+    Returns
+    -------
+    array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError
+        If input does not end in normalized_shape, or weight or bias has another shape.
+    ArgumentError
+        If normalized_shape is empty or no sequence of ints.
+    DTypeError
+        For other types than float32 and float64, or several of them.
+    """
+    op = "layer_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    sizes, rows = _normalized(op, a, normalized_shape)
+    return RowNorm(op, 1, 1, sizes, eps, activation)(input, a, rows, weight, bias)
+
+
+def _rms_eps(eps: Any, a: Any) -> Any:
+    return _EPS[str(a.dtype)] if eps is None else eps
+
+
+def rms_norm(
+    input: Any,
+    normalized_shape: int | Sequence[int],
+    weight: Any = None,
+    eps: float | None = None,
+    *,
+    activation: str | None = None,
+) -> Any:
+    """``x / sqrt(mean(x**2) + eps) * weight`` over the last axes (Zhang and Sennrich 2019).
+
+    Parameters
+    ----------
+    input, normalized_shape, weight, activation
+        As :func:`layer_norm`.
+    eps : float, optional
+        Default: the spacing of the type's numbers at 1.
+
+    Returns
+    -------
+    array or Tensor of input's shape
+    """
+    op = "rms_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    sizes, rows = _normalized(op, a, normalized_shape)
+    return RowNorm(op, 1, 1, sizes, _rms_eps(eps, a), activation, False)(input, a, rows, weight, None)
+
+
+def _add_norm(
+    op: str,
+    input: Any,
+    residual: Any,
+    normalized_shape: Any,
+    weight: Any,
+    bias: Any,
+    eps: Any,
+    activation: str | None,
+    centred: bool,
+) -> tuple[Any, Any]:
+    a, r = contiguous(unwrap(input, op, "input")), unwrap(residual, op, "residual")
+    sizes, count = _normalized(op, a, normalized_shape)
+    norm = RowNorm(op, 1, 1, sizes, eps if centred else _rms_eps(eps, a), activation, centred)
+    (r,) = operands(op, a, a.shape, residual=residual)
+    w, b = operands(op, a, sizes, weight=weight, bias=bias)
+    k = engines.of(a)
+    shape, flat = a.shape, (count, prod(sizes))
+    rows = k.empty(flat, a.dtype)
+    out, mean, rstd = norm.forward(a.reshape(flat), w, b, rows, r.reshape(flat))
+
+    # Three nodes: the sum as it was computed, the norm of it, and the sum as it is handed out. A backward
+    # pass meets them in the other order. What comes to the handed-out sum waits for the norm's kernel, which
+    # adds it to its own gradient; where the norm gets no gradient, it goes on alone.
+    waiting: dict[str, Any] = {}
+
+    def into_operands(g: Any) -> tuple[Any, Any]:
+        waiting.pop("sum", None)
+        g = waiting.pop("both", g)
+        return g[...], g[...]
+
+    total = result(rows.reshape(shape), (input, residual), into_operands)
+    need = needs(total), needs(weight), needs(bias)
+    gradient = norm.gradient(need, rows, mean, rstd, w, out if activation is not None else None, shape)
+
+    def into_sum(g: Any) -> tuple[Any, Any, Any]:
+        addend = waiting.pop("sum", None)
+        gx, gw, gb = gradient(g, addend)
+        if addend is not None:
+            waiting["both"] = gx
+            gx = None
+        return gx, gw, gb
+
+    normed = result(out.reshape(shape), (total, weight, bias), into_sum)
+    if not needs(total):
+        return total, normed
+
+    def wait(g: Any) -> tuple[Any]:
+        waiting["sum"] = g
+        return (g,)
+
+    return result(rows.reshape(shape), (total,), wait), normed
+
+
+def add_layer_norm(
+    input: Any,
+    residual: Any,
+    normalized_shape: int | Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *,
+    activation: str | None = None,
+) -> tuple[Any, Any]:
+    """``input + residual`` and the layer norm of it, in one pass over memory, and so the gradients.
+
+    Parameters
+    ----------
+    input, residual : array or Tensor [..., *normalized_shape]
+        Of one shape; nothing is broadcast.
+    normalized_shape, weight, bias, eps, activation
+        As :func:`layer_norm`.
+
+    Returns
+    -------
+    total, normed : array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+        As :func:`layer_norm`, and if residual is not of input's shape and type.
+    """
+    return _add_norm("add_layer_norm", input, residual, normalized_shape, weight, bias, eps, activation, True)
+
+
+def add_rms_norm(
+    input: Any,
+    residual: Any,
+    normalized_shape: int | Sequence[int],
+    weight: Any = None,
+    eps: float | None = None,
+    *,
+    activation: str | None = None,
+) -> tuple[Any, Any]:
+    """``input + residual`` and the RMS norm of it: :func:`add_layer_norm` with :func:`rms_norm`."""
+    return _add_norm("add_rms_norm", input, residual, normalized_shape, weight, None, eps, activation, False)
+
+
+def group_norm(
+    input: Any,
+    num_groups: int,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *,
+    activation: str | None = None,
+) -> Any:
+    """Each sample's channels normalised in groups (Wu and He 2018).
+
+    Parameters
+    ----------
+    input : array or Tensor [N, C, ...]
+    num_groups : int
+        A divisor of C.
+    weight, bias : array or Tensor [C], optional
+    eps, activation
+        As :func:`layer_norm`.
+
+    Returns
+    -------
+    array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError
+        If num_groups does not divide C, if weight or bias is not [C], or if the input has one number in all
+        of each group and nothing to compare it with.
+    """
+    op = "group_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    n, c, length = channels(op, a)
+    try:
+        groups = operator.index(num_groups)
+    except TypeError:
+        groups = 0
+    if groups < 1:
+        raise ArgumentError(f"{op}: num_groups is {num_groups!r}, expected an int of at least 1")
+    if c % groups:
+        raise ShapeError(f"{op}: num_groups is {groups}, expected a divisor of input's {c} channels")
+    if n * (c // groups) * length == 1:
+        raise ShapeError(f"{op}: input has shape {a.shape}, expected more than one value in a group")
+    norm = RowNorm(op, groups, length, (c,), eps, activation)
+    if a.size == 0:
+        return norm_of_nothing(norm, input, a, weight, bias)
+    return norm(input, a, n * groups, weight, bias)
+
+
+def _running(op: str, a: Any, count: int, **given: Any) -> list[Any]:
+    return [None if x is None else operands(op, a, (count,), **{name: x})[0] for name, x in given.items()]
+
+
+def _write_back(op: str, updated: list[Any], **given: Any) -> None:
+    """Note that running statistics were written, and copy those that had to be copied to be contiguous."""
+    for array, (name, x) in zip(updated, given.items(), strict=True):
+        if array is None:
+            continue
+        own = unwrap(x, op, name)
+        if own is not array:
+            own[...] = array
+        _versions.wrote(own)
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    residual: Any = None,
+    activation: str | None = None,
+) -> Any:
+    """Each channel normalised over the batch (Ioffe and Szegedy 2015).
+
+    Parameters
+    ----------
+    input : array or Tensor [N, C, ...]
+    running_mean, running_var : array or Tensor [C], or None
+        Normalise the input unless ``training``. In training they are updated in place:
+        ``(1 - momentum) * running + momentum * batch``, where the batch's variance is the unbiased one.
+    weight, bias : array or Tensor [C], optional
+    training : bool, default False
+        Whether the batch's own mean and (biased) variance normalise it.
+    momentum : float, default 0.1
+    eps : float, default 1e-5
+    residual : array or Tensor of input's shape, keyword-only, optional
+        Added before the activation, as the blocks of residual networks do.
+    activation : "relu", "leaky_relu", "sigmoid", "tanh" or None, keyword-only, default None
+
+    Returns
+    -------
+    array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError
+        If operands do not fit, or in training if a channel has a single value.
+    ArgumentError
+        If running statistics are missing outside training.
+    """
+    op = "batch_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    n, c, length = channels(op, a)
+    if not training and (running_mean is None or running_var is None):
+        raise ArgumentError(f"{op}: running_mean and running_var are needed unless training")
+    if training and n * length == 1:
+        raise ShapeError(
+            f"{op}: input has shape {a.shape}, expected more than one value in each channel when training"
+        )
+    code = activation_code(activation, op)
+    w, b = operands(op, a, (c,), weight=weight, bias=bias)
+    (r,) = operands(op, a, a.shape, residual=residual)
+    running = _running(op, a, c, running_mean=running_mean, running_var=running_var)
+    k = engines.of(a)
+    blocks, shape = (n, c, length), a.shape
+    x = a.reshape(blocks)
+    out = k.empty(blocks, a.dtype)
+    mean, rstd = k.empty((c,), "float64"), k.empty((c,), "float64")
+    k.batch_norm_forward(
+        out, mean, rstd, *running, x, None if r is None else r.reshape(blocks), w, b,
+        number(op, "momentum", momentum), number(op, "eps", eps), bool(training), code,
+    )  # fmt: skip
+    if training:
+        _write_back(op, running, running_mean=running_mean, running_var=running_var)
+    gradient = _batch_gradient(
+        (needs(input), needs(weight), needs(bias), needs(residual)),
+        x, mean, rstd, w, out if activation is not None else None, bool(training), code, shape,
+    )  # fmt: skip
+    return result(out.reshape(shape), (input, weight, bias, residual), gradient)
+
+
+def _batch_gradient(
+    need: tuple[bool, bool, bool, bool],
+    x: Any,
+    mean: Any,
+    rstd: Any,
+    w: Any,
+    y: Any,
+    training: bool,
+    code: int,
+    shape: tuple[int, ...],
+) -> Any:
+    need_x, need_w, need_b, need_r = need
+    count = x.shape[1]
+
+    def backward(g: Any) -> tuple[Any, Any, Any, Any]:
+        k = engines.of(x)
+        gx = k.empty(x.shape, x.dtype) if need_x else None
+        gw = k.empty((count,), x.dtype) if need_w else None
+        gb = k.empty((count,), x.dtype) if need_b else None
+        gr = k.empty(x.shape, x.dtype) if need_r and y is not None else None
+        flat = contiguous(g).reshape(x.shape)
+        k.batch_norm_backward(gx, gr, gw, gb, flat, y, x, mean, rstd, w, training, code)
+        if gr is not None:
+            gr = gr.reshape(shape)
+        return None if gx is None else gx.reshape(shape), gw, gb, g if need_r and gr is None else gr
+
+    return backward
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    activation: str | None = None,
+) -> Any:
+    """Each channel of each sample normalised by itself (Ulyanov et al. 2016).
+
+    Parameters
+    ----------
+    input : array or Tensor [N, C, ...]
+    running_mean, running_var : array or Tensor [C], optional
+        Updated in place with the samples' means of mean and unbiased variance; without ``use_input_stats``
+        they normalise the input instead.
+    weight, bias : array or Tensor [C], optional
+    use_input_stats : bool, default True
+    momentum, eps, activation
+        As :func:`batch_norm`.
+
+    Returns
+    -------
+    array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError
+        If operands do not fit, or if a channel of a sample has a single value.
+    """
+    op = "instance_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    n, c, length = channels(op, a)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(f"{op}: running_mean and running_var are needed without use_input_stats")
+        return batch_norm(input, running_mean, running_var, weight, bias, eps=eps, activation=activation)
+    if length == 1:
+        raise ShapeError(
+            f"{op}: input has shape {a.shape}, expected more than one value in each channel of a sample"
+        )
+    norm = RowNorm(op, max(c, 1), length, (c,), eps, activation)
+    if a.size == 0:
+        return norm_of_nothing(norm, input, a, weight, bias)
+    w, b = operands(op, a, (c,), weight=weight, bias=bias)
+    running = _running(op, a, c, running_mean=running_mean, running_var=running_var)
+    rows, shape = a.reshape(n * c, length), a.shape
+    out, mean, rstd = norm.forward(rows, w, b)
+    part = number(op, "momentum", momentum)
+    var = rstd**-2.0 - norm.eps
+    for kept, batch in zip(running, (mean, var * (length / (length - 1))), strict=True):
+        if kept is not None:
+            kept[...] = (1 - part) * kept + part * batch.reshape(n, c).mean(axis=0)
+    _write_back(op, running, running_mean=running_mean, running_var=running_var)
+    need = needs(input), needs(weight), needs(bias)
+    gradient = norm.gradient(need, rows, mean, rstd, w, out if activation is not None else None, shape)
+    return result(out.reshape(shape), (input, weight, bias), gradient)
+
+
+def adaptive_instance_norm(
+    input: Any, scale: Any, shift: Any, eps: float = 1e-5, *, activation: str | None = None
+) -> Any:
+    """``scale * (x - mean) / sqrt(var + eps) + shift``, each channel of each sample by its own style.
+
+    Huang and Belongie 2017; scale and shift are a style's standard deviations and means, or come from a
+    learned map as in StyleGAN (Karras et al. 2019).
+
+    Parameters
+    ----------
+    input : array or Tensor [N, C, ...]
+    scale, shift : array or Tensor [N, C]
+    eps, activation
+        As :func:`layer_norm`.
+
+    Returns
+    -------
+    array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError
+        If operands do not fit, or if a channel of a sample has a single value.
+    """
+    op = "adaptive_instance_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    n, c, length = channels(op, a)
+    if length == 1:
+        raise ShapeError(
+            f"{op}: input has shape {a.shape}, expected more than one value in each channel of a sample"
+        )
+    norm = RowNorm(op, max(n * c, 1), length, (n, c), eps, activation)
+    for name, x in (("scale", scale), ("shift", shift)):
+        operands(op, a, (n, c), **{name: x})
+    if a.size == 0:
+        return norm_of_nothing(norm, input, a, scale, shift)
+    return norm(input, a, n * c, scale, shift)
+
+
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """``x / d**beta`` with ``d = k + alpha / size * sum of squares of size neighbouring channels``.
+
+    Krizhevsky et al. 2012, section 3.3.
+
+    Parameters
+    ----------
+    input : array or Tensor [N, C, L, ...]
+    size : int
+        Channels in a window, which reaches from ``c - size // 2`` to ``c + (size - 1) // 2``.
+    alpha, beta, k : float, default 1e-4, 0.75, 1.0
+
+    Returns
+    -------
+    array or Tensor of input's shape
+
+    Raises
+    ------
+    ShapeError
+        If the input has fewer than 3 dimensions.
+    ArgumentError
+        If size is no positive int.
+    """
+    op = "local_response_norm"
+    a = contiguous(unwrap(input, op, "input"))
+    blocks = channels(op, a, 3)
+    if not isinstance(size, int) or not 1 <= size < 1 << 31:
+        raise ArgumentError(f"{op}: size is {size!r}, expected an int of at least 1")
+    al, be, base = number(op, "alpha", alpha), number(op, "beta", beta), number(op, "k", k)
+    engine = engines.of(a)
+    x, shape = a.reshape(blocks), a.shape
+    out = engine.empty(blocks, a.dtype)
+    scale = engine.empty(blocks, a.dtype) if needs(input) else None
+    engine.local_response_norm_forward(out, scale, x, size, al, be, base)
+
+    def backward(g: Any) -> tuple[Any]:
+        gx = engine.empty(x.shape, x.dtype)
+        engine.local_response_norm_backward(gx, contiguous(g).reshape(x.shape), x, scale, size, al, be)
+        return (gx.reshape(shape),)
+
+    return result(out.reshape(shape), (input,), backward)
+
+
+def weight_norm(v: Any, g: Any, dim: int | None = 0) -> Any:
+    """``g * v / |v|``: a weight from its direction and its length (Salimans and Kingma 2016).
+
+    Parameters
+    ----------
+    v : array or Tensor
+        The direction.
+    g : array or Tensor
+        The lengths, of v's shape with every axis but ``dim`` of size 1; without ``dim`` a single element.
+    dim : int or None, default 0
+        The axis along which each slice has a length of its own. None: v has one length as a whole.
+
+    Returns
+    -------
+    array or Tensor of v's shape
+
+    Raises
+    ------
+    ArgumentError
+        If v has no such axis.
+    ShapeError
+        If g has another shape.
+    """
+    op = "weight_norm"
+    a, lengths = unwrap(v, op, "v"), unwrap(g, op, "g")
+    axes: tuple[int, ...] | None = None
+    if dim is not None:
+        if not isinstance(dim, int) or not -a.ndim <= dim < a.ndim:
+            raise ArgumentError(f"{op}: dim is {dim!r}, expected an axis of v, which has shape {a.shape}")
+        axes = tuple(d for d in range(a.ndim) if d != dim % a.ndim)
+        expected = tuple(a.shape[d] if d not in axes else 1 for d in range(a.ndim))
+        if lengths.shape != expected:
+            raise ShapeError(f"{op}: g has shape {lengths.shape}, expected {expected}")
+    elif lengths.size != 1:
+        raise ShapeError(f"{op}: g has shape {lengths.shape}, expected one element")
+    norm = sqrt(sum_over(square(v), axes, True)) if axes != () else sqrt(square(v))
+    return multiply(v, divide(g, norm))
