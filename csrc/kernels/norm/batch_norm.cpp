@@ -78,7 +78,7 @@ struct Channel {
         summand(k.bias == nullptr ? 0 : k.bias[c]) {}
 };
 
-template <class T>
+template <bool kActivated, class T>
 EINKORN_INLINE void write_channel(const BatchNorm<T>& k, const Channel<T>& channel, int64_t at, int64_t n,
                                   bool streamed) {
   const T* x = k.x + at;
@@ -86,7 +86,7 @@ EINKORN_INLINE void write_channel(const BatchNorm<T>& k, const Channel<T>& chann
   write_run(k.out + at, n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
     Vec<T> v = channel.centre.from(load_n(x + i, live)) * channel.factor + channel.summand;
     if (residual != nullptr) v += load_n(residual + i, live);
-    return activate(v, k.activation);
+    return kActivated ? activate(v, k.activation) : v;
   });
 }
 
@@ -110,7 +110,7 @@ EINKORN_INLINE Moments piece_moments(const BatchNorm<T>& k, const Pieces& pieces
   return moments_of<T>(x[0], pieces.runs_of(p), pieces.length_of(p), read, read);
 }
 
-template <class T>
+template <bool kActivated, class T>
 void planes_forward(const BatchNorm<T>& k, bool streamed) {
   if (k.training) {
     const Pieces pieces(k.batch, k.channels, k.length);
@@ -124,8 +124,8 @@ void planes_forward(const BatchNorm<T>& k, bool streamed) {
       if (pieces.count > 1) return;
       take_statistics(k, c, m.mean, m.squares);
       const Channel<T> channel(k, c);
-      for (int64_t n = 0; n < k.batch; ++n)
-        write_channel(k, channel, (n * k.channels + c) * k.length, k.length, streamed);
+      for (int64_t n = k.batch - 1; n >= 0; --n)  // the last runs are still near
+        write_channel<kActivated>(k, channel, (n * k.channels + c) * k.length, k.length, streamed);
       if (streamed) finish_streaming();
     });
     if (pieces.count == 1) return;
@@ -139,7 +139,8 @@ void planes_forward(const BatchNorm<T>& k, bool streamed) {
     }
   }
   for_all_runs(
-      k, kCost, [&](int64_t at, int64_t c, int64_t n) { write_channel(k, Channel<T>(k, c), at, n, streamed); },
+      k, kCost,
+      [&](int64_t at, int64_t c, int64_t n) { write_channel<kActivated>(k, Channel<T>(k, c), at, n, streamed); },
       [&] {
         if (streamed) finish_streaming();
       });
@@ -193,7 +194,7 @@ void column_statistics(const BatchNorm<T>& k, double* partial) {
       });
 }
 
-template <class T>
+template <bool kActivated, class T>
 void columns_forward(const BatchNorm<T>& k, bool streamed) {
   const BatchNormParts<T> parts = carve<BatchNormParts<T>>(k);
   if (k.training) column_statistics(k, parts.partial);
@@ -214,7 +215,7 @@ void columns_forward(const BatchNorm<T>& k, bool streamed) {
         const Vec<T> off = (load_n(x + j, live) - load_n(high + j, live)) - load_n(low + j, live);
         Vec<T> v = off * load_n(factor + j, live) + load_n(summand + j, live);
         if (residual != nullptr) v += load_n(residual + j, live);
-        return activate(v, k.activation);
+        return kActivated ? activate(v, k.activation) : v;
       });
     }
     if (streamed) finish_streaming();
@@ -238,10 +239,10 @@ struct ChannelGrad {
   }
 };
 
-template <class T>
+template <bool kActivated, class T>
 EINKORN_INLINE Vec<T> gradient(const BatchNormGrad<T>& k, int64_t at, int64_t live) {
   const Vec<T> g = load_n(k.g + at, live);
-  return k.activation == Activation::none ? g : activation_grad(g, load_n(k.y + at, live), k.activation);
+  return kActivated ? activation_grad(g, load_n(k.y + at, live), k.activation) : g;
 }
 
 template <class T>
@@ -250,22 +251,22 @@ EINKORN_INLINE void give_sums(const BatchNormGrad<T>& k, int64_t c, double g_sum
   if (k.gbias != nullptr) k.gbias[c] = static_cast<T>(g_sum);
 }
 
-template <class T>
+template <bool kActivated, class T>
 EINKORN_INLINE void write_gradient(const BatchNormGrad<T>& k, const ChannelGrad<T>& channel, int64_t at, int64_t n,
                                    bool streamed) {
   if (k.gresidual != nullptr)
     write_run(k.gresidual + at, n, streamed,
-              [&](int64_t i, int64_t live) EINKORN_LAMBDA { return gradient(k, at + i, live); });
+              [&](int64_t i, int64_t live) EINKORN_LAMBDA { return gradient<kActivated>(k, at + i, live); });
   if (k.gx == nullptr) return;
   const T* x = k.x + at;
   write_run(k.gx + at, n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
-    const Vec<T> g = gradient(k, at + i, live) * channel.factor;
+    const Vec<T> g = gradient<kActivated>(k, at + i, live) * channel.factor;
     if (!k.training) return g;
     return (g - channel.constant) - channel.centre.from(load_n(x + i, live)) * channel.slope;
   });
 }
 
-template <class T>
+template <bool kActivated, class T>
 void planes_backward(const BatchNormGrad<T>& k, bool streamed) {
   const BatchNormGradParts<T> parts = carve<BatchNormGradParts<T>>(k);
   const bool summed = k.gweight != nullptr || k.gbias != nullptr || (k.training && k.gx != nullptr);
@@ -282,7 +283,7 @@ void planes_backward(const BatchNormGrad<T>& k, bool streamed) {
       sums_of<T>(pieces.runs_of(p), pieces.length_of(p), g_sum, x_sum,
                  [&](int64_t run, int64_t i, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
                    const int64_t at = start + run * step + i;
-                   a = gradient(k, at, live);
+                   a = gradient<kActivated>(k, at, live);
                    b = only<T>(a * (centre.from(load_n(k.x + at, live)) * rstd), live);
                  });
       parts.partial[2 * task] = g_sum;
@@ -290,8 +291,8 @@ void planes_backward(const BatchNormGrad<T>& k, bool streamed) {
       if (pieces.count > 1) return;
       give_sums(k, c, g_sum, x_sum);
       const ChannelGrad<T> channel(k, c, g_sum, x_sum);
-      for (int64_t n = 0; n < k.batch; ++n)
-        write_gradient(k, channel, (n * k.channels + c) * k.length, k.length, streamed);
+      for (int64_t n = k.batch - 1; n >= 0; --n)  // the last runs are still near
+        write_gradient<kActivated>(k, channel, (n * k.channels + c) * k.length, k.length, streamed);
       if (streamed) finish_streaming();
     });
     if (pieces.count == 1) return;
@@ -311,14 +312,14 @@ void planes_backward(const BatchNormGrad<T>& k, bool streamed) {
       k, kGradCost,
       [&](int64_t at, int64_t c, int64_t n) {
         const double g_sum = summed ? parts.sums[2 * c] : 0, x_sum = summed ? parts.sums[2 * c + 1] : 0;
-        write_gradient(k, ChannelGrad<T>(k, c, g_sum, x_sum), at, n, streamed);
+        write_gradient<kActivated>(k, ChannelGrad<T>(k, c, g_sum, x_sum), at, n, streamed);
       },
       [&] {
         if (streamed) finish_streaming();
       });
 }
 
-template <class T>
+template <bool kActivated, class T>
 void columns_backward(const BatchNormGrad<T>& k, bool streamed) {
   const BatchNormGradParts<T> parts = carve<BatchNormGradParts<T>>(k);
   const int64_t columns = k.channels * k.length, rows = column_rows(columns), chunks = norm_divide_up(k.batch, rows);
@@ -337,7 +338,7 @@ void columns_backward(const BatchNormGrad<T>& k, bool streamed) {
     for_strips<T>(columns, [&]<int N>(int64_t j, int64_t live, Vectors<N>) {
       Vec<T> g_sum[N] = {}, x_sum[N] = {};
       for (int64_t r = first; r < last; ++r) EINKORN_UNROLL for (int v = 0; v < N; ++v) {
-          const Vec<T> g = gradient(k, r * columns + j + v * kLanes<T>, live);
+          const Vec<T> g = gradient<kActivated>(k, r * columns + j + v * kLanes<T>, live);
           g_sum[v] += g;
           x_sum[v] += g * centred(r, j + v * kLanes<T>, live);
         }
@@ -363,11 +364,12 @@ void columns_backward(const BatchNormGrad<T>& k, bool streamed) {
   for_row_chunks(k, kGradCost, [&](int64_t first, int64_t last, int64_t) {
     for (int64_t r = first; r < last; ++r) {
       if (k.gresidual != nullptr)
-        write_run(k.gresidual + r * columns, columns, streamed,
-                  [&](int64_t j, int64_t live) EINKORN_LAMBDA { return gradient(k, r * columns + j, live); });
+        write_run(k.gresidual + r * columns, columns, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
+          return gradient<kActivated>(k, r * columns + j, live);
+        });
       if (k.gx == nullptr) continue;
       write_run(k.gx + r * columns, columns, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
-        const Vec<T> g = gradient(k, r * columns + j, live) * load_n(factor + j, live);
+        const Vec<T> g = gradient<kActivated>(k, r * columns + j, live) * load_n(factor + j, live);
         if (!k.training) return g;
         return (g - load_n(constant + j, live)) - centred(r, j, live) * load_n(slope + j, live);
       });
@@ -390,10 +392,11 @@ void batch_norm_forward(const BatchNorm<T>& k) {
   const int64_t elements = k.batch * k.channels * k.length;
   if (elements == 0) return;
   const bool streamed = elements * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  const bool activated = k.activation != Activation::none;
   if (k.length < kShortRun)
-    columns_forward(k, streamed);
+    activated ? columns_forward<true>(k, streamed) : columns_forward<false>(k, streamed);
   else
-    planes_forward(k, streamed);
+    activated ? planes_forward<true>(k, streamed) : planes_forward<false>(k, streamed);
 }
 
 template <class T>
@@ -404,10 +407,11 @@ void batch_norm_backward(const BatchNormGrad<T>& k) {
     return;
   }
   const bool streamed = elements * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  const bool activated = k.activation != Activation::none;
   if (k.length < kShortRun)
-    columns_backward(k, streamed);
+    activated ? columns_backward<true>(k, streamed) : columns_backward<false>(k, streamed);
   else
-    planes_backward(k, streamed);
+    activated ? planes_backward<true>(k, streamed) : planes_backward<false>(k, streamed);
 }
 
 EINKORN_INSTANTIATE(batch_norm_forward, BatchNorm)

@@ -33,15 +33,23 @@ struct Chunks {
   }
 };
 
+// Whether the sums x + residual of a row wait in scratch for their streamed stores.
+template <class T>
+inline bool keeps_rows(const RowNorm<T>& k) {
+  return k.residual != nullptr && k.n <= kNormTask;
+}
+
 template <class T>
 struct RowNormParts {
   T* weight;  // spread out to one an element, [groups, n]
   T* bias;
+  PartOfEach<T> row;  // [n]
 
   RowNormParts(Carver& c, const RowNorm<T>& k) {
     const bool spread = k.run > 1 && k.run < kShortRun;
     weight = c.take<T>(spread && k.weight != nullptr ? k.groups * k.n : 0);
     bias = c.take<T>(spread && k.bias != nullptr ? k.groups * k.n : 0);
+    row = c.take_each<T>(k.ws.threads, keeps_rows(k) ? k.n : 0);
   }
 };
 

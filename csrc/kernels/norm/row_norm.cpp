@@ -88,11 +88,12 @@ EINKORN_INLINE GradRow<T> grad_row(const RowNormGrad<T>& k, int64_t r) {
 }
 
 // kRows rows of one group, `step` rows apart; weights an element each; gw and gb, if there, are added to.
-template <int kRows, class T>
+template <int kRows, bool kActivated, class T>
 EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, int64_t step, const T* weight, T* gw,
                                         T* gb, bool streamed) {
   GradRow<T> row[kRows];
   EINKORN_UNROLL for (int q = 0; q < kRows; ++q) row[q] = grad_row(k, first + q * step);
+  const Activation activation = kActivated ? k.activation : Activation::none;
   double along[kRows] = {}, across[kRows] = {};  // sums of h, of h xhat
   for (int64_t begin = 0; begin < k.n; begin += kMomentBlock) {
     const int64_t size = k.n - begin < kMomentBlock ? k.n - begin : kMomentBlock;
@@ -102,7 +103,7 @@ EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, 
       const Vec<T> w = weight == nullptr ? broadcast(static_cast<T>(1)) : load_n(weight + i, live);
       Vec<T> g[kRows], gx[kRows];
       EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
-        g[q] = row[q].gradient(i, live, k.activation);
+        g[q] = row[q].gradient(i, live, activation);
         const Vec<T> xhat = row[q].standard(i, live);
         gx[q] = g[q] * xhat;
         h_sum[q] += rounded(g[q] * w);
@@ -130,7 +131,7 @@ EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, 
     const T mean_h = static_cast<T>(k.mean == nullptr ? 0 : along[q] / n), mean_x = static_cast<T>(across[q] / n);
     const T* addend = k.addend == nullptr ? nullptr : k.addend + (row[q].gx - k.gx);
     write_run(row[q].gx, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
-      Vec<T> h = row[q].gradient(i, live, k.activation);
+      Vec<T> h = row[q].gradient(i, live, activation);
       if (weight != nullptr) h = rounded(h * load_n(weight + i, live));
       const Vec<T> gx = ((h - mean_h) - row[q].standard(i, live) * mean_x) * row[q].rstd;
       return addend == nullptr ? gx : gx + load_n(addend + i, live);
@@ -138,7 +139,7 @@ EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, 
   }
 }
 
-template <class T>
+template <bool kActivated, class T>
 void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
   const RowNormGradParts<T> parts = carve<RowNormGradParts<T>>(k);
   const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
@@ -155,9 +156,9 @@ void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
                  const T* weight = weights == nullptr ? nullptr : weights + group * k.n;
                  int64_t s = begin;
                  for (; s + 4 <= end; s += 4)
-                   short_rows_backward<4>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
+                   short_rows_backward<4, kActivated>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
                  for (; s < end; ++s)
-                   short_rows_backward<1>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
+                   short_rows_backward<1, kActivated>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
                  if (streamed) finish_streaming();
                });
   if (!wanted) return;
@@ -196,9 +197,10 @@ void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
                });
 }
 
-template <class T>
+template <bool kActivated, class T>
 void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
   const RowNormGradParts<T> parts = carve<RowNormGradParts<T>>(k);
+  const Activation activation = kActivated ? k.activation : Activation::none;
   const int64_t channels = k.n / k.run, samples = k.rows / k.groups;
   const bool wanted = k.gweight != nullptr || k.gbias != nullptr;
   const int64_t each = k.n < kNormTask ? kNormTask / k.n : 1;
@@ -211,7 +213,7 @@ void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
       for (int64_t c = 0; c < channels; ++c) {
         double g_sum = 0, x_sum = 0;
         sums_of<T>(1, k.run, g_sum, x_sum, [&](int64_t, int64_t j, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
-          a = row.gradient(c * k.run + j, live, k.activation);
+          a = row.gradient(c * k.run + j, live, activation);
           b = only<T>(a * row.standard(c * k.run + j, live), live);
         });
         const double w = weight == nullptr ? 1 : weight[c];
@@ -230,7 +232,7 @@ void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
         const T w = weight == nullptr ? 1 : weight[c];
         const T* addend = k.addend == nullptr ? nullptr : k.addend + r * k.n + c * k.run;
         write_run(row.gx + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
-          const Vec<T> h = row.gradient(c * k.run + j, live, k.activation) * w;
+          const Vec<T> h = row.gradient(c * k.run + j, live, activation) * w;
           const Vec<T> gx = ((h - mean_h) - row.standard(c * k.run + j, live) * mean_x) * row.rstd;
           return addend == nullptr ? gx : gx + load_n(addend + j, live);
         });
@@ -256,6 +258,59 @@ EINKORN_INLINE bool is_streamed(int64_t elements) {
   return elements * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
 }
 
+template <bool kActivated, class T>
+void rows_forward(const RowNorm<T>& k) {
+  const RowNormParts<T> parts = carve<RowNormParts<T>>(k);
+  const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
+  const T* biases = spread(parts.bias, k.bias, k.groups * k.n, k.run);
+  const Activation activation = kActivated ? k.activation : Activation::none;
+  const bool is_short = k.run < kShortRun, streamed = is_streamed<T>(k.rows * k.n);
+  const bool buffered = streamed && keeps_rows(k);
+  const int64_t each = k.n < kNormTask ? kNormTask / k.n : 1;
+  parallel_for(k.ws, norm_divide_up(k.rows, each), kCost * static_cast<double>(each * k.n),
+               [&](int64_t task, int slot) {
+                 const int64_t end = (task + 1) * each < k.rows ? (task + 1) * each : k.rows;
+                 for (int64_t r = task * each; r < end; ++r) {
+                   RowSource<T> row = {k.x + r * k.n, nullptr, nullptr};
+                   if (k.residual != nullptr) {
+                     row.residual = k.residual + r * k.n;
+                     row.total = buffered ? parts.row[slot] : k.total + r * k.n;
+                   }
+                   const Moments m = row_moments(row, k.n, k.mean != nullptr);
+                   const double root = 1 / __builtin_sqrt(m.squares / m.count + k.eps);
+                   if (k.mean != nullptr) k.mean[r] = m.mean;
+                   k.rstd[r] = root;
+                   const Centre<T> centre(m.mean);
+                   const T rstd = static_cast<T>(root);
+                   T* out = k.out + r * k.n;
+                   const T* source = k.residual == nullptr ? row.x : row.total;
+                   if (buffered)
+                     write_run(k.total + r * k.n, k.n, true,
+                               [&](int64_t i, int64_t live) EINKORN_LAMBDA { return load_n(source + i, live); });
+                   if (is_short) {
+                     const T* w = weights == nullptr ? nullptr : weights + r % k.groups * k.n;
+                     const T* b = biases == nullptr ? nullptr : biases + r % k.groups * k.n;
+                     write_run(out, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
+                       Vec<T> v = centre.from(load_n(source + i, live)) * rstd;
+                       if (w != nullptr) v *= load_n(w + i, live);
+                       if (b != nullptr) v += load_n(b + i, live);
+                       return activate(v, activation);
+                     });
+                     continue;
+                   }
+                   const int64_t channels = k.n / k.run, first = r % k.groups * channels;
+                   for (int64_t c = 0; c < channels; ++c) {
+                     const T w = weights == nullptr ? rstd : rstd * weights[first + c];
+                     const T b = biases == nullptr ? 0 : biases[first + c];
+                     write_run(out + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
+                       return activate(centre.from(load_n(source + c * k.run + j, live)) * w + b, activation);
+                     });
+                   }
+                 }
+                 if (streamed) finish_streaming();
+               });
+}
+
 }  // namespace
 
 template <class T>
@@ -267,45 +322,10 @@ void row_norm_forward(const RowNorm<T>& k) {
     }
     return;
   }
-  const RowNormParts<T> parts = carve<RowNormParts<T>>(k);
-  const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
-  const T* biases = spread(parts.bias, k.bias, k.groups * k.n, k.run);
-  const bool is_short = k.run < kShortRun, streamed = is_streamed<T>(k.rows * k.n);
-  const int64_t each = k.n < kNormTask ? kNormTask / k.n : 1;
-  parallel_for(k.ws, norm_divide_up(k.rows, each), kCost * static_cast<double>(each * k.n), [&](int64_t task, int) {
-    const int64_t end = (task + 1) * each < k.rows ? (task + 1) * each : k.rows;
-    for (int64_t r = task * each; r < end; ++r) {
-      const RowSource<T> row = {k.x + r * k.n, k.residual == nullptr ? nullptr : k.residual + r * k.n,
-                                k.residual == nullptr ? nullptr : k.total + r * k.n};
-      const Moments m = row_moments(row, k.n, k.mean != nullptr);
-      const double root = 1 / __builtin_sqrt(m.squares / m.count + k.eps);
-      if (k.mean != nullptr) k.mean[r] = m.mean;
-      k.rstd[r] = root;
-      const Centre<T> centre(m.mean);
-      const T rstd = static_cast<T>(root);
-      T* out = k.out + r * k.n;
-      if (is_short) {
-        const T* w = weights == nullptr ? nullptr : weights + r % k.groups * k.n;
-        const T* b = biases == nullptr ? nullptr : biases + r % k.groups * k.n;
-        write_run(out, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
-          Vec<T> v = centre.from(row.again(i, live)) * rstd;
-          if (w != nullptr) v *= load_n(w + i, live);
-          if (b != nullptr) v += load_n(b + i, live);
-          return activate(v, k.activation);
-        });
-        continue;
-      }
-      const int64_t channels = k.n / k.run, first = r % k.groups * channels;
-      for (int64_t c = 0; c < channels; ++c) {
-        const T w = weights == nullptr ? rstd : rstd * weights[first + c];
-        const T b = biases == nullptr ? 0 : biases[first + c];
-        write_run(out + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
-          return activate(centre.from(row.again(c * k.run + j, live)) * w + b, k.activation);
-        });
-      }
-    }
-    if (streamed) finish_streaming();
-  });
+  if (k.activation == Activation::none)
+    rows_forward<false>(k);
+  else
+    rows_forward<true>(k);
 }
 
 template <class T>
@@ -319,10 +339,11 @@ void row_norm_backward(const RowNormGrad<T>& k) {
     return;
   }
   const bool streamed = is_streamed<T>(k.rows * k.n);
+  const bool activated = k.activation != Activation::none;
   if (k.run < kShortRun)
-    short_runs_backward(k, streamed);
+    activated ? short_runs_backward<true>(k, streamed) : short_runs_backward<false>(k, streamed);
   else
-    long_runs_backward(k, streamed);
+    activated ? long_runs_backward<true>(k, streamed) : long_runs_backward<false>(k, streamed);
 }
 
 EINKORN_INSTANTIATE(row_norm_forward, RowNorm)

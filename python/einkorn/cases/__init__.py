@@ -19,6 +19,7 @@ FAMILIES = (
     "pool",
     "softmax",
     "norm",
+    "positions",
     "loss",
     "random",
     "optimizer",

@@ -15,6 +15,7 @@ from einkorn.ops.loss import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
 from einkorn.ops.norm import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403
+from einkorn.ops.positions import *  # noqa: F403
 from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403
