@@ -21,6 +21,7 @@
 #include "kernels/pool/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/rnn/rnn.h"
 #include "kernels/softmax.h"
 #include "kernels/stump/stump.h"
 #include "kernels/tree/tree_forest.h"
@@ -43,6 +44,7 @@
   F(PoolKernels, EINKORN_POOL_KERNELS)                \
   F(RandomKernels, EINKORN_RANDOM_KERNELS)            \
   F(ReduceKernels, EINKORN_REDUCE_KERNELS)            \
+  F(RnnKernels, EINKORN_RNN_KERNELS)                  \
   F(SoftmaxKernels, EINKORN_SOFTMAX_KERNELS)          \
   F(StumpKernels, EINKORN_STUMP_KERNELS)              \
   F(TreeGrowKernels, EINKORN_TREE_GROW_KERNELS)       \

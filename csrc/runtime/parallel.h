@@ -28,6 +28,12 @@ using TaskBody = void (*)(void* context, int64_t task, int slot);
 // another Python thread is using the pool.
 void parallel_run(int threads, int64_t tasks, double cost, TaskBody body, void* context);
 
+using StepBody = void (*)(void* context, int64_t step, int64_t task, int slot);
+
+// Runs body(context, step, task, slot) for every task in [0, tasks) of every step in [0, steps). No task begins before all
+// tasks of the step before it are done.
+void parallel_run_steps(int threads, int64_t steps, int64_t tasks, double cost, StepBody body, void* context);
+
 inline namespace EINKORN_ISA {
 
 template <class Body>
@@ -35,6 +41,18 @@ inline void parallel_for(const Workspace& ws, int64_t tasks, double cost, const 
   parallel_run(
       ws.threads, tasks, cost,
       [](void* context, int64_t task, int slot) { (*static_cast<const Body*>(context))(task, slot); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+// Steps that build on one another: body(step, task, slot). One job for all of them; a thread takes the same tasks in each step
+// where it can, so that what they read (weights) stays in its caches. `cost` is that of a task of one step.
+template <class Body>
+inline void parallel_steps(const Workspace& ws, int64_t steps, int64_t tasks, double cost, const Body& body) {
+  parallel_run_steps(
+      ws.threads, steps, tasks, cost,
+      [](void* context, int64_t step, int64_t task, int slot) {
+        (*static_cast<const Body*>(context))(step, task, slot);
+      },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

@@ -389,6 +389,83 @@ void parallel_run(int threads, int64_t tasks, double cost, TaskBody body, void* 
   run_alone(tasks, body, context);
 }
 
+namespace {
+
+constexpr int kMaxStepThreads = 64;
+// A step of less work for each thread, in nanoseconds, is done before the others have heard that it began.
+constexpr double kStepPerThread = 1.5e3;
+
+// Each participant has a range of the tasks and takes those of others when its own are taken. A range counts the tasks that
+// were ever taken of it, so that nothing needs to be reset between steps; the steps that are done follow from the tasks that
+// are. A participant who comes late, or never, is not waited for.
+struct Steps {
+  struct alignas(64) Range {
+    std::atomic<int64_t> taken{0};
+  };
+
+  int64_t steps, tasks;
+  int ranges;
+  StepBody body;
+  void* context;
+  alignas(64) std::atomic<int64_t> done{0};
+  Range range[kMaxStepThreads];
+
+  // The next of the range's `count` tasks in this step, or -1.
+  static int64_t take(Range& range, int64_t step, int64_t count) {
+    int64_t taken = range.taken.load(std::memory_order_relaxed);
+    while (taken < (step + 1) * count)
+      if (range.taken.compare_exchange_weak(taken, taken + 1, std::memory_order_relaxed)) return taken - step * count;
+    return -1;
+  }
+
+  void participate(int own, int slot) {
+    for (;;) {
+      const int64_t step = done.load(std::memory_order_acquire) / tasks;
+      if (step == steps) return;
+      int64_t finished = 0;
+      for (int r = 0; r < ranges; ++r) {
+        const int which = (own + r) % ranges;
+        const int64_t first = tasks * which / ranges, count = tasks * (which + 1) / ranges - first;
+        for (int64_t task; (task = take(range[which], step, count)) >= 0; ++finished)
+          body(context, step, first + task, slot);
+      }
+      if (finished > 0) done.fetch_add(finished, std::memory_order_acq_rel);
+      wait_for((step + 1) * tasks);
+    }
+  }
+
+  void wait_for(int64_t count) const {
+    const auto start = Clock::now();
+    for (int spins = 1; done.load(std::memory_order_acquire) < count; spins++) {
+      if (spins % 64 != 0 || Clock::now() - start < kSpin)
+        relax();
+      else
+        std::this_thread::yield();
+    }
+  }
+};
+
+}  // namespace
+
+void parallel_run_steps(int threads, int64_t steps, int64_t tasks, double cost, StepBody body, void* context) {
+  if (steps <= 0 || tasks <= 0) return;
+  const double work = cost * static_cast<double>(tasks);
+  threads = std::min({threads, kMaxStepThreads, static_cast<int>(std::min<int64_t>(tasks, kMaxStepThreads))});
+  if (work / kStepPerThread < threads) threads = static_cast<int>(work / kStepPerThread);
+  if (threads <= 1) {
+    for (int64_t step = 0; step < steps; ++step)
+      for (int64_t task = 0; task < tasks; ++task) body(context, step, task, 0);
+    return;
+  }
+  Steps all{steps, tasks, threads, body, context};
+  parallel_run(
+      threads, threads, work * static_cast<double>(steps) / threads,
+      [](void* shared, int64_t own, int slot) {
+        static_cast<Steps*>(shared)->participate(static_cast<int>(own), slot);
+      },
+      &all);
+}
+
 int default_num_threads() {
   const char* const text = std::getenv("EINKORN_NUM_THREADS");
   if (text == nullptr || *text == '\0') return std::min(usable_cores(), kMaxThreads);

@@ -305,6 +305,31 @@ def grow_forest(
     min_weight_leaf: float,
     min_impurity_decrease: float,
 ) -> None: ...
+def gru_backward(
+    ggates: _Array,
+    gcells: _Array,
+    gh0: _Array,
+    g: _Array,
+    gh_n: _Array,
+    out: _Array,
+    gates: _Array,
+    cells: _Array,
+    h0: _Array,
+    weight: _Array,
+    batch_sizes: _Array,
+    reverse: bool,
+) -> None: ...
+def gru_forward(
+    out: _Array,
+    h_n: _Array,
+    gates: _Array,
+    cells: _Array,
+    h0: _Array,
+    weight: _Array,
+    bias_n: _Array,
+    batch_sizes: _Array,
+    reverse: bool,
+) -> None: ...
 def haar_features(
     out: _Array, sums: _Array, scale: _Array, rects: _Array, weights: _Array, height: int, width: int
 ) -> None: ...
@@ -339,6 +364,36 @@ def leaky_relu_grad(gx: _Array, g: _Array, s: _Array, alpha: float) -> None: ...
 def log(out: _Array, x: _Array) -> None: ...
 def log_softmax_backward(gx: _Array, g: _Array, y: _Array) -> None: ...
 def log_softmax_forward(out: _Array, x: _Array) -> None: ...
+def lstm_backward(
+    ggates: _Array,
+    gout: _Array,
+    gh0: _Array,
+    gc0: _Array,
+    g: _Array,
+    gh_n: _Array,
+    gc_n: _Array,
+    gates: _Array,
+    cells: _Array,
+    c0: _Array,
+    weight: _Array,
+    projection: _Array,
+    batch_sizes: _Array,
+    reverse: bool,
+) -> None: ...
+def lstm_forward(
+    out: _Array,
+    h_n: _Array,
+    c_n: _Array,
+    gates: _Array,
+    cells: _Array,
+    hidden: _Array,
+    h0: _Array,
+    c0: _Array,
+    weight: _Array,
+    projection: _Array,
+    batch_sizes: _Array,
+    reverse: bool,
+) -> None: ...
 def matmul(
     out: _Array, a: _Array, b: _Array, bias: _Array, alpha: float, beta: float, activation: int
 ) -> None: ...
@@ -397,6 +452,27 @@ def relu(out: _Array, x: _Array) -> None: ...
 def relu_grad(gx: _Array, g: _Array, s: _Array) -> None: ...
 def resize_exact(out: _Array, image: _Array) -> None: ...
 def rgb_to_gray(out: _Array, image: _Array) -> None: ...
+def rnn_backward(
+    ggates: _Array,
+    gh0: _Array,
+    g: _Array,
+    gh_n: _Array,
+    out: _Array,
+    weight: _Array,
+    batch_sizes: _Array,
+    reverse: bool,
+    relu: bool,
+) -> None: ...
+def rnn_forward(
+    out: _Array,
+    h_n: _Array,
+    gates: _Array,
+    h0: _Array,
+    weight: _Array,
+    batch_sizes: _Array,
+    reverse: bool,
+    relu: bool,
+) -> None: ...
 def set_isa(isa: str) -> None:
     """
     Run the kernels of another instruction set.

@@ -17,6 +17,7 @@ FAMILIES = (
     "matmul",
     "conv",
     "pool",
+    "rnn",
     "softmax",
     "norm",
     "positions",

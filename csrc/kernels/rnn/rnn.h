@@ -1,0 +1,145 @@
+// Recurrent layers, one layer and one direction at a time, all steps in one launch: forward, and backward through time.
+//
+//   rnn    h_t = tanh(a_t + W h)                                  a_t = x_t W_ih' + b_ih + b_hh comes in `gates`; h = h_(t-1)
+//          or relu
+//   lstm   i, f, g, o = sigmoid, sigmoid, tanh, sigmoid (a_t + W h)          four blocks of rows of W, in this order
+//          c_t = f c_(t-1) + i g         h_t = o tanh(c_t),  or  h_t = R (o tanh(c_t)) with a projection R
+//   gru    r, z = sigmoid(a_t + W h)     q_t = W_n h + bias_n     three blocks: r, z, n
+//          n = tanh(a_t + r q_t)         h_t = (1 - z) n + z h                 here a_t lacks b_hh's n, which is bias_n
+//
+// The products over all steps, x_t W_ih' forward and those for the gradients of x and of the weights backward, are plain
+// matrix products and not part of these kernels.
+//
+// Shapes       `steps` steps of `batch` sequences, units H, width P of h (H, or the projection's). Rows: of all steps one
+//              after the other, N in all; step t has batch_sizes[t] rows, those of the first sequences. batch_sizes does
+//              not grow; null: `batch` everywhere.
+//              out [N, P], gates [N, G H] (G = 1, 4, 3), cells, hidden [N, H], h0, h_n [batch, P], c0, c_n [batch, H],
+//              weight [G H, P], projection [P, H], bias_n [H].
+// Order        reverse walks from each sequence's last step to its first.
+// State        h0, c0 null: zeros (the product with W is left out then). h_n, c_n are those after the last step walked.
+// Saves        gates gets the values of the gates, cells c_t (lstm) or q_t (gru), hidden o tanh(c_t); all of these are left
+//              alone when cells is null. Backward reads them and `out`.
+// Backward     from g (null: zeros), gh_n, gc_n (null: zeros): ggates, the gradient of a_t; gcells of q_t (gru); gout of h_t
+//              as a whole (with a projection); gh0, gc0. h_(t-1) of the first step is h0.
+// Layout       contiguous.
+// Aliasing     outputs overlap nothing, but out may be gates (rnn).
+// Zero sizes   no steps or rows: h_n = h0, c_n = c0 and gradients likewise. No output: nothing happens.
+// NaN          propagates along its sequence.
+// Accumulates  in T, along the units in order.
+// Writes       every element of the outputs. Same bits for any thread count: an element is computed in the same way
+//              whoever does it.
+// Cost         2 N G H P FLOP forward, as much backward; bytes: weights once a step, from the caches; gates twice.
+
+#pragma once
+
+#include "kernels/table.h"
+#include "runtime/carver.h"
+#include "runtime/parallel.h"
+
+namespace einkorn {
+
+// What forward and backward share.
+template <class T>
+struct RecurrentLayer {
+  const T* weight;
+  const T* projection;  // null: none
+  const T* bias_n;      // null: none
+  const T* h0;
+  const T* c0;
+  const int64_t* batch_sizes;
+  int64_t steps, batch, units, width;
+  bool reverse, relu;
+};
+
+template <class T>
+struct Recurrent {
+  T* out;
+  T* h_n;
+  T* c_n;  // lstm
+  T* gates;
+  T* cells;   // null: nothing is saved
+  T* hidden;  // null unless there is a projection and something is saved
+  RecurrentLayer<T> layer;
+  Workspace ws;
+};
+
+template <class T>
+struct RecurrentGrad {
+  T* ggates;
+  T* gcells;  // gru
+  T* gout;    // with a projection
+  T* gh0;
+  T* gc0;  // lstm
+  const T* g;
+  const T* gh_n;
+  const T* gc_n;
+  const T* out;
+  const T* gates;
+  const T* cells;
+  RecurrentLayer<T> layer;
+  Workspace ws;
+};
+
+inline namespace EINKORN_ISA {
+
+// Rows of a state in scratch, so far apart that those of one tile do not fall into the same sets of the first cache. Also the
+// units of packed panels, rounded up.
+constexpr int64_t kStatePad = 32;
+inline int64_t padded(int64_t n) {
+  return (n + kStatePad - 1) / kStatePad * kStatePad;
+}
+inline int64_t state_step(int64_t n) {
+  return (n + 15) / 16 * 16 + 16;
+}
+
+template <class T, int kGates>
+struct RecurrentParts {
+  int64_t* offsets;  // [steps + 1], the first row of each step
+  T* state[2];       // h before and after a step [batch][state_step]
+  T* unprojected;    // what the projection is applied to
+  T* panels;         // of the weight
+  T* projection;     // panels of the projection
+
+  RecurrentParts(Carver& c, const Recurrent<T>& x) {
+    const RecurrentLayer<T>& l = x.layer;
+    const bool projects = l.projection != nullptr;
+    offsets = c.take<int64_t>(l.steps + 1);
+    for (T*& s : state) s = c.take<T>(l.batch * state_step(l.width));
+    unprojected = c.take<T>(projects ? l.batch * state_step(l.units) : 0);
+    panels = c.take<T>(kGates * padded(l.units) * l.width);
+    projection = c.take<T>(projects ? padded(l.width) * l.units : 0);
+  }
+};
+
+template <class T, int kGates>
+struct RecurrentGradParts {
+  int64_t* offsets;
+  T* flow[2];  // gradients of the gates of a step [batch][state_step], as the product with W wants them
+  T* total;    // with a projection: of h
+  T* panels;   // of the weight, the other way round
+  T* projection;
+
+  RecurrentGradParts(Carver& c, const RecurrentGrad<T>& x) {
+    const RecurrentLayer<T>& l = x.layer;
+    const bool projects = l.projection != nullptr;
+    offsets = c.take<int64_t>(l.steps + 1);
+    for (T*& f : flow) f = c.take<T>(l.batch * state_step(kGates * l.units));
+    total = c.take<T>(projects ? l.batch * state_step(l.width) : 0);
+    panels = c.take<T>(padded(l.width) * kGates * l.units);
+    projection = c.take<T>(projects ? padded(l.units) * l.width : 0);
+  }
+};
+
+}  // namespace EINKORN_ISA
+
+#define EINKORN_RNN_KERNELS(X)    \
+  X(rnn_forward, Recurrent)       \
+  X(rnn_backward, RecurrentGrad)  \
+  X(lstm_forward, Recurrent)      \
+  X(lstm_backward, RecurrentGrad) \
+  X(gru_forward, Recurrent)       \
+  X(gru_backward, RecurrentGrad)
+
+EINKORN_FLOAT_TABLE(RnnKernels, EINKORN_RNN_KERNELS)
+
+}  // namespace einkorn

@@ -1,0 +1,280 @@
+// How a recurrent layer walks its steps. What a cell does with its sums is the cell's own (lstm.h, gru.h, rnn.cpp).
+//
+//   forward, one step     state [batch][P]   x   panel of a block of units [P][gates][units]   ->   sums [rows][gates][units]
+//                                                packed once, all gates of the units together       in the first cache:
+//                                                                                                   nonlinearities, c, h
+//   backward, one step    flow [batch][G H]  x   panel of a block of columns [G H][columns]    ->   sums: gradient of h,
+//                         gradients of the gates of the step walked before                          then of this step's gates
+//
+// Two ways to share the work:
+//   by rows     sequences do not know of each other: a chunk of them walks all its steps without waiting for anybody. Each
+//               thread reads all weights, so these must be small enough for one core's second cache.
+//   by columns  all threads do a step together, each its blocks of columns, whose weights stay in its second cache; they
+//               wait for each other once a step (parallel_steps).
+// Both compute every element in the same way.
+
+#pragma once
+
+#include "kernels/rnn/rnn.h"
+#include "kernels/rnn/rnn_tile.h"
+#include "simd/math.h"
+
+namespace einkorn {
+inline namespace EINKORN_ISA {
+
+// Weights of up to this many bytes are read by every thread.
+constexpr int64_t kSharedWeightBytes = int64_t{512} << 10;
+constexpr int64_t kRowsOfChunk = 16;
+
+inline int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+inline int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+inline int64_t blocks_of(int64_t n, int64_t size) {
+  return (n + size - 1) / size;
+}
+
+// The rows of the steps, in the order of the walk.
+template <class T>
+struct Walk {
+  const RecurrentLayer<T>& layer;
+  const int64_t* offsets;
+  bool backwards;  // from the last step to the first
+
+  Walk(const RecurrentLayer<T>& l, int64_t* into, bool from_the_last)
+      : layer(l), offsets(into), backwards(from_the_last) {
+    into[0] = 0;
+    for (int64_t t = 0; t < l.steps; ++t)
+      into[t + 1] = into[t] + (l.batch_sizes == nullptr ? l.batch : l.batch_sizes[t]);
+  }
+
+  int64_t at(int64_t index) const { return backwards ? layer.steps - 1 - index : index; }
+  // Of the index-th step walked: its first row and how many it has; none outside the walk.
+  int64_t first(int64_t index) const { return offsets[at(index)]; }
+  int64_t count(int64_t index) const {
+    return index < 0 || index >= layer.steps ? 0 : offsets[at(index) + 1] - offsets[at(index)];
+  }
+};
+
+// Runs phase(step, which, block, first row, end of rows) for every step, `kPhases` phases each, and every block of columns
+// of a phase.
+template <class Phase>
+void walk_steps(const Workspace& ws, int64_t steps, int phases, const int64_t (&blocks)[2], int64_t batch,
+                int64_t weight_bytes, double step_cost, const Phase& phase) {
+  const int64_t chunks = weight_bytes <= kSharedWeightBytes ? blocks_of(batch, kRowsOfChunk) : 1;
+  if (chunks > 1) {
+    parallel_for(ws, chunks, step_cost * static_cast<double>(steps) / static_cast<double>(chunks),
+                 [&](int64_t chunk, int) {
+                   const int64_t begin = batch * chunk / chunks, end = batch * (chunk + 1) / chunks;
+                   for (int64_t step = 0; step < steps; ++step)
+                     for (int which = 0; which < phases; ++which)
+                       for (int64_t block = 0; block < blocks[which]; ++block) phase(step, which, block, begin, end);
+                 });
+    return;
+  }
+  const int64_t tasks = phases == 1 ? blocks[0] : larger(blocks[0], blocks[1]);
+  parallel_steps(ws, steps * phases, tasks, step_cost / static_cast<double>(tasks * phases),
+                 [&](int64_t step, int64_t block, int) {
+                   const int which = static_cast<int>(step % phases);
+                   if (block < blocks[which]) phase(step / phases, which, block, int64_t{0}, batch);
+                 });
+}
+
+// Tiles of nearly equal heights: body(row, rows).
+template <int kMost, class Body>
+EINKORN_INLINE void for_tiles(int64_t begin, int64_t end, const Body& body) {
+  if (begin >= end) return;
+  const int64_t count = end - begin, tiles = blocks_of(count, kMost);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t row = begin + count * tile / tiles;
+    body(row, begin + count * (tile + 1) / tiles - row);
+  }
+}
+
+// panels[block][k][gate][unit] = weight[gate * units + block * kBlock + unit][k], zero past the last unit.
+template <class T, int kGates, int kUnitVectors>
+void pack_units(const Workspace& ws, T* panels, const T* weight, int64_t units, int64_t depth) {
+  constexpr int L = kLanes<T>, U = kUnitVectors * L, C = kGates * U;
+  parallel_for(ws, blocks_of(units, U), 0.3 * static_cast<double>(C * depth), [&](int64_t block, int) {
+    T* const panel = panels + block * depth * C;
+    for (int gate = 0; gate < kGates; ++gate)
+      for (int v = 0; v < kUnitVectors; ++v) {
+        const int64_t unit = block * U + v * L, live = larger(0, smaller(L, units - unit));
+        const T* const rows = weight + (gate * units + smaller(unit, units)) * depth;
+        for (int64_t k = 0; k < depth; k += L)
+          transpose_block(panel + k * C + gate * U + v * L, C, rows + k, depth, live, smaller(L, depth - k));
+      }
+  });
+}
+
+// panels[block][k][column] = weight[k][block * kTileColumns + column], zero past the last column.
+template <class T>
+void pack_columns(const Workspace& ws, T* panels, const T* weight, int64_t columns, int64_t depth) {
+  constexpr int64_t C = kTileColumns<T>;
+  parallel_for(ws, blocks_of(columns, C), 0.3 * static_cast<double>(C * depth), [&](int64_t block, int) {
+    pack_b_slice(panels + block * depth * C, smaller(C, columns - block * C), depth, weight + block * C, columns,
+                 int64_t{1});
+  });
+}
+
+// into[r] = from[r], or zeros.
+template <class T>
+void set_rows(T* into, int64_t into_step, const T* from, int64_t from_step, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < n; ++j) into[r * into_step + j] = from == nullptr ? T(0) : from[r * from_step + j];
+}
+
+// Where a cell works: a row of all steps, a sequence, its units from `unit` on, `live` of a vector.
+struct Place {
+  int64_t row, sequence, unit, live;
+  int64_t
+      before;  // backward: the row of the step before in time order of the walk forward; -1: none, the initial state
+};
+
+// A cell gives
+//   kGates, kUnitVectors
+//   Vec<T> forward(x, place, sum, gate_step, h)        h of the step from the sums, `gate_step` apart; the former h
+//   void backward(x, place, gh, flow, carry)           gradients of the gates, to x.ggates and, H apart, to flow;
+//                                                      what of gh goes past the product, to carry
+template <class Cell, class T>
+void recurrent_forward(const Recurrent<T>& x) {
+  constexpr int L = kLanes<T>, U = Cell::kUnitVectors * L, V = Cell::kGates * Cell::kUnitVectors, C = V * L;
+  const RecurrentLayer<T>& l = x.layer;
+  const int64_t H = l.units, P = l.width, h_step = state_step(P), m_step = state_step(H);
+  const auto parts = carve<RecurrentParts<T, Cell::kGates>>(x);
+  const Walk<T> walk(l, parts.offsets, l.reverse);
+  const bool projects = l.projection != nullptr;
+
+  for (T* state : parts.state) set_rows(state, h_step, l.h0, P, l.batch, P);
+  set_rows(x.h_n, P, l.h0, P, l.batch, P);
+  if (x.c_n != nullptr) set_rows(x.c_n, H, l.c0, H, l.batch, H);
+  if (l.steps == 0 || l.batch == 0 || (H == 0 && P == 0)) return;
+  pack_units<T, Cell::kGates, Cell::kUnitVectors>(x.ws, parts.panels, l.weight, H, P);
+  if (projects) pack_units<T, 1, kTileVectors>(x.ws, parts.projection, l.projection, P, H);
+
+  // h of the units j... of a row, to wherever it is read from.
+  const auto put = [&](int64_t step, int64_t row, int64_t b, int64_t j, int64_t live, Vec<T> h)
+                       __attribute__((always_inline)) {
+                         store_n(x.out + row * P + j, live, h);
+                         store_n(parts.state[(step + 1) & 1] + b * h_step + j, live, h);
+                         if (b >= walk.count(step + 1)) store_n(x.h_n + b * P + j, live, h);
+                       };
+  const auto cell = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
+    const int64_t first = walk.first(step), unit = block * U, units = smaller(U, H - unit);
+    const T* const state = parts.state[step & 1];
+    const bool from_nothing = step == 0 && l.h0 == nullptr;
+    alignas(64) T sums[kStateRows<V> * C];
+    for_tiles<kStateRows<V>>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
+      for (int64_t r = 0; r < rows; ++r)
+        for (int gate = 0; gate < Cell::kGates; ++gate)
+          __builtin_prefetch(x.gates + ((first + b0 + r) * Cell::kGates + gate) * H + unit);
+      if (from_nothing)
+        for (int64_t i = 0; i < rows * C; i += L) store(sums + i, Vec<T>{});
+      else
+        state_tile<T, V>(rows, P, state + b0 * h_step, h_step, parts.panels + block * P * C, sums);
+      for (int64_t r = 0; r < rows; ++r)
+        for_vectors<T>(units, [&](int64_t u, int64_t live) {
+          const int64_t b = b0 + r;
+          const Place place{first + b, b, unit + u, live, -1};
+          const Vec<T> h = Cell::forward(x, place, sums + r * C + u, U, state + b * h_step + unit + u);
+          if (!projects) return put(step, place.row, b, place.unit, live, h);
+          store_n(parts.unprojected + b * m_step + place.unit, live, h);
+          if (x.hidden != nullptr) store_n(x.hidden + place.row * H + place.unit, live, h);
+        });
+    });
+  };
+  const auto project = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
+    constexpr int64_t W = kTileColumns<T>;
+    const int64_t first = walk.first(step), columns = smaller(W, P - block * W);
+    alignas(64) T sums[kTileRows * W];
+    for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
+      state_tile<T, kTileVectors>(rows, H, parts.unprojected + b0 * m_step, m_step, parts.projection + block * H * W,
+                                  sums);
+      for (int64_t r = 0; r < rows; ++r)
+        for_vectors<T>(columns, [&](int64_t u, int64_t live) {
+          put(step, first + b0 + r, b0 + r, block * W + u, live, load(sums + r * W + u));
+        });
+    });
+  };
+  const int64_t blocks[2] = {blocks_of(H, U), projects ? blocks_of(P, kTileColumns<T>) : 0};
+  const int64_t weights = Cell::kGates * H * P + (projects ? H * P : 0);
+  walk_steps(x.ws, l.steps, projects ? 2 : 1, blocks, l.batch, weights * static_cast<int64_t>(sizeof(T)),
+             static_cast<double>(l.batch) * (0.02 * static_cast<double>(weights) + 1.0 * static_cast<double>(H)),
+             [&](int64_t step, int which, int64_t block, int64_t begin, int64_t end) {
+               which == 0 ? cell(step, block, begin, end) : project(step, block, begin, end);
+             });
+}
+
+template <class Cell, class T>
+void recurrent_backward(const RecurrentGrad<T>& x) {
+  constexpr int64_t W = kTileColumns<T>;
+  const RecurrentLayer<T>& l = x.layer;
+  const int64_t H = l.units, P = l.width, depth = Cell::kGates * H, flow_step = state_step(depth),
+                h_step = state_step(P);
+  const auto parts = carve<RecurrentGradParts<T, Cell::kGates>>(x);
+  const Walk<T> walk(l, parts.offsets, !l.reverse);
+  const bool projects = l.projection != nullptr;
+
+  // gh0 and gc0 hold, for each sequence, the gradient that the steps still to be walked find.
+  set_rows(x.gh0, P, x.gh_n, P, l.batch, P);
+  if (x.gc0 != nullptr) set_rows(x.gc0, H, x.gc_n, H, l.batch, H);
+  if (l.steps == 0 || l.batch == 0 || (H == 0 && P == 0)) return;
+  pack_columns(x.ws, parts.panels, l.weight, P, depth);
+  if (projects) pack_columns(x.ws, parts.projection, l.projection, H, P);
+
+  const auto cell = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh, T* carry)
+                        __attribute__((always_inline)) {
+                          const bool first = b >= walk.count(step + 1);
+                          const Place place{walk.first(step) + b, b, j, live, first ? -1 : walk.first(step + 1) + b};
+                          Cell::backward(x, place, gh, parts.flow[step & 1] + b * flow_step + j, carry);
+                        };
+  // The gradient of h of this step, from all that read it; of a sequence that has no step left, the gradient of h0.
+  const auto arrive = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh) __attribute__((always_inline)) {
+    T* const carry = x.gh0 + b * P + j;
+    gh += load_n(carry, live);
+    if (b >= walk.count(step)) return store_n(carry, live, gh);
+    const int64_t row = walk.first(step) + b;
+    if (x.g != nullptr) gh += load_n(x.g + row * P + j, live);
+    if (!projects) return cell(step, b, j, live, gh, carry);
+    store_n(x.gout + row * P + j, live, gh);
+    store_n(parts.total + b * h_step + j, live, gh);
+    store_n(carry, live, Vec<T>{});
+  };
+  const auto product = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
+    const int64_t columns = smaller(W, P - block * W), before = walk.count(step - 1);
+    alignas(64) T sums[kTileRows * W];
+    for_tiles<kTileRows>(begin, smaller(end, before), [&](int64_t b0, int64_t rows) {
+      state_tile<T, kTileVectors>(rows, depth, parts.flow[(step - 1) & 1] + b0 * flow_step, flow_step,
+                                  parts.panels + block * depth * W, sums);
+      for (int64_t r = 0; r < rows; ++r)
+        for_vectors<T>(columns, [&](int64_t u, int64_t live) {
+          arrive(step, b0 + r, block * W + u, live, load(sums + r * W + u));
+        });
+    });
+    for (int64_t b = larger(begin, before); b < smaller(end, walk.count(step)); ++b)
+      for_vectors<T>(columns, [&](int64_t u, int64_t live) { arrive(step, b, block * W + u, live, Vec<T>{}); });
+  };
+  const auto unproject = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
+    const int64_t units = smaller(W, H - block * W);
+    alignas(64) T sums[kTileRows * W];
+    for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
+      state_tile<T, kTileVectors>(rows, P, parts.total + b0 * h_step, h_step, parts.projection + block * P * W, sums);
+      for (int64_t r = 0; r < rows; ++r)
+        for_vectors<T>(units, [&](int64_t u, int64_t live) {
+          cell(step, b0 + r, block * W + u, live, load(sums + r * W + u), nullptr);
+        });
+    });
+  };
+  const int64_t blocks[2] = {blocks_of(P, W), projects ? blocks_of(H, W) : 0};
+  const int64_t weights = depth * P + (projects ? H * P : 0);
+  walk_steps(x.ws, l.steps + 1, projects ? 2 : 1, blocks, l.batch, weights * static_cast<int64_t>(sizeof(T)),
+             static_cast<double>(l.batch) * (0.02 * static_cast<double>(weights) + 1.0 * static_cast<double>(H)),
+             [&](int64_t step, int which, int64_t block, int64_t begin, int64_t end) {
+               which == 0 ? product(step, block, begin, end) : unproject(step, block, begin, end);
+             });
+}
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn

@@ -1,0 +1,53 @@
+// The tiles of rnn_tile.h, each size a function of its own.
+
+#include "kernels/rnn/rnn_tile.h"
+
+namespace einkorn::EINKORN_ISA {
+
+namespace {
+
+template <class T, int kRows, int kVectors, int kPanelVectors>
+__attribute__((noinline)) void tile(int64_t depth, const T* state, int64_t step, const T* panel, T* sums) {
+  constexpr int C = kPanelVectors * kLanes<T>;
+  gemm_tile<T, kRows, kVectors, APanel::by_rows>(
+      depth, state, step, panel, C,
+      [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) { store(sums + r * C + v * kLanes<T>, sum); });
+}
+
+template <int kRows, class Fn>
+EINKORN_INLINE void with_state_rows(int64_t rows, const Fn& fn) {
+  if constexpr (kRows == 1) {
+    fn.template operator()<1>();
+  } else {
+    if (rows == kRows)
+      fn.template operator()<kRows>();
+    else
+      with_state_rows<kRows - 1>(rows, fn);
+  }
+}
+
+}  // namespace
+
+template <class T, int kVectors>
+void state_tile(int64_t rows, int64_t depth, const T* state, int64_t step, const T* panel, T* sums) {
+  constexpr int kAtOnce = kVectorBytes == 64 || kVectors < 2 ? kVectors : 2;
+  with_state_rows<kStateRows<kVectors>>(rows, [&]<int kRows>() {
+    EINKORN_UNROLL for (int v = 0; v + kAtOnce <= kVectors; v += kAtOnce)
+        tile<T, kRows, kAtOnce, kVectors>(depth, state, step, panel + v * kLanes<T>, sums + v * kLanes<T>);
+    if constexpr (kVectors % kAtOnce != 0) {
+      constexpr int v = kVectors - 1;
+      tile<T, kRows, 1, kVectors>(depth, state, step, panel + v * kLanes<T>, sums + v * kLanes<T>);
+    }
+  });
+}
+
+#define EINKORN_STATE_TILE(T, vectors) \
+  template void state_tile<T, vectors>(int64_t, int64_t, const T*, int64_t, const T*, T*);
+EINKORN_STATE_TILE(float, 2)
+EINKORN_STATE_TILE(float, 3)
+EINKORN_STATE_TILE(float, 4)
+EINKORN_STATE_TILE(double, 2)
+EINKORN_STATE_TILE(double, 3)
+EINKORN_STATE_TILE(double, 4)
+
+}  // namespace einkorn::EINKORN_ISA
