@@ -6,33 +6,33 @@ namespace einkorn {
 
 namespace {
 
-void check(bool fits, const char* what) {
+void need(bool fits, const char* what) {
   if (!fits) throw py::value_error(std::string("argument '") + what + "' does not fit the others");
 }
 
-void check_shape(const Array& a, int64_t rows, int64_t columns, const char* name) {
-  check(a.ndim == 2 && a.shape[0] == rows && a.shape[1] == columns, name);
+void need_shape(const Array& a, int64_t rows, int64_t columns, const char* name) {
+  need(a.ndim == 2 && a.shape[0] == rows && a.shape[1] == columns, name);
 }
-void check_optional(const Array& a, int64_t rows, int64_t columns, const char* name) {
-  if (a) check_shape(a, rows, columns, name);
+void need_optional(const Array& a, int64_t rows, int64_t columns, const char* name) {
+  if (a) need_shape(a, rows, columns, name);
 }
 
 // The layer's sizes follow from h (h_n or gh0) and the weight; `gates` is the array of all rows.
 template <class T>
-RecurrentLayer<T> layer_of(int64_t kinds, const Array& h, const Array& gates, const Array& h0, const Array& c0,
-                           const Array& weight, const Array& projection, const Array& bias_n, const Array& batch_sizes,
-                           bool reverse, bool relu) {
-  check(h.ndim == 2 && weight.ndim == 2 && gates.ndim == 2, "gates");
+RecurrentLayer<T> recurrent_layer(int64_t kinds, const Array& h, const Array& gates, const Array& h0, const Array& c0,
+                                  const Array& weight, const Array& projection, const Array& bias_n,
+                                  const Array& batch_sizes, bool reverse, bool relu) {
+  need(h.ndim == 2 && weight.ndim == 2 && gates.ndim == 2, "gates");
   RecurrentLayer<T> l{};
   l.batch = h.shape[0], l.width = h.shape[1];
   l.units = weight.shape[0] / kinds;
-  check_shape(weight, kinds * l.units, l.width, "weight");
-  check(gates.shape[1] == kinds * l.units, "gates");
-  check(projection || l.width == l.units, "weight");
-  check_optional(projection, l.width, l.units, "projection");
-  check_optional(h0, l.batch, l.width, "h0");
-  check_optional(c0, l.batch, l.units, "c0");
-  check(!bias_n || (bias_n.ndim == 1 && bias_n.shape[0] == l.units), "bias_n");
+  need_shape(weight, kinds * l.units, l.width, "weight");
+  need(gates.shape[1] == kinds * l.units, "gates");
+  need(projection || l.width == l.units, "weight");
+  need_optional(projection, l.width, l.units, "projection");
+  need_optional(h0, l.batch, l.width, "h0");
+  need_optional(c0, l.batch, l.units, "c0");
+  need(!bias_n || (bias_n.ndim == 1 && bias_n.shape[0] == l.units), "bias_n");
   l.weight = weight.in<T>("weight");
   l.projection = projection.in<T>("projection");
   l.bias_n = bias_n.in<T>("bias_n");
@@ -44,27 +44,27 @@ RecurrentLayer<T> layer_of(int64_t kinds, const Array& h, const Array& gates, co
     l.steps = batch_sizes.size();
     int64_t most = l.batch, total = 0;
     for (int64_t t = 0; t < l.steps; ++t) {
-      check(l.batch_sizes[t] >= 0 && l.batch_sizes[t] <= most, "batch_sizes");
+      need(l.batch_sizes[t] >= 0 && l.batch_sizes[t] <= most, "batch_sizes");
       total += most = l.batch_sizes[t];
     }
-    check(total == rows, "batch_sizes");
+    need(total == rows, "batch_sizes");
   } else {
     l.steps = l.batch == 0 ? 0 : rows / l.batch;
-    check(l.steps * l.batch == rows, "gates");
+    need(l.steps * l.batch == rows, "gates");
   }
   l.reverse = reverse, l.relu = relu;
   return l;
 }
 
 template <int kGates, class T>
-void run_forward(void (*RnnKernels<T>::*kernel)(const Recurrent<T>&), const Array& out, const Array& h_n,
-                 const Array& c_n, const Array& gates, const Array& cells, const Array& hidden,
-                 const RecurrentLayer<T>& layer) {
+void run_recurrent(void (*RnnKernels<T>::*kernel)(const Recurrent<T>&), const Array& out, const Array& h_n,
+                   const Array& c_n, const Array& gates, const Array& cells, const Array& hidden,
+                   const RecurrentLayer<T>& layer) {
   const int64_t rows = gates.shape[0];
-  check_shape(out, rows, layer.width, "out");
-  check_optional(c_n, layer.batch, layer.units, "c_n");
-  check_optional(cells, rows, layer.units, "cells");
-  check_optional(hidden, rows, layer.units, "hidden");
+  need_shape(out, rows, layer.width, "out");
+  need_optional(c_n, layer.batch, layer.units, "c_n");
+  need_optional(cells, rows, layer.units, "cells");
+  need_optional(hidden, rows, layer.units, "hidden");
   Recurrent<T> x{};
   x.out = out.out<T>("out");
   x.h_n = h_n.out<T>("h_n");
@@ -78,21 +78,21 @@ void run_forward(void (*RnnKernels<T>::*kernel)(const Recurrent<T>&), const Arra
 }
 
 template <int kGates, class T>
-void run_backward(void (*RnnKernels<T>::*kernel)(const RecurrentGrad<T>&), const Array& ggates, const Array& gcells,
-                  const Array& gout, const Array& gh0, const Array& gc0, const Array& g, const Array& gh_n,
-                  const Array& gc_n, const Array& out, const Array& gates, const Array& cells,
-                  const RecurrentLayer<T>& layer) {
+void run_recurrent_grad(void (*RnnKernels<T>::*kernel)(const RecurrentGrad<T>&), const Array& ggates,
+                        const Array& gcells, const Array& gout, const Array& gh0, const Array& gc0, const Array& g,
+                        const Array& gh_n, const Array& gc_n, const Array& out, const Array& gates, const Array& cells,
+                        const RecurrentLayer<T>& layer) {
   const int64_t rows = ggates.shape[0];
-  check_optional(gates, rows, kGates * layer.units, "gates");
-  check_optional(gcells, rows, layer.units, "gcells");
-  check_optional(gout, rows, layer.width, "gout");
-  check_optional(gc0, layer.batch, layer.units, "gc0");
-  check_optional(g, rows, layer.width, "g");
-  check_optional(gh_n, layer.batch, layer.width, "gh_n");
-  check_optional(gc_n, layer.batch, layer.units, "gc_n");
-  check_optional(out, rows, layer.width, "out");
-  check_optional(cells, rows, layer.units, "cells");
-  check(static_cast<bool>(gout) == (layer.projection != nullptr), "gout");
+  need_optional(gates, rows, kGates * layer.units, "gates");
+  need_optional(gcells, rows, layer.units, "gcells");
+  need_optional(gout, rows, layer.width, "gout");
+  need_optional(gc0, layer.batch, layer.units, "gc0");
+  need_optional(g, rows, layer.width, "g");
+  need_optional(gh_n, layer.batch, layer.width, "gh_n");
+  need_optional(gc_n, layer.batch, layer.units, "gc_n");
+  need_optional(out, rows, layer.width, "out");
+  need_optional(cells, rows, layer.units, "cells");
+  need(static_cast<bool>(gout) == (layer.projection != nullptr), "gout");
   RecurrentGrad<T> x{};
   x.ggates = ggates.out<T>("ggates");
   x.gcells = gcells.out<T>("gcells");
@@ -118,8 +118,8 @@ EINKORN_BINDINGS(rnn, m) {
       [](const Array& out, const Array& h_n, const Array& gates, const Array& h0, const Array& weight,
          const Array& batch_sizes, bool reverse, bool relu) {
         by_dtype(out, [&]<class T>() {
-          run_forward<1>(&RnnKernels<T>::rnn_forward, out, h_n, {}, gates, {}, {},
-                         layer_of<T>(1, h_n, gates, h0, {}, weight, {}, {}, batch_sizes, reverse, relu));
+          run_recurrent<1>(&RnnKernels<T>::rnn_forward, out, h_n, {}, gates, {}, {},
+                           recurrent_layer<T>(1, h_n, gates, h0, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
       "out"_a, "h_n"_a, "gates"_a, "h0"_a, "weight"_a, "batch_sizes"_a, "reverse"_a, "relu"_a);
@@ -129,9 +129,9 @@ EINKORN_BINDINGS(rnn, m) {
       [](const Array& ggates, const Array& gh0, const Array& g, const Array& gh_n, const Array& out,
          const Array& weight, const Array& batch_sizes, bool reverse, bool relu) {
         by_dtype(ggates, [&]<class T>() {
-          check(static_cast<bool>(out), "out");
-          run_backward<1>(&RnnKernels<T>::rnn_backward, ggates, {}, {}, gh0, {}, g, gh_n, {}, out, {}, {},
-                          layer_of<T>(1, gh0, ggates, {}, {}, weight, {}, {}, batch_sizes, reverse, relu));
+          need(static_cast<bool>(out), "out");
+          run_recurrent_grad<1>(&RnnKernels<T>::rnn_backward, ggates, {}, {}, gh0, {}, g, gh_n, {}, out, {}, {},
+                                recurrent_layer<T>(1, gh0, ggates, {}, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
       "ggates"_a, "gh0"_a, "g"_a, "gh_n"_a, "out"_a, "weight"_a, "batch_sizes"_a, "reverse"_a, "relu"_a);
@@ -142,9 +142,10 @@ EINKORN_BINDINGS(rnn, m) {
          const Array& hidden, const Array& h0, const Array& c0, const Array& weight, const Array& projection,
          const Array& batch_sizes, bool reverse) {
         by_dtype(out, [&]<class T>() {
-          check(static_cast<bool>(c_n), "c_n");
-          run_forward<4>(&RnnKernels<T>::lstm_forward, out, h_n, c_n, gates, cells, hidden,
-                         layer_of<T>(4, h_n, gates, h0, c0, weight, projection, {}, batch_sizes, reverse, false));
+          need(static_cast<bool>(c_n), "c_n");
+          run_recurrent<4>(
+              &RnnKernels<T>::lstm_forward, out, h_n, c_n, gates, cells, hidden,
+              recurrent_layer<T>(4, h_n, gates, h0, c0, weight, projection, {}, batch_sizes, reverse, false));
         });
       },
       "out"_a, "h_n"_a, "c_n"_a, "gates"_a, "cells"_a, "hidden"_a, "h0"_a, "c0"_a, "weight"_a, "projection"_a,
@@ -156,9 +157,10 @@ EINKORN_BINDINGS(rnn, m) {
          const Array& gc_n, const Array& gates, const Array& cells, const Array& c0, const Array& weight,
          const Array& projection, const Array& batch_sizes, bool reverse) {
         by_dtype(ggates, [&]<class T>() {
-          check(gates && cells && gc0, "gates");
-          run_backward<4>(&RnnKernels<T>::lstm_backward, ggates, {}, gout, gh0, gc0, g, gh_n, gc_n, {}, gates, cells,
-                          layer_of<T>(4, gh0, ggates, {}, c0, weight, projection, {}, batch_sizes, reverse, false));
+          need(gates && cells && gc0, "gates");
+          run_recurrent_grad<4>(
+              &RnnKernels<T>::lstm_backward, ggates, {}, gout, gh0, gc0, g, gh_n, gc_n, {}, gates, cells,
+              recurrent_layer<T>(4, gh0, ggates, {}, c0, weight, projection, {}, batch_sizes, reverse, false));
         });
       },
       "ggates"_a, "gout"_a, "gh0"_a, "gc0"_a, "g"_a, "gh_n"_a, "gc_n"_a, "gates"_a, "cells"_a, "c0"_a, "weight"_a,
@@ -169,8 +171,8 @@ EINKORN_BINDINGS(rnn, m) {
       [](const Array& out, const Array& h_n, const Array& gates, const Array& cells, const Array& h0,
          const Array& weight, const Array& bias_n, const Array& batch_sizes, bool reverse) {
         by_dtype(out, [&]<class T>() {
-          run_forward<3>(&RnnKernels<T>::gru_forward, out, h_n, {}, gates, cells, {},
-                         layer_of<T>(3, h_n, gates, h0, {}, weight, {}, bias_n, batch_sizes, reverse, false));
+          run_recurrent<3>(&RnnKernels<T>::gru_forward, out, h_n, {}, gates, cells, {},
+                           recurrent_layer<T>(3, h_n, gates, h0, {}, weight, {}, bias_n, batch_sizes, reverse, false));
         });
       },
       "out"_a, "h_n"_a, "gates"_a, "cells"_a, "h0"_a, "weight"_a, "bias_n"_a, "batch_sizes"_a, "reverse"_a);
@@ -181,9 +183,10 @@ EINKORN_BINDINGS(rnn, m) {
          const Array& out, const Array& gates, const Array& cells, const Array& h0, const Array& weight,
          const Array& batch_sizes, bool reverse) {
         by_dtype(ggates, [&]<class T>() {
-          check(gcells && gates && cells && out, "gates");
-          run_backward<3>(&RnnKernels<T>::gru_backward, ggates, gcells, {}, gh0, {}, g, gh_n, {}, out, gates, cells,
-                          layer_of<T>(3, gh0, ggates, h0, {}, weight, {}, {}, batch_sizes, reverse, false));
+          need(gcells && gates && cells && out, "gates");
+          run_recurrent_grad<3>(
+              &RnnKernels<T>::gru_backward, ggates, gcells, {}, gh0, {}, g, gh_n, {}, out, gates, cells,
+              recurrent_layer<T>(3, gh0, ggates, h0, {}, weight, {}, {}, batch_sizes, reverse, false));
         });
       },
       "ggates"_a, "gcells"_a, "gh0"_a, "g"_a, "gh_n"_a, "out"_a, "gates"_a, "cells"_a, "h0"_a, "weight"_a,

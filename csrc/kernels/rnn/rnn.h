@@ -85,7 +85,7 @@ inline namespace EINKORN_ISA {
 // Rows of a state in scratch, so far apart that those of one tile do not fall into the same sets of the first cache. Also the
 // units of packed panels, rounded up.
 constexpr int64_t kStatePad = 32;
-inline int64_t padded(int64_t n) {
+inline int64_t padded_units(int64_t n) {
   return (n + kStatePad - 1) / kStatePad * kStatePad;
 }
 inline int64_t state_step(int64_t n) {
@@ -106,8 +106,8 @@ struct RecurrentParts {
     offsets = c.take<int64_t>(l.steps + 1);
     for (T*& s : state) s = c.take<T>(l.batch * state_step(l.width));
     unprojected = c.take<T>(projects ? l.batch * state_step(l.units) : 0);
-    panels = c.take<T>(kGates * padded(l.units) * l.width);
-    projection = c.take<T>(projects ? padded(l.width) * l.units : 0);
+    panels = c.take<T>(kGates * padded_units(l.units) * l.width);
+    projection = c.take<T>(projects ? padded_units(l.width) * l.units : 0);
   }
 };
 
@@ -125,8 +125,8 @@ struct RecurrentGradParts {
     offsets = c.take<int64_t>(l.steps + 1);
     for (T*& f : flow) f = c.take<T>(l.batch * state_step(kGates * l.units));
     total = c.take<T>(projects ? l.batch * state_step(l.width) : 0);
-    panels = c.take<T>(padded(l.width) * kGates * l.units);
-    projection = c.take<T>(projects ? padded(l.units) * l.width : 0);
+    panels = c.take<T>(padded_units(l.width) * kGates * l.units);
+    projection = c.take<T>(projects ? padded_units(l.units) * l.width : 0);
   }
 };
 

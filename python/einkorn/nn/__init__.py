@@ -36,11 +36,15 @@ from einkorn.nn.norm import (
 )
 from einkorn.nn.parameter import Parameter
 from einkorn.nn.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, LPPool2d, MaxPool2d
+from einkorn.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
 from einkorn.nn.shape import Flatten, Unflatten
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCELoss",
@@ -52,6 +56,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GRUCell",
     "GlobalAvgPool2d",
     "GroupNorm",
     "Identity",
@@ -60,6 +65,7 @@ __all__ = [
     "InstanceNorm3d",
     "L1Loss",
     "LPPool2d",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -74,6 +80,8 @@ __all__ = [
     "PReLU",
     "Parameter",
     "RMSNorm",
+    "RNNBase",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "SiLU",

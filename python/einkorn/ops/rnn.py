@@ -28,7 +28,7 @@ class _Layer:
         self, op: str, kinds: int, x: Any, weights: dict[str, Any], states: dict[str, Any], sizes: Any
     ) -> None:
         given = {"x": x, **weights, **states}
-        arrays = {
+        arrays: dict[str, Any] = {
             name: None if value is None else contiguous(unwrap(value, op, name))
             for name, value in given.items()
         }
@@ -44,8 +44,11 @@ class _Layer:
             raise ShapeError(f"{op}: w_hh has shape {w_hh.shape}, expected ({kinds} * hidden, hidden)")
         self.units, self.width = w_hh.shape[0] // kinds, w_hh.shape[1]
         self.features = a.shape[-1]
-        self.batch_sizes = None if sizes is None else _batch_sizes(op, sizes, a.shape[0])
-        self.batch = a.shape[1] if sizes is None else int(self.batch_sizes[:1].sum())
+        if sizes is None:
+            self.batch_sizes, self.batch = None, a.shape[1]
+        else:
+            known = _batch_sizes(op, sizes, a.shape[0])
+            self.batch_sizes, self.batch = known, int(known[:1].sum())
         self.rows = a.reshape(math.prod(a.shape[:-1]), self.features)
         gates = kinds * self.units
         expected_shapes = {
@@ -144,9 +147,9 @@ def _walk(sizes: Any, reverse: bool) -> list[tuple[int, int, int]]:
 
 def _former(layer_sizes: Any, rows: int, batch: int, reverse: bool, h: Any, h0: Any) -> Any:
     """Pairs (rows, h before them): slices of all rows and the array of the state that they started from."""
+    pairs: list[tuple[slice, Any]] = []
     if layer_sizes is None:
         inner = rows - batch
-        pairs = []
         if inner > 0:
             pairs.append((slice(0, inner), h[batch:]) if reverse else (slice(batch, rows), h[:inner]))
         if h0 is not None and rows:
@@ -347,7 +350,7 @@ def lstm(
         g, gh_n, gc_n = gradients
         dtype = out.dtype
         ggates = k.empty(gates.shape, dtype)
-        gout = None if w_r is None else k.empty(out.shape, dtype)
+        gout: Any = None if w_r is None else k.empty(out.shape, dtype)
         gh0, gc0 = k.empty((batch, width), dtype), k.empty((batch, units), dtype)
         g = None if g is None else g.reshape(out.shape)
         k.lstm_backward(
@@ -451,12 +454,14 @@ def gru(
         g = None if g is None else g.reshape(out.shape)
         k.gru_backward(ggates, gcells, gh0, g, gh_n, out, gates, cells, start, w_h, sizes, reverse)
         gw_hh = gb_hh = None
+        gb_ih: Any = None
         if wanted[2]:
             gw_hh = k.empty(w_h.shape, dtype)
             former = _former(sizes, len(out), batch, reverse, out, start)
             _sum_of_products(k, gw_hh[:split], [(ggates[part, :split], h) for part, h in former])
             _sum_of_products(k, gw_hh[split:], [(gcells[part], h) for part, h in former])
-        gb_ih = _sum_of_rows(k, ggates) if wanted[3] or wanted[4] else None
+        if wanted[3] or wanted[4]:
+            gb_ih = _sum_of_rows(k, ggates)
         if wanted[4]:
             gb_hh = k.empty(gb_ih.shape, dtype)
             k.copy(gb_hh[:split], gb_ih[:split])

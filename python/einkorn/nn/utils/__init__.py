@@ -1,6 +1,6 @@
-"""Tools for modules, with torch's names: weights that are computed from others."""
+"""Tools for modules, with torch's names: weights that are computed from others, packed sequences."""
 
-from einkorn.nn.utils import parametrizations, parametrize
+from einkorn.nn.utils import parametrizations, parametrize, rnn
 from einkorn.nn.utils.reparametrize import (
     remove_spectral_norm,
     remove_weight_norm,
@@ -13,6 +13,7 @@ __all__ = [
     "parametrize",
     "remove_spectral_norm",
     "remove_weight_norm",
+    "rnn",
     "spectral_norm",
     "weight_norm",
 ]
