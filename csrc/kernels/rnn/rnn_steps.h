@@ -12,6 +12,14 @@
 //   by columns  all threads do a step together, each its blocks of columns, whose weights stay in its second cache; they
 //               wait for each other once a step (parallel_steps).
 // Both compute every element in the same way.
+//
+// measured, the whole layer with its input product, float32, two cores of a Zen 4 EPYC (230 GFLOP/s), ms, beside torch 2.13:
+//   steps, batch, features, units     lstm forward  and backward    gru forward   and backward
+//   64   32  65  128                  2.7 (3.0)     8.4 (9.3)       1.8 (4.8)     10.4 (18.9)
+//   100  32  256 256                  18.1 (17.7)   58.1 (65.3)     14.4 (27.8)   44.7 (74.8)
+//   128  64  512 512                  323 (198)     529 (645)       125 (200)     415 (603)
+//   50   1   256 256                  0.54 (0.73)   1.5 (3.2)       0.42 (1.9)    1.2 (13.2)
+// One version so far. Forward alone took longer than its share of both passes at lstm 512: not yet explained.
 
 #pragma once
 
