@@ -1,7 +1,7 @@
 """Threads, instruction sets and output memory of the engine that runs NumPy arrays.
 
 The number of threads belongs to the process and is common to the engines: it is kept when
-:func:`einkorn.set_engine` changes from one to the other. Results do not depend on it, bit for bit.
+:func:`einkorn.engines.set_engine` changes from one to the other. Results do not depend on it, bit for bit.
 ``EINKORN_NUM_THREADS`` sets what a program starts with; without it that is the number of cores in
 the process's affinity mask, or fewer where its control group (a container) grants less.
 """

@@ -174,7 +174,7 @@ def plot_importance(
     X, y : arrays
         For ``permutation`` only: rows that the model was not fitted on.
     n_repeats, scoring, random_state
-        For ``permutation`` only, see :func:`sklearn.inspection.permutation_importance`.
+        For ``permutation`` only, see ``sklearn.inspection.permutation_importance``.
     feature_names : sequence of str, optional
         Those seen in ``fit``, else ``x0``, ``x1``, ...
     ax : matplotlib Axes, optional

@@ -75,6 +75,8 @@ class Trees:
     base : float64 [n_outputs]
         What the sum starts from.
 
+    Notes
+    -----
     Children come after their parent, so there are no cycles. The first use for prediction checks all of
     this (:meth:`check`) and makes the arrays read-only, for it keeps a packed copy of them: change trees with
     ``dataclasses.replace`` or by assigning new arrays.

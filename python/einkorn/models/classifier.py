@@ -152,7 +152,7 @@ class ImageClassifier:
     # --- files --------------------------------------------------------------------------------------
 
     def save(self, path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
-        """Write network, names and all into one checkpoint; ``metadata`` as :func:`einkorn.save` has it."""
+        """Write all into one checkpoint; ``metadata`` as :func:`einkorn.checkpoint.save` has it."""
         described = {
             "classes": self.classes,
             "input_shape": list(self.input_shape),

@@ -36,7 +36,7 @@ class Conv2d(Module):
 
     Attributes
     ----------
-    weight : Parameter [out_channels, in_channels / groups, *kernel_size]
+    weight : Parameter [out_channels, in_channels / groups, height, width]
     bias : Parameter [out_channels] or None
         Both start uniform on +-1/sqrt(fan_in), as torch's do.
 

@@ -216,7 +216,7 @@ def integral_image(image: Any, squared: bool = False, tilted: bool = False) -> A
     squared : bool, default False
         Also the sums of squares.
     tilted : bool, default False
-        Also the sums over cones: row v < y, column u with |u - x + 1| < y - v.
+        Also the sums over cones: row v < y, column u with ``|u - x + 1| < y - v``.
 
     Returns
     -------

@@ -94,8 +94,8 @@ def predict_trees(
     DTypeError
         If X is not float32 or float64, or out not float64.
     ArgumentError
-        If the range is none, the trees are malformed (:meth:`Trees.check`), or accumulate is given without
-        out.
+        If the range is none, the trees are malformed (:meth:`einkorn.boosting.Trees.check`),
+        or accumulate is given without out.
     """
     op = "predict_trees"
     a = _rows(op, trees, X)

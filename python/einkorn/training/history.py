@@ -18,7 +18,7 @@ class History:
     Attributes
     ----------
     history : dict of str to list of float
-        "loss", the metrics, and the same with the prefix "val_" when there was validation data.
+        "loss", the metrics, and the same with the prefix ``val_`` when there was validation data.
     epoch : list of int
         The epochs, from 0 as in Keras. What is shown counts from 1: the bar, the picture, and the file of
         ``to_csv``.

@@ -121,7 +121,7 @@ class CascadeDetector:
         """Read a cascade from OpenCV's XML, of the newer or the older format.
 
         Stumps and trees, upright and tilted features. Files are not trusted: see
-        :func:`einkorn.vision.cascade_xml.read_cascade`.
+        ``einkorn.vision.cascade_xml.read_cascade``.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class CascadeDetector:
     ) -> CascadeDetector:
         """Train a cascade with discrete AdaBoost.
 
-        After each stage :attr:`cascade` and :attr:`history` are up to date: what an interruption (Ctrl-C)
+        After each stage ``cascade`` and ``history`` are up to date: what an interruption (Ctrl-C)
         leaves is a usable detector of the stages so far.
 
         Parameters
@@ -174,7 +174,7 @@ class CascadeDetector:
         n_backgrounds : int, optional
             Backgrounds of a stage, at most; default: twice the faces.
         validation_fraction : float, default 0.1
-            Faces held out, for ``val_hit_rate`` of :attr:`history` and for the stages' thresholds.
+            Faces held out, for ``val_hit_rate`` of ``history`` and for the stages' thresholds.
         random_state : int, default 0
             The same number gives the same cascade, with any number of threads.
         progress : bool, default True
