@@ -107,6 +107,35 @@ def avg_pool2d_forward(
     pad_w: int,
     count_include_pad: bool,
 ) -> None: ...
+def batch_norm_backward(
+    gx: _Array,
+    gresidual: _Array,
+    gweight: _Array,
+    gbias: _Array,
+    g: _Array,
+    y: _Array,
+    x: _Array,
+    mean: _Array,
+    rstd: _Array,
+    weight: _Array,
+    training: bool,
+    activation: int,
+) -> None: ...
+def batch_norm_forward(
+    out: _Array,
+    mean: _Array,
+    rstd: _Array,
+    running_mean: _Array,
+    running_var: _Array,
+    x: _Array,
+    residual: _Array,
+    weight: _Array,
+    bias: _Array,
+    momentum: float,
+    eps: float,
+    training: bool,
+    activation: int,
+) -> None: ...
 def bce_backward(gx: _Array, gloss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
 def bce_forward(loss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
 def bce_with_logits_backward(gx: _Array, gloss: _Array, x: _Array, target: _Array, scale: float) -> None: ...
@@ -361,6 +390,12 @@ def leaf_quantile(
 ) -> None: ...
 def leaky_relu(out: _Array, x: _Array, alpha: float) -> None: ...
 def leaky_relu_grad(gx: _Array, g: _Array, s: _Array, alpha: float) -> None: ...
+def local_response_norm_backward(
+    gx: _Array, g: _Array, x: _Array, scale: _Array, size: int, alpha: float, beta: float
+) -> None: ...
+def local_response_norm_forward(
+    out: _Array, scale: _Array, x: _Array, size: int, alpha: float, beta: float, k: float
+) -> None: ...
 def log(out: _Array, x: _Array) -> None: ...
 def log_softmax_backward(gx: _Array, g: _Array, y: _Array) -> None: ...
 def log_softmax_forward(out: _Array, x: _Array) -> None: ...
@@ -472,6 +507,35 @@ def rnn_forward(
     batch_sizes: _Array,
     reverse: bool,
     relu: bool,
+) -> None: ...
+def row_norm_backward(
+    gx: _Array,
+    gweight: _Array,
+    gbias: _Array,
+    g: _Array,
+    y: _Array,
+    x: _Array,
+    mean: _Array,
+    rstd: _Array,
+    weight: _Array,
+    addend: _Array,
+    groups: int,
+    run: int,
+    activation: int,
+) -> None: ...
+def row_norm_forward(
+    out: _Array,
+    total: _Array,
+    mean: _Array,
+    rstd: _Array,
+    x: _Array,
+    residual: _Array,
+    weight: _Array,
+    bias: _Array,
+    groups: int,
+    run: int,
+    eps: float,
+    activation: int,
 ) -> None: ...
 def set_isa(isa: str) -> None:
     """

@@ -65,7 +65,7 @@ class LayerNorm(Module):
 
     Attributes
     ----------
-    weight, bias : Parameter [*normalized_shape] or None
+    weight, bias : Parameter of normalized_shape or None
         They start as 1 and 0.
     """
 
@@ -124,7 +124,7 @@ class RMSNorm(Module):
 
     Attributes
     ----------
-    weight : Parameter [*normalized_shape] or None
+    weight : Parameter of normalized_shape or None
         It starts as 1.
     """
 

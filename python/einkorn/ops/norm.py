@@ -60,10 +60,10 @@ def layer_norm(
 
     Parameters
     ----------
-    input : array or Tensor [..., *normalized_shape]
+    input : array or Tensor [..., normalized_shape]
     normalized_shape : int or sequence of int
         The sizes of the last axes, over which mean and (biased) variance are taken.
-    weight, bias : array or Tensor [*normalized_shape], optional
+    weight, bias : array or Tensor of normalized_shape, optional
     eps : float, default 1e-5
     activation : "relu", "leaky_relu", "sigmoid", "tanh" or None, keyword-only, default None
         Applied before the result is written.
@@ -186,7 +186,7 @@ def add_layer_norm(
 
     Parameters
     ----------
-    input, residual : array or Tensor [..., *normalized_shape]
+    input, residual : array or Tensor [..., normalized_shape]
         Of one shape; nothing is broadcast.
     normalized_shape, weight, bias, eps, activation
         As :func:`layer_norm`.
