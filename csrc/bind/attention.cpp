@@ -80,14 +80,14 @@ EINKORN_BINDINGS(attention, m) {
           check_rows(out, p.batch, p.heads, p.q_len, p.v_width, "out");
           check(!lse || lse.size() == p.batch * p.heads * p.q_len, "lse must have one number a query");
           x.out = rows_out<T>(out, "out");
-          x.lse = lse.out<T>("lse");
+          x.lse = lse.optional_out<T>("lse");
           x.q = rows_in<T>(q, "q"), x.k = rows_in<T>(k, "k"), x.v = rows_in<T>(v, "v");
           x.ws = workspace();
           run_in_scratch<AttentionParts<T>>(&AttentionKernels<T>::attention_forward, x);
         });
       },
-      "out"_a, "lse"_a, "q"_a, "k"_a, "v"_a, "bias"_a, "keep"_a, "slopes"_a, "scale"_a, "low"_a, "high"_a, "dropout"_a,
-      "seed"_a, "offset"_a);
+      "out"_a, "lse"_a.none(true), "q"_a, "k"_a, "v"_a, "bias"_a.none(true), "keep"_a.none(true), "slopes"_a.none(true),
+      "scale"_a, "low"_a, "high"_a, "dropout"_a, "seed"_a, "offset"_a);
 
   m.def(
       "attention_backward",
@@ -106,7 +106,7 @@ EINKORN_BINDINGS(attention, m) {
           check(lse && lse.size() == p.batch * p.heads * p.q_len, "lse must have one number a query");
           check(!gbias || gbias.size() == p.batch * p.heads * p.q_len * p.k_len, "gbias must have one number a score");
           x.gq = rows_out<T>(gq, "gq"), x.gk = rows_out<T>(gk, "gk"), x.gv = rows_out<T>(gv, "gv");
-          x.gbias = gbias.out<T>("gbias");
+          x.gbias = gbias.optional_out<T>("gbias");
           x.g = rows_in<T>(g, "g"), x.out = rows_in<T>(out, "out");
           x.lse = lse.in<T>("lse");
           x.q = rows_in<T>(q, "q"), x.k = rows_in<T>(k, "k"), x.v = rows_in<T>(v, "v");
@@ -114,8 +114,8 @@ EINKORN_BINDINGS(attention, m) {
           run_in_scratch<AttentionGradParts<T>>(&AttentionKernels<T>::attention_backward, x);
         });
       },
-      "gq"_a, "gk"_a, "gv"_a, "gbias"_a, "g"_a, "out"_a, "lse"_a, "q"_a, "k"_a, "v"_a, "bias"_a, "keep"_a, "slopes"_a,
-      "scale"_a, "low"_a, "high"_a, "dropout"_a, "seed"_a, "offset"_a);
+      "gq"_a, "gk"_a, "gv"_a, "gbias"_a.none(true), "g"_a, "out"_a, "lse"_a, "q"_a, "k"_a, "v"_a, "bias"_a.none(true),
+      "keep"_a.none(true), "slopes"_a.none(true), "scale"_a, "low"_a, "high"_a, "dropout"_a, "seed"_a, "offset"_a);
 }
 
 }  // namespace einkorn

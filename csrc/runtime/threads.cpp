@@ -331,6 +331,8 @@ void Pool::join() {
   while (!gate_.compare_exchange_weak(gate, gate | kWaiting, std::memory_order_acq_rel, std::memory_order_acquire))
     if (active(gate) == 0) return;
   while (joined_.load(std::memory_order_acquire) == 0) sleep_while(joined_, 0);
+  gate_.load(
+      std::memory_order_acquire);  // that was the last worker's word; what the others wrote they left at the gate
 }
 
 std::atomic<Pool*> current_pool{nullptr};

@@ -50,7 +50,8 @@ EINKORN_INLINE void store_low_halves(int32_t* p, IntVec<double> v) {
 
 // The place of each lane's lowest bit that is set. No lane may be 0.
 EINKORN_INLINE Vec<int32_t> lowest_bit(Vec<int32_t> v) {
-  const Vec<int32_t> bit = v & -v;
+  const Vec<uint32_t> bits = (Vec<uint32_t>)v;
+  const Vec<int32_t> bit = (Vec<int32_t>)(bits & -bits);
 #if defined(__AVX512CD__)
   return 31 - (Vec<int32_t>)_mm512_lzcnt_epi32((__m512i)bit);
 #else
@@ -61,7 +62,8 @@ EINKORN_INLINE Vec<int32_t> lowest_bit(Vec<int32_t> v) {
 
 EINKORN_INLINE IntVec<double> lowest_bit(IntVec<double> v) {
 #if defined(__AVX512CD__)
-  return 63 - (IntVec<double>)_mm512_lzcnt_epi64((__m512i)(v & -v));
+  const Vec<uint64_t> bits = (Vec<uint64_t>)v;
+  return 63 - (IntVec<double>)_mm512_lzcnt_epi64((__m512i)(bits & -bits));
 #else
   for (int i = 0; i < kLanes<double>; ++i) v[i] = __builtin_ctzll(static_cast<unsigned long long>(v[i]));
   return v;

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import floats, read, strided, strided_out, write
 from ._compile import AnyByteIn4, AnyIn4, AnyOut4, Array, In1, Int, Loop, Out1, Scalar, Word, inline, nothing
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -224,6 +225,13 @@ def _check(fits: bool, what: str) -> None:
         raise ValueError(f"attention: {what}")
 
 
+def _check_rows(name: str, x: Array, shape: tuple[int, ...], dtype: Any, *, writes: bool = False) -> None:
+    """Refuse what is not [batch, heads, length, width] with stride 1 along the width."""
+    gapless = x.ndim == 4 and (x.shape[3] <= 1 or x.size == 0 or x.strides[3] == x.itemsize)
+    _check(x.shape == shape and gapless, f"{name} does not fit: shape, or stride along the width")
+    strided_out(name, x, dtype) if writes else strided(name, x, dtype)
+
+
 def _check_operands(q: Array, k: Array, v: Array, bias: Any, keep: Any, slopes: Any, dropout: float) -> None:
     _check(q.ndim == k.ndim == v.ndim == 4, "q, k and v must have 4 dimensions")
     batch, heads, queries, width = q.shape
@@ -243,9 +251,9 @@ def _check_operands(q: Array, k: Array, v: Array, bias: Any, keep: Any, slopes: 
 def _masks(q: Array, bias: Any, keep: Any, slopes: Any) -> tuple[Array, Array, Array]:
     """The masks, with arrays without elements for those that are absent."""
     return (
-        nothing(q, 4) if bias is None else bias,
-        nothing(q, 4, np.uint8) if keep is None else keep,
-        nothing(q) if slopes is None else slopes,
+        nothing(q, 4) if bias is None else strided("bias", bias, q.dtype),
+        nothing(q, 4, np.uint8) if keep is None else strided("keep", keep, np.uint8),
+        nothing(q) if slopes is None else read("slopes", slopes, q.dtype, q.shape[1]),
     )
 
 
@@ -269,11 +277,11 @@ def attention_forward(
     """out, and the logarithm of each row's sum of exponentials."""
     _check_operands(q, k, v, bias, keep, slopes, dropout)
     batch, heads, queries, width = q.shape
-    _check(
-        out.shape == (batch, heads, queries, v.shape[3]), "out does not fit: shape, or stride along the width"
-    )
-    _check(lse is None or lse.size == batch * heads * queries, "lse must have one number a query")
-    sums = nothing(q) if lse is None else lse.reshape(-1)
+    dtype, rows = floats(out), batch * heads * queries
+    _check_rows("out", out, (batch, heads, queries, v.shape[3]), dtype, writes=True)
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        _check_rows(name, x, x.shape, dtype)
+    sums = nothing(q) if lse is None else write("lse", lse, dtype, rows)
     masks = _masks(q, bias, keep, slopes)
     cost = 2.0 * k.shape[2] * (width + v.shape[3]) + 1
     parallel_for(
@@ -310,19 +318,21 @@ def attention_backward(
     """The gradients of q, k, v and, where wanted, of the scores."""
     _check_operands(q, k, v, bias, keep, slopes, dropout)
     batch, heads, queries, width = q.shape
-    for a, like, name in ((gq, q.shape, "gq"), (gk, k.shape, "gk"), (gv, v.shape, "gv")):
-        _check(a.shape == like, f"{name} does not fit: shape, or stride along the width")
-    for a, name in ((g, "g"), (out, "out")):
-        _check(
-            a.shape == (batch, heads, queries, v.shape[3]),
-            f"{name} does not fit: shape, or stride along the width",
-        )
-    _check(lse.size == batch * heads * queries, "lse must have one number a query")
-    _check(
-        gbias is None or gbias.shape == (batch, heads, queries, k.shape[2]),
-        "gbias must have one number a score",
-    )
-    sums = lse.reshape(-1)
+    dtype, rows = floats(g), batch * heads * queries
+    for name, x, shape in (("gq", gq, q.shape), ("gk", gk, k.shape), ("gv", gv, v.shape)):
+        _check_rows(name, x, shape, dtype, writes=True)
+    out_shape = (batch, heads, queries, v.shape[3])
+    for name, x, shape in (
+        ("q", q, q.shape),
+        ("k", k, k.shape),
+        ("v", v, v.shape),
+        ("g", g, out_shape),
+        ("out", out, out_shape),
+    ):
+        _check_rows(name, x, shape, dtype)
+    sums = read("lse", lse, dtype, rows)
+    if gbias is not None:
+        gbias = write("gbias", gbias, dtype, batch, heads, queries, k.shape[2])
     slopes_of_scores = nothing(q, 4) if gbias is None else gbias
     rest = (g, out, sums, q, k, v, *_masks(q, bias, keep, slopes), scale, low, high, dropout, seed, offset)
     cost = 4.0 * (width + v.shape[3]) + 1
