@@ -59,7 +59,8 @@ def test_an_outlier_in_front(name: str, backend: str) -> None:
     function, shape, axes = FAR[name]
     x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     x[(0,) * x.ndim] = 3e4
-    assert np.abs(function(x) - standard(x, axes)).max() < 2e-5
+    expected = standard(x, axes)
+    assert (np.abs(function(x) - expected) / (1 + np.abs(expected))).max() < 2e-6
 
 
 def test_running_variance_of_large_means(backend: str) -> None:
@@ -76,7 +77,7 @@ def test_same_bits_for_any_number_of_threads(shape: tuple[int, ...], backend: st
         x, w, b = leaf(*shape), leaf(shape[1], seed=1), leaf(shape[1], seed=2)
         y = ops.batch_norm(x, None, None, w, b, training=True, activation="relu")
         z = ops.group_norm(y, 2, w, b)
-        z.backward(numbers(*shape, seed=3))
+        z.backward(numbers(*shape, seed=3), retain_graph=True)
         tail = leaf(shape[-1], seed=4)
         total, normed = ops.add_layer_norm(x, y, shape[-1], tail)
         (total + normed).backward(numbers(*shape, seed=5))

@@ -73,11 +73,11 @@ struct Array {
     return true;
   }
 
-  // The elements as T, in any layout; in row-major order without gaps; the same for outputs. None is refused.
+  // The elements as T, in any layout; in row-major order without gaps; the same for outputs. None, where an argument
+  // may be None, gives null.
   template <class T>
   const T* strided(const char* name) const {
-    if (!*this) throw py::type_error(std::string("argument '") + name + "' must be an array");
-    if (dtype != dtype_of<T>)
+    if (*this && dtype != dtype_of<T>)
       throw py::type_error(std::string("argument '") + name + "' has another dtype than this call's kernel expects");
     return static_cast<const T*>(data);
   }

@@ -8,6 +8,13 @@
 //                         and the L columns of a channel are joined with the chunks.
 //
 // The gradients take the same two ways, with the sums of g and g xhat in the place of moments.
+//
+// measured, float, avx512, 2 threads, ms (share of the copy rate)      [32, 64, 32, 32]   [64, 64, 64, 64]
+//   training, forward; PyTorch 2.13                                    0.26 (42%) 2.1     4.7 (56%) 37
+//   evaluation, forward; PyTorch                                       0.13 (84%) 0.23    2.8 (94%) 23
+//   training, forward and backward; PyTorch                            2.0  3.5           14.6  68
+// The runs of a channel lie C L elements apart, here a power of two: they push one another out of the caches, and the
+// walk that writes reads x from farther away than the size of a channel suggests.
 
 #include "kernels/instantiate.h"
 #include "kernels/norm/moments.h"
@@ -107,7 +114,8 @@ EINKORN_INLINE Moments piece_moments(const BatchNorm<T>& k, const Pieces& pieces
   const T* x = k.x + pieces.first_run(p) * step + c * k.length + pieces.begin(p);
   const auto read = [&](int64_t run, int64_t i, int64_t live)
                         EINKORN_LAMBDA { return load_n(x + run * step + i, live); };
-  return moments_of<T>(x[0], pieces.runs_of(p), pieces.length_of(p), read, read);
+  const auto one = [&](int64_t run, int64_t i) { return x[run * step + i]; };
+  return moments_of<T>(pieces.runs_of(p), pieces.length_of(p), one, read, read);
 }
 
 template <bool kActivated, class T>

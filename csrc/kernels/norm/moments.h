@@ -1,7 +1,7 @@
 // Means and squared distances from them, without cancellation.
 //
 // A block of up to kMomentBlock elements is walked twice, the second time in the L1 cache: for its mean, then for the squared
-// distances from it. Both walks subtract the first element, so that a large mean costs no digits. Blocks are joined in double
+// distances from it. Both walks subtract the block's first element, so that a large mean costs no digits. Blocks are joined in double
 // (Chan, Golub and LeVeque 1979):  M2 = M2a + M2b + (mean_b - mean_a)^2 na nb / (na + nb).
 
 #pragma once
@@ -85,11 +85,13 @@ EINKORN_INLINE void for_blocks(int64_t runs, int64_t n, const Block& block) {
   }
 }
 
-// Moments of `runs` runs of n elements: first(run, i, live) gives a vector the first time, again(run, i, live) the second.
-template <class T, class First, class Again>
-EINKORN_INLINE Moments moments_of(T shift, int64_t runs, int64_t n, const First& first, const Again& again) {
+// Moments of `runs` runs of n elements: first(run, i, live) gives a vector the first time, again(run, i, live) the second;
+// one(run, i) an element.
+template <class T, class One, class First, class Again>
+EINKORN_INLINE Moments moments_of(int64_t runs, int64_t n, const One& one, const First& first, const Again& again) {
   Moments total;
   for_blocks(runs, n, [&](int64_t r, int64_t last, int64_t begin, int64_t size) EINKORN_LAMBDA {
+    const T shift = one(r, begin);
     Vec<T> sum[4] = {}, squares[4] = {};
     for (int64_t q = r; q < last; ++q)
       for_four<T>(size, [&](int l, int64_t i, int64_t live)

@@ -334,7 +334,7 @@ def _row_cases() -> list[Case]:
         cases.append(rms_norm(normal(3, size), normal(size), normalized_shape=(size,), eps=1e-6))
     for layout in LAYOUTS:
         if layout != "C":  # all numbers alike: rounding errors divided by the root of eps
-            eps = 1.0 if layout == "constant" else 1e-5
+            eps = 1.0 if layout in ("constant", "broadcast last") else 1e-5
             x = normal(5, 33).laid_out(layout)
             cases.append(layer_norm(x, normal(33), normal(33), normalized_shape=(33,), eps=eps).grad())
     cases += [
@@ -414,7 +414,7 @@ def _channel_cases() -> list[Case]:
     ]
     for layout in LAYOUTS:
         if layout != "C":
-            eps = 1.0 if layout == "constant" else 1e-5
+            eps = 1.0 if layout in ("constant", "broadcast last") else 1e-5
             x, w, b = normal(3, 4, 33).laid_out(layout), normal(4), normal(4)
             cases.append(batch_norm(x, None, None, w, b, training=True, eps=eps).grad())
             cases.append(group_norm(x, w, b, num_groups=2, eps=eps).grad())

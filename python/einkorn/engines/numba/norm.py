@@ -92,6 +92,10 @@ def _row_forward(
             for i in range(n):
                 centre += total[r, i] if adds else x[r, i]
             centre /= n
+            rest = 0.0  # what rounding left out of the mean
+            for i in range(n):
+                rest += (total[r, i] if adds else x[r, i]) - centre
+            centre += rest / n
             mean[r] = centre
         squares = 0.0
         for i in range(n):
@@ -284,6 +288,11 @@ def _batch_forward(
                 for i in range(length):
                     centre += x[n, c, i]
             centre /= count
+            rest = 0.0  # what rounding left out of the mean
+            for n in range(batch):
+                for i in range(length):
+                    rest += x[n, c, i] - centre
+            centre += rest / count
             for n in range(batch):
                 for i in range(length):
                     off = x[n, c, i] - centre

@@ -37,20 +37,21 @@ def computed_attribute(module: Module, name: str, prefix: str, read: Any, write:
         if attribute == name:
             write(self, value)
         else:
-            kind.__setattr__(self, attribute, value)
+            super(made, self).__setattr__(attribute, value)
 
-    names = {name: property(read), "__setattr__": assign, "_computed": (name, kind)}
-    module.__class__ = type(prefix + kind.__name__.removeprefix(prefix), (kind,), names)
+    names = {name: property(read), "__setattr__": assign, "_computed": name}
+    made: Any = type(prefix + kind.__name__.removeprefix(prefix), (kind,), names)
+    module.__class__ = made
 
 
 def restore_class(module: Module, name: str) -> None:
     """Take the class of :func:`computed_attribute` off again, wherever in the line it is."""
     above = []
     kind: Any = type(module)
-    while kind.__dict__.get("_computed", (None,))[0] != name:
+    while kind.__dict__.get("_computed") != name:
         above.append(kind)
         kind = kind.__bases__[0]
-    bottom = kind.__dict__["_computed"][1]
+    (bottom,) = kind.__bases__
     for outer in reversed(above):
         outer.__bases__ = (bottom,)
         bottom = outer
