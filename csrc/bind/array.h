@@ -118,7 +118,7 @@ struct Array {
  private:
   template <class T>
   T* require_writeable(T* p, const char* name) const {
-    if (!writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
+    if (*this && !writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
     return p;
   }
 };

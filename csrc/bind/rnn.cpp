@@ -122,8 +122,8 @@ EINKORN_BINDINGS(rnn, m) {
                            recurrent_layer<T>(1, h_n, gates, h0, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
-      "out"_a, "h_n"_a.none(true), "gates"_a.none(true), "h0"_a.none(true), "weight"_a, "batch_sizes"_a, "reverse"_a,
-      "relu"_a);
+      "out"_a.none(true), "h_n"_a.none(true), "gates"_a.none(true), "h0"_a.none(true), "weight"_a,
+      "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
 
   m.def(
       "rnn_backward",
@@ -135,8 +135,8 @@ EINKORN_BINDINGS(rnn, m) {
                                 recurrent_layer<T>(1, gh0, ggates, {}, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
-      "ggates"_a, "gh0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true), "out"_a, "weight"_a, "batch_sizes"_a,
-      "reverse"_a, "relu"_a);
+      "ggates"_a, "gh0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true), "out"_a.none(true), "weight"_a,
+      "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
 
   m.def(
       "lstm_forward",
@@ -150,9 +150,9 @@ EINKORN_BINDINGS(rnn, m) {
               recurrent_layer<T>(4, h_n, gates, h0, c0, weight, projection, {}, batch_sizes, reverse, false));
         });
       },
-      "out"_a, "h_n"_a.none(true), "c_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true),
+      "out"_a.none(true), "h_n"_a.none(true), "c_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true),
       "hidden"_a.none(true), "h0"_a.none(true), "c0"_a.none(true), "weight"_a, "projection"_a.none(true),
-      "batch_sizes"_a, "reverse"_a);
+      "batch_sizes"_a.none(true), "reverse"_a);
 
   m.def(
       "lstm_backward",
@@ -168,7 +168,7 @@ EINKORN_BINDINGS(rnn, m) {
       },
       "ggates"_a, "gout"_a.none(true), "gh0"_a.none(true), "gc0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true),
       "gc_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true), "c0"_a.none(true), "weight"_a,
-      "projection"_a.none(true), "batch_sizes"_a, "reverse"_a);
+      "projection"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
 
   m.def(
       "gru_forward",
@@ -179,8 +179,8 @@ EINKORN_BINDINGS(rnn, m) {
                            recurrent_layer<T>(3, h_n, gates, h0, {}, weight, {}, bias_n, batch_sizes, reverse, false));
         });
       },
-      "out"_a, "h_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true), "h0"_a.none(true), "weight"_a,
-      "bias_n"_a.none(true), "batch_sizes"_a, "reverse"_a);
+      "out"_a.none(true), "h_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true), "h0"_a.none(true), "weight"_a,
+      "bias_n"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
 
   m.def(
       "gru_backward",
@@ -194,8 +194,9 @@ EINKORN_BINDINGS(rnn, m) {
               recurrent_layer<T>(3, gh0, ggates, h0, {}, weight, {}, {}, batch_sizes, reverse, false));
         });
       },
-      "ggates"_a, "gcells"_a.none(true), "gh0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true), "out"_a,
-      "gates"_a.none(true), "cells"_a.none(true), "h0"_a.none(true), "weight"_a, "batch_sizes"_a, "reverse"_a);
+      "ggates"_a, "gcells"_a.none(true), "gh0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true), "out"_a.none(true),
+      "gates"_a.none(true), "cells"_a.none(true), "h0"_a.none(true), "weight"_a, "batch_sizes"_a.none(true),
+      "reverse"_a);
 }
 
 }  // namespace einkorn

@@ -202,7 +202,7 @@ EINKORN_BINDINGS(runtime, m) {
   m.def("default_num_threads", &default_num_threads,
         "EINKORN_NUM_THREADS when it is set, otherwise the number of usable cores.");
   m.def("memory_stats", &stats_dict, "Bytes allocated, cached, peak, the limits, and cache hits and misses.");
-  m.def("memory_set_limit", &set_limit, "bytes"_a,
+  m.def("memory_set_limit", &set_limit, "bytes"_a.none(true),
         "Bound on allocated + cached bytes; None: all memory this process may use.");
   m.def("empty_cache", &empty_cache, "Return cached memory to the system.");
   m.def("cpu_info", &cpu_dict, "What the machine is: CPU, instruction sets, caches, memory; sizes in bytes.");
