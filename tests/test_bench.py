@@ -297,7 +297,7 @@ def test_rows_by_pattern() -> None:
 
 
 def test_main_refusals() -> None:
-    with pytest.raises(ArgumentError, match=r"^bench: family is 'convolution', expected one of copy, "):
+    with pytest.raises(ArgumentError, match=r"^bench: family is 'convolution', expected one of attention, "):
         bench.main(["matmul", "convolution"])
     with pytest.raises(ArgumentError, match=r"^bench: peer is 'jax'"):
         bench.main(["matmul"], peers=["jax"])

@@ -21,7 +21,7 @@ from einkorn import models
 x = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
 y = (x[:, 0] > 0).astype(int)
 model = models.MLP([4, 8, 2])
-model.compile("adam", "cross_entropy", ["accuracy"])
+model.compile("adam", "cross_entropy", metrics=["accuracy"])
 model.fit(x, y, epochs=3, batch_size=4, validation_split=0.2)
 """
 BOOST = """

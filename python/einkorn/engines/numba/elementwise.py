@@ -227,7 +227,7 @@ def divide_floor(a: float, b: float) -> float:
     """The quotient rounded down, from the remainder: a / b itself may be rounded up."""
     if b == 0:
         return a / b
-    rest = math.fmod(a, b)
+    rest = np.fmod(a, b)
     quotient = (a - rest) / b
     if rest != 0 and (b < 0) != (rest < 0):
         quotient -= 1
