@@ -146,6 +146,10 @@ def call_the_rest(k: Any) -> None:
     k.stump_search_binned(place, np.empty((2, 3)), codes, bins, 255, abs(signed), target, 3, 0)
 
 
+# Families whose Numba bodies have yet to check what their bindings check.
+UNCHECKED = ("norm", "rnn")
+
+
 def examples() -> None:
     """Run every kernel on little data."""
 
@@ -153,7 +157,8 @@ def examples() -> None:
         return max((x.size for x in case.inputs if x is not None), default=0)
 
     taken: dict[str, int] = {}
-    for family, case in sorted(all_cases(), key=lambda each: abs(largest(each[1]) - 200)):
+    checked = [(family, case) for family, case in all_cases() if family not in UNCHECKED]
+    for family, case in sorted(checked, key=lambda each: abs(largest(each[1]) - 200)):
         key = f"{family} {case.op.name}"
         if taken.setdefault(key, 0) < 3:
             taken[key] += 1
@@ -252,10 +257,6 @@ def changed(name: str, arguments: tuple[Any, ...]) -> list[tuple[str, tuple[Any,
             found.append((f"{names[i]}: one fewer", (*arguments[:i], value[:-1], *arguments[i + 1 :])))
             found.append((f"{names[i]}: None", (*arguments[:i], None, *arguments[i + 1 :])))
     return found
-
-
-# Families whose Numba bodies have yet to check what their bindings check.
-UNCHECKED = ("norm", "rnn")
 
 
 def kernels() -> list[str]:
