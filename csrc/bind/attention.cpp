@@ -11,9 +11,11 @@ void check(bool fits, const char* what) {
 
 // [batch, heads, length, width] with stride 1 along width.
 void check_rows(const Array& a, int64_t batch, int64_t heads, int64_t length, int64_t width, const char* name) {
-  const bool fits = a.ndim == 4 && a.shape[0] == batch && a.shape[1] == heads && a.shape[2] == length &&
-                    a.shape[3] == width && (width <= 1 || a.size() == 0 || a.strides[3] == 1);
-  check(fits, (std::string(name) + " does not fit: shape, or stride along the width").c_str());
+  const bool fits =
+      a.ndim == 4 && a.shape[0] == batch && a.shape[1] == heads && a.shape[2] == length && a.shape[3] == width;
+  check(fits, (std::string(name) + " has a shape that does not fit").c_str());
+  const bool gapless = width <= 1 || a.size() == 0 || a.strides[3] == 1;
+  check(gapless, (std::string(name) + " must have stride 1 along its width").c_str());
 }
 
 template <class T>

@@ -227,8 +227,9 @@ def _check(fits: bool, what: str) -> None:
 
 def _check_rows(name: str, x: Array, shape: tuple[int, ...], dtype: Any, *, writes: bool = False) -> None:
     """Refuse what is not [batch, heads, length, width] with stride 1 along the width."""
-    gapless = x.ndim == 4 and (x.shape[3] <= 1 or x.size == 0 or x.strides[3] == x.itemsize)
-    _check(x.shape == shape and gapless, f"{name} does not fit: shape, or stride along the width")
+    _check(x.shape == shape, f"{name} has a shape that does not fit")
+    gapless = x.shape[3] <= 1 or x.size == 0 or x.strides[3] == x.itemsize
+    _check(gapless, f"{name} must have stride 1 along its width")
     strided_out(name, x, dtype) if writes else strided(name, x, dtype)
 
 
@@ -236,8 +237,8 @@ def _check_operands(q: Array, k: Array, v: Array, bias: Any, keep: Any, slopes: 
     _check(q.ndim == k.ndim == v.ndim == 4, "q, k and v must have 4 dimensions")
     batch, heads, queries, width = q.shape
     kv_heads, keys = k.shape[1:3]
-    _check(k.shape == (batch, kv_heads, keys, width), "k does not fit: shape, or stride along the width")
-    _check(v.shape[:3] == (batch, kv_heads, keys), "v does not fit: shape, or stride along the width")
+    _check(k.shape == (batch, kv_heads, keys, width), "k has a shape that does not fit")
+    _check(v.shape[:3] == (batch, kv_heads, keys), "v has a shape that does not fit")
     _check(
         heads == 0 or (kv_heads > 0 and heads % kv_heads == 0), "heads must be a multiple of the key heads"
     )
