@@ -46,8 +46,7 @@ def run_cases(step: int) -> int:
             what = f"{family} {case.name} {dtype}"
             same_for_all_threads(what, lambda: as_arrays(case.run(einkorn, arrays, np.dtype(dtype))))  # noqa: B023
             count += 1
-        if family != "optimizer":
-            differentiate(case)
+        differentiate(case)
     return count
 
 

@@ -85,7 +85,8 @@ EINKORN_BINDINGS(norm, m) {
           allow(weight, channels, "weight");
           allow(addend, size, "addend");
           args.activation = activation_from(activation);
-          if (args.activation != Activation::none) require(y, size, "y");
+          check(y || args.activation == Activation::none, "y is needed where there is an activation");
+          allow(y, size, "y");
           args.gx = gx.out<T>("gx"), args.gweight = gweight.out<T>("gweight"), args.gbias = gbias.out<T>("gbias");
           args.g = g.in<T>("g"), args.y = y.in<T>("y"), args.x = x.in<T>("x");
           args.mean = mean.in<double>("mean"), args.rstd = rstd.in<double>("rstd");
@@ -148,7 +149,8 @@ EINKORN_BINDINGS(norm, m) {
           require(rstd, c, "rstd");
           allow(weight, c, "weight");
           args.activation = activation_from(activation);
-          if (args.activation != Activation::none) require(y, size, "y");
+          check(y || args.activation == Activation::none, "y is needed where there is an activation");
+          allow(y, size, "y");
           args.gx = gx.out<T>("gx"), args.gresidual = gresidual.out<T>("gresidual");
           args.gweight = gweight.out<T>("gweight"), args.gbias = gbias.out<T>("gbias");
           args.g = g.in<T>("g"), args.y = y.in<T>("y"), args.x = x.in<T>("x");

@@ -122,21 +122,19 @@ EINKORN_BINDINGS(rnn, m) {
                            recurrent_layer<T>(1, h_n, gates, h0, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
-      "out"_a.none(true), "h_n"_a.none(true), "gates"_a.none(true), "h0"_a.none(true), "weight"_a,
-      "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
+      "out"_a, "h_n"_a, "gates"_a, "h0"_a.none(true), "weight"_a, "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
 
   m.def(
       "rnn_backward",
       [](const Array& ggates, const Array& gh0, const Array& g, const Array& gh_n, const Array& out,
          const Array& weight, const Array& batch_sizes, bool reverse, bool relu) {
         by_dtype(ggates, [&]<class T>() {
-          need(static_cast<bool>(out), "out");
           run_recurrent_grad<1>(&RnnKernels<T>::rnn_backward, ggates, {}, {}, gh0, {}, g, gh_n, {}, out, {}, {},
                                 recurrent_layer<T>(1, gh0, ggates, {}, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
-      "ggates"_a, "gh0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true), "out"_a.none(true), "weight"_a,
-      "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
+      "ggates"_a, "gh0"_a, "g"_a.none(true), "gh_n"_a.none(true), "out"_a, "weight"_a, "batch_sizes"_a.none(true),
+      "reverse"_a, "relu"_a);
 
   m.def(
       "lstm_forward",
@@ -144,15 +142,13 @@ EINKORN_BINDINGS(rnn, m) {
          const Array& hidden, const Array& h0, const Array& c0, const Array& weight, const Array& projection,
          const Array& batch_sizes, bool reverse) {
         by_dtype(out, [&]<class T>() {
-          need(static_cast<bool>(c_n), "c_n");
           run_recurrent<4>(
               &RnnKernels<T>::lstm_forward, out, h_n, c_n, gates, cells, hidden,
               recurrent_layer<T>(4, h_n, gates, h0, c0, weight, projection, {}, batch_sizes, reverse, false));
         });
       },
-      "out"_a.none(true), "h_n"_a.none(true), "c_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true),
-      "hidden"_a.none(true), "h0"_a.none(true), "c0"_a.none(true), "weight"_a, "projection"_a.none(true),
-      "batch_sizes"_a.none(true), "reverse"_a);
+      "out"_a, "h_n"_a, "c_n"_a, "gates"_a, "cells"_a.none(true), "hidden"_a.none(true), "h0"_a.none(true),
+      "c0"_a.none(true), "weight"_a, "projection"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
 
   m.def(
       "lstm_backward",
@@ -160,15 +156,14 @@ EINKORN_BINDINGS(rnn, m) {
          const Array& gc_n, const Array& gates, const Array& cells, const Array& c0, const Array& weight,
          const Array& projection, const Array& batch_sizes, bool reverse) {
         by_dtype(ggates, [&]<class T>() {
-          need(gates && cells && gc0, "gates");
           run_recurrent_grad<4>(
               &RnnKernels<T>::lstm_backward, ggates, {}, gout, gh0, gc0, g, gh_n, gc_n, {}, gates, cells,
               recurrent_layer<T>(4, gh0, ggates, {}, c0, weight, projection, {}, batch_sizes, reverse, false));
         });
       },
-      "ggates"_a, "gout"_a.none(true), "gh0"_a.none(true), "gc0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true),
-      "gc_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true), "c0"_a.none(true), "weight"_a,
-      "projection"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
+      "ggates"_a, "gout"_a.none(true), "gh0"_a, "gc0"_a, "g"_a.none(true), "gh_n"_a.none(true), "gc_n"_a.none(true),
+      "gates"_a, "cells"_a, "c0"_a.none(true), "weight"_a, "projection"_a.none(true), "batch_sizes"_a.none(true),
+      "reverse"_a);
 
   m.def(
       "gru_forward",
@@ -179,8 +174,8 @@ EINKORN_BINDINGS(rnn, m) {
                            recurrent_layer<T>(3, h_n, gates, h0, {}, weight, {}, bias_n, batch_sizes, reverse, false));
         });
       },
-      "out"_a.none(true), "h_n"_a.none(true), "gates"_a.none(true), "cells"_a.none(true), "h0"_a.none(true), "weight"_a,
-      "bias_n"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
+      "out"_a, "h_n"_a, "gates"_a, "cells"_a.none(true), "h0"_a.none(true), "weight"_a, "bias_n"_a.none(true),
+      "batch_sizes"_a.none(true), "reverse"_a);
 
   m.def(
       "gru_backward",
@@ -188,15 +183,13 @@ EINKORN_BINDINGS(rnn, m) {
          const Array& out, const Array& gates, const Array& cells, const Array& h0, const Array& weight,
          const Array& batch_sizes, bool reverse) {
         by_dtype(ggates, [&]<class T>() {
-          need(gcells && gates && cells && out, "gates");
           run_recurrent_grad<3>(
               &RnnKernels<T>::gru_backward, ggates, gcells, {}, gh0, {}, g, gh_n, {}, out, gates, cells,
               recurrent_layer<T>(3, gh0, ggates, h0, {}, weight, {}, {}, batch_sizes, reverse, false));
         });
       },
-      "ggates"_a, "gcells"_a.none(true), "gh0"_a.none(true), "g"_a.none(true), "gh_n"_a.none(true), "out"_a.none(true),
-      "gates"_a.none(true), "cells"_a.none(true), "h0"_a.none(true), "weight"_a, "batch_sizes"_a.none(true),
-      "reverse"_a);
+      "ggates"_a, "gcells"_a, "gh0"_a, "g"_a.none(true), "gh_n"_a.none(true), "out"_a, "gates"_a, "cells"_a,
+      "h0"_a.none(true), "weight"_a, "batch_sizes"_a.none(true), "reverse"_a);
 }
 
 }  // namespace einkorn

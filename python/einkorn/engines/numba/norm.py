@@ -8,7 +8,11 @@ Rows are the index of the parallel loop for `row_norm_*`, channels for `batch_no
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
+
+from ._checks import floats, optional_read, optional_write, read, require, write
 from ._compile import (
     Array,
     Float64In1,
@@ -23,7 +27,6 @@ from ._compile import (
     Out3,
     Scalar,
     inline,
-    nothing,
 )
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -57,6 +60,16 @@ def _before(g: float, y: float, activation: int) -> float:
     if activation == _TANH:
         return g * (1 - y * y)
     return g
+
+
+def _check_activation(activation: int) -> None:
+    require(0 <= activation <= _TANH, "norm: unknown activation")
+
+
+def _result(y: Array | None, activation: int, dtype: np.dtype[Any], *shape: int) -> Array:
+    """The forward pass's result, which gradients through an activation read."""
+    require(y is not None or not activation, "norm: y is needed where there is an activation")
+    return optional_read("y", y, dtype, *shape)
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -184,6 +197,14 @@ def _row_weights(
             gbias[c] = b
 
 
+def _check_rows(x: Array, groups: int, run: int) -> int:
+    """How many channels the weights of rows have."""
+    require(x.ndim == 2, "norm: x must be [rows, n]")
+    require(groups >= 1 and x.shape[0] % groups == 0, "norm: rows must be a multiple of groups")
+    require(run >= 1 and x.shape[1] % run == 0, "norm: n must be a multiple of run")
+    return groups * (x.shape[1] // run)
+
+
 @kernel
 def row_norm_forward(
     out: Array,
@@ -200,19 +221,23 @@ def row_norm_forward(
     activation: int,
 ) -> None:
     """Layer and group norm; without `mean` RMS norm; with `residual` of x + residual, kept in total."""
-    if x.shape[0] % groups or x.shape[1] % run:
-        raise ValueError("norm: groups and run must divide x")
-    total = nothing(x, 2) if total is None else total
-    mean = nothing(rstd) if mean is None else mean
-    residual = nothing(x, 2) if residual is None else residual
-    weight = nothing(x) if weight is None else weight
-    bias = nothing(x) if bias is None else bias
+    dtype, channels = floats(x), _check_rows(x, groups, run)
+    require((total is None) == (residual is None), "norm: total and residual come together")
+    _check_activation(activation)
+    arrays = (
+        write("out", out, dtype, *x.shape),
+        optional_write("total", total, dtype, *x.shape),
+        optional_write("mean", mean, np.float64, x.shape[0]),
+        write("rstd", rstd, np.float64, x.shape[0]),
+        read("x", x, dtype, *x.shape),
+        optional_read("residual", residual, dtype, *x.shape),
+        optional_read("weight", weight, dtype, channels),
+        optional_read("bias", bias, dtype, channels),
+    )
     parallel_for(
         x.shape[0],
         _COST * x.shape[1] + 1,
-        lambda start, stop: _row_forward(
-            start, stop, out, total, mean, rstd, x, residual, weight, bias, groups, run, eps, activation
-        ),
+        lambda start, stop: _row_forward(start, stop, *arrays, groups, run, eps, activation),
     )
 
 
@@ -233,27 +258,35 @@ def row_norm_backward(
     activation: int,
 ) -> None:
     """Those gradients that are not None; y is the result, needed where there is an activation."""
-    y = nothing(x, 2) if y is None else y
-    mean = nothing(rstd) if mean is None else mean
+    dtype, channels = floats(x), _check_rows(x, groups, run)
+    _check_activation(activation)
+    into_rows = optional_write("gx", gx, dtype, *x.shape)
+    into_weights = (
+        optional_write("gweight", gweight, dtype, channels),
+        optional_write("gbias", gbias, dtype, channels),
+    )
+    known = (
+        read("g", g, dtype, *x.shape),
+        _result(y, activation, dtype, *x.shape),
+        read("x", x, dtype, *x.shape),
+        optional_read("mean", mean, np.float64, x.shape[0]),
+        read("rstd", rstd, np.float64, x.shape[0]),
+    )
+    factors = optional_read("weight", weight, dtype, channels)
+    added = optional_read("addend", addend, dtype, *x.shape)
     if gx is not None:
-        weights = nothing(x) if weight is None else weight
-        added = nothing(x, 2) if addend is None else addend
         parallel_for(
             x.shape[0],
             2 * _COST * x.shape[1] + 1,
             lambda start, stop: _row_backward(
-                start, stop, gx, g, y, x, mean, rstd, weights, added, groups, run, activation
+                start, stop, into_rows, *known, factors, added, groups, run, activation
             ),
         )
     if gweight is not None or gbias is not None:
-        gw = nothing(x) if gweight is None else gweight
-        gb = nothing(x) if gbias is None else gbias
         parallel_for(
-            groups * (x.shape[1] // run),
+            channels,
             _COST * (x.shape[0] // groups) * run + 1,
-            lambda start, stop: _row_weights(
-                start, stop, gw, gb, g, y, x, mean, rstd, groups, run, activation
-            ),
+            lambda start, stop: _row_weights(start, stop, *into_weights, *known, groups, run, activation),
         )
 
 
@@ -362,6 +395,17 @@ def _batch_backward(
                     gx[n, c, i] = factor * (h - along - (x[n, c, i] - mean[c]) * rstd[c] * across)
 
 
+def _check_channels(x: Array) -> None:
+    require(x.ndim == 3, "norm: x must be [N, C, L]")
+
+
+def _statistics(name: str, x: Array | None, dtype: np.dtype[Any], channels: int, training: bool) -> Array:
+    """Running statistics: an output of training, else read; the loop takes it for an output all the same."""
+    if training:
+        return optional_write(name, x, dtype, channels)
+    return optional_read(name, x, dtype, channels).copy()
+
+
 @kernel
 def batch_norm_forward(
     out: Array,
@@ -379,20 +423,29 @@ def batch_norm_forward(
     activation: int,
 ) -> None:
     """Batch norm of [N, C, L]; running statistics are updated in training, else they normalise."""
-    if not training and (running_mean is None or running_var is None):
-        raise ValueError("norm: without training running statistics are needed")
-    running = [nothing(x) if a is None else a for a in (running_mean, running_var)]
-    residual = nothing(x, 3) if residual is None else residual
-    weight = nothing(x) if weight is None else weight
-    bias = nothing(x) if bias is None else bias
+    _check_channels(x)
+    dtype, channels = floats(x), x.shape[1]
+    require(
+        training or (running_mean is not None and running_var is not None),
+        "norm: without training running statistics are needed",
+    )
+    _check_activation(activation)
+    arrays = (
+        write("out", out, dtype, *x.shape),
+        write("mean", mean, np.float64, channels),
+        write("rstd", rstd, np.float64, channels),
+        _statistics("running_mean", running_mean, dtype, channels, training),
+        _statistics("running_var", running_var, dtype, channels, training),
+        read("x", x, dtype, *x.shape),
+        optional_read("residual", residual, dtype, *x.shape),
+        optional_read("weight", weight, dtype, channels),
+        optional_read("bias", bias, dtype, channels),
+    )
     parallel_for(
-        x.shape[1],
+        channels,
         _COST * x.shape[0] * x.shape[2] + 1,
-        lambda start, stop: _batch_forward(
-            start, stop, out, mean, rstd, *running, x, residual, weight, bias,
-            momentum, eps, training, activation,
-        ),
-    )  # fmt: skip
+        lambda start, stop: _batch_forward(start, stop, *arrays, momentum, eps, training, activation),
+    )
 
 
 @kernel
@@ -411,16 +464,25 @@ def batch_norm_backward(
     activation: int,
 ) -> None:
     """Those gradients that are not None; y is the result, needed where there is an activation."""
-    planes = [nothing(x, 3) if a is None else a for a in (gx, gresidual)]
-    sums = [nothing(x) if a is None else a for a in (gweight, gbias)]
-    y = nothing(x, 3) if y is None else y
-    weight = nothing(x) if weight is None else weight
+    _check_channels(x)
+    dtype, channels = floats(x), x.shape[1]
+    _check_activation(activation)
+    arrays = (
+        optional_write("gx", gx, dtype, *x.shape),
+        optional_write("gresidual", gresidual, dtype, *x.shape),
+        optional_write("gweight", gweight, dtype, channels),
+        optional_write("gbias", gbias, dtype, channels),
+        read("g", g, dtype, *x.shape),
+        _result(y, activation, dtype, *x.shape),
+        read("x", x, dtype, *x.shape),
+        read("mean", mean, np.float64, channels),
+        read("rstd", rstd, np.float64, channels),
+        optional_read("weight", weight, dtype, channels),
+    )
     parallel_for(
-        x.shape[1],
+        channels,
         2 * _COST * x.shape[0] * x.shape[2] + 1,
-        lambda start, stop: _batch_backward(
-            start, stop, *planes, *sums, g, y, x, mean, rstd, weight, training, activation
-        ),
+        lambda start, stop: _batch_backward(start, stop, *arrays, training, activation),
     )
 
 
@@ -461,16 +523,27 @@ def _response_backward(
                 gx[n, c, i] = own - 2 * alpha * beta / size * x[n, c, i] * total
 
 
+def _check_window(x: Array, size: int) -> None:
+    _check_channels(x)
+    require(size >= 1, "norm: size must be positive")
+
+
 @kernel
 def local_response_norm_forward(
     out: Array, scale: Array | None, x: Array, size: int, alpha: float, beta: float, k: float
 ) -> None:
     """out = x d**-beta; d = k + alpha / size times the window's sum of squares, kept in scale if given."""
-    kept = nothing(x, 3) if scale is None else scale
+    _check_window(x, size)
+    dtype = floats(x)
+    arrays = (
+        write("out", out, dtype, *x.shape),
+        optional_write("scale", scale, dtype, *x.shape),
+        read("x", x, dtype, *x.shape),
+    )
     parallel_for(
         x.shape[0],
         10 * _COST * x.shape[1] * x.shape[2] + 1,
-        lambda start, stop: _response_forward(start, stop, out, kept, x, size, alpha, beta, k),
+        lambda start, stop: _response_forward(start, stop, *arrays, size, alpha, beta, k),
     )
 
 
@@ -479,8 +552,16 @@ def local_response_norm_backward(
     gx: Array, g: Array, x: Array, scale: Array, size: int, alpha: float, beta: float
 ) -> None:
     """gx from g, x and the forward pass's scale."""
+    _check_window(x, size)
+    dtype = floats(x)
+    arrays = (
+        write("gx", gx, dtype, *x.shape),
+        read("g", g, dtype, *x.shape),
+        read("x", x, dtype, *x.shape),
+        read("scale", scale, dtype, *x.shape),
+    )
     parallel_for(
         x.shape[0],
         20 * _COST * x.shape[1] * x.shape[2] + 1,
-        lambda start, stop: _response_backward(start, stop, gx, g, x, scale, size, alpha, beta),
+        lambda start, stop: _response_backward(start, stop, *arrays, size, alpha, beta),
     )

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from ._checks import floats, read, require, write
 from ._compile import Array, In1, In2, Int, Loop, Out2, inline, nothing
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -28,11 +30,61 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + e) if x >= 0 else e / (1 + e)
 
 
+class _Fits:
+    """Checks arrays of a layer as it goes: each has its shape, this call's dtype and no gaps."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def reads(self, name: str, x: Array | None, *shape: int) -> None:
+        if x is not None:
+            require(x.shape == shape, f"argument '{name}' does not fit the others")
+            read(name, x, self.dtype, *shape)
+
+    def writes(self, name: str, x: Array | None, *shape: int) -> None:
+        self.reads(name, x, *shape)
+        if x is not None:
+            write(name, x, self.dtype, *shape)
+
+
+def _check_layer(
+    kinds: int,
+    h: Array,
+    gates: Array,
+    weight: Array,
+    batch_sizes: Array | None,
+    *,
+    deciding: Array,
+    projection: Array | None = None,
+) -> tuple[_Fits, int, int, int, int]:
+    """What checks the other arrays; sequences, units, width of the state and rows of all steps.
+
+    They follow from h (h_n or gh0), the weight, and gates or ggates, where the rows of all steps are.
+    """
+    fits = _Fits(floats(deciding))
+    require(h.ndim == 2 and weight.ndim == 2 and gates.ndim == 2, "argument 'gates' does not fit the others")
+    (batch, width), rows, units = h.shape, len(gates), len(weight) // kinds
+    fits.reads("weight", weight, kinds * units, width)
+    require(gates.shape[1] == kinds * units, "argument 'gates' does not fit the others")
+    require(projection is not None or width == units, "argument 'weight' does not fit the others")
+    fits.reads("projection", projection, width, units)
+    if batch_sizes is None:
+        require(rows % batch == 0 if batch else rows == 0, "argument 'gates' does not fit the others")
+    else:
+        sizes = read("batch_sizes", batch_sizes, np.int64, batch_sizes.size)
+        fit = sizes.sum() == rows and (np.diff(sizes, prepend=batch) <= 0).all() and (sizes >= 0).all()
+        require(bool(fit), "argument 'batch_sizes' does not fit the others")
+    return fits, batch, units, width, rows
+
+
 def _walk(
     rows: int, batch: int, batch_sizes: Array | None, reverse: bool
 ) -> Iterator[tuple[slice, int, int, int]]:
     """Forward: the rows of each step, how many; and of the step before its first row, and rows in both."""
-    sizes = [batch] * (rows // batch if batch else 0) if batch_sizes is None else batch_sizes.tolist()
+    if batch_sizes is None:
+        sizes = [batch] * (rows // batch if batch else 0)
+    else:
+        sizes = batch_sizes.reshape(-1).tolist()
     first = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).tolist()
     order = range(len(sizes))
     former, known = 0, 0
@@ -91,6 +143,11 @@ def rnn_forward(
     relu: bool,
 ) -> None:
     """h of every step from the gates' input products. out may be gates."""
+    fits, batch, units, _, rows = _check_layer(1, h_n, gates, weight, batch_sizes, deciding=out)
+    fits.writes("out", out, rows, units)
+    fits.writes("h_n", h_n, batch, units)
+    fits.writes("gates", gates, rows, units)
+    fits.reads("h0", h0, batch, units)
     _start(h_n, h0)
     for part, count, _, _ in _walk(len(out), len(h_n), batch_sizes, reverse):
         sums = _times(h_n[:count], weight.T)
@@ -121,6 +178,12 @@ def rnn_backward(
     relu: bool,
 ) -> None:
     """Gradients of the gates' inputs and of h0."""
+    fits, batch, units, _, rows = _check_layer(1, gh0, ggates, weight, batch_sizes, deciding=ggates)
+    fits.writes("ggates", ggates, rows, units)
+    fits.writes("gh0", gh0, batch, units)
+    fits.reads("g", g, rows, units)
+    fits.reads("gh_n", gh_n, batch, units)
+    fits.reads("out", out, rows, units)
     _start(gh0, gh_n)
     for part, count, _, _ in reversed(list(_walk(len(out), len(gh0), batch_sizes, reverse))):
         _add(gh0[:count], g, part)
@@ -170,6 +233,17 @@ def lstm_forward(
     reverse: bool,
 ) -> None:
     """h of every step, and the last state; the gates' values and c of every step where cells is given."""
+    fits, batch, units, width, rows = _check_layer(
+        4, h_n, gates, weight, batch_sizes, deciding=out, projection=projection
+    )
+    fits.writes("out", out, rows, width)
+    fits.writes("h_n", h_n, batch, width)
+    fits.writes("c_n", c_n, batch, units)
+    fits.writes("gates", gates, rows, 4 * units)
+    fits.writes("cells", cells, rows, units)
+    fits.writes("hidden", hidden, rows, units)
+    fits.reads("h0", h0, batch, width)
+    fits.reads("c0", c0, batch, units)
     _start(h_n, h0)
     _start(c_n, c0)
     saves = cells is not None
@@ -221,9 +295,22 @@ def lstm_backward(
     reverse: bool,
 ) -> None:
     """Gradients of the gates' inputs, of the initial state and, with a projection, of h of every step."""
+    fits, batch, units, width, rows = _check_layer(
+        4, gh0, ggates, weight, batch_sizes, deciding=ggates, projection=projection
+    )
+    require((gout is None) == (projection is None), "argument 'gout' does not fit the others")
+    fits.writes("ggates", ggates, rows, 4 * units)
+    fits.writes("gout", gout, rows, width)
+    fits.writes("gh0", gh0, batch, width)
+    fits.writes("gc0", gc0, batch, units)
+    fits.reads("g", g, rows, width)
+    fits.reads("gh_n", gh_n, batch, width)
+    fits.reads("gc_n", gc_n, batch, units)
+    fits.reads("gates", gates, rows, 4 * units)
+    fits.reads("cells", cells, rows, units)
+    fits.reads("c0", c0, batch, units)
     _start(gh0, gh_n)
     _start(gc0, gc_n)
-    units = cells.shape[1]
     for part, count, before, known in reversed(list(_walk(len(cells), len(gh0), batch_sizes, reverse))):
         _add(gh0[:count], g, part)
         gh = gh0[:count]
@@ -279,6 +366,13 @@ def gru_forward(
     reverse: bool,
 ) -> None:
     """h of every step; the gates' values and h W_n' + bias_n of every step where cells is given."""
+    fits, batch, units, _, rows = _check_layer(3, h_n, gates, weight, batch_sizes, deciding=out)
+    fits.writes("out", out, rows, units)
+    fits.writes("h_n", h_n, batch, units)
+    fits.writes("gates", gates, rows, 3 * units)
+    fits.writes("cells", cells, rows, units)
+    fits.reads("h0", h0, batch, units)
+    fits.reads("bias_n", bias_n, units)
     _start(h_n, h0)
     saves = cells is not None
     bias = nothing(out) if bias_n is None else bias_n
@@ -333,8 +427,17 @@ def gru_backward(
     reverse: bool,
 ) -> None:
     """Gradients of the gates' inputs, of h W_n' + bias_n and of h0."""
+    fits, batch, units, _, rows = _check_layer(3, gh0, ggates, weight, batch_sizes, deciding=ggates)
+    fits.writes("ggates", ggates, rows, 3 * units)
+    fits.writes("gcells", gcells, rows, units)
+    fits.writes("gh0", gh0, batch, units)
+    fits.reads("g", g, rows, units)
+    fits.reads("gh_n", gh_n, batch, units)
+    fits.reads("out", out, rows, units)
+    fits.reads("gates", gates, rows, 3 * units)
+    fits.reads("cells", cells, rows, units)
+    fits.reads("h0", h0, batch, units)
     _start(gh0, gh_n)
-    units = cells.shape[1]
     for part, count, before, known in reversed(list(_walk(len(out), len(gh0), batch_sizes, reverse))):
         gh = gh0[:count]
         _add(gh, g, part)
