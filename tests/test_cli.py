@@ -335,6 +335,7 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(tmp_path, capsys, monkeyp
     assert run(*command, "--resume", "runs/mlp-digits", "--lr", "1") == 2
     assert "--lr None, and now has 1.0" in capsys.readouterr().err
     assert run(*go_on.split()) == 0
+    assert re.findall(r"Epoch (\d+/\d+)", "".join(capsys.readouterr())) == [f"{i}/8" for i in range(4, 9)]
     lines = list(csv.DictReader((folder / "history.csv").open()))
     assert [line["epoch"] for line in lines] == [str(i) for i in range(1, 9)]
     rates = [float(line["learning_rate"]) for line in lines]

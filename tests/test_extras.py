@@ -20,6 +20,10 @@ ABSENT = [
         "boosting.RandomForestRegressor needs SciPy",
         "boosting",
     ),
+    *(
+        (f"import einkorn.boosting.{module}", "sklearn", "einkorn.boosting needs scikit-learn", "boosting")
+        for module in ("adaboost", "forest", "gradient", "stump", "transfer")
+    ),
     ("einkorn.data.load_digits()", "sklearn", "load_digits needs scikit-learn", "train"),
     ("einkorn.data.load_digits()", "scipy", "load_digits needs scikit-learn", "train"),
     ("einkorn.vision.images.load_image('a.png')", "PIL", "reading image files needs Pillow", "vision"),

@@ -117,6 +117,29 @@ def test_parameter_groups_have_their_own_options():
     assert_allclose(b.numpy(), [0.5, 0.5])
 
 
+def test_learning_rate_is_the_rate_of_all_groups():
+    first, second = (nn.Parameter(np.ones(2, np.float32)) for _ in range(2))
+    optimizer = optim.SGD([{"params": [first], "lr": 1.0}, {"params": [second], "lr": 2.0}])
+    assert optimizer.learning_rate == 1.0
+    optimizer.learning_rate = 0.25
+    for param in (first, second):
+        param.grad = einkorn.Tensor(np.ones(2, np.float32))
+    optimizer.step()
+    assert_array_equal(first.data, [0.75, 0.75])
+    assert_array_equal(second.data, [0.75, 0.75])
+    for bad in (-1.0, "fast", None, True, lr_scheduler.StepLR(optimizer, 1)):
+        with pytest.raises(ArgumentError, match=r"SGD: lr is .*, expected a number"):
+            optimizer.learning_rate = bad
+    assert optimizer.learning_rate == 0.25
+
+
+@pytest.mark.parametrize(("name", "option"), [("SGD", "lr"), ("SGD", "momentum"), ("AdamW", "weight_decay")])
+def test_options_of_groups_are_no_attributes(name, option):
+    optimizer = getattr(optim, name)([nn.Parameter(np.ones(2, np.float32))])
+    with pytest.raises(ArgumentError, match=f"{name}: {option} belongs to a parameter group"):
+        setattr(optimizer, option, 0.5)
+
+
 def test_a_step_is_one_launch_per_group_and_type(monkeypatch):
     engine = einkorn.engines.cpu()
     launches = []

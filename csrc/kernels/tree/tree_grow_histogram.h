@@ -9,7 +9,7 @@
 //     wide               | sums of g and h as above | sums of their low parts, 64 bits each |
 //
 // Wide is for hessians that differ by more than 2^20, as weights of 1 and 1e10 make them: what 30 bits leave of a number is
-// kept in 30 more. It takes about twice the time, and only trees that need it.
+// kept in 30 more. It takes an eighth more time, and only trees that need it have it.
 //
 // After at most kGrowBlock rows, when no field can have overflowed, they are unpacked into the node's histogram
 //

@@ -15,12 +15,18 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state, get_tags
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from einkorn import runtime
 from einkorn.boosting._frames import is_frame, refuse_text
+from einkorn.boosting._sklearn import (
+    assert_all_finite,
+    check_array,
+    check_classification_targets,
+    check_random_state,
+    column_or_1d,
+    get_tags,
+    validate_data,
+)
 from einkorn.errors import ArgumentError, DTypeError, EinkornError, ShapeError
 
 __all__ = [

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_is_fitted
 
 from einkorn import runtime
 from einkorn.boosting import _base
+from einkorn.boosting._sklearn import (
+    BaseEstimator,
+    ClassifierMixin,
+    RegressorMixin,
+    accuracy_score,
+    check_is_fitted,
+    compute_class_weight,
+    r2_score,
+)
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError, ShapeError

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from einkorn import engines, memory
 from einkorn.boosting._base import (
@@ -23,6 +21,7 @@ from einkorn.boosting._base import (
 )
 from einkorn.boosting._columns import categorical_marks, interaction_groups, monotonic_signs
 from einkorn.boosting._rounds import Rounds, boost, trees_from
+from einkorn.boosting._sklearn import BaseEstimator, check_is_fitted
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.losses import Objective, Part, check_range, objective_for, unit_of
 from einkorn.boosting.trees import Trees

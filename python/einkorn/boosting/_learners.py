@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
 
+from einkorn.boosting._sklearn import clone, get_tags, has_fit_parameter
 from einkorn.errors import ArgumentError
 
 __all__ = [

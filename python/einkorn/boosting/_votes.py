@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from einkorn.boosting._base import check_X, known_classes, real, takes_nan, whole
 from einkorn.boosting._learners import check_learner, mean_importances, new_learner
+from einkorn.boosting._sklearn import (
+    BaseEstimator,
+    ClassifierMixin,
+    accuracy_score,
+    check_is_fitted,
+    check_random_state,
+)
 from einkorn.boosting.stump import DecisionStumpClassifier, StumpRounds, Stumps, check_stump_options
 from einkorn.errors import ArgumentError
 from einkorn.ops.stump import StumpSplit, adaboost_update

@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from einkorn.boosting._base import (
     check_targets,
@@ -30,6 +26,13 @@ from einkorn.boosting._learners import (
     new_learner,
     tree_of_depth,
     weighted_median,
+)
+from einkorn.boosting._sklearn import (
+    BaseEstimator,
+    RegressorMixin,
+    check_is_fitted,
+    check_random_state,
+    r2_score,
 )
 from einkorn.boosting._votes import VotingClassifier
 from einkorn.boosting.stump import weighted_rows

@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from einkorn.boosting import _base
 from einkorn.boosting._forest import Classifies, Forest, Regresses, TreeEnsemble
+from einkorn.boosting._sklearn import check_is_fitted
 from einkorn.ops.tree_forest import grow_forest
 
 __all__ = [

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.class_weight import compute_class_weight
 
 from einkorn.boosting._base import check_targets, check_weights, encode_classes, known_classes
 from einkorn.boosting._gradient import PARAMETERS, RENAMED, GradientBoosting
+from einkorn.boosting._sklearn import ClassifierMixin, RegressorMixin, compute_class_weight
 from einkorn.errors import ArgumentError
 
 __all__ = ["GradientBoostingClassifier", "GradientBoostingRegressor"]

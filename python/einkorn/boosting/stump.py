@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from einkorn.boosting._base import check_X, encode_classes, one_of, used_rows, whole
+from einkorn.boosting._sklearn import BaseEstimator, ClassifierMixin, check_is_fitted
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.model_selection import KFold
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
+from einkorn._extras import need
 from einkorn.boosting._base import (
     check_targets,
     check_weights,
@@ -29,6 +26,12 @@ from einkorn.boosting._learners import (
     new_learner,
     tree_of_depth,
     weighted_median,
+)
+from einkorn.boosting._sklearn import (
+    BaseEstimator,
+    RegressorMixin,
+    check_is_fitted,
+    check_random_state,
 )
 from einkorn.boosting._votes import VotingClassifier
 from einkorn.errors import ArgumentError, ShapeError
@@ -379,7 +382,8 @@ def _folds(m: int, n_folds: int, random: np.random.RandomState) -> list[np.ndarr
     """Target rows in folds; with one row, that row, judged by the source alone."""
     if m < 2:
         return [np.arange(m)]
-    split = KFold(min(n_folds, m), shuffle=True, random_state=random).split(np.empty((m, 1)))
+    folds = need("sklearn.model_selection", "TrAdaBoostRegressor").KFold
+    split = folds(min(n_folds, m), shuffle=True, random_state=random).split(np.empty((m, 1)))
     return [held for _, held in split]
 
 

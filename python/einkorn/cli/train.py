@@ -164,11 +164,12 @@ class _Run:
         return self.model.fit(
             self.x,
             self.y,
-            epochs=epochs - done,
+            initial_epoch=done,
+            epochs=epochs,
             batch_size=self.batch_size,
             validation_data=self.test,
             callbacks=[
-                LearningRateScheduler(lambda epoch, rate: first * (1 - (epoch + done) / epochs)),
+                LearningRateScheduler(lambda epoch, rate: first * (1 - epoch / epochs)),
                 self.best,
             ],
         )
@@ -177,7 +178,7 @@ class _Run:
         """All epochs, those of the earlier run first."""
         found = self.before
         for row, epoch in enumerate(fitted.epoch):
-            found.append(self.done + epoch, {name: column[row] for name, column in fitted.history.items()})
+            found.append(epoch, {name: column[row] for name, column in fitted.history.items()})
         return found
 
     def write(self, history: History, with_model: bool = True) -> list[str]:
@@ -204,8 +205,7 @@ class _Run:
         self.model.load_state_dict(self.best.state)
         self.classifier.save(self.folder / "best.safetensors")
         self.model.load_state_dict(now)
-        number = self.done + self.best.epoch + 1
-        print(f"best so far: epoch {number}, accuracy {self.best.value:.2%}: best.safetensors")
+        print(f"best so far: epoch {self.best.epoch + 1}, accuracy {self.best.value:.2%}: best.safetensors")
         return ["best.safetensors"]
 
 

@@ -65,6 +65,8 @@ class Optimizer(ABC):
     ----------
     param_groups : list of dict
         "params" and the options. Change ``group["lr"]`` at any time.
+    learning_rate : float
+        The rate of the first group; setting it sets that of all groups.
     """
 
     _state_names: ClassVar[tuple[str, ...]] = ()
@@ -87,7 +89,27 @@ class Optimizer(ABC):
         else:
             self.add_param_group({"params": entries})
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in getattr(self, "defaults", ()):
+            hint = " or learning_rate" if name == "lr" else ""
+            raise ArgumentError(
+                f"{type(self).__name__}: {name} belongs to a parameter group: set it in param_groups{hint}"
+            )
+        super().__setattr__(name, value)
+
     # --- groups -----------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the first group; setting it sets that of all groups, as in Keras."""
+        return float(self.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        for group in self.param_groups:
+            self._check({**group, "lr": value})
+        for group in self.param_groups:
+            group["lr"] = value
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a dict of "params" and the options that differ from the defaults."""

@@ -1,0 +1,43 @@
+"""What estimators take from scikit-learn; where it is absent, the error that names the extra.
+
+Every module of the package imports it from here, so that each can be imported directly.
+"""
+
+from __future__ import annotations
+
+from einkorn import _extras
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+    from sklearn.metrics import accuracy_score, r2_score
+    from sklearn.utils import check_array, check_random_state, get_tags
+    from sklearn.utils.class_weight import compute_class_weight
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import (
+        assert_all_finite,
+        check_is_fitted,
+        column_or_1d,
+        has_fit_parameter,
+        validate_data,
+    )
+except ModuleNotFoundError as error:
+    raise _extras.missing(error, "einkorn.boosting") from error
+
+__all__ = [
+    "BaseEstimator",
+    "ClassifierMixin",
+    "RegressorMixin",
+    "accuracy_score",
+    "assert_all_finite",
+    "check_array",
+    "check_classification_targets",
+    "check_is_fitted",
+    "check_random_state",
+    "clone",
+    "column_or_1d",
+    "compute_class_weight",
+    "get_tags",
+    "has_fit_parameter",
+    "r2_score",
+    "validate_data",
+]
