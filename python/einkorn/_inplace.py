@@ -40,6 +40,8 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
 
     data = tensor._data
     _check_writeable(tensor, op)
+    if data.dtype.kind != "f":
+        return _update_whole(tensor, op, other)
     if not _records(tensor, other):
         _, right = _operands(op, data, other)
         _check_broadcast(op, right.shape, data.shape)
@@ -65,14 +67,30 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     return tensor
 
 
+def _update_whole(tensor: Tensor, op: str, other: Any) -> Tensor:
+    """The same for integers and booleans: the result must be of their kind."""
+    data = tensor._data
+    new = getattr(einkorn.ops, op)(tensor, other)._data
+    if not np.can_cast(new.dtype, data.dtype, "same_kind"):
+        raise DTypeError(f"{op}: the result is of {new.dtype}, which a tensor of {data.dtype} does not hold")
+    _check_broadcast(op, new.shape, data.shape)
+    np.copyto(data, new, casting="same_kind")
+    _versions.wrote(data)
+    return tensor
+
+
 def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     """``tensor[key] = value``: value is a number, an array or a Tensor that broadcasts to ``tensor[key]``."""
     from einkorn.ops._road import needs, sum_to
+    from einkorn.ops.copy import plain_key
 
+    key = plain_key(key)
     data = tensor._data
     _check_writeable(tensor, op)
     new = _values(op, value, data)
-    recorded = _records(tensor, value)
+    recorded = data.dtype.kind == "f" and _records(tensor, value)
+    if data.dtype.kind != "f" and new.dtype.kind == "f" and needs(value):
+        raise DTypeError(f"{op}: value requires a gradient, which a tensor of {data.dtype} does not have")
     if recorded:
         _refuse_leaf(tensor, op)
         # In t[key] += x the view t[key] has been written, and now tells the tensor whose view it is.

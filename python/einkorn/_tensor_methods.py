@@ -6,17 +6,14 @@ torch name is positional and NumPy's is a keyword. Where one name means two thin
 
 from __future__ import annotations
 
-import operator
-from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
-from einkorn import _versions, engines
-from einkorn._inplace import Writes, times
-from einkorn.device import device_of, is_device, move
-from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn._inplace import times
+from einkorn._tensor_shapes import Shapes, _dim, _self
+from einkorn.errors import ArgumentError
 
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
@@ -24,240 +21,30 @@ if TYPE_CHECKING:
 __all__ = ["Extremes", "Methods"]
 
 _MISSING: Any = object()
-_Real = float  # within the class, float is a method
+# Within the class, these names are methods.
+_Real = float
+_Whole = int
+_Truth = bool
 
 
 class Extremes(NamedTuple):
     """What ``max`` and ``min`` over one dimension return."""
 
     values: Tensor
-    indices: np.ndarray[Any, Any]
+    indices: Tensor
 
 
-class Methods(Writes):
+class Methods(Shapes):
     """Base class of Tensor."""
 
     __slots__ = ()
-
-    _data: Any
-    _node: Any
-    _requires_grad: bool
-
-    # --- what it is -------------------------------------------------------------------------
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or its entry ``dim``. (NumPy's ``size``, the number of elements, is :meth:`numel`.)"""
-        shape = self._data.shape
-        return shape if dim is None else shape[_dim("size", dim, len(shape))]
-
-    def dim(self) -> int:
-        """Number of dimensions."""
-        return self._data.ndim
-
-    ndimension = dim
-
-    def numel(self) -> int:
-        """Number of elements."""
-        return self._data.size
-
-    nelement = numel
-
-    def element_size(self) -> int:
-        """Bytes of one element."""
-        return self._data.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._data.nbytes
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return self._data.itemsize
-
-    def is_floating_point(self) -> bool:
-        """True: tensors are float32 or float64."""
-        return True
-
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in memory in row-major order without gaps."""
-        return bool(self._data.flags.c_contiguous)
-
-    # --- conversion -------------------------------------------------------------------------
-
-    def item(self) -> _Real:
-        """The value of a tensor with one element."""
-        if self._data.size != 1:
-            raise ShapeError(f"item: the tensor has shape {self._data.shape}, expected a single element")
-        return float(self._data.item())
-
-    def tolist(self) -> Any:
-        """The values as a number or nested lists of numbers."""
-        return self._data.tolist()
-
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The values as a NumPy array: the same memory on the CPU, a copy from a GPU."""
-        return self._data if isinstance(self._data, np.ndarray) else self._data.get()
-
-    @property
-    def device(self) -> str:
-        """Where the values are: ``"cpu"`` or ``"cuda:N"``."""
-        return device_of(self._data)
-
-    def to(self, *targets: Any) -> Tensor:
-        """Convert to a device, an element type, or those of another tensor; the gradient flows through.
-
-        The tensor itself where there is nothing to do.
-
-        Parameters
-        ----------
-        *targets : str, dtype or Tensor
-            ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; float32 or float64; or a tensor that has both.
-
-        Raises
-        ------
-        DTypeError
-            For another type.
-        DeviceError, EngineError
-            When there is no such device, or nothing to reach it with.
-        """
-        out = self
-        for target in targets:
-            if isinstance(target, Methods):
-                out = _moved(_cast(out, target._data.dtype), target.device)
-            else:
-                out = _moved(out, target) if is_device(target) else _cast(out, target)
-        return _self(out)
-
-    def cpu(self) -> Tensor:
-        """``to("cpu")``."""
-        return self.to("cpu")
-
-    def float(self) -> Tensor:
-        """``to(float32)``."""
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        """``to(float64)``."""
-        return self.to(np.float64)
-
-    def clone(self) -> Tensor:
-        """The same values in memory of their own; the gradient flows through."""
-        from einkorn.ops._road import result
-
-        k = engines.of(self._data)
-        out = k.empty(self._data.shape, self._data.dtype)
-        k.copy(out, self._data)
-        return result(out, (self,), lambda g: (g,))
-
-    def contiguous(self) -> Tensor:
-        """The tensor itself if it lies in row-major order, else a copy that does."""
-        return _self(self) if self._data.flags.c_contiguous else einkorn.ops.contiguous(self)
-
-    # --- shape ------------------------------------------------------------------------------
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same values in another shape; one size may be -1. A view where strides allow, else a copy."""
-        return einkorn.ops.reshape(self, _sizes(shape))
-
-    def reshape_as(self, other: Any) -> Tensor:
-        """``reshape(other.shape)``."""
-        return einkorn.ops.reshape(self, other.shape)
-
-    def view(self, *shape: Any) -> Tensor:
-        """:meth:`reshape` that never copies.
-
-        Raises
-        ------
-        ShapeError
-            Where the strides do not allow a view.
-        """
-        out = einkorn.ops.reshape(self, _sizes(shape))
-        if self._data.size and _versions.owner(self._data) is not _versions.owner(out._data):
-            raise ShapeError(
-                f"view: the tensor has shape {self._data.shape} and does not lie in row-major order, so"
-                f" {out.shape} needs a copy: use reshape"
-            )
-        return out
-
-    def view_as(self, other: Any) -> Tensor:
-        """``view(other.shape)``."""
-        return self.view(other.shape)
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """Merge the dimensions from ``start_dim`` to ``end_dim``."""
-        return einkorn.ops.flatten(self, start_dim, end_dim)
-
-    def ravel(self) -> Tensor:
-        """``flatten()``."""
-        return einkorn.ops.flatten(self)
-
-    def transpose(self, dim0: int, dim1: int) -> Tensor:
-        """Swap two dimensions."""
-        return einkorn.ops.transpose(self, dim0, dim1)
-
-    swapaxes = swapdims = transpose
-
-    def permute(self, *dims: Any) -> Tensor:
-        """Put the dimensions into another order."""
-        return einkorn.ops.permute(self, _sizes(dims))
-
-    def t(self) -> Tensor:
-        """The transpose of a matrix; vectors and scalars are returned as they are."""
-        if self._data.ndim > 2:
-            raise ShapeError(f"t: the tensor has shape {self._data.shape}, expected at most 2 dimensions")
-        return einkorn.ops.transpose(self, 0, 1) if self._data.ndim == 2 else _self(self)
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802 - the usual name
-        """All dimensions in reverse order."""
-        return einkorn.ops.permute(self, tuple(reversed(range(self._data.ndim))))
-
-    @property
-    def mT(self) -> Tensor:  # noqa: N802 - the usual name
-        """The last two dimensions swapped."""
-        if self._data.ndim < 2:
-            raise ShapeError(f"mT: the tensor has shape {self._data.shape}, expected at least 2 dimensions")
-        return einkorn.ops.transpose(self, -2, -1)
-
-    def unsqueeze(self, dim: int) -> Tensor:
-        """Add a dimension of size 1 at ``dim``."""
-        shape = self._data.shape
-        at = _dim("unsqueeze", dim, len(shape) + 1)
-        return einkorn.ops.reshape(self, (*shape[:at], 1, *shape[at:]))
-
-    def squeeze(self, dim: Any = None) -> Tensor:
-        """Drop dimensions of size 1: all of them, or those that ``dim`` names (others are kept)."""
-        shape = self._data.shape
-        named = list(range(len(shape)))
-        if dim is not None:
-            named = [
-                _dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
-            ]
-        return einkorn.ops.reshape(self, tuple([n for d, n in enumerate(shape) if n != 1 or d not in named]))
-
-    def expand(self, *sizes: Any) -> Tensor:
-        """View with a larger shape, by broadcasting; -1 keeps a size."""
-        wanted, shape = _sizes(sizes), self._data.shape
-        new = len(wanted) - len(shape)
-        full = tuple([shape[d - new] if n == -1 and d >= new else n for d, n in enumerate(wanted)])
-        return einkorn.ops.broadcast_to(self, full)
-
-    def expand_as(self, other: Any) -> Tensor:
-        """``expand(other.shape)``."""
-        return einkorn.ops.broadcast_to(self, other.shape)
-
-    def broadcast_to(self, size: Any) -> Tensor:
-        """``expand(size)``."""
-        return self.expand(size)
 
     # --- reductions -------------------------------------------------------------------------
 
     def sum(
         self,
         dim: Any = None,
-        keepdim: bool = False,
+        keepdim: _Truth = False,
         *,
         dtype: Any = None,
         axis: Any = _MISSING,
@@ -270,21 +57,23 @@ class Methods(Writes):
     def mean(
         self,
         dim: Any = None,
-        keepdim: bool = False,
+        keepdim: _Truth = False,
         *,
         dtype: Any = None,
         axis: Any = _MISSING,
         keepdims: Any = None,
     ) -> Tensor:
-        """Mean over dimensions; all by default, and for ``dim=()``."""
+        """Mean over dimensions; all by default, and for ``dim=()``. Of integers and booleans, in float32."""
         over, keep = _over("mean", dim, keepdim, axis, keepdims)
+        if dtype is None and not self.is_floating_point():
+            dtype = np.float32
         return einkorn.ops.mean(_typed(self, dtype), over, keep)
 
     def var(
         self,
         dim: Any = None,
-        unbiased: bool = True,
-        keepdim: bool = False,
+        unbiased: _Truth = True,
+        keepdim: _Truth = False,
         *,
         correction: Any = None,
         axis: Any = _MISSING,
@@ -301,13 +90,13 @@ class Methods(Writes):
         correction : number, optional
             Divide by the count less this; takes the place of ``unbiased``.
         """
-        if isinstance(dim, bool):
+        if isinstance(dim, _Truth):
             dim, unbiased = None, dim
-        if not isinstance(unbiased, bool):
+        if not isinstance(unbiased, _Truth):
             raise ArgumentError(f"var: unbiased is {unbiased!r}, expected True or False")
         over, keep = _over("var", dim, keepdim, axis, keepdims)
         return einkorn.ops.var(
-            self, over, keepdims=keep, correction=int(unbiased) if correction is None else correction
+            self, over, keepdims=keep, correction=_Whole(unbiased) if correction is None else correction
         )
 
     def std(self, *args: Any, **options: Any) -> Tensor:
@@ -315,7 +104,7 @@ class Methods(Writes):
         return einkorn.ops.sqrt(self.var(*args, **options))
 
     def max(
-        self, dim: Any = None, keepdim: bool = False, *, axis: Any = _MISSING, keepdims: Any = None
+        self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING, keepdims: Any = None
     ) -> Any:
         """Largest element; NaN wins.
 
@@ -326,34 +115,49 @@ class Methods(Writes):
         return _extreme("max", self, dim, keepdim, axis, keepdims)
 
     def min(
-        self, dim: Any = None, keepdim: bool = False, *, axis: Any = _MISSING, keepdims: Any = None
+        self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING, keepdims: Any = None
     ) -> Any:
         """Smallest element; NaN wins. As :meth:`max`."""
         return _extreme("min", self, dim, keepdim, axis, keepdims)
 
-    def amax(self, dim: Any = (), keepdim: bool = False) -> Tensor:
+    def amax(self, dim: Any = (), keepdim: _Truth = False) -> Tensor:
         """Largest element over dimensions, all by default; equal elements share the gradient."""
         over, keep = _over("amax", dim, keepdim, _MISSING, None)
         return einkorn.ops.max(self, axis=over, keepdims=keep)
 
-    def amin(self, dim: Any = (), keepdim: bool = False) -> Tensor:
+    def amin(self, dim: Any = (), keepdim: _Truth = False) -> Tensor:
         """Smallest element over dimensions, all by default; equal elements share the gradient."""
         over, keep = _over("amin", dim, keepdim, _MISSING, None)
         return einkorn.ops.min(self, axis=over, keepdims=keep)
 
     def argmax(
-        self, dim: int | None = None, keepdim: bool = False, *, axis: Any = _MISSING, keepdims: Any = None
+        self,
+        dim: _Whole | None = None,
+        keepdim: _Truth = False,
+        *,
+        axis: Any = _MISSING,
+        keepdims: Any = None,
     ) -> Any:
-        """Index of the largest element along ``dim`` as an int64 array; without ``dim``, of the flat tensor.
+        """Index of the largest element along ``dim``, of int64; without ``dim``, of the flat tensor.
 
         The first of several, and NaN wins.
         """
         over, keep = _over("argmax", dim, keepdim, axis, keepdims)
         if over is None:
-            flat = einkorn.ops.argmax(einkorn.ops.reshape(self.detach(), (-1,)), 0)
-            return flat.reshape((1,) * self._data.ndim) if keep else flat
+            flat = np.asarray(einkorn.ops.argmax(einkorn.ops.reshape(self._data, (-1,)), 0))
+            return _plain(flat.reshape((1,) * self._data.ndim) if keep else flat)
         at = _dim("argmax", over, self._data.ndim)
-        return _indices(self, at, keep)
+        return _plain(_indices(self, at, keep))
+
+    def any(self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING) -> Tensor:
+        """Whether an element is not 0, over all or along dimensions."""
+        over, keep = _over("any", dim, keepdim, axis, None)
+        return _plain(np.asarray(np.any(self._data, over, keepdims=keep)))
+
+    def all(self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING) -> Tensor:
+        """Whether no element is 0, over all or along dimensions."""
+        over, keep = _over("all", dim, keepdim, axis, None)
+        return _plain(np.asarray(np.all(self._data, over, keepdims=keep)))
 
     # --- arithmetic -------------------------------------------------------------------------
 
@@ -477,11 +281,11 @@ class Methods(Writes):
         """The hyperbolic tangent."""
         return einkorn.ops.tanh(self)
 
-    def softmax(self, dim: int) -> Tensor:
+    def softmax(self, dim: _Whole) -> Tensor:
         """``exp(x) / sum(exp(x))`` along ``dim``."""
         return einkorn.ops.softmax(self, dim)
 
-    def log_softmax(self, dim: int) -> Tensor:
+    def log_softmax(self, dim: _Whole) -> Tensor:
         """The logarithm of :meth:`softmax`."""
         return einkorn.ops.log_softmax(self, dim)
 
@@ -490,41 +294,9 @@ class Methods(Writes):
         def detach(self) -> Tensor: ...
 
 
-def _self(tensor: Methods) -> Tensor:
-    return tensor  # type: ignore[return-value]
-
-
-def _cast(tensor: Methods, dtype: Any) -> Methods:
-    try:
-        wanted = np.dtype(dtype)
-    except TypeError:
-        wanted = np.dtype(np.void)
-    if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise DTypeError(f"to: got {dtype!r}, expected float32, float64, a tensor or the name of a device")
-    return tensor if tensor._data.dtype == wanted else einkorn.ops.cast(tensor, wanted)
-
-
-def _moved(tensor: Methods, device: str) -> Methods:
-    from einkorn.ops._road import result
-
-    before = tensor._data
-    out = move(before, device)
-    if out is before:
-        return tensor
-    home = device_of(before)
-    return result(out, (tensor,), lambda g: (move(g, home),))
-
-
-def _dim(op: str, dim: Any, ndim: int) -> int:
-    """A dimension as a number from 0; a scalar has a dimension 0 and -1, as in torch."""
-    try:
-        index = operator.index(dim)
-    except TypeError:
-        raise ArgumentError(f"{op}: dim is {dim!r}, expected an int") from None
-    room = ndim or 1
-    if not -room <= index < room:
-        raise ArgumentError(f"{op}: dim is {dim}, out of range for {ndim} dimensions")
-    return index % room
+def _plain(array: Any) -> Tensor:
+    """A Tensor of integers or booleans."""
+    return einkorn.Tensor._wrap(array, False, None)
 
 
 def _over(op: str, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> tuple[Any, bool]:
@@ -566,8 +338,9 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
     data = tensor._data
     at = _dim(op, over, data.ndim)
     if not data.ndim:
-        return Extremes(einkorn.ops.reshape(_self(tensor), ()), np.zeros((), np.int64))
-    best = data if op == "max" else einkorn.ops.negative(data)
+        return Extremes(einkorn.ops.reshape(_self(tensor), ()), _plain(np.zeros((), np.int64)))
+    negated = einkorn.ops.negative if data.dtype.kind == "f" else np.invert  # no integer overflows
+    best = data if op == "max" else negated(data)
     indices = np.expand_dims(einkorn.ops.argmax(best, at), at)
     shape = indices.shape if keep else indices.shape[:at] + indices.shape[at + 1 :]
     full = data.shape
@@ -578,11 +351,4 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
         return (gx,)
 
     values = np.take_along_axis(data, indices, at).reshape(shape)
-    return Extremes(result(values, (tensor,), backward), indices.reshape(shape))
-
-
-def _sizes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``reshape(2, 3)`` and ``reshape((2, 3))`` mean the same."""
-    if len(arguments) == 1 and not isinstance(arguments[0], (int, np.integer, EllipsisType)):
-        return tuple(arguments[0])
-    return arguments
+    return Extremes(result(values, (tensor,), backward), _plain(indices.reshape(shape)))

@@ -1,4 +1,4 @@
-"""Tensor: an array with a gradient."""
+"""Tensor: an array with a gradient, or one of integers or booleans, which have none."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ class Tensor(Methods):
     """An array that operations can record gradients for.
 
     Methods have torch's names and meanings, ``dim`` and ``keepdim`` included; NumPy's ``axis`` and
-    ``keepdims`` are understood as keywords. Comparisons are elementwise and give boolean arrays, while hash
-    and ``is`` go by identity.
+    ``keepdims`` are understood as keywords. Comparisons are elementwise and give Tensors of booleans, while
+    hash and ``is`` go by identity. Tensors of integers and booleans hold indices, labels and masks: they
+    index, count and combine as NumPy's arrays do and are refused where a gradient is wanted.
 
     Parameters
     ----------
     data : array_like
-        A float32 or float64 array of at most 8 dimensions is wrapped without a copy (one that is misaligned
-        or of foreign byte order is converted); lists and numbers become float32.
+        An array of float32, float64, integers or booleans and of at most 8 dimensions is wrapped without a
+        copy (one that is misaligned or of foreign byte order is converted); lists and numbers become
+        float32.
     requires_grad : bool, default False
         Whether operations on this tensor are recorded, so that :meth:`backward` reaches it.
 
@@ -44,7 +46,8 @@ class Tensor(Methods):
     Raises
     ------
     DTypeError
-        For arrays of another type than float32 and float64.
+        For arrays of another type than float32, float64, integers and booleans, and for a gradient that
+        integers or booleans should require.
     ShapeError
         For more than 8 dimensions.
 
@@ -68,7 +71,16 @@ class Tensor(Methods):
         self._data = self._accepted(_array(data, "Tensor"))
         self._grad = None
         self._node = None
-        self._requires_grad = _flag("Tensor", requires_grad)
+        self._requires_grad = self._grad_flag("Tensor", requires_grad)
+
+    def _grad_flag(self, op: str, value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise ArgumentError(f"{op}: requires_grad is {value!r}, expected True or False")
+        if value and self._data.dtype.kind != "f":
+            raise DTypeError(
+                f"{op}: requires_grad is True for a tensor of {self._data.dtype}, expected float32 or float64"
+            )
+        return bool(value)
 
     @classmethod
     def _wrap(cls, data: Any, requires_grad: bool, node: Node | None) -> Tensor:
@@ -103,6 +115,8 @@ class Tensor(Methods):
                 f"data: {data.dtype} of shape {data.shape} is assigned to the result of a recorded operation,"
                 f" expected {self._data.dtype} of shape {self._data.shape}"
             )
+        if self._requires_grad and data.dtype.kind != "f":
+            raise DTypeError(f"data: got {data.dtype}, expected float32 or float64: a gradient is required")
         self._data = data
 
     @property
@@ -132,7 +146,7 @@ class Tensor(Methods):
     def requires_grad(self, value: Any) -> None:
         if self._node is not None and not value:
             raise GradientError("requires_grad: only leaves can be changed; use detach()")
-        self._requires_grad = _flag("requires_grad", value)
+        self._requires_grad = self._grad_flag("requires_grad", value)
 
     def __getstate__(self) -> tuple[Any, Tensor | None, bool]:
         if self._node is not None:
@@ -186,7 +200,7 @@ class Tensor(Methods):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Element type: float32 or float64."""
+        """Element type: float32, float64, or one of integers or booleans."""
         return self._data.dtype
 
     @property
@@ -203,6 +217,13 @@ class Tensor(Methods):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        if self._data.dtype.kind == "f" or self._data.size != 1:
+            raise TypeError(
+                f"a tensor of {self.dtype} and shape {self.shape} is no index, expected one integer"
+            )
+        return operator.index(self._data.item())
+
     def __bool__(self) -> bool:
         if self._data.size != 1:
             raise ShapeError(f"bool: the tensor has shape {self.shape}; only one element is true or false")
@@ -217,7 +238,7 @@ class Tensor(Methods):
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=20)
-        kind = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
+        kind = "" if self.dtype in (np.float32, np.bool_) else f", dtype={self.dtype}"
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}{kind}{grad})"
 
@@ -244,7 +265,7 @@ class Tensor(Methods):
         return _compared(">=", operator.ge, self, other)
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self == value))
+        return bool(np.any(np.asarray(self == value)))
 
     # --- operators: the operations of einkorn.ops ---------------------------------------------
 
@@ -290,6 +311,20 @@ class Tensor(Methods):
     def __abs__(self) -> Tensor:
         return ops.absolute(self)
 
+    def __and__(self, other: Any) -> Tensor:
+        return _bitwise("bitwise_and", self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return _bitwise("bitwise_or", self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _bitwise("bitwise_xor", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Tensor:
+        return _bitwise("bitwise_xor", self, True if self._data.dtype.kind == "b" else -1)
+
     def __getitem__(self, key: Any) -> Tensor:
         return ops.getitem(self, key)
 
@@ -325,17 +360,23 @@ def _array(data: Any, op: str) -> Any:
             data = np.array(data, dtype=np.float32)
         except (TypeError, ValueError, OverflowError) as error:
             raise DTypeError(f"{op}: data is a {type(data).__name__}, expected numbers: {error}") from None
-    return _road.unwrap(data, op, "data")
+    whole = _integers.integral(data)
+    if whole is None:
+        return _road.unwrap(data, op, "data")
+    check_rank(op, "data", whole.ndim)
+    return whole if whole.flags.aligned else whole.copy()
 
 
-def _flag(op: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentError(f"{op}: requires_grad is {value!r}, expected True or False")
-    return bool(value)
+def _bitwise(op: str, tensor: Tensor, other: Any) -> Any:
+    out = _integers.binary(op, tensor, other)
+    if out is None:
+        kinds = f"{tensor.dtype} and {getattr(other, 'dtype', type(other).__name__)}"
+        raise DTypeError(f"{op}: got {kinds}, expected integers or booleans")
+    return out
 
 
 def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, other: Any) -> Any:
-    """A boolean array, or NotImplemented where the other side is nothing that numbers compare with."""
+    """A Tensor of booleans, or NotImplemented where the other side is nothing that numbers compare with."""
     if isinstance(other, Tensor):
         other = other._data
     elif not (hasattr(other, "dtype") and hasattr(other, "shape")):
@@ -351,7 +392,7 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
     if getattr(getattr(other, "dtype", None), "kind", "f") not in "fiub":
         return NotImplemented
     try:
-        return compare(tensor._data, other)
+        return Tensor._wrap(np.asarray(compare(tensor._data, other)), False, None)
     except ValueError:
         raise ShapeError(
             f"{symbol}: shapes {tensor.shape} and {np.shape(other)} do not broadcast together"
@@ -361,4 +402,5 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
 # At the end: the operations are built on Tensor.
 from einkorn import ops  # noqa: E402
 from einkorn._inplace import assign, update  # noqa: E402
-from einkorn.ops import _road  # noqa: E402
+from einkorn.ops import _integers, _road  # noqa: E402
+from einkorn.ops._options import check_rank  # noqa: E402

@@ -14,7 +14,7 @@ import numpy as np
 
 from einkorn._context import Context
 from einkorn.device import is_whole
-from einkorn.errors import CheckpointError
+from einkorn.errors import CheckpointError, DTypeError
 from einkorn.tensor import Tensor
 
 __all__ = ["Parameter", "blank", "deferred", "is_deferred"]
@@ -39,6 +39,8 @@ class Parameter(Tensor):
 
     @classmethod
     def _accepted(cls, data: Any) -> Any:
+        if data.dtype.kind != "f":
+            raise DTypeError(f"Parameter: data has dtype {data.dtype}, expected float32 or float64")
         return data if is_whole(data) else data.copy(order="C")
 
     def __repr__(self) -> str:

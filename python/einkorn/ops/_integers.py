@@ -2,10 +2,11 @@
 
 Kernels compute in float32 and float64. Counts, labels and masks are integers and booleans all the same,
 and a few operations have a meaning for them that needs no float: these are NumPy's here, exact and without
-gradients, and what they return is an array of integers or booleans, by the promotion that NumPy and torch
-share. Beside an array of floats an array of integers takes its type, as in torch. What would turn integers
-into floats of a size of its own choosing (``exp`` of integers: float64 in NumPy, float32 in torch) is left
-to the caller's :func:`einkorn.ops.cast`.
+gradients, and what they return is an array of integers or booleans (a Tensor where one came), by the
+promotion that NumPy and torch share. Beside an array of floats an array of integers takes its type, as in
+torch. What would turn an array of integers into floats of a size of its own choosing (``exp`` of integers:
+float64 in NumPy, float32 in torch) is left to the caller's :func:`einkorn.ops.cast`; a Tensor of them
+becomes float32, as in torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import ops
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.tensor import Tensor
 
@@ -27,19 +29,24 @@ _BINARY = {
     "maximum": np.maximum,
     "minimum": np.minimum,
     "power": np.power,
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
 }
 _UNARY = {
     "absolute": np.absolute,
     "negative": np.negative,
     "square": np.square,
 }
+#: What makes floats of integers.
+_FLOATING = ("cos", "divide", "erf", "exp", "log", "reciprocal", "sigmoid", "sin", "sqrt", "tanh")
 
 
 def integral(x: Any) -> Any:
     """The NumPy array of integers or booleans behind ``x``; None when it is anything else."""
     if isinstance(x, Tensor):
-        return None
-    if type(x).__module__.partition(".")[0] == "torch":
+        x = x._data
+    elif type(x).__module__.partition(".")[0] == "torch":
         if x.dtype.is_floating_point or x.dtype.is_complex or x.device.type != "cpu":
             return None
         x = x.detach().numpy()
@@ -54,9 +61,15 @@ def as_float(x: Any, dtype: Any) -> Any:
     return x if whole is None else whole.astype(dtype)
 
 
+def _as_float32(x: Any) -> Any:
+    return Tensor(x._data.astype(np.float32)) if isinstance(x, Tensor) else x
+
+
 def _wrapped(out: Any, *inputs: Any) -> Any:
-    """An array, or a tensor of torch where the first array was one."""
+    """An array; a Tensor, or a tensor of torch, where one of the arrays was one."""
     out = np.asarray(out)
+    if any(isinstance(x, Tensor) for x in inputs):
+        return Tensor._wrap(out, False, None)
     if any(type(x).__module__.partition(".")[0] == "torch" for x in inputs):
         return sys.modules["torch"].from_numpy(out)
     return out
@@ -72,6 +85,10 @@ def _pair(a: Any, b: Any) -> tuple[Any, Any] | None:
 def binary(op: str, a: Any, b: Any) -> Any:
     """What ``op`` gives for integers or booleans on both sides; None where one side holds floats."""
     both = _pair(a, b)
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        lone = isinstance(b, (float, np.floating)) if both is None else op in _FLOATING
+        if lone or isinstance(a, (float, np.floating)):
+            return getattr(ops, op)(_as_float32(a), _as_float32(b))
     if both is None or op not in _BINARY:
         return None
     left, right = both
@@ -87,6 +104,8 @@ def binary(op: str, a: Any, b: Any) -> Any:
 def unary(op: str, x: Any) -> Any:
     """What ``op`` gives for integers; None where x holds something else, or op makes floats of integers."""
     whole = integral(x)
+    if whole is not None and op in _FLOATING and isinstance(x, Tensor):
+        return getattr(ops, op)(_as_float32(x))
     if whole is None or op not in _UNARY or whole.dtype.kind == "b":
         return None
     return _wrapped(_UNARY[op](whole), x)

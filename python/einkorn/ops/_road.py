@@ -41,8 +41,8 @@ _ndarray = np.ndarray
 def unwrap(x: Any, op: str, name: str) -> Any:
     """Return the float32 or float64 array behind an argument.
 
-    Tensors give their array; NumPy and CuPy arrays pass; torch CPU tensors and anything else with DLPack
-    or ``__array__`` give a view where they can. Misaligned and foreign-endian arrays are copied.
+    Tensors of floats give their array; NumPy and CuPy arrays pass; torch CPU tensors and anything else with
+    DLPack or ``__array__`` give a view where they can. Misaligned and foreign-endian arrays are copied.
 
     Raises
     ------
@@ -50,7 +50,10 @@ def unwrap(x: Any, op: str, name: str) -> Any:
         For element types other than float32 and float64, and for what is no array at all.
     """
     if isinstance(x, Tensor):
-        return x._data
+        x = x._data
+        if x.dtype.kind != "f":
+            raise _dtype_error(x.dtype, op, name)
+        return x
     if type(x) is _ndarray:
         dtype = x.dtype
         if (dtype is _FLOAT32 or dtype is _FLOAT64) and x.flags.aligned and x.ndim <= 8:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from einkorn.ops import _integers, _road
+from einkorn.ops import _road
+from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
-from einkorn.ops._road import check_size, result, same_dtype, sum_to, unwrap
+from einkorn.ops._road import check_size, result, same_dtype, sum_to
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -31,19 +31,26 @@ __all__ = [
 ]
 
 
+def _dense(a: Any) -> Any:
+    return _road.contiguous(a) if a.dtype.kind == "f" else np.ascontiguousarray(a).reshape(a.shape)
+
+
 def contiguous(x: Any) -> Any:
     """Return ``x`` in row-major order: itself when it is so already, else a copy."""
-    a = unwrap(x, "contiguous", "x")
-    return result(_road.contiguous(a), (x,), lambda g: (g,))
+    a = movable(x, "contiguous")
+    return result(_dense(a), (x,), lambda g: (g,))
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """Convert between float32 and float64, or integers and booleans to one of them.
+    """Convert to another element type: float32, float64, booleans or a type of integers.
+
+    From floats to floats the gradient flows through. Towards integers fractions are cut off; True is what
+    is not 0.
 
     Parameters
     ----------
     x : array or Tensor
-    dtype : float32 or float64, as a NumPy type or its name
+    dtype : NumPy type or its name
 
     Raises
     ------
@@ -52,21 +59,22 @@ def cast(x: Any, dtype: Any) -> Any:
     """
     name = str(dtype) if type(dtype).__module__ == "torch" else dtype
     try:
-        wanted = np.dtype(name.removeprefix("torch.") if isinstance(name, str) else name)
+        wanted = np.dtype(name.removeprefix("torch.") if isinstance(name, str) else name).newbyteorder("=")
     except TypeError:
-        raise DTypeError(f"cast: dtype is {dtype!r}, expected float32 or float64") from None
-    if wanted not in (np.float32, np.float64):
-        raise DTypeError(f"cast: dtype is {wanted}, expected float32 or float64")
-    x = _integers.as_float(x, wanted)
-    a = unwrap(x, "cast", "x")
+        wanted = np.dtype(np.void)
+    if wanted not in (np.float32, np.float64) and wanted.kind not in "iub":
+        raise DTypeError(f"cast: dtype is {dtype!r}, expected float32, float64, bool or a type of integers")
+    a = movable(x, "cast", "x")
+    before = a.dtype
+    if wanted.kind != "f" or before.kind != "f":
+        return result(a.astype(wanted), (x.detach() if isinstance(x, Tensor) else x,), lambda g: (None,))
 
     def converted(source: Any, to: Any) -> Any:
-        k = engines.of(source)
+        k = mover(source)
         out = k.empty(source.shape, to)
         k.copy(out, source)
         return out
 
-    before = a.dtype
     return result(converted(a, wanted), (x,), lambda g: (converted(g, before),))
 
 
@@ -77,7 +85,7 @@ def _view(a: Any, shape: tuple[int, ...]) -> Any:
     try:
         return a.reshape(shape, copy=False)
     except (TypeError, ValueError):  # TypeError: NumPy 2.0 and CuPy cannot be asked
-        return _road.contiguous(a).reshape(shape)
+        return _dense(a).reshape(shape)
 
 
 def reshape(x: Any, shape: Any) -> Any:
@@ -94,7 +102,7 @@ def reshape(x: Any, shape: Any) -> Any:
     ShapeError
         If the number of elements does not fit.
     """
-    a = unwrap(x, "reshape", "x")
+    a = movable(x, "reshape")
     sizes = _sizes("reshape", shape)
     check_rank("reshape", f"shape {sizes}", len(sizes))
     if math.prod(sizes) != a.size or min(sizes, default=0) < 0:
@@ -119,7 +127,7 @@ def transpose(x: Any, first: int = ABSENT, second: int = ABSENT) -> Any:
 
     NumPy's ``transpose(x)`` and ``transpose(x, axes)`` are refused: :func:`permute` does that.
     """
-    a = unwrap(x, "transpose", "x")
+    a = movable(x, "transpose")
     if second is ABSENT:
         raise ArgumentError(
             "transpose: expected two dimensions to swap, as torch has it; NumPy's transpose(x, axes) is"
@@ -141,7 +149,7 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
     axes : sequence of int
         Dimension i of the result is dimension ``axes[i]`` of x.
     """
-    a = unwrap(x, "permute", "x")
+    a = movable(x, "permute")
     if not isinstance(axes, (tuple, list)) and np.ndim(axes) != 1:
         raise ArgumentError(f"permute: axes is {axes!r}, expected a sequence of ints")
     order = tuple([axis_of("permute", axis, a.ndim, "axes") for axis in axes])
@@ -156,7 +164,7 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Merge the dimensions from ``start_dim`` to ``end_dim`` into one."""
-    a = unwrap(x, "flatten", "x")
+    a = movable(x, "flatten")
     start = axis_of("flatten", start_dim, a.ndim, "start_dim")
     end = axis_of("flatten", end_dim, a.ndim, "end_dim")
     if a.ndim == 0:
@@ -173,7 +181,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 def broadcast_to(x: Any, shape: Any) -> Any:
     """View with a larger shape, by NumPy's broadcasting rules."""
-    a = unwrap(x, "broadcast_to", "x")
+    a = movable(x, "broadcast_to")
     sizes = _sizes("broadcast_to", shape)
     if len(sizes) > 8:
         raise ShapeError(f"broadcast_to: shape is {sizes}, at most 8 dimensions are supported")
@@ -193,7 +201,7 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     if not arrays:
         raise ShapeError(f"{op}: arrays is empty, expected at least one array")
     given = tuple(arrays)
-    unwrapped = [unwrap(x, op, "arrays") for x in given]
+    unwrapped = [movable(x, op, "arrays") for x in given]
     first = unwrapped[0]
     for a in unwrapped:
         if a.dtype is not first.dtype or type(a) is not type(first):
@@ -243,7 +251,7 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
             )
         places.append((*whole, slice(end, end + shape[d])))
         end += shape[d]
-    k = engines.of(first)
+    k = mover(first)
     out = k.empty((*before, end, *after), first.dtype)
     for a, place in zip(parts, places, strict=True):
         k.copy(out[place], a)
@@ -268,12 +276,21 @@ def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     for i, a in enumerate(parts):
         if a.shape != first.shape:
             raise ShapeError(f"stack: arrays[{i}] has shape {a.shape}, expected {first.shape}")
-    k = engines.of(first)
+    k = mover(first)
     out = k.empty((*first.shape[:d], len(parts), *first.shape[d:]), first.dtype)
     places: list[Any] = [(*(slice(None),) * d, i, ...) for i in range(len(parts))]
     for a, place in zip(parts, places, strict=True):
         k.copy(out[place], a)
     return result(out, given, lambda g: tuple([g[place] for place in places]))
+
+
+def plain_key(key: Any) -> Any:
+    """An index expression with the arrays in the place of Tensors."""
+    if isinstance(key, tuple):
+        return tuple([plain_key(part) for part in key])
+    if isinstance(key, Tensor):
+        return key._data
+    return key.numpy() if type(key).__module__.partition(".")[0] == "torch" else key
 
 
 def getitem(x: Any, key: Any) -> Any:
@@ -290,7 +307,8 @@ def getitem(x: Any, key: Any) -> Any:
     IndexRangeError
         If an index lies outside its axis.
     """
-    a = unwrap(x, "getitem", "x")
+    a = movable(x, "getitem")
+    key = plain_key(key)
     try:
         out = a[key]
     except IndexError as error:
@@ -305,7 +323,7 @@ def getitem(x: Any, key: Any) -> Any:
     shape = a.shape
 
     def backward(g: Any) -> tuple[Any]:
-        k = engines.of(g)
+        k = mover(g)
         gx = k.empty(shape, g.dtype)
         k.fill(gx, 0.0)
         if fancy:
@@ -335,7 +353,7 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
     ShapeError
         If there are more pairs than axes, or an axis would get a negative size.
     """
-    a = unwrap(x, "pad", "x")
+    a = movable(x, "pad")
     if mode != "constant":
         raise ArgumentError(f"pad: mode is {mode!r}, expected 'constant'")
     fill = 0.0 if value is None else number("pad", "value", value)
@@ -364,7 +382,7 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         place[d] = slice(max(before, 0), max(wide - max(after, 0), 0))
     check_size("pad", tuple(shape), "pad")
     inside, outside = tuple(kept), tuple(place)
-    k = engines.of(a)
+    k = mover(a)
     out = k.empty(tuple(shape), a.dtype)
     k.fill(out, fill)
     k.copy(out[outside], a[inside])

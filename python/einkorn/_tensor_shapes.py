@@ -1,0 +1,314 @@
+"""The methods of Tensor that say what it is, convert it and give its elements another shape or place."""
+
+from __future__ import annotations
+
+import operator
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn import _versions
+from einkorn._inplace import Writes
+from einkorn.device import device_of, is_device, move
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from einkorn.tensor import Tensor
+
+__all__ = ["Shapes"]
+
+# Within the class, these names are methods.
+_Real = float
+_Whole = int
+_Truth = bool
+
+
+class Shapes(Writes):
+    """Base class of Tensor."""
+
+    __slots__ = ()
+
+    _data: Any
+    _node: Any
+    _requires_grad: bool
+
+    # --- what it is -------------------------------------------------------------------------
+
+    def size(self, dim: _Whole | None = None) -> Any:
+        """The shape, or its entry ``dim``. (NumPy's ``size``, the number of elements, is :meth:`numel`.)"""
+        shape = self._data.shape
+        return shape if dim is None else shape[_dim("size", dim, len(shape))]
+
+    def dim(self) -> _Whole:
+        """Number of dimensions."""
+        return self._data.ndim
+
+    ndimension = dim
+
+    def numel(self) -> _Whole:
+        """Number of elements."""
+        return self._data.size
+
+    nelement = numel
+
+    def element_size(self) -> _Whole:
+        """Bytes of one element."""
+        return self._data.itemsize
+
+    @property
+    def nbytes(self) -> _Whole:
+        """Bytes of all elements."""
+        return self._data.nbytes
+
+    @property
+    def itemsize(self) -> _Whole:
+        """Bytes of one element."""
+        return self._data.itemsize
+
+    def is_floating_point(self) -> _Truth:
+        """Whether the elements are float32 or float64, and not integers or booleans."""
+        return self._data.dtype.kind == "f"
+
+    def is_contiguous(self) -> _Truth:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return _Truth(self._data.flags.c_contiguous)
+
+    # --- conversion -------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The value of a tensor with one element: a float, an int or a bool."""
+        if self._data.size != 1:
+            raise ShapeError(f"item: the tensor has shape {self._data.shape}, expected a single element")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The values as a number or nested lists of numbers."""
+        return self._data.tolist()
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array: the same memory on the CPU, a copy from a GPU."""
+        return self._data if isinstance(self._data, np.ndarray) else self._data.get()
+
+    @property
+    def device(self) -> str:
+        """Where the values are: ``"cpu"`` or ``"cuda:N"``."""
+        return device_of(self._data)
+
+    def to(self, *targets: Any) -> Tensor:
+        """Convert to a device, an element type, or those of another tensor.
+
+        The gradient flows through from floats to floats. The tensor itself where there is nothing to do.
+
+        Parameters
+        ----------
+        *targets : str, dtype or Tensor
+            ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; a type of floats, integers or booleans; or a tensor that
+            has both.
+
+        Raises
+        ------
+        DTypeError
+            For another type.
+        DeviceError, EngineError
+            When there is no such device, or nothing to reach it with.
+        """
+        out = self
+        for target in targets:
+            if isinstance(target, Shapes):
+                out = _moved(_cast(out, target._data.dtype), target.device)
+            else:
+                out = _moved(out, target) if is_device(target) else _cast(out, target)
+        return _self(out)
+
+    def cpu(self) -> Tensor:
+        """``to("cpu")``."""
+        return self.to("cpu")
+
+    def float(self) -> Tensor:
+        """``to(float32)``."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """``to(float64)``."""
+        return self.to(np.float64)
+
+    def long(self) -> Tensor:
+        """``to(int64)``: fractions are cut off."""
+        return self.to(np.int64)
+
+    def int(self) -> Tensor:
+        """``to(int32)``: fractions are cut off."""
+        return self.to(np.int32)
+
+    def bool(self) -> Tensor:
+        """``to(bool)``: True where an element is not 0."""
+        return self.to(np.bool_)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """NumPy's name for :meth:`to`."""
+        return self.to(dtype)
+
+    def type_as(self, other: Any) -> Tensor:
+        """``to(other.dtype)``."""
+        return self.to(other.dtype)
+
+    def clone(self) -> Tensor:
+        """The same values in memory of their own; the gradient flows through."""
+        from einkorn.ops._moves import mover
+        from einkorn.ops._road import result
+
+        k = mover(self._data)
+        out = k.empty(self._data.shape, self._data.dtype)
+        k.copy(out, self._data)
+        return result(out, (self,), lambda g: (g,))
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself if it lies in row-major order, else a copy that does."""
+        return _self(self) if self._data.flags.c_contiguous else einkorn.ops.contiguous(self)
+
+    # --- shape ------------------------------------------------------------------------------
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same values in another shape; one size may be -1. A view where strides allow, else a copy."""
+        return einkorn.ops.reshape(self, _sizes(shape))
+
+    def reshape_as(self, other: Any) -> Tensor:
+        """``reshape(other.shape)``."""
+        return einkorn.ops.reshape(self, other.shape)
+
+    def view(self, *shape: Any) -> Tensor:
+        """:meth:`reshape` that never copies.
+
+        Raises
+        ------
+        ShapeError
+            Where the strides do not allow a view.
+        """
+        out = einkorn.ops.reshape(self, _sizes(shape))
+        if self._data.size and _versions.owner(self._data) is not _versions.owner(out._data):
+            raise ShapeError(
+                f"view: the tensor has shape {self._data.shape} and does not lie in row-major order, so"
+                f" {out.shape} needs a copy: use reshape"
+            )
+        return out
+
+    def view_as(self, other: Any) -> Tensor:
+        """``view(other.shape)``."""
+        return self.view(other.shape)
+
+    def flatten(self, start_dim: _Whole = 0, end_dim: _Whole = -1) -> Tensor:
+        """Merge the dimensions from ``start_dim`` to ``end_dim``."""
+        return einkorn.ops.flatten(self, start_dim, end_dim)
+
+    def ravel(self) -> Tensor:
+        """``flatten()``."""
+        return einkorn.ops.flatten(self)
+
+    def transpose(self, dim0: _Whole, dim1: _Whole) -> Tensor:
+        """Swap two dimensions."""
+        return einkorn.ops.transpose(self, dim0, dim1)
+
+    swapaxes = swapdims = transpose
+
+    def permute(self, *dims: Any) -> Tensor:
+        """Put the dimensions into another order."""
+        return einkorn.ops.permute(self, _sizes(dims))
+
+    def t(self) -> Tensor:
+        """The transpose of a matrix; vectors and scalars are returned as they are."""
+        if self._data.ndim > 2:
+            raise ShapeError(f"t: the tensor has shape {self._data.shape}, expected at most 2 dimensions")
+        return einkorn.ops.transpose(self, 0, 1) if self._data.ndim == 2 else _self(self)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - the usual name
+        """All dimensions in reverse order."""
+        return einkorn.ops.permute(self, tuple(reversed(range(self._data.ndim))))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 - the usual name
+        """The last two dimensions swapped."""
+        if self._data.ndim < 2:
+            raise ShapeError(f"mT: the tensor has shape {self._data.shape}, expected at least 2 dimensions")
+        return einkorn.ops.transpose(self, -2, -1)
+
+    def unsqueeze(self, dim: _Whole) -> Tensor:
+        """Add a dimension of size 1 at ``dim``."""
+        shape = self._data.shape
+        at = _dim("unsqueeze", dim, len(shape) + 1)
+        return einkorn.ops.reshape(self, (*shape[:at], 1, *shape[at:]))
+
+    def squeeze(self, dim: Any = None) -> Tensor:
+        """Drop dimensions of size 1: all of them, or those that ``dim`` names (others are kept)."""
+        shape = self._data.shape
+        named = list(range(len(shape)))
+        if dim is not None:
+            named = [
+                _dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
+            ]
+        return einkorn.ops.reshape(self, tuple([n for d, n in enumerate(shape) if n != 1 or d not in named]))
+
+    def expand(self, *sizes: Any) -> Tensor:
+        """View with a larger shape, by broadcasting; -1 keeps a size."""
+        wanted, shape = _sizes(sizes), self._data.shape
+        new = len(wanted) - len(shape)
+        full = tuple([shape[d - new] if n == -1 and d >= new else n for d, n in enumerate(wanted)])
+        return einkorn.ops.broadcast_to(self, full)
+
+    def expand_as(self, other: Any) -> Tensor:
+        """``expand(other.shape)``."""
+        return einkorn.ops.broadcast_to(self, other.shape)
+
+    def broadcast_to(self, size: Any) -> Tensor:
+        """``expand(size)``."""
+        return self.expand(size)
+
+
+def _self(tensor: Shapes) -> Tensor:
+    return tensor  # type: ignore[return-value]
+
+
+def _cast(tensor: Shapes, dtype: Any) -> Shapes:
+    name = str(dtype) if type(dtype).__module__ == "torch" else dtype
+    try:
+        wanted = np.dtype(name.removeprefix("torch.") if isinstance(name, str) else name)
+    except TypeError:
+        wanted = np.dtype(np.void)
+    if dtype is None or not (wanted in (np.float32, np.float64) or wanted.kind in "iub"):
+        raise DTypeError(
+            f"to: got {dtype!r}, expected float32, float64, a type of integers, bool, a tensor or the name of"
+            " a device"
+        )
+    return tensor if tensor._data.dtype == wanted else einkorn.ops.cast(tensor, wanted)
+
+
+def _moved(tensor: Shapes, device: str) -> Shapes:
+    from einkorn.ops._road import result
+
+    before = tensor._data
+    out = move(before, device)
+    if out is before:
+        return tensor
+    home = device_of(before)
+    return result(out, (tensor,), lambda g: (move(g, home),))
+
+
+def _dim(op: str, dim: Any, ndim: int) -> int:
+    """A dimension as a number from 0; a scalar has a dimension 0 and -1, as in torch."""
+    try:
+        index = operator.index(dim)
+    except TypeError:
+        raise ArgumentError(f"{op}: dim is {dim!r}, expected an int") from None
+    room = ndim or 1
+    if not -room <= index < room:
+        raise ArgumentError(f"{op}: dim is {dim}, out of range for {ndim} dimensions")
+    return index % room
+
+
+def _sizes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``reshape(2, 3)`` and ``reshape((2, 3))`` mean the same."""
+    if len(arguments) == 1 and not isinstance(arguments[0], (int, np.integer, EllipsisType)):
+        return tuple(arguments[0])
+    return arguments

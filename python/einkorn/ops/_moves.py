@@ -1,0 +1,52 @@
+"""What is moved and not computed with: floats by the engines' kernels, integers and booleans by NumPy.
+
+An operation that only moves numbers takes both. ``movable`` gives the array behind its argument and
+``mover`` who moves it, under the names of the engines' kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.ops import _integers
+from einkorn.ops._options import check_rank
+from einkorn.ops._road import unwrap
+from einkorn.tensor import Tensor
+
+__all__ = ["movable", "mover"]
+
+
+def movable(x: Any, op: str, name: str = "x") -> Any:
+    """The array of floats, integers or booleans behind an argument; refused by name where it is none."""
+    if isinstance(x, Tensor):
+        return x._data
+    if not (isinstance(x, np.ndarray) and x.dtype.kind == "f"):
+        whole = _integers.integral(x)
+        if whole is not None:
+            check_rank(op, name, whole.ndim)
+            return whole
+    return unwrap(x, op, name)
+
+
+class _Whole:
+    """The kernels that move, for integers and booleans."""
+
+    @staticmethod
+    def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+        return np.empty(shape, dtype)
+
+    @staticmethod
+    def copy(out: Any, x: Any) -> None:
+        np.copyto(out, x)
+
+    @staticmethod
+    def fill(out: Any, value: float) -> None:
+        out[...] = value
+
+
+def mover(a: Any) -> Any:
+    """The engine that moves the elements of an array."""
+    return engines.of(a) if a.dtype.kind == "f" else _Whole
