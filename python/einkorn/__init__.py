@@ -23,6 +23,8 @@ _HOMES = {
     "enable_grad": "autograd",
     "set_grad_enabled": "autograd",
     "is_grad_enabled": "autograd",
+    "grad": "autograd",
+    "Function": "function",
     "manual_seed": "random",
     "set_engine": "engines",
     "get_engine": "engines",
@@ -91,7 +93,7 @@ if TYPE_CHECKING:
         training,
         vision,
     )
-    from einkorn.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+    from einkorn.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
     from einkorn.config import show_config
     from einkorn.engines import get_engine, set_engine
@@ -109,6 +111,7 @@ if TYPE_CHECKING:
         NonFiniteError,
         ShapeError,
     )
+    from einkorn.function import Function
     from einkorn.random import manual_seed
     from einkorn.runtime import get_isa, get_num_threads, num_threads, set_isa, set_num_threads
     from einkorn.tensor import Tensor

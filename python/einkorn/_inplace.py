@@ -108,15 +108,21 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     keeps, gives, shape = tensor._requires_grad, origins[1] is not None, np.shape(new)
 
     def set_item(g: Any) -> tuple[Any, Any]:
-        k = engines.of(g)
         rest = None
+        if _is_tensor(g):
+            k = engines.of(g._data)
+            kept = k.empty(g.shape, g.dtype)
+            k.fill(kept, 1.0)
+            kept[key] = 0
+            return g * kept if keeps else None, sum_to(g[key], shape) if gives else None
         if keeps:
+            k = engines.of(g)
             rest = k.empty(g.shape, g.dtype)
             k.copy(rest, g)
             rest[key] = 0
         return rest, sum_to(g[key], shape) if gives else None
 
-    _adopt(tensor, Node(origins, set_item))
+    _adopt(tensor, Node(origins, set_item, ()))
 
 
 def times(other: Any, alpha: Any) -> Any:

@@ -4,15 +4,20 @@ An operation that is given a Tensor with ``requires_grad`` records a :class:`Nod
 and a function from the gradient of its output to the gradients of its inputs. :func:`backward` walks the
 nodes from the newest to the oldest, which is a topological order because a node's inputs exist before it.
 
-What a node saved is what its function closes over. So a gradient function closes over the arrays it reads and
-no others: an array that it keeps for its shape stays in memory, and may not be written before the backward
-pass (``einkorn._versions``).
+What a node saved is what is in its ``saved``, or what its function closes over: the arrays that the gradient
+reads and no others. An array that is kept for its shape stays in memory, and may not be written before the
+backward pass (``einkorn._versions``).
+
+With ``create_graph`` gradients are Tensors, and the functions are called with what the node saved as Tensors
+that lead back to where the arrays came from: a gradient that is written with ``einkorn.ops`` is recorded in
+its turn, and one definition serves every order.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from einkorn import _versions, engines
@@ -22,9 +27,9 @@ from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
 
-__all__ = ["Node", "backward", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = ["Node", "backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
-Backward = Callable[[Any], "Sequence[Any]"]
+Backward = Callable[..., "Sequence[Any]"]
 
 
 class _Mode(threading.local):
@@ -119,15 +124,21 @@ class Node:
         Where each input of the operation came from: the Node that computed it, the leaf Tensor that it is, or
         None where no gradient is wanted.
     backward : callable or None
-        From the gradient array of the output to one gradient array, or None, per input.
+        From the gradient of the output, and then what is in ``saved``, to one gradient, or None, per input.
         None once used: the saved arrays are freed then.
+    saved : tuple or None
+        What a gradient that can be differentiated again reads: the array of each input, or None, then that of
+        the output, then constants. None where the gradient closes over its arrays and is the last one.
     """
 
-    __slots__ = ("backward", "inputs", "number")
+    __slots__ = ("__weakref__", "backward", "inputs", "number", "saved")
 
-    def __init__(self, inputs: Sequence[Node | Tensor | None], backward: Backward) -> None:
+    def __init__(
+        self, inputs: Sequence[Node | Tensor | None], backward: Backward, saved: tuple[Any, ...] | None = None
+    ) -> None:
         self.inputs = inputs
         self.backward: Backward | None = backward
+        self.saved = saved
         self.number = next(_versions.clock)
 
 
@@ -152,18 +163,20 @@ def source(x: Any) -> Node | Tensor | None:
     return node
 
 
-def _newest_first(root: Node) -> list[Node]:
-    seen = {root}
-    stack = [root]
+def _newest_first(roots: Iterable[Node], oldest: int = -1) -> list[Node]:
+    stack = list(roots)
+    seen = set(stack)
     while stack:
         for node in stack.pop().inputs:
-            if isinstance(node, Node) and node not in seen:
+            if isinstance(node, Node) and node not in seen and node.number >= oldest:
                 seen.add(node)
                 stack.append(node)
     return sorted(seen, key=lambda node: node.number, reverse=True)
 
 
 def _add(a: Any, b: Any) -> Any:
+    if is_tensor(a):
+        return a + b
     k = engines.of(a)
     out = k.empty(a.shape, a.dtype)
     k.add(out, a, b)
@@ -195,17 +208,150 @@ def fitting(op: str, name: str, value: Any, like: Any) -> Any:
     return array
 
 
-def _check_saved(function: Backward, number: int) -> None:
-    lost = _versions.overwritten(function, number)
+def _name(function: Backward) -> str:
+    """The operation whose gradient this is."""
+    functions = [function, *(cell.cell_contents for cell in getattr(function, "__closure__", None) or ())]
+    names = [getattr(f, "__qualname__", "_").partition(".")[0] for f in functions]
+    return next((name for name in names if name[0] != "_"), "an operation")
+
+
+def _check_saved(function: Backward, saved: tuple[Any, ...] | None, number: int) -> None:
+    lost = _versions.overwritten((function, saved), number)
     if lost is not None:
-        functions = [function, *(cell.cell_contents for cell in function.__closure__ or ())]
-        names = [getattr(f, "__qualname__", "_").partition(".")[0] for f in functions]
-        name = next((name for name in names if name[0] != "_"), "an operation")
         raise GradientError(
-            f"backward: an array of shape {lost.shape} that {name} saved for the backward pass has been"
-            " overwritten since (an optimizer step, load_state_dict, an initialiser or an in-place operator):"
-            " call backward before that, or compute the forward pass again"
+            f"backward: an array of shape {lost.shape} that {_name(function)} saved for the backward pass has"
+            " been overwritten since (an optimizer step, load_state_dict, an initialiser or an in-place"
+            " operator): call backward before that, or compute the forward pass again"
         )
+
+
+def _same(g: Any) -> tuple[Any]:
+    return (g,)
+
+
+def _linked(node: Node, function: Backward) -> list[Any]:
+    """What a node saved, as Tensors that lead back to where the arrays came from."""
+    if node.saved is None:
+        raise GradientError(
+            f"backward: the gradient of {_name(function)} cannot be differentiated once more (create_graph)"
+        )
+    wrap = _tensor_class()._wrap
+    saved = list(node.saved)
+    origins: list[Any] = [*node.inputs, node]
+    for i, (origin, array) in enumerate(zip(origins, saved, strict=False)):
+        if array is None:
+            continue
+        if origin is None:
+            saved[i] = wrap(array, False, None)
+        elif isinstance(origin, Node):
+            saved[i] = wrap(array, True, origin)
+        elif origin._data is array:
+            saved[i] = origin
+        else:  # a copy of the leaf's numbers
+            saved[i] = wrap(array, True, Node((origin,), _same, ()))
+    return saved
+
+
+def _tensor_class() -> Any:
+    from einkorn.tensor import Tensor
+
+    return Tensor
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether ``x`` is a Tensor, without having to import the class."""
+    return hasattr(x, "_requires_grad")
+
+
+def _on_the_way(order: list[Node], wanted: set[Any]) -> set[Node]:
+    """The nodes from which a wanted one is reached, or may have been before they were used."""
+    found: set[Node] = set()
+    for node in reversed(order):
+        if node.backward is None:
+            leads = node not in wanted
+        else:
+            leads = any(x in found or x in wanted for x in node.inputs if x is not None)
+        if leads:
+            found.add(node)
+    return found
+
+
+def _carried(
+    pending: dict[Node, Any], wanted: set[Any] | None, retain_graph: bool, create_graph: bool
+) -> dict[Any, Any]:
+    if not create_graph:
+        return _propagate(pending, wanted, retain_graph, False)
+    with enable_grad():
+        return _propagate(pending, wanted, retain_graph, True)
+
+
+def _propagate(
+    pending: dict[Node, Any], wanted: set[Any] | None, retain_graph: bool, create_graph: bool
+) -> dict[Any, Any]:
+    """Carry gradients from nodes back to the leaves, or to what is wanted; the newest node goes first.
+
+    Gradients are arrays, or with ``create_graph`` Tensors. Returns them by leaf, and by node where wanted.
+    """
+    found: dict[Any, Any] = {}
+    way = None
+    if wanted is None:
+        order = _newest_first(pending)
+    else:  # nothing that is older than all that is wanted leads to it
+        nodes = [x.number for x in wanted if isinstance(x, Node)]
+        order = _newest_first(pending, min(nodes) if len(nodes) == len(wanted) else -1)
+        way = _on_the_way(order, wanted)
+    hooked = bool(hooks)
+    for node in order:
+        g = pending.pop(node, None)
+        if g is not None:
+            if hooked:
+                g = _hooked(node, g, create_graph)
+            if wanted is not None and node in wanted:
+                found[node] = g
+        function = node.backward
+        if way is not None and node not in way:
+            continue
+        if function is None:
+            raise GradientError(
+                "backward: this graph was already used; compute the forward pass again, or give the first"
+                " pass retain_graph=True"
+            )
+        if g is None:
+            continue
+        saved = node.saved
+        if node.number < _versions.latest:
+            _check_saved(function, saved, node.number)
+        if create_graph:
+            gradients = function(g, *_linked(node, function))
+        else:
+            gradients = function(g) if saved is None else function(g, *saved)
+        for origin, gx in zip(node.inputs, gradients, strict=True):
+            if gx is None or origin is None:
+                continue
+            if way is not None and origin not in way and origin not in wanted:  # type: ignore[operator]
+                continue
+            if isinstance(origin, Node):
+                before = pending.get(origin)
+                pending[origin] = gx if before is None else _add(before, gx)
+            else:
+                before = found.get(origin)
+                if before is not None:
+                    found[origin] = _add(before, gx) if create_graph else _added(before, gx)
+                else:
+                    found[origin] = gx if create_graph else _own(gx, g)
+        if not retain_graph:
+            node.backward = node.saved = None
+            node.inputs = ()
+    if hooked:
+        for leaf in found:
+            if not isinstance(leaf, Node):
+                found[leaf] = _hooked(leaf, found[leaf], create_graph)
+    return found
+
+
+def _added(total: Any, gradient: Any) -> Any:
+    engines.of(total).add(total, total, gradient)
+    return total
 
 
 def _accumulate(leaves: dict[Tensor, Any]) -> None:
@@ -214,14 +360,49 @@ def _accumulate(leaves: dict[Tensor, Any]) -> None:
         if not leaf.requires_grad:
             continue
         grad = leaf._grad
-        if grad is None:
+        if is_tensor(gradient):
+            from einkorn.ops import contiguous
+
+            leaf._grad = contiguous(gradient) if grad is None else grad + gradient
+        elif grad is None:
             leaf._grad = leaf._wrap(gradient, False, None)
+        elif grad._requires_grad:
+            leaf._grad = grad + leaf._wrap(gradient, False, None)
         else:
             engines.of(gradient).add(grad._data, grad._data, gradient)
             _versions.wrote(grad._data)
+        if after_hooks:
+            for hook in list(after_hooks.get(id(leaf), {}).values()):
+                hook(leaf)
 
 
-def backward(tensor: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+def _start(op: str, tensor: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The gradient with which a pass sets out from ``tensor``."""
+    data = tensor._data
+    if not tensor.requires_grad:
+        raise GradientError(f"{op}: the tensor does not require a gradient; nothing was recorded")
+    if gradient is None:
+        if data.size != 1:
+            raise GradientError(
+                f"{op}: the tensor has shape {data.shape}; without a gradient it must be a scalar"
+            )
+        k = engines.of(data)
+        array = k.empty(data.shape, data.dtype)
+        k.fill(array, 1.0)
+    else:
+        array = fitting(op, "gradient", gradient, data)
+    if not create_graph:
+        return array
+    return gradient if is_tensor(gradient) else tensor._wrap(array, False, None)
+
+
+def backward(
+    tensor: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """Add the gradient of ``tensor`` to the ``grad`` of every leaf it was computed from.
 
     Parameters
@@ -230,65 +411,194 @@ def backward(tensor: Tensor, gradient: Any = None, retain_graph: bool = False) -
         The end of the graph; a scalar unless ``gradient`` is given.
     gradient : array or Tensor, optional
         Gradient of some scalar with respect to ``tensor``, of its shape. Default: ones.
-    retain_graph : bool, default False
-        Keep what the graph saved, so that a backward pass may use it again.
+    retain_graph : bool, optional
+        Keep what the graph saved, so that a backward pass may use it again. Default: ``create_graph``.
+    create_graph : bool, default False
+        Record the backward pass, so that the gradients can be differentiated once more.
+    inputs : Tensor or sequence of Tensor, optional
+        The leaves whose ``grad`` is added to; default all.
 
     Raises
     ------
     GradientError
         If nothing was recorded, if the tensor is no scalar and no gradient was given, if the graph was
-        already used (its saved arrays are freed by the first pass), or if saved values were overwritten in
-        place since the forward pass.
+        already used (its saved arrays are freed by the first pass), if saved values were overwritten in
+        place since the forward pass, or if ``create_graph`` meets an operation whose gradient has none.
     ShapeError
         If ``gradient`` has another shape.
     DTypeError
         If ``gradient`` is no array or has another element type.
     """
-    data = tensor._data
-    if not tensor.requires_grad:
-        raise GradientError("backward: the tensor does not require a gradient; nothing was recorded")
-    k = engines.of(data)
-    if gradient is None:
-        if data.size != 1:
+    start = _start("backward", tensor, gradient, create_graph)
+    only = None
+    if inputs is not None:
+        leaves = [inputs] if is_tensor(inputs) else list(inputs)
+        if not leaves or any(not is_tensor(x) or x._node is not None or not x._requires_grad for x in leaves):
             raise GradientError(
-                f"backward: the tensor has shape {data.shape}; without a gradient it must be a scalar"
+                "backward: inputs must be leaf tensors that require a gradient, and at least one"
             )
-        gradient = k.empty(data.shape, data.dtype)
-        k.fill(gradient, 1.0)
-    else:
-        gradient = fitting("backward", "gradient", gradient, data)
-
+        only = set(leaves)
     root = tensor._node
     if root is None:
-        _accumulate({tensor: _own(gradient, gradient)})
-        return
-    pending: dict[Node, Any] = {root: gradient}
-    leaves: dict[Tensor, Any] = {}
-    for node in _newest_first(root):
-        g = pending.pop(node, None)
-        function = node.backward
-        if function is None:
+        if only is not None and tensor not in only:
+            return
+        found = {tensor: start if create_graph else _own(start, start)}
+        if hooks:
+            found[tensor] = _hooked(tensor, found[tensor], create_graph)
+    else:
+        keep = create_graph if retain_graph is None else retain_graph
+        found = _carried({root: start}, only, keep, create_graph)
+    _accumulate(found)
+
+
+def _tensors(name: str, given: Any) -> list[Any]:
+    tensors = list(given) if isinstance(given, Iterable) and not is_tensor(given) else [given]
+    for x in tensors:
+        if not is_tensor(x):
+            raise DTypeError(f"grad: {name} holds a {type(x).__name__}, expected Tensors")
+    return tensors
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of ``outputs`` with respect to ``inputs``, returned and not added to anything.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+        Scalars, unless ``grad_outputs`` says what each element counts.
+    inputs : Tensor or sequence of Tensor
+        Leaves, or what recorded operations computed on the way.
+    grad_outputs : array, Tensor or a sequence of them and None, optional
+        One for each output, of its shape. Default: ones.
+    retain_graph : bool, optional
+        Keep what the graph saved. Default: ``create_graph``.
+    create_graph : bool, default False
+        Record the computation, so that its results can be differentiated: the gradient penalty of a critic
+        (Gulrajani et al. 2017), products of a Hessian and a vector.
+    allow_unused : bool, default False, or True with ``materialize_grads``
+        Give None for inputs that the outputs do not depend on, instead of an error.
+    is_grads_batched : bool, default False
+        Not supported.
+    materialize_grads : bool, default False
+        Zeros in place of None.
+
+    Returns
+    -------
+    tuple of Tensor or None, one for each input.
+
+    Raises
+    ------
+    GradientError
+        As :func:`backward`, and for inputs that do not require a gradient or are not used.
+
+    Examples
+    --------
+    >>> x = einkorn.Tensor([3.0], requires_grad=True)
+    >>> (slope,) = einkorn.grad((x**3).sum(), x, create_graph=True)
+    >>> einkorn.grad(slope.sum(), x)
+    (Tensor([18.]),)
+    """
+    if is_grads_batched:
+        raise ArgumentError(
+            "grad: is_grads_batched is True, expected False: batches of gradients are not supported"
+        )
+    ends, aims = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    elif materialize_grads and not allow_unused:
+        raise ArgumentError("grad: allow_unused is False and materialize_grads True, expected one of them")
+    for i, x in enumerate(aims):
+        if not x._requires_grad:
+            raise GradientError(f"grad: inputs[{i}] of shape {x.shape} does not require a gradient")
+    given = [grad_outputs] if len(ends) == 1 and not isinstance(grad_outputs, (list, tuple)) else grad_outputs
+    starts = [None] * len(ends) if given is None else list(given)
+    if len(starts) != len(ends):
+        raise ShapeError(f"grad: grad_outputs has {len(starts)} entries, expected {len(ends)}, one an output")
+
+    pending: dict[Node, Any] = {}
+    found: dict[Any, Any] = {}
+    for end, gradient in zip(ends, starts, strict=True):
+        g = _start("grad", end, gradient, create_graph)
+        where = found if end._node is None else pending
+        key: Any = end if end._node is None else end._node
+        where[key] = g if key not in where else _add(where[key], g)
+    keys = [x if x._node is None else x._node for x in aims]
+    keep = create_graph if retain_graph is None else retain_graph
+    for key, g in _carried(pending, set(keys), keep, create_graph).items():
+        found[key] = g if key not in found else _add(found[key], g)
+    results: list[Tensor | None] = []
+    for i, (key, x) in enumerate(zip(keys, aims, strict=True)):
+        g = found.get(key)
+        if g is None and not allow_unused:
             raise GradientError(
-                "backward: this graph was already used; compute the forward pass again, or give the first"
-                " pass retain_graph=True"
+                f"grad: the outputs do not depend on inputs[{i}] of shape {x.shape}: allow_unused=True gives"
+                " None for it"
             )
-        if g is None:
+        if g is None and materialize_grads:
+            k = engines.of(x._data)
+            g = k.empty(x.shape, x.dtype)
+            k.fill(g, 0.0)
+        results.append(g if g is None or is_tensor(g) else x._wrap(_own(g, None), False, None))
+    return tuple(results)
+
+
+# --- hooks -----------------------------------------------------------------------------------------
+
+_Hooks = dict[int, dict[int, Callable[[Any], Any]]]
+
+#: What users want called with the gradient of a tensor: by the ``id`` of a leaf, or of a computed one's node.
+hooks: _Hooks = {}
+
+#: What users want called with a leaf once its ``grad`` holds the gradient of the pass.
+after_hooks: _Hooks = {}
+
+
+class Hook:
+    """A hook's place: ``remove()`` takes it off again; also at the end of a ``with`` block."""
+
+    def __init__(self, table: _Hooks, owner: Any, function: Callable[[Any], Any]) -> None:
+        key = id(owner)
+        if key not in table:
+            table[key] = {}
+            weakref.finalize(owner, table.pop, key, None).atexit = False
+        self._calls = table[key]
+        self.id = next(_versions.clock)
+        self._calls[self.id] = function
+
+    def remove(self) -> None:
+        """Take the hook off; twice does no harm."""
+        self._calls.pop(self.id, None)
+
+    def __enter__(self) -> Hook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def _hooked(key: Any, g: Any, create_graph: bool) -> Any:
+    """The gradient of a tensor after its hooks have seen it."""
+    for hook in list(hooks.get(id(key), {}).values()):
+        tensor = g if is_tensor(g) else _tensor_class()._wrap(g, False, None)
+        with set_grad_enabled(create_graph):
+            new = hook(tensor)
+        if new is None:
             continue
-        if node.number < _versions.latest:
-            _check_saved(function, node.number)
-        for origin, gx in zip(node.inputs, function(g), strict=True):
-            if gx is None or origin is None:
-                continue
-            if isinstance(origin, Node):
-                before = pending.get(origin)
-                pending[origin] = gx if before is None else _add(before, gx)
-            else:
-                before = leaves.get(origin)
-                if before is None:
-                    leaves[origin] = _own(gx, g)
-                else:
-                    k.add(before, before, gx)
-        if not retain_graph:
-            node.backward = None
-            node.inputs = ()
-    _accumulate(leaves)
+        array = fitting("hook", "the gradient that was returned", new, tensor._data)
+        g = (
+            new
+            if create_graph and is_tensor(new)
+            else tensor._wrap(array, False, None)
+            if create_graph
+            else array
+        )
+    return g

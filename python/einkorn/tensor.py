@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from einkorn import _versions
 from einkorn._tensor_methods import Methods
-from einkorn.autograd import Node, backward, fitting
+from einkorn.autograd import Hook, Node, after_hooks, backward, fitting, hooks
 from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
@@ -159,12 +160,57 @@ class Tensor(Methods):
         self._data, self._grad, self._requires_grad = state
         self._node = None
 
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None) -> None:
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
         """Add the gradient of this tensor to the ``grad`` of every leaf it was computed from.
 
         See :func:`einkorn.autograd.backward`.
         """
-        backward(self, gradient, bool(retain_graph))
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> Hook:
+        """Call ``hook(gradient)`` in each backward pass, with this tensor's gradient as a Tensor.
+
+        A Tensor that the hook returns takes the gradient's place. The result has ``remove()``.
+
+        Raises
+        ------
+        GradientError
+            If the tensor does not require a gradient.
+        """
+        self._check_requires("register_hook")
+        return Hook(hooks, self if self._node is None else self._node, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], Any]) -> Hook:
+        """Call ``hook(tensor)`` when a backward pass has added to the ``grad`` of this leaf."""
+        self._check_requires("register_post_accumulate_grad_hook")
+        if self._node is not None:
+            raise GradientError("register_post_accumulate_grad_hook: the tensor is no leaf")
+        return Hook(after_hooks, self, hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a computed tensor in its ``grad`` as backward passes go by."""
+        self._check_requires("retain_grad")
+        if self._node is None:
+            return
+        me = weakref.ref(self)
+
+        def keep(gradient: Tensor) -> None:
+            tensor = me()
+            if tensor is not None:
+                before = tensor._grad
+                tensor._grad = gradient.clone() if before is None else before + gradient
+
+        Hook(hooks, self._node, keep)
+
+    def _check_requires(self, op: str) -> None:
+        if not self._requires_grad:
+            raise GradientError(f"{op}: the tensor does not require a gradient")
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

@@ -32,7 +32,7 @@ def _unary(
     """Run a one-operand kernel.
 
     ``backward(g, saved)`` gives the gradient with respect to x, from what ``saves`` names: the kernel's
-    input "x", its output "out" or None.
+    input "x", its output "out" or None. Both are Tensors where the gradient is differentiated again.
     """
     try:
         a = unwrap(x, kernel, "x")
@@ -53,12 +53,49 @@ def _unary(
         out = out.transpose(np.argsort(axes))
     if not (isinstance(x, Tensor) and x._requires_grad and mode.enabled):
         return result(out, (x,), _nothing)
-    saved = None if saves is None else a if saves == "x" else out
-    return record(out, (x,), lambda g: (backward(g, saved),))
+    saved = (None,) if saves is None else (a,) if saves == "x" else (None, out)
+    return record(out, (x,), lambda g, *saved: (backward(g, saved[-1]),), saved)
+
+
+#: Derivatives of the kernels that have one of their own, from what they read: with operations, for gradients
+#: that are differentiated again.
+_DERIVATIVES: dict[str, Callable[..., Any]] = {
+    "absolute_grad": lambda x: _plain("sign", x._data),
+    "relu_grad": lambda out: _mask("greater", out, 0.0),
+    "leaky_relu_grad": lambda x, slope: ops.where(_mask("greater", x, 0.0), 1.0, ops.add(x * 0.0, slope)),
+    "elu_grad": lambda x, scale: ops.where(_mask("greater", x, 0.0), 1.0, ops.exp(x) * scale),
+    "sigmoid_grad": lambda out: out * (1.0 - out),
+    "tanh_grad": lambda out: 1.0 - out * out,
+    "gelu_grad": lambda x: (ops.erf(x * _HALF_ROOT) + 1.0) * 0.5 + x * ops.exp(x * x * -0.5) * _BELL,
+    "gelu_tanh_grad": lambda x: _gelu_tanh_slope(x),
+    "silu_grad": lambda x: _silu_slope(x, ops.sigmoid(x)),
+    "softplus_grad": lambda x: ops.sigmoid(x),
+}
+_HALF_ROOT = 0.5**0.5
+_BELL = 0.3989422804014327  # 1 / sqrt(2 pi)
+
+
+def _gelu_tanh_slope(x: Any) -> Any:
+    scale = 2 * _BELL
+    t = ops.tanh((x + x * x * x * 0.044715) * scale)
+    return (t + 1.0) * 0.5 + x * (1.0 - t * t) * (x * x * (3 * 0.044715) + 1.0) * (0.5 * scale)
+
+
+def _silu_slope(x: Any, s: Any) -> Any:
+    return s * (x * (1.0 - s) + 1.0)
+
+
+def _mask(comparison: str, a: Any, b: Any) -> Any:
+    """1 where the comparison of values holds, else 0: a constant, for Tensors and arrays."""
+    left = a._data if isinstance(a, Tensor) else a
+    right = b._data if isinstance(b, Tensor) else _scalar_like(b, left) if isinstance(b, float) else b
+    return _binary_kernel(comparison, left, right)
 
 
 def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
     """Run a gradient kernel: g times the derivative that follows from the saved array."""
+    if isinstance(g, Tensor):
+        return ops.multiply(g, _DERIVATIVES[kernel](saved, *alpha))
     k = engines.of(g)
     gx = k.empty(g.shape, g.dtype)
     getattr(k, kernel)(gx, contiguous(g), contiguous(saved), *alpha)
@@ -75,7 +112,9 @@ def activation_gradient(activation: str | None, g: Any, out: Any) -> Any:
 
 
 def _binary_kernel(kernel: str, a: Any, b: Any) -> Any:
-    """Arrays in, array out, broadcasting: what gradients are computed with."""
+    """Both broadcast: what gradients are computed with. Tensors go through the operation of that name."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return _mask(kernel, a, b) if kernel in _COMPARISONS else getattr(ops, kernel)(a, b)
     shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
     k = engines.of(a)
     out = k.empty(shape, a.dtype)
@@ -83,12 +122,19 @@ def _binary_kernel(kernel: str, a: Any, b: Any) -> Any:
     return out
 
 
+_COMPARISONS = ("equal", "greater", "greater_equal")
+
+
 def _scaled(a: Any, factor: float) -> Any:
+    if isinstance(a, Tensor):
+        return ops.multiply(a, factor)
     return _binary_kernel("multiply", a, _scalar_like(factor, a))
 
 
 def _scalar_like(value: Any, a: Any) -> Any:
     """A number as an array that broadcasts to the shape of ``a`` without a copy."""
+    if isinstance(a, Tensor):
+        a = a._data
     k = engines.of(a)
     scalar = k.empty((), a.dtype)
     scalar[()] = value
@@ -128,14 +174,18 @@ def _float_operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     return left, right
 
 
-Gradients = Callable[[Any], tuple[Any, Any]]
+#: From g and the arrays of both operands and of the result, None where they were not saved, to both
+#: gradients, of the shape of the result.
+Rule = Callable[..., tuple[Any, Any]]
+
+#: A rule, and what it reads: at most the arrays of both operands and of the result.
+Gradients = tuple[Rule, tuple[Any, ...]]
 
 
 def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool, bool], Gradients]) -> Any:
     """Run a two-operand kernel.
 
-    ``gradients_of(left, right, out, need_a, need_b)`` gives the function from g to both full-shape gradients;
-    what that function does not name is not saved.
+    ``gradients_of(left, right, out, need_a, need_b)`` gives the rule of its gradients and what that reads.
     """
     try:
         left, right = _float_operands(op, a, b)
@@ -158,18 +208,18 @@ def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool
     if not ((need_a or need_b) and mode.enabled):
         # A plain number beside the array does not decide what kind of thing is returned.
         return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
-    gradients = gradients_of(left, right, out, need_a, need_b)
+    rule, saved = gradients_of(left, right, out, need_a, need_b)
     if left_shape == right_shape:
-        return record(out, (a, b), gradients)
+        return record(out, (a, b), rule, saved)
 
-    def backward(g: Any) -> tuple[Any, Any]:
-        ga, gb = gradients(g)
+    def backward(g: Any, *saved: Any) -> tuple[Any, Any]:
+        ga, gb = rule(g, *saved)
         return (
             sum_to(ga, left_shape) if need_a else None,
             sum_to(gb, right_shape) if need_b else None,
         )
 
-    return record(out, (a, b), backward)
+    return record(out, (a, b), backward, saved)
 
 
 def _nothing(g: Any) -> tuple[Any, ...]:
@@ -177,13 +227,12 @@ def _nothing(g: Any) -> tuple[Any, ...]:
 
 
 def _negated(g: Any) -> Any:
-    k = engines.of(g)
-    out = k.empty(g.shape, g.dtype)
-    k.negative(out, g)
-    return out
+    return _plain("negative", g)
 
 
 def _plain(kernel: str, a: Any) -> Any:
+    if isinstance(a, Tensor):
+        return getattr(ops, kernel)(a)
     k = engines.of(a)
     out = k.empty(a.shape, a.dtype)
     getattr(k, kernel)(out, a)
@@ -192,9 +241,17 @@ def _plain(kernel: str, a: Any) -> Any:
 
 def _chosen(condition: Any, a: Any, b: Any) -> Any:
     """``a`` where the condition holds, else ``b``; any of them may be smaller or a number."""
+    if isinstance(condition, Tensor):
+        condition = condition._data
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return ops.where(condition, a, b)
     shape = np.broadcast_shapes(condition.shape, *(x.shape for x in (a, b) if not isinstance(x, float)))
     k = engines.of(condition)
     out = k.empty(shape, condition.dtype)
     a, b = (_scalar_like(x, out) if isinstance(x, float) else broadcast_to(x, shape) for x in (a, b))
     k.where(out, broadcast_to(condition, shape), a, b)
     return out
+
+
+# At the end: operations are built on this module; it needs them for gradients that are Tensors.
+from einkorn import ops  # noqa: E402

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _versions, engines
-from einkorn.autograd import Node, mode, source
+from einkorn.autograd import Node, grad, mode, source
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 from einkorn.tensor import Tensor
 
@@ -23,6 +23,7 @@ __all__ = [
     "as_index",
     "broadcast_shape",
     "broadcast_to",
+    "by_formula",
     "check_size",
     "contiguous",
     "needs",
@@ -150,7 +151,9 @@ def as_index(x: Any, op: str, name: str) -> Any:
 
 
 def contiguous(a: Any) -> Any:
-    """Return ``a``, or a copy in row-major order when it is not."""
+    """Return ``a``, or a copy in row-major order when it is not; a Tensor stays one."""
+    if isinstance(a, Tensor):
+        return ops.contiguous(a)
     if a.flags.c_contiguous:
         return a
     k = engines.of(a)
@@ -164,7 +167,12 @@ def needs(x: Any) -> bool:
     return isinstance(x, Tensor) and x._requires_grad
 
 
-def result(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence[Any]]) -> Any:
+def result(
+    out: Any,
+    inputs: tuple[Any, ...],
+    backward: Callable[..., Sequence[Any]],
+    saved: tuple[Any, ...] | None = None,
+) -> Any:
     """Wrap an output array as the inputs came: Tensor, torch tensor or array; record the gradient.
 
     Parameters
@@ -174,8 +182,14 @@ def result(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence
     inputs : tuple
         The operation's differentiable arguments as the caller gave them; None where absent.
     backward : callable
-        From the gradient of ``out`` (an array, possibly not contiguous) to one gradient or None for
-        each input, each of that input's shape. It closes over the arrays it reads and no others.
+        From the gradient of ``out`` (an array, possibly not contiguous) and what is in ``saved`` to one
+        gradient or None for each input, each of that input's shape.
+    saved : tuple, optional
+        The arrays that the gradient reads and no others: for each input its array, of the input's own shape,
+        or None; then the output or None; then constants. Where the gradient is itself differentiated, the
+        gradient of ``out`` comes as a Tensor, and so do the entries of inputs and output, so ``backward`` is
+        written with operations, or has a branch that is. Without ``saved`` the function closes over its
+        arrays, and has no gradient of its own.
     """
     tensor = recorded = False
     foreign = None
@@ -187,7 +201,7 @@ def result(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence
         elif type(x) is not _ndarray and x is not None:
             foreign = x
     if recorded and mode.enabled:
-        return record(out, inputs, backward)
+        return record(out, inputs, backward, saved)
     if tensor:
         return Tensor._wrap(out, False, None)
     if foreign is not None and type(foreign).__module__.partition(".")[0] == "torch":
@@ -195,7 +209,12 @@ def result(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence
     return out
 
 
-def record(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence[Any]]) -> Tensor:
+def record(
+    out: Any,
+    inputs: tuple[Any, ...],
+    backward: Callable[..., Sequence[Any]],
+    saved: tuple[Any, ...] | None = None,
+) -> Tensor:
     """What :func:`result` does when a gradient is wanted."""
     origins: list[Any] = []
     for x in inputs:
@@ -210,7 +229,28 @@ def record(out: Any, inputs: tuple[Any, ...], backward: Callable[[Any], Sequence
             elif origin.number < _versions.latest_recorded:
                 origin = source(x)
         origins.append(origin)
-    return Tensor._wrap(out, True, Node(origins, backward))
+    return Tensor._wrap(out, True, Node(origins, backward, saved))
+
+
+def by_formula(formula: Callable[..., Any], g: Any, *inputs: Any) -> list[Any]:
+    """The gradients of ``formula(*inputs)``, recorded: for gradients that are differentiated again.
+
+    ``formula`` computes with operations what an op's kernel computes. ``inputs`` are Tensors or None, as the
+    op saved them; those that need no gradient get None.
+    """
+    ends = [
+        x if x is None or not x._requires_grad
+        # A node of its own, at which the search for gradients ends.
+        else Tensor._wrap(x._data, True, Node((x if x._node is None else x._node,), _same, ()))
+        for x in inputs
+    ]  # fmt: skip
+    wanted = [x for x in ends if x is not None and x._requires_grad]
+    found = iter(grad(formula(*ends), wanted, g, create_graph=True, allow_unused=True))
+    return [next(found) if x is not None and x._requires_grad else None for x in ends]
+
+
+def _same(g: Any) -> tuple[Any]:
+    return (g,)
 
 
 def broadcast_shape(op: str, **arrays: Any) -> tuple[int, ...]:
@@ -230,9 +270,11 @@ def check_size(op: str, shape: tuple[int, ...], name: str = "") -> None:
 
 
 def broadcast_to(a: Any, shape: tuple[int, ...]) -> Any:
-    """View of ``a`` with a broadcast shape (zero strides)."""
+    """View of ``a`` with a broadcast shape (zero strides); a Tensor stays one."""
     if a.shape == shape:
         return a
+    if isinstance(a, Tensor):
+        return ops.broadcast_to(a, shape)
     if not isinstance(a, _ndarray):
         return sys.modules["cupy"].broadcast_to(a, shape)
     missing = len(shape) - a.ndim
@@ -253,8 +295,19 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes along which its input was broadcast from ``shape``."""
     if g.shape == shape:
         return g
+    if isinstance(g, Tensor):
+        return ops.reshape(ops.sum(g, _broadcast_axes(g.shape, shape)), shape)
     k = engines.of(g)
     padded = (1,) * (g.ndim - len(shape)) + shape
     out = k.empty(padded, g.dtype)
     k.reduce_sum(out, g, 1.0)
     return out.reshape(shape)
+
+
+def _broadcast_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    padded = (1,) * (len(wide) - len(shape)) + shape
+    return tuple([d for d, (n, m) in enumerate(zip(wide, padded, strict=True)) if n != m])
+
+
+# At the end: operations are built on this module; it needs them for gradients that are Tensors.
+from einkorn import ops  # noqa: E402

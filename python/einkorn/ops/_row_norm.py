@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from einkorn import engines
+from einkorn import engines, ops
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops._road import by_formula, contiguous, needs, result, same_dtype, unwrap
+from einkorn.tensor import Tensor
 
 __all__ = ["RowNorm", "channels", "norm_of_nothing", "number", "operands"]
 
@@ -77,30 +79,31 @@ class RowNorm:
         return out, mean, rstd
 
     def gradient(
-        self,
-        need: tuple[bool, bool, bool],
-        rows: Any,
-        mean: Any,
-        rstd: Any,
-        w: Any,
-        y: Any,
-        shape: tuple[int, ...],
-    ) -> Any:
-        """The function from g, and what to add to gx, to the gradients of input, weight and bias."""
+        self, need: tuple[bool, bool, bool], flat: tuple[int, int], shape: tuple[int, ...]
+    ) -> Callable[..., tuple[Any, Any, Any]]:
+        """The gradients of input, weight and bias, from g, what :meth:`saved` names and what to add to gx."""
         need_x, need_w, need_b = need
-        flat = None if w is None else w.reshape(-1)
         size = prod(self.weight_shape)
         groups, run, code, weight_shape = self.groups, self.run, self.code, self.weight_shape
 
-        def backward(g: Any, addend: Any = None) -> tuple[Any, Any, Any]:
-            k = engines.of(rows)
-            gx = k.empty(rows.shape, rows.dtype) if need_x else None
-            gw = k.empty((size,), rows.dtype) if need_w else None
-            gb = k.empty((size,), rows.dtype) if need_b else None
+        def backward(
+            g: Any, x: Any, w: Any, b: Any, y: Any, mean: Any, rstd: Any, addend: Any = None
+        ) -> tuple[Any, Any, Any]:
+            if isinstance(g, Tensor):
+                gx, gw, gb = by_formula(lambda x, w, b: self.formula(x, w, b, flat), g, x, w, b)
+                return gx if addend is None or gx is None else gx + addend, gw, gb
+            k = engines.of(x)
+            rows = x.reshape(flat)
+            gx = k.empty(flat, x.dtype) if need_x else None
+            gw = k.empty((size,), x.dtype) if need_w else None
+            gb = k.empty((size,), x.dtype) if need_b else None
             if addend is not None:
-                addend = contiguous(addend).reshape(rows.shape)
-            g = contiguous(g).reshape(rows.shape)
-            k.row_norm_backward(gx, gw, gb, g, y, rows, mean, rstd, flat, addend, groups, run, code)
+                addend = contiguous(addend).reshape(flat)
+            if y is not None:
+                y = y.reshape(flat)
+            w = None if w is None else w.reshape(-1)
+            g = contiguous(g).reshape(flat)
+            k.row_norm_backward(gx, gw, gb, g, y, rows, mean, rstd, w, addend, groups, run, code)
             return (
                 None if gx is None else gx.reshape(shape),
                 None if gw is None else gw.reshape(weight_shape),
@@ -109,16 +112,33 @@ class RowNorm:
 
         return backward
 
+    def saved(self, x: Any, w: Any, b: Any, y: Any, mean: Any, rstd: Any) -> tuple[Any, ...]:
+        """What the gradient reads: the operands, the result where an activation was fused, statistics."""
+        return x, w, b, y if self.activation is not None else None, mean, rstd
+
+    def formula(self, x: Any, w: Any, b: Any, flat: tuple[int, int]) -> Any:
+        """What the kernel computes, with operations."""
+        rows = ops.reshape(x, flat)
+        if self.centred:
+            rows = rows - ops.mean(rows, 1, True)
+        rows = rows / ops.sqrt(ops.mean(ops.square(rows), 1, True) + self.eps)
+        # Row r belongs to group r % groups, and an element of it to weight (its place // run) of that group.
+        grouped = ops.reshape(rows, (-1, prod(self.weight_shape), self.run))
+        if w is not None:
+            grouped = grouped * ops.reshape(w, (-1, 1))
+        if b is not None:
+            grouped = grouped + ops.reshape(b, (-1, 1))
+        out = ops.reshape(grouped, x.shape)
+        return out if self.activation is None else getattr(ops, self.activation)(out)
+
     def __call__(self, input: Any, a: Any, rows: int, weight: Any, bias: Any) -> Any:
         """All of it for an input with the contiguous array ``a``, taken as that many rows."""
         w, b = operands(self.op, a, self.weight_shape, weight=weight, bias=bias)
-        shape = a.shape
-        flat = a.reshape(rows, a.size // rows if a.size else prod(self.weight_shape))
-        out, mean, rstd = self.forward(flat, w, b)
-        need = needs(input), needs(weight), needs(bias)
-        y = out if self.activation is not None else None
-        gradient = self.gradient(need, flat, mean, rstd, w, y, shape)
-        return result(out.reshape(shape), (input, weight, bias), gradient)
+        flat = (rows, a.size // rows if a.size else prod(self.weight_shape))
+        out, mean, rstd = self.forward(a.reshape(flat), w, b)
+        out = out.reshape(a.shape)
+        gradient = self.gradient((needs(input), needs(weight), needs(bias)), flat, a.shape)
+        return result(out, (input, weight, bias), gradient, self.saved(a, w, b, out, mean, rstd))
 
 
 def norm_of_nothing(norm: RowNorm, input: Any, a: Any, weight: Any, bias: Any) -> Any:
@@ -131,4 +151,4 @@ def norm_of_nothing(norm: RowNorm, input: Any, a: Any, weight: Any, bias: Any) -
         k.fill(zeros, 0.0)
         return g, zeros, zeros[...]
 
-    return result(k.empty(shape, dtype), (input, weight, bias), backward)
+    return result(k.empty(shape, dtype), (input, weight, bias), backward, ())

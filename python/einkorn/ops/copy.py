@@ -38,7 +38,7 @@ def _dense(a: Any) -> Any:
 def contiguous(x: Any) -> Any:
     """Return ``x`` in row-major order: itself when it is so already, else a copy."""
     a = movable(x, "contiguous")
-    return result(_dense(a), (x,), lambda g: (g,))
+    return result(_dense(a), (x,), lambda g: (g,), ())
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -70,16 +70,20 @@ def cast(x: Any, dtype: Any) -> Any:
         return result(a.astype(wanted), (x.detach() if isinstance(x, Tensor) else x,), lambda g: (None,))
 
     def converted(source: Any, to: Any) -> Any:
+        if isinstance(source, Tensor):
+            return cast(source, to)
         k = mover(source)
         out = k.empty(source.shape, to)
         k.copy(out, source)
         return out
 
-    return result(converted(a, wanted), (x,), lambda g: (converted(g, before),))
+    return result(converted(a, wanted), (x,), lambda g: (converted(g, before),), ())
 
 
 def _view(a: Any, shape: tuple[int, ...]) -> Any:
     """``a`` in another shape: a view where strides allow it, else copied by our kernel."""
+    if isinstance(a, Tensor):
+        return reshape(a, shape)
     if a.flags.c_contiguous:
         return a.reshape(shape)
     try:
@@ -110,7 +114,7 @@ def reshape(x: Any, shape: Any) -> Any:
         if known <= 0 or a.size % known or min(sizes) < -1:
             raise ShapeError(f"reshape: x has shape {a.shape}, which does not fit into {sizes}")
     before = a.shape
-    return result(_view(a, sizes), (x,), lambda g: (_view(g, before),))
+    return result(_view(a, sizes), (x,), lambda g: (_view(g, before),), ())
 
 
 def _sizes(op: str, shape: Any) -> tuple[int, ...]:
@@ -136,8 +140,12 @@ def transpose(x: Any, first: int = ABSENT, second: int = ABSENT) -> Any:
     i = axis_of("transpose", first, a.ndim, "first")
     j = axis_of("transpose", second, a.ndim, "second")
     if not a.ndim:
-        return result(a[...], (x,), lambda g: (g,))
-    return result(a.swapaxes(i, j), (x,), lambda g: (g.swapaxes(i, j),))
+        return result(a[...], (x,), lambda g: (g,), ())
+    return result(a.swapaxes(i, j), (x,), lambda g: (_swapped(g, i, j),), ())
+
+
+def _swapped(a: Any, i: int, j: int) -> Any:
+    return transpose(a, i, j) if isinstance(a, Tensor) else a.swapaxes(i, j)
 
 
 def permute(x: Any, axes: Sequence[int]) -> Any:
@@ -157,9 +165,10 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
         raise ArgumentError(f"permute: axes is {tuple(axes)}, expected each of {a.ndim} dimensions once")
 
     def backward(g: Any) -> tuple[Any]:
-        return (g.transpose([order.index(d) for d in range(len(order))]),)
+        back = [order.index(d) for d in range(len(order))]
+        return (permute(g, back) if isinstance(g, Tensor) else g.transpose(back),)
 
-    return result(a.transpose(order), (x,), backward)
+    return result(a.transpose(order), (x,), backward, ())
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -168,7 +177,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     start = axis_of("flatten", start_dim, a.ndim, "start_dim")
     end = axis_of("flatten", end_dim, a.ndim, "end_dim")
     if a.ndim == 0:
-        return result(a.reshape(1), (x,), lambda g: (g.reshape(()),))
+        return result(a.reshape(1), (x,), lambda g: (g.reshape(()),), ())
     if start > end:
         raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = 1
@@ -176,7 +185,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         merged *= n
     before = a.shape
     shape = (*before[:start], merged, *before[end + 1 :])
-    return result(_view(a, shape), (x,), lambda g: (_view(g, before),))
+    return result(_view(a, shape), (x,), lambda g: (_view(g, before),), ())
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
@@ -192,7 +201,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:
             f"broadcast_to: x has shape {a.shape}, which does not broadcast to {sizes}"
         ) from None
     before = a.shape
-    return result(out, (x,), lambda g: (sum_to(g, before),))
+    return result(out, (x,), lambda g: (sum_to(g, before),), ())
 
 
 def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
@@ -255,7 +264,7 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     out = k.empty((*before, end, *after), first.dtype)
     for a, place in zip(parts, places, strict=True):
         k.copy(out[place], a)
-    return result(out, given, lambda g: tuple([g[place] for place in places]))
+    return result(out, given, lambda g: tuple([g[place] for place in places]), ())
 
 
 def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
@@ -281,7 +290,7 @@ def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     places: list[Any] = [(*(slice(None),) * d, i, ...) for i in range(len(parts))]
     for a, place in zip(parts, places, strict=True):
         k.copy(out[place], a)
-    return result(out, given, lambda g: tuple([g[place] for place in places]))
+    return result(out, given, lambda g: tuple([g[place] for place in places]), ())
 
 
 def plain_key(key: Any) -> Any:
@@ -323,17 +332,23 @@ def getitem(x: Any, key: Any) -> Any:
     shape = a.shape
 
     def backward(g: Any) -> tuple[Any]:
-        k = mover(g)
-        gx = k.empty(shape, g.dtype)
-        k.fill(gx, 0.0)
-        if fancy:
-            xp = np if isinstance(gx, np.ndarray) else sys.modules["cupy"]
-            xp.add.at(gx, key, g)  # an element that was taken twice gets both gradients
-        else:
-            k.copy(gx[view], g)
-        return (gx,)
+        return (_placed(g, key if fancy else view, fancy, shape),)
 
-    return result(out, (x,), backward)
+    return result(out, (x,), backward, ())
+
+
+def _placed(g: Any, key: Any, fancy: bool, shape: tuple[int, ...]) -> Any:
+    """Zeros of a shape with ``g`` at ``key``: what carries gradients back through indexing."""
+    a = unwrap(g, "getitem", "gradient")
+    k = engines.of(a)
+    out = k.empty(shape, a.dtype)
+    k.fill(out, 0.0)
+    if fancy:
+        xp = np if isinstance(out, np.ndarray) else sys.modules["cupy"]
+        xp.add.at(out, key, a)  # an element that was taken twice gets both gradients
+    else:
+        k.copy(out[key], a)
+    return result(out, (g,), lambda g: (g[key],), ())
 
 
 def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
@@ -392,9 +407,15 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
     def backward(g: Any) -> tuple[Any]:
         if min(amounts, default=0) >= 0:  # nothing was cropped
             return (g[outside],)
+        if isinstance(g, Tensor):
+            return (_padded(g, [-n for n in amounts]),)
         gx = k.empty(before_shape, g.dtype)
         k.fill(gx, 0.0)
         k.copy(gx[inside], g[outside])
         return (gx,)
 
-    return result(out, (x,), backward)
+    return result(out, (x,), backward, ())
+
+
+def _padded(g: Any, amounts: Sequence[int]) -> Any:
+    return pad(g, amounts)

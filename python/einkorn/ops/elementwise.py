@@ -83,7 +83,7 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
     """
     if type(alpha) is not int or alpha != 1:
         b = _times("add", b, alpha)
-    return _binary("add", a, b, lambda left, right, out, need_a, need_b: _both)
+    return _binary("add", a, b, lambda *_: (_both, ()))
 
 
 def _both(g: Any) -> tuple[Any, Any]:
@@ -103,7 +103,7 @@ def subtract(a: Any, b: Any, *, alpha: float = 1) -> Any:
         b = _times("subtract", b, alpha)
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
-        return lambda g: (g, _negated(g) if need_b else None)
+        return lambda g: (g, _negated(g) if need_b else None), ()
 
     return _binary("subtract", a, b, gradients_of)
 
@@ -112,13 +112,16 @@ def multiply(a: Any, b: Any) -> Any:
     """``a * b``, with broadcasting; arguments and errors as :func:`add`."""
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
-        for_a, for_b = right if need_a else None, left if need_b else None
-        return lambda g: (
-            None if for_a is None else _binary_kernel("multiply", g, for_a),
-            None if for_b is None else _binary_kernel("multiply", g, for_b),
-        )
+        return _of_product, (left if need_b else None, right if need_a else None)
 
     return _binary("multiply", a, b, gradients_of)
+
+
+def _of_product(g: Any, left: Any, right: Any) -> tuple[Any, Any]:
+    return (
+        None if right is None else _binary_kernel("multiply", g, right),
+        None if left is None else _binary_kernel("multiply", g, left),
+    )
 
 
 def divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
@@ -136,19 +139,19 @@ def divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
             raise ArgumentError(
                 f"divide: rounding_mode is {rounding_mode!r}, expected None, 'floor' or 'trunc'"
             )
-        return _binary("divide_" + rounding_mode, a, b, lambda left, right, out, need_a, need_b: _neither)
+        return _binary(
+            "divide_" + rounding_mode, a, b, lambda left, right, out, need_a, need_b: (_neither, ())
+        )
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
-        quotient = out if need_b else None
-
-        def gradients(g: Any) -> tuple[Any, Any]:
+        def gradients(g: Any, _: Any, right: Any, quotient: Any) -> tuple[Any, Any]:
             ga = _binary_kernel("divide", g, right) if need_a else None
             if quotient is None:
                 return ga, None
             # The quotient is divided first: g / b may overflow where a is 0.
             return ga, _negated(_binary_kernel("multiply", g, _binary_kernel("divide", quotient, right)))
 
-        return gradients
+        return gradients, (None, right, out if need_b else None)
 
     return _binary("divide", a, b, gradients_of)
 
@@ -160,7 +163,7 @@ def _neither(g: Any) -> tuple[Any, Any]:
 
 def _extreme(op: str, a: Any, b: Any, first_wins: str) -> Any:
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
-        def gradients(g: Any) -> tuple[Any, Any]:
+        def gradients(g: Any, left: Any, right: Any) -> tuple[Any, Any]:
             # As torch: nothing where the other wins, half where both are equal, all elsewhere, with NaN too.
             x, y = (left, right) if first_wins == "greater" else (right, left)
             shared = _chosen(_binary_kernel("equal", left, right), _scaled(g, 0.5), g)
@@ -169,7 +172,7 @@ def _extreme(op: str, a: Any, b: Any, first_wins: str) -> Any:
                 _chosen(_binary_kernel("greater", x, y), 0.0, shared) if need_b else None,
             )
 
-        return gradients
+        return gradients, (left, right)
 
     return _binary(op, a, b, gradients_of)
 
@@ -192,9 +195,7 @@ def power(a: Any, b: Any) -> Any:
     """
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
-        power = out if need_b else None
-
-        def gradients(g: Any) -> tuple[Any, Any]:
+        def gradients(g: Any, left: Any, right: Any, power: Any) -> tuple[Any, Any]:
             ga = gb = None
             if need_a:
                 less = _binary_kernel("subtract", right, _scalar_like(1.0, right))
@@ -209,7 +210,7 @@ def power(a: Any, b: Any) -> Any:
                 gb = _chosen(flat, 0.0, _binary_kernel("multiply", g, slope))
             return ga, gb
 
-        return gradients
+        return gradients, (left, right, out if need_b else None)
 
     return _binary("power", a, b, gradients_of)
 
@@ -319,17 +320,17 @@ def prelu(x: Any, weight: Any) -> Any:
     slope = w.reshape(shape)
     positive = _binary_kernel("greater", a, _scalar_like(0.0, a))
     out = _chosen(positive, a, _binary_kernel("multiply", a, slope))
-    need_x, need_weight, weight_shape = needs(x), needs(weight), w.shape
+    weight_shape = w.shape
 
-    def backward(g: Any) -> tuple[Any, Any]:
+    def backward(g: Any, a: Any, w: Any) -> tuple[Any, Any]:
         gx = gw = None
-        if need_x:
-            gx = _chosen(positive, g, _binary_kernel("multiply", g, slope))
-        if need_weight:
+        if w is not None:
+            gx = _chosen(positive, g, _binary_kernel("multiply", g, w.reshape(shape)))
+        if a is not None:
             gw = sum_to(_chosen(positive, 0.0, _binary_kernel("multiply", g, a)), shape).reshape(weight_shape)
         return gx, gw
 
-    return result(out, (x, weight), backward)
+    return result(out, (x, weight), backward, (a if needs(weight) else None, w if needs(x) else None))
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
@@ -413,11 +414,11 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     k.clip(out, a, lower, upper)
     crossed = min is not None and max is not None and number("clip", "min", min) > upper
 
-    def backward(g: Any) -> tuple[Any]:
+    def backward(g: Any, a: Any, out: Any) -> tuple[Any]:
         inside = _binary_kernel("equal", a, out)
         return (_scaled(g, 0.0) if crossed else _binary_kernel("multiply", g, inside),)
 
-    return result(out, (x,), backward)
+    return result(out, (x,), backward, (a, out))
 
 
 def _clip_by_arrays(x: Any, a: Any, low: Any, high: Any) -> Any:
@@ -440,7 +441,7 @@ def _clip_by_arrays(x: Any, a: Any, low: Any, high: Any) -> Any:
     inputs = tuple(None if _is_scalar(given) else given for given in (x, low, high))
     needed = tuple(map(needs, inputs))
 
-    def backward(g: Any) -> tuple[Any, Any, Any]:
+    def backward(g: Any, *_: Any) -> tuple[Any, Any, Any]:  # the limits' places are constants
         zero = _scalar_like(0.0, a)
         below = _binary_kernel("greater", bounds["min"], a) if "min" in bounds else zero
         above = _binary_kernel("greater", a, bounds["max"]) if "max" in bounds else zero
@@ -456,7 +457,7 @@ def _clip_by_arrays(x: Any, a: Any, low: Any, high: Any) -> Any:
             sum_to(_chosen(above, g, 0.0), bounds["max"].shape) if needed[2] else None,
         )
 
-    return result(out, inputs, backward)
+    return result(out, inputs, backward, (a, *(bounds.get(name) for name in given)))
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -490,10 +491,12 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
     need_a, need_b, left_shape, right_shape = needs(a), needs(b), left.shape, right.shape
 
-    def backward(g: Any) -> tuple[Any, Any]:
+    def backward(g: Any, *_: Any) -> tuple[Any, Any]:
         return (
             sum_to(_chosen(mask, g, 0.0), left_shape) if need_a else None,
             sum_to(_chosen(mask, 0.0, g), right_shape) if need_b else None,
         )
 
-    return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), backward)
+    return result(
+        out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), backward, (None, None, None, mask)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,29 @@ from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import integer, number, refuse_positional
-from einkorn.ops._road import as_index, broadcast_to, contiguous, needs, result, same_dtype, unwrap
-from einkorn.ops.copy import reshape
-from einkorn.ops.elementwise import add, divide, multiply, negative, softplus, subtract
+from einkorn.ops._road import (
+    as_index,
+    broadcast_to,
+    by_formula,
+    contiguous,
+    needs,
+    result,
+    same_dtype,
+    unwrap,
+)
+from einkorn.ops.copy import permute, reshape
+from einkorn.ops.elementwise import (
+    absolute,
+    add,
+    clip,
+    divide,
+    log,
+    multiply,
+    negative,
+    softplus,
+    square,
+    subtract,
+)
 from einkorn.ops.reduce import mean
 from einkorn.ops.reduce import sum as sum_over
 from einkorn.ops.softmax import log_softmax
@@ -135,8 +156,7 @@ def cross_entropy(
             f"{op}: target has class {int(t[bad])} in row {row}, expected 0 to {classes - 1} because input"
             f" has {classes} classes, or ignore_index, {ignore_index}"
         )
-    last = a if a.ndim == 2 else a.transpose(0, *range(2, a.ndim), 1)  # classes last
-    logits = contiguous(last).reshape(t.size, classes)
+    logits = _classes_last(a).reshape(t.size, classes)
     dtype = a.dtype
     losses, row_weight, lse = k.empty(t.shape, dtype), k.empty(t.shape, dtype), k.empty(t.shape, dtype)
     total_weight = k.empty((), dtype)
@@ -145,8 +165,19 @@ def cross_entropy(
         loss, losses, row_weight, total_weight, lse, logits, t, w, ignore_index, label_smoothing, code
     )
 
-    def backward(g: Any) -> tuple[Any]:
+    def formula(x: Any) -> Any:
+        wanted = _class_weights(t, row_weight, w, classes, label_smoothing, dtype)
+        kept = permute(x, (0, *range(2, len(shape)), 1)) if len(shape) != 2 else x
+        rows = negative(sum_over(multiply(log_softmax(reshape(kept, (t.size, classes)), 1), wanted), 1))
+        if code == 0:
+            return reshape(rows, rows_shape)
+        return sum_over(rows) if code == 2 else divide(sum_over(rows), total_weight.item())
+
+    def backward(g: Any, x: Any, *_: Any) -> Sequence[Any]:
+        if isinstance(g, Tensor):
+            return by_formula(formula, g, x)
         g = contiguous(g)
+        logits = _classes_last(x).reshape(t.size, classes)
         glogits = k.empty(logits.shape, dtype)
         k.cross_entropy_backward(
             glogits,
@@ -166,7 +197,30 @@ def cross_entropy(
         last = len(shape) - 1
         return (glogits.reshape(*rows_shape, classes).transpose(0, last, *range(1, last)),)
 
-    return result(losses.reshape(rows_shape) if loss is None else loss, (input,), backward)
+    if a.ndim > 2:  # the copy with the classes last, in input's order of axes
+        a = logits.reshape(*rows_shape, classes).transpose(0, a.ndim - 1, *range(1, a.ndim - 1))
+    elif a.shape == logits.shape:
+        a = logits
+    out = losses.reshape(rows_shape) if loss is None else loss
+    return result(out, (input,), backward, (a, None, t, lse, row_weight, total_weight, w))
+
+
+def _classes_last(a: Any) -> Any:
+    """[N, C, d1, ...] as [N, d1, ..., C] without gaps."""
+    return contiguous(a if a.ndim == 2 else a.transpose(0, *range(2, a.ndim), 1))
+
+
+def _class_weights(t: Any, row_weight: Any, w: Any, classes: int, smoothing: float, dtype: Any) -> Any:
+    """What each row's log-probabilities count: [rows, classes], zeros in rows that are ignored."""
+    rows = np.arange(t.size)
+    counted = (t >= 0) & (t < classes)
+    class_weight = np.ones(classes, dtype) if w is None else w
+    out = np.zeros((t.size, classes), dtype)
+    out[counted] = smoothing / classes * class_weight
+    out[rows[counted], t[counted]] += (1 - smoothing) * class_weight[t[counted]]
+    # A row whose class number is ignore_index counts nothing, though the number may be a class.
+    out[np.asarray(row_weight) == 0] = 0
+    return out
 
 
 def _cross_entropy_of_one(input: Any, target: Any, weight: Any, **options: Any) -> Any:
@@ -244,7 +298,13 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
 
     need_input, need_target = needs(input), needs(target)
 
-    def backward(g: Any) -> tuple[Any, Any]:
+    def formula(a: Any, t: Any) -> Any:
+        losses = multiply(_FORMULAS[kernel](a, t), scale)
+        return sum_over(losses) if code else losses
+
+    def backward(g: Any, a: Any, t: Any) -> Sequence[Any]:
+        if isinstance(g, Tensor):
+            return by_formula(formula, g, a, t)
         g = contiguous(g)
         gx = gt = None
         if need_input or (need_target and target_gradient is None):
@@ -262,7 +322,20 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
                 k.multiply(gt, gt, broadcast_to(g, a.shape))
         return gx if need_input else None, gt
 
-    return result(loss, (input, target), backward)
+    return result(loss, (input, target), backward, (a, t))
+
+
+#: What the kernels compute for an element, with operations.
+_FORMULAS: dict[str, Any] = {
+    "mse": lambda x, t: square(subtract(x, t)),
+    "l1": lambda x, t: absolute(subtract(x, t)),
+    "bce": lambda x, t: negative(t * _log_of(x) + (1.0 - t) * _log_of(1.0 - x)),
+    "bce_with_logits": lambda x, t: (1.0 - t) * x + softplus(negative(x)),
+}
+
+
+def _log_of(x: Any) -> Any:
+    return clip(log(x), -100.0)
 
 
 def _check_probabilities(op: str, t: Any) -> None:

@@ -9,15 +9,20 @@ import numpy as np
 
 from einkorn import engines
 from einkorn.errors import ShapeError
-from einkorn.ops._elementwise import activation_gradient
+from einkorn.ops._elementwise import _scaled, activation_gradient
 from einkorn.ops._options import number
 from einkorn.ops._road import broadcast_to, check_size, contiguous, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops.copy import transpose
+from einkorn.ops.elementwise import multiply
+from einkorn.tensor import Tensor
 
 __all__ = ["addmm", "bmm", "linear", "matmul"]
 
 
 def _swapped(a: Any) -> Any:
     """View with the last two dimensions exchanged."""
+    if isinstance(a, Tensor):
+        return transpose(a, -1, -2)
     return a.T if a.ndim == 2 else a.swapaxes(-1, -2)
 
 
@@ -43,7 +48,9 @@ def _rows(a: Any) -> Any:
 
 
 def _product(a: Any, b: Any, bias: Any = None, activation: int = 0) -> Any:
-    """``act(a @ b + bias)`` of arrays whose batch dimensions broadcast."""
+    """``act(a @ b + bias)`` of arrays whose batch dimensions broadcast; ``a @ b`` of Tensors."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return matmul(a, b)
     k = engines.of(a)
     if a.ndim == 2 and b.ndim == 2:
         shape = (a.shape[0], b.shape[1])
@@ -101,22 +108,21 @@ def matmul(a: Any, b: Any) -> Any:
     if x.ndim == 1 or y.ndim == 1:
         out = out.reshape((*full[:-2], *full[-2:-1] * (x.ndim > 1), *full[-1:] * (y.ndim > 1)))
 
-    for_a, for_b = right if needs(a) else None, left if needs(b) else None
     x_shape, y_shape, left_shape, right_shape = x.shape, y.shape, left.shape, right.shape
 
-    def backward(g: Any) -> tuple[Any, Any]:
+    def backward(g: Any, x: Any, y: Any) -> tuple[Any, Any]:
         g = g.reshape(full)
         ga = gb = None
-        if for_a is not None:
-            ga = sum_to(_product(g, _swapped(for_a)), left_shape).reshape(x_shape)
-        if for_b is not None:
-            if len(right_shape) == 2 and for_b.ndim > 2:
-                gb = _product(_rows(for_b).T, _rows(g)).reshape(y_shape)
+        if y is not None:
+            ga = sum_to(_product(g, _swapped(y.reshape(right_shape))), left_shape).reshape(x_shape)
+        if x is not None:
+            if len(right_shape) == 2 and x.ndim > 2:
+                gb = _product(_swapped(_rows(x)), _rows(g)).reshape(y_shape)
             else:
-                gb = sum_to(_product(_swapped(for_b), g), right_shape).reshape(y_shape)
+                gb = sum_to(_product(_swapped(x.reshape(left_shape)), g), right_shape).reshape(y_shape)
         return ga, gb
 
-    return result(out, (a, b), backward)
+    return result(out, (a, b), backward, (x if needs(b) else None, y if needs(a) else None))
 
 
 def _check_batches(x: Any, y: Any, left: Any, right: Any) -> None:
@@ -176,28 +182,22 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
     k.matmul(out, _unit_stride(x), _unit_stride(y), None, alpha, beta, 0)
 
     def scaled_product(left: Any, right: Any) -> Any:
+        if isinstance(left, Tensor):
+            return multiply(matmul(left, right), alpha)
         product = k.empty((left.shape[0], right.shape[1]), left.dtype)
         k.matmul(product, _unit_stride(left), _unit_stride(right), None, alpha, 0.0, 0)
         return product
 
     base_shape, need_c = base.shape, needs(c)
-    for_a, for_b = y if needs(a) else None, x if needs(b) else None
 
-    def backward(g: Any) -> tuple[Any, Any, Any]:
-        gc = None
-        if need_c:
-            gc = k.empty(shape, g.dtype)
-            factor = k.empty((1, 1), g.dtype)
-            k.fill(factor, beta)
-            k.multiply(gc, g, broadcast_to(factor, shape))
-            gc = sum_to(gc, base_shape)
+    def backward(g: Any, _: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
         return (
-            gc,
-            None if for_a is None else scaled_product(g, for_a.T),
-            None if for_b is None else scaled_product(for_b.T, g),
+            sum_to(_scaled(g, beta), base_shape) if need_c else None,
+            None if y is None else scaled_product(g, _swapped(y)),
+            None if x is None else scaled_product(_swapped(x), g),
         )
 
-    return result(out, (c, a, b), backward)
+    return result(out, (c, a, b), backward, (None, x if needs(b) else None, y if needs(a) else None))
 
 
 def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None) -> Any:
@@ -245,21 +245,20 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
         out = out.reshape(*lead, w.shape[0])
 
     shape, need_bias = a.shape, needs(bias)
-    for_x, for_weight = w if needs(x) else None, rows if needs(weight) else None
-    activated = None if activation is None else out
 
-    def backward(g: Any) -> tuple[Any, Any, Any]:
-        g = _rows(activation_gradient(activation, g, activated))
+    def backward(g: Any, x: Any, w: Any, _: Any, out: Any) -> tuple[Any, Any, Any]:
+        g = _rows(activation_gradient(activation, g, out))
         gx = gw = gb = None
-        if for_x is not None:
-            gx = _product(g, for_x).reshape(shape)
-        if for_weight is not None:
-            gw = _product(g.T, for_weight)
+        if w is not None:
+            gx = _product(g, w).reshape(shape)
+        if x is not None:
+            gw = _product(_swapped(g), x if x.ndim == 2 else _rows(x))
         if need_bias:
-            k = engines.of(g)
-            gb = k.empty((1, g.shape[1]), g.dtype)
-            k.reduce_sum(gb, g, 1.0)
-            gb = gb.reshape(-1)
+            gb = sum_to(g, (1, g.shape[1])).reshape(-1)
         return gx, gw, gb
 
-    return result(out, (x, weight, bias), backward)
+    for_weight = (rows if a.ndim == 2 else rows.reshape(shape)) if needs(weight) else None
+    for_x = w if needs(x) else None
+    return result(
+        out, (x, weight, bias), backward, (for_weight, for_x, None, None if activation is None else out)
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
-from einkorn import _versions, engines
+from einkorn import _versions, engines, ops
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._road import contiguous, needs, result, unwrap
+from einkorn.ops._road import by_formula, contiguous, needs, result, unwrap
 from einkorn.ops._row_norm import RowNorm, channels, norm_of_nothing, number, operands
 from einkorn.ops.elementwise import divide, multiply, sqrt, square
 from einkorn.ops.reduce import sum as sum_over
+from einkorn.tensor import Tensor
 
 __all__ = [
     "adaptive_instance_norm",
@@ -149,19 +150,19 @@ def _add_norm(
         g = waiting.pop("both", g)
         return g[...], g[...]
 
-    total = result(rows.reshape(shape), (input, residual), into_operands)
-    need = needs(total), needs(weight), needs(bias)
-    gradient = norm.gradient(need, rows, mean, rstd, w, out if activation is not None else None, shape)
+    total = result(rows.reshape(shape), (input, residual), into_operands, ())
+    gradient = norm.gradient((needs(total), needs(weight), needs(bias)), flat, shape)
 
-    def into_sum(g: Any) -> tuple[Any, Any, Any]:
+    def into_sum(g: Any, *saved: Any) -> tuple[Any, Any, Any]:
         addend = waiting.pop("sum", None)
-        gx, gw, gb = gradient(g, addend)
+        gx, gw, gb = gradient(g, *saved, addend)
         if addend is not None:
             waiting["both"] = gx
             gx = None
         return gx, gw, gb
 
-    normed = result(out.reshape(shape), (total, weight, bias), into_sum)
+    rows, out = rows.reshape(shape), out.reshape(shape)
+    normed = result(out, (total, weight, bias), into_sum, norm.saved(rows, w, b, out, mean, rstd))
     if not needs(total):
         return total, normed
 
@@ -169,7 +170,7 @@ def _add_norm(
         waiting["sum"] = g
         return (g,)
 
-    return result(rows.reshape(shape), (total,), wait), normed
+    return result(rows[...], (total,), wait, ()), normed
 
 
 def add_layer_norm(
@@ -339,44 +340,65 @@ def batch_norm(
     x = a.reshape(blocks)
     out = k.empty(blocks, a.dtype)
     mean, rstd = k.empty((c,), "float64"), k.empty((c,), "float64")
+    norm_eps = number(op, "eps", eps)
     k.batch_norm_forward(
         out, mean, rstd, *running, x, None if r is None else r.reshape(blocks), w, b,
-        number(op, "momentum", momentum), number(op, "eps", eps), bool(training), code,
+        number(op, "momentum", momentum), norm_eps, bool(training), code,
     )  # fmt: skip
     if training:
         _write_back(op, running, running_mean=running_mean, running_var=running_var)
-    gradient = _batch_gradient(
-        (needs(input), needs(weight), needs(bias), needs(residual)),
-        x, mean, rstd, w, out if activation is not None else None, bool(training), code, shape,
-    )  # fmt: skip
-    return result(out.reshape(shape), (input, weight, bias, residual), gradient)
+    out = out.reshape(shape)
+
+    def formula(x: Any, w: Any, b: Any, r: Any) -> Any:
+        wide = (c,) + (1,) * (len(shape) - 2)
+        if training:
+            axes = (0, *range(2, len(shape)))
+            x = x - ops.mean(x, axes, True)
+            x = x / ops.sqrt(ops.mean(ops.square(x), axes, True) + norm_eps)
+        else:
+            x = (x - mean.astype(a.dtype).reshape(wide)) * rstd.astype(a.dtype).reshape(wide)
+        if w is not None:
+            x = x * ops.reshape(w, wide)
+        if b is not None:
+            x = x + ops.reshape(b, wide)
+        if r is not None:
+            x = x + r
+        return x if activation is None else getattr(ops, activation)(x)
+
+    need = (needs(input), needs(weight), needs(bias), needs(residual))
+    gradient = _batch_gradient(need, formula, mean, rstd, bool(training), code, blocks)
+    saved = (a, w, b, r if activation is not None else None, out if activation is not None else None)
+    return result(out, (input, weight, bias, residual), gradient, saved)
 
 
 def _batch_gradient(
     need: tuple[bool, bool, bool, bool],
-    x: Any,
+    formula: Callable[..., Any],
     mean: Any,
     rstd: Any,
-    w: Any,
-    y: Any,
     training: bool,
     code: int,
-    shape: tuple[int, ...],
+    blocks: tuple[int, int, int],
 ) -> Any:
     need_x, need_w, need_b, need_r = need
-    count = x.shape[1]
 
-    def backward(g: Any) -> tuple[Any, Any, Any, Any]:
-        k = engines.of(x)
-        gx = k.empty(x.shape, x.dtype) if need_x else None
-        gw = k.empty((count,), x.dtype) if need_w else None
-        gb = k.empty((count,), x.dtype) if need_b else None
-        gr = k.empty(x.shape, x.dtype) if need_r and y is not None else None
-        flat = contiguous(g).reshape(x.shape)
-        k.batch_norm_backward(gx, gr, gw, gb, flat, y, x, mean, rstd, w, training, code)
+    def backward(g: Any, a: Any, w: Any, b: Any, r: Any, y: Any) -> Sequence[Any]:
+        if isinstance(g, Tensor):
+            gradients = by_formula(formula, g, a, w, b, r)
+            if need_r and r is None:  # nothing came after it was added
+                gradients[3] = g
+            return gradients
+        k = engines.of(a)
+        gx = k.empty(blocks, a.dtype) if need_x else None
+        gw = k.empty(blocks[1:2], a.dtype) if need_w else None
+        gb = k.empty(blocks[1:2], a.dtype) if need_b else None
+        gr = k.empty(blocks, a.dtype) if need_r and y is not None else None
+        flat = contiguous(g).reshape(blocks)
+        y = None if y is None else y.reshape(blocks)
+        k.batch_norm_backward(gx, gr, gw, gb, flat, y, a.reshape(blocks), mean, rstd, w, training, code)
         if gr is not None:
-            gr = gr.reshape(shape)
-        return None if gx is None else gx.reshape(shape), gw, gb, g if need_r and gr is None else gr
+            gr = gr.reshape(a.shape)
+        return None if gx is None else gx.reshape(a.shape), gw, gb, g if need_r and gr is None else gr
 
     return backward
 
@@ -439,9 +461,9 @@ def instance_norm(
         if kept is not None:
             kept[...] = (1 - part) * kept + part * batch.reshape(n, c).mean(axis=0)
     _write_back(op, running, running_mean=running_mean, running_var=running_var)
-    need = needs(input), needs(weight), needs(bias)
-    gradient = norm.gradient(need, rows, mean, rstd, w, out if activation is not None else None, shape)
-    return result(out.reshape(shape), (input, weight, bias), gradient)
+    out = out.reshape(shape)
+    gradient = norm.gradient((needs(input), needs(weight), needs(bias)), rows.shape, shape)
+    return result(out, (input, weight, bias), gradient, norm.saved(a, w, b, out, mean, rstd))
 
 
 def adaptive_instance_norm(
@@ -520,12 +542,23 @@ def local_response_norm(
     scale = engine.empty(blocks, a.dtype) if needs(input) else None
     engine.local_response_norm_forward(out, scale, x, size, al, be, base)
 
-    def backward(g: Any) -> tuple[Any]:
-        gx = engine.empty(x.shape, x.dtype)
-        engine.local_response_norm_backward(gx, contiguous(g).reshape(x.shape), x, scale, size, al, be)
+    def formula(x: Any) -> Any:
+        flat = ops.reshape(x, blocks)
+        wide = ops.pad(ops.square(flat), (0, 0, size // 2, (size - 1) // 2))
+        total = wide[:, : blocks[1]]
+        for shift in range(1, size):
+            total = total + wide[:, shift : shift + blocks[1]]
+        return ops.reshape(flat / ops.power(total * (al / size) + base, be), shape)
+
+    def backward(g: Any, a: Any, _: Any, scale: Any) -> Sequence[Any]:
+        if isinstance(g, Tensor):
+            return by_formula(formula, g, a)
+        gx = engine.empty(blocks, a.dtype)
+        g, x = contiguous(g).reshape(blocks), a.reshape(blocks)
+        engine.local_response_norm_backward(gx, g, x, scale, size, al, be)
         return (gx.reshape(shape),)
 
-    return result(out.reshape(shape), (input,), backward)
+    return result(out.reshape(shape), (input,), backward, (a, None, scale))
 
 
 def weight_norm(v: Any, g: Any, dim: int | None = 0) -> Any:

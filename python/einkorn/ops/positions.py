@@ -138,10 +138,11 @@ def rotary_embedding(
         where, periods = cupy.asarray(where), cupy.asarray(periods)
     sines, cosines = _waves(where[..., None] / periods, a.dtype)
 
-    def backward(g: Any) -> tuple[Any]:
-        return (_turn(g, sines, cosines, interleaved, -1),)
+    def turned(x: Any, sign: int) -> Any:
+        out = _turn(unwrap(x, op, "x"), sines, cosines, interleaved, sign)
+        return result(out, (x,), lambda g: (turned(g, -sign),), ())
 
-    return result(_turn(a, sines, cosines, interleaved, 1), (x,), backward)
+    return turned(x, 1)
 
 
 def _turn(a: Any, sines: Any, cosines: Any, interleaved: bool, sign: int) -> Any:

@@ -131,13 +131,14 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     if not flag("dropout", "training", training) or p == 0:
         unwrap(x, "dropout", "x")
         return x
-    a = contiguous(unwrap(x, "dropout", "x"))
+    a = unwrap(x, "dropout", "x")
     k = engines.of(a)
     seed, offset = generator.take(-(-a.size // 4))
 
     def dropped(source: Any) -> Any:
-        out = k.empty(source.shape, source.dtype)
-        k.dropout(out, contiguous(source), seed, offset, float(p))
-        return out
+        array = contiguous(unwrap(source, "dropout", "x"))
+        out = k.empty(array.shape, array.dtype)
+        k.dropout(out, array, seed, offset, float(p))
+        return result(out, (source,), lambda g: (dropped(g),), ())
 
-    return result(dropped(a), (x,), lambda g: (dropped(g),))
+    return dropped(x)

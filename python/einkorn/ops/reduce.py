@@ -14,6 +14,7 @@ from einkorn.ops._elementwise import _binary_kernel, _scaled
 from einkorn.ops._options import ABSENT, axes_of, axis_of, flag, number, reduced, refuse_positional
 from einkorn.ops._road import broadcast_to, contiguous, result, unwrap
 from einkorn.ops.copy import cast
+from einkorn.tensor import Tensor
 
 __all__ = ["argmax", "max", "mean", "min", "sum", "var"]
 
@@ -131,7 +132,7 @@ def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> An
         g = g.reshape(kept)
         return (broadcast_to(g if scale == 1.0 else _scaled(g, scale), full),)
 
-    return result(out if shape is kept else out.reshape(shape), (x,), backward)
+    return result(out if shape is kept else out.reshape(shape), (x,), backward, ())
 
 
 _NOT_BY_POSITION = (
@@ -196,15 +197,16 @@ def _extreme(
     out = k.empty(kept, a.dtype)
     getattr(k, kernel)(out, a)
 
-    def backward(g: Any) -> tuple[Any]:
-        winners = _binary_kernel("equal", a, out)
-        ties = k.empty(kept, a.dtype)
+    def backward(g: Any, a: Any, out: Any) -> tuple[Any]:
+        winners = _binary_kernel("equal", a, out.reshape(kept))
+        ties = k.empty(kept, winners.dtype)
         k.reduce_sum(ties, winners, 1.0)
         share = _binary_kernel("divide", g.reshape(kept), ties)
-        k.multiply(winners, winners, broadcast_to(share, a.shape))
-        return (winners,)
+        return (_binary_kernel("multiply", share, winners),)
 
-    return result(out if shape is kept else out.reshape(shape), (x,), backward)
+    if shape is not kept:
+        out = out.reshape(shape)
+    return result(out, (x,), backward, (a, out))
 
 
 def var(
@@ -253,15 +255,15 @@ def var(
     squares = k.empty(a.shape, a.dtype)
     k.square(squares, centered)
     k.reduce_sum(out, squares, factor)
+    axes = tuple([d for d, n in enumerate(a.shape) if kept[d] != n])
 
-    def backward(g: Any) -> tuple[Any]:
+    def backward(g: Any, a: Any, _: Any, centered: Any) -> tuple[Any]:
+        if isinstance(g, Tensor):
+            centered = a - mean(a, axes, True) if axes else a * 0.0
         # The mean's own gradient drops out: the distances from it add up to 0.
-        slope = broadcast_to(_scaled(g.reshape(kept), 2.0 * factor), centered.shape)
-        gx = k.empty(centered.shape, centered.dtype)
-        k.multiply(gx, centered, slope)
-        return (gx,)
+        return (_binary_kernel("multiply", centered, _scaled(g.reshape(kept), 2.0 * factor)),)
 
-    return result(out if shape is kept else out.reshape(shape), (x,), backward)
+    return result(out if shape is kept else out.reshape(shape), (x,), backward, (a, None, centered))
 
 
 def argmax(

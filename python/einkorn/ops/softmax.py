@@ -10,6 +10,9 @@ from einkorn.errors import ArgumentError
 from einkorn.ops._options import ABSENT, axis_of
 from einkorn.ops._road import contiguous, result, unwrap
 from einkorn.ops.copy import cast
+from einkorn.ops.elementwise import exp
+from einkorn.ops.reduce import sum as sum_over
+from einkorn.tensor import Tensor
 
 __all__ = ["log_softmax", "softmax"]
 
@@ -31,12 +34,18 @@ def _along(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> Any:
     out = k.empty(blocks, a.dtype)
     getattr(k, op + "_forward")(out, a.reshape(blocks))
 
-    def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(shape, out.dtype)
-        getattr(k, op + "_backward")(gx.reshape(blocks), contiguous(g).reshape(blocks), out)
+    def backward(g: Any, _: Any, out: Any) -> tuple[Any]:
+        if isinstance(g, Tensor):
+            if op == "softmax":
+                weighted = g * out
+                return (weighted - out * sum_over(weighted, d, True) if shape else g * 0.0,)
+            return (g - exp(out) * sum_over(g, d, True) if shape else g * 0.0,)
+        gx = k.empty(shape, g.dtype)
+        getattr(k, op + "_backward")(gx.reshape(blocks), contiguous(g).reshape(blocks), out.reshape(blocks))
         return (gx,)
 
-    return result(out.reshape(shape), (x,), backward)
+    out = out.reshape(shape)
+    return result(out, (x,), backward, (None, out))
 
 
 def softmax(x: Any, axis: int = ABSENT, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
