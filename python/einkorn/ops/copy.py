@@ -339,8 +339,8 @@ def getitem(x: Any, key: Any) -> Any:
 
 def _placed(g: Any, key: Any, fancy: bool, shape: tuple[int, ...]) -> Any:
     """Zeros of a shape with ``g`` at ``key``: what carries gradients back through indexing."""
-    a = unwrap(g, "getitem", "gradient")
-    k = engines.of(a)
+    a = movable(g, "getitem", "gradient")
+    k = mover(a)
     out = k.empty(shape, a.dtype)
     k.fill(out, 0.0)
     if fancy:
