@@ -20,6 +20,7 @@ from einkorn import _versions
 from einkorn._foreign import numbers
 from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.nn._hooks import Hooked, HookHandle
 from einkorn.nn._names import check_attribute, check_class, check_name
 from einkorn.nn.parameter import Parameter
 from einkorn.tensor import Tensor
@@ -36,19 +37,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class HookHandle:
-    """Takes a forward hook off again with ``remove()``."""
-
-    def __init__(self, module: Module, hook: Callable[..., Any]) -> None:
-        self._module = module
-        self._hook = hook
-
-    def remove(self) -> None:
-        hooks = self._module._forward_hooks
-        self._module.__dict__["_forward_hooks"] = tuple(h for h in hooks if h is not self._hook)
-
-
-class Module(Trainable):
+class Module(Hooked, Trainable):
     """Base class of everything that has parameters or a train and an evaluation mode.
 
     Subclasses assign parameters, buffers and submodules in ``__init__`` and write ``forward``:
@@ -71,7 +60,6 @@ class Module(Trainable):
 
     training: bool = True
     _buffers: Mapping[str, bool] = MappingProxyType({})  # name -> kept in the state_dict
-    _forward_hooks: tuple[Callable[..., Any], ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,26 +73,9 @@ class Module(Trainable):
         raise TypeError(f"{type(self).__name__} defines no forward(), so it cannot be called")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._forward_hooks:
-            return self._call_with_hooks(*args, **kwargs)
+        if self._hooked:
+            return self._call_hooked(args, kwargs)
         return self.forward(*args, **kwargs)
-
-    def _call_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
-        output = self.forward(*args, **kwargs)
-        for hook in self._forward_hooks:
-            replacement = hook(self, args, output)
-            if replacement is not None:
-                output = replacement
-        return output
-
-    def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call ``hook(module, args, output)`` after each forward pass.
-
-        A result other than None takes the place of the output. Returns a handle whose
-        ``remove()`` ends it.
-        """
-        self.__dict__["_forward_hooks"] = (*self._forward_hooks, hook)
-        return HookHandle(self, hook)
 
     # --- attributes -------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ def _activation(activation: Activation, op: str) -> Callable[[Any], Any]:
 
 def _is_plain(module: Any, kind: type[Module]) -> bool:
     """Whether a call of the module is its operation and nothing else, so that it may be fused."""
-    return type(module) is kind and not module._forward_hooks
+    return type(module) is kind and not module._hooked
 
 
 def _add_and_norm(x: Any, y: Any, norm: Any) -> tuple[Any, Any]:
