@@ -275,3 +275,20 @@ def test_both_engines_refuse_the_same(name: str, calls: dict[str, list[tuple[Any
                 differences.append(f"{what}: native {native}, numba {numba}")
     assert not differences, "\n".join(differences)
     assert refused >= 5
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("tree_update", "value: empty"),
+        ("tree_update", "value: one element"),
+        ("tree_predict", "leaf_value: shorter rows"),
+        ("tree_shap", "value: shorter rows"),
+    ],
+)
+def test_places_outside_an_array_are_refused(
+    name: str, what: str, engine: str, calls: dict[str, list[tuple[Any, ...]]]
+) -> None:
+    """Engines that take such calls do not differ: they read the same foreign memory."""
+    for arguments in calls[name]:
+        assert outcome(engine, name, dict(changed(name, arguments))[what]) == "ValueError"

@@ -1,5 +1,7 @@
 #include "kernels/tree/tree_grow.h"
 
+#include <algorithm>
+
 #include "bind/array.h"
 #include "kernels/tree/tree_grow_plan.h"
 
@@ -193,10 +195,13 @@ EINKORN_BINDINGS(tree_grow, m) {
       "tree_update",
       [](const Array& scores, const Array& leaf, const Array& value) {
         require(scores.ndim == 1 && leaf.size() == scores.shape[0], "scores and leaf must be [rows]");
+        uint32_t last = 0;  // what is negative counts as large
+        const int32_t* leaves = leaf.in<int32_t>("leaf");
+        for (int64_t r = 0; r < scores.shape[0]; ++r) last = std::max(last, static_cast<uint32_t>(leaves[r]));
+        require(scores.shape[0] == 0 || last < value.size(), "leaf must be places in value");
         by_dtype(scores, [&]<class T>() {
-          run(&TreeGrowKernels<T>::tree_update,
-              {scores.strided_out<T>("scores"), leaf.in<int32_t>("leaf"), value.in<double>("value"), scores.shape[0],
-               scores.strides[0], workspace()});
+          run(&TreeGrowKernels<T>::tree_update, {scores.strided_out<T>("scores"), leaves, value.in<double>("value"),
+                                                 scores.shape[0], scores.strides[0], workspace()});
         });
       },
       "scores"_a, "leaf"_a, "value"_a);

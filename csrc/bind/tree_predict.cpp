@@ -21,6 +21,8 @@ TreePredict<T> packed_trees(const Array& x, const Array& base, const Array& used
   require(nodes.ndim == 2 && nodes.shape[1] == 4, "nodes must be [nodes, 4]");
   require(node_leaf.size() == nodes.shape[0], "node_leaf must be [nodes]");
   require(leaf_value.ndim == 2 && leaf_value.shape[0] == leaf_node.size() + 64, "leaf_value must be [leaves + 64, n]");
+  require(leaf_value.shape[1] == 1 || leaf_value.shape[1] == base.size(),
+          "leaf_value must have a column, or one an output");
   require(split_place.size() == 2 * split_mask.size() && split_threshold.size() == split_mask.size(),
           "split_place, split_threshold and split_mask must have one length");
   require(0 <= first && first <= last && last <= trees.shape[0], "first and last must be a range of trees");

@@ -18,6 +18,8 @@ EINKORN_BINDINGS(tree_shap, m) {
           if (a->size() != nodes) throw py::value_error("the arrays of nodes must have one length");
         if (value.shape[0] != nodes || offsets.size() != outputs_of.size() + 1)
           throw py::value_error("value must be [nodes, width], offsets [trees + 1]");
+        if (value.shape[1] != 1 && value.shape[1] != expected.size())
+          throw py::value_error("value must have a column, or one an output");
         if (largest < 0 || largest > nodes || deepest < 0 || deepest > nodes)
           throw py::value_error("largest and deepest must be at most the number of nodes");
         if (points.shape[0] != points.shape[1] || points.shape[2] != 2)

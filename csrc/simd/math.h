@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "simd/simd.h"
+#include "simd/integer.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
@@ -125,9 +125,9 @@ EINKORN_INLINE Vec<float> log(Vec<float> x) {
   const Vec<float> input = x;
   const IntVec<float> tiny = x < 1.17549435e-38f;
   x = tiny ? x * 8388608.0f : x;  // subnormals: lift by 2^23, take it off the exponent below
-  IntVec<float> i = bits<IntVec<float>>(x);
-  const IntVec<float> e = ((i - 0x3f3504f3) >> 23);
-  const Vec<float> f = bits<Vec<float>>(i - (e << 23)) - 1.0f;
+  const Vec<uint32_t> i = bits<Vec<uint32_t>>(x);  // unsigned, because below zero the difference wraps round
+  const IntVec<float> e = bits<IntVec<float>>(i - 0x3f3504f3u) >> 23;
+  const Vec<float> f = bits<Vec<float>>(i - bits<Vec<uint32_t>>(e << 23)) - 1.0f;
   const Vec<float> exponent = __builtin_convertvector(e - (tiny & 23), Vec<float>);
   Vec<float> p = f * -7.902743772e-2f + 1.262231985e-1f;
   p = p * f + -1.299818376e-1f;

@@ -700,4 +700,5 @@ def tree_update(scores: Array, leaf: Array, value: Array) -> None:
     strided_out("scores", scores, floats(scores))
     leaf = read("leaf", leaf, np.int32, scores.size)
     value = read("value", value, np.float64, value.size)
+    require(bool(((leaf >= 0) & (leaf < value.size)).all()), "leaf must be places in value")
     parallel_for(scores.size, 2.0, lambda start, stop: _update(start, stop, scores, leaf, value))

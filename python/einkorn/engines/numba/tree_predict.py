@@ -124,6 +124,7 @@ def tree_predict(
     require(
         leaf_value.ndim == 2 and len(leaf_value) == leaf_node.size + 64, "leaf_value must be [leaves + 64, n]"
     )
+    require(leaf_value.shape[1] in (1, base.size), "leaf_value must have a column, or one an output")
     splits = split_mask.size
     require(
         split_place.size == 2 * splits and split_threshold.size == splits,

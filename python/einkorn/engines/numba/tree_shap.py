@@ -164,6 +164,7 @@ def tree_shap(
     require(
         len(value) == nodes and offsets.size == trees + 1, "value must be [nodes, width], offsets [trees + 1]"
     )
+    require(value.shape[1] in (1, expected.size), "value must have a column, or one an output")
     require(
         0 <= largest <= nodes and 0 <= deepest <= nodes,
         "largest and deepest must be at most the number of nodes",
