@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,18 @@ def torch() -> object:
     module = importlib.import_module("torch")
     module.set_num_threads(1)
     return module
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes (pytest-xdist) hands in what it ran."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["ran"] = dict(_ran)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The process that reports adds it up."""
+    _ran.update(getattr(node, "workeroutput", {}).get("ran", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
