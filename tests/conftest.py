@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 from collections import Counter
@@ -48,6 +49,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         present = [name for name in ENGINES if name in engines.available()]
         metafunc.parametrize("engine", _or_skip(present), indirect=True)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking at tens of thousands of tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,9 @@
 #   tests/sanitize.sh [address|thread] [sample]
 #
 # address: AddressSanitizer and UndefinedBehaviorSanitizer, thread: ThreadSanitizer. `sample` builds the baseline instruction
-# set alone and takes a part of everything, in about three minutes. Needs what `pip install -e ".[dev]"` installs, cmake,
-# ninja, pybind11 and a compiler with its sanitizers' libraries. Stops at the first finding.
+# set alone and takes a part of everything; EINKORN_ISAS chooses the instruction sets of the whole run (all). EINKORN_DATA is
+# where the published cascades are looked for. Needs what `pip install -e ".[dev]"` installs, cmake, ninja, pybind11 and a
+# compiler with its sanitizers' libraries; without these a sample is left out with a line. Stops at the first finding.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:-address} part=${2:-whole}
@@ -14,6 +15,10 @@ case $kind in
   thread) flags=thread runtime=libtsan.so ;;
   *) echo "tests/sanitize.sh [address|thread] [sample]" >&2; exit 2 ;;
 esac
+if [ ! -f "$("${CXX:-c++}" -print-file-name=$runtime)" ]; then
+  echo "sanitizers: $runtime is not here, nothing was run"
+  [ "$part" = sample ]; exit
+fi
 isas=${EINKORN_ISAS:-all}
 [ "$part" = whole ] || isas=baseline
 

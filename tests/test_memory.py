@@ -19,6 +19,13 @@ pytestmark = pytest.mark.skipif("native" not in engines.available(), reason="the
 MIB = 1 << 20
 
 
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """What other tests imported is left out of the collections that follow, which then take no time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def clean():
     """A cache that starts empty and without a limit of an earlier test."""

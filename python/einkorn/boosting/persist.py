@@ -60,7 +60,7 @@ _REGISTRY = {
     "RandomForestRegressor": "forest",
     "ExtraTreesClassifier": "forest",
     "ExtraTreesRegressor": "forest",
-    "PeerModel": "readers",
+    "PeerModel": "_peer_model",
 }
 
 _FITTED = ("n_features_in_", "feature_names_in_", "classes_")
