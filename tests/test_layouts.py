@@ -43,6 +43,8 @@ def test_inputs_of_operations(case: Case, backend: str) -> None:
 
 def assert_same(got: np.ndarray, wanted: np.ndarray, where: str) -> None:
     """Equal up to rounding: another layout may be summed in another order."""
+    if got.dtype == wanted.dtype and got.shape == wanted.shape and got.tobytes() == wanted.tobytes():
+        return  # as usual, and found much faster
     tolerance = 0.0
     if wanted.dtype.kind == "f":
         finite = np.abs(wanted[np.isfinite(wanted)])
@@ -89,6 +91,7 @@ class Call:
         self.name, self.args = name, args
         self.arrays = [i for i, a in enumerate(args) if isinstance(a, np.ndarray) and a.size]
         self.outputs: list[int] = []
+        self._taken: dict[tuple[int, str], bool] = {}
 
     def repeat(self, args: list[Any], engine: Any = None) -> None:
         getattr(engine or engines.cpu(), self.name)(*args)
@@ -111,6 +114,11 @@ class Call:
 
     def takes(self, position: int, layout: str) -> bool:
         """Whether the binding takes that argument so."""
+        if (position, layout) not in self._taken:
+            self._taken[position, layout] = self._tries(position, layout)
+        return self._taken[position, layout]
+
+    def _tries(self, position: int, layout: str) -> bool:
         args = self.fresh()
         args[position] = LAYOUTS[layout](args[position])
         try:
