@@ -124,7 +124,7 @@ EINKORN_INLINE Vec<double> exp2_nonpositive(Vec<double> x) {
 EINKORN_INLINE Vec<float> log(Vec<float> x) {
   const Vec<float> input = x;
   const IntVec<float> tiny = x < 1.17549435e-38f;
-  x = tiny ? x * 8388608.0f : x;  // subnormals: lift by 2^23, take it off the exponent below
+  x = tiny ? x * 8388608.0f : x;                   // subnormals: lift by 2^23, take it off the exponent below
   const Vec<uint32_t> i = bits<Vec<uint32_t>>(x);  // unsigned, because below zero the difference wraps round
   const IntVec<float> e = bits<IntVec<float>>(i - 0x3f3504f3u) >> 23;
   const Vec<float> f = bits<Vec<float>>(i - bits<Vec<uint32_t>>(e << 23)) - 1.0f;
