@@ -73,7 +73,7 @@ def assert_matches(case: Case, dtype: str, results: list[np.ndarray]) -> None:
     for index, (got, (truth, scale)) in enumerate(zip(results, expected, strict=True)):
         assert got.shape == truth.shape
         if truth.dtype.kind != "f":
-            assert got.dtype == np.int64
+            assert got.dtype == (np.bool_ if truth.dtype.kind == "b" else np.int64)
             np.testing.assert_array_equal(got, truth)
             continue
         wanted = np.dtype(case.options.get("dtype", dtype))

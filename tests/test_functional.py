@@ -13,7 +13,7 @@ import pytest
 
 import einkorn
 from einkorn import Tensor
-from einkorn.errors import ArgumentError, EinkornError
+from einkorn.errors import EinkornError
 from einkorn.nn import functional
 
 
@@ -75,6 +75,32 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
         "gelu": ([((x,), o) for o in options(approximate=("none", "tanh"))]),
         "silu": ([((x,), {})]),
         "softplus": ([((x * 30,), o) for o in options(beta=(1, 2, -0.5), threshold=(20, 1))]),
+        **{
+            name: [((x * 3,), {})]
+            for name in (
+                "relu6",
+                "selu",
+                "mish",
+                "hardswish",
+                "hardsigmoid",
+                "tanhshrink",
+                "softsign",
+                "logsigmoid",
+            )
+        },
+        "celu": ([((x,), o) for o in options(alpha=(1, 0.5))]),
+        "hardtanh": ([((x,), {}), ((x,), {"min_val": -0.5, "max_val": 0.2})]),
+        "hardshrink": ([((x,), o) for o in options(lambd=(0.5, 1))]),
+        "softshrink": ([((x,), o) for o in options(lambd=(0.5, 1, 0))]),
+        "threshold": ([((x,), {"threshold": 0.1, "value": 3})]),
+        "glu": ([((normal(3, 4, 6),), o) for o in options(dim=(-1, 1))]),
+        "rrelu": ([((x,), {}), ((x,), {"lower": 0.2, "upper": 0.4})]),
+        "softmin": ([((normal(*(3, 4, 2)[:n]),), {"dim": d}) for n in range(1, 4) for d in (None, -1)]),
+        "dropout1d": ([((x,), {"training": False}), ((x,), {"p": 0})]),
+        "dropout2d": ([((image,), {"training": False}), ((image,), {"p": 0})]),
+        "dropout3d": ([((normal(2, 3, 2, 2, 2),), {"training": False})]),
+        "alpha_dropout": ([((x,), {}), ((x,), {"p": 0.3}), ((x,), {"p": 0, "training": True})]),
+        "feature_alpha_dropout": ([((x,), {}), ((x,), {"p": 0, "training": True})]),
         "sigmoid": ([((x,), {})]),
         "tanh": ([((x,), {})]),
         "softmax": (
@@ -162,15 +188,11 @@ def test_samples_as_torch(name: str, torch: Any, recwarn: Any) -> None:
         got.backward(np.asarray(weights))
         for x, y in zip(ours, theirs, strict=True):
             if isinstance(x, Tensor):
+                # The slope of torch's hardsigmoid is a sixth in float32, whatever the type.
+                rtol = 1e-7 if name == "hardsigmoid" else 1e-9
                 np.testing.assert_allclose(
-                    x.grad.numpy(), y.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=where
+                    x.grad.numpy(), y.grad.numpy(), rtol=rtol, atol=1e-12, err_msg=where
                 )
-
-
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "silu", "dropout"])
-def test_in_place_is_refused(name: str) -> None:
-    with pytest.raises(ArgumentError, match=f"^{name}: inplace"):
-        getattr(functional, name)(np.ones(3, np.float32), inplace=True)
 
 
 def test_options_keep_their_torch_order() -> None:

@@ -40,7 +40,8 @@ struct Prepared {
   double repeats = 1;  // reduced axes with stride 0 are left out: how often each element counts
 };
 
-Prepared prepare(const Array& out, const Array& x) {
+// `each`: elements that x repeats count as often as they are met, as in products.
+Prepared prepare(const Array& out, const Array& x, bool each = false) {
   if (!x || out.ndim != x.ndim) throw py::value_error("out and x must have one number of dimensions");
   Prepared p;
   Axes kept, reduced;
@@ -53,7 +54,7 @@ Prepared prepare(const Array& out, const Array& x) {
     if (n == 1) continue;
     if (out.shape[d] == n) {
       kept.add(n, x.strides[d]);
-    } else if (x.strides[d] == 0 && n > 0) {
+    } else if (x.strides[d] == 0 && n > 0 && !each) {
       p.repeats *= static_cast<double>(n);
     } else {
       steps[d] = x.strides[d] < 0 ? -x.strides[d] : x.strides[d];
@@ -104,17 +105,18 @@ EINKORN_BINDINGS(reduce, m) {
       },
       "out"_a, "x"_a, "scale"_a);
 
-#define X(name)                                                                                    \
+#define X(name, each)                                                                              \
   m.def(                                                                                           \
       #name,                                                                                       \
       [](const Array& out, const Array& x) {                                                       \
-        Prepared p = prepare(out, x);                                                              \
+        Prepared p = prepare(out, x, each);                                                        \
         p.repeats = 1;                                                                             \
         by_dtype(out, [&]<class T>() { run_reduce<T>(&ReduceKernels<T>::name, out, x, p, 1.0); }); \
       },                                                                                           \
       "out"_a, "x"_a);
-  X(reduce_max)
-  X(reduce_min)
+  X(reduce_max, false)
+  X(reduce_min, false)
+  X(reduce_prod, true)
 #undef X
 
   m.def(

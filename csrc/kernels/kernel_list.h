@@ -10,7 +10,9 @@
 #include "kernels/boost_loss.h"
 #include "kernels/conv/conv.h"
 #include "kernels/copy.h"
+#include "kernels/elementwise/activation.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/math.h"
 #include "kernels/haar/haar.h"
 #include "kernels/histogram.h"
 #include "kernels/loss.h"
@@ -22,7 +24,9 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rnn/rnn.h"
+#include "kernels/scan.h"
 #include "kernels/softmax.h"
+#include "kernels/sort.h"
 #include "kernels/stump/stump.h"
 #include "kernels/tree/tree_forest.h"
 #include "kernels/tree/tree_grow.h"
@@ -31,6 +35,7 @@
 
 // Kernels over float and double arrays.
 #define EINKORN_FLOAT_FAMILIES(F)                     \
+  F(ActivationKernels, EINKORN_ACTIVATION_KERNELS)    \
   F(AttentionKernels, EINKORN_ATTENTION_KERNELS)      \
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \
@@ -38,6 +43,7 @@
   F(HistogramKernels, EINKORN_HISTOGRAM_KERNELS)      \
   F(LossKernels, EINKORN_LOSS_KERNELS)                \
   F(MachineKernels, EINKORN_MACHINE_KERNELS)          \
+  F(MathKernels, EINKORN_MATH_KERNELS)                \
   F(MatmulKernels, EINKORN_MATMUL_KERNELS)            \
   F(NormKernels, EINKORN_NORM_KERNELS)                \
   F(OptimizerKernels, EINKORN_OPTIMIZER_KERNELS)      \
@@ -45,7 +51,9 @@
   F(RandomKernels, EINKORN_RANDOM_KERNELS)            \
   F(ReduceKernels, EINKORN_REDUCE_KERNELS)            \
   F(RnnKernels, EINKORN_RNN_KERNELS)                  \
+  F(ScanKernels, EINKORN_SCAN_KERNELS)                \
   F(SoftmaxKernels, EINKORN_SOFTMAX_KERNELS)          \
+  F(SortKernels, EINKORN_SORT_KERNELS)                \
   F(StumpKernels, EINKORN_STUMP_KERNELS)              \
   F(TreeGrowKernels, EINKORN_TREE_GROW_KERNELS)       \
   F(TreePredictKernels, EINKORN_TREE_PREDICT_KERNELS) \

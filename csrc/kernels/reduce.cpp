@@ -58,6 +58,32 @@ struct Sum {
   };
 };
 
+struct Product {
+  template <class T>
+  static constexpr T identity = 1;
+
+  template <class V>
+  static EINKORN_INLINE V combine(V a, V b) {
+    return a * b;
+  }
+
+  template <class T>
+  struct Lanes {
+    Vec<T> product;
+
+    EINKORN_INLINE explicit Lanes(Vec<T> x) : product(x) {}
+    EINKORN_INLINE void join(const Lanes& other) { product *= other.product; }
+    EINKORN_INLINE Vec<T> value() const { return product; }
+    EINKORN_INLINE T fold() const {
+      T lane[kLanes<T>];
+      memcpy(lane, &product, sizeof product);
+      EINKORN_UNROLL for (int half = kLanes<T> / 2; half > 0; half /= 2) for (int i = 0; i < half; ++i) lane[i] *=
+          lane[i + half];
+      return lane[0];
+    }
+  };
+};
+
 // kSign 1: the largest, -1: the smallest. Comparisons lose NaN, so the largest magnitude is kept as well, as an
 // integer: bits beyond those of infinity are a NaN. That is quicker than two comparisons for each number.
 template <int kSign>
@@ -442,6 +468,11 @@ void reduce_min(const Reduce<T>& k) {
 }
 
 template <class T>
+void reduce_prod(const Reduce<T>& k) {
+  reduce<Product>(k);
+}
+
+template <class T>
 void argmax(const Argmax<T>& k) {
   const int64_t row = k.n * k.inner;
   if (k.outer == 0 || row == 0) return;
@@ -479,6 +510,7 @@ void first_out_of_range(const FirstOutOfRange& k) {
 EINKORN_INSTANTIATE(reduce_sum, Reduce)
 EINKORN_INSTANTIATE(reduce_max, Reduce)
 EINKORN_INSTANTIATE(reduce_min, Reduce)
+EINKORN_INSTANTIATE(reduce_prod, Reduce)
 EINKORN_INSTANTIATE(argmax, Argmax)
 
 }  // namespace einkorn::EINKORN_ISA

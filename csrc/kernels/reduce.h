@@ -1,14 +1,14 @@
 // Sums, maxima and minima over any set of axes; argmax; a range check for indices.
 //
 //   reduce_sum   out = scale / divisor * sum of x over the reduced axes
-//   reduce_max   out = max of x,  reduce_min   out = min of x
+//   reduce_max   out = max of x,  reduce_min   out = min of x,  reduce_prod   out = product of x
 //   argmax       out[o, i] = the first j with the largest x[o, j, i]
 //   first_out_of_range   *position = the first i with index[i] outside [low, high) and != ignore, or -1
 //
 // Layout      reduce: x any strides, out contiguous over the kept axes.
 //             argmax: x contiguous [outer, n, inner], out contiguous [outer, inner].
 // Aliasing    none.
-// Zero sizes  no output: nothing happens. An empty reduction: sum 0 (times scale / divisor), max -inf, min +inf.
+// Zero sizes  no output: nothing happens. An empty reduction: sum 0 (times scale / divisor), max -inf, min +inf, product 1.
 //             argmax needs n > 0; an empty index list is in range.
 // NaN         propagates; the first NaN is the argmax.
 // Sums        accumulate in T, in vectors of partial sums over a few thousand elements that are then added pairwise.
@@ -61,6 +61,7 @@ struct FirstOutOfRange {
   X(reduce_sum, Reduce)           \
   X(reduce_max, Reduce)           \
   X(reduce_min, Reduce)           \
+  X(reduce_prod, Reduce)          \
   X(argmax, Argmax)
 
 #define EINKORN_REDUCE_INDEX_KERNELS(X) X(first_out_of_range, FirstOutOfRange)

@@ -1,4 +1,4 @@
-// Vector math on Vec<T>: exp, log, tanh, sigmoid, erf, sqrt and a few built from them.
+// Vector math on Vec<T>: exp, log, tanh, sigmoid, erf, sqrt expm1, log1p, and a few built from them.
 //
 // float: polynomials of our own fit (Chebyshev, on the reduced range), within 2 ulp over the whole range, with IEEE results at
 // infinities, NaN, zero and in the subnormal range. double is the type in which gradients are checked, not a fast path: there
@@ -93,6 +93,32 @@ EINKORN_INLINE Vec<double> exp(Vec<double> x) {
   return each_lane(x, [](double v) { return ::exp(v); });
 }
 
+// exp(x) - 1 without its cancellation near 0: with exp's reduction, 2^n (exp(r) - 1) + (2^n - 1). n is taken one down, so that 2^n
+// stays finite where the result does.
+EINKORN_INLINE Vec<float> expm1(Vec<float> x) {
+  const Vec<float> input = x;
+  x = x > 89.0f ? broadcast(89.0f) : x;
+  x = x < -30.0f ? broadcast(-30.0f) : x;
+  const float magic = 12582912.0f;
+  const Vec<float> shifted = x * 1.44269504f + magic;
+  const IntVec<float> n = bits<IntVec<float>>(shifted) - bits<IntVec<float>>(broadcast(magic));
+  const Vec<float> whole = shifted - magic;
+  Vec<float> r = x - whole * 0.693359375f;
+  r = r - whole * -2.12194440e-4f;
+  Vec<float> p = r * 1.392625083e-3f + 8.363232884e-3f;
+  p = p * r + 4.166655421e-2f;
+  p = p * r + 1.666657667e-1f;
+  p = p * r + 5.0e-1f;
+  p = p * (r * r) + r;
+  const Vec<float> half = bits<Vec<float>>((n + 126) << 23);
+  const Vec<float> y = (p * half + (half - 0.5f)) * 2.0f;
+  return input == 0.0f ? input : (input != input ? input : y);
+}
+
+EINKORN_INLINE Vec<double> expm1(Vec<double> x) {
+  return each_lane(x, [](double v) { return ::expm1(v); });
+}
+
 // 2^x for x below 1 (NaN stays NaN), at little more than half the price of exp: weights of a softmax, whose logarithms are taken to
 // base 2. 2^x = 2^n (1 + r P(r)), n = round(x), |r| <= 1/2.
 EINKORN_INLINE Vec<float> exp2_nonpositive(Vec<float> x) {
@@ -150,7 +176,7 @@ EINKORN_INLINE Vec<double> log(Vec<double> x) {
   return each_lane(x, [](double v) { return ::log(v); });
 }
 
-// log(1 + y) for y >= 0, exact for small y: the rounding of 1 + y is divided out again.
+// log(1 + y), exact for small y: the rounding of 1 + y is divided out again.
 EINKORN_INLINE Vec<float> log1p(Vec<float> y) {
   const Vec<float> u = y + 1.0f;
   const Vec<float> d = u - 1.0f;

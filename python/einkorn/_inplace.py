@@ -21,7 +21,7 @@ from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
 
-__all__ = ["Writes", "assign", "times", "update"]
+__all__ = ["Writes", "assign", "renew", "times", "update"]
 
 #: Operations whose gradient needs neither operand, so that writing over the first one loses nothing.
 _SAVE_NOTHING = ("add", "subtract")
@@ -77,6 +77,25 @@ def _update_whole(tensor: Tensor, op: str, other: Any) -> Tensor:
     np.copyto(data, new, casting="same_kind")
     _versions.wrote(data)
     return tensor
+
+
+def renew(x: Any, op: str, function: Any) -> Any:
+    """``x[...] = function(x)`` for a function that keeps shape and type; returns x, a Tensor or an array."""
+    if not _is_tensor(x):
+        x[...] = function(x)
+        return x
+    data = x._data
+    _check_writeable(x, op)
+    if not _records(x, None):
+        engines.of(data).copy(data, function(x.detach())._data)
+        _versions.wrote(data)
+        return x
+    _refuse_leaf(x, op)
+    source(x)
+    new = function(_version(x, data.copy()))
+    engines.of(data).copy(data, new._data)
+    _adopt(x, new._node)
+    return x
 
 
 def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:

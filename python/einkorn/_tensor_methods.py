@@ -12,6 +12,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn._inplace import times
+from einkorn._tensor_functions import Functions
 from einkorn._tensor_shapes import Shapes, _dim, _self
 from einkorn.errors import ArgumentError
 
@@ -34,7 +35,7 @@ class Extremes(NamedTuple):
     indices: Tensor
 
 
-class Methods(Shapes):
+class Methods(Functions, Shapes):
     """Base class of Tensor."""
 
     __slots__ = ()
@@ -148,16 +149,6 @@ class Methods(Shapes):
             return _plain(flat.reshape((1,) * self._data.ndim) if keep else flat)
         at = _dim("argmax", over, self._data.ndim)
         return _plain(_indices(self, at, keep))
-
-    def any(self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING) -> Tensor:
-        """Whether an element is not 0, over all or along dimensions."""
-        over, keep = _over("any", dim, keepdim, axis, None)
-        return _plain(np.asarray(np.any(self._data, over, keepdims=keep)))
-
-    def all(self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING) -> Tensor:
-        """Whether no element is 0, over all or along dimensions."""
-        over, keep = _over("all", dim, keepdim, axis, None)
-        return _plain(np.asarray(np.all(self._data, over, keepdims=keep)))
 
     # --- arithmetic -------------------------------------------------------------------------
 

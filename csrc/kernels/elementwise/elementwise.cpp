@@ -1,75 +1,17 @@
 // Elementwise kernels: one loop for each number of operands, one line for each function.
 //
-// The loop walks rows (rows.h) and hands whole vectors to a lambda. Rows of unit stride, the usual case, have their own copy of
-// the loop, so that no stride is looked at inside it. Cheap functions are bound by memory, transcendental ones by the 15 to 30
-// instructions a vector of simd/math.h.
+// The loops stand in map.h. Cheap functions are bound by memory, transcendental ones by the 15 to 30 instructions a vector of
+// simd/math.h.
 
 #include "kernels/elementwise/elementwise.h"
 
+#include "kernels/elementwise/map.h"
 #include "kernels/instantiate.h"
-#include "kernels/rows.h"
 #include "simd/math.h"
 
 namespace einkorn::EINKORN_ISA {
 
 namespace {
-
-// Nanoseconds an element on one core, for the choice of threads: arithmetic, transcendental.
-constexpr double kCheap = 0.15, kCostly = 0.6;
-
-template <class T, class Fn>
-EINKORN_INLINE void map(T* out, const T* x, const Layout<2>& layout, const Workspace& ws, double cost, const Fn& fn) {
-  const int inner = layout.ndim - 1;
-  const int64_t out_step = layout.strides[0][inner], x_step = layout.strides[1][inner];
-  for_rows(ws, layout, cost, [&](const int64_t* at, int64_t size) {
-    T* o = out + at[0];
-    const T* p = x + at[1];
-    if (out_step == 1 && x_step == 1)
-      for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(o + i, n, fn(load_n(p + i, n))); });
-    else
-      for_vectors<T>(
-          size, [&](int64_t i, int64_t n) { store_strided(o, out_step, i, n, fn(load_strided(p, x_step, i, n))); });
-  });
-}
-
-template <class T, class Fn>
-EINKORN_INLINE void map(const Binary<T>& k, double cost, const Fn& fn) {
-  const int inner = k.layout.ndim - 1;
-  const int64_t out_step = k.layout.strides[0][inner];
-  const int64_t a_step = k.layout.strides[1][inner], b_step = k.layout.strides[2][inner];
-  for_rows(k.ws, k.layout, cost, [&](const int64_t* at, int64_t size) {
-    T* out = k.out + at[0];
-    const T* a = k.a + at[1];
-    const T* b = k.b + at[2];
-    if (out_step == 1 && a_step == 1 && b_step == 1)
-      for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), load_n(b + i, n))); });
-    else if (out_step == 1 && a_step == 1 && b_step == 0)
-      for_vectors<T>(
-          size, [&, value = broadcast(*b)](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), value)); });
-    else
-      for_vectors<T>(size, [&](int64_t i, int64_t n) {
-        store_strided(out, out_step, i, n, fn(load_strided(a, a_step, i, n), load_strided(b, b_step, i, n)));
-      });
-  });
-}
-
-template <class T, class Fn>
-EINKORN_INLINE void map_grad(const UnaryGrad<T>& k, double cost, const Fn& fn) {
-  const int64_t tasks = (k.size + kTaskElements - 1) / kTaskElements;
-  parallel_for(k.ws, tasks, cost * kTaskElements, [&](int64_t task, int) {
-    const int64_t begin = task * kTaskElements;
-    const int64_t size = k.size - begin < kTaskElements ? k.size - begin : kTaskElements;
-    T* gx = k.gx + begin;
-    const T* g = k.g + begin;
-    const T* s = k.s + begin;
-    for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(gx + i, n, fn(load_n(g + i, n), load_n(s + i, n))); });
-  });
-}
-
-template <class V>
-EINKORN_INLINE V one_where(V zero, decltype(zero < zero) mask) {
-  return mask ? zero + 1 : zero;
-}
 
 // 0.5 x (1 + erf(x / sqrt 2)) is x times the normal distribution function.
 template <class V>
@@ -103,13 +45,6 @@ inline T floor_quotient(T a, T b) {
   return quotient - whole > (T)0.5 ? whole + 1 : whole;
 }
 
-// exp(x) - 1 for x < 0, without its cancellation near 0: 2 t / (1 - t) with t = tanh(x / 2).
-template <class T, class V>
-EINKORN_INLINE V expm1_below_zero(V x) {
-  const V t = tanh(x * (T)0.5);
-  return (t + t) / (1 - t);
-}
-
 }  // namespace
 
 #define EINKORN_UNARY(name, cost, expression)                                           \
@@ -141,14 +76,15 @@ EINKORN_UNARY(silu, kCostly, x == -(T)INFINITY ? Vec<T>{} : x * EINKORN_ISA::sig
 EINKORN_UNARY(softplus, kCostly, EINKORN_ISA::softplus(x))
 EINKORN_UNARY(step, kCheap, x != x ? x : one_where(Vec<T>{}, x >= 0))
 EINKORN_UNARY(leaky_relu, kCheap, x > 0 ? x : x * alpha)
-EINKORN_UNARY(elu, kCostly, x < 0 ? expm1_below_zero<T>(x) * alpha : x)
+EINKORN_UNARY(elu, kCostly, x < 0 ? expm1(x) * alpha : x)
 
-#define EINKORN_UNARY_GRAD(name, cost, expression)                                                              \
-  template <class T>                                                                                            \
-  void name(const UnaryGrad<T>& k) {                                                                            \
-    [[maybe_unused]] const T alpha = k.alpha;                                                                   \
-    map_grad(k, cost, [&](Vec<T> g, Vec<T> s) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
-  }                                                                                                             \
+#define EINKORN_UNARY_GRAD(name, cost, expression)                                                     \
+  template <class T>                                                                                   \
+  void name(const UnaryGrad<T>& k) {                                                                   \
+    [[maybe_unused]] const T alpha = k.alpha;                                                          \
+    map_grad(k.gx, k.g, k.s, k.size, k.ws, cost,                                                       \
+             [&](Vec<T> g, Vec<T> s) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                                    \
   EINKORN_INSTANTIATE(name, UnaryGrad)
 
 EINKORN_UNARY_GRAD(absolute_grad, kCheap, s > 0 ? g : (s < 0 ? -g : Vec<T>{}))
@@ -166,11 +102,12 @@ EINKORN_UNARY_GRAD(softplus_grad, kCostly, g* EINKORN_ISA::sigmoid(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, kCheap, s > 0 ? g : g * alpha)
 EINKORN_UNARY_GRAD(elu_grad, kCostly, s > 0 ? g : g * (EINKORN_ISA::exp(s) * alpha))
 
-#define EINKORN_BINARY(name, cost, expression)                                                             \
-  template <class T>                                                                                       \
-  void name(const Binary<T>& k) {                                                                          \
-    map(k, cost, [&](Vec<T> a, Vec<T> b) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
-  }                                                                                                        \
+#define EINKORN_BINARY(name, cost, expression)                                                    \
+  template <class T>                                                                              \
+  void name(const Binary<T>& k) {                                                                 \
+    map(k.out, k.a, k.b, k.layout, k.ws, cost,                                                    \
+        [&](Vec<T> a, Vec<T> b) __attribute__((always_inline)) -> Vec<T> { return expression; }); \
+  }                                                                                               \
   EINKORN_INSTANTIATE(name, Binary)
 
 EINKORN_BINARY(add, kCheap, a + b)

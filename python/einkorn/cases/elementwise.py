@@ -31,8 +31,9 @@ def _gelu(x: Array, approximate: str = "none") -> Array:
     return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
 
 
-def _softplus(x: Array) -> Array:
-    return np.logaddexp(x, np.zeros_like(x))
+def _softplus(x: Array, beta: float = 1, threshold: float = 20) -> Array:
+    scaled = x * x.dtype.type(beta)
+    return np.where(scaled > threshold, x, np.logaddexp(scaled, np.zeros_like(x)) / x.dtype.type(beta))
 
 
 def _step(x: Array) -> Array:
@@ -115,9 +116,7 @@ erf = _transcendental("erf", _erf, "erf")
 sigmoid = _transcendental("sigmoid", _sigmoid, "sigmoid")
 tanh = _transcendental("tanh", np.tanh, "tanh")
 silu = _transcendental("silu", lambda x: x * _sigmoid(x), "nn.functional.silu")
-softplus = _transcendental(
-    "softplus", _softplus, lambda torch, x: torch.nn.functional.softplus(x, threshold=80)
-)
+softplus = _transcendental("softplus", _softplus, "nn.functional.softplus")
 elu = _transcendental("elu", _elu, "nn.functional.elu")
 gelu = _transcendental("gelu", _gelu, "nn.functional.gelu", unit=1)
 
@@ -209,6 +208,8 @@ def _option_cases() -> list[Case]:
         leaky_relu(x, negative_slope=0.0).grad(),
         leaky_relu(x, negative_slope=1.5).grad(),
         elu(x, alpha=0.3).grad(),
+        softplus(x, beta=2.0, threshold=1.0).grad(),
+        softplus(x, beta=-0.5).grad(),
         elu(x, alpha=0.0),
         elu(uniform(999, low=-1e-3, high=0)),
         gelu(x, approximate="tanh").grad(),

@@ -1,38 +1,81 @@
-"""Activations as layers. ``Linear`` and ``Conv2d`` fuse the cheap ones through ``activation=``."""
+"""Activations as layers. ``Linear`` and ``Conv2d`` fuse the cheap ones through ``activation=``.
+
+Each has torch's arguments. With ``inplace=True`` a layer writes its result into its input's memory.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from einkorn import ops
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn import _activations as functional
 from einkorn.nn import init
 from einkorn.nn._check import integer
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
+    "GLU",
+    "SELU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
+    "Mish",
     "PReLU",
+    "RReLU",
     "ReLU",
+    "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
+    "Softshrink",
+    "Softsign",
     "Step",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "by_name",
 ]
 
 
-class ReLU(Module):
+class _InPlace(Module):
+    """A layer whose only option is to write into its input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+def _with_inplace(text: str, inplace: bool) -> str:
+    return text + ", inplace=True" if inplace else text
+
+
+class ReLU(_InPlace):
     """max(x, 0). NaN stays NaN."""
 
     def forward(self, x: Any) -> Any:
-        return ops.relu(x)
+        return functional.relu(x, self.inplace)
+
+
+class ReLU6(_InPlace):
+    """min(max(x, 0), 6)."""
+
+    def forward(self, x: Any) -> Any:
+        return functional.relu6(x, self.inplace)
 
 
 class LeakyReLU(Module):
@@ -43,15 +86,16 @@ class LeakyReLU(Module):
     negative_slope : float, default 0.01
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = negative_slope
+        self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
-        return ops.leaky_relu(x, self.negative_slope)
+        return functional.leaky_relu(x, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return _with_inplace(f"negative_slope={self.negative_slope}", self.inplace)
 
 
 class PReLU(Module):
@@ -85,6 +129,30 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
+class RReLU(Module):
+    """Leaky ReLU whose slopes are drawn while training (Xu et al. 2015); see :func:`einkorn.ops.rrelu`.
+
+    Parameters
+    ----------
+    lower : float, default 1.0 / 8
+        The least slope.
+    upper : float, default 1.0 / 3
+        The largest.
+    """
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, x: Any) -> Any:
+        return functional.rrelu(x, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return _with_inplace(f"lower={self.lower}, upper={self.upper}", self.inplace)
+
+
 class ELU(Module):
     """x where positive, else alpha (exp(x) - 1).
 
@@ -93,15 +161,44 @@ class ELU(Module):
     alpha : float, default 1.0
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.alpha = alpha
+        self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
-        return ops.elu(x, self.alpha)
+        return functional.elu(x, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return _with_inplace(f"alpha={self.alpha}", self.inplace)
+
+
+class CELU(Module):
+    """x where positive, else alpha (exp(x / alpha) - 1).
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        Not 0.
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, x: Any) -> Any:
+        return functional.celu(x, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return _with_inplace(f"alpha={self.alpha}", self.inplace)
+
+
+class SELU(_InPlace):
+    """ELU scaled so that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
+
+    def forward(self, x: Any) -> Any:
+        return functional.selu(x, self.inplace)
 
 
 class Sigmoid(Module):
@@ -111,11 +208,25 @@ class Sigmoid(Module):
         return ops.sigmoid(x)
 
 
+class LogSigmoid(Module):
+    """The logarithm of sigmoid, without overflow."""
+
+    def forward(self, x: Any) -> Any:
+        return ops.logsigmoid(x)
+
+
 class Tanh(Module):
     """The hyperbolic tangent."""
 
     def forward(self, x: Any) -> Any:
         return ops.tanh(x)
+
+
+class Tanhshrink(Module):
+    """x - tanh(x)."""
+
+    def forward(self, x: Any) -> Any:
+        return ops.tanhshrink(x)
 
 
 class GELU(Module):
@@ -139,18 +250,176 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class SiLU(Module):
+class SiLU(_InPlace):
     """x sigmoid(x), also called swish."""
 
     def forward(self, x: Any) -> Any:
-        return ops.silu(x)
+        return functional.silu(x, self.inplace)
+
+
+class Mish(_InPlace):
+    """x tanh(log(1 + exp(x))) (Misra 2019)."""
+
+    def forward(self, x: Any) -> Any:
+        return functional.mish(x, self.inplace)
+
+
+class Hardswish(_InPlace):
+    """x min(max(x + 3, 0), 6) / 6."""
+
+    def forward(self, x: Any) -> Any:
+        return functional.hardswish(x, self.inplace)
+
+
+class Hardsigmoid(_InPlace):
+    """min(max(x + 3, 0), 6) / 6."""
+
+    def forward(self, x: Any) -> Any:
+        return functional.hardsigmoid(x, self.inplace)
+
+
+class Hardtanh(Module):
+    """x within limits; the gradient is 0 at and beyond them.
+
+    Parameters
+    ----------
+    min_val, max_val : float, default -1.0 and 1.0
+    inplace : bool, default False
+    min_value, max_value : float, optional
+        Older names of the limits.
+    """
+
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        self.inplace = inplace
+        if not self.min_val < self.max_val:
+            raise ArgumentError(
+                f"Hardtanh: min_val is {self.min_val} and max_val {self.max_val}, expected min_val < max_val"
+            )
+
+    def forward(self, x: Any) -> Any:
+        return functional.hardtanh(x, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self) -> str:
+        return _with_inplace(f"min_val={self.min_val}, max_val={self.max_val}", self.inplace)
+
+
+class Hardshrink(Module):
+    """0 where abs(x) <= lambd, else x.
+
+    Parameters
+    ----------
+    lambd : float, default 0.5
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, x: Any) -> Any:
+        return ops.hardshrink(x, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Softshrink(Module):
+    """0 where abs(x) <= lambd, else x moved towards 0 by lambd.
+
+    Parameters
+    ----------
+    lambd : float, default 0.5
+        At least 0.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, x: Any) -> Any:
+        return ops.softshrink(x, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Softsign(Module):
+    """x / (1 + abs(x))."""
+
+    def forward(self, x: Any) -> Any:
+        return ops.softsign(x)
 
 
 class Softplus(Module):
-    """log(1 + exp(x))."""
+    """log(1 + exp(beta x)) / beta, and x itself where beta x > threshold.
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        Not 0.
+    threshold : float, default 20.0
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
 
     def forward(self, x: Any) -> Any:
-        return ops.softplus(x)
+        return ops.softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Threshold(Module):
+    """x where x > threshold, else value.
+
+    Parameters
+    ----------
+    threshold : float
+    value : float
+    """
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.value = value
+        self.inplace = inplace
+
+    def forward(self, x: Any) -> Any:
+        return functional.threshold(x, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        return _with_inplace(f"threshold={self.threshold}, value={self.value}", self.inplace)
+
+
+class GLU(Module):
+    """The first half along an axis times the sigmoid of the second (Dauphin et al. 2017).
+
+    Parameters
+    ----------
+    dim : int, default -1
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        return ops.glu(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class Step(Module):
@@ -165,15 +434,36 @@ class Softmax(Module):
 
     Parameters
     ----------
-    dim : int, default -1
+    dim : int | None, default None
+        None: the first axis of inputs with 1 or 3 dimensions, else the second.
     """
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
-        return ops.softmax(x, self.dim)
+        return functional.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """Softmax of -x.
+
+    Parameters
+    ----------
+    dim : int | None, default None
+        None: the first axis of inputs with 1 or 3 dimensions, else the second.
+    """
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        return functional.softmin(x, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -184,30 +474,49 @@ class LogSoftmax(Module):
 
     Parameters
     ----------
-    dim : int, default -1
+    dim : int | None, default None
+        None: the first axis of inputs with 1 or 3 dimensions, else the second.
     """
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
-        return ops.log_softmax(x, self.dim)
+        return functional.log_softmax(x, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
 
 
+class Softmax2d(Module):
+    """Softmax over the channels at each place of an input (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, x: Any) -> Any:
+        if len(x.shape) not in (3, 4):
+            raise ShapeError(f"Softmax2d: x has shape {tuple(x.shape)}, expected 3 or 4 dimensions")
+        return ops.softmax(x, -3)
+
+
 _BY_NAME: dict[str, type[Module]] = {
     "relu": ReLU,
+    "relu6": ReLU6,
     "leaky_relu": LeakyReLU,
     "prelu": PReLU,
     "elu": ELU,
+    "celu": CELU,
+    "selu": SELU,
     "sigmoid": Sigmoid,
+    "logsigmoid": LogSigmoid,
     "tanh": Tanh,
     "gelu": GELU,
     "silu": SiLU,
+    "mish": Mish,
+    "hardswish": Hardswish,
+    "hardsigmoid": Hardsigmoid,
+    "hardtanh": Hardtanh,
     "softplus": Softplus,
+    "softsign": Softsign,
     "softmax": Softmax,
     "log_softmax": LogSoftmax,
     "step": Step,

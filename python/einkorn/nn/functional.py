@@ -4,8 +4,8 @@ A program that changes only the import gets torch's results, or a refusal that n
 :mod:`einkorn.ops` adds (fused activations, other spellings) is not here. Arrays give arrays, Tensors give
 differentiable Tensors, as everywhere.
 
-Not done in place: ``inplace=True`` is refused. Reductions by the old ``size_average`` and ``reduce`` are
-understood.
+Reductions by the old ``size_average`` and ``reduce`` are understood. Activations and dropout stand in
+``_activations.py``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from einkorn import ops
-from einkorn.errors import ArgumentError
+from einkorn.nn import _activations
+from einkorn.nn._activations import *  # noqa: F403
 from einkorn.ops._options import flag, integer, number, pair
 
 __all__ = [
+    *_activations.__all__,
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "binary_cross_entropy",
@@ -26,105 +28,13 @@ __all__ = [
     "conv1d",
     "conv2d",
     "cross_entropy",
-    "dropout",
-    "elu",
-    "gelu",
     "l1_loss",
-    "leaky_relu",
     "linear",
-    "log_softmax",
     "lp_pool2d",
     "max_pool2d",
     "mse_loss",
     "pad",
-    "prelu",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "tanh",
 ]
-
-
-def _not_in_place(op: str, inplace: Any) -> None:
-    if flag(op, "inplace", inplace):
-        raise ArgumentError(f"{op}: inplace is True; results are new arrays here, expected False")
-
-
-# --- activations --------------------------------------------------------------------------------
-
-
-def relu(input: Any, inplace: bool = False) -> Any:
-    """:func:`einkorn.ops.relu`."""
-    _not_in_place("relu", inplace)
-    return ops.relu(input)
-
-
-def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """:func:`einkorn.ops.leaky_relu`."""
-    _not_in_place("leaky_relu", inplace)
-    return ops.leaky_relu(input, negative_slope)
-
-
-def prelu(input: Any, weight: Any) -> Any:
-    """:func:`einkorn.ops.prelu`."""
-    return ops.prelu(input, weight)
-
-
-def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """:func:`einkorn.ops.elu`."""
-    _not_in_place("elu", inplace)
-    return ops.elu(input, alpha)
-
-
-def gelu(input: Any, *, approximate: str = "none") -> Any:
-    """:func:`einkorn.ops.gelu`."""
-    return ops.gelu(input, approximate)
-
-
-def silu(input: Any, inplace: bool = False) -> Any:
-    """:func:`einkorn.ops.silu`."""
-    _not_in_place("silu", inplace)
-    return ops.silu(input)
-
-
-def softplus(input: Any, beta: float = 1, threshold: float = 20) -> Any:
-    """``log(1 + exp(beta * input)) / beta``, and input itself where ``beta * input > threshold``."""
-    beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
-    if beta == 0:
-        raise ArgumentError("softplus: beta is 0, expected another number")
-    scaled = input if beta == 1 else ops.multiply(input, beta)
-    smooth = ops.softplus(scaled)
-    if beta != 1:
-        smooth = ops.divide(smooth, beta)
-    values = scaled.detach().numpy() if hasattr(scaled, "detach") else scaled
-    return ops.where(values > threshold, input, smooth)
-
-
-def sigmoid(input: Any) -> Any:
-    """:func:`einkorn.ops.sigmoid`."""
-    return ops.sigmoid(input)
-
-
-def tanh(input: Any) -> Any:
-    """:func:`einkorn.ops.tanh`."""
-    return ops.tanh(input)
-
-
-def _dim(input: Any, dim: int | None) -> int:
-    """torch's choice for softmax where none is given: the first axis of ranks 0, 1 and 3, else the second."""
-    return (0 if len(input.shape) in (0, 1, 3) else 1) if dim is None else dim
-
-
-def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """:func:`einkorn.ops.softmax` along ``dim``; without one, along torch's choice, which is not the last."""
-    return ops.softmax(input, _dim(input, dim), dtype=dtype)
-
-
-def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """:func:`einkorn.ops.log_softmax`; ``dim`` as :func:`softmax`."""
-    return ops.log_softmax(input, _dim(input, dim), dtype=dtype)
 
 
 # --- layers -------------------------------------------------------------------------------------
@@ -209,12 +119,6 @@ def lp_pool2d(
     height, width = pair(kernel_size, op, "kernel_size", 1)
     means = ops.avg_pool2d(ops.power(input, p), kernel_size, stride, 0, ceil_mode)
     return ops.power(ops.multiply(means, float(height * width)), 1.0 / p)
-
-
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """:func:`einkorn.ops.dropout`."""
-    _not_in_place("dropout", inplace)
-    return ops.dropout(input, p, training)
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:

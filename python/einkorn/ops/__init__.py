@@ -4,6 +4,7 @@ Names and argument order are those of ``torch`` and ``torch.nn.functional``; arg
 keyword-only. One module per family, named as the family is in every layer.
 """
 
+from einkorn.ops.activation import *  # noqa: F403
 from einkorn.ops.attention import *  # noqa: F403
 from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
@@ -12,6 +13,7 @@ from einkorn.ops.elementwise import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403
+from einkorn.ops.math import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
 from einkorn.ops.norm import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403
@@ -19,7 +21,10 @@ from einkorn.ops.positions import *  # noqa: F403
 from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403
 from einkorn.ops.rnn import *  # noqa: F403
+from einkorn.ops.scan import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403
+from einkorn.ops.sort import *  # noqa: F403
+from einkorn.ops.statistics import *  # noqa: F403
 from einkorn.ops.stump import *  # noqa: F403
 from einkorn.ops.tree_forest import *  # noqa: F403
 from einkorn.ops.tree_grow import *  # noqa: F403

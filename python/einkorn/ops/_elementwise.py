@@ -46,7 +46,7 @@ def _unary(
         out = k.empty(a.shape, a.dtype)
         getattr(k, kernel)(out, a, *alpha)
     else:  # an array that lies transposed is read, and its result written, in the order of memory
-        axes = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
+        axes = memory_order(a)
         lying = a.transpose(axes)
         out = k.empty(lying.shape, a.dtype)
         getattr(k, kernel)(out, lying, *alpha)
@@ -55,6 +55,11 @@ def _unary(
         return result(out, (x,), _nothing)
     saved = (None,) if saves is None else (a,) if saves == "x" else (None, out)
     return record(out, (x,), lambda g, *saved: (backward(g, saved[-1]),), saved)
+
+
+def memory_order(a: Any) -> list[int]:
+    """The axes of ``a``, those with the largest steps first."""
+    return sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
 
 
 #: Derivatives of the kernels that have one of their own, from what they read: with operations, for gradients
@@ -70,6 +75,9 @@ _DERIVATIVES: dict[str, Callable[..., Any]] = {
     "gelu_tanh_grad": lambda x: _gelu_tanh_slope(x),
     "silu_grad": lambda x: _silu_slope(x, ops.sigmoid(x)),
     "softplus_grad": lambda x: ops.sigmoid(x),
+    "softplus_scaled_grad": lambda x, beta, threshold: ops.where(
+        x._data * beta > threshold, 1.0, ops.sigmoid(x * beta)
+    ),
 }
 _HALF_ROOT = 0.5**0.5
 _BELL = 0.3989422804014327  # 1 / sqrt(2 pi)
@@ -197,8 +205,15 @@ def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool
     left_shape, right_shape = left.shape, right.shape
     k = engines.of(left)
     if left_shape == right_shape:
-        out = k.empty(left_shape, left.dtype)
-        getattr(k, op)(out, left, right)
+        if left.ndim < 2 or left.flags.c_contiguous or right.flags.c_contiguous:
+            out = k.empty(left_shape, left.dtype)
+            getattr(k, op)(out, left, right)
+        else:  # as one operand that lies transposed
+            axes = memory_order(left)
+            lying = left.transpose(axes)
+            out = k.empty(lying.shape, left.dtype)
+            getattr(k, op)(out, lying, right.transpose(axes))
+            out = out.transpose(np.argsort(axes))
     else:
         shape = broadcast_shape(op, a=left, b=right)
         out = k.empty(shape, left.dtype)

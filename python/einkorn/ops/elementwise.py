@@ -375,9 +375,32 @@ def silu(x: Any) -> Any:
     return _unary("silu", x, lambda g, a: _grad("silu_grad", g, a), saves="x")
 
 
-def softplus(x: Any) -> Any:
-    """``log(1 + exp(x))``, without overflow."""
-    return _unary("softplus", x, lambda g, a: _grad("softplus_grad", g, a), saves="x")
+def softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
+    """``log(1 + exp(beta * x)) / beta``, without overflow, and x itself where ``beta * x > threshold``.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    beta : float, default 1
+        Not 0.
+    threshold : float, default 20
+
+    Raises
+    ------
+    ArgumentError
+        If beta is 0.
+    """
+    beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
+    if beta == 0:
+        raise ArgumentError("softplus: beta is 0, expected another number")
+    if beta == 1 and threshold == 20 and unwrap(x, "softplus", "x").dtype == np.float32:
+        # Beyond the threshold both are the same number.
+        return _unary("softplus", x, lambda g, a: _grad("softplus_grad", g, a), saves="x")
+
+    def backward(g: Any, a: Any) -> Any:
+        return _grad("softplus_scaled_grad", g, a, beta, threshold)
+
+    return _unary("softplus_scaled", x, backward, beta, threshold, saves="x")
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:

@@ -233,7 +233,12 @@ def _smaller(a: float, b: float) -> float:
     return a if a < b or math.isnan(a) else b
 
 
+def _multiply(a: float, b: float) -> float:
+    return a * b
+
+
 _sum = _Reduction(_add, 0.0)
+_prod = _Reduction(_multiply, 1.0)
 _max = _Reduction(_larger, -math.inf)
 _min = _Reduction(_smaller, math.inf)
 
@@ -254,6 +259,12 @@ def reduce_max(out: Array, x: Array) -> None:
 def reduce_min(out: Array, x: Array) -> None:
     """out = minimum of x over the axes where out has size 1; NaN wins, of nothing it is inf."""
     _min(out, x)
+
+
+@kernel
+def reduce_prod(out: Array, x: Array) -> None:
+    """out = product of x over the axes where out has size 1; of nothing it is 1."""
+    _prod(out, x)
 
 
 @Loop

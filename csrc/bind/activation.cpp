@@ -1,0 +1,48 @@
+#include "kernels/elementwise/activation.h"
+
+#include "bind/array.h"
+
+namespace einkorn::bind_activation {
+
+namespace {
+
+template <class T>
+void run_forward(void (*ActivationKernels<T>::*kernel)(const Activate<T>&), const Array& out, const Array& x,
+                 double alpha, double beta) {
+  run(kernel, {out.strided_out<T>("out"), x.strided<T>("x"), merged_layout<2>({&out, &x}), static_cast<T>(alpha),
+               static_cast<T>(beta), workspace()});
+}
+
+template <class T>
+void run_grad(void (*ActivationKernels<T>::*kernel)(const ActivateGrad<T>&), const Array& gx, const Array& g,
+              const Array& x, double alpha, double beta) {
+  if (g.size() != gx.size() || x.size() != gx.size()) throw py::value_error("gx, g and x must have one size");
+  run(kernel, {gx.out<T>("gx"), g.in<T>("g"), x.in<T>("x"), gx.size(), static_cast<T>(alpha), static_cast<T>(beta),
+               workspace()});
+}
+
+}  // namespace
+
+EINKORN_BINDINGS(activation, m) {
+#define X(name, Args)                                                                                        \
+  m.def(                                                                                                     \
+      #name,                                                                                                 \
+      [](const Array& out, const Array& x, double alpha, double beta) {                                      \
+        by_dtype(out, [&]<class T>() { run_forward<T>(&ActivationKernels<T>::name, out, x, alpha, beta); }); \
+      },                                                                                                     \
+      "out"_a, "x"_a, "alpha"_a, "beta"_a);
+  EINKORN_ACTIVATION_FORWARD_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                                      \
+  m.def(                                                                                                   \
+      #name,                                                                                               \
+      [](const Array& gx, const Array& g, const Array& x, double alpha, double beta) {                     \
+        by_dtype(gx, [&]<class T>() { run_grad<T>(&ActivationKernels<T>::name, gx, g, x, alpha, beta); }); \
+      },                                                                                                   \
+      "gx"_a, "g"_a, "x"_a, "alpha"_a, "beta"_a);
+  EINKORN_ACTIVATION_GRAD_KERNELS(X)
+#undef X
+}
+
+}  // namespace einkorn::bind_activation

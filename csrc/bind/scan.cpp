@@ -1,0 +1,71 @@
+#include "kernels/scan.h"
+
+#include "bind/array.h"
+
+namespace einkorn::bind_scan {
+
+namespace {
+
+void check(const Array& x, const Array& like) {
+  if (x.ndim != 3 || like.size() != x.size()) throw py::value_error("x must be 3-d and all arrays of its size");
+}
+
+template <class T>
+void run_scan(void (*ScanKernels<T>::*kernel)(const Scan<T>&), const Array& out, const Array& x, bool reverse) {
+  run(kernel, {out.out<T>("out"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], reverse, workspace()});
+}
+
+}  // namespace
+
+EINKORN_BINDINGS(scan, m) {
+#define X(name)                                                                                 \
+  m.def(                                                                                        \
+      #name,                                                                                    \
+      [](const Array& out, const Array& x, bool reverse) {                                      \
+        check(x, out);                                                                          \
+        by_dtype(out, [&]<class T>() { run_scan<T>(&ScanKernels<T>::name, out, x, reverse); }); \
+      },                                                                                        \
+      "out"_a, "x"_a, "reverse"_a);
+  X(cumsum)
+  X(cumprod)
+  X(log_cumsum_exp)
+#undef X
+
+  m.def(
+      "cumprod_grad",
+      [](const Array& gx, const Array& g, const Array& x) {
+        check(x, gx);
+        check(x, g);
+        by_dtype(gx, [&]<class T>() {
+          run(&ScanKernels<T>::cumprod_grad,
+              {gx.out<T>("gx"), g.in<T>("g"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], workspace()});
+        });
+      },
+      "gx"_a, "g"_a, "x"_a);
+
+  m.def(
+      "cumulative_extreme",
+      [](const Array& out, const Array& index, const Array& x, bool smallest) {
+        check(x, out);
+        check(x, index);
+        by_dtype(out, [&]<class T>() {
+          run(&ScanKernels<T>::cumulative_extreme, {out.out<T>("out"), index.out<int64_t>("index"), x.in<T>("x"),
+                                                    x.shape[0], x.shape[1], x.shape[2], smallest, workspace()});
+        });
+      },
+      "out"_a, "index"_a, "x"_a, "smallest"_a);
+
+  m.def(
+      "count_nonzero",
+      [](const Array& out, const Array& x) {
+        if (x.ndim != 3 || out.size() != x.shape[0] * x.shape[2])
+          throw py::value_error("count_nonzero: x must be 3-d, out [outer, inner]");
+        by_dtype(x, [&]<class T>() {
+          run(&ScanKernels<T>::count_nonzero,
+              {out.out<int64_t>("out"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], workspace()});
+        });
+      },
+      "out"_a, "x"_a);
+}
+
+}  // namespace einkorn::bind_scan

@@ -1,0 +1,206 @@
+"""Running sums, products and extremes along an axis, and counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError
+from einkorn.ops import _integers
+from einkorn.ops._elementwise import _binary_kernel, _plain
+from einkorn.ops._lines import Extremes, blocks, placed, wrapped
+from einkorn.ops._options import ABSENT, axes_of, axis_of, reduced
+from einkorn.ops._road import contiguous, result, unwrap
+from einkorn.ops.copy import cast, reshape
+from einkorn.ops.elementwise import clip, log, negative, subtract
+from einkorn.tensor import Tensor
+
+__all__ = ["all", "any", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
+
+
+def _line(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> tuple[Any, Any]:
+    """The operand and its axis; without one it is flat, as in NumPy."""
+    if dim is not ABSENT:
+        if axis is not None:
+            raise ArgumentError(f"{op}: axis is {axis!r} and dim is {dim!r}, expected one of them")
+        axis = dim
+    if dtype is not None:
+        x = cast(x, dtype)
+    whole = _integers.integral(x)
+    ndim = (whole if whole is not None else unwrap(x, op, "x")).ndim
+    if axis is None:
+        return (whole.reshape(-1) if whole is not None else reshape(x, (-1,))), 0
+    return x, axis_of(op, axis, ndim)
+
+
+def _scanned(kernel: str, x: Any, d: int, reverse: bool, rule: Any, save: bool) -> Any:
+    a = unwrap(x, kernel, "x")
+    k = engines.of(a)
+    out = k.empty(a.shape, a.dtype)
+    lines = blocks(a, d)
+    getattr(k, kernel)(out.reshape(lines.shape), lines, reverse)
+    return result(out, (x,), rule, (a, out) if save else ())
+
+
+def _running_sum(x: Any, d: int, reverse: bool = False) -> Any:
+    return _scanned("cumsum", x, d, reverse, lambda g: (_running_sum(g, d, not reverse),), False)
+
+
+def cumsum(x: Any, axis: int | None = None, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
+    """Running sums along an axis.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Integers and booleans too: their sums are of int64.
+    axis : int or None
+        None: of the flattened array, as in NumPy.
+    dim : int, keyword-only
+        torch's name for the same.
+    dtype : float32 or float64, keyword-only, optional
+        x is converted first.
+    """
+    given = x
+    x, d = _line("cumsum", x, axis, dim, dtype)
+    whole = _integers.integral(x)
+    if whole is not None:
+        return wrapped(np.cumsum(whole, d if whole.ndim else None, np.int64).reshape(whole.shape), given)
+    return _running_sum(x, d)
+
+
+def cumprod(x: Any, axis: int | None = None, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
+    """Running products along an axis; arguments as :func:`cumsum`."""
+    given = x
+    x, d = _line("cumprod", x, axis, dim, dtype)
+    whole = _integers.integral(x)
+    if whole is not None:
+        return wrapped(np.cumprod(whole, d if whole.ndim else None, np.int64).reshape(whole.shape), given)
+
+    def rule(g: Any, a: Any, out: Any) -> tuple[Any]:
+        if isinstance(g, Tensor):  # as long as no element is 0
+            return (_running_sum(g * out, d, True) / a,)
+        k = engines.of(g)
+        lines = blocks(a, d)
+        gx = k.empty(a.shape, a.dtype)
+        k.cumprod_grad(gx.reshape(lines.shape), contiguous(g).reshape(lines.shape), lines)
+        return (gx,)
+
+    return _scanned("cumprod", x, d, False, rule, True)
+
+
+def logcumsumexp(x: Any, axis: int | None = None, *, dim: Any = ABSENT) -> Any:
+    """Logarithms of the running sums of ``exp(x)``, without overflow; arguments as :func:`cumsum`."""
+    x, d = _line("logcumsumexp", x, axis, dim, None)
+
+    def rule(g: Any, a: Any, out: Any) -> tuple[Any]:
+        # exp(x) times the sum of g exp(-out) from here on, with positive and negative g apart, as logarithms.
+        if isinstance(g, Tensor):
+            return (_plain("exp", a) * _running_sum(g * _plain("exp", -out), d, True),)
+        parts = []
+        for part in (clip(g, min=0.0), clip(negative(g), min=0.0)):
+            sums = _scanned("log_cumsum_exp", subtract(log(part), out), d, True, None, False)
+            parts.append(_plain("exp", _binary_kernel("add", sums, a)))
+        return (_binary_kernel("subtract", *parts),)
+
+    return _scanned("log_cumsum_exp", x, d, False, rule, True)
+
+
+def _cumulative(op: str, x: Any, dim: Any, smallest: bool) -> Extremes:
+    a = unwrap(x, op, "x")
+    d = axis_of(op, dim, a.ndim, "dim")
+    k = engines.of(a)
+    out, index = k.empty(a.shape, a.dtype), k.empty(a.shape, "int64")
+    lines = blocks(a, d)
+    k.cumulative_extreme(out.reshape(lines.shape), index.reshape(lines.shape), lines, smallest)
+    n = a.shape[d] if a.ndim else 1
+    values = result(out, (x,), lambda g: (placed(g, index, d, n),), ())
+    return Extremes(values, wrapped(index, x))
+
+
+def cummax(x: Any, dim: int) -> Extremes:
+    """The largest element so far along ``dim``, and where it was last; NaN wins.
+
+    Returns
+    -------
+    values, indices : array or Tensor, int64 array or Tensor
+    """
+    return _cumulative("cummax", x, dim, False)
+
+
+def cummin(x: Any, dim: int) -> Extremes:
+    """The smallest element so far along ``dim``, and where it was last; NaN wins. See :func:`cummax`."""
+    return _cumulative("cummin", x, dim, True)
+
+
+# --- counts -----------------------------------------------------------------------------------------
+
+
+def _counts(op: str, x: Any, axis: Any, keepdims: bool) -> tuple[Any, int]:
+    """How many elements are not 0, over the axes, and of how many each."""
+    whole = _integers.integral(x)
+    a = unwrap(x, op, "x") if whole is None else whole
+    axes = axes_of(op, axis, a.ndim)
+    n = 1
+    for d in axes:
+        n *= a.shape[d]
+    left = tuple([m for d, m in enumerate(a.shape) if d not in axes])
+    shape = tuple([1 if d in axes else m for d, m in enumerate(a.shape)]) if keepdims else left
+    if whole is not None:
+        return np.asarray(np.count_nonzero(whole, axes, keepdims=True)).reshape(shape), n
+    k = engines.of(a)
+    out = k.empty(shape, "int64")
+    moved = a.transpose([*(d for d in range(a.ndim) if d not in axes), *axes])
+    k.count_nonzero(out, contiguous(moved).reshape(out.size, n, 1))
+    return out, n
+
+
+def count_nonzero(
+    x: Any, axis: Any = None, *, keepdims: bool = False, dim: Any = ABSENT, keepdim: bool = ABSENT
+) -> Any:
+    """How many elements are not 0, over axes; NaN is not.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Integers and booleans too.
+    axis : int, tuple of int or None
+        None: all.
+    keepdims : bool, keyword-only, default False
+    dim, keepdim : keyword-only
+        torch's names for the same.
+
+    Returns
+    -------
+    array of int64, or a Tensor of them
+    """
+    axis, keepdims = reduced("count_nonzero", axis, keepdims, dim, keepdim)
+    return wrapped(_counts("count_nonzero", x, axis, keepdims)[0], x)
+
+
+def any(
+    x: Any, axis: Any = None, *, keepdims: bool = False, dim: Any = ABSENT, keepdim: bool = ABSENT
+) -> Any:
+    """Whether some element is not 0, over axes; of nothing it is False. Arguments as :func:`count_nonzero`.
+
+    Returns
+    -------
+    array of booleans, or a Tensor of them
+    """
+    axis, keepdims = reduced("any", axis, keepdims, dim, keepdim)
+    return wrapped(_counts("any", x, axis, keepdims)[0] > 0, x)
+
+
+def all(
+    x: Any, axis: Any = None, *, keepdims: bool = False, dim: Any = ABSENT, keepdim: bool = ABSENT
+) -> Any:
+    """Whether no element is 0, over axes; of nothing it is True. Arguments as :func:`count_nonzero`.
+
+    Returns
+    -------
+    array of booleans, or a Tensor of them
+    """
+    axis, keepdims = reduced("all", axis, keepdims, dim, keepdim)
+    counts, n = _counts("all", x, axis, keepdims)
+    return wrapped(counts == n, x)

@@ -1,0 +1,413 @@
+"""Sorting, the largest and smallest of a line, medians and quantiles, and places in sorted lines."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops import _integers
+from einkorn.ops._lines import Extremes, placed, rows, taken, wrapped
+from einkorn.ops._options import ABSENT, axes_of, axis_of, flag, integer, reduced
+from einkorn.ops._road import contiguous, result, same_dtype, unwrap
+from einkorn.ops.copy import permute, reshape
+from einkorn.ops.elementwise import add, multiply, subtract, where
+from einkorn.tensor import Tensor
+
+__all__ = [
+    "argsort",
+    "kthvalue",
+    "median",
+    "nanmedian",
+    "nanquantile",
+    "quantile",
+    "searchsorted",
+    "sort",
+    "topk",
+    "unique",
+]
+
+
+def _ordered(op: str, x: Any, d: int, k: int, falling: bool) -> Extremes:
+    """The first k of the order along axis d, with gradient, and their places (an array)."""
+    a = unwrap(x, op, "x")
+    engine = engines.of(a)
+    lines, back = rows(a, d)
+    values = engine.empty((lines.shape[0], k), a.dtype)
+    index = engine.empty(values.shape, "int64")
+    if k == lines.shape[1]:
+        engine.sort(values, index, lines, falling)
+    else:
+        engine.topk(values, index, lines, k, falling)
+    index = back(index)
+
+    n = lines.shape[1]
+    return Extremes(result(back(values), (x,), lambda g: (placed(g, index, d, n),), ()), index)
+
+
+def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremes:
+    """Sort along ``dim``; equal elements keep their order, and NaN is larger than all numbers.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    dim : int, default -1
+    descending : bool, default False
+    stable : bool
+        The order is always stable.
+
+    Returns
+    -------
+    values, indices : array or Tensor, int64 array or Tensor
+        As in torch; NumPy's ``sort`` returns the first alone.
+    """
+    falling = flag("sort", "descending", descending)
+    flag("sort", "stable", stable)
+    a = unwrap(x, "sort", "x")
+    d = axis_of("sort", dim, a.ndim, "dim")
+    found = _ordered("sort", x, d, a.shape[d] if a.ndim else 1, falling)
+    return Extremes(found.values, wrapped(found.indices, x))
+
+
+def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The places that :func:`sort` takes its values from, as int64; arguments as there."""
+    whole = _integers.integral(x)
+    if whole is not None:
+        keys = whole.astype(np.int64) if whole.dtype != np.uint64 else whole
+        keys = -1 - keys if flag("argsort", "descending", descending) and keys.dtype == np.int64 else keys
+        return wrapped(np.argsort(keys, axis_of("argsort", dim, whole.ndim, "dim"), kind="stable"), x)
+    return sort(x, dim, descending, stable).indices
+
+
+def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremes:
+    """The k largest (or smallest) elements along ``dim``, in order, without sorting all of them.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    k : int
+        At most the size of ``dim``.
+    dim : int, default -1
+    largest : bool, default True
+    sorted : bool
+        The results are always sorted; of equals the first ones are taken.
+
+    Returns
+    -------
+    values, indices : array or Tensor, int64 array or Tensor
+    """
+    a = unwrap(x, "topk", "x")
+    d = axis_of("topk", dim, a.ndim, "dim")
+    falling = flag("topk", "largest", largest)
+    flag("topk", "sorted", sorted)
+    count = integer("topk", "k", k, 0, a.shape[d] if a.ndim else 1)
+    found = _ordered("topk", x, d, count, falling)
+    return Extremes(found.values, wrapped(found.indices, x))
+
+
+def _one(op: str, x: Any, d: int, k: int, keepdim: bool) -> Extremes:
+    """The element of rank k (from 0) along axis d, with gradient, and its place."""
+    a = unwrap(x, op, "x")
+    n = a.shape[d] if a.ndim else 1
+    order = _ordered(op, x.detach() if isinstance(x, Tensor) else x, d, n if 4 * k >= n else k + 1, False)
+    index = order.indices if not a.ndim else np.take(order.indices, [k], d)
+    values = taken(x, index, d)
+    shape = index.shape if keepdim or not a.ndim else index.shape[:d] + index.shape[d + 1 :]
+    return Extremes(reshape(values, shape), index.reshape(shape))
+
+
+def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Extremes:
+    """The k-th smallest element along ``dim``, counted from 1; NaN is larger than all numbers.
+
+    Returns
+    -------
+    values, indices : array or Tensor, int64 array or Tensor
+    """
+    a = unwrap(x, "kthvalue", "x")
+    d = axis_of("kthvalue", dim, a.ndim, "dim")
+    rank = integer("kthvalue", "k", k, 1, a.shape[d] if a.ndim else 1) - 1
+    found = _one("kthvalue", x, d, rank, flag("kthvalue", "keepdim", keepdim))
+    return Extremes(found.values, wrapped(found.indices, x))
+
+
+def _merged(op: str, x: Any, axis: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
+    """x with the axes merged into one at the end, the shape without them, and with 1 in their places."""
+    a = unwrap(x, op, "x")
+    axes = axes_of(op, axis, a.ndim)
+    kept = [d for d in range(a.ndim) if d not in axes]
+    left = tuple([a.shape[d] for d in kept])
+    size = prod(a.shape[d] for d in axes)
+    if size == 0:
+        raise ShapeError(f"{op}: x has shape {a.shape}; there is nothing to reduce over axis {axis}")
+    moved = x if not a.ndim else permute(x, (*kept, *axes))
+    ones = tuple([1 if d in axes else n for d, n in enumerate(a.shape)])
+    return reshape(moved, (*left, size)), left, ones
+
+
+def median(
+    x: Any,
+    *,
+    axis: Any = ABSENT,
+    keepdims: bool = False,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+) -> Any:
+    """The median: NumPy's with ``axis=``, torch's with ``dim=``; one of the names must be said.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    axis : int, tuple of int or None
+        NumPy's: of an even number of elements the mean of the two in the middle.
+    dim : int or None
+        torch's: of an even number of elements the lower one. With an int the pair ``values, indices``.
+    keepdims, keepdim : bool, default False
+
+    Returns
+    -------
+    array or Tensor; NaN where there is one.
+    """
+    return _median("median", x, axis, keepdims, dim, keepdim, False)
+
+
+def nanmedian(
+    x: Any,
+    *,
+    axis: Any = ABSENT,
+    keepdims: bool = False,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+) -> Any:
+    """:func:`median` of the elements that are not NaN; NaN where there are none."""
+    return _median("nanmedian", x, axis, keepdims, dim, keepdim, True)
+
+
+def _median(op: str, x: Any, axis: Any, keepdims: Any, dim: Any, keepdim: Any, skip: bool) -> Any:
+    if (axis is ABSENT) == (dim is ABSENT):
+        raise ArgumentError(
+            f"{op}: axis is {axis!r} and dim is {dim!r}, expected one of them: by axis= it is NumPy's, the"
+            " mean of two in the middle, and by dim= torch's, the lower one"
+        )
+    if axis is not ABSENT:
+        _, keep = reduced(op, axis, keepdims, ABSENT, keepdim)
+        return (nanquantile if skip else quantile)(x, 0.5, axis, keep)
+    _, keep = reduced(op, None, keepdims, ABSENT, keepdim)
+    merged, left, ones = _merged(op, x, None) if dim is None else (x, (), ())
+    a = unwrap(merged, op, "x")
+    d = axis_of(op, -1 if dim is None else dim, a.ndim, "dim")
+    if a.ndim and a.shape[d] == 0:
+        raise ShapeError(f"{op}: x has shape {a.shape}; there is nothing to take the median of")
+    found = _lower(op, merged, a, d, skip, keep and dim is not None)
+    if dim is None:
+        return reshape(found.values, ones if keep else left)
+    return Extremes(found.values, wrapped(found.indices, x))
+
+
+def _lower(op: str, x: Any, a: Any, d: int, skip: bool, keep: bool) -> Extremes:
+    n = a.shape[d] if a.ndim else 1
+    plain = x.detach() if isinstance(x, Tensor) else x
+    order = _ordered(op, plain, d, n, False)
+    ordered = order.values._data if isinstance(order.values, Tensor) else order.values
+    if not a.ndim:
+        return Extremes(x, order.indices)
+    bad = np.isnan(ordered)
+    real = n - np.count_nonzero(bad, d, keepdims=True)  # NaN stands last
+    middle = (real if skip else np.full_like(real, n)) - 1
+    at = np.maximum(middle // 2, 0)
+    if not skip:
+        at = np.where(real < n, real, at)
+    index = np.take_along_axis(order.indices, at, d)
+    values = taken(x, index, d)
+    shape = index.shape if keep else index.shape[:d] + index.shape[d + 1 :]
+    return Extremes(reshape(values, shape), index.reshape(shape))
+
+
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def quantile(
+    x: Any,
+    q: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    *,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+    interpolation: str = "linear",
+) -> Any:
+    """Quantiles over axes, by position ``q * (n - 1)`` among the sorted elements.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    q : float or sequence of float
+        From 0 to 1. A sequence makes a first axis of the result.
+    axis : int, tuple of int or None
+        None: all.
+    keepdims : bool, default False
+    dim, keepdim : keyword-only
+        torch's names for the same.
+    interpolation : {"linear", "lower", "higher", "midpoint", "nearest"}, keyword-only
+        Between two elements.
+
+    Returns
+    -------
+    array or Tensor; NaN where there is one.
+    """
+    axis, keep = reduced("quantile", axis, keepdims, dim, keepdim)
+    return _quantile("quantile", x, q, axis, keep, interpolation, False)
+
+
+def nanquantile(
+    x: Any,
+    q: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    *,
+    dim: Any = ABSENT,
+    keepdim: bool = ABSENT,
+    interpolation: str = "linear",
+) -> Any:
+    """:func:`quantile` of the elements that are not NaN; NaN where there are none."""
+    axis, keep = reduced("nanquantile", axis, keepdims, dim, keepdim)
+    return _quantile("nanquantile", x, q, axis, keep, interpolation, True)
+
+
+def _quantile(op: str, x: Any, q: Any, axis: Any, keep: bool, interpolation: str, skip: bool) -> Any:
+    if interpolation not in _METHODS:
+        raise ArgumentError(
+            f"{op}: interpolation is {interpolation!r}, expected one of {', '.join(_METHODS)}"
+        )
+    wanted = np.asarray(q._data if isinstance(q, Tensor) else q, np.float64)
+    if wanted.ndim > 1 or not ((wanted >= 0) & (wanted <= 1)).all():
+        raise ArgumentError(f"{op}: q is {q!r}, expected numbers from 0 to 1, one or a sequence")
+    merged, left, ones = _merged(op, x, axis)
+    a = unwrap(merged, op, "x")
+    n = a.shape[-1]
+    d = a.ndim - 1
+    order = _ordered(op, merged.detach() if isinstance(merged, Tensor) else merged, d, n, False)
+    ordered = order.values._data if isinstance(order.values, Tensor) else order.values
+    real = n - np.count_nonzero(np.isnan(ordered), d, keepdims=True)
+    place = wanted.reshape(-1) * np.maximum((real if skip else np.full_like(real, n)) - 1, 0)
+    low = np.floor(place)
+    if interpolation == "lower":
+        place = low
+    elif interpolation == "higher":
+        place = np.ceil(place)
+    elif interpolation == "nearest":
+        place = np.rint(place)
+    elif interpolation == "midpoint":
+        place = np.where(place == low, place, low + 0.5)
+    low = np.floor(place)
+    weight = (place - low).astype(a.dtype)
+    at = low.astype(np.int64)
+    below = taken(merged, np.take_along_axis(order.indices, at, d), d)
+    above = taken(merged, np.take_along_axis(order.indices, np.minimum(at + 1, n - 1), d), d)
+    step = where(weight > 0, multiply(subtract(above, below), weight), 0.0)
+    out = add(below, step)
+    if not skip:  # a NaN anywhere makes the result NaN
+        out = where(real < n, np.asarray(np.nan, a.dtype), out)
+    shape = ones if keep else left
+    if not wanted.ndim:
+        return reshape(out, shape)
+    count = wanted.size
+    out = permute(out, (d, *range(d)))
+    return reshape(out, (count, *shape))
+
+
+def searchsorted(
+    sorted_sequence: Any,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+) -> Any:
+    """Where ``input`` would have to be put to keep lines sorted.
+
+    Parameters
+    ----------
+    sorted_sequence : array or Tensor, shape (..., n)
+        Each line of the last axis in rising order; with one axis it serves all of ``input``.
+    input : number, array or Tensor
+        Of the same leading shape, or any where ``sorted_sequence`` has one axis.
+    out_int32 : bool, keyword-only, default False
+        Places as int32.
+    right : bool, keyword-only, default False
+        Behind equal elements, not before them.
+    side : {"left", "right"}, keyword-only, optional
+        The same in words.
+
+    Returns
+    -------
+    array of int64 (int32), or a Tensor of them
+    """
+    op = "searchsorted"
+    behind = flag(op, "right", right)
+    if side is not None:
+        if side not in ("left", "right") or (behind and side == "left"):
+            raise ArgumentError(f"{op}: side is {side!r} and right is {right!r}, expected 'left' or 'right'")
+        behind = side == "right"
+    flag(op, "out_int32", out_int32)
+    line = unwrap(_integers.as_float(sorted_sequence, np.float64), op, "sorted_sequence")
+    if isinstance(input, (int, float, np.integer, np.floating)):
+        value = np.asarray(input, line.dtype)
+    else:
+        value = unwrap(_integers.as_float(input, line.dtype), op, "input")
+    same_dtype(op, sorted_sequence=line, input=value)
+    if line.ndim == 0 or (line.ndim > 1 and line.shape[:-1] != value.shape[:-1]):
+        raise ShapeError(
+            f"{op}: sorted_sequence has shape {line.shape} and input {value.shape}, expected one axis or"
+            " equal shapes but for the last"
+        )
+    single = line.ndim == 1
+    n = line.shape[-1]
+    k = engines.of(line)
+    ordered = contiguous(line).reshape(1 if single else prod(line.shape[:-1]), n)
+    m = value.size if single else value.shape[-1]
+    count = 1 if single else ordered.shape[0]
+    out = k.empty(value.shape, "int64")
+    k.search_sorted(out, ordered, contiguous(value).reshape(count, m), behind)
+    return wrapped(out.astype(np.int32) if out_int32 else out, sorted_sequence, input)
+
+
+def unique(x: Any, *, return_inverse: bool = False, return_counts: bool = False) -> Any:
+    """The different elements in rising order; each NaN is one of its own, as in torch.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Integers and booleans too.
+    return_inverse : bool, keyword-only, default False
+        Also where each element of x is among them, in the shape of x.
+    return_counts : bool, keyword-only, default False
+        Also how often each one is there.
+
+    Returns
+    -------
+    array or Tensor (no gradient), or a tuple with what was asked for.
+    """
+    flag("unique", "return_inverse", return_inverse)
+    flag("unique", "return_counts", return_counts)
+    whole = _integers.integral(x)
+    if whole is None:
+        plain = x.detach() if isinstance(x, Tensor) else x
+        flat = reshape(plain, (-1,))
+        ordered, places = (np.asarray(part) for part in _ordered("unique", flat, 0, flat.shape[0], False))
+    else:
+        places = np.argsort(whole.reshape(-1), kind="stable")
+        ordered = whole.reshape(-1)[places]
+    fresh = np.ones(ordered.shape, np.bool_)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    found = [wrapped(ordered[fresh], x)]
+    if return_inverse:
+        inverse = np.empty(ordered.shape, np.int64)
+        inverse[places] = np.cumsum(fresh) - 1
+        found.append(wrapped(inverse.reshape(np.shape(x)), x))
+    if return_counts:
+        starts = np.flatnonzero(fresh)
+        found.append(wrapped(np.diff(np.append(starts, ordered.size)), x))
+    return found[0] if len(found) == 1 else tuple(found)
