@@ -34,8 +34,8 @@ def _parameters(function: Any) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("name", functional.__all__)
 def test_signature(name: str, torch: Any) -> None:
     theirs = getattr(torch.nn.functional, name)
-    if name == "max_pool2d":  # chosen by a flag: both forms have the arguments of this one
-        theirs = torch.nn.functional.max_pool2d_with_indices
+    # chosen by a flag: both forms have the arguments of this one
+    theirs = getattr(torch.nn.functional, f"{name}_with_indices", theirs)
     assert _parameters(getattr(functional, name)) == _parameters(theirs)
 
 
@@ -123,6 +123,39 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             ]
             + [((normal(3, 7, 6), normal(4, 3, 3, 3)), {"padding": "same", "dilation": (2,)})]
         ),
+        "conv3d": (
+            [
+                ((normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2), normal(3)), o)
+                for o in options(stride=(1, (1, 2, 1)))
+            ]
+            + [((normal(2, 4, 5, 4), normal(3, 2, 2, 3, 2)), {"padding": "same", "dilation": (2,)})]
+        ),
+        "conv_transpose1d": (
+            [
+                (
+                    (normal(2, 4, 5), normal(4, 3, 3), normal(6)),
+                    {"stride": (2,), "groups": 2, "output_padding": 1},
+                )
+            ]
+        ),
+        "conv_transpose2d": (
+            [
+                ((image, normal(3, 2, 3, 4), normal(2)), o)
+                for o in options(stride=(2, (3, 2)), padding=(0, (1,)), output_padding=(0, (1, 0)))
+            ]
+            + [((normal(3, 7, 6), normal(3, 2, 2, 2)), {"dilation": 2, "output_padding": 1})]
+        ),
+        "conv_transpose3d": ([((normal(1, 2, 2, 3, 2), normal(2, 3, 2, 2, 3)), {"stride": (1, 2, 1)})]),
+        "unfold": (
+            [((image,), o) for o in options(kernel_size=(2, (3, 2)), padding=(0, (1, 0)), stride=(1, [2, 1]))]
+            + [((normal(3, 7, 6),), {"kernel_size": 2, "dilation": 2})]
+        ),
+        "fold": (
+            [
+                ((normal(2, 12, 30),), {"output_size": (7, 6), "kernel_size": 2}),
+                ((normal(12, 30),), {"output_size": [7, 6], "kernel_size": (2, 1), "dilation": 2}),
+            ]
+        ),
         "max_pool2d": (
             [((image,), o) for o in windows]
             + [((normal(1, 2, 2),), {"kernel_size": 3, "stride": 2, "ceil_mode": True})]
@@ -136,6 +169,62 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             + [((normal(1, 2, 2),), {"kernel_size": 3, "stride": 2, "ceil_mode": True})]
         ),
         "adaptive_avg_pool2d": ([((image,), o) for o in options(output_size=(1, (3, None), [2, 4]))]),
+        "max_pool1d": ([((normal(2, 3, 9),), o) for o in options(kernel_size=((2,), 3), padding=(0, 1))]),
+        "max_pool3d": ([((normal(3, 4, 5, 6),), {"kernel_size": (2, 1, 3), "stride": 2, "ceil_mode": True})]),
+        "avg_pool1d": ([((normal(3, 9),), {"kernel_size": (3,), "padding": 1, "count_include_pad": False})]),
+        "avg_pool3d": ([((normal(1, 2, 4, 5, 6),), {"kernel_size": 2, "padding": 1, "divisor_override": 5})]),
+        "adaptive_avg_pool1d": ([((normal(3, 9),), {"output_size": 4})]),
+        "adaptive_avg_pool3d": ([((normal(2, 4, 5, 6),), {"output_size": (None, 2, 4)})]),
+        "adaptive_max_pool1d": ([((normal(3, 9),), {"output_size": 4})]),
+        "adaptive_max_pool2d": ([((image,), o) for o in options(output_size=(1, (3, None), [2, 4]))]),
+        "adaptive_max_pool3d": ([((normal(2, 4, 5, 6),), {"output_size": (None, 2, 4)})]),
+        "fractional_max_pool2d": (
+            [
+                ((image,), {"kernel_size": 2, "_random_samples": chance(2, 3, 2), **o})
+                for o in ({"output_size": (4, 3)}, {"output_ratio": (0.5, 0.6)}, {"output_size": 1})
+            ]
+        ),
+        "fractional_max_pool3d": (
+            [
+                (
+                    (normal(2, 6, 5, 6),),
+                    {"kernel_size": 2, "output_size": 3, "_random_samples": chance(1, 2, 3)},
+                )
+            ]
+        ),
+        "max_unpool1d": ([((normal(2, 3), np.array([[0, 3, 5], [1, 2, 4]])), {"kernel_size": 2})]),
+        "max_unpool2d": (
+            [((normal(1, 2, 1), np.array([[[5], [1]]])), {"kernel_size": 2, "output_size": (5, 2)})]
+        ),
+        "max_unpool3d": ([((normal(1, 1, 1, 1), np.array([[[[3]]]])), {"kernel_size": (2, 1, 2)})]),
+        "interpolate": (
+            [
+                ((image,), {"mode": mode, **o, **p})
+                for mode in ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
+                for o in ({"size": (4, 9)}, {"scale_factor": 1.7}, {"scale_factor": (0.6, 2.0)})
+                for p in (
+                    options(align_corners=(None, True), antialias=(False, True)) if mode[0] == "b" else ({},)
+                )
+            ]
+            + [((image,), {"scale_factor": 1.7, "recompute_scale_factor": True, "mode": "bilinear"})]
+        ),
+        "pixel_shuffle": ([((normal(2, 8, 3, 2),), {"upscale_factor": 2})]),
+        "pixel_unshuffle": ([((normal(3, 4, 6),), {"downscale_factor": 2})]),
+        "grid_sample": (
+            [
+                ((image, rng.uniform(-1.3, 1.3, (2, 3, 4, 2))), o)
+                for o in options(
+                    mode=("bilinear", "bicubic"),
+                    padding_mode=("zeros", "border", "reflection"),
+                    align_corners=(None, True),
+                )
+            ]
+        ),
+        "affine_grid": (
+            [((normal(2, 2, 3),), {"size": (2, 1, 3, 4), **o}) for o in options(align_corners=(None, True))]
+        ),
+        "lp_pool1d": ([((chance(2, 5),), {"norm_type": 3, "kernel_size": 2, "ceil_mode": True})]),
+        "lp_pool3d": ([((chance(1, 2, 4, 5, 4),), {"norm_type": 2, "kernel_size": (2, 1, 2)})]),
         "lp_pool2d": (
             [
                 ((chance(1, 2, 5, 5),), o)

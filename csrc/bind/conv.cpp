@@ -28,6 +28,27 @@ ConvShape conv_shape(const Array& image, const Array& weight, const Array& outpu
   return s;
 }
 
+constexpr int64_t kMost = int64_t{1} << 30;
+
+// Columns [N, C, kernel, out] of x [N, C, size], three of each.
+UnfoldShape unfold_shape(const Array& columns, const Array& x, const int64_t (&options)[9]) {
+  if (columns.ndim != 8 || x.ndim != 5) throw py::value_error("unfolding takes 8-d columns and a 5-d image");
+  UnfoldShape s;
+  s.N = x.shape[0], s.C = x.shape[1];
+  if (columns.shape[0] != s.N || columns.shape[1] != s.C)
+    throw py::value_error("shapes of columns and image do not fit together");
+  for (int d = 0; d < 3; ++d) {
+    s.size[d] = x.shape[2 + d], s.kernel[d] = columns.shape[2 + d], s.out[d] = columns.shape[5 + d];
+    s.stride[d] = options[d], s.pad[d] = options[3 + d], s.dilation[d] = options[6 + d];
+    if (s.stride[d] < 1 || s.dilation[d] < 1) throw py::value_error("stride and dilation must be positive");
+    for (const int64_t value : {s.size[d], s.out[d], s.kernel[d], s.stride[d], s.dilation[d], s.pad[d]})
+      if (value < 0 || value >= kMost) throw py::value_error("sizes, padding and dilation must be below 2^30");
+  }
+  for (int d = 0; d < 8; ++d) s.step[d] = columns.strides[d];
+  if (s.out[2] > 1 && s.step[7] != 1) throw py::value_error("argument 'columns' must have stride 1 along its rows");
+  return s;
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(conv, m) {
@@ -78,6 +99,52 @@ EINKORN_BINDINGS(conv, m) {
       },
       "gw"_a, "gbias"_a.none(true), "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
       "dilation_w"_a, "groups"_a);
+
+  m.def(
+      "conv2d_transpose",
+      [](const Array& out, const Array& x, const Array& w, const Array& bias, int64_t stride_h, int64_t stride_w,
+         int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups, int activation) {
+        const ConvShape s = conv_shape(out, w, x, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
+        if (bias && bias.size() != s.C) throw py::value_error("bias must have one element for each output channel");
+        by_dtype(out, [&]<class T>() {
+          const Conv2dTranspose<T> args = {out.out<T>("out"),
+                                           x.in<T>("x"),
+                                           w.in<T>("w"),
+                                           bias.optional_in<T>("bias"),
+                                           s,
+                                           static_cast<Activation>(activation),
+                                           workspace()};
+          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_transpose, args);
+        });
+      },
+      "out"_a, "x"_a, "w"_a, "bias"_a.none(true), "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
+      "dilation_w"_a, "groups"_a, "activation"_a);
+
+  m.def(
+      "unfold",
+      [](const Array& columns, const Array& x, int64_t stride_d, int64_t stride_h, int64_t stride_w, int64_t pad_d,
+         int64_t pad_h, int64_t pad_w, int64_t dilation_d, int64_t dilation_h, int64_t dilation_w) {
+        const UnfoldShape s = unfold_shape(
+            columns, x, {stride_d, stride_h, stride_w, pad_d, pad_h, pad_w, dilation_d, dilation_h, dilation_w});
+        by_dtype(columns, [&]<class T>() {
+          run(&ConvKernels<T>::unfold, {columns.strided_out<T>("columns"), x.in<T>("x"), s, workspace()});
+        });
+      },
+      "columns"_a, "x"_a, "stride_d"_a, "stride_h"_a, "stride_w"_a, "pad_d"_a, "pad_h"_a, "pad_w"_a, "dilation_d"_a,
+      "dilation_h"_a, "dilation_w"_a);
+
+  m.def(
+      "fold",
+      [](const Array& x, const Array& columns, int64_t stride_d, int64_t stride_h, int64_t stride_w, int64_t pad_d,
+         int64_t pad_h, int64_t pad_w, int64_t dilation_d, int64_t dilation_h, int64_t dilation_w) {
+        const UnfoldShape s = unfold_shape(
+            columns, x, {stride_d, stride_h, stride_w, pad_d, pad_h, pad_w, dilation_d, dilation_h, dilation_w});
+        by_dtype(x, [&]<class T>() {
+          run(&ConvKernels<T>::fold, {x.out<T>("x"), columns.strided<T>("columns"), s, workspace()});
+        });
+      },
+      "x"_a, "columns"_a, "stride_d"_a, "stride_h"_a, "stride_w"_a, "pad_d"_a, "pad_h"_a, "pad_w"_a, "dilation_d"_a,
+      "dilation_h"_a, "dilation_w"_a);
 }
 
 }  // namespace einkorn::bind_conv

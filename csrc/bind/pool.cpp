@@ -34,6 +34,13 @@ const int32_t* indices_for(const Array& indices, const Array& like) {
   return indices.in<int32_t>("indices");
 }
 
+// `small` [planes, count] holds what lies at `indices` of `large` [planes, size].
+void require_places(const Array& small, const Array& large, const Array& indices) {
+  require(small.ndim == 2 && large.ndim == 2 && small.shape[0] == large.shape[0], "planes must match");
+  require(large.shape[1] < int64_t{1} << 31, "planes must have less than 2^31 elements");
+  require(indices.size() == small.size(), "indices must have the shape of the pooled array");
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(pool, m) {
@@ -119,6 +126,54 @@ EINKORN_BINDINGS(pool, m) {
         });
       },
       "gx"_a, "gy"_a);
+
+  m.def(
+      "window_max",
+      [](const Array& out, const Array& indices, const Array& x, const Array& begin, const Array& end) {
+        require(out.ndim == 4 && x.ndim == 4 && out.shape[0] == x.shape[0],
+                "pooling takes arrays [planes, depth, height, width]");
+        require(begin.ndim == 2 && end.ndim == 2 && begin.shape[0] == end.shape[0] && begin.shape[1] == end.shape[1] &&
+                    begin.shape[1] == out.shape[1] + out.shape[2] + out.shape[3] &&
+                    (begin.shape[0] == 1 || begin.shape[0] == out.shape[0]),
+                "begin and end must have a range for each slice, row and column of the output");
+        require(!indices || indices.size() == out.size(), "indices must have the shape of the pooled array");
+        int32_t* at = indices.optional_out<int32_t>("indices");
+        by_dtype(out, [&]<class T>() {
+          run(&PoolKernels<T>::window_max, {out.out<T>("out"),
+                                            at,
+                                            x.in<T>("x"),
+                                            begin.in<int32_t>("begin"),
+                                            end.in<int32_t>("end"),
+                                            x.shape[0],
+                                            {x.shape[1], x.shape[2], x.shape[3]},
+                                            {out.shape[1], out.shape[2], out.shape[3]},
+                                            begin.shape[0] != 1,
+                                            workspace()});
+        });
+      },
+      "out"_a, "indices"_a.none(true), "x"_a, "begin"_a, "end"_a);
+
+  m.def(
+      "pool_gather",
+      [](const Array& out, const Array& x, const Array& indices) {
+        require_places(out, x, indices);
+        by_dtype(out, [&]<class T>() {
+          run(&PoolKernels<T>::pool_gather, {out.out<T>("out"), x.in<T>("x"), indices.in<int32_t>("indices"),
+                                             out.shape[0], x.shape[1], out.shape[1], workspace()});
+        });
+      },
+      "out"_a, "x"_a, "indices"_a);
+
+  m.def(
+      "pool_scatter",
+      [](const Array& out, const Array& x, const Array& indices, bool add) {
+        require_places(x, out, indices);
+        by_dtype(out, [&]<class T>() {
+          run(&PoolKernels<T>::pool_scatter, {out.out<T>("out"), x.in<T>("x"), indices.in<int32_t>("indices"),
+                                              out.shape[0], out.shape[1], x.shape[1], add, workspace()});
+        });
+      },
+      "out"_a, "x"_a, "indices"_a, "add"_a);
 }
 
 }  // namespace einkorn::bind_pool

@@ -23,6 +23,7 @@
 #include "kernels/pool/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/resample/resample.h"
 #include "kernels/rnn/rnn.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
@@ -50,6 +51,7 @@
   F(PoolKernels, EINKORN_POOL_KERNELS)                \
   F(RandomKernels, EINKORN_RANDOM_KERNELS)            \
   F(ReduceKernels, EINKORN_REDUCE_KERNELS)            \
+  F(ResampleKernels, EINKORN_RESAMPLE_KERNELS)        \
   F(RnnKernels, EINKORN_RNN_KERNELS)                  \
   F(ScanKernels, EINKORN_SCAN_KERNELS)                \
   F(SoftmaxKernels, EINKORN_SOFTMAX_KERNELS)          \

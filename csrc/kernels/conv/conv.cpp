@@ -78,15 +78,18 @@ void conv2d_forward(const Conv2dForward<T>& k) {
 }
 EINKORN_INSTANTIATE(conv2d_forward, Conv2dForward)
 
-template <class T>
-void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
+namespace {
+
+// out[n, c', i, j] = act(bias[c'] + what every pixel of `in` that sees it sends there).
+template <class T, template <class> class Args>
+void convolve_back(const Args<T>& k, T* out, const T* in, const T* bias, Activation activation) {
   const ConvShape& s = k.shape;
   const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   Carver carver{k.ws.scratch};
   with_input_grad_scratch(carver, k, [&]<class Parts>(const Parts& scratch) {
     if constexpr (Parts::kMethod == ConvMethod::winograd)
-      return convolve_by_winograd<T>({k.gx, k.gy, k.w, nullptr, Activation::none, s.N, s.K, s.C, s.OH, s.OW, s.H, s.W,
-                                      2 - s.pad_h, 2 - s.pad_w, 9, s.C * 9, true},
+      return convolve_by_winograd<T>({out, in, k.w, bias, activation, s.N, s.K, s.C, s.OH, s.OW, s.H, s.W, 2 - s.pad_h,
+                                      2 - s.pad_w, 9, s.C * 9, true},
                                      scratch, k.ws);
     else {
       for (int64_t phase_y = 0; phase_y < smaller(s.stride_h, s.H); ++phase_y)
@@ -100,11 +103,11 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
                                         static_cast<int32_t>(r * s.S + c)};
             }
           convolve_taps(s,
-                        TapConvolution<T>{k.gx,
-                                          k.gy,
+                        TapConvolution<T>{out,
+                                          in,
                                           k.w,
-                                          nullptr,
-                                          Activation::none,
+                                          bias,
+                                          activation,
                                           s.N,
                                           s.groups,
                                           out_channels,
@@ -132,7 +135,20 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
     }
   });
 }
+
+}  // namespace
+
+template <class T>
+void conv2d_input_grad(const Conv2dInputGrad<T>& k) {
+  convolve_back<T>(k, k.gx, k.gy, nullptr, Activation::none);
+}
 EINKORN_INSTANTIATE(conv2d_input_grad, Conv2dInputGrad)
+
+template <class T>
+void conv2d_transpose(const Conv2dTranspose<T>& k) {
+  convolve_back<T>(k, k.out, k.x, k.bias, k.activation);
+}
+EINKORN_INSTANTIATE(conv2d_transpose, Conv2dTranspose)
 
 template <class T>
 void conv2d_weight_grad(const Conv2dWeightGrad<T>& k) {

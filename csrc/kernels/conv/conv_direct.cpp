@@ -147,8 +147,16 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
         if (late_activation)
           for (int64_t v = 0; v < now; ++v)
             for (int r = 0; r < job.live; ++r) {
-              T* out = job.segment[v].out + r * plane;
-              store_n(out, job.segment[v].size, activate(load_n(out, job.segment[v].size), c.activation));
+              T* const out = job.segment[v].out + r * plane;
+              const int64_t size = job.segment[v].size;
+              if (c.out_step_x == 1) {
+                store_n(out, size, activate(load_n(out, size), c.activation));
+              } else {
+                T lane[L] = {};
+                for (int64_t i = 0; i < size; ++i) lane[i] = out[i * c.out_step_x];
+                store(lane, activate(load(lane), c.activation));
+                for (int64_t i = 0; i < size; ++i) out[i * c.out_step_x] = lane[i];
+              }
             }
         s += now;
       }

@@ -425,8 +425,8 @@ inline void with_forward_scratch(Carver& c, const Conv2dForward<T>& k, const Use
     use(GemmScratch<T>(c, s, channels, out_channels, k.ws.threads));
 }
 
-template <class T, class Use>
-inline void with_input_grad_scratch(Carver& c, const Conv2dInputGrad<T>& k, const Use& use) {
+template <class T, template <class> class Args, class Use>  // of the input gradient, or a transposed convolution
+inline void with_input_grad_scratch(Carver& c, const Args<T>& k, const Use& use) {
   const ConvShape& s = k.shape;
   const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   if (suits_winograd(s))
@@ -454,6 +454,10 @@ struct ConvParts {
   }
   template <class T>
   ConvParts(Carver& c, const Conv2dInputGrad<T>& k) {
+    with_input_grad_scratch(c, k, [](const auto&) {});
+  }
+  template <class T>
+  ConvParts(Carver& c, const Conv2dTranspose<T>& k) {
     with_input_grad_scratch(c, k, [](const auto&) {});
   }
   template <class T>

@@ -1,4 +1,4 @@
-// Pooling over windows of a plane: max, average, adaptive average.
+// Pooling over windows of a plane: max, average, adaptive average; maxima over windows of any place and size; places of maxima.
 //
 //   max        out[p,i,j] = max over r, s of x[p, i*stride_h - pad_h + r*dilation_h, j*stride_w - pad_w + s*dilation_w]
 //   average    out[p,i,j] = (sum over the window's pixels of x) / divisor
@@ -11,6 +11,12 @@
 //         from out: it may contain
 //         +---   . o[o o]o o .          the windows that ceil_mode adds, which hang over the far edge.
 //                . . . . . . .
+//
+//   window max   out[p,o] = max over the box of x[p] whose ranges begin[...], end[...] give: for each slice, row and column of
+//                the outputs one range, the same for all planes or each plane its own. Clipped to the volume; an empty
+//                box gives -inf and -1.
+//   gather       out[p,i] = x[p, indices[p,i]], 0 for an index outside;   scatter: zeros, then x[p,i] put or added to
+//                out[p, indices[p,i]], in the order of i; indices outside are left out. They are each other's adjoint.
 //
 // Shapes       x [planes, height, width], out [planes, out_height, out_width], planes = N * C, all contiguous; height *
 // width
@@ -96,6 +102,37 @@ struct AdaptiveAvgPool2dBackward {
   Workspace ws;
 };
 
+template <class T>
+struct WindowMax {
+  T* out;            // [planes, out_size]
+  int32_t* indices;  // may be null
+  const T* x;        // [planes, size]
+  const int32_t* begin;
+  const int32_t* end;  // [planes or 1, out_size[0] + out_size[1] + out_size[2]]
+  int64_t planes, size[3], out_size[3];
+  bool own_windows;  // each plane its own
+  Workspace ws;
+};
+
+template <class T>
+struct PoolGather {
+  T* out;      // [planes, count]
+  const T* x;  // [planes, size]
+  const int32_t* indices;
+  int64_t planes, size, count;
+  Workspace ws;
+};
+
+template <class T>
+struct PoolScatter {
+  T* out;      // [planes, size]
+  const T* x;  // [planes, count]
+  const int32_t* indices;
+  int64_t planes, size, count;
+  bool add;
+  Workspace ws;
+};
+
 // A thread works on a padded row of the plane with indices beside it, and on a padded row of the output with divisors
 // beside it. The slack lets it read and write whole vectors past their ends.
 constexpr int64_t kPoolSlack = 64;
@@ -144,13 +181,16 @@ struct PoolParts {
 
 }  // namespace EINKORN_ISA
 
-#define EINKORN_POOL_KERNELS(X)                            \
-  X(max_pool2d_forward, MaxPool2dForward)                  \
-  X(max_pool2d_backward, MaxPool2dBackward)                \
-  X(avg_pool2d_forward, AvgPool2dForward)                  \
-  X(avg_pool2d_backward, AvgPool2dBackward)                \
-  X(adaptive_avg_pool2d_forward, AdaptiveAvgPool2dForward) \
-  X(adaptive_avg_pool2d_backward, AdaptiveAvgPool2dBackward)
+#define EINKORN_POOL_KERNELS(X)                              \
+  X(max_pool2d_forward, MaxPool2dForward)                    \
+  X(max_pool2d_backward, MaxPool2dBackward)                  \
+  X(avg_pool2d_forward, AvgPool2dForward)                    \
+  X(avg_pool2d_backward, AvgPool2dBackward)                  \
+  X(adaptive_avg_pool2d_forward, AdaptiveAvgPool2dForward)   \
+  X(adaptive_avg_pool2d_backward, AdaptiveAvgPool2dBackward) \
+  X(window_max, WindowMax)                                   \
+  X(pool_gather, PoolGather)                                 \
+  X(pool_scatter, PoolScatter)
 
 EINKORN_FLOAT_TABLE(PoolKernels, EINKORN_POOL_KERNELS)
 

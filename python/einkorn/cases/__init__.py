@@ -22,6 +22,7 @@ FAMILIES = (
     "matmul",
     "conv",
     "pool",
+    "resample",
     "rnn",
     "softmax",
     "norm",

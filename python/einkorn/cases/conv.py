@@ -1,4 +1,4 @@
-"""Cases of the two-dimensional convolution."""
+"""Cases of the convolutions, plain and transposed, and of unfolding."""
 
 from __future__ import annotations
 
@@ -111,6 +111,147 @@ conv1d = Op(
 )
 
 
+def _sizes(value: Any, count: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple) else (value,) * count
+
+
+def _taps(kernel: tuple[int, ...], options: dict[str, Any], out: tuple[int, ...]) -> Any:
+    """For each tap, its place in the kernel and the slices of the padded input that the outputs see."""
+    strides, dilations = (_sizes(options.get(k, 1), len(kernel)) for k in ("stride", "dilation"))
+    for place in np.ndindex(*kernel):
+        yield (
+            place,
+            tuple(
+                slice(p * d, p * d + (n - 1) * s + 1, s)
+                for p, d, n, s in zip(place, dilations, out, strides, strict=True)
+            ),
+        )
+
+
+def _last(seen: Any) -> Any:
+    return (..., *seen)
+
+
+def _inside(pads: Any, extent: Any) -> Any:
+    return _last(slice(p, n - p) for p, n in zip(pads, extent, strict=True))
+
+
+def _conv3d(x: Array, weight: Array, bias: Array | None = None, **options: Any) -> Array:
+    pads = _sizes(options.get("padding", 0), 3)
+    groups, n, k, c = options.get("groups", 1), len(x), *weight.shape[:2]
+    padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in pads)))
+    strides, dilations = (_sizes(options.get(name, 1), 3) for name in ("stride", "dilation"))
+    out = tuple(
+        (size - d * (t - 1) - 1) // s + 1
+        for size, t, s, d in zip(padded.shape[2:], weight.shape[2:], strides, dilations, strict=True)
+    )
+    y = np.zeros((n, k, *out), x.dtype)
+    for place, seen in _taps(weight.shape[2:], options, out):
+        for g in range(groups):
+            rows = slice(g * (k // groups), (g + 1) * (k // groups))
+            part: Any = (slice(None), slice(g * c, (g + 1) * c), *seen)
+            tap: Any = (rows, slice(None), *place)
+            y[:, rows] += np.einsum("nc...,kc->nk...", padded[part], weight[tap])
+    return _activate(y if bias is None else y + bias.reshape(-1, 1, 1, 1), options.get("activation"))
+
+
+def _conv_transpose(x: Array, weight: Array, bias: Array | None = None, **options: Any) -> Array:
+    """Every pixel adds its product with the kernel to the padded output, which is then cut."""
+    count, groups = weight.ndim - 2, options.get("groups", 1)
+    if x.ndim == count + 1:
+        return _conv_transpose(x[None], weight, bias, **options)[0]
+    c, k, *kernel = weight.shape
+    strides, dilations, pads, extra = (
+        _sizes(options.get(name, neutral), count)
+        for name, neutral in (("stride", 1), ("dilation", 1), ("padding", 0), ("output_padding", 0))
+    )
+    spans = [
+        (n - 1) * s + d * (t - 1) + 1 + e
+        for n, s, d, t, e in zip(x.shape[2:], strides, dilations, kernel, extra, strict=True)
+    ]
+    y = np.zeros((len(x), k * groups, *spans), x.dtype)
+    for place, seen in _taps(tuple(kernel), options, x.shape[2:]):
+        for g in range(groups):
+            channels = slice(g * (c // groups), (g + 1) * (c // groups))
+            part: Any = (slice(None), slice(g * k, (g + 1) * k), *seen)
+            tap: Any = (channels, slice(None), *place)
+            y[part] += np.einsum("nc...,ck->nk...", x[:, channels], weight[tap])
+    y = y[_inside(pads, spans)]
+    shape = (-1, *(1,) * count)
+    return _activate(y if bias is None else y + bias.reshape(shape), options.get("activation"))
+
+
+def _magnitude(reference: Any) -> Any:
+    """The size of a sum: that of magnitudes; saturating activations have size 1."""
+
+    def scale(x: Array, weight: Array, bias: Array | None = None, **options: Any) -> Array:
+        unit = 0 if options.pop("activation", None) in (None, "relu", "leaky_relu") else 1
+        size = None if bias is None else np.abs(bias)
+        y: Array = reference(np.abs(x), np.abs(weight), size, **options)
+        return y + unit
+
+    return scale
+
+
+def _torch_named(name: str) -> Any:
+    def call(torch: Any, *tensors: Any, activation: str | None = None, **options: Any) -> Any:
+        return torch_activation(torch, getattr(torch.nn.functional, name)(*tensors, **options), activation)
+
+    return call
+
+
+def _back_flops(shapes: list[tuple[int, ...]], out: tuple[int, ...], options: dict[str, Any]) -> float:
+    return 2.0 * math.prod(shapes[0]) * math.prod(shapes[1][1:])
+
+
+def _unfold(x: Array, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Array:
+    kernel, pads = _pair(kernel_size), _pair(padding)
+    padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in pads)))
+    options = {"stride": stride, "dilation": dilation}
+    out = tuple(
+        (n - d * (k - 1) - 1) // s + 1
+        for n, d, k, s in zip(padded.shape[2:], _pair(dilation), kernel, _pair(stride), strict=True)
+    )
+    columns = [padded[_last(seen)] for _, seen in _taps(kernel, options, out)]
+    return np.stack(columns, 2).reshape(len(x), x.shape[1] * math.prod(kernel), math.prod(out))
+
+
+def _fold(
+    x: Array,
+    output_size: Pair,
+    kernel_size: Pair,
+    dilation: Pair = 1,
+    padding: Pair = 0,
+    stride: Pair = 1,
+) -> Array:
+    kernel, pads, extent = _pair(kernel_size), _pair(padding), _pair(output_size)
+    padded = [n + 2 * p for n, p in zip(extent, pads, strict=True)]
+    out = tuple(
+        (n - d * (k - 1) - 1) // s + 1
+        for n, d, k, s in zip(padded, _pair(dilation), kernel, _pair(stride), strict=True)
+    )
+    columns = x.reshape(len(x), x.shape[1] // math.prod(kernel), math.prod(kernel), *out)
+    y = np.zeros((*columns.shape[:2], *padded), x.dtype)
+    for i, (_, seen) in enumerate(_taps(kernel, {"stride": stride, "dilation": dilation}, out)):
+        y[_last(seen)] += columns[:, :, i]
+    return y[_inside(pads, padded)]
+
+
+conv3d = Op("conv3d", _conv3d, _torch_named("conv3d"), flops=_flops, scale=_magnitude(_conv3d))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (
+    Op(
+        name,
+        _conv_transpose,
+        _torch_named(name),
+        flops=_back_flops,
+        scale=_magnitude(_conv_transpose),
+    )
+    for name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+)
+unfold = Op("unfold", _unfold, "nn.functional.unfold")
+fold = Op("fold", _fold, "nn.functional.fold", scale=lambda x, *a, **o: _fold(np.abs(x), *a, **o))
+
+
 def _case(
     n: int, c: int, h: int, w: int, k: int, r: int, s: int, *, make: Any = normal, **options: Any
 ) -> Case:
@@ -213,7 +354,8 @@ def _cases() -> list[Case]:
         _case(9, 32, 28, 28, 64, 1, 1).grad().called("two threads"),
         _case(9, 32, 28, 28, 32, 3, 3, groups=32, padding=1).grad().called("two threads"),
     ]
-    return cases + _depthwise_cases() + _conv1d_cases() + _bench_cases()
+    cases += _depthwise_cases() + _conv1d_cases() + _volume_cases() + _transposed_cases()
+    return cases + _unfold_cases() + _bench_cases()
 
 
 def _depthwise_cases() -> list[Case]:
@@ -249,6 +391,63 @@ def _conv1d_cases() -> list[Case]:
     ]
 
 
+def _volume_cases() -> list[Case]:
+    return [
+        conv3d(normal(2, 2, 4, 3, 5), normal(3, 2, 2, 3, 3), normal(3), stride=(2, 1, 2), padding=1).grad(),
+        conv3d(normal(1, 4, 5, 4, 3), normal(4, 2, 2, 1, 2), groups=2, dilation=(3, 1, 2)).grad(),
+        conv3d(normal(1, 2, 3, 4, 3), normal(2, 2, 3, 1, 1), normal(2), activation="tanh").grad(),
+        conv3d(integers(2, 17, 4, 9, 8), integers(18, 17, 3, 3, 3), integers(18), padding=1).exact(),
+        conv3d(normal(0, 2, 4, 4, 4), normal(3, 2, 2, 2, 2), normal(3)).grad(),
+    ]
+
+
+def _transposed_cases() -> list[Case]:
+    x, w, b = normal(2, 4, 4, 3), normal(4, 3, 3, 3), normal(3)
+    return [
+        conv_transpose2d(x, w, b).grad(),
+        conv_transpose2d(x, w, None, stride=2, padding=1, output_padding=1).grad(),
+        conv_transpose2d(x, normal(4, 1, 2, 3), normal(2), stride=(3, 2), groups=2, dilation=(2, 1)).grad(),
+        conv_transpose2d(x, normal(4, 3, 1, 1), b, stride=2, activation="sigmoid").grad(),
+        conv_transpose2d(x, w, b, padding=1, activation="leaky_relu").grad(),
+        conv_transpose2d(normal(4, 4, 3), w, b, output_padding=1, dilation=2).grad().called("no batch"),
+        conv_transpose2d(normal(0, 4, 4, 3), w, b).grad(),
+        conv_transpose2d(integers(2, 20, 8, 7), integers(20, 18, 3, 3), integers(18), padding=1).exact(),
+        conv_transpose2d(
+            integers(2, 40, 5, 6), integers(40, 48, 4, 4), integers(48), stride=2, padding=1
+        ).exact(),
+        conv_transpose2d(
+            integers(17, 33, 3, 3), integers(33, 3, 4, 4), integers(3), activation="relu"
+        ).exact(),
+        conv_transpose2d(
+            integers(1, 6, 9, 17), integers(6, 1, 3, 3), integers(6), stride=2, groups=6
+        ).exact(),
+        conv_transpose1d(normal(2, 4, 5), normal(4, 3, 3), normal(3), stride=2, output_padding=1).grad(),
+        conv_transpose3d(normal(1, 4, 3, 2, 3), normal(4, 2, 2, 3, 2), normal(4), stride=2, groups=2).grad(),
+        conv_transpose3d(normal(1, 2, 3, 2, 2), normal(2, 2, 2, 1, 2), normal(2), activation="relu").grad(),
+        conv_transpose3d(normal(0, 2, 3, 2, 2), normal(2, 2, 2, 1, 2), normal(2)).grad(),
+    ]
+
+
+def _unfold_cases() -> list[Case]:
+    return [
+        unfold(normal(2, 3, 5, 6), kernel_size=(2, 3)).grad().exact(),
+        unfold(normal(1, 2, 7, 19), kernel_size=2, dilation=(3, 2), padding=(1, 2), stride=(2, 3))
+        .grad()
+        .exact(),
+        unfold(normal(0, 3, 5, 6), kernel_size=2).grad(),
+        fold(normal(2, 12, 6), output_size=(3, 4), kernel_size=2).grad(),
+        fold(
+            integers(1, 8, 9),
+            output_size=(7, 10),
+            kernel_size=2,
+            dilation=(3, 2),
+            padding=(1, 2),
+            stride=(2, 4),
+        ).exact(),
+        fold(normal(0, 12, 6), output_size=(3, 4), kernel_size=2).grad(),
+    ]
+
+
 def _bench_cases() -> list[Case]:
     return [
         _case(32, 64, 32, 32, 64, 3, 3, padding=1).bench(),
@@ -263,7 +462,38 @@ def _bench_cases() -> list[Case]:
         _case(8, 64, 56, 56, 256, 1, 1).grad().bench(),
         _case(8, 3, 224, 224, 64, 7, 7, stride=2, padding=3).bench(),
         _case(8, 64, 56, 56, 64, 3, 3, padding=1, groups=64).bench(),
+        _case(8, 256, 14, 14, 1024, 1, 1).bench(),
+        _case(8, 256, 14, 14, 1024, 1, 1).grad().bench(),
+        _case(8, 128, 28, 28, 256, 3, 3, stride=2, padding=1).bench(),
+        _case(8, 128, 28, 28, 256, 3, 3, stride=2, padding=1).grad().bench(),
+        _case(8, 3, 224, 224, 64, 7, 7, stride=2, padding=3).grad(1, 2).bench(),
+        *(
+            case
+            for size in (7, 14, 28, 56, 112)
+            for taps in (3, 5)
+            for case in _depthwise_rows(size, taps)
+            if (size, taps) != (56, 3) or case.wanted
+        ),
+        *(
+            case
+            for c, size, k in ((100, 1, 512), (512, 4, 256), (256, 8, 128), (128, 16, 64), (64, 32, 3))
+            for case in _dcgan_rows(c, size, k)
+        ),
+        conv3d(normal(2, 32, 16, 32, 32), normal(32, 32, 3, 3, 3), normal(32), padding=1).bench(),
+        conv3d(normal(2, 32, 16, 32, 32), normal(32, 32, 3, 3, 3), normal(32), padding=1).grad().bench(),
     ]
+
+
+def _depthwise_rows(size: int, taps: int) -> list[Case]:
+    case = _case(8, 64, size, size, 64, taps, taps, padding=taps // 2, groups=64)
+    return [case.bench(), case.grad().bench()]
+
+
+def _dcgan_rows(c: int, size: int, k: int) -> list[Case]:
+    """The generator's layers: 4 x 4 at stride 2, the first one at stride 1 from a single pixel."""
+    options = {} if size == 1 else {"stride": 2, "padding": 1}
+    case = conv_transpose2d(normal(16, c, size, size), normal(c, k, 4, 4), **options)
+    return [case.bench(), case.grad().bench()]
 
 
 CASES: list[Case] = _cases()

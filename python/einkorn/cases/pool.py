@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _pool_windows
 from ._case import LAYOUTS, Case, Op, given, integers, normal, positive, sprinkled
 
 Array = np.ndarray
@@ -266,7 +267,9 @@ def _bench_cases() -> list[Case]:
         max_pool2d(large, kernel_size=3, stride=2, padding=1).bench(),
         avg_pool2d(large, kernel_size=2).bench(),
         adaptive_avg_pool2d(large, output_size=1).bench(),
+        _pool_windows.max_pool3d(normal(4, 32, 16, 32, 32), kernel_size=2).grad().bench(),
+        _pool_windows.adaptive_max_pool2d(large, output_size=7).bench(),
     ]
 
 
-CASES: list[Case] = [*_max_cases(), *_avg_cases(), *_other_cases(), *_bench_cases()]
+CASES: list[Case] = [*_max_cases(), *_avg_cases(), *_other_cases(), *_pool_windows.CASES, *_bench_cases()]

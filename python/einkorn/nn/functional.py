@@ -10,30 +10,56 @@ Reductions by the old ``size_average`` and ``reduce`` are understood. Activation
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from einkorn import ops
 from einkorn.nn import _activations
 from einkorn.nn._activations import *  # noqa: F403
-from einkorn.ops._options import flag, integer, number, pair
+from einkorn.ops._options import flag, integer
 
 __all__ = [
     *_activations.__all__,
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "affine_grid",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
+    "grid_sample",
+    "interpolate",
     "l1_loss",
     "linear",
+    "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mse_loss",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "unfold",
 ]
 
 
@@ -71,6 +97,86 @@ def conv2d(
     return ops.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
+def conv3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """:func:`einkorn.ops.conv3d`."""
+    return ops.conv3d(input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """:func:`einkorn.ops.conv_transpose1d`."""
+    return ops.conv_transpose1d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """:func:`einkorn.ops.conv_transpose2d`."""
+    return ops.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """:func:`einkorn.ops.conv_transpose3d`."""
+    return ops.conv_transpose3d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+    """:func:`einkorn.ops.unfold`."""
+    return ops.unfold(input, kernel_size, dilation, padding, stride)
+
+
+def fold(
+    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
+    """:func:`einkorn.ops.fold`."""
+    return ops.fold(input, output_size, kernel_size, dilation, padding, stride)
+
+
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """:func:`einkorn.ops.max_pool1d`."""
+    return ops.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
 def max_pool2d(
     input: Any,
     kernel_size: Any,
@@ -82,6 +188,67 @@ def max_pool2d(
 ) -> Any:
     """:func:`einkorn.ops.max_pool2d`."""
     return ops.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """:func:`einkorn.ops.max_pool3d`."""
+    return ops.max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_unpool1d(
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Any:
+    """:func:`einkorn.ops.max_unpool1d`."""
+    return ops.max_unpool1d(input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Any:
+    """:func:`einkorn.ops.max_unpool2d`."""
+    return ops.max_unpool2d(input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Any:
+    """:func:`einkorn.ops.max_unpool3d`."""
+    return ops.max_unpool3d(input, indices, kernel_size, stride, padding, output_size)
+
+
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """:func:`einkorn.ops.avg_pool1d`."""
+    return ops.avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
 def avg_pool2d(
@@ -97,28 +264,157 @@ def avg_pool2d(
     return ops.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+def avg_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """:func:`einkorn.ops.avg_pool3d`."""
+    return ops.avg_pool3d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def adaptive_avg_pool1d(
+    input: Any,
+    output_size: Any,
+) -> Any:
+    """:func:`einkorn.ops.adaptive_avg_pool1d`."""
+    return ops.adaptive_avg_pool1d(input, output_size)
+
+
+def adaptive_avg_pool2d(
+    input: Any,
+    output_size: Any,
+) -> Any:
     """:func:`einkorn.ops.adaptive_avg_pool2d`."""
     return ops.adaptive_avg_pool2d(input, output_size)
+
+
+def adaptive_avg_pool3d(
+    input: Any,
+    output_size: Any,
+) -> Any:
+    """:func:`einkorn.ops.adaptive_avg_pool3d`."""
+    return ops.adaptive_avg_pool3d(input, output_size)
+
+
+def adaptive_max_pool1d(
+    input: Any,
+    output_size: Any,
+    return_indices: bool = False,
+) -> Any:
+    """:func:`einkorn.ops.adaptive_max_pool1d`."""
+    return ops.adaptive_max_pool1d(input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(
+    input: Any,
+    output_size: Any,
+    return_indices: bool = False,
+) -> Any:
+    """:func:`einkorn.ops.adaptive_max_pool2d`."""
+    return ops.adaptive_max_pool2d(input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(
+    input: Any,
+    output_size: Any,
+    return_indices: bool = False,
+) -> Any:
+    """:func:`einkorn.ops.adaptive_max_pool3d`."""
+    return ops.adaptive_max_pool3d(input, output_size, return_indices)
+
+
+def fractional_max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """:func:`einkorn.ops.fractional_max_pool2d`."""
+    return ops.fractional_max_pool2d(
+        input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+    )
+
+
+def fractional_max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """:func:`einkorn.ops.fractional_max_pool3d`."""
+    return ops.fractional_max_pool3d(
+        input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+    )
+
+
+def lp_pool1d(
+    input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Any:
+    """:func:`einkorn.ops.lp_pool1d`."""
+    return ops.lp_pool1d(input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(
     input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Any:
-    """:func:`einkorn.ops.lp_pool2d`; with ``norm_type`` infinity, the largest magnitude of each window."""
-    op = "lp_pool2d"
-    p, ceil_mode = number(op, "norm_type", norm_type), flag(op, "ceil_mode", ceil_mode)
-    if math.isinf(p):
-        sign = math.copysign(1.0, p)
-        largest = ops.max_pool2d(
-            ops.multiply(ops.absolute(input), sign), kernel_size, stride, ceil_mode=ceil_mode
-        )
-        return ops.multiply(largest, sign)
-    if not ceil_mode:
-        return ops.lp_pool2d(input, norm_type, kernel_size, stride)
-    height, width = pair(kernel_size, op, "kernel_size", 1)
-    means = ops.avg_pool2d(ops.power(input, p), kernel_size, stride, 0, ceil_mode)
-    return ops.power(ops.multiply(means, float(height * width)), 1.0 / p)
+    """:func:`einkorn.ops.lp_pool2d`."""
+    return ops.lp_pool2d(input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(
+    input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Any:
+    """:func:`einkorn.ops.lp_pool3d`."""
+    return ops.lp_pool3d(input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def interpolate(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    """:func:`einkorn.ops.interpolate`."""
+    options = mode, align_corners, recompute_scale_factor, antialias
+    return ops.interpolate(input, size, scale_factor, *options)
+
+
+def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+    """:func:`einkorn.ops.pixel_shuffle`."""
+    return ops.pixel_shuffle(input, upscale_factor)
+
+
+def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
+    """:func:`einkorn.ops.pixel_unshuffle`."""
+    return ops.pixel_unshuffle(input, downscale_factor)
+
+
+def grid_sample(
+    input: Any,
+    grid: Any,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Any:
+    """:func:`einkorn.ops.grid_sample`."""
+    return ops.grid_sample(input, grid, mode, padding_mode, align_corners)
+
+
+def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
+    """:func:`einkorn.ops.affine_grid`."""
+    return ops.affine_grid(theta, size, align_corners)
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:

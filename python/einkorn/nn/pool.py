@@ -1,62 +1,79 @@
-"""Pooling layers: windows of [N, C, H, W] shrunk to one number each. None has parameters."""
+"""Pooling layers: windows of lines, images or volumes shrunk to one number each. None has parameters."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from einkorn import ops
 from einkorn.errors import ArgumentError
-from einkorn.nn._check import integer, pair
+from einkorn.nn._check import integer, sizes
 from einkorn.nn.module import Module
 
-__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "GlobalAvgPool2d", "LPPool2d", "MaxPool2d"]
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
+    "GlobalAvgPool2d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+]
 
-Pair = int | tuple[int, int]
+
+class _Windows(Module):
+    """Options that all window poolings share."""
+
+    _spatial: ClassVar[int]
+    _run: ClassVar[Callable[..., Any]]
+
+    def _take(self, kernel_size: Any, stride: Any, padding: Any) -> None:
+        name, spatial = type(self).__name__, self._spatial
+        self.kernel_size = sizes(kernel_size, name, "kernel_size", spatial)
+        self.stride = self.kernel_size if stride is None else sizes(stride, name, "stride", spatial)
+        self.padding = sizes(padding, name, "padding", spatial, 0)
+        # A window that lay wholly in the padding would have no maximum and no mean.
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
+            raise ArgumentError(
+                f"{name}: padding is {self.padding}, expected at most half of kernel_size, {self.kernel_size}"
+            )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-def _halved(op: str, padding: tuple[int, int], kernel: tuple[int, int]) -> None:
-    """A window that lay wholly in the padding would have no maximum and no mean."""
-    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
-        raise ArgumentError(f"{op}: padding is {padding}, expected at most half of kernel_size, {kernel}")
-
-
-class MaxPool2d(Module):
-    """The maximum of each window.
-
-    Parameters
-    ----------
-    kernel_size : int or pair of int
-    stride : int or pair of int, optional
-        The kernel size when not given.
-    padding : int or pair of int, default 0
-        Implicit minus infinity on either side, at most half the kernel.
-    dilation : int or pair of int, default 1
-    return_indices : bool, default False
-        Whether to return also the positions h * W + w of the maxima.
-    ceil_mode : bool, default False
-        Whether a last window may hang over the edge.
-    """
-
+class _MaxPool(_Windows):
     def __init__(
         self,
-        kernel_size: Pair,
-        stride: Pair | None = None,
-        padding: Pair = 0,
-        dilation: Pair = 1,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel_size = pair(kernel_size, "MaxPool2d", "kernel_size")
-        self.stride = self.kernel_size if stride is None else pair(stride, "MaxPool2d", "stride")
-        self.padding = pair(padding, "MaxPool2d", "padding", 0)
-        self.dilation = pair(dilation, "MaxPool2d", "dilation")
+        self._take(kernel_size, stride, padding)
+        self.dilation = sizes(dilation, type(self).__name__, "dilation", self._spatial)
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
-        _halved("MaxPool2d", self.padding, self.kernel_size)
 
     def forward(self, x: Any) -> Any:
-        return ops.max_pool2d(
+        return type(self)._run(
             x,
             self.kernel_size,
             self.stride,
@@ -67,89 +84,378 @@ class MaxPool2d(Module):
         )
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
+        return f"{super().extra_repr()}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
 
 
-class AvgPool2d(Module):
-    """The mean of each window.
+_MAX = """The maximum of each window of {what}.
 
     Parameters
     ----------
-    kernel_size : int or pair of int
-    stride : int or pair of int, optional
+    kernel_size : {options}
+    stride : {options}, optional
         The kernel size when not given.
-    padding : int or pair of int, default 0
+    padding : {options}, default 0
+        Implicit minus infinity on either side, at most half the kernel.
+    dilation : {options}, default 1
+    return_indices : bool, default False
+        Whether to return also the positions of the maxima, {place}.
+    ceil_mode : bool, default False
+        Whether a last window may hang over the edge.
+    """
+
+_AVG = """The mean of each window of {what}.
+
+    Parameters
+    ----------
+    kernel_size : {options}
+    stride : {options}, optional
+        The kernel size when not given.
+    padding : {options}, default 0
         Implicit zeros on either side, at most half the kernel.
     ceil_mode : bool, default False
         Whether a last window may hang over the edge.
     count_include_pad : bool, default True
-        Whether the divisor counts the padding zeros.
+        Whether the divisor counts the padding zeros.{divisor}
     """
+
+_DIVISOR = """
+    divisor_override : int, optional
+        Divide every window's sum by this instead."""
+
+_LP = """The Lp norm of each window of {what}: (sum of x**p)**(1/p), as torch has it; p = 1 is sum pooling.
+
+    Parameters
+    ----------
+    norm_type : float
+        p, a number above 0.
+    kernel_size : {options}
+    stride : {options}, optional
+        The kernel size when not given.
+    ceil_mode : bool, default False
+        Whether a last window may hang over the edge.
+    """
+
+_ADAPTIVE = """{kind} over a grid of ``output_size`` cells that cover {what} evenly.
+
+    Parameters
+    ----------
+    output_size : {options}
+        A side of None keeps the input's size.{more}
+    """
+
+_RETURNS = """
+    return_indices : bool, default False
+        Whether to return also the positions of the maxima, {place}."""
+
+_UNPOOL = """Maxima of {what} back at their places, zeros elsewhere; see :func:`einkorn.ops.max_unpool2d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding : {options}
+        Those of the pooling; stride is kernel_size and padding 0 when not given.
+
+    Notes
+    -----
+    A call takes the maxima, their indices, and optionally ``output_size``.
+    """
+
+_FRACTIONAL = """Maxima of {what} in windows at drawn steps; see :func:`einkorn.ops.fractional_max_pool2d`.
+
+    Parameters
+    ----------
+    kernel_size : {options}
+    output_size : {options}, optional
+    output_ratio : float or one a side, optional
+        Of the input's size. One of the two is needed.
+    return_indices : bool, default False
+    _random_samples : array, optional
+        Numbers from [0, 1) instead of drawn ones.
+    """
+
+_WORDS: dict[int, dict[str, str]] = {
+    1: {"what": "lines [N, C, L]", "options": "int", "place": "along the line"},
+    2: {"what": "images [N, C, H, W]", "options": "int or pair of int", "place": "h * W + w"},
+    3: {
+        "what": "volumes [N, C, D, H, W]",
+        "options": "int or three of int",
+        "place": "(d * H + h) * W + w",
+    },
+}
+
+
+class MaxPool1d(_MaxPool):
+    __doc__ = _MAX.format(**_WORDS[1])
+    _spatial = 1
+    _run = staticmethod(ops.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    __doc__ = _MAX.format(**_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    __doc__ = _MAX.format(**_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.max_pool3d)
+
+
+class AvgPool1d(_Windows):
+    __doc__ = _AVG.format(divisor="", **_WORDS[1])
+    _spatial = 1
 
     def __init__(
         self,
-        kernel_size: Pair,
-        stride: Pair | None = None,
-        padding: Pair = 0,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size = pair(kernel_size, "AvgPool2d", "kernel_size")
-        self.stride = self.kernel_size if stride is None else pair(stride, "AvgPool2d", "stride")
-        self.padding = pair(padding, "AvgPool2d", "padding", 0)
+        self._take(kernel_size, stride, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
-        _halved("AvgPool2d", self.padding, self.kernel_size)
 
     def forward(self, x: Any) -> Any:
-        return ops.avg_pool2d(
+        windows = self.kernel_size, self.stride, self.padding
+        return ops.avg_pool1d(x, *windows, self.ceil_mode, self.count_include_pad)
+
+
+class _AvgPool(_Windows):
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._take(kernel_size, stride, padding)
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+
+    def forward(self, x: Any) -> Any:
+        return type(self)._run(
             x,
             self.kernel_size,
             self.stride,
             self.padding,
             self.ceil_mode,
             self.count_include_pad,
+            self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+class AvgPool2d(_AvgPool):
+    __doc__ = _AVG.format(divisor=_DIVISOR, **_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.avg_pool2d)
 
 
-class AdaptiveAvgPool2d(Module):
-    """Means over a grid of ``output_size`` cells that cover the plane.
+class AvgPool3d(_AvgPool):
+    __doc__ = _AVG.format(divisor=_DIVISOR, **_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.avg_pool3d)
 
-    Parameters
-    ----------
-    output_size : int or pair of int
-        A side of None keeps the input's size.
-    """
 
-    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
+class _LPPool(_Windows):
+    def __init__(
+        self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> None:
         super().__init__()
-        op, name = "AdaptiveAvgPool2d", "output_size"
-        if isinstance(output_size, (tuple, list)) and None in output_size:
-            if len(output_size) != 2:
-                raise ArgumentError(f"{op}: {name} is {output_size!r}, expected a pair")
-            for side in output_size:
-                if side is not None:
-                    integer(side, op, name)
-            self.output_size: tuple[int | None, int | None] = (output_size[0], output_size[1])
-        else:
-            self.output_size = pair(output_size, op, name)
+        if not norm_type > 0:
+            raise ArgumentError(
+                f"{type(self).__name__}: norm_type is {norm_type!r}, expected a number above 0"
+            )
+        self.norm_type = norm_type
+        self._take(kernel_size, stride, 0)
+        self.ceil_mode = ceil_mode
 
     def forward(self, x: Any) -> Any:
-        height, width = self.output_size
-        if height is None or width is None:
-            height = x.shape[-2] if height is None else height
-            width = x.shape[-1] if width is None else width
-        return ops.adaptive_avg_pool2d(x, (height, width))
+        return type(self)._run(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride},"
+            f" ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    __doc__ = _LP.format(**_WORDS[1])
+    _spatial = 1
+    _run = staticmethod(ops.lp_pool1d)
+
+
+class LPPool2d(_LPPool):
+    __doc__ = _LP.format(**_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.lp_pool2d)
+
+
+class LPPool3d(_LPPool):
+    __doc__ = _LP.format(**_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.lp_pool3d)
+
+
+class _Adaptive(Module):
+    _spatial: ClassVar[int]
+    _run: ClassVar[Callable[..., Any]]
+
+    def _take(self, output_size: Any) -> None:
+        name, spatial = type(self).__name__, self._spatial
+        self.output_size: tuple[int | None, ...]
+        if isinstance(output_size, (tuple, list)) and None in output_size:
+            if len(output_size) != spatial:
+                several = {1: "an integer", 2: "a pair", 3: "three numbers"}[spatial]
+                raise ArgumentError(f"{name}: output_size is {output_size!r}, expected {several}")
+            self.output_size = tuple(
+                None if side is None else integer(side, name, "output_size") for side in output_size
+            )
+        elif output_size is None:
+            self.output_size = (None,) * spatial
+        else:
+            self.output_size = sizes(output_size, name, "output_size", spatial)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
+
+
+class _AdaptiveAvgPool(_Adaptive):
+    def __init__(self, output_size: Any) -> None:
+        super().__init__()
+        self._take(output_size)
+
+    def forward(self, x: Any) -> Any:
+        return type(self)._run(x, self.output_size)
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    __doc__ = _ADAPTIVE.format(kind="Means", more="", **_WORDS[1])
+    _spatial = 1
+    _run = staticmethod(ops.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    __doc__ = _ADAPTIVE.format(kind="Means", more="", **_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    __doc__ = _ADAPTIVE.format(kind="Means", more="", **_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.adaptive_avg_pool3d)
+
+
+class _AdaptiveMaxPool(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__()
+        self._take(output_size)
+        self.return_indices = return_indices
+
+    def forward(self, x: Any) -> Any:
+        return type(self)._run(x, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    __doc__ = _ADAPTIVE.format(kind="Maxima", more=_RETURNS.format(**_WORDS[1]), **_WORDS[1])
+    _spatial = 1
+    _run = staticmethod(ops.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    __doc__ = _ADAPTIVE.format(kind="Maxima", more=_RETURNS.format(**_WORDS[2]), **_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    __doc__ = _ADAPTIVE.format(kind="Maxima", more=_RETURNS.format(**_WORDS[3]), **_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.adaptive_max_pool3d)
+
+
+class _FractionalMaxPool(Module):
+    _spatial: ClassVar[int]
+    _run: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.kernel_size = sizes(kernel_size, name, "kernel_size", self._spatial)
+        if (output_size is None) == (output_ratio is None):
+            raise ArgumentError(
+                f"{name}: output_size is {output_size!r} and output_ratio is {output_ratio!r}, expected one"
+                " of them"
+            )
+        self.output_size = output_size
+        self.output_ratio = output_ratio
+        self.return_indices = return_indices
+        self.samples = _random_samples
+
+    def forward(self, x: Any) -> Any:
+        options = self.output_size, self.output_ratio, self.return_indices, self.samples
+        return type(self)._run(x, self.kernel_size, *options)
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, output_size={self.output_size},"
+            f" output_ratio={self.output_ratio}"
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    __doc__ = _FRACTIONAL.format(**_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.fractional_max_pool2d)
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    __doc__ = _FRACTIONAL.format(**_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.fractional_max_pool3d)
+
+
+class _MaxUnpool(_Windows):
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        super().__init__()
+        self._take(kernel_size, stride, padding)
+
+    def forward(self, x: Any, indices: Any, output_size: Any = None) -> Any:
+        options = self.kernel_size, self.stride, self.padding, output_size
+        return type(self)._run(x, indices, *options)
+
+
+class MaxUnpool1d(_MaxUnpool):
+    __doc__ = _UNPOOL.format(**_WORDS[1])
+    _spatial = 1
+    _run = staticmethod(ops.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    __doc__ = _UNPOOL.format(**_WORDS[2])
+    _spatial = 2
+    _run = staticmethod(ops.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    __doc__ = _UNPOOL.format(**_WORDS[3])
+    _spatial = 3
+    _run = staticmethod(ops.max_unpool3d)
 
 
 class GlobalAvgPool2d(Module):
@@ -157,30 +463,3 @@ class GlobalAvgPool2d(Module):
 
     def forward(self, x: Any) -> Any:
         return ops.global_avg_pool2d(x)
-
-
-class LPPool2d(Module):
-    """The Lp norm of each window: (sum of x**p)**(1/p), as torch has it; p = 1 is sum pooling.
-
-    Parameters
-    ----------
-    norm_type : float
-        p, a number above 0.
-    kernel_size : int or pair of int
-    stride : int or pair of int, optional
-        The kernel size when not given.
-    """
-
-    def __init__(self, norm_type: float, kernel_size: Pair, stride: Pair | None = None) -> None:
-        super().__init__()
-        if not norm_type > 0:
-            raise ArgumentError(f"LPPool2d: norm_type is {norm_type!r}, expected a number above 0")
-        self.norm_type = norm_type
-        self.kernel_size = pair(kernel_size, "LPPool2d", "kernel_size")
-        self.stride = self.kernel_size if stride is None else pair(stride, "LPPool2d", "stride")
-
-    def forward(self, x: Any) -> Any:
-        return ops.lp_pool2d(x, self.norm_type, self.kernel_size, self.stride)
-
-    def extra_repr(self) -> str:
-        return f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}"

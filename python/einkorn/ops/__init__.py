@@ -20,6 +20,7 @@ from einkorn.ops.pool import *  # noqa: F403
 from einkorn.ops.positions import *  # noqa: F403
 from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403
+from einkorn.ops.resample import *  # noqa: F403
 from einkorn.ops.rnn import *  # noqa: F403
 from einkorn.ops.scan import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403

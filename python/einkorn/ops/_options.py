@@ -26,6 +26,7 @@ __all__ = [
     "reduced",
     "refuse_positional",
     "single",
+    "sizes",
 ]
 
 #: Windows and steps stay below this, so that no product of a size and an option overflows in the kernels.
@@ -102,6 +103,30 @@ def single(value: Any, op: str, name: str, least: int = 0) -> int:
     if isinstance(value, (tuple, list)) and len(value) == 1:
         value = value[0]
     return integer(op, name, value, least)
+
+
+def sizes(
+    value: Any, op: str, name: str, count: int, least: int = 0, most: int | None = None
+) -> tuple[int, ...]:
+    """An int, or one or ``count`` of them, as a tuple of ``count``; each within the bounds."""
+    if type(value) is int:
+        found: tuple[int, ...] = (value,) * count
+    else:
+        values = tuple(value) if isinstance(value, (tuple, list)) or np.ndim(value) == 1 else (value,)
+        if len(values) == 1:
+            values *= count
+        try:
+            found = tuple(integer(op, name, v) for v in values)
+        except ValueError:
+            found = ()
+        if len(found) != count:
+            many = {1: "", 2: " or a pair of ints", 3: " or three ints"}[count]
+            raise ArgumentError(f"{op}: {name} is {value!r}, expected an int{many}")
+    if min(found) < least:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected at least {least}")
+    if most is not None and max(found) > most:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected at most {most}")
+    return found
 
 
 def axis_of(op: str, axis: Any, ndim: int, name: str = "axis") -> int:

@@ -1,60 +1,87 @@
-"""Pooling over windows of images: maximum, average, sum, L-p norm."""
+"""Pooling over windows of lines, images and volumes: maximum and its undoing, average, sum, L-p norm."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from einkorn import engines
-from einkorn.autograd import mode
-from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._options import LARGEST, flag, integer, number, pair
-from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
-from einkorn.ops.copy import pad
-from einkorn.ops.elementwise import divide
+import numpy as np
+
+from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
+from einkorn.ops import _pool
+from einkorn.ops._options import LARGEST, flag, integer, number, sizes
+from einkorn.ops._pool import Shape
+from einkorn.ops._road import as_index, unwrap
+from einkorn.ops.copy import pad, reshape
+from einkorn.ops.elementwise import absolute, divide, multiply, power, square
+from einkorn.ops.random import uniform
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "global_avg_pool2d",
     "global_max_pool2d",
+    "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "sum_pool1d",
     "sum_pool2d",
+    "sum_pool3d",
 ]
 
-_Pair = int | tuple[int, int]
+_Sides = int | Sequence[int]  # one for all sides, or one each
+
+_SIDES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_LAYOUTS = {
+    1: "[N, C, L] or [C, L]",
+    2: "[N, C, H, W] or [C, H, W]",
+    3: "[N, C, D, H, W] or [C, D, H, W]",
+}
 
 
-def _images(op: str, x: Any) -> tuple[Any, bool]:
-    """The array behind x as contiguous [N, C, H, W], and whether x has an N; it is 1 otherwise."""
-    a = contiguous(unwrap(x, op, "x"))
-    shape = a.shape
-    if len(shape) == 3:
-        a = a.reshape((1, *shape))
-    elif len(shape) != 4:
-        raise ShapeError(f"{op}: x has shape {shape}, expected [N, C, H, W] or [C, H, W]")
-    if shape[-1] == 0 or shape[-2] == 0:
-        raise ShapeError(f"{op}: x has shape {shape}, expected a height and width of at least 1")
-    return a, len(shape) == 4
+# --- options --------------------------------------------------------------------------------------
 
 
-def _option(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
-    return pair(value, op, name, least, LARGEST)
+def _planes(op: str, x: Any, spatial: int, name: str = "x") -> Shape:
+    """The shape of x; refused unless it has planes that are not empty."""
+    shape: Shape = unwrap(x, op, name).shape
+    if len(shape) not in (spatial + 1, spatial + 2):
+        raise ShapeError(f"{op}: {name} has shape {shape}, expected {_LAYOUTS[spatial]}")
+    if 0 in shape[-spatial:]:
+        sides = " and ".join(_SIDES[spatial])
+        raise ShapeError(f"{op}: {name} has shape {shape}, expected a {sides} of at least 1")
+    return shape
 
 
-def _windows(op: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[int, int, int, int, int, int]:
-    """kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w."""
-    kernel_h, kernel_w = _option(op, "kernel_size", kernel_size, 1)
+def _windows(
+    op: str, spatial: int, kernel_size: Any, stride: Any, padding: Any
+) -> tuple[Shape, Shape, Shape]:
+    kernel = sizes(kernel_size, op, "kernel_size", spatial, 1, LARGEST)
     default = stride is None or (isinstance(stride, (tuple, list)) and not stride)  # torch's () too
-    stride_h, stride_w = (kernel_h, kernel_w) if default else _option(op, "stride", stride, 1)
+    strides = kernel if default else sizes(stride, op, "stride", spatial, 1, LARGEST)
     if type(padding) is int and padding == 0:
-        return kernel_h, kernel_w, stride_h, stride_w, 0, 0
-    pad_h, pad_w = _option(op, "padding", padding, 0)
-    if 2 * pad_h > kernel_h or 2 * pad_w > kernel_w:
-        raise ArgumentError(
-            f"{op}: padding is {padding!r}, expected at most half of kernel_size, {(kernel_h, kernel_w)}"
-        )
-    return kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w
+        return kernel, strides, (0,) * spatial
+    pads = sizes(padding, op, "padding", spatial, 0, LARGEST)
+    if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
+        shown = kernel if spatial > 1 else kernel[0]
+        raise ArgumentError(f"{op}: padding is {padding!r}, expected at most half of kernel_size, {shown}")
+    return kernel, strides, pads
 
 
 def _out_size(
@@ -74,12 +101,41 @@ def _out_size(
     return windows - 1 if (windows - 1) * stride >= size + pad else windows
 
 
+def _grid(
+    op: str, extent: Shape, kernel: Shape, strides: Shape, pads: Shape, dilations: Shape, ceil: bool
+) -> Shape:
+    sides = _SIDES[len(extent)]
+    every = zip(sides, extent, kernel, strides, pads, dilations, strict=True)
+    return tuple([_out_size(op, side, n, k, s, p, d, ceil) for side, n, k, s, p, d in every])
+
+
+def _seen(x: Any, shape: Shape) -> Any:
+    return x if tuple(x.shape) == shape else reshape(x, shape)
+
+
+def _flattened(shape: Shape, spatial: int) -> tuple[int, int]:
+    """N and C."""
+    return (shape[0] if len(shape) == spatial + 2 else 1), shape[-1 - spatial]
+
+
+def _plane_options(*options: Shape) -> Shape:
+    """Height's and width's share of options that may be for a line only."""
+    neutral = (1, 1, 0, 1)  # kernel, stride, padding, dilation
+    flat: list[int] = []
+    for option, one in zip(options, neutral, strict=False):
+        flat += (one, *option) if len(option) == 1 else option[-2:]
+    return tuple(flat)
+
+
+# --- maximum --------------------------------------------------------------------------------------
+
+
 def max_pool2d(
     x: Any,
-    kernel_size: _Pair,
-    stride: _Pair | None = None,
-    padding: _Pair = 0,
-    dilation: _Pair = 1,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    dilation: _Sides = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -118,65 +174,411 @@ def max_pool2d(
     DTypeError
         Unless x is float32 or float64.
     """
-    op = "max_pool2d"
-    return _max_pool(
-        op, x, *_images(op, x), kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool1d(
+    x: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    dilation: _Sides = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window of lines [N, C, L] or [C, L]; options and errors as :func:`max_pool2d`."""
+    return _max_pool("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(
+    x: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    dilation: _Sides = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window of volumes [N, C, D, H, W] or [C, D, H, W].
+
+    Options and errors as :func:`max_pool2d`, with a depth before height and width; indices are
+    (d * H + h) * W + w.
+    """
+    return _max_pool("max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _max_pool(
     op: str,
+    spatial: int,
     x: Any,
-    a: Any,
-    batched: bool,
     kernel_size: Any,
     stride: Any,
     padding: Any,
     dilation: Any,
-    ceil_mode: bool,
-    return_indices: bool,
+    ceil_mode: Any,
+    return_indices: Any,
 ) -> Any:
-    n, c, h, w = a.shape
-    window = _windows(op, kernel_size, stride, padding)
-    dilation_h, dilation_w = _option(op, "dilation", dilation, 1)
+    shape = _planes(op, x, spatial)
+    kernel, strides, pads = _windows(op, spatial, kernel_size, stride, padding)
+    dilations = sizes(dilation, op, "dilation", spatial, 1, LARGEST)
     ceil_mode, return_indices = flag(op, "ceil_mode", ceil_mode), flag(op, "return_indices", return_indices)
-    kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w = window
-    if h * w >= 1 << 31:
-        raise ShapeError(f"{op}: x has planes of {h} x {w} pixels, expected less than 2**31")
-    shape = (
-        n,
-        c,
-        _out_size(op, "height", h, kernel_h, stride_h, pad_h, dilation_h, ceil_mode),
-        _out_size(op, "width", w, kernel_w, stride_w, pad_w, dilation_w, ceil_mode),
-    )
-    k = engines.of(a)
-    out = k.empty(shape, a.dtype)
-    indices = None
-    if return_indices or (mode.enabled and needs(x)):
-        indices = k.empty(shape, "int32")
-    k.max_pool2d_forward(out, indices, a, *window, dilation_h, dilation_w)
-
-    planes = a.shape
-    x_shape = planes if batched else planes[1:]
-
-    def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(x_shape, g.dtype)
-        gy = contiguous(g).reshape(shape)
-        k.max_pool2d_backward(gx.reshape(planes), gy, indices, *window, dilation_h, dilation_w)
-        return (gx,)
-
-    pooled = result(out if batched else out.reshape(shape[1:]), (x,), backward)
+    extent = shape[-spatial:]
+    if math.prod(extent) >= 1 << 31:
+        sizes_of = " x ".join(map(str, extent))
+        raise ShapeError(f"{op}: x has planes of {sizes_of} pixels, expected less than 2**31")
+    out = _grid(op, extent, kernel, strides, pads, dilations, ceil_mode)
+    window = _plane_options(kernel, strides, pads, dilations)
+    n, c = _flattened(shape, spatial)
+    if spatial < 3:
+        sides, out_sides = (extent, out) if spatial == 2 else ((1, *extent), (1, *out))
+        y, places = _pool.maximum(_seen(x, (n, c, *sides)), window, (n, c, *out_sides), return_indices)
+    else:
+        # Planes first, then along depth: of equal maxima, the first of the first slice.
+        (d, h, w), (od, oh, ow) = extent, out
+        planes, inner = _pool.maximum(_seen(x, (n, c * d, h, w)), window, (n, c * d, oh, ow), return_indices)
+        along = (kernel[0], 1, strides[0], 1, pads[0], 0, dilations[0], 1)
+        y, outer = _pool.maximum(
+            reshape(planes, (n, c, d, oh * ow)), along, (n, c, od, oh * ow), return_indices
+        )
+        places = _joined_places(inner, outer, h * w, oh * ow) if return_indices else None
+    result_shape = (*shape[:-spatial], *out)
+    pooled = _seen(y, result_shape)
     if not return_indices:
         return pooled
-    assert indices is not None
-    return pooled, indices.astype("int64").reshape(pooled.shape)
+    assert places is not None
+    return pooled, places.astype("int64").reshape(result_shape)
+
+
+def _joined_places(inner: Any, outer: Any, plane: int, out_plane: int) -> Any:
+    """Places in volumes, from those in their slices and those of slices along depth."""
+    n, c = outer.shape[:2]
+    if not outer.size:
+        return outer
+    inner, outer = inner.reshape((n * c, -1)), outer.reshape((n * c, -1))
+    rows = np.arange(n * c)[:, None] if isinstance(outer, np.ndarray) else outer[:, :1] * 0
+    found = inner[rows, outer.clip(0)]
+    joined = outer.astype("int64") // out_plane * plane + found
+    joined[(outer < 0) | (found < 0)] = -1
+    return joined
+
+
+def global_max_pool2d(x: Any) -> Any:
+    """The maximum of each plane: [N, C, H, W] to [N, C, 1, 1].
+
+    Arguments and errors as :func:`global_avg_pool2d`.
+    """
+    op = "global_max_pool2d"
+    return _max_pool(op, 2, x, _planes(op, x, 2)[-2:], None, 0, 1, False, False)
+
+
+def _output_size(op: str, output_size: Any, extent: Shape) -> Shape:
+    """The sizes asked for; None keeps the input's."""
+    spatial = len(extent)
+    if isinstance(output_size, (tuple, list)) and None in output_size and len(output_size) == spatial:
+        output_size = tuple(n if side is None else side for side, n in zip(output_size, extent, strict=True))
+    elif output_size is None:
+        output_size = extent
+    return sizes(output_size, op, "output_size", spatial, 1, LARGEST)
+
+
+def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima over a grid of windows that cover each plane as :func:`adaptive_avg_pool2d`'s do.
+
+    Parameters
+    ----------
+    x : array or Tensor [N, C, H, W] or [C, H, W]
+    output_size : int or pair of int or None
+        OH and OW; None keeps the input's.
+    return_indices : bool, default False
+        Whether to return the positions h * W + w of the maxima as well.
+
+    Returns
+    -------
+    out : array or Tensor [N, C, OH, OW] or [C, OH, OW]
+    indices : int64 array of the same shape, with return_indices
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+        As :func:`adaptive_avg_pool2d`.
+    """
+    return _adaptive_max("adaptive_max_pool2d", 2, x, output_size, return_indices)
+
+
+def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """:func:`adaptive_max_pool2d` of lines [N, C, L] or [C, L]."""
+    return _adaptive_max("adaptive_max_pool1d", 1, x, output_size, return_indices)
+
+
+def adaptive_max_pool3d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """:func:`adaptive_max_pool2d` of volumes [N, C, D, H, W] or [C, D, H, W]."""
+    return _adaptive_max("adaptive_max_pool3d", 3, x, output_size, return_indices)
+
+
+def _adaptive_max(op: str, spatial: int, x: Any, output_size: Any, return_indices: Any) -> Any:
+    shape = _planes(op, x, spatial)
+    extent = shape[-spatial:]
+    out = _output_size(op, output_size, extent)
+    begin, end = [], []
+    for n, count in zip((*(1,) * (3 - spatial), *extent), (*(1,) * (3 - spatial), *out), strict=True):
+        i = np.arange(count, dtype=np.int64)
+        begin.append(i * n // count)
+        end.append(-(-(i + 1) * n // count))
+    ranges = [np.concatenate(side).astype(np.int32)[None] for side in (begin, end)]
+    return _max_of_ranges(op, x, shape, spatial, out, ranges, return_indices)
+
+
+def _max_of_ranges(
+    op: str, x: Any, shape: Shape, spatial: int, out: Shape, ranges: Any, return_indices: Any
+) -> Any:
+    return_indices = flag(op, "return_indices", return_indices)
+    missing = (1,) * (3 - spatial)
+    lead = _flattened(shape, spatial)
+    if math.prod(shape[-spatial:]) >= 1 << 31:
+        raise ShapeError(f"{op}: x has shape {shape}, expected less than 2**31 pixels a plane")
+    if not isinstance(unwrap(x, op, "x"), np.ndarray):
+        import cupy
+
+        ranges = [cupy.asarray(side) for side in ranges]
+    volume, (begin, end) = _seen(x, (*lead, *missing, *shape[-spatial:])), ranges
+    y, places = _pool.maximum_of_ranges(volume, begin, end, (*lead, *missing, *out), return_indices)
+    result_shape = (*shape[:-spatial], *out)
+    pooled = _seen(y, result_shape)
+    return (pooled, places.astype("int64").reshape(result_shape)) if return_indices else pooled
+
+
+def fractional_max_pool2d(
+    x: Any,
+    kernel_size: _Sides,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """Maxima of windows at steps that are drawn, so that the output has any size (Graham 2014).
+
+    Parameters
+    ----------
+    x : array or Tensor [N, C, H, W] or [C, H, W]
+    kernel_size : int or pair of int
+    output_size : int or pair of int, optional
+        OH and OW.
+    output_ratio : float or pair of float, optional
+        OH and OW as fractions of H and W, each between 0 and 1. One of the two is needed.
+    return_indices : bool, default False
+        Whether to return the positions h * W + w of the maxima as well.
+    _random_samples : array [N, C, 2], optional
+        Numbers from [0, 1) instead of drawn ones; that of the width first, as torch takes them.
+
+    Returns
+    -------
+    out : array or Tensor [N, C, OH, OW] or [C, OH, OW]
+    indices : int64 array of the same shape, with return_indices
+
+    Raises
+    ------
+    ShapeError
+        For other numbers of dimensions, or an output and window too large for the plane.
+    ArgumentError, DTypeError
+        For options out of range, and for elements other than float32 and float64.
+    """
+    options = output_size, output_ratio, return_indices, _random_samples
+    return _fractional("fractional_max_pool2d", 2, x, kernel_size, *options)
+
+
+def fractional_max_pool3d(
+    x: Any,
+    kernel_size: _Sides,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """:func:`fractional_max_pool2d` of volumes; samples [N, C, 3] are for depth, height and width."""
+    options = output_size, output_ratio, return_indices, _random_samples
+    return _fractional("fractional_max_pool3d", 3, x, kernel_size, *options)
+
+
+def _fractional(
+    op: str,
+    spatial: int,
+    x: Any,
+    kernel_size: Any,
+    output_size: Any,
+    output_ratio: Any,
+    return_indices: Any,
+    samples: Any,
+) -> Any:
+    shape = _planes(op, x, spatial)
+    extent = shape[-spatial:]
+    kernel = sizes(kernel_size, op, "kernel_size", spatial, 1, LARGEST)
+    if (output_size is None) == (output_ratio is None):
+        raise ArgumentError(
+            f"{op}: output_size is {output_size!r} and output_ratio is {output_ratio!r}, expected one of them"
+        )
+    if output_size is None:
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * spatial
+        if len(ratios) != spatial or not all(0 < number(op, "output_ratio", r) < 1 for r in ratios):
+            raise ArgumentError(f"{op}: output_ratio is {output_ratio!r}, expected numbers between 0 and 1")
+        output_size = tuple(int(n * r) for n, r in zip(extent, ratios, strict=True))
+    out = sizes(output_size, op, "output_size", spatial, 1, LARGEST)
+    for side, n, k, count in zip(_SIDES[spatial], extent, kernel, out, strict=True):
+        if count + k - 1 > n:
+            raise ShapeError(
+                f"{op}: output and window have {side} {count} and {k}, expected at most {n + 1} together for"
+                f" x of shape {shape}"
+            )
+    lead = _flattened(shape, spatial)
+    dtype = unwrap(x, op, "x").dtype
+    if samples is None:
+        drawn = np.asarray(uniform((*lead, spatial), dtype=dtype))
+    else:
+        drawn = np.asarray(samples.numpy() if hasattr(samples, "numpy") else samples)
+        if drawn.shape != (*lead, spatial):
+            raise ShapeError(f"{op}: _random_samples has shape {drawn.shape}, expected {(*lead, spatial)}")
+    drawn = drawn.reshape(-1, spatial).astype(dtype)
+    if spatial == 2:
+        drawn = drawn[:, ::-1]
+    begin = [np.zeros((len(drawn), 1), np.int64)] * (3 - spatial)
+    for d in range(spatial):
+        begin.append(_drawn_steps(drawn[:, d : d + 1], extent[d], out[d], kernel[d]))
+    last = (*(1,) * (3 - spatial), *kernel)
+    end = [side + size for side, size in zip(begin, last, strict=True)]
+    ranges = [np.ascontiguousarray(np.concatenate(side, 1).astype(np.int32)) for side in (begin, end)]
+    return _max_of_ranges(op, x, shape, spatial, out, ranges, return_indices)
+
+
+def _drawn_steps(u: Any, size: int, count: int, kernel: int) -> Any:
+    """Where windows begin: trunc((i + u) alpha) - trunc(u alpha), the last one at the edge."""
+    alpha = u.dtype.type((size - kernel) / max(count - 1, 1))
+    i = np.arange(count, dtype=u.dtype)
+    begin = ((i + u) * alpha).astype(np.int64) - (u * alpha).astype(np.int64)
+    begin[:, -1] = size - kernel
+    return begin
+
+
+# --- maximum undone -------------------------------------------------------------------------------
+
+
+def max_unpool2d(
+    x: Any,
+    indices: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    output_size: Any = None,
+) -> Any:
+    """Maxima back at their places, zeros elsewhere: what :func:`max_pool2d` took away is lost.
+
+    Parameters
+    ----------
+    x : array or Tensor [N, C, H, W] or [C, H, W]
+        The maxima.
+    indices : integer array of the same shape
+        Their places h * W + w in the output, as ``return_indices`` gives them. Of several numbers for one
+        place the last stays.
+    kernel_size, stride, padding
+        Those of the pooling.
+    output_size : sequence of int, optional
+        Height and width of the output, or its whole shape, where pooling mapped several sizes to one; default
+        (H - 1) stride - 2 padding + kernel, from which it may differ by less than the stride.
+
+    Returns
+    -------
+    array or Tensor [N, C, OH, OW] or [C, OH, OW]
+
+    Raises
+    ------
+    ShapeError
+        If x and indices differ in shape.
+    IndexRangeError
+        For an index outside the output.
+    ArgumentError, DTypeError
+        For options out of range, and for elements of other types.
+    """
+    return _max_unpool("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool1d(
+    x: Any,
+    indices: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    output_size: Any = None,
+) -> Any:
+    """:func:`max_unpool2d` of lines [N, C, L] or [C, L]."""
+    return _max_unpool("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    x: Any,
+    indices: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    output_size: Any = None,
+) -> Any:
+    """:func:`max_unpool2d` of volumes [N, C, D, H, W] or [C, D, H, W]."""
+    return _max_unpool("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)
+
+
+def _max_unpool(
+    op: str,
+    spatial: int,
+    x: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    output_size: Any,
+) -> Any:
+    shape = _planes(op, x, spatial)
+    kernel, strides, pads = _windows(op, spatial, kernel_size, stride, padding)
+    places = as_index(indices, op, "indices")
+    if places.shape != shape:
+        raise ShapeError(f"{op}: indices has shape {places.shape}, expected {shape} as x has")
+    out = tuple(
+        (n - 1) * s - 2 * p + k for n, s, p, k in zip(shape[-spatial:], strides, pads, kernel, strict=True)
+    )
+    if output_size is not None:
+        given = tuple(integer(op, "output_size", n) for n in output_size)
+        wanted = given[-spatial:]
+        fits = len(given) in (spatial, spatial + 1, spatial + 2) and len(wanted) == spatial
+        if not fits or not all(abs(n - m) < s for n, m, s in zip(wanted, out, strides, strict=True)):
+            raise ArgumentError(
+                f"{op}: output_size is {given}, expected {spatial} sizes that differ from {out} by less than"
+                f" the stride, {strides}"
+            )
+        out = wanted
+    pixels = math.prod(out)
+    if min(out) < 1 or pixels >= 1 << 31:
+        raise ShapeError(f"{op}: the output would have planes of {out} pixels, expected 1 to 2**31 - 1")
+    if places.size:
+        low, high = int(places.min()), int(places.max())
+        if low < 0 or high >= pixels:
+            raise IndexRangeError(
+                f"{op}: indices has the number {low if low < 0 else high}, expected 0 to {pixels - 1},"
+                f" the pixels of an output of {out}"
+            )
+    lead = _flattened(shape, spatial)
+    y = _pool.scatter(
+        _seen(x, (*lead, math.prod(shape[-spatial:]))),
+        places.astype("int32").reshape((lead[0] * lead[1], -1) if places.size else (0, 0)),
+        (*lead, pixels),
+        add=False,
+    )
+    return reshape(y, (*shape[:-spatial], *out))
+
+
+# --- average and sum ------------------------------------------------------------------------------
 
 
 def avg_pool2d(
     x: Any,
-    kernel_size: _Pair,
-    stride: _Pair | None = None,
-    padding: _Pair = 0,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -202,44 +604,132 @@ def avg_pool2d(
     ShapeError, ArgumentError, DTypeError
         As :func:`max_pool2d`.
     """
-    op = "avg_pool2d"
-    a, batched = _images(op, x)
-    n, c, h, w = a.shape
-    window = kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w = _windows(op, kernel_size, stride, padding)
+    options = stride, padding, ceil_mode, count_include_pad, divisor_override
+    return _avg_pool("avg_pool2d", 2, x, kernel_size, *options)
+
+
+def avg_pool1d(
+    x: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """The mean of each window of lines [N, C, L] or [C, L]; options and errors as :func:`avg_pool2d`."""
+    options = stride, padding, ceil_mode, count_include_pad, None
+    return _avg_pool("avg_pool1d", 1, x, kernel_size, *options)
+
+
+def avg_pool3d(
+    x: Any,
+    kernel_size: _Sides,
+    stride: _Sides | None = None,
+    padding: _Sides = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """The mean of each window of volumes; options and errors as :func:`avg_pool2d`, with a depth."""
+    options = stride, padding, ceil_mode, count_include_pad, divisor_override
+    return _avg_pool("avg_pool3d", 3, x, kernel_size, *options)
+
+
+def _avg_pool(
+    op: str,
+    spatial: int,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
+) -> Any:
+    shape = _planes(op, x, spatial)
+    kernel, strides, pads = _windows(op, spatial, kernel_size, stride, padding)
     ceil_mode = flag(op, "ceil_mode", ceil_mode)
-    count_include_pad = flag(op, "count_include_pad", count_include_pad)
-    shape = (
-        n,
-        c,
-        _out_size(op, "height", h, kernel_h, stride_h, pad_h, 1, ceil_mode),
-        _out_size(op, "width", w, kernel_w, stride_w, pad_w, 1, ceil_mode),
-    )
-    if divisor_override is not None:
-        divisor = integer(op, "divisor_override", divisor_override)
-        if divisor == 0:
-            raise ArgumentError(f"{op}: divisor_override is 0, expected another number")
-        # Zeros all around, so that every window lies inside; then its sum.
-        after_h = max((shape[2] - 1) * stride_h + kernel_h - h - pad_h, 0)
-        after_w = max((shape[3] - 1) * stride_w + kernel_w - w - pad_w, 0)
-        around = pad(x, (pad_w, after_w, pad_h, after_h))
-        return divide(sum_pool2d(around, (kernel_h, kernel_w), (stride_h, stride_w)), float(divisor))
-    k = engines.of(a)
-    out = k.empty(shape, a.dtype)
-    k.avg_pool2d_forward(out, a, *window, count_include_pad)
-
-    planes = a.shape
-    x_shape = planes if batched else planes[1:]
-
-    def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(x_shape, g.dtype)
-        gy = contiguous(g).reshape(shape)
-        k.avg_pool2d_backward(gx.reshape(planes), gy, *window, count_include_pad)
-        return (gx,)
-
-    return result(out if batched else out.reshape(shape[1:]), (x,), backward)
+    include = flag(op, "count_include_pad", count_include_pad)
+    extent = shape[-spatial:]
+    out = _grid(op, extent, kernel, strides, pads, (1,) * spatial, ceil_mode)
+    if divisor_override is None:
+        return _means(x, shape, kernel, strides, pads, out, include)
+    divisor = integer(op, "divisor_override", divisor_override)
+    if divisor == 0:
+        raise ArgumentError(f"{op}: divisor_override is 0, expected another number")
+    # Zeros all around, so that every window lies inside; then its sum.
+    margins: list[int] = []
+    for d in reversed(range(spatial)):
+        after = (out[d] - 1) * strides[d] + kernel[d] - extent[d] - pads[d]
+        margins += [pads[d], max(after, 0)]
+    return divide(_sums(op, spatial, pad(x, margins), kernel, strides), float(divisor))
 
 
-def adaptive_avg_pool2d(x: Any, output_size: int | tuple[int | None, int | None]) -> Any:
+def _means(
+    x: Any, shape: Shape, kernel: Shape, strides: Shape, pads: Shape, out: Shape, include: bool
+) -> Any:
+    spatial = len(kernel)
+    extent, (n, c) = shape[-spatial:], _flattened(shape, spatial)
+    window = _plane_options(kernel, strides, pads)
+    if spatial < 3:
+        sides, out_sides = (extent, out) if spatial == 2 else ((1, *extent), (1, *out))
+        y = _pool.average(_seen(x, (n, c, *sides)), window, (n, c, *out_sides), include)
+    else:
+        (d, h, w), (od, oh, ow) = extent, out
+        y = _pool.average(_seen(x, (n, c * d, h, w)), window, (n, c * d, oh, ow), include)
+        along = (kernel[0], 1, strides[0], 1, pads[0], 0)
+        y = _pool.average(reshape(y, (n, c, d, oh * ow)), along, (n, c, od, oh * ow), include)
+    return _seen(y, (*shape[:-spatial], *out))
+
+
+def sum_pool2d(x: Any, kernel_size: _Sides, stride: _Sides | None = None) -> Any:
+    """The sum of each window.
+
+    Parameters
+    ----------
+    x : array or Tensor [N, C, H, W] or [C, H, W]
+    kernel_size, stride
+        As :func:`max_pool2d`.
+
+    Returns
+    -------
+    array or Tensor [N, C, OH, OW] or [C, OH, OW]
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+        As :func:`max_pool2d`.
+    """
+    return _sum_pool("sum_pool2d", 2, x, kernel_size, stride)
+
+
+def sum_pool1d(x: Any, kernel_size: int, stride: int | None = None) -> Any:
+    """The sum of each window of lines [N, C, L] or [C, L]; options and errors as :func:`sum_pool2d`."""
+    return _sum_pool("sum_pool1d", 1, x, kernel_size, stride)
+
+
+def sum_pool3d(x: Any, kernel_size: _Sides, stride: _Sides | None = None) -> Any:
+    """The sum of each window of volumes; options and errors as :func:`sum_pool2d`, with a depth."""
+    return _sum_pool("sum_pool3d", 3, x, kernel_size, stride)
+
+
+def _sum_pool(op: str, spatial: int, x: Any, kernel_size: Any, stride: Any) -> Any:
+    _planes(op, x, spatial)
+    kernel, strides, _ = _windows(op, spatial, kernel_size, stride, 0)
+    return _sums(op, spatial, x, kernel, strides)
+
+
+def _sums(op: str, spatial: int, x: Any, kernel: Shape, strides: Shape) -> Any:
+    """Means times the window's area, multiplied where that keeps sums of whole numbers exact."""
+    shape, none = tuple(x.shape), (0,) * spatial
+    out = _grid(op, shape[-spatial:], kernel, strides, none, (1,) * spatial, False)
+    area = math.prod(kernel)
+    by_output = area & (area - 1) == 0  # a power of two: nothing is rounded
+    means = _means(x if by_output else multiply(x, float(area)), shape, kernel, strides, none, out, True)
+    return multiply(means, float(area)) if by_output else means
+
+
+def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
     """Means over a grid of windows that cover each plane as evenly as whole numbers allow.
 
     Row i of the output averages the rows floor(i H / OH) to ceil((i + 1) H / OH) of x; columns likewise.
@@ -263,29 +753,31 @@ def adaptive_avg_pool2d(x: Any, output_size: int | tuple[int | None, int | None]
     DTypeError
         Unless x is float32 or float64.
     """
-    op = "adaptive_avg_pool2d"
-    a, batched = _images(op, x)
-    if isinstance(output_size, (tuple, list)) and None in output_size and len(output_size) == 2:
-        height, width = output_size
-        output_size = (a.shape[2] if height is None else height, a.shape[3] if width is None else width)
-    return _adaptive(x, a, batched, *_option(op, "output_size", output_size, 1))
+    return _adaptive_avg("adaptive_avg_pool2d", 2, x, output_size)
 
 
-def _adaptive(x: Any, a: Any, batched: bool, out_height: int, out_width: int) -> Any:
-    shape = (a.shape[0], a.shape[1], out_height, out_width)
-    k = engines.of(a)
-    out = k.empty(shape, a.dtype)
-    k.adaptive_avg_pool2d_forward(out, a)
+def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
+    """:func:`adaptive_avg_pool2d` of lines [N, C, L] or [C, L]."""
+    return _adaptive_avg("adaptive_avg_pool1d", 1, x, output_size)
 
-    planes = a.shape
-    x_shape = planes if batched else planes[1:]
 
-    def backward(g: Any) -> tuple[Any]:
-        gx = k.empty(x_shape, g.dtype)
-        k.adaptive_avg_pool2d_backward(gx.reshape(planes), contiguous(g).reshape(shape))
-        return (gx,)
+def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
+    """:func:`adaptive_avg_pool2d` of volumes [N, C, D, H, W] or [C, D, H, W]."""
+    return _adaptive_avg("adaptive_avg_pool3d", 3, x, output_size)
 
-    return result(out if batched else out.reshape(shape[1:]), (x,), backward)
+
+def _adaptive_avg(op: str, spatial: int, x: Any, output_size: Any) -> Any:
+    shape = _planes(op, x, spatial)
+    extent, (n, c) = shape[-spatial:], _flattened(shape, spatial)
+    out = _output_size(op, output_size, extent)
+    if spatial < 3:
+        sides, out_sides = (extent, out) if spatial == 2 else ((1, *extent), (1, *out))
+        y = _pool.adaptive_average(_seen(x, (n, c, *sides)), *out_sides)
+    else:
+        (d, h, w), (od, oh, ow) = extent, out
+        y = _pool.adaptive_average(_seen(x, (n, c * d, h, w)), oh, ow)
+        y = _pool.adaptive_average(reshape(y, (n, c, d, oh * ow)), od, oh * ow)
+    return _seen(y, (*shape[:-spatial], *out))
 
 
 def global_avg_pool2d(x: Any) -> Any:
@@ -300,113 +792,27 @@ def global_avg_pool2d(x: Any) -> Any:
     ShapeError
         For other numbers of dimensions, or an empty plane.
     """
-    return _adaptive(x, *_images("global_avg_pool2d", x), 1, 1)
+    return _adaptive_avg("global_avg_pool2d", 2, x, (1, 1))
 
 
-def global_max_pool2d(x: Any) -> Any:
-    """The maximum of each plane: [N, C, H, W] to [N, C, 1, 1].
-
-    Arguments and errors as :func:`global_avg_pool2d`.
-    """
-    op = "global_max_pool2d"
-    a, batched = _images(op, x)
-    return _max_pool(op, x, a, batched, a.shape[2:], None, 0, 1, False, False)
+# --- norms ----------------------------------------------------------------------------------------
 
 
-def sum_pool2d(x: Any, kernel_size: _Pair, stride: _Pair | None = None) -> Any:
-    """The sum of each window.
-
-    Parameters
-    ----------
-    x : array or Tensor [N, C, H, W] or [C, H, W]
-    kernel_size, stride
-        As :func:`max_pool2d`.
-
-    Returns
-    -------
-    array or Tensor [N, C, OH, OW] or [C, OH, OW]
-
-    Raises
-    ------
-    ShapeError, ArgumentError, DTypeError
-        As :func:`max_pool2d`.
-    """
-    op = "sum_pool2d"
-    a, batched = _images(op, x)
-    window = _windows(op, kernel_size, stride, 0)
-    out = _window_sums(op, a, window)
-
-    shape, planes = out.shape, a.shape
-    x_shape = planes if batched else planes[1:]
-
-    def backward(g: Any) -> tuple[Any]:
-        return (_spread_sums(contiguous(g).reshape(shape), x_shape, planes, window),)
-
-    return result(out if batched else out.reshape(shape[1:]), (x,), backward)
-
-
-def _window_sums(op: str, a: Any, window: tuple[int, int, int, int, int, int]) -> Any:
-    """Means times the window's area, multiplied where that keeps sums of whole numbers exact."""
-    n, c, h, w = a.shape
-    kernel_h, kernel_w, stride_h, stride_w, _, _ = window
-    area = kernel_h * kernel_w
-    by_output = area & (area - 1) == 0  # a power of two: nothing is rounded
-    k = engines.of(a)
-    shape = (
-        n,
-        c,
-        _out_size(op, "height", h, kernel_h, stride_h, 0, 1, False),
-        _out_size(op, "width", w, kernel_w, stride_w, 0, 1, False),
-    )
-    out = k.empty(shape, a.dtype)
-    k.avg_pool2d_forward(out, a if by_output else _times(a, area), *window, True)
-    return _times(out, area) if by_output else out
-
-
-def _spread_sums(
-    g: Any, shape: tuple[int, ...], planes: tuple[int, ...], window: tuple[int, int, int, int, int, int]
+def lp_pool2d(
+    x: Any, norm_type: float, kernel_size: _Sides, stride: _Sides | None = None, ceil_mode: bool = False
 ) -> Any:
-    """Each pixel gets the sum of g over the windows that contain it; the result has the given shape."""
-    k = engines.of(g)
-    gx = k.empty(shape, g.dtype)
-    k.avg_pool2d_backward(gx.reshape(planes), _times(g, window[0] * window[1]), *window, True)
-    return gx
-
-
-def _times(a: Any, number: float) -> Any:
-    k = engines.of(a)
-    factor, out = k.empty((), a.dtype), k.empty(a.shape, a.dtype)
-    k.fill(factor, float(number))
-    k.multiply(out, a, broadcast_to(factor, a.shape))
-    return out
-
-
-def _to_power(a: Any, exponent: float) -> Any:
-    k = engines.of(a)
-    out = k.empty(a.shape, a.dtype)
-    if exponent == 2.0:
-        k.square(out, a)
-    elif exponent == 0.5:
-        k.sqrt(out, a)
-    elif exponent == 1.0:
-        k.copy(out, a)
-    else:
-        factor = k.empty((), a.dtype)
-        k.fill(factor, exponent)
-        k.power(out, a, broadcast_to(factor, a.shape))
-    return out
-
-
-def lp_pool2d(x: Any, norm_type: float, kernel_size: _Pair, stride: _Pair | None = None) -> Any:
     """The L-p norm of each window, ``(sum of x ** p) ** (1 / p)``, as torch has it: without absolute values.
 
     Parameters
     ----------
     x : array or Tensor [N, C, H, W] or [C, H, W]
     norm_type : float
-        p, above 0. 1 gives :func:`sum_pool2d`; a negative sum has no root and gives NaN where p is not 1.
+        p, above 0. 1 gives :func:`sum_pool2d`, infinity the largest magnitude; a negative sum has no root
+        and gives NaN where p is not 1.
     kernel_size, stride
         As :func:`max_pool2d`.
+    ceil_mode : bool, default False
+        Whether a last window may hang over the edge. Its sum is scaled up to a whole window's, as in torch.
 
     Returns
     -------
@@ -416,32 +822,42 @@ def lp_pool2d(x: Any, norm_type: float, kernel_size: _Pair, stride: _Pair | None
     Raises
     ------
     ArgumentError
-        Unless norm_type is a finite number above 0.
+        Unless norm_type is a number above 0.
     ShapeError, DTypeError
         As :func:`max_pool2d`.
     """
-    op = "lp_pool2d"
-    if not 0 < number(op, "norm_type", norm_type) < float("inf"):
-        raise ArgumentError(f"{op}: norm_type is {norm_type!r}, expected a finite number above 0")
-    a, batched = _images(op, x)
-    window = _windows(op, kernel_size, stride, 0)
-    p = float(norm_type)
-    sums = _window_sums(op, _to_power(a, p), window)
-    out = _to_power(sums, 1.0 / p)
+    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
 
-    x_shape = a.shape if batched else a.shape[1:]
 
-    def backward(g: Any) -> tuple[Any]:
-        # d out / d x = out / sum * x ** (p - 1), and 0 where the sum is 0
-        k = engines.of(a)
-        slope, zero = k.empty(out.shape, a.dtype), k.empty((), a.dtype)
-        k.fill(zero, 0.0)
-        k.divide(slope, out, sums)
-        k.where(slope, sums, slope, broadcast_to(zero, out.shape))
-        k.multiply(slope, slope, contiguous(g).reshape(out.shape))
-        gx = _spread_sums(slope, x_shape, a.shape, window)
-        if p != 1.0:
-            k.multiply(gx, gx, _to_power(a, p - 1.0).reshape(x_shape))
-        return (gx,)
+def lp_pool1d(
+    x: Any, norm_type: float, kernel_size: int, stride: int | None = None, ceil_mode: bool = False
+) -> Any:
+    """:func:`lp_pool2d` of lines [N, C, L] or [C, L]."""
+    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
 
-    return result(out if batched else out.reshape(out.shape[1:]), (x,), backward)
+
+def lp_pool3d(
+    x: Any, norm_type: float, kernel_size: _Sides, stride: _Sides | None = None, ceil_mode: bool = False
+) -> Any:
+    """:func:`lp_pool2d` of volumes [N, C, D, H, W] or [C, D, H, W]."""
+    return _lp_pool("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode)
+
+
+def _lp_pool(
+    op: str, spatial: int, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: Any
+) -> Any:
+    p = float(number(op, "norm_type", norm_type))
+    if not p > 0:
+        raise ArgumentError(f"{op}: norm_type is {norm_type!r}, expected a number above 0")
+    ceil_mode = flag(op, "ceil_mode", ceil_mode)
+    shape = _planes(op, x, spatial)
+    if math.isinf(p):
+        return _max_pool(op, spatial, absolute(x), kernel_size, stride, 0, 1, ceil_mode, False)
+    kernel, strides, pads = _windows(op, spatial, kernel_size, stride, 0)
+    powers = x if p == 1.0 else square(x) if p == 2.0 else power(x, p)
+    if ceil_mode:
+        out = _grid(op, shape[-spatial:], kernel, strides, pads, (1,) * spatial, True)
+        sums = multiply(_means(powers, shape, kernel, strides, pads, out, True), float(math.prod(kernel)))
+    else:
+        sums = _sums(op, spatial, powers, kernel, strides)
+    return sums if p == 1.0 else _pool.root(sums, p)

@@ -18,8 +18,8 @@ import math
 
 import numpy as np
 
-from ._checks import floats, read, require, write
-from ._compile import Array, In4, In6, Int, Loop, Out4, Out6, inline
+from ._checks import floats, read, require, strided, strided_out, write
+from ._compile import AnyIn8, AnyOut8, Array, In5, Int, Loop, Out5, inline
 from ._kernels import kernel
 from ._threads import parallel_for
 from .copy import fill
@@ -43,75 +43,87 @@ def _inside(size: int, outputs: int, stride: int, offset: int) -> tuple[int, int
 def _unfold(
     start: Int,
     stop: Int,
-    columns: Out6,
-    x: In4,
+    columns: AnyOut8,
+    x: In5,
+    stride_d: Int,
     stride_h: Int,
     stride_w: Int,
+    pad_d: Int,
     pad_h: Int,
     pad_w: Int,
+    dilation_d: Int,
     dilation_h: Int,
     dilation_w: Int,
 ) -> None:
-    channels, height, width = x.shape[1:]
-    kernel_h, kernel_w, out_h, out_w = columns.shape[2:]
+    channels, depth, height, width = x.shape[1:]
+    kernel_d, kernel_h, kernel_w, out_d, out_h, out_w = columns.shape[2:]
     for plane in range(start, stop):
         n, c = plane // channels, plane % channels
-        for r in range(kernel_h):
-            for s in range(kernel_w):
-                offset = s * dilation_w - pad_w
-                first, last = _inside(width, out_w, stride_w, offset)
-                for p in range(out_h):
-                    column = columns[n, c, r, s, p]
-                    h = p * stride_h + r * dilation_h - pad_h
-                    if h < 0 or h >= height:
-                        column[:] = 0
-                        continue
-                    column[:first] = 0
-                    column[last:] = 0
-                    row = x[n, c, h, first * stride_w + offset :]
-                    inside = column[first:last]
-                    if stride_w == 1:
-                        for q in range(inside.shape[0]):
-                            inside[q] = row[q]
-                    else:
-                        for q in range(inside.shape[0]):
-                            inside[q] = row[q * stride_w]
+        for t in range(kernel_d):
+            for r in range(kernel_h):
+                for s in range(kernel_w):
+                    offset = s * dilation_w - pad_w
+                    first, last = _inside(width, out_w, stride_w, offset)
+                    for o in range(out_d):
+                        d = o * stride_d + t * dilation_d - pad_d
+                        for p in range(out_h):
+                            column = columns[n, c, t, r, s, o, p]
+                            h = p * stride_h + r * dilation_h - pad_h
+                            if d < 0 or d >= depth or h < 0 or h >= height:
+                                column[:] = 0
+                                continue
+                            column[:first] = 0
+                            column[last:] = 0
+                            row = x[n, c, d, h, first * stride_w + offset :]
+                            inside = column[first:last]
+                            if stride_w == 1:
+                                for q in range(inside.shape[0]):
+                                    inside[q] = row[q]
+                            else:
+                                for q in range(inside.shape[0]):
+                                    inside[q] = row[q * stride_w]
 
 
 @Loop
 def _fold(
     start: Int,
     stop: Int,
-    gx: Out4,
-    columns: In6,
+    gx: Out5,
+    columns: AnyIn8,
+    stride_d: Int,
     stride_h: Int,
     stride_w: Int,
+    pad_d: Int,
     pad_h: Int,
     pad_w: Int,
+    dilation_d: Int,
     dilation_h: Int,
     dilation_w: Int,
 ) -> None:
-    channels, height, width = gx.shape[1:]
-    kernel_h, kernel_w, out_h, out_w = columns.shape[2:]
+    channels, depth, height, width = gx.shape[1:]
+    kernel_d, kernel_h, kernel_w, out_d, out_h, out_w = columns.shape[2:]
     for plane in range(start, stop):
         n, c = plane // channels, plane % channels
         gx[n, c] = 0
-        for r in range(kernel_h):
-            for s in range(kernel_w):
-                offset = s * dilation_w - pad_w
-                first, last = _inside(width, out_w, stride_w, offset)
-                for p in range(out_h):
-                    h = p * stride_h + r * dilation_h - pad_h
-                    if h < 0 or h >= height:
-                        continue
-                    row = gx[n, c, h, first * stride_w + offset :]
-                    inside = columns[n, c, r, s, p, first:last]
-                    if stride_w == 1:
-                        for q in range(inside.shape[0]):
-                            row[q] += inside[q]
-                    else:
-                        for q in range(inside.shape[0]):
-                            row[q * stride_w] += inside[q]
+        for t in range(kernel_d):
+            for r in range(kernel_h):
+                for s in range(kernel_w):
+                    offset = s * dilation_w - pad_w
+                    first, last = _inside(width, out_w, stride_w, offset)
+                    for o in range(out_d):
+                        d = o * stride_d + t * dilation_d - pad_d
+                        for p in range(out_h):
+                            h = p * stride_h + r * dilation_h - pad_h
+                            if d < 0 or d >= depth or h < 0 or h >= height:
+                                continue
+                            row = gx[n, c, d, h, first * stride_w + offset :]
+                            inside = columns[n, c, t, r, s, o, p, first:last]
+                            if stride_w == 1:
+                                for q in range(inside.shape[0]):
+                                    row[q] += inside[q]
+                            else:
+                                for q in range(inside.shape[0]):
+                                    row[q * stride_w] += inside[q]
 
 
 Windows = tuple[int, int, int, int, int, int]  # stride, padding, dilation: height, width of each
@@ -121,7 +133,8 @@ class _Plan:
     """Shapes of one call, and room for the columns of a few images, used again and again."""
 
     def __init__(self, x: Array, w: Array, y: Array, windows: Windows, groups: int) -> None:
-        self.windows = windows
+        stride, pad, dilation = windows[:2], windows[2:4], windows[4:]
+        self.windows = (1, *stride, 0, *pad, 1, *dilation)  # of a volume one deep
         self.groups = groups
         self.depth = math.prod(w.shape[1:])  # C/G R S
         self.outputs = y.shape[2] * y.shape[3]
@@ -131,6 +144,7 @@ class _Plan:
         self.plane_cost = _COST * math.prod(window_shape[1:]) + 1
         self.step = max(1, min(len(x), _BUDGET // max(math.prod(window_shape), 1)))
         kept = 0 if self.columns_are_x else self.step
+        window_shape = (x.shape[1], 1, *w.shape[2:], 1, *y.shape[2:])
         self.columns = np.empty((kept, *window_shape), x.dtype)
 
     def as_matrices(self, columns: Array) -> Array:
@@ -145,7 +159,7 @@ class _Plan:
         parallel_for(
             x.shape[0] * x.shape[1],
             self.plane_cost,
-            lambda start, stop: _unfold(start, stop, columns, x, *self.windows),
+            lambda start, stop: _unfold(start, stop, columns, x[:, :, None], *self.windows),
         )
         return self.as_matrices(columns)
 
@@ -154,7 +168,7 @@ class _Plan:
         parallel_for(
             gx.shape[0] * gx.shape[1],
             self.plane_cost,
-            lambda start, stop: _fold(start, stop, gx, columns, *self.windows),
+            lambda start, stop: _fold(start, stop, gx[:, :, None], columns, *self.windows),
         )
 
 
@@ -249,6 +263,10 @@ def conv2d_input_grad(
     _check(gx, w, gy, None, "", windows, groups)
     gx = write("gx", gx, floats(gx), *gx.shape)
     gy, w = read("gy", gy, gx.dtype, *gy.shape), read("w", w, gx.dtype, *w.shape)
+    _convolve_back(gx, gy, w, windows, groups)
+
+
+def _convolve_back(gx: Array, gy: Array, w: Array, windows: Windows, groups: int) -> None:
     if gx.size == 0:
         return
     if gy.size == 0:
@@ -263,6 +281,34 @@ def conv2d_input_grad(
         multiply_matrices(plan.as_matrices(columns), weights, gradients[part])
         if not plan.columns_are_x:
             plan.fold(gx[part], columns)
+
+
+@kernel
+def conv2d_transpose(
+    out: Array,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    groups: int,
+    activation: int,
+) -> None:
+    """The input gradient as a layer: x in the place of gy, then bias and activation."""
+    windows = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    _check(out, w, x, None, "", windows, groups)
+    require(bias is None or bias.size == out.shape[1], "bias must have one element for each output channel")
+    out = write("out", out, floats(out), *out.shape)
+    x, w = read("x", x, out.dtype, *x.shape), read("w", w, out.dtype, *w.shape)
+    bias = None if bias is None else read("bias", bias, out.dtype, out.shape[1])
+    _convolve_back(out, x, w, windows, groups)
+    planes = out.reshape(*out.shape[:2], -1) if out.size else np.empty((0, 0, 0), out.dtype)
+    bias3 = None if bias is None or not out.size else np.broadcast_to(bias[:, None], planes.shape)
+    finish(planes, planes, bias3, activation)
 
 
 @kernel
@@ -301,3 +347,74 @@ def conv2d_weight_grad(
         multiply_matrices(product, _side_by_side(gradients[part]), columns)
         if n > 0:
             add(total, total, product)
+
+
+def _check_columns(columns: Array, x: Array, options: tuple[int, ...]) -> None:
+    require(columns.ndim == 8 and x.ndim == 5, "unfolding takes 8-d columns and a 5-d image")
+    require(columns.shape[:2] == x.shape[:2], "shapes of columns and image do not fit together")
+    stride, pad, dilation = options[:3], options[3:6], options[6:]
+    require(min(*stride, *dilation) >= 1, "stride and dilation must be positive")
+    require(
+        all(0 <= n < _MOST for n in (*x.shape[2:], *columns.shape[2:], *stride, *dilation, *pad)),
+        "sizes, padding and dilation must be below 2^30",
+    )
+    require(
+        columns.shape[7] <= 1 or columns.strides[7] == columns.itemsize,
+        "argument 'columns' must have stride 1 along its rows",
+    )
+
+
+def _cost_of_plane(columns: Array) -> float:
+    return _COST * math.prod(columns.shape[2:]) + 1
+
+
+@kernel
+def unfold(
+    columns: Array,
+    x: Array,
+    stride_d: int,
+    stride_h: int,
+    stride_w: int,
+    pad_d: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_d: int,
+    dilation_h: int,
+    dilation_w: int,
+) -> None:
+    """columns [N, C, kernel, out], three of each, from x [N, C, D, H, W]."""
+    options = (stride_d, stride_h, stride_w, pad_d, pad_h, pad_w, dilation_d, dilation_h, dilation_w)
+    _check_columns(columns, x, options)
+    columns = strided_out("columns", columns, floats(columns))
+    x = read("x", x, columns.dtype, *x.shape)
+    parallel_for(
+        x.shape[0] * x.shape[1],
+        _cost_of_plane(columns),
+        lambda start, stop: _unfold(start, stop, columns, x, *options),
+    )
+
+
+@kernel
+def fold(
+    x: Array,
+    columns: Array,
+    stride_d: int,
+    stride_h: int,
+    stride_w: int,
+    pad_d: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_d: int,
+    dilation_h: int,
+    dilation_w: int,
+) -> None:
+    """All of x: each pixel the sum of the columns that :func:`unfold` copies it to."""
+    options = (stride_d, stride_h, stride_w, pad_d, pad_h, pad_w, dilation_d, dilation_h, dilation_w)
+    _check_columns(columns, x, options)
+    x = write("x", x, floats(x), *x.shape)
+    columns = strided("columns", columns, x.dtype)
+    parallel_for(
+        x.shape[0] * x.shape[1],
+        _cost_of_plane(columns),
+        lambda start, stop: _fold(start, stop, x, columns, *options),
+    )

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from ._checks import floats, optional_write, read, require, write
-from ._compile import Array, In4, Int, Loop, Out4, Places4, PlacesOut4, inline
+from ._compile import Array, In2, In4, Int, Int32In2, Loop, Out2, Out4, Places4, PlacesOut4, inline
 from ._kernels import kernel
 from ._threads import parallel_for
 
@@ -325,3 +325,107 @@ def adaptive_avg_pool2d_backward(gx: Array, gy: Array) -> None:
     gx = write("gx", gx, floats(gx), *gx.shape)
     gy = read("gy", gy, gx.dtype, *gy.shape)
     _each_plane(_adaptive_avg_pool2d_backward, 1, gx, gy, gx, gy)
+
+
+# Windows told one by one, and places of maxima.
+
+
+@Loop
+def _window_max(
+    start: Int, stop: Int, out: Out4, indices: PlacesOut4, x: In4, begin: Int32In2, end: Int32In2
+) -> None:
+    depth, height, width = x.shape[1:]
+    out_d, out_h, out_w = out.shape[1:]
+    for plane in range(start, stop):
+        row = plane if begin.shape[0] > 1 else 0
+        for o in range(out_d):
+            d0, d1 = max(begin[row, o], 0), min(end[row, o], depth)
+            for p in range(out_h):
+                h0, h1 = max(begin[row, out_d + p], 0), min(end[row, out_d + p], height)
+                for q in range(out_w):
+                    i = out_d + out_h + q
+                    w0, w1 = max(begin[row, i], 0), min(end[row, i], width)
+                    largest = -math.inf
+                    place = -1
+                    for d in range(d0, d1):
+                        for h in range(h0, h1):
+                            for w in range(w0, w1):
+                                value = x[plane, d, h, w]
+                                if (
+                                    place < 0
+                                    or value > largest
+                                    or (math.isnan(value) and not math.isnan(largest))
+                                ):
+                                    largest = value
+                                    place = (d * height + h) * width + w
+                    out[plane, o, p, q] = largest
+                    if indices.size > 0:
+                        indices[plane, o, p, q] = place
+
+
+@kernel
+def window_max(out: Array, indices: Array | None, x: Array, begin: Array, end: Array) -> None:
+    """Maxima over boxes whose ranges begin and end give, [planes or 1, OD + OH + OW] each."""
+    require(
+        out.ndim == x.ndim == 4 and len(out) == len(x), "pooling takes arrays [planes, depth, height, width]"
+    )
+    require(
+        begin.ndim == end.ndim == 2
+        and begin.shape == end.shape
+        and begin.shape[1] == sum(out.shape[1:])
+        and len(begin) in (1, len(out)),
+        "begin and end must have a range for each slice, row and column of the output",
+    )
+    require(indices is None or indices.size == out.size, "indices must have the shape of the pooled array")
+    out = write("out", out, floats(out), *out.shape)
+    x = read("x", x, out.dtype, *x.shape)
+    begin, end = (read(n, a, np.int32, *begin.shape) for n, a in (("begin", begin), ("end", end)))
+    places = optional_write("indices", indices, np.int32, *out.shape)
+    parallel_for(
+        len(out),
+        _COST * math.prod(x.shape[1:]) + 1,
+        lambda start, stop: _window_max(start, stop, out, places, x, begin, end),
+    )
+
+
+@Loop
+def _gather(start: Int, stop: Int, out: Out2, x: In2, indices: Int32In2) -> None:
+    for p in range(start, stop):
+        for i in range(out.shape[1]):
+            at = indices[p, i]
+            out[p, i] = x[p, at] if 0 <= at < x.shape[1] else 0
+
+
+@Loop
+def _scatter(start: Int, stop: Int, out: Out2, x: In2, indices: Int32In2, add: Int) -> None:
+    for p in range(start, stop):
+        out[p] = 0
+        for i in range(x.shape[1]):
+            at = indices[p, i]
+            if 0 <= at < out.shape[1]:
+                out[p, at] = out[p, at] + x[p, i] if add else x[p, i]
+
+
+def _check_places(small: Array, large: Array, indices: Array) -> None:
+    require(small.ndim == large.ndim == 2 and len(small) == len(large), "planes must match")
+    require(large.shape[1] < 1 << 31, "planes must have less than 2^31 elements")
+    require(indices.size == small.size, "indices must have the shape of the pooled array")
+
+
+@kernel
+def pool_gather(out: Array, x: Array, indices: Array) -> None:
+    """out[p, i] = x[p, indices[p, i]], 0 for an index outside."""
+    _check_places(out, x, indices)
+    out = write("out", out, floats(out), *out.shape)
+    x, at = read("x", x, out.dtype, *x.shape), read("indices", indices, np.int32, *out.shape)
+    parallel_for(len(out), out.shape[1] + 1.0, lambda start, stop: _gather(start, stop, out, x, at))
+
+
+@kernel
+def pool_scatter(out: Array, x: Array, indices: Array, add: bool) -> None:
+    """Zeros, then x[p, i] put, or added, to out[p, indices[p, i]]."""
+    _check_places(x, out, indices)
+    out = write("out", out, floats(out), *out.shape)
+    x, at = read("x", x, out.dtype, *x.shape), read("indices", indices, np.int32, *x.shape)
+    cost = float(out.shape[1] + x.shape[1])
+    parallel_for(len(out), cost + 1, lambda start, stop: _scatter(start, stop, out, x, at, int(add)))

@@ -1,0 +1,290 @@
+"""Convolution, its transpose and its weight gradient: three operations, each of which is linear in both its
+arrays and whose gradients are the other two.
+
+    forward(x, w)     -> y        gradients  transpose(gy, w),  correlate(x, gy)
+    transpose(y, w)   -> x        gradients  forward(gx, w),    correlate(gx, y)
+    correlate(x, y)   -> w        gradients  transpose(y, gw),  forward(x, gw)
+
+So gradients of gradients exist to any order. One-dimensional convolution is two-dimensional with height 1.
+Three-dimensional convolution unfolds depth: the taps along it become further channels of the two-dimensional
+kernels, and the planes of the output further images.
+
+    x [N, C, D, H, W]  ->  [N OD, C T, H, W]   *   w [K, C T, R, S]   ->  [N OD, K, OH, OW]  ->  out
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from einkorn import engines
+from einkorn.autograd import mode
+from einkorn.ops._elementwise import activation_gradient
+from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
+from einkorn.ops.copy import reshape
+from einkorn.ops.reduce import sum as sum_over
+from einkorn.tensor import Tensor
+
+__all__ = ["Geometry", "Shape", "correlate", "forward", "transpose"]
+
+Shape = tuple[int, ...]
+
+
+class Geometry(NamedTuple):
+    """What a convolution is besides its arrays. Options are for depth (of volumes), height and width."""
+
+    spatial: int
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+    groups: int
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """The options as the two-dimensional kernels take them."""
+        stride, padding, dilation = self.stride[-2:], self.padding[-2:], self.dilation[-2:]
+        if self.spatial == 1:
+            return (1, *stride, 0, *padding, 1, *dilation, self.groups)
+        return (*stride, *padding, *dilation, self.groups)
+
+    @property
+    def depth(self) -> tuple[int, ...]:
+        """The options of unfolding depth alone."""
+        return (self.stride[0], 1, 1, self.padding[0], 0, 0, self.dilation[0], 1, 1)
+
+
+# --- arrays in, arrays out ------------------------------------------------------------------------
+
+
+def _images(a: Any, spatial: int) -> Any:
+    """An array of images, lines or volumes, one of them perhaps without N, as the kernels take it."""
+    shape = a.shape
+    if len(shape) == spatial + 1:
+        shape = (1, *shape)
+    if spatial == 1:
+        shape = (*shape[:2], 1, shape[2])
+    return a if shape == a.shape else a.reshape(shape)
+
+
+def _weights(w: Any, spatial: int) -> Any:
+    """[K, C / groups, R, S]; the taps along depth are channels."""
+    k, c, *taps = w.shape
+    if spatial == 2:
+        return w
+    if spatial == 1:
+        return w.reshape((k, c, 1, *taps))
+    return w.reshape((k, c * taps[0], *taps[1:]))
+
+
+def _depth_columns(volume: Any, columns: Any) -> tuple[Any, Any]:
+    """Views for unfolding: columns [N OD, C T, H, W] as [N, C, T, 1, 1, OD, H, W]."""
+    n, c, _, h, w = volume.shape
+    out_d = columns.shape[0] // n if n else 0
+    seen = columns.reshape((n, out_d, c, columns.shape[1] // c if c else 0, 1, 1, h, w))
+    return volume, seen.transpose(0, 2, 3, 4, 5, 1, 6, 7)
+
+
+def _unfolded(x: Any, geometry: Geometry, taps: int, out_d: int) -> Any:
+    k = engines.of(x)
+    n, c, _, h, w = x.shape
+    columns = k.empty((n * out_d, c * taps, h, w), x.dtype)
+    if columns.size:
+        volume, seen = _depth_columns(x, columns)
+        k.unfold(seen, volume, *geometry.depth)
+    return columns
+
+
+def _by_image(y: Any, n: int) -> Any:
+    """[N OD, K, OH, OW] as [N, K, OD, OH, OW], a view."""
+    planes, k, oh, ow = y.shape
+    return y.reshape((n, planes // n if n else 0, k, oh, ow)).transpose(0, 2, 1, 3, 4)
+
+
+def _by_plane(y: Any) -> Any:
+    """[N, K, OD, OH, OW] as [N OD, K, OH, OW]."""
+    n, k, out_d, oh, ow = y.shape
+    if n * out_d == 0:
+        return y.reshape((0, k, oh, ow))
+    return contiguous(y.transpose(0, 2, 1, 3, 4)).reshape((n * out_d, k, oh, ow))
+
+
+def _run_forward(x: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, code: int) -> Any:
+    k = engines.of(x)
+    out = k.empty(shape, x.dtype)
+    spatial, options = geometry.spatial, geometry.plane
+    images, seen, weights = _images(x, spatial), _images(out, spatial), _weights(w, spatial)
+    if spatial < 3:
+        k.conv2d_forward(seen, images, weights, b, *options, code)
+    elif seen.size:
+        columns = _unfolded(images, geometry, w.shape[2], seen.shape[2])
+        planes = k.empty((columns.shape[0], weights.shape[0], *seen.shape[3:]), x.dtype)
+        k.conv2d_forward(planes, columns, weights, b, *options, code)
+        k.copy(seen, _by_image(planes, seen.shape[0]))
+    return out
+
+
+def _run_transpose(y: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, code: int) -> Any:
+    k = engines.of(y)
+    out = k.empty(shape, y.dtype)
+    spatial, options = geometry.spatial, geometry.plane
+    images, seen, weights = _images(y, spatial), _images(out, spatial), _weights(w, spatial)
+    if spatial < 3:
+        if b is None and code == 0:
+            k.conv2d_input_grad(seen, images, weights, *options)
+        else:
+            k.conv2d_transpose(seen, images, weights, b, *options, code)
+        return out
+    n, c, _, h, wide = seen.shape
+    columns = k.empty((n * images.shape[2], c * w.shape[2], h, wide), y.dtype)
+    if columns.size:
+        k.conv2d_input_grad(columns, _by_plane(images), weights, *options)
+        volume, spread = _depth_columns(seen, columns)
+        k.fold(volume, spread, *geometry.depth)
+    else:
+        k.fill(out, 0.0)
+    if b is not None:
+        k.add(seen, seen, _over_channels(b, seen.shape))
+    if code:
+        _activate(k, out, code)
+    return out
+
+
+def _over_channels(b: Any, shape: Shape) -> Any:
+    return broadcast_to(b.reshape((1, -1, *(1,) * (len(shape) - 2))), shape)
+
+
+def _activate(k: Any, out: Any, code: int) -> None:
+    name = next(name for name, known in engines.ACTIVATIONS.items() if known == code)
+    assert name is not None
+    getattr(k, name)(out, out, *((0.01,) if name == "leaky_relu" else ()))
+
+
+def _run_correlate(x: Any, y: Any, geometry: Geometry, shape: Shape, want_bias: bool) -> tuple[Any, Any]:
+    """The weights' gradient, and the sums of y over everything but channels."""
+    k = engines.of(x)
+    gw = k.empty(shape, x.dtype)
+    spatial, options = geometry.spatial, geometry.plane
+    images, seen, weights = _images(x, spatial), _images(y, spatial), _weights(gw, spatial)
+    gb = k.empty((weights.shape[0],), x.dtype) if want_bias else None
+    if spatial == 3:
+        images, seen = _unfolded(images, geometry, shape[2], seen.shape[2]), _by_plane(seen)
+    k.conv2d_weight_grad(weights, gb, images, seen, *options)
+    return gw, gb
+
+
+# --- differentiable -------------------------------------------------------------------------------
+
+
+def forward(
+    x: Any,
+    w: Any,
+    geometry: Geometry,
+    shape: Shape,
+    bias: Any = None,
+    activation: str | None = None,
+    op: str = "conv",
+) -> Any:
+    """``act(x * w + bias)`` of the given shape."""
+    a, weights, b = _arrays(op, x, w, bias)
+    out = _run_forward(a, weights, b, geometry, shape, engines.ACTIVATIONS[activation])
+    if not (mode.enabled and (needs(x) or needs(w) or needs(bias))):
+        return result(out, (x, w, bias), _unused)
+    need_x, need_w, need_b = needs(x), needs(w), needs(bias)
+    x_shape, w_shape = a.shape, weights.shape
+
+    def rule(g: Any, x: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
+        if activation is not None:
+            g = activation_gradient(activation, g, out)
+        if not isinstance(g, Tensor):
+            g = contiguous(g)
+            gx = _run_transpose(g, w, None, geometry, x_shape, 0) if need_x else None
+            gw, gb = _run_correlate(x, g, geometry, w_shape, need_b) if need_w or need_b else (None, None)
+            return gx, gw, gb
+        return (
+            transpose(g, w, geometry, x_shape) if need_x else None,
+            correlate(x, g, geometry, w_shape) if need_w else None,
+            _channel_sums(g, geometry) if need_b else None,
+        )
+
+    saved = (
+        a if need_w or need_b else None,
+        weights if need_x else None,
+        None,
+        None if activation is None else out,
+    )
+    return result(out, (x, w, bias), rule, saved)
+
+
+def transpose(
+    y: Any,
+    w: Any,
+    geometry: Geometry,
+    shape: Shape,
+    bias: Any = None,
+    activation: str | None = None,
+    op: str = "conv_transpose",
+) -> Any:
+    """What the input gradient of :func:`forward` is, plus bias, then the activation."""
+    a, weights, b = _arrays(op, y, w, bias)
+    out = _run_transpose(a, weights, b, geometry, shape, engines.ACTIVATIONS[activation])
+    if not (mode.enabled and (needs(y) or needs(w) or needs(bias))):
+        return result(out, (y, w, bias), _unused)
+    need_y, need_w, need_b = needs(y), needs(w), needs(bias)
+    y_shape, w_shape = a.shape, weights.shape
+
+    def rule(g: Any, y: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
+        if activation is not None:
+            g = activation_gradient(activation, g, out)
+        if not isinstance(g, Tensor):
+            g = contiguous(g)
+        return (
+            forward(g, w, geometry, y_shape) if need_y else None,
+            correlate(g, y, geometry, w_shape) if need_w else None,
+            _channel_sums(g, geometry) if need_b else None,
+        )
+
+    saved = (
+        a if need_w else None,
+        weights if need_y else None,
+        None,
+        None if activation is None else out,
+    )
+    return result(out, (y, w, bias), rule, saved)
+
+
+def correlate(x: Any, y: Any, geometry: Geometry, shape: Shape) -> Any:
+    """What the weight gradient of :func:`forward` is, for weights of the given shape."""
+    a, b, _ = _arrays("conv", x, y, None)
+    out, _ = _run_correlate(a, b, geometry, shape, False)
+    if not (mode.enabled and (needs(x) or needs(y))):
+        return result(out, (x, y), _unused)
+    need_x, need_y = needs(x), needs(y)
+    x_shape, y_shape = a.shape, b.shape
+
+    def rule(g: Any, x: Any, y: Any, out: Any) -> tuple[Any, Any]:
+        if not isinstance(g, Tensor):
+            g = contiguous(g)
+        return (
+            transpose(y, g, geometry, x_shape) if need_x else None,
+            forward(x, g, geometry, y_shape) if need_y else None,
+        )
+
+    return result(out, (x, y), rule, (a if need_y else None, b if need_x else None, None))
+
+
+def _arrays(op: str, x: Any, w: Any, bias: Any) -> tuple[Any, Any, Any]:
+    return (
+        contiguous(unwrap(x, op, "x")),
+        contiguous(unwrap(w, op, "weight")),
+        None if bias is None else contiguous(unwrap(bias, op, "bias")),
+    )
+
+
+def _unused(g: Any) -> tuple[Any, ...]:
+    raise AssertionError("nothing was recorded")
+
+
+def _channel_sums(g: Any, geometry: Geometry) -> Any:
+    """The bias's gradient: g summed over everything but channels."""
+    if len(g.shape) == geometry.spatial + 1:
+        g = reshape(g, (1, *g.shape))
+    return sum_over(g, (0, *range(2, len(g.shape))))
