@@ -93,6 +93,7 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
         "hardshrink": ([((x,), o) for o in options(lambd=(0.5, 1))]),
         "softshrink": ([((x,), o) for o in options(lambd=(0.5, 1, 0))]),
         "threshold": ([((x,), {"threshold": 0.1, "value": 3})]),
+        "normalize": ([((x,), o) for o in options(p=(2.0, 1, 3), dim=(1, -1))]),
         "glu": ([((normal(3, 4, 6),), o) for o in options(dim=(-1, 1))]),
         "rrelu": ([((x,), {}), ((x,), {"lower": 0.2, "upper": 0.4})]),
         "softmin": ([((normal(*(3, 4, 2)[:n]),), {"dim": d}) for n in range(1, 4) for d in (None, -1)]),

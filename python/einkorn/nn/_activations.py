@@ -1,4 +1,4 @@
-"""Activations and dropout of :mod:`einkorn.nn.functional`, with torch's signatures."""
+"""Activations, dropout and normalize of :mod:`einkorn.nn.functional`, with torch's signatures."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "mish",
+    "normalize",
     "prelu",
     "relu",
     "relu6",
@@ -197,6 +198,14 @@ def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """:func:`einkorn.ops.log_softmax`; ``dim`` as :func:`softmax`."""
     return ops.log_softmax(input, _dim(input, dim), dtype=dtype)
+
+
+def normalize(input: Any, p: float = 2.0, dim: int | None = 1, eps: float = 1e-12, out: Any = None) -> Any:
+    """Vectors along ``dim`` divided by their p-norm, or by ``eps`` where that is larger."""
+    if out is not None:
+        raise ArgumentError("normalize: out is given; results are new arrays here, expected None")
+    length = ops.norm(input, p, dim, True)
+    return ops.divide(input, ops.clip(length, min=number("normalize", "eps", eps)))
 
 
 # --- dropout ------------------------------------------------------------------------------------

@@ -54,20 +54,27 @@ def wrapped(index: Any, *inputs: Any) -> Any:
 
 def taken(x: Any, index: Any, d: int) -> Any:
     """``x[index]`` along axis d: as :func:`numpy.take_along_axis`, with gradients of every order."""
+    if isinstance(x, Tensor) and x._data.dtype.kind != "f":
+        x = x._data
+    if not isinstance(x, Tensor) and x.dtype.kind != "f":
+        return np.take_along_axis(x, index, d) if x.ndim else x.reshape(())
     a = x._data if isinstance(x, Tensor) else x
     n = a.shape[d] if a.ndim else 1
     out = np.take_along_axis(a, index, d) if a.ndim else a.reshape(())
     return result(out, (x,), lambda g: (placed(g, index, d, n),), ())
 
 
-def placed(g: Any, index: Any, d: int, n: int) -> Any:
-    """Zeros of size n along axis d, with g added at the index."""
+def placed(g: Any, index: Any, d: int, n: int, once: bool = False) -> Any:
+    """Zeros of size n along axis d, with g added at the index; ``once``: no place comes twice in a line."""
     a = g._data if isinstance(g, Tensor) else g
     if not a.ndim:
         return g
     k = engines.of(a)
     out = k.empty((*a.shape[:d], n, *a.shape[d + 1 :]), a.dtype)
     k.fill(out, 0.0)
+    if once or index.shape[d] == 1:
+        np.put_along_axis(out, index, a, d)
+        return result(out, (g,), lambda g: (taken(g, index, d),), ())
     at = list(np.ogrid[tuple(slice(m) for m in a.shape)])
     at[d] = index
     np.add.at(out, tuple(at), a)

@@ -33,6 +33,9 @@ __all__ = [
 
 def _ordered(op: str, x: Any, d: int, k: int, falling: bool) -> Extremes:
     """The first k of the order along axis d, with gradient, and their places (an array)."""
+    whole = _integers.integral(x)
+    if whole is not None:
+        return _ordered_whole(x, whole, d, k, falling)
     a = unwrap(x, op, "x")
     engine = engines.of(a)
     lines, back = rows(a, d)
@@ -45,7 +48,33 @@ def _ordered(op: str, x: Any, d: int, k: int, falling: bool) -> Extremes:
     index = back(index)
 
     n = lines.shape[1]
-    return Extremes(result(back(values), (x,), lambda g: (placed(g, index, d, n),), ()), index)
+    return Extremes(result(back(values), (x,), lambda g: (placed(g, index, d, n, True),), ()), index)
+
+
+def _ordered_whole(x: Any, whole: Any, d: int, k: int, falling: bool) -> Extremes:
+    """The same for integers and booleans."""
+    lines = whole.reshape(whole.shape or (1,))
+    if falling:  # the rising order of the line turned around, from its end
+        order = lines.shape[d] - 1 - np.flip(np.argsort(np.flip(lines, d), d, kind="stable"), d)
+    else:
+        order = np.argsort(lines, d, kind="stable")
+    order = np.take(order, np.arange(k), d)
+    values = np.take_along_axis(lines, order, d)
+    if not whole.ndim and k == 1:
+        values, order = values.reshape(()), order.reshape(())
+    return Extremes(wrapped(values, x), order)
+
+
+def _shape(op: str, x: Any) -> tuple[int, ...]:
+    whole = _integers.integral(x)
+    return (unwrap(x, op, "x") if whole is None else whole).shape
+
+
+def _size(op: str, x: Any, dim: Any) -> tuple[int, int]:
+    """The axis, and its size; a scalar is a line of one."""
+    shape = _shape(op, x)
+    d = axis_of(op, dim, len(shape), "dim")
+    return d, shape[d] if shape else 1
 
 
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremes:
@@ -66,19 +95,13 @@ def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -
     """
     falling = flag("sort", "descending", descending)
     flag("sort", "stable", stable)
-    a = unwrap(x, "sort", "x")
-    d = axis_of("sort", dim, a.ndim, "dim")
-    found = _ordered("sort", x, d, a.shape[d] if a.ndim else 1, falling)
+    d, n = _size("sort", x, dim)
+    found = _ordered("sort", x, d, n, falling)
     return Extremes(found.values, wrapped(found.indices, x))
 
 
 def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The places that :func:`sort` takes its values from, as int64; arguments as there."""
-    whole = _integers.integral(x)
-    if whole is not None:
-        keys = whole.astype(np.int64) if whole.dtype != np.uint64 else whole
-        keys = -1 - keys if flag("argsort", "descending", descending) and keys.dtype == np.int64 else keys
-        return wrapped(np.argsort(keys, axis_of("argsort", dim, whole.ndim, "dim"), kind="stable"), x)
     return sort(x, dim, descending, stable).indices
 
 
@@ -99,23 +122,22 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     -------
     values, indices : array or Tensor, int64 array or Tensor
     """
-    a = unwrap(x, "topk", "x")
-    d = axis_of("topk", dim, a.ndim, "dim")
+    d, n = _size("topk", x, dim)
     falling = flag("topk", "largest", largest)
     flag("topk", "sorted", sorted)
-    count = integer("topk", "k", k, 0, a.shape[d] if a.ndim else 1)
+    count = integer("topk", "k", k, 0, n)
     found = _ordered("topk", x, d, count, falling)
     return Extremes(found.values, wrapped(found.indices, x))
 
 
 def _one(op: str, x: Any, d: int, k: int, keepdim: bool) -> Extremes:
     """The element of rank k (from 0) along axis d, with gradient, and its place."""
-    a = unwrap(x, op, "x")
-    n = a.shape[d] if a.ndim else 1
+    n = _size(op, x, d)[1]
     order = _ordered(op, x.detach() if isinstance(x, Tensor) else x, d, n if 4 * k >= n else k + 1, False)
-    index = order.indices if not a.ndim else np.take(order.indices, [k], d)
+    scalar = not order.indices.ndim
+    index = order.indices if scalar else np.take(order.indices, [k], d)
     values = taken(x, index, d)
-    shape = index.shape if keepdim or not a.ndim else index.shape[:d] + index.shape[d + 1 :]
+    shape = index.shape if keepdim or scalar else index.shape[:d] + index.shape[d + 1 :]
     return Extremes(reshape(values, shape), index.reshape(shape))
 
 
@@ -126,9 +148,8 @@ def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Extremes:
     -------
     values, indices : array or Tensor, int64 array or Tensor
     """
-    a = unwrap(x, "kthvalue", "x")
-    d = axis_of("kthvalue", dim, a.ndim, "dim")
-    rank = integer("kthvalue", "k", k, 1, a.shape[d] if a.ndim else 1) - 1
+    d, n = _size("kthvalue", x, dim)
+    rank = integer("kthvalue", "k", k, 1, n) - 1
     found = _one("kthvalue", x, d, rank, flag("kthvalue", "keepdim", keepdim))
     return Extremes(found.values, wrapped(found.indices, x))
 
