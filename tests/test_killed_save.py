@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 
@@ -83,3 +84,35 @@ def test_metadata(tmp_path):
     (tmp_path / "text").write_text("text")
     with pytest.raises(CheckpointError, match="no readable safetensors file"):
         checkpoint.read_metadata(tmp_path / "text")
+
+
+def test_what_is_no_file_is_written_into(tmp_path):
+    """As ``open(path, "wb")`` does: a pipe stays a pipe, and its reader gets the bytes."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        checkpoint.write_whole(pipe, [b"one ", b"two"])
+        assert reader.stdout.read() == b"one two"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        checkpoint.write_whole(tmp_path, [b"a folder"])
+    assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_the_mode_of_a_file_is_kept(tmp_path, mode):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    checkpoint.write_whole(path, [b"new"])
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_names_as_long_as_names_can_be(tmp_path):
+    path = tmp_path / ("a" * 255)
+    checkpoint.write_whole(path, [b"new"])
+    assert path.read_bytes() == b"new"
+    with pytest.raises(CheckpointError, match=r"aaa: cannot be written: File name too long$"):
+        checkpoint.write_whole(tmp_path / ("a" * 256), [b"new"])
+    assert len(list(tmp_path.iterdir())) == 1

@@ -8,11 +8,13 @@ of torch's ``state_dict``: the arrays of one library load into the other.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import re
 import secrets
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
@@ -270,8 +272,9 @@ def _write(path: str | PathLike[str], state: Mapping[str, np.ndarray], metadata:
 def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
     """Write, sync, rename; on any failure remove what was begun.
 
-    A process that is killed meanwhile can remove nothing: the next one that writes there does, to files like
-    this one's that nobody holds.
+    The file keeps the mode of the one whose place it takes. What is there and is no file, a device or a pipe,
+    is written into. A process that is killed meanwhile can remove nothing: the next one that writes there
+    does, to files like this one's that nobody holds.
 
     Raises
     ------
@@ -279,9 +282,16 @@ def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
         The file cannot be written.
     """
     target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
-    begun = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    begun = target.with_name(f".{_short(target.name)}.{secrets.token_hex(4)}.tmp")
     try:
+        before = _mode(target)
+        if before is not None and not stat.S_ISREG(before):
+            with open(target, "wb") as file:
+                file.writelines(chunks)
+            return
         with _begin(begun) as file:
+            if before is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(before))
             _clear_abandoned(target, begun)
             for chunk in chunks:
                 file.write(chunk)
@@ -290,9 +300,22 @@ def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
             os.replace(begun, target)  # while the lock is held
         _sync_folder(target.parent)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error}") from error
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        begun.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            begun.unlink()
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _short(name: str) -> str:
+    """As much of a file's name as leaves room for what is put around it."""
+    return os.fsdecode(os.fsencode(name)[: 255 - len(".") - len(".01234567.tmp")])
 
 
 def _begin(path: Path) -> BinaryIO:
@@ -312,7 +335,9 @@ def _clear_abandoned(target: Path, begun: Path) -> None:
     """Remove what killed writers left in the folder: their locks went with them."""
     for path in target.parent.glob(".*.tmp"):
         name = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", path.name)
-        if path == begun or name is None or not (name[1] == target.name or name[1].endswith(".safetensors")):
+        if path == begun or name is None:
+            continue
+        if name[1] != _short(target.name) and not name[1].endswith(".safetensors"):
             continue
         try:
             with open(path, "rb") as file:
