@@ -346,26 +346,60 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(tmp_path, capsys, monkeyp
     assert "has 8 epochs of 8 already" in capsys.readouterr().err
 
 
-def test_a_real_interrupt(tmp_path):
-    pytest.importorskip("sklearn")
-    arguments = ["train", "mlp", "--data", "digits", "--epochs", "100000", "--out", str(tmp_path / "run")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "einkorn", *arguments],
+def train_until(epoch, *arguments, before="pass"):
+    """A process that trains, once it has come to an epoch."""
+    program = (
+        f"import sys; from einkorn.cli import main, train; {before}; sys.exit(main({list(arguments)!r}))"
+    )
+
+    def heed() -> (
+        None
+    ):  # tests in the background of a shell were started with signals ignored, and hand that down
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # tests that run in the background of a shell were started with the signal ignored, and hand that down
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed,
+    )
+    for line in process.stderr:
+        if line.startswith(f"Epoch {epoch}/"):
+            return process
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_real_interrupt(tmp_path, number):
+    pytest.importorskip("sklearn")
+    out = tmp_path / "run"
+    with train_until(
+        2, "train", "mlp", "--data", "digits", "--epochs", "100000", "--out", str(out)
     ) as process:
-        for line in process.stderr:
-            if line.startswith("Epoch 2/"):
-                break
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "go on with: einkorn train mlp" in out
-    assert (tmp_path / "run" / "model.safetensors").exists()
-    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) >= 2
+        process.send_signal(number)
+        text, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "go on with: einkorn train mlp" in text
+    assert (out / "model.safetensors").exists()
+    assert len((out / "history.csv").read_text().splitlines()) >= 2
+
+
+def test_what_a_killed_run_kept(tmp_path, capsys):
+    """Nothing can be done when SIGKILL comes, so it was done before."""
+    pytest.importorskip("sklearn")
+    out, words = tmp_path / "run", ("train", "mlp", "--data", "digits", "--epochs", "100000")
+    with train_until(4, *words, "--out", str(out), before="train._KEEP_AFTER = 0") as process:
+        process.kill()
+    done = len((out / "history.csv").read_text().splitlines()) - 1
+    assert done >= 2
+    assert (out / "best.safetensors").exists()
+    words = (*words[:-1], str(done + 2))
+    assert run(*words, "--resume", str(out)) == 0
+    assert f"{done} of {done + 2} epochs are done" in capsys.readouterr().out
+    assert len((out / "history.csv").read_text().splitlines()) == done + 3
+    assert not (out / "resume.safetensors").exists()
 
 
 def test_bench_refuses_to_replace_a_file(tmp_path, monkeypatch, capsys):

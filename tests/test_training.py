@@ -350,13 +350,27 @@ def test_history_plot_and_repr(tmp_path):
         training.History().plot()
 
 
-def test_history_aligns_figures_that_come_and_go():
+def test_history_has_each_figure_for_the_epochs_that_had_it(tmp_path):
     history = training.History()
     history.append(0, {"loss": 1.0})
     history.append(1, {"loss": 0.5, "late": 3.0})
     history.append(2, {"late": 4.0})
-    assert_array_equal(history.history["loss"], [1.0, 0.5, np.nan])
-    assert_array_equal(history.history["late"], [np.nan, 3.0, 4.0])
+    assert history.history == {"loss": [1.0, 0.5], "late": [3.0, 4.0]}
+    assert history.rows() == [{"loss": 1.0}, {"loss": 0.5, "late": 3.0}, {"late": 4.0}]
+    history.to_csv(tmp_path / "h.csv")
+    assert (tmp_path / "h.csv").read_text().splitlines() == [
+        "epoch,loss,late",
+        "1,1.0,",
+        "2,0.5,3.0",
+        "3,,4.0",
+    ]
+    again = training.History.from_csv(tmp_path / "h.csv")
+    assert (again.epoch, again.history, again.rows()) == (history.epoch, history.history, history.rows())
+    line = history.plot().axes[0].lines[0]
+    assert line.get_xdata().tolist() == [1, 2]
+    history.history["late"].append(5.0)  # what an interrupted append leaves
+    history.align()
+    assert history.history["late"] == [3.0, 4.0]
 
 
 def test_summary():

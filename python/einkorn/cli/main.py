@@ -12,6 +12,7 @@ from typing import NoReturn
 from einkorn import __version__
 from einkorn.cli.boost import add_boost
 from einkorn.cli.detect import add_detect
+from einkorn.cli.outputs import stoppable, stopped
 from einkorn.cli.predict import add_predict
 from einkorn.cli.settings import add_outputs, add_settings
 from einkorn.errors import EinkornError
@@ -153,7 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 2 after an error, which is told in one line on standard error, 130 after Ctrl-C.
+        0 when all went well, 2 after an error, which is told in one line on standard error, 130 after Ctrl-C,
+        and 128 and its number after another signal to end.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
@@ -162,9 +164,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _run(arguments)
+        stopped.clear()
+        with stoppable():
+            status = _run(arguments)
         sys.stdout.flush()
-        return status
+        return stopped[0] if stopped else status
     except BrokenPipeError:
         # nothing more can be printed, nor flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -175,4 +179,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         print(f"einkorn {arguments.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return stopped[0] if stopped else INTERRUPTED

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from einkorn.errors import ArgumentError, DataError
 
-__all__ = ["RunFolder", "new_file", "uninterrupted"]
+__all__ = ["RunFolder", "new_file", "stoppable", "stopped", "uninterrupted"]
 
 
 class RunFolder:
@@ -160,14 +162,54 @@ def new_file(path: str, option: str, overwrite: bool) -> Path:
     return file
 
 
+#: What ends a process politely: Ctrl-C, a scheduler or shutdown, a terminal or connection that closed.
+_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that is to end the process has come: work stops as with Ctrl-C, and keeps what that keeps."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
+
+
+#: The exit status of a process that a signal ended, once one has come.
+stopped: list[int] = []
+
+
+def _stop(number: int, _: object) -> None:
+    stopped.append(128 + number)
+    if number == getattr(signal, "SIGHUP", None):  # nobody is there to read, and writing would fail
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                if os.isatty(stream.fileno()):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    raise Stopped(number)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise :class:`Stopped` within, unless whoever started the process ignores them."""
+    with _handled(_stop, [n for n in _ENDINGS[1:] if signal.getsignal(n) == signal.SIG_DFL]):
+        yield
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C does nothing within: what one interruption keeps, a second one shall not spoil."""
+    """No such signal does anything within: what one interruption keeps, a second one shall not spoil."""
+    with _handled(signal.SIG_IGN, _ENDINGS):
+        yield
+
+
+@contextmanager
+def _handled(handler: Any, numbers: list[int]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = [signal.signal(number, handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import shlex
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from einkorn.cli.outputs import RunFolder, uninterrupted
 from einkorn.cli.settings import apply_settings, go_on_command
 from einkorn.errors import ArgumentError, CheckpointError, EinkornError
 from einkorn.models import ImageClassifier
-from einkorn.training import Callback, History, LearningRateScheduler
+from einkorn.training import Callback, History, LambdaCallback, LearningRateScheduler
 
 __all__ = ["train"]
 
@@ -61,6 +62,7 @@ SETS = {
 }
 FILES = ("model.safetensors", "history.csv", "learning-curve.png", "best.safetensors", "resume.safetensors")
 _SETTINGS = "training"  # in the metadata of resume.safetensors
+_KEEP_AFTER = 30.0  # seconds
 
 
 class _Best(Callback):
@@ -108,6 +110,7 @@ class _Run:
         )
         self.optimizer = make_optimizer(arguments, self.model, recipe)
         self.first_rate = self.optimizer.param_groups[0]["lr"]
+        self.kept, self.kept_at = False, time.monotonic()
 
     def _load(self, source: Images) -> Any:
         folder = self.arguments.data_dir
@@ -171,17 +174,30 @@ class _Run:
             callbacks=[
                 LearningRateScheduler(lambda epoch, rate: first * (1 - epoch / epochs)),
                 self.best,
+                LambdaCallback(on_epoch_begin=self._keep_now_and_then),
             ],
         )
 
+    def _keep_now_and_then(self, *_: object) -> None:
+        """Half a minute of work is what a killed process loses at most: a run of minutes can be resumed."""
+        history = self.history(self.model.history or History())
+        if time.monotonic() - self.kept_at < _KEEP_AFTER or not history.epoch:
+            return
+        with uninterrupted():
+            self.write(history, with_picture=False)
+            self.write_best(tell=False)
+            self.keep()
+        self.kept, self.kept_at = True, time.monotonic()
+
     def history(self, fitted: History) -> History:
         """All epochs, those of the earlier run first."""
-        found = self.before
-        for row, epoch in enumerate(fitted.epoch):
-            found.append(epoch, {name: column[row] for name, column in fitted.history.items()})
+        found = History()
+        for part in (self.before, fitted):
+            for epoch, figures in zip(part.epoch, part.rows(), strict=True):
+                found.append(epoch, figures)
         return found
 
-    def write(self, history: History, with_model: bool = True) -> list[str]:
+    def write(self, history: History, with_model: bool = True, with_picture: bool = True) -> list[str]:
         """The checkpoint, the figures, and the picture where matplotlib is there to draw it."""
         written = []
         if with_model:
@@ -189,7 +205,7 @@ class _Run:
             written.append("model.safetensors")
         history.to_csv(self.folder / "history.csv")
         written.append("history.csv")
-        if history.epoch:
+        if history.epoch and with_picture:
             try:
                 history.plot(self.folder / "learning-curve.png")
                 written.append("learning-curve.png")
@@ -197,7 +213,7 @@ class _Run:
                 print(f"no learning-curve.png: {error}")
         return written
 
-    def write_best(self) -> list[str]:
+    def write_best(self, tell: bool = True) -> list[str]:
         """The model of the best epoch, where there was one."""
         if self.best.epoch is None:
             return ["best.safetensors"] if (self.folder / "best.safetensors").exists() and self.done else []
@@ -205,7 +221,9 @@ class _Run:
         self.model.load_state_dict(self.best.state)
         self.classifier.save(self.folder / "best.safetensors")
         self.model.load_state_dict(now)
-        print(f"best so far: epoch {self.best.epoch + 1}, accuracy {self.best.value:.2%}: best.safetensors")
+        if tell:
+            at, value = self.best.epoch + 1, self.best.value
+            print(f"best so far: epoch {at}, accuracy {value:.2%}: best.safetensors")
         return ["best.safetensors"]
 
 
@@ -262,8 +280,8 @@ def _finished(run: _Run, out: RunFolder, history: History) -> int:
 
 
 def _failed(run: _Run, out: RunFolder, history: History) -> None:
-    """Write down how it went and the best epoch before, unless a good model is there, whose figures stay."""
-    if history.epoch and not (out.path / "model.safetensors").exists():
+    """Write down how it went and the best epoch before, unless an earlier run's model is there."""
+    if history.epoch and (run.kept or not (out.path / "model.safetensors").exists()):
         names = [*run.write(history, with_model=False), *run.write_best()]
         print(f"wrote {', '.join(names)} to {out.path}")
 

@@ -18,7 +18,8 @@ class History:
     Attributes
     ----------
     history : dict of str to list of float
-        "loss", the metrics, and the same with the prefix ``val_`` when there was validation data.
+        "loss", the metrics, and the same with the prefix ``val_`` when there was validation data. As in Keras
+        a figure has an entry for each epoch in which it was there: with ``validation_freq=2``, every second.
     epoch : list of int
         The epochs, from 0 as in Keras. What is shown counts from 1: the bar, the picture, and the file of
         ``to_csv``.
@@ -30,31 +31,39 @@ class History:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self.stop_reason: str | None = None
+        self._rows: dict[str, list[int]] = {}  # of each figure's entries: positions in ``epoch``
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:
         """Add the figures of one epoch."""
-        before = len(self.epoch)
+        row = len(self.epoch)
         for key, value in logs.items():
-            # a figure that begins late is aligned with its epoch
-            self.history.setdefault(key, [float("nan")] * before).append(float(value))
-        for column in self.history.values():
-            if len(column) == before:
-                column.append(float("nan"))
+            self._rows.setdefault(key, []).append(row)
+            self.history.setdefault(key, []).append(float(value))
         self.epoch.append(epoch)
 
     def align(self) -> None:
         """Drop what an interrupted ``append`` left."""
-        for column in self.history.values():
-            del column[len(self.epoch) :]
+        for key in list(self._rows):
+            rows = [row for row in self._rows[key] if row < len(self.epoch)]
+            self._rows[key] = rows
+            self.history[key] = self.history.get(key, [])[: len(rows)]
+
+    def rows(self) -> list[dict[str, float]]:
+        """The figures of each epoch."""
+        found: list[dict[str, float]] = [{} for _ in self.epoch]
+        for key, column in self.history.items():
+            for row, value in zip(self._rows[key], column, strict=True):
+                found[row][key] = value
+        return found
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write a header line and one line per epoch, counted from 1."""
+        """Write a header line and one line per epoch, counted from 1; figures it did not have are empty."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["epoch", *self.history])
             writer.writerows(
-                [epoch + 1, *(column[row] for column in self.history.values())]
-                for row, epoch in enumerate(self.epoch)
+                [epoch + 1, *(figures.get(name, "") for name in self.history)]
+                for epoch, figures in zip(self.epoch, self.rows(), strict=True)
             )
 
     @classmethod
@@ -71,7 +80,7 @@ class History:
             with open(path, newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file, strict=True):
                     epoch = int(row.pop("epoch"))
-                    found.append(epoch - 1, {key: float(value) for key, value in row.items()})
+                    found.append(epoch - 1, {key: float(value) for key, value in row.items() if value != ""})
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise DataError(f"{path}: is no history: {error}") from error
         return found
@@ -97,10 +106,10 @@ class History:
         names = [name for name in self.history if not name.startswith("val_")]
         figure = figures.Figure(figsize=(5 * len(names), 4), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            epochs = [epoch + 1 for epoch in self.epoch]
-            axes.plot(epochs, self.history[name], marker=".", label="training")
-            if f"val_{name}" in self.history:
-                axes.plot(epochs, self.history[f"val_{name}"], marker=".", label="validation")
+            for key, label in ((name, "training"), (f"val_{name}", "validation")):
+                if key in self.history:
+                    epochs = [self.epoch[row] + 1 for row in self._rows[key]]
+                    axes.plot(epochs, self.history[key], marker=".", label=label)
             axes.set_xlabel("epoch")
             axes.set_ylabel(name, parse_math=False)  # a metric's name is no formula, dollar signs and all
             axes.legend()
