@@ -389,7 +389,8 @@ def test_load_cifar10_joins_its_files(tmp_path):
     (tmp_path / "data_batch_1.bin.xz").write_bytes(lzma.compress(parts[0].tobytes()))
     (tmp_path / "data_batch_2.bin.xz").write_bytes(lzma.compress(parts[1].tobytes()))
     (tmp_path / "test_batch.bin").write_bytes(parts[2].tobytes())
-    (x, y), (xt, yt) = data.load_cifar10(tmp_path)
+    with pytest.warns(UserWarning, match="holds 4 of 50,000 training and 2 of 10,000 test images"):
+        (x, y), (xt, yt) = data.load_cifar10(tmp_path)
     assert x.shape == (4, 3, 32, 32)
     assert_array_equal(y, np.r_[parts[0][:, 0], parts[1][:, 0]])
     assert_array_equal(yt, parts[2][:, 0])

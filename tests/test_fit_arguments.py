@@ -371,6 +371,14 @@ def test_a_missing_axis_is_named(make, shape, message):
         model.evaluate(x, np.zeros(len(x), int))
 
 
+def test_a_single_row_with_its_axis_is_not_taken_for_one_without():
+    model = nn.Sequential(nn.Linear(6, 2), nn.BatchNorm1d(2))
+    model.compile("sgd", "mse")
+    with pytest.raises(ShapeError, match="more than one value in each channel") as caught:
+        model.fit(rows(1, 6), np.zeros((1, 2), np.float32), verbose=0)
+    assert "axis of rows" not in str(caught.value)
+
+
 def test_summary_remembers_the_shape_of_the_rows():
     x, y = blobs(10)
     model, lines = classifier(), []

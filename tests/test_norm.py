@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 import einkorn
 from einkorn import Tensor, nn, ops
@@ -396,3 +398,23 @@ def test_older_weights_come_and_go() -> None:
         utils.weight_norm(layer, "wait")
     with pytest.raises(ArgumentError, match="not parametrized"):
         utils.parametrize.remove_parametrizations(layer, "weight")
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        lambda layer: nn.utils.weight_norm(nn.utils.spectral_norm(layer), "bias"),
+    ],
+)
+def test_modules_with_computed_weights_are_pickled(norm):
+    model = nn.Sequential(norm(nn.Linear(4, 3)), nn.Tanh()).eval()
+    x = Tensor(np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4))
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert type(again[0]).__name__ == type(model[0]).__name__
+        assert_array_equal(again(x).numpy(), model(x).numpy())
+        assert list(again.state_dict()) == list(model.state_dict())
+        assert again[0] is not model[0]

@@ -117,3 +117,17 @@ def test_delimiters_are_single(tmp_path: Path) -> None:
 def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_csv(tmp_path / "none.csv")
+
+
+def test_numbers_are_written_as_numbers_are(tmp_path: Path) -> None:
+    """Python's float reads underscores and the digits of other scripts, too."""
+    table = read(tmp_path, "a,b,c\n1_000,\u0663,1\n2,4,nan\n")
+    assert [column.dtype.kind for column in table.columns] == ["U", "U", "f"]
+    assert table.column("a").tolist() == ["1_000", "2"]
+
+
+@pytest.mark.parametrize("word", ["", " ", "?", "NA", "n/a", "NaN", "NULL", "None"])
+def test_missing_values(word: str, tmp_path: Path) -> None:
+    table = read(tmp_path, f"a,b\n{word},{word}\n1,x\n")
+    assert np.isnan(table.column("a")[0])
+    assert table.column("b").tolist() == ["", "x"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> tuple[Split, Spli
     ----------
     folder : str or path, optional
         Holds data_batch_*.bin and test_batch*.bin, each packed or not; as many
-        as there are. Default: ``$EINKORN_DATA/cifar10``.
+        as there are, with a warning where it is not all 50,000 and 10,000 images.
+        Default: ``$EINKORN_DATA/cifar10``.
 
     Returns
     -------
@@ -76,6 +78,13 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> tuple[Split, Spli
     patterns = ("data_batch_*.bin*", "test_batch*.bin*")
     place = find_folder("cifar10", wanted, patterns, folder)
     train, test = (_read_all(place, pattern) for pattern in patterns)
+    found = len(train[1]), len(test[1])
+    if found != (50_000, 10_000):
+        warnings.warn(
+            f"load_cifar10: {place} holds {found[0]:,} of 50,000 training and {found[1]:,} of 10,000 test"
+            " images",
+            stacklevel=2,
+        )
     return train, test
 
 

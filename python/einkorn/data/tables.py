@@ -211,10 +211,16 @@ def _all_numbers(file: io.TextIOBase, path: str, names: list[str], delimiter: st
 
 def _parse(cells: Sequence[str]) -> np.ndarray:
     """A piece of a column: float64, or str where a cell is not a number."""
+    text = "".join(cells)
+    plain = "_" not in text and text.isascii()
     try:
-        return np.fromiter(map(float, cells), np.float64, len(cells))  # reads "nan", too
+        if plain:
+            return np.fromiter(map(float, cells), np.float64, len(cells))  # reads "nan", too
     except ValueError:
-        words = _words(cells)
+        pass
+    words = _words(cells)
+    if not plain and not all(not word or is_number(word) for word in words):
+        return words
     try:
         return np.array([float(word or "nan") for word in words], np.float64)
     except ValueError:
@@ -227,7 +233,9 @@ def _words(cells: Sequence[str]) -> np.ndarray:
 
 
 def is_number(word: str) -> bool:
-    """Whether a field holds a number."""
+    """Whether a field holds a number: what ``float`` reads, without underscores or foreign digits."""
+    if "_" in word or not word.strip().isascii():
+        return False
     try:
         float(word)
     except ValueError:

@@ -47,7 +47,7 @@ def _hint(model: Any, x: np.ndarray) -> str:
         if channels is not None:
             return _image_hint(channels, x)
         if features is not None:
-            if x.size == features:
+            if x.shape == (features,):
                 return "one row without the axis of rows: x[None] has it"
             if x.ndim > 2 and int(np.prod(x.shape[1:])) == features:
                 return f"rows of {features} numbers are expected: x.reshape(len(x), -1), or Flatten at first"

@@ -7,6 +7,7 @@ are several, ``original0``, ``original1``, ...; what computes it is ``module.par
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from einkorn.autograd import no_grad
@@ -30,7 +31,10 @@ def _values(x: Any) -> Any:
 
 
 def computed_attribute(module: Module, name: str, prefix: str, read: Any, write: Any) -> None:
-    """Give the module a class on which ``name`` is computed by ``read(module)`` and set by ``write``."""
+    """Give the module a class on which ``name`` is computed by ``read(module)`` and set by ``write``.
+
+    Both can be pickled, and so can the module: what is made of them is made again.
+    """
     kind = type(module)
 
     def assign(self: Module, attribute: str, value: Any) -> None:
@@ -39,9 +43,33 @@ def computed_attribute(module: Module, name: str, prefix: str, read: Any, write:
         else:
             super(made, self).__setattr__(attribute, value)
 
-    names = {name: property(read), "__setattr__": assign, "_computed": name}
+    names = {
+        name: property(lambda self: read(self)),  # partial functions are no methods
+        "__setattr__": assign,
+        "__reduce_ex__": _reduced,
+        "_computed": name,
+        "_recipe": (name, prefix, read, write),
+    }
     made: Any = type(prefix + kind.__name__.removeprefix(prefix), (kind,), names)
     module.__class__ = made
+
+
+def _reduced(module: Module, protocol: Any) -> Any:
+    """``__reduce_ex__``: the class that can be imported, and how those above it are made."""
+    recipes = []
+    kind: Any = type(module)
+    while "_computed" in kind.__dict__:
+        recipes.append(kind.__dict__["_recipe"])
+        kind = kind.__bases__[0]
+    _, _, *state = kind.__reduce_ex__(module, protocol)
+    return (_made_again, (kind, recipes[::-1]), *state)
+
+
+def _made_again(kind: Any, recipes: list[Any]) -> Module:
+    module = kind.__new__(kind)
+    for recipe in recipes:
+        computed_attribute(module, *recipe)
+    return module
 
 
 def restore_class(module: Module, name: str) -> None:
@@ -138,14 +166,17 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         raise ShapeError(f"{op}: {tensor_name} has shape {original.shape}, computed it has shape {shape}")
     del module.__dict__[tensor_name]
     setattr(_all(module), tensor_name, computed)
-    computed_attribute(
-        module,
-        tensor_name,
-        "Parametrized",
-        lambda self: getattr(_all(self), tensor_name)(),
-        lambda self, value: getattr(_all(self), tensor_name).right_inverse(value),
-    )
+    read, write = partial(_read, tensor_name), partial(_write, tensor_name)
+    computed_attribute(module, tensor_name, "Parametrized", read, write)
     return module
+
+
+def _read(tensor_name: str, module: Module) -> Any:
+    return getattr(_all(module), tensor_name)()
+
+
+def _write(tensor_name: str, module: Module, value: Any) -> None:
+    getattr(_all(module), tensor_name).right_inverse(value)
 
 
 def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:

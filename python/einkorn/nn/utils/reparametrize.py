@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,8 @@ def _take(module: Module, name: str, op: str) -> Parameter:
     return weight
 
 
-def _refuse(op: str, name: str) -> Any:
-    def write(self: Module, value: Any) -> None:
-        raise ArgumentError(f"{op}: {name} is computed; remove_{op} makes it a parameter again")
-
-    return write
+def _refuse(op: str, name: str, module: Module, value: Any) -> None:
+    raise ArgumentError(f"{op}: {name} is computed; remove_{op} makes it a parameter again")
 
 
 def _put_back(module: Module, name: str, marker: str, op: str, parts: tuple[str, ...]) -> Module:
@@ -59,12 +57,13 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     del module.__dict__[name]
     setattr(module, name + "_g", Parameter(length, weight.requires_grad))
     setattr(module, name + "_v", Parameter(direction, weight.requires_grad))
-
-    def read(self: Any) -> Any:
-        return ops.weight_norm(getattr(self, name + "_v"), getattr(self, name + "_g"), axis)
-
-    computed_attribute(module, name, "", read, _refuse("weight_norm", name))
+    read, write = partial(_directed, name, axis), partial(_refuse, "weight_norm", name)
+    computed_attribute(module, name, "", read, write)
     return module
+
+
+def _directed(name: str, axis: int | None, module: Module) -> Any:
+    return ops.weight_norm(getattr(module, name + "_v"), getattr(module, name + "_g"), axis)
 
 
 def remove_weight_norm(module: Module, name: str = "weight") -> Module:
@@ -98,17 +97,18 @@ def spectral_norm(
     setattr(module, name + "_orig", weight)
     module.register_buffer(name + "_u", _spectral.start(matrix.shape[0], eps, weight))
     module.register_buffer(name + "_v", _spectral.start(matrix.shape[1], eps, weight))
-
-    def read(self: Any) -> Any:
-        original = getattr(self, name + "_orig")
-        u, v = getattr(self, name + "_u")._data, getattr(self, name + "_v")._data
-        turned = _spectral.as_matrix(original, rows)
-        if self.training:
-            _spectral.step(unwrap(turned, op, name), u, v, n_power_iterations, eps, True)
-        return _spectral.divided(original, turned, u, v)
-
-    computed_attribute(module, name, "", read, _refuse(op, name))
+    read = partial(_bounded, name, rows, n_power_iterations, eps)
+    computed_attribute(module, name, "", read, partial(_refuse, op, name))
     return module
+
+
+def _bounded(name: str, rows: int, n_power_iterations: int, eps: float, module: Module) -> Any:
+    original = getattr(module, name + "_orig")
+    u, v = getattr(module, name + "_u")._data, getattr(module, name + "_v")._data
+    turned = _spectral.as_matrix(original, rows)
+    if module.training:
+        _spectral.step(unwrap(turned, "spectral_norm", name), u, v, n_power_iterations, eps, True)
+    return _spectral.divided(original, turned, u, v)
 
 
 def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
