@@ -514,3 +514,41 @@ def test_items_are_assigned():
             t[0] = bad
     with pytest.raises(GradientError, match="read-only"):
         Tensor(np.broadcast_to(np.float64(0), 3))[0] = 1
+
+
+# --- one element -------------------------------------------------------------------------------
+
+ONES = [1, np.int64(1), np.uint8(1), np.array(1), (np.int64(1),), -1, (..., 1), (np.array(1), ...)]
+
+
+@pytest.mark.parametrize("key", ONES, ids=repr)
+def test_one_element_is_a_tensor_like_any_other(key):
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    assert t[key].shape == ()
+    assert t[key].numpy() == 2
+    (t[key] * 3.0).exp().backward()
+    assert_allclose(t.grad.numpy(), [0, 3 * np.exp(6)], rtol=1e-5)
+    assert t.detach()[t.detach().argmax()].item() == 2
+
+
+@pytest.mark.parametrize("key", ONES, ids=repr)
+def test_one_element_is_assigned_with_its_gradient(key):
+    w = Tensor([0.5, 0.2, 0.3], requires_grad=True)
+    z = w[:2] * 1.0
+    z[key] = w[2] * 4.0
+    z[key] += w[0]
+    z.sum().backward()
+    assert w.grad.numpy().tolist() == [2, 0, 4]
+    m = Tensor(np.ones((2, 2), np.float32), requires_grad=True)
+    h = m * 1.0
+    h[0, np.int64(1)] = m[1, 0] * 3.0
+    h.sum().backward()
+    assert m.grad.numpy().tolist() == [[1, 0], [4, 1]]
+
+
+def test_a_tensor_without_axes_is_not_walked_through():
+    with pytest.raises(TypeError, match="0-d"):
+        list(Tensor(3.0))
+    with pytest.raises(TypeError, match="0-d"):
+        len(Tensor(3.0))
+    assert [v.item() for v in Tensor([1.0, 2.0])] == [1, 2]

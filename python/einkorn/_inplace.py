@@ -101,9 +101,9 @@ def renew(x: Any, op: str, function: Any) -> Any:
 def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     """``tensor[key] = value``: value is a number, an array or a Tensor that broadcasts to ``tensor[key]``."""
     from einkorn.ops._road import needs, sum_to
-    from einkorn.ops.copy import plain_key
+    from einkorn.ops.copy import as_place, plain_key
 
-    key = plain_key(key)
+    key = as_place(plain_key(key))
     data = tensor._data
     _check_writeable(tensor, op)
     new = _values(op, value, data)

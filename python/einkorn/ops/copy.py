@@ -294,12 +294,27 @@ def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
 
 
 def plain_key(key: Any) -> Any:
-    """An index expression with the arrays in the place of Tensors."""
+    """An index expression with arrays in the place of Tensors, and ints in that of single integers."""
+    if type(key) is int or type(key) is slice:
+        return key
     if isinstance(key, tuple):
         return tuple([plain_key(part) for part in key])
     if isinstance(key, Tensor):
-        return key._data
-    return key.numpy() if type(key).__module__.partition(".")[0] == "torch" else key
+        key = key._data
+    elif type(key).__module__.partition(".")[0] == "torch":
+        key = key.numpy()
+    dtype = getattr(key, "dtype", None)
+    if dtype is not None and dtype.kind in "iu" and key.ndim == 0:
+        return int(key)
+    return key
+
+
+def as_place(key: Any) -> Any:
+    """A plain index expression, with an ellipsis where it has none: one element is then a 0-d array."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(part is Ellipsis or isinstance(part, list) or hasattr(part, "__array__") for part in parts):
+        return key
+    return (*parts, ...)
 
 
 def getitem(x: Any, key: Any) -> Any:
