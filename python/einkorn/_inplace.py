@@ -14,7 +14,8 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions, engines
-from einkorn.autograd import Node, mode, source
+from einkorn._grad_mode import mode
+from einkorn._tape import Node, source
 from einkorn.device import is_writeable
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn import engines, random
-from einkorn.autograd import Node, enable_grad, fitting, grad, mode, no_grad, source
+from einkorn._grad_mode import enable_grad, mode, no_grad
+from einkorn._tape import Node, fitting, source
+from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, GradientError
 from einkorn.ops._road import broadcast_to
 from einkorn.tensor import Tensor

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from einkorn import _versions
+from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
-from einkorn.autograd import Hook, Node, after_hooks, backward, fitting, hooks
+from einkorn.autograd import backward
 from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 

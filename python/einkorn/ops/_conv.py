@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from einkorn import engines
-from einkorn.autograd import mode
+from einkorn._grad_mode import mode
 from einkorn.ops._elementwise import activation_gradient
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
 from einkorn.ops.copy import reshape

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from einkorn import engines
-from einkorn.autograd import mode
+from einkorn._grad_mode import mode
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
 from einkorn.ops.elementwise import divide, multiply, where
 from einkorn.tensor import Tensor

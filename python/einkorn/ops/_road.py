@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from einkorn import _versions, engines
-from einkorn.autograd import Node, grad, mode, source
+from einkorn._grad_mode import mode
+from einkorn._tape import Node, source
+from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 from einkorn.tensor import Tensor
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn.autograd import mode
+from einkorn._grad_mode import mode
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
 from einkorn.ops.matmul import _product

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from einkorn import autograd
+from einkorn import _grad_mode
 from einkorn._context import Context
 
 __all__ = ["evaluating", "training"]
@@ -41,10 +41,10 @@ class evaluating(_Restored):  # noqa: N801 - reads as a function
     def _enter(self) -> tuple[None, Any]:
         _, modes = super()._enter()
         self._model.train(False)
-        enabled = autograd.mode.enabled
-        autograd.mode.enabled = False
+        enabled = _grad_mode.mode.enabled
+        _grad_mode.mode.enabled = False
         return None, (enabled, modes)
 
     def _leave(self, before: Any) -> None:
-        autograd.mode.enabled, modes = before
+        _grad_mode.mode.enabled, modes = before
         super()._leave(modes)
