@@ -130,6 +130,14 @@ def test_integers_keep_their_kind() -> None:
     assert ops.less(whole, 3).dtype == np.bool_
     assert ops.remainder(whole, 2).dtype == np.int64
     assert ops.isnan(whole).sum() == 0
+    values, index = ops.sort(Tensor(whole), 1, True)
+    assert isinstance(values, Tensor)
+    assert values.tolist() == [[3, 2, 0], [5, 3, 2]]
+    assert index.tolist() == [[0, 2, 1], [1, 2, 0]]
+    assert ops.topk(whole, 1)[0].tolist() == [[3], [5]]
+    assert ops.kthvalue(whole, 2, 0).values.tolist() == [3, 5, 3]
+    assert ops.bincount(whole[0], minlength=6).tolist() == [1, 0, 1, 1, 0, 0]
+    assert ops.bincount(Tensor(whole[0]), np.array([0.5, 1.0, 2.0])).tolist() == [1.0, 0.0, 2.0, 0.5]
 
 
 def test_answers_come_as_their_operands() -> None:
@@ -167,6 +175,8 @@ def test_the_layout_of_transposed_arrays_is_kept() -> None:
         (lambda x: ops.cumsum(x, 1, dim=0), "cumsum: axis is 1 and dim is 0"),
         (lambda x: ops.amax(x[:0], 0), "max: x has shape"),
         (lambda x: ops.clamp(x), "clamp: min and max"),
+        (lambda x: ops.bincount(np.array([-1, 2])), "bincount: x has the number -1"),
+        (lambda x: ops.histc(x * np.nan), "histc: min is nan"),
         (lambda x: ops.isclose(x, x, rtol=-1), "isclose: rtol is -1"),
         (lambda x: Tensor(x).cumsum(), "cumsum: dim is None"),
     ],

@@ -66,6 +66,35 @@ EINKORN_BINDINGS(scan, m) {
         });
       },
       "out"_a, "x"_a);
+
+  m.def(
+      "count_bins",
+      [](const Array& out, const Array& x, double low, double high) {
+        by_dtype(x, [&]<class T>() {
+          run(&ScanKernels<T>::count_bins, {out.out<int64_t>("out"), x.in<T>("x"), x.size(), out.size(),
+                                            static_cast<T>(low), static_cast<T>(high), workspace()});
+        });
+      },
+      "out"_a, "x"_a, "low"_a, "high"_a);
+
+  m.def(
+      "weigh_values",
+      [](const Array& out, const Array& index, const Array& weights) {
+        if (index.size() != weights.size()) throw py::value_error("index and weights must have one size");
+        by_dtype(out, [&]<class T>() {
+          run(&ScanKernels<T>::weigh_values, {out.out<T>("out"), index.in<int64_t>("index"), weights.in<T>("weights"),
+                                              index.size(), out.size(), workspace()});
+        });
+      },
+      "out"_a, "index"_a, "weights"_a);
+
+  m.def(
+      "count_values",
+      [](const Array& out, const Array& index) {
+        run(&ScanIndexKernels::count_values,
+            {out.out<int64_t>("out"), index.in<int64_t>("index"), index.size(), out.size(), workspace()});
+      },
+      "out"_a, "index"_a);
 }
 
 }  // namespace einkorn::bind_scan

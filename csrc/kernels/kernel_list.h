@@ -68,6 +68,7 @@
   F(HistogramIndexKernels, EINKORN_HISTOGRAM_INDEX_KERNELS)    \
   F(RandomIndexKernels, EINKORN_RANDOM_INDEX_KERNELS)          \
   F(ReduceIndexKernels, EINKORN_REDUCE_INDEX_KERNELS)          \
+  F(ScanIndexKernels, EINKORN_SCAN_INDEX_KERNELS)              \
   F(StumpIndexKernels, EINKORN_STUMP_INDEX_KERNELS)            \
   F(TreeForestIndexKernels, EINKORN_TREE_FOREST_INDEX_KERNELS) \
   F(TreeGrowIndexKernels, EINKORN_TREE_GROW_INDEX_KERNELS)

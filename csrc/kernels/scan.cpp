@@ -153,6 +153,34 @@ void count_nonzero(const CountNonzero<T>& k) {
   });
 }
 
+// Counts go through the numbers one after the other, on one thread: in order, so that sums of weights have one order.
+template <class T>
+void count_bins(const CountBins<T>& k) {
+  for (int64_t b = 0; b < k.bins; ++b) k.out[b] = 0;
+  const T width = k.high - k.low;
+  for (int64_t i = 0; i < k.size; ++i) {
+    const T x = k.x[i];
+    if (!(x >= k.low && x <= k.high)) continue;
+    const int64_t bin = static_cast<int64_t>((x - k.low) / width * static_cast<T>(k.bins));
+    ++k.out[bin < k.bins ? bin : k.bins - 1];
+  }
+}
+
+template <class T>
+void weigh_values(const WeighValues<T>& k) {
+  for (int64_t v = 0; v < k.bins; ++v) k.out[v] = 0;
+  for (int64_t i = 0; i < k.size; ++i)
+    if (k.index[i] >= 0 && k.index[i] < k.bins) k.out[k.index[i]] += k.weights[i];
+}
+
+void count_values(const CountValues& k) {
+  for (int64_t v = 0; v < k.bins; ++v) k.out[v] = 0;
+  for (int64_t i = 0; i < k.size; ++i)
+    if (k.index[i] >= 0 && k.index[i] < k.bins) ++k.out[k.index[i]];
+}
+
+EINKORN_INSTANTIATE(count_bins, CountBins)
+EINKORN_INSTANTIATE(weigh_values, WeighValues)
 EINKORN_INSTANTIATE(cumsum, Scan)
 EINKORN_INSTANTIATE(cumprod, Scan)
 EINKORN_INSTANTIATE(log_cumsum_exp, Scan)

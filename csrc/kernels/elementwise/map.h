@@ -1,12 +1,13 @@
 // The loops of the elementwise kernels: one for each number of operands, with a function of vectors inside.
 //
 // A loop walks rows (rows.h) and hands whole vectors to the function. Rows of unit stride, the usual case, have their own copy of
-// the loop, so that no stride is looked at inside it.
+// the loop, so that no stride is looked at inside it. Results larger than the last cache go past the caches (simd/stream.h).
 
 #pragma once
 
 #include "kernels/rows.h"
 #include "simd/simd.h"
+#include "simd/stream.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
@@ -14,15 +15,39 @@ inline namespace EINKORN_ISA {
 // Nanoseconds an element on one core, for the choice of threads: arithmetic, transcendental, lane by lane in the C library.
 constexpr double kCheap = 0.15, kCostly = 0.6, kSlow = 6;
 
+template <class T, int N>
+EINKORN_INLINE bool is_large(const Layout<N>& layout) {
+  int64_t size = sizeof(T);
+  for (int d = 0; d < layout.ndim; ++d) size *= layout.shape[d];
+  return size >= kStreamFrom;
+}
+
+// out[i : i + n] = value(i, n) for the vectors of a row of neighbours; the vectors of a streamed row are aligned ones.
+template <class T, class Value>
+EINKORN_INLINE void write_vectors(T* out, int64_t size, bool streamed, const Value& value) {
+  int64_t i = streamed ? unaligned_elements(out, size) : 0;
+  if (i > 0) store_partial(out, i, value(0, i));
+  for (; i + kLanes<T> <= size; i += kLanes<T>) {
+    const Vec<T> v = value(i, static_cast<int64_t>(kLanes<T>));
+    if (streamed)
+      stream(out + i, v);
+    else
+      store(out + i, v);
+  }
+  if (i < size) store_partial(out + i, size - i, value(i, size - i));
+  if (streamed) finish_streaming();
+}
+
 template <class T, class Fn>
 EINKORN_INLINE void map(T* out, const T* x, const Layout<2>& layout, const Workspace& ws, double cost, const Fn& fn) {
   const int inner = layout.ndim - 1;
   const int64_t out_step = layout.strides[0][inner], x_step = layout.strides[1][inner];
+  const bool streamed = is_large<T>(layout);
   for_rows(ws, layout, cost, [&](const int64_t* at, int64_t size) {
     T* o = out + at[0];
     const T* p = x + at[1];
     if (out_step == 1 && x_step == 1)
-      for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(o + i, n, fn(load_n(p + i, n))); });
+      write_vectors(o, size, streamed, [&](int64_t i, int64_t n) { return fn(load_n(p + i, n)); });
     else
       for_vectors<T>(
           size, [&](int64_t i, int64_t n) { store_strided(o, out_step, i, n, fn(load_strided(p, x_step, i, n))); });
@@ -35,15 +60,16 @@ EINKORN_INLINE void map(T* to, const T* from_a, const T* from_b, const Layout<3>
   const int inner = layout.ndim - 1;
   const int64_t out_step = layout.strides[0][inner];
   const int64_t a_step = layout.strides[1][inner], b_step = layout.strides[2][inner];
+  const bool streamed = is_large<T>(layout);
   for_rows(ws, layout, cost, [&](const int64_t* at, int64_t size) {
     T* out = to + at[0];
     const T* a = from_a + at[1];
     const T* b = from_b + at[2];
     if (out_step == 1 && a_step == 1 && b_step == 1)
-      for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), load_n(b + i, n))); });
+      write_vectors(out, size, streamed, [&](int64_t i, int64_t n) { return fn(load_n(a + i, n), load_n(b + i, n)); });
     else if (out_step == 1 && a_step == 1 && b_step == 0)
-      for_vectors<T>(
-          size, [&, value = broadcast(*b)](int64_t i, int64_t n) { store_n(out + i, n, fn(load_n(a + i, n), value)); });
+      write_vectors(out, size, streamed,
+                    [&, value = broadcast(*b)](int64_t i, int64_t n) { return fn(load_n(a + i, n), value); });
     else
       for_vectors<T>(size, [&](int64_t i, int64_t n) {
         store_strided(out, out_step, i, n, fn(load_strided(a, a_step, i, n), load_strided(b, b_step, i, n)));
@@ -55,13 +81,14 @@ template <class T, class Fn>
 EINKORN_INLINE void map_grad(T* to, const T* from_g, const T* from_s, int64_t total, const Workspace& ws, double cost,
                              const Fn& fn) {
   const int64_t tasks = (total + kTaskElements - 1) / kTaskElements;
+  const bool streamed = total * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
   parallel_for(ws, tasks, cost * kTaskElements, [&](int64_t task, int) {
     const int64_t begin = task * kTaskElements;
     const int64_t size = total - begin < kTaskElements ? total - begin : kTaskElements;
     T* gx = to + begin;
     const T* g = from_g + begin;
     const T* s = from_s + begin;
-    for_vectors<T>(size, [&](int64_t i, int64_t n) { store_n(gx + i, n, fn(load_n(g + i, n), load_n(s + i, n))); });
+    write_vectors(gx, size, streamed, [&](int64_t i, int64_t n) { return fn(load_n(g + i, n), load_n(s + i, n)); });
   });
 }
 

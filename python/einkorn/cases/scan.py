@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._case import Case, Op, given, integers, normal, sprinkled, uniform
+from ._case import Case, Op, given, indices, integers, normal, sprinkled, uniform
 
 Array = np.ndarray
 
@@ -55,6 +55,15 @@ any_ = Op("any", lambda x, axis=None: np.any(x, axis))
 all_ = Op("all", lambda x, axis=None: np.all(x, axis))
 
 
+def _histc(x: Array, bins: int = 100, min: float = 0, max: float = 0) -> Array:
+    ends = (min, max) if min or max else (np.min(x), np.max(x))
+    return np.histogram(x, bins, ends)[0].astype(x.dtype)
+
+
+bincount = Op("bincount", np.bincount, "bincount")
+histc = Op("histc", _histc, "histc")
+
+
 def _cases() -> list[Case]:
     cases = []
     for op in (cumsum, cumprod, logcumsumexp):
@@ -86,6 +95,12 @@ def _cases() -> list[Case]:
         ]
     cases += [
         any_(given(0.0, -0.0)),
+        bincount(indices(50, below=7)),
+        bincount(indices(5, below=3), minlength=9),
+        bincount(indices(50, below=7), normal(50)),
+        bincount(indices(0, below=3)),
+        histc(normal(200), bins=10),
+        histc(normal(20, 9), bins=7, min=-0.9, max=1.3),
         all_(given(NAN, 1.0)),
         cumsum(normal(2048, 1024), axis=1).bench(),
         cumsum(normal(2048, 1024), axis=0).bench(),

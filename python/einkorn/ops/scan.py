@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from einkorn import engines
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _plain
 from einkorn.ops._lines import Extremes, blocks, placed, wrapped
-from einkorn.ops._options import ABSENT, axes_of, axis_of, reduced
-from einkorn.ops._road import contiguous, result, unwrap
+from einkorn.ops._options import ABSENT, axes_of, axis_of, integer, number, reduced
+from einkorn.ops._road import as_index, check_size, contiguous, result, unwrap
 from einkorn.ops.copy import cast, reshape
 from einkorn.ops.elementwise import clip, log, negative, subtract
 from einkorn.tensor import Tensor
 
-__all__ = ["all", "any", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
+__all__ = [
+    "all",
+    "any",
+    "bincount",
+    "count_nonzero",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "histc",
+    "logcumsumexp",
+]
 
 
 def _line(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> tuple[Any, Any]:
@@ -204,3 +216,73 @@ def all(
     axis, keepdims = reduced("all", axis, keepdims, dim, keepdim)
     counts, n = _counts("all", x, axis, keepdims)
     return wrapped(counts == n, x)
+
+
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each number from 0 on is there, or what the weights of each one add up to.
+
+    Parameters
+    ----------
+    x : array or Tensor of integers, one axis
+        None negative.
+    weights : array or Tensor, optional
+        Of x's shape.
+    minlength : int, default 0
+        The least size of the result, which otherwise ends with the largest number.
+
+    Returns
+    -------
+    array or Tensor: of int64, or of the weights' type (no gradient)
+    """
+    index = as_index(x, "bincount", "x")
+    least = integer("bincount", "minlength", minlength, 0)
+    if index.ndim != 1:
+        raise ShapeError(f"bincount: x has shape {index.shape}, expected one axis")
+    if index.size and index.min() < 0:
+        raise IndexRangeError(f"bincount: x has the number {index.min()}, expected none below 0")
+    bins = int(max(index.max(initial=-1) + 1, least))
+    check_size("bincount", (bins,), "x")
+    k = engines.of(index)
+    if weights is None:
+        out = k.empty((bins,), "int64")
+        k.count_values(out, index)
+        return wrapped(out, x)
+    given = unwrap(weights, "bincount", "weights")
+    if given.shape != index.shape:
+        raise ShapeError(f"bincount: weights has shape {given.shape}, expected {index.shape} as x has")
+    out = k.empty((bins,), given.dtype)
+    k.weigh_values(out, index, contiguous(given))
+    return wrapped(out, x, weights)
+
+
+def histc(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many elements are in each of ``bins`` equal parts of ``[min, max]``, as ``torch.histc``.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    bins : int, default 100
+    min, max : float
+        Both 0: the least and the largest element. Elements outside, and NaN, do not count.
+
+    Returns
+    -------
+    array or Tensor of x's type (no gradient)
+    """
+    a = unwrap(x, "histc", "x")
+    count = integer("histc", "bins", bins, 1)
+    low, high = number("histc", "min", min), number("histc", "max", max)
+    k = engines.of(a)
+    if low == high == 0 and a.size:
+        ends = k.empty((1,), a.dtype), k.empty((1,), a.dtype)
+        flat = contiguous(a).reshape(-1)
+        k.reduce_min(ends[0], flat)
+        k.reduce_max(ends[1], flat)
+        low, high = float(ends[0][0]), float(ends[1][0])
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ArgumentError(f"histc: min is {low} and max is {high}, expected finite min <= max")
+    if low == high:
+        low, high = low - 1, high + 1
+    counts = k.empty((count,), "int64")
+    k.count_bins(counts, contiguous(a), low, high)
+    return wrapped(counts.astype(a.dtype), x)

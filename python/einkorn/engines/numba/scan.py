@@ -11,7 +11,21 @@ from typing import Any
 import numpy as np
 
 from ._checks import floats, read, require, write
-from ._compile import Array, In3, IndexOut2, IndexOut3, Int, Loop, Out3, inline
+from ._compile import (
+    Array,
+    In1,
+    In3,
+    Index1,
+    IndexOut1,
+    IndexOut2,
+    IndexOut3,
+    Int,
+    Loop,
+    Out1,
+    Out3,
+    Scalar,
+    inline,
+)
 from ._kernels import kernel
 from ._threads import parallel_for
 
@@ -178,3 +192,55 @@ def count_nonzero(out: Array, x: Array) -> None:
     counts = write("out", out, np.int64, x.shape[0], x.shape[2])
     if counts.size:
         parallel_for(counts.size, _COST * max(x.shape[1], 1), lambda a, b: _count(a, b, counts, x))
+
+
+@Loop
+def _count_bins(out: IndexOut1, x: In1, low: Scalar, high: Scalar) -> None:
+    bins = out.shape[0]
+    width = high - low
+    for i in range(x.shape[0]):
+        v = x[i]
+        if low <= v <= high:
+            out[min(int((v - low) / width * bins), bins - 1)] += 1
+
+
+@kernel
+def count_bins(out: Array, x: Array, low: float, high: float) -> None:
+    """How many numbers are in each of the bins between low and high."""
+    counts = write("out", out, np.int64, out.size)
+    counts[:] = 0
+    x = read("x", x, floats(x), x.size)
+    _count_bins(counts, x, float(x.dtype.type(low)), float(x.dtype.type(high)))
+
+
+@Loop
+def _weigh_values(out: Out1, index: Index1, weights: In1) -> None:
+    for i in range(index.shape[0]):
+        if 0 <= index[i] < out.shape[0]:
+            out[index[i]] += weights[i]
+
+
+@kernel
+def weigh_values(out: Array, index: Array, weights: Array) -> None:
+    """The sums of the weights of each index."""
+    require(index.size == weights.size, "index and weights must have one size")
+    sums = write("out", out, floats(out), out.size)
+    sums[:] = 0
+    _weigh_values(
+        sums, read("index", index, np.int64, index.size), read("weights", weights, sums.dtype, index.size)
+    )
+
+
+@Loop
+def _count_values(out: IndexOut1, index: Index1) -> None:
+    for i in range(index.shape[0]):
+        if 0 <= index[i] < out.shape[0]:
+            out[index[i]] += 1
+
+
+@kernel
+def count_values(out: Array, index: Array) -> None:
+    """How often each index is there."""
+    counts = write("out", out, np.int64, out.size)
+    counts[:] = 0
+    _count_values(counts, read("index", index, np.int64, index.size))
