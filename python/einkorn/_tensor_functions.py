@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn._inplace import renew
 from einkorn.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -373,6 +374,68 @@ class Functions:
     def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
         """The different elements in rising order; see :func:`einkorn.ops.unique`."""
         return einkorn.ops.unique(self, return_inverse=return_inverse, return_counts=return_counts)
+
+    # --- in place -----------------------------------------------------------------------------
+
+    def abs_(self) -> Tensor:
+        """The absolute value, in place."""
+        return renew(self, "abs_", einkorn.ops.absolute)
+
+    def neg_(self) -> Tensor:
+        """``-self``, in place."""
+        return renew(self, "neg_", einkorn.ops.negative)
+
+    def exp_(self) -> Tensor:
+        """The exponential function, in place."""
+        return renew(self, "exp_", einkorn.ops.exp)
+
+    def log_(self) -> Tensor:
+        """The natural logarithm, in place."""
+        return renew(self, "log_", einkorn.ops.log)
+
+    def sqrt_(self) -> Tensor:
+        """The square root, in place."""
+        return renew(self, "sqrt_", einkorn.ops.sqrt)
+
+    def rsqrt_(self) -> Tensor:
+        """``1 / sqrt(self)``, in place."""
+        return renew(self, "rsqrt_", einkorn.ops.rsqrt)
+
+    def reciprocal_(self) -> Tensor:
+        """``1 / self``, in place."""
+        return renew(self, "reciprocal_", einkorn.ops.reciprocal)
+
+    def sigmoid_(self) -> Tensor:
+        """``1 / (1 + exp(-self))``, in place."""
+        return renew(self, "sigmoid_", einkorn.ops.sigmoid)
+
+    def tanh_(self) -> Tensor:
+        """The hyperbolic tangent, in place."""
+        return renew(self, "tanh_", einkorn.ops.tanh)
+
+    def relu_(self) -> Tensor:
+        """``max(self, 0)``, in place."""
+        return renew(self, "relu_", einkorn.ops.relu)
+
+    def floor_(self) -> Tensor:
+        """The largest whole number not above, in place."""
+        return renew(self, "floor_", einkorn.ops.floor)
+
+    def ceil_(self) -> Tensor:
+        """The smallest whole number not below, in place."""
+        return renew(self, "ceil_", einkorn.ops.ceil)
+
+    def round_(self) -> Tensor:
+        """The nearest whole number, in place."""
+        return renew(self, "round_", einkorn.ops.round)
+
+    def trunc_(self) -> Tensor:
+        """Without the fraction, in place."""
+        return renew(self, "trunc_", einkorn.ops.trunc)
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        """Limit to ``[min, max]``, in place."""
+        return renew(self, "clamp_", lambda x: einkorn.ops.clamp(x, min, max))
 
 
 def _over(op: str, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> tuple[Any, bool]:

@@ -216,6 +216,7 @@ def var(
     keepdims: bool = False,
     correction: float | None = None,
     unbiased: bool = ABSENT,
+    ddof: float | None = None,
     dim: Any = ABSENT,
     keepdim: bool = ABSENT,
 ) -> Any:
@@ -234,11 +235,17 @@ def var(
         infinity.
     unbiased : bool, keyword-only
         torch's older way to say a correction of 1 or 0.
+    ddof : number, keyword-only
+        NumPy's name for the correction.
     """
     refuse_positional(
         "var", given, "torch means unbiased there and NumPy dtype: write correction= or keepdims="
     )
     axis, keepdims = reduced("var", axis, keepdims, dim, keepdim)
+    if ddof is not None:
+        if correction is not None or unbiased is not ABSENT:
+            raise ArgumentError(f"var: ddof is {ddof!r} beside another correction, expected one of them")
+        correction = ddof
     if unbiased is not ABSENT:
         if correction is not None:
             raise ArgumentError(f"var: unbiased is {unbiased!r} and correction {correction!r}, expected one")

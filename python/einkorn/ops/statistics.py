@@ -142,10 +142,6 @@ def std(
     keepdim: bool = ABSENT,
 ) -> Any:
     """Standard deviation, the root of :func:`var`, with its arguments; ``ddof`` is NumPy's ``correction``."""
-    if ddof is not None:
-        if correction is not None or unbiased is not ABSENT:
-            raise ArgumentError(f"std: ddof is {ddof!r} beside another correction, expected one of them")
-        correction = ddof
     return sqrt(
         var(
             x,
@@ -154,6 +150,7 @@ def std(
             keepdims=keepdims,
             correction=correction,
             unbiased=unbiased,
+            ddof=ddof,
             dim=dim,
             keepdim=keepdim,
         )
