@@ -178,3 +178,29 @@ def test_batch_norm_folds_into_the_layer_before(name: str, bias: bool) -> None:
     fused = fold(layer, bn, *more)
     np.testing.assert_allclose(fused(x).numpy(), bn(layer(x)).numpy(), rtol=1e-4, atol=1e-5)
     assert (layer.bias is None) is not bias
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("name", ["Conv1d", "Conv2d", "Conv3d"])
+def test_padding_modes_are_torchs(name: str, mode: str, torch: Any) -> None:
+    """An even kernel too, whose two sides differ, and gradients."""
+    spatial = int(name[4])
+    shape = (2, 2, 5, 4, 6)[: spatial + 2]
+    for arguments in ((2, 3, 3, 1, (2, 1, 1)[:spatial]), (2, 3, (4, 3, 2)[:spatial], 1, "same")):
+        theirs = getattr(torch.nn, name)(*arguments, padding_mode=mode).double()
+        ours = getattr(nn, name)(*arguments, padding_mode=mode)
+        ours.to(np.float64)
+        ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+        assert ours.extra_repr() == theirs.extra_repr()
+        values = np.random.default_rng(6).normal(size=shape)
+        x, y = Tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+        got, wanted = ours(x), theirs(y)
+        np.testing.assert_allclose(got.numpy(), wanted.detach().numpy(), rtol=1e-9, atol=1e-12)
+        (got * got).sum().backward(), (wanted * wanted).sum().backward()
+        np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=1e-9, atol=1e-10)
+
+
+def test_an_image_too_small_for_its_padding_is_refused() -> None:
+    layer = nn.Conv2d(1, 1, 3, padding=3, padding_mode="reflect")
+    with pytest.raises(ShapeError, match=r"^Conv2d: x has shape \(1, 1, 3, 5\), too small for 3 pixels"):
+        layer(np.zeros((1, 1, 3, 5), np.float32))

@@ -410,6 +410,7 @@ def _transposed_cases() -> list[Case]:
         conv_transpose2d(x, normal(4, 3, 1, 1), b, stride=2, activation="sigmoid").grad(),
         conv_transpose2d(x, w, b, padding=1, activation="leaky_relu").grad(),
         conv_transpose2d(normal(4, 4, 3), w, b, output_padding=1, dilation=2).grad().called("no batch"),
+        conv_transpose2d(normal(2, 4, 1, 1), normal(4, 3, 3, 2)).grad().called("one pixel"),
         conv_transpose2d(normal(0, 4, 4, 3), w, b).grad(),
         conv_transpose2d(integers(2, 20, 8, 7), integers(20, 18, 3, 3), integers(18), padding=1).exact(),
         conv_transpose2d(

@@ -11,6 +11,7 @@ from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError
 from einkorn.nn import init
 from einkorn.nn._check import integer, sizes
+from einkorn.nn._padding import pad_with_pixels
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
 
@@ -145,23 +146,17 @@ class _Plain(_Convolution):
             activation,
         )
 
-    def _margins(self) -> list[int]:
-        """Amounts before and after each dimension, the last one first, as :func:`einkorn.ops.pad` does."""
-        amounts: list[int] = []
-        for d in range(self._spatial - 1, -1, -1):
-            if isinstance(self.padding, str):
-                total = self.dilation[d] * (self.kernel_size[d] - 1) if self.padding == "same" else 0
-                amounts += [total // 2, total - total // 2]
-            else:
-                amounts += [self.padding[d]] * 2
-        return amounts
+    def _margins(self) -> list[tuple[int, int]]:
+        """Amounts before and after, for each dimension of space."""
+        if not isinstance(self.padding, str):
+            return [(p, p) for p in self.padding]
+        totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        return [(t // 2, t - t // 2) if self.padding == "same" else (0, 0) for t in totals]
 
     def forward(self, x: Any) -> Any:
         padding: Any = self.padding
         if self.padding_mode != "zeros":
-            margins = self._margins()
-            if any(margins):
-                x = ops.pad(x, margins, self.padding_mode)
+            x = pad_with_pixels(type(self).__name__, x, self._margins(), self.padding_mode)
             padding = 0
         return type(self)._run(
             x,

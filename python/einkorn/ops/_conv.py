@@ -107,13 +107,31 @@ def _by_plane(y: Any) -> Any:
     return contiguous(y.transpose(0, 2, 1, 3, 4)).reshape((n * out_d, k, oh, ow))
 
 
+def _is_product(images: Any, pixels: Any, weights: Any, geometry: Geometry) -> bool:
+    """Whether one position sees all of each image: then rows of pixels and of weights are multiplied."""
+    return (
+        pixels.shape[2:] == (1, 1)
+        and images.shape[2:] == weights.shape[2:]
+        and geometry.groups == 1
+        and not any(geometry.padding)
+        and images.size > 0
+    )
+
+
+def _as_rows(a: Any) -> Any:
+    return a.reshape((a.shape[0], a.size // a.shape[0]))
+
+
 def _run_forward(x: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, code: int) -> Any:
     k = engines.of(x)
     out = k.empty(shape, x.dtype)
     spatial, options = geometry.spatial, geometry.plane
     images, seen, weights = _images(x, spatial), _images(out, spatial), _weights(w, spatial)
     if spatial < 3:
-        k.conv2d_forward(seen, images, weights, b, *options, code)
+        if _is_product(images, seen, weights, geometry) and seen.size:
+            k.matmul(_as_rows(seen), _as_rows(images), _as_rows(weights).T, b, 1.0, 0.0, code)
+        else:
+            k.conv2d_forward(seen, images, weights, b, *options, code)
     elif seen.size:
         columns = _unfolded(images, geometry, w.shape[2], seen.shape[2])
         planes = k.empty((columns.shape[0], weights.shape[0], *seen.shape[3:]), x.dtype)
@@ -129,7 +147,10 @@ def _run_transpose(y: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, cod
     images, seen, weights = _images(y, spatial), _images(out, spatial), _weights(w, spatial)
     if spatial < 3:
         if b is None and code == 0:
-            k.conv2d_input_grad(seen, images, weights, *options)
+            if _is_product(seen, images, weights, geometry) and images.size:
+                k.matmul(_as_rows(seen), _as_rows(images), _as_rows(weights), None, 1.0, 0.0, 0)
+            else:
+                k.conv2d_input_grad(seen, images, weights, *options)
         else:
             k.conv2d_transpose(seen, images, weights, b, *options, code)
         return out
@@ -167,7 +188,10 @@ def _run_correlate(x: Any, y: Any, geometry: Geometry, shape: Shape, want_bias: 
     gb = k.empty((weights.shape[0],), x.dtype) if want_bias else None
     if spatial == 3:
         images, seen = _unfolded(images, geometry, shape[2], seen.shape[2]), _by_plane(seen)
-    k.conv2d_weight_grad(weights, gb, images, seen, *options)
+    if gb is None and _is_product(images, seen, weights, geometry) and seen.size:
+        k.matmul(_as_rows(weights), _as_rows(seen).T, _as_rows(images), None, 1.0, 0.0, 0)
+    else:
+        k.conv2d_weight_grad(weights, gb, images, seen, *options)
     return gw, gb
 
 
