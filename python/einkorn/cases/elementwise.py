@@ -302,6 +302,10 @@ def _bench_cases() -> list[Case]:
         gelu(normal(*large)).bench(),
         gelu(normal(*large)).grad().bench(),
         relu(normal(2048, 1024).laid_out("F")).bench(),
+        # 64 MB: from memory and back.
+        add(normal(16384, 1024), normal(16384, 1024)).bench(),
+        tanh(normal(16384, 1024)).bench(),
+        gelu(normal(16384, 1024)).bench(),
     ]
 
 

@@ -163,6 +163,7 @@ def _cases() -> list[Case]:
         uniform(shape=(2048, 1024), low=0.0, high=1.0, dtype="float32").bench(quick=True),
         normal_(shape=(2048, 1024), mean=0.0, std=1.0, dtype="float32").bench(),
         dropout(normal(2048, 1024), p=0.5).bench(),
+        dropout(normal(16384, 1024), p=0.5).bench(),
         permutation(n=60_000).bench(),
     ]
     return cases

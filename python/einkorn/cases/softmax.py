@@ -81,6 +81,7 @@ def _cases() -> list[Case]:
             op(normal(4096, 512)).bench(quick=op is softmax),
             op(normal(4096, 512)).grad().bench(),
             op(normal(512, 10)).bench(),
+            op(normal(16384, 1024)).bench(),
             op(normal(16, 21, 64, 64), axis=1).bench(),
         ]
     return cases
