@@ -158,6 +158,14 @@ def test_the_layout_of_transposed_arrays_is_kept() -> None:
     for out in (ops.mish(a), ops.expm1(a), ops.add(a, b), ops.maximum(a, b)):
         assert out.T.flags.c_contiguous
     np.testing.assert_array_equal(ops.add(a, b), a + b)
+    assert ops.clip(a, -0.5, 0.5).T.flags.c_contiguous
+    np.testing.assert_array_equal(ops.clip(a, -0.5, 0.5), np.clip(a, -0.5, 0.5))
+    for layout in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        x = np.ascontiguousarray(X.transpose(layout)).transpose(np.argsort(layout))
+        for weights in (WITH_ZEROS, np.asfortranarray(WITH_ZEROS)):
+            leaf = Tensor(x, requires_grad=True)
+            ops.tanh(leaf).backward(weights)
+            np.testing.assert_allclose(leaf.grad.numpy(), weights * (1 - np.tanh(X) ** 2), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
     if isinstance(g, Tensor):
         return ops.multiply(g, _DERIVATIVES[kernel](saved, *alpha))
     k = engines.of(g)
+    if not saved.flags.c_contiguous:
+        axes = memory_order(saved)
+        lying = saved.transpose(axes)
+        if lying.flags.c_contiguous:  # transposed: the gradient lies as the array does
+            gx = k.empty(lying.shape, g.dtype)
+            getattr(k, kernel)(gx, contiguous(g.transpose(axes)), lying, *alpha)
+            return gx.transpose(np.argsort(axes))
     gx = k.empty(g.shape, g.dtype)
     getattr(k, kernel)(gx, contiguous(g), contiguous(saved), *alpha)
     return gx

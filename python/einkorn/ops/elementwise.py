@@ -22,6 +22,7 @@ from einkorn.ops._elementwise import (
     _scalar_like,
     _scaled,
     _unary,
+    memory_order,
 )
 from einkorn.ops._options import number
 from einkorn.ops._road import broadcast_shape, broadcast_to, needs, result, same_dtype, sum_to, unwrap
@@ -433,8 +434,14 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
         if upper != upper:
             return multiply(x, upper)
     k = engines.of(a)
-    out = k.empty(a.shape, a.dtype)
-    k.clip(out, a, lower, upper)
+    if a.ndim < 2 or a.flags.c_contiguous:
+        out = k.empty(a.shape, a.dtype)
+        k.clip(out, a, lower, upper)
+    else:  # the result lies as the array does
+        axes = memory_order(a)
+        out = k.empty(tuple([a.shape[d] for d in axes]), a.dtype)
+        k.clip(out, a.transpose(axes), lower, upper)
+        out = out.transpose(np.argsort(axes))
     crossed = min is not None and max is not None and number("clip", "min", min) > upper
 
     def backward(g: Any, a: Any, out: Any) -> tuple[Any]:
