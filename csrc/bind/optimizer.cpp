@@ -1,6 +1,6 @@
 // Lists of arrays become records in an argument struct; more than kOptimizerTensors of them become several launches.
 
-#include "kernels/optimizer.h"
+#include "kernels/optimizer/optimizer.h"
 
 #include "bind/array.h"
 

@@ -19,7 +19,7 @@
 #include "kernels/machine.h"
 #include "kernels/matmul.h"
 #include "kernels/norm/norm.h"
-#include "kernels/optimizer.h"
+#include "kernels/optimizer/optimizer.h"
 #include "kernels/pool/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"

@@ -13,7 +13,7 @@
 
 #include "kernels/cuda_launch.h"
 #include "kernels/instantiate.h"
-#include "kernels/optimizer.h"
+#include "kernels/optimizer/optimizer.h"
 
 namespace einkorn::cuda {
 
