@@ -191,12 +191,25 @@ def optimizer_rows() -> Iterator[Row]:
             leaf.grad = g
         if name == "sgd":
             peer = torch.optim.SGD(leaves, lr=1e-3, momentum=0.9, fused=True)
-            call = _bound(engine.sgd_step, params, gs, first, 1e-3, 0.9, 0.0, 0.0, False, False)
+            call = _bound(engine.sgd_step, params, gs, first, 1e-3, 0.9, 0.0, 0.0, False, False, False)
             moved = 20.0
         else:
             peer = torch.optim.Adam(leaves, lr=1e-3, fused=True)
             call = _bound(
-                engine.adam_step, params, gs, first, second, None, 1e-3, 0.9, 0.999, 1e-8, 0.0, False, 5
+                engine.adam_step,
+                params,
+                gs,
+                first,
+                second,
+                None,
+                1e-3,
+                0.9,
+                0.999,
+                1e-8,
+                0.0,
+                False,
+                False,
+                5,
             )
             moved = 28.0
         yield Row(f"{name} step, {size / 1e6:.0f} million in 8 tensors", call, peer.step, moved * size)

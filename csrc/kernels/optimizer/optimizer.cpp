@@ -24,6 +24,7 @@ void sgd_step(const SgdStep<T>& k) {
     fetch_ahead(tensor.grad + i);
     const Vec<T> p = load_n(tensor.param + i, n);
     Vec<T> d = load_n(tensor.grad + i, n);
+    if (k.maximize) d = -d;
     if (weight_decay != 0) d += p * weight_decay;
     if (tensor.momentum_buffer != nullptr) {
       fetch_ahead(tensor.momentum_buffer + i);
@@ -49,6 +50,7 @@ void adam_step(const AdamStep<T>& k) {
     fetch_ahead(tensor.exp_avg_sq + i);
     Vec<T> p = load_n(tensor.param + i, n), g = load_n(tensor.grad + i, n);
     Vec<T> m = load_n(tensor.exp_avg + i, n), v = load_n(tensor.exp_avg_sq + i, n);
+    if (k.maximize) g = -g;
     if (pull != 0) g += p * pull;
     p *= shrink;
     m += (g - m) * take1;

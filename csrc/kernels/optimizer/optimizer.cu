@@ -73,11 +73,12 @@ __device__ __forceinline__ void for_packs(int64_t begin, int64_t end, bool align
 template <class T>
 struct SgdRates {
   T lr, momentum, keep, weight_decay;
-  bool nesterov, first_step;
+  bool nesterov, maximize, first_step;
 
   // p, and b where there is a buffer, from g.
   __device__ void update(T& p, T g, T* b) const {
-    T d = weight_decay != 0 ? g + p * weight_decay : g;
+    T d = maximize ? -g : g;
+    if (weight_decay != 0) d += p * weight_decay;
     if (b != nullptr) {
       *b = first_step ? d : *b * momentum + d * keep;
       d = nesterov ? d + *b * momentum : *b;
@@ -113,9 +114,11 @@ __global__ void sgd_kernel(SgdStep<T> k, Chunks chunks, SgdRates<T> rates) {
 template <class T>
 struct AdamRates {
   T rate, root, eps, take1, beta2, take2, shrink, pull;
+  bool maximize;
 
   // p and its moments from g; `largest` where there is a buffer for it.
   __device__ void update(T& p, T g, T& m, T& v, T* largest) const {
+    if (maximize) g = -g;
     if (pull != 0) g += p * pull;
     p *= shrink;
     m += (g - m) * take1;
@@ -169,6 +172,7 @@ void sgd_step(const SgdStep<T>& k) {
                              static_cast<T>(1 - k.dampening),
                              static_cast<T>(k.weight_decay),
                              k.nesterov,
+                             k.maximize,
                              k.first_step};
   launch_over("sgd_step", sgd_kernel<T>, chunks.first[k.count] * kBlock, k, chunks, rates);
 }
@@ -184,7 +188,8 @@ void adam_step(const AdamStep<T>& k) {
                               static_cast<T>(k.beta2),
                               static_cast<T>(1 - k.beta2),
                               static_cast<T>(k.decoupled ? 1 - k.lr * k.weight_decay : 1),
-                              static_cast<T>(k.decoupled ? 0 : k.weight_decay)};
+                              static_cast<T>(k.decoupled ? 0 : k.weight_decay),
+                              k.maximize};
   const Chunks chunks = chunks_of(k);
   launch_over("adam_step", adam_kernel<T>, chunks.first[k.count] * kBlock, k, chunks, rates);
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from einkorn.errors import ArgumentError
 from einkorn.optim.optimizer import Optimizer, Run
 
 __all__ = ["Adam", "AdamW"]
@@ -26,6 +25,14 @@ class Adam(Optimizer):
     amsgrad : bool, default False
         Divide by the largest second moment so far (Reddi et al. 2018). Switched on in a group later, the
         largest since then.
+    foreach, capturable, fused : bool, optional
+        Taken as torch takes them; all parameters are updated in one launch either way.
+    maximize : bool, default False
+        Climb instead.
+    differentiable : bool, default False
+        Must be False.
+    decoupled_weight_decay : bool, default False
+        ``weight_decay`` as AdamW has it.
 
     Raises
     ------
@@ -34,7 +41,6 @@ class Adam(Optimizer):
     """
 
     _state_names: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
-    _decoupled: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -44,6 +50,13 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -53,17 +66,20 @@ class Adam(Optimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
+                "foreach": foreach,
+                "maximize": maximize,
+                "capturable": capturable,
+                "differentiable": differentiable,
+                "fused": fused,
+                "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
 
     def _check(self, group: dict[str, Any]) -> None:
         for key in ("lr", "eps", "weight_decay"):
             self._number(group, key)
-        betas = group["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(f"{type(self).__name__}: betas is {betas!r}, expected a pair of numbers")
-        for number, beta in enumerate(betas):
-            self._number({f"betas[{number}]": beta}, f"betas[{number}]", 1.0)
+        self._pair(group, "betas", 1.0)
+        self._check_flags(group)
 
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return (*self._state_names, "max_exp_avg_sq") if group["amsgrad"] else self._state_names
@@ -72,21 +88,20 @@ class Adam(Optimizer):
         self, engine: Any, params: list[Any], grads: list[Any], run: Run, group: dict[str, Any]
     ) -> None:
         state = run.state
-        if group["amsgrad"] and "max_exp_avg_sq" not in state:  # switched on after some steps
-            state["max_exp_avg_sq"] = self._zeros(params)
         beta1, beta2 = group["betas"]
         engine.adam_step(
             params,
             grads,
             state["exp_avg"],
             state["exp_avg_sq"],
-            state["max_exp_avg_sq"] if group["amsgrad"] else None,
+            self._of_late(run, "max_exp_avg_sq", params, group) if group["amsgrad"] else None,
             group["lr"],
             beta1,
             beta2,
             group["eps"],
             group["weight_decay"],
-            self._decoupled,
+            group["decoupled_weight_decay"],
+            group["maximize"],
             run.steps + 1,
         )
 
@@ -94,10 +109,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p -= lr * weight_decay * p.
 
-    Parameters as for ``Adam``; ``weight_decay`` is 1e-2 by default.
+    Parameters as for ``Adam``, without ``decoupled_weight_decay``; ``weight_decay`` is 1e-2 by default.
     """
-
-    _decoupled: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -107,5 +120,24 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

@@ -10,7 +10,7 @@ the run splits and each part keeps its own count of steps.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_not
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from einkorn import _versions, engines
 from einkorn._foreign import numbers
+from einkorn.autograd import enable_grad
 from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous
@@ -30,15 +31,24 @@ class Run:
     """Parameters with one type and one count of steps, and their state arrays.
 
     ``seen`` has the arrays that were checked: a parameter whose ``data`` is another array is checked again.
+    ``scalars`` are numbers of state that all parameters of the run share.
     """
 
-    __slots__ = ("dtype", "params", "seen", "state", "steps")
+    __slots__ = ("dtype", "params", "scalars", "seen", "state", "steps")
 
-    def __init__(self, params: list[Tensor], state: dict[str, list[Any]], steps: int, dtype: Any) -> None:
+    def __init__(
+        self,
+        params: list[Tensor],
+        state: dict[str, list[Any]],
+        steps: int,
+        dtype: Any,
+        scalars: dict[str, float] | None = None,
+    ) -> None:
         self.params = params
         self.state = state
         self.steps = steps
         self.dtype = dtype
+        self.scalars = scalars or {}
         self.seen: list[Any] = []
 
     def split(self, keep: list[bool]) -> tuple[Run, Run]:
@@ -47,7 +57,8 @@ class Run:
         for wanted in (True, False):
             chosen = [i for i, k in enumerate(keep) if k is wanted]
             state = {name: [arrays[i] for i in chosen] for name, arrays in self.state.items()}
-            parts.append(Run([self.params[i] for i in chosen], state, self.steps, self.dtype))
+            kept = [self.params[i] for i in chosen]
+            parts.append(Run(kept, state, self.steps, self.dtype, dict(self.scalars)))
         return parts[0], parts[1]
 
 
@@ -70,6 +81,10 @@ class Optimizer(ABC):
     """
 
     _state_names: ClassVar[tuple[str, ...]] = ()
+    #: Names of the numbers of state, and what they are before the first step.
+    _scalars: ClassVar[dict[str, float]] = {}
+    #: Whether parameters have state before their first step, as torch's optimizer of this name gives them.
+    _state_at_once: ClassVar[bool] = False
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -161,6 +176,25 @@ class Optimizer(ABC):
     def _check(self, group: dict[str, Any]) -> None:
         """Refuse bad options of a group by name."""
 
+    def _check_flags(self, group: dict[str, Any]) -> None:
+        """Refuse flags that are no such. Torch's choices among its own bodies are taken and mean nothing."""
+        name = type(self).__name__
+        if not isinstance(group.get("maximize", False), bool):
+            raise ArgumentError(f"{name}: maximize is {group['maximize']!r}, expected True or False")
+        if group.get("differentiable"):
+            raise ArgumentError(
+                f"{name}: differentiable is {group['differentiable']!r}, expected False: "
+                "steps are not recorded"
+            )
+
+    def _pair(self, group: dict[str, Any], key: str, below: float | None = None) -> None:
+        """Refuse ``group[key]`` unless it is two numbers >= 0, and under ``below`` if given."""
+        pair = group[key]
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ArgumentError(f"{type(self).__name__}: {key} is {pair!r}, expected a pair of numbers")
+        for place, value in enumerate(pair):
+            self._number({f"{key}[{place}]": value}, f"{key}[{place}]", below)
+
     def _number(self, group: dict[str, Any], key: str, below: float | None = None) -> None:
         """Refuse ``group[key]`` unless it is a number >= 0, and under ``below`` if given."""
         value = group[key]
@@ -180,8 +214,17 @@ class Optimizer(ABC):
                 else:
                     param.grad.zero_()
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Called first, with recording on: computes the loss anew, and its gradients, and returns it.
+
+        Returns
+        -------
+        What ``closure`` returned; None without one.
 
         Raises
         ------
@@ -189,10 +232,9 @@ class Optimizer(ABC):
             A gradient does not fit its parameter, or a parameter is not of the shape and type of the first
             step. Parameters of other types or groups may have been updated then.
         """
+        loss = self._evaluate(closure)
         for group, runs in zip(self.param_groups, self._runs, strict=True):
-            if sum(len(run.params) for run in runs) != len(group["params"]):
-                known = {id(param) for run in runs for param in run.params}
-                runs.extend(self._new_runs([p for p in group["params"] if id(p) not in known]))
+            self._take_new(group, runs)
             for run in tuple(runs):
                 keep = [param._grad is not None for param in run.params]
                 if False not in keep:
@@ -202,6 +244,21 @@ class Optimizer(ABC):
                     place = runs.index(run)
                     runs[place : place + 1] = [updated, waiting]
                     self._update(updated, group)
+        return loss
+
+    def _evaluate(self, closure: Callable[[], Any] | None) -> Any:
+        if closure is None:
+            return None
+        if not callable(closure):
+            raise ArgumentError(f"{type(self).__name__}: closure is {closure!r}, expected a function")
+        with enable_grad():
+            return closure()
+
+    def _take_new(self, group: dict[str, Any], runs: list[Run]) -> None:
+        """Make runs of the group's parameters that are in none."""
+        if sum(len(run.params) for run in runs) != len(group["params"]):
+            known = {id(param) for run in runs for param in run.params}
+            runs.extend(self._new_runs([p for p in group["params"] if id(p) not in known]))
 
     def _update(self, run: Run, group: dict[str, Any]) -> None:
         params, grads = [], []
@@ -240,7 +297,7 @@ class Optimizer(ABC):
                     " first step: make a new optimizer after Module.to"
                 )
             for name, arrays in run.state.items():
-                if arrays[i].shape != data.shape:
+                if arrays[i].shape != self._state_shape(name, data.shape):
                     raise ShapeError(
                         f"{self._where(run.params[i], group)} has shape {data.shape} now and its {name}"
                         f" {arrays[i].shape}: make a new optimizer after replacing a parameter's data"
@@ -258,26 +315,49 @@ class Optimizer(ABC):
         """Call the kernel that updates ``params`` and the run's state."""
 
     def _new_runs(self, params: list[Tensor]) -> list[Run]:
-        """One run per type."""
-        by_type: dict[Any, list[Tensor]] = {}
+        """One run per type and kind."""
+        alike: dict[Any, list[Tensor]] = {}
         for param in params:
-            by_type.setdefault(param.data.dtype, []).append(param)
-        return [Run(members, {}, 0, dtype) for dtype, members in by_type.items()]
+            alike.setdefault((param.data.dtype, self._kind(param.data.shape)), []).append(param)
+        return [Run(members, {}, 0, key[0], dict(self._scalars)) for key, members in alike.items()]
 
     def _new_state(self, params: list[Any], group: dict[str, Any]) -> dict[str, list[Any]]:
-        """Zeros like the parameters for each name of state."""
-        return {name: self._zeros(params) for name in self._names(group)}
+        """Arrays for each name of state."""
+        return {name: self._filled(name, params, group) for name in self._names_of(group, params[0].shape)}
 
-    @staticmethod
-    def _zeros(params: list[Any]) -> list[Any]:
-        arrays = [engines.of(array).empty(array.shape, array.dtype) for array in params]
-        for array in arrays:
-            engines.of(array).fill(array, 0.0)
+    def _filled(self, name: str, params: list[Any], group: dict[str, Any]) -> list[Any]:
+        arrays = []
+        for param in params:
+            engine = engines.of(param)
+            arrays.append(engine.empty(self._state_shape(name, param.shape), param.dtype))
+            engine.fill(arrays[-1], self._initial(name, group))
         return arrays
+
+    def _initial(self, name: str, group: dict[str, Any]) -> float:
+        """What a state array is filled with before the first step."""
+        return 0.0
+
+    def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a state array of a parameter of that shape."""
+        return shape
+
+    def _of_late(self, run: Run, name: str, params: list[Any], group: dict[str, Any]) -> list[Any]:
+        """The state arrays of that name, made now if an option that needs them was switched on late."""
+        if name not in run.state:
+            run.state[name] = self._filled(name, params, group)
+        return run.state[name]
 
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Which state arrays the group's options need."""
         return self._state_names
+
+    def _names_of(self, group: dict[str, Any], shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Which state arrays a parameter of that shape needs; the same for all of one kind."""
+        return self._names(group)
+
+    def _kind(self, shape: tuple[int, ...]) -> Any:
+        """What parameters of one run have in common beside their type."""
+        return None
 
     # --- state ------------------------------------------------------------------------------
 
@@ -295,11 +375,15 @@ class Optimizer(ABC):
             packed["params"] = [index[id(param)] for param in group["params"]]
             groups.append(packed)
         state: dict[int, dict[str, Any]] = {}
-        for runs in self._runs:
+        for group, runs in zip(self.param_groups, self._runs, strict=True):
+            if self._state_at_once:
+                self._take_new(group, runs)
             for run in runs:
-                if run.steps:
+                if self._state_at_once and not run.state:
+                    run.state = self._new_state([param._data for param in run.params], group)
+                if run.steps or self._state_at_once:
                     for i, param in enumerate(run.params):
-                        entry: dict[str, Any] = {"step": run.steps}
+                        entry: dict[str, Any] = {"step": run.steps, **run.scalars}
                         for name, arrays in run.state.items():
                             entry[name] = arrays[i].copy()
                         state[index[id(param)]] = entry
@@ -331,16 +415,21 @@ class Optimizer(ABC):
             self._check(merged[-1])
         new_runs = []
         for group, saved in zip(merged, groups, strict=True):
-            runs: dict[tuple[Any, int], Run] = {}
+            runs: dict[tuple[Any, ...], Run] = {}
             for param, number in zip(group["params"], saved["params"], strict=True):
                 entry = state.get(number, {})
                 # torch's SGD keeps no count; a momentum buffer tells that a step was made
                 has_state = any(entry.get(key) is not None for key in self._state_names)
                 steps = int(entry.get("step", 1 if has_state else 0))
-                run = runs.setdefault((param.data.dtype, steps), Run([], {}, steps, param.data.dtype))
+                scalars = {key: float(entry.get(key, value)) for key, value in self._scalars.items()}
+                dtype = param.data.dtype
+                run = runs.setdefault(
+                    (dtype, self._kind(param.data.shape), steps, *scalars.values()),
+                    Run([], {}, steps, dtype, scalars),
+                )
                 run.params.append(param)
                 if steps:
-                    for key in self._names(group):
+                    for key in self._names_of(group, param.data.shape):
                         run.state.setdefault(key, []).append(self._state(entry, key, param, number))
             new_runs.append(list(runs.values()))
         for group, options in zip(self.param_groups, merged, strict=True):
@@ -354,10 +443,11 @@ class Optimizer(ABC):
             raise ArgumentError(f"{name}: load_state_dict has no {key} for parameter {number}")
         what = f"{name}: load_state_dict: {key} of parameter {number}"
         array = numbers(entry[key], what).astype(param.data.dtype, order="C")
-        if array.shape != param.data.shape:
+        expected = self._state_shape(key, param.data.shape)
+        if array.shape != expected:
             raise ArgumentError(
                 f"{name}: load_state_dict has {key} of shape {array.shape} for parameter "
-                f"{number}, expected {param.data.shape}"
+                f"{number}, expected {expected}"
             )
         return move(array, device_of(param.data))
 

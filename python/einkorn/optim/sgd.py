@@ -26,6 +26,12 @@ class SGD(Optimizer):
         L2 penalty.
     nesterov : bool, default False
         Needs momentum and no dampening.
+    maximize : bool, default False
+        Climb instead.
+    foreach, fused : bool, optional
+        Taken as torch takes them; all parameters are updated in one launch either way.
+    differentiable : bool, default False
+        Must be False.
 
     Raises
     ------
@@ -43,6 +49,11 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
             params,
@@ -52,12 +63,17 @@ class SGD(Optimizer):
                 "dampening": dampening,
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
+                "maximize": maximize,
+                "foreach": foreach,
+                "differentiable": differentiable,
+                "fused": fused,
             },
         )
 
     def _check(self, group: dict[str, Any]) -> None:
         for key in ("lr", "momentum", "dampening", "weight_decay"):
             self._number(group, key)
+        self._check_flags(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ArgumentError(
                 f"SGD: nesterov needs momentum > 0 and dampening 0, got momentum "
@@ -86,5 +102,6 @@ class SGD(Optimizer):
             group["dampening"],
             group["weight_decay"],
             group["nesterov"],
+            group["maximize"],
             first,
         )

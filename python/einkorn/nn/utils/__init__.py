@@ -1,6 +1,13 @@
-"""Tools for modules, with torch's names: weights that are computed from others, packed sequences."""
+"""Tools for modules, with torch's names: computed weights, packed sequences, clipped gradients, vectors."""
 
 from einkorn.nn.utils import parametrizations, parametrize, rnn
+from einkorn.nn.utils.clip_grad import (
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+from einkorn.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from einkorn.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from einkorn.nn.utils.reparametrize import (
     remove_spectral_norm,
@@ -10,13 +17,19 @@ from einkorn.nn.utils.reparametrize import (
 )
 
 __all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
     "fuse_conv_bn_eval",
     "fuse_linear_bn_eval",
+    "get_total_norm",
+    "parameters_to_vector",
     "parametrizations",
     "parametrize",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
     "spectral_norm",
+    "vector_to_parameters",
     "weight_norm",
 ]
