@@ -24,6 +24,24 @@ OPTIMIZERS = [
     ("Adam", {"lr": 0.01, "amsgrad": True}),
     ("AdamW", {"lr": 0.01}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.3, "amsgrad": True}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "maximize": True}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1, "maximize": True, "decoupled_weight_decay": True}),
+    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.2}),
+    ("Adagrad", {"lr": 0.1, "eps": 1e-3, "maximize": True}),
+    ("Adadelta", {"weight_decay": 0.1}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "maximize": True}),
+    ("RMSprop", {"weight_decay": 0.1}),
+    ("RMSprop", {"alpha": 0.9, "eps": 1e-3, "centered": True, "momentum": 0.9, "maximize": True}),
+    ("Adamax", {"weight_decay": 0.1}),
+    ("Adamax", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "maximize": True}),
+    ("NAdam", {"weight_decay": 0.1, "momentum_decay": 0.1}),
+    ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {"weight_decay": 0.1}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-3, 0.2), "maximize": True}),
+    ("Adafactor", {"weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.5, "beta2_decay": -0.5, "eps": (1e-3, 0.1), "d": 2.0, "maximize": True}),
 ]
 
 
@@ -49,10 +67,19 @@ def test_fill_of_an_array_whose_flags_do_not_say_writeable():
     assert_array_equal(param.numpy(), np.zeros(3))
 
 
-def pair(name, options, dtype=np.float64):
-    """The same three parameters here and in torch, and an optimizer for each."""
+@pytest.fixture
+def double():
+    """torch keeps numbers of state (NAdam's product of momenta) in its default type."""
     torch = pytest.importorskip("torch")
-    arrays = [rows(4, 3).astype(dtype), rows(5, seed=1).astype(dtype), rows(1, seed=2).astype(dtype)]
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def pair(name, options, dtype=np.float64, shapes=((4, 3), (5,), (1,))):
+    """The same parameters here and in torch, and an optimizer for each."""
+    torch = pytest.importorskip("torch")
+    arrays = [rows(*shape, seed=i).astype(dtype) for i, shape in enumerate(shapes)]
     ours = [nn.Parameter(array.copy()) for array in arrays]
     theirs = [torch.from_numpy(array.copy()).requires_grad_() for array in arrays]
     return (
@@ -73,19 +100,21 @@ def give_gradients(torch, ours, theirs, step, skip=()):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
-def test_optimizer_agrees_with_torch(name, options, dtype):
-    torch, ours, theirs, a, b = pair(name, options, dtype)
-    for step in range(6):
+def test_optimizer_agrees_with_torch(name, options, dtype, double):
+    empty = () if name == "Adafactor" else ((0,),)  # torch divides by its size
+    torch, ours, theirs, a, b = pair(name, options, dtype, ((4, 3), (33,), (1,), *empty, (2, 3, 5)))
+    for step in range(21):
         # a parameter that has no gradient for a while keeps its own count of steps
         give_gradients(torch, ours, theirs, step, skip={0: (1,), 3: (0, 2)}.get(step, ()))
         a.step()
         b.step()
     for x, t in zip(ours, theirs, strict=True):
-        assert_allclose(x.numpy(), t.detach().numpy(), rtol=2e-5 if dtype == np.float32 else 1e-12)
+        tolerance = 1e-5 if dtype == np.float32 else 1e-12
+        assert_allclose(x.numpy(), t.detach().numpy(), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
-def test_optimizer_state_moves_from_torch_and_back(name, options):
+def test_optimizer_state_moves_from_torch_and_back(name, options, double):
     torch, ours, theirs, a, b = pair(name, options)
     for step in range(3):
         give_gradients(torch, ours, theirs, step, skip=(2,))
@@ -96,12 +125,28 @@ def test_optimizer_state_moves_from_torch_and_back(name, options):
     saved = a.state_dict()
     again = getattr(optim, name)(ours, **options)
     again.load_state_dict(saved)
+    returned = getattr(torch.optim, name)([t.detach().clone().requires_grad_() for t in theirs])
+    returned.load_state_dict(in_torch(torch, saved))
+    others = returned.param_groups[0]["params"]
     for step in range(3, 5):
         give_gradients(torch, ours, theirs, step)
+        for t, other in zip(theirs, others, strict=True):
+            other.grad = t.grad.clone()
         again.step()
         b.step()
-    for x, t in zip(ours, theirs, strict=True):
+        returned.step()
+    for x, t, other in zip(ours, theirs, others, strict=True):
         assert_allclose(x.numpy(), t.detach().numpy(), rtol=1e-12)
+        assert_allclose(other.detach().numpy(), t.detach().numpy(), rtol=1e-12)
+
+
+def in_torch(torch, state):
+    """A state_dict with torch's tensors for its arrays."""
+    if isinstance(state, dict):
+        return {key: in_torch(torch, value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [in_torch(torch, value) for value in state]
+    return torch.from_numpy(state.copy()) if isinstance(state, np.ndarray) else state
 
 
 def test_parameter_groups_have_their_own_options():
@@ -178,6 +223,20 @@ def test_zero_grad_of_an_optimizer():
         ("Adam", {"betas": (0.9, 1.0)}, r"betas\[1\] is 1.0, expected a number >= 0 and below 1"),
         ("Adam", {"betas": 0.9}, "betas is 0.9, expected a pair"),
         ("AdamW", {"eps": -1e-8}, "AdamW: eps is -1e-08"),
+        ("SGD", {"differentiable": True}, "SGD: differentiable is True, expected False"),
+        ("Adam", {"maximize": "yes"}, "Adam: maximize is 'yes', expected True or False"),
+        ("Adagrad", {"lr_decay": -1}, "Adagrad: lr_decay is -1"),
+        ("Adadelta", {"rho": 1.5}, "Adadelta: rho is 1.5, expected a number from 0 to 1"),
+        ("RMSprop", {"alpha": -1}, "RMSprop: alpha is -1"),
+        ("NAdam", {"momentum_decay": -1}, "NAdam: momentum_decay is -1"),
+        ("Rprop", {"etas": (0.5, 0.9)}, r"Rprop: etas is \(0.5, 0.9\), expected 0 < etas"),
+        ("Rprop", {"step_sizes": 1.0}, "Rprop: step_sizes is 1.0, expected a pair"),
+        ("Lion", {"betas": (0.9, 2)}, r"Lion: betas\[1\] is 2"),
+        ("LAMB", {"lr": None}, "LAMB: lr is None"),
+        ("Adafactor", {"d": 0.5}, "Adafactor: d is 0.5, expected a number >= 1"),
+        ("Adafactor", {"beta2_decay": 1}, "Adafactor: beta2_decay is 1, expected a number <= 0"),
+        ("LBFGS", {"max_iter": 0}, "LBFGS: max_iter is 0, expected an integer >= 1"),
+        ("LBFGS", {"line_search_fn": "wolfe"}, "LBFGS: line_search_fn is 'wolfe', expected None or"),
     ],
 )
 def test_bad_options_are_refused_by_name(name, options, message):

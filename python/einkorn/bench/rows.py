@@ -219,6 +219,8 @@ def _optimizer_rows() -> list[Row]:
         _optimizer_row("Adam", [(n,)], 12 * n, 7 * 4 * n, True),
         _optimizer_row("Adam", layers, 12 * many, 7 * 4 * many, False),
         _optimizer_row("SGD", [(n,)], 4 * n, 5 * 4 * n, False),
+        _optimizer_row("RMSprop", [(n,)], 8 * n, 5 * 4 * n, False),
+        _optimizer_row("Adagrad", [(n,)], 6 * n, 5 * 4 * n, False),
     ]
 
 
@@ -238,7 +240,8 @@ def _optimizer_row(
         params = [torch.ones(s) for s in shapes]
         for p in params:
             p.grad = torch.full(p.shape, 0.5)
-        step: Call = getattr(torch.optim, name)(params, lr=1e-3, fused=True, **options).step
+        fused = {} if name == "RMSprop" else {"fused": True}  # torch has no fused RMSprop
+        step: Call = getattr(torch.optim, name)(params, lr=1e-3, **fused, **options).step
         return step
 
     def prepare(peers: Peers) -> Prepared:

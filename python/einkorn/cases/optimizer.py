@@ -317,7 +317,8 @@ def _call_lerp(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, A
 
 
 def _norms(*arrays: Array, power: float) -> Array:
-    return np.array([np.linalg.norm(a.reshape(-1), power) if a.size else 0.0 for a in arrays])
+    norms = [np.linalg.norm(a.reshape(-1), power) if a.size else 0.0 for a in arrays]
+    return np.array(norms, arrays[0].dtype)
 
 
 def _call_norms(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) -> Any:
@@ -325,7 +326,7 @@ def _call_norms(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, 
     out = k.empty((len(arrays),), np.dtype(np.float64))
     params, others, _ = _arrays(arrays)
     k.tensor_norms(out, [*params, *others(1.0)], options["power"])
-    return out
+    return out.astype(dtype)
 
 
 def _clip_norm(*arrays: Array, max_norm: float) -> list[Array]:

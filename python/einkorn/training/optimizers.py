@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from einkorn.errors import ArgumentError
-from einkorn.optim import SGD, Adam, AdamW, Optimizer
+from einkorn.optim import LAMB, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, RMSprop
 
 __all__ = ["find_optimizer"]
 
-
-def _sgd(parameters: Any) -> Optimizer:
-    return SGD(parameters, lr=0.01)
-
-
-# Rates as Keras has them: the same as ours but for sgd.
+# Rates and decays as Keras has them.
 OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {
-    "sgd": _sgd,
+    "sgd": partial(SGD, lr=0.01),
     "adam": Adam,
     "adamw": AdamW,
+    "rmsprop": partial(RMSprop, lr=1e-3, alpha=0.9),
+    "adagrad": partial(Adagrad, lr=1e-3, initial_accumulator_value=0.1),
+    "adadelta": partial(Adadelta, lr=1e-3, rho=0.95),
+    "adamax": partial(Adamax, lr=1e-3),
+    "nadam": partial(NAdam, lr=1e-3),
+    "lion": partial(Lion, lr=1e-3),
+    "lamb": LAMB,
 }
 
 
