@@ -213,6 +213,8 @@ def test_lbfgs_finds_the_minimum_of_several_parameters():
     assert_array_equal(unused.numpy(), np.ones(3))
     with pytest.raises(ArgumentError, match="LBFGS: step needs a closure"):
         optimizer.step()
+    with pytest.raises(ArgumentError, match="LBFGS: params has more than one parameter group"):
+        optimizer.add_param_group({"params": [nn.Parameter(np.ones(2))]})
     state = {**optimizer.state_dict(), "state": {0: {"d": np.ones(2)}}}
     with pytest.raises(ArgumentError, match=r"LBFGS: load_state_dict has d of shape \(2,\), expected \(6,\)"):
         optimizer.load_state_dict(state)

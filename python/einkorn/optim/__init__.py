@@ -1,6 +1,11 @@
 """Optimizers with torch's names, arguments and update rules, schedules of the rate, averages of weights."""
 
-from einkorn.optim import lr_scheduler, swa_utils
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from einkorn.optim import lr_scheduler
 from einkorn.optim.adafactor import Adafactor
 from einkorn.optim.adagrad import Adadelta, Adagrad, RMSprop
 from einkorn.optim.adam import Adam, AdamW
@@ -30,3 +35,9 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "swa_utils":  # not before it is asked for: it builds on modules, which know of optimizers
+        return importlib.import_module("einkorn.optim.swa_utils")
+    raise AttributeError(f"module 'einkorn.optim' has no attribute {name!r}")

@@ -81,12 +81,16 @@ class LBFGS(Optimizer):
                 "line_search_fn": line_search_fn,
             },
         )
-        if len(self.param_groups) != 1:
-            raise ArgumentError(f"LBFGS: params has {len(self.param_groups)} groups, expected one")
         types = {str(param.dtype) for param in self.param_groups[0]["params"]}
         if len(types) != 1:
             raise DTypeError(f"LBFGS: params are {', '.join(sorted(types))}, expected one type")
         self._memory: dict[str, Any] = {}
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add the one group; another is refused."""
+        if self.param_groups:
+            raise ArgumentError("LBFGS: params has more than one parameter group, expected one")
+        super().add_param_group(group)
 
     def _check(self, group: dict[str, Any]) -> None:
         for key in ("lr", "tolerance_grad", "tolerance_change"):
