@@ -93,6 +93,9 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
         "hardshrink": ([((x,), o) for o in options(lambd=(0.5, 1))]),
         "softshrink": ([((x,), o) for o in options(lambd=(0.5, 1, 0))]),
         "threshold": ([((x,), {"threshold": 0.1, "value": 3})]),
+        **{name: [((x * 3,), {})] for name in ("relu_", "leaky_relu_", "rrelu_", "elu_", "selu_", "celu_")},
+        "hardtanh_": ([((x,), {}), ((x,), {"min_val": -0.5})]),
+        "threshold_": ([((x,), {"threshold": 0.1, "value": 3})]),
         "normalize": ([((x,), o) for o in options(p=(2.0, 1, 3), dim=(1, -1))]),
         "glu": ([((normal(3, 4, 6),), o) for o in options(dim=(-1, 1))]),
         "rrelu": ([((x,), {}), ((x,), {"lower": 0.2, "upper": 0.4})]),
@@ -265,12 +268,15 @@ def test_samples_as_torch(name: str, torch: Any, recwarn: Any) -> None:
     samples = _samples()[name]
     assert samples
     for arguments, options in samples:
+        where = f"{[a.shape for a in arguments]} {options}"
         theirs = [torch.tensor(a, requires_grad=a.dtype == np.float64) for a in arguments]
         ours = [Tensor(a, requires_grad=True) if a.dtype == np.float64 else a for a in arguments]
         as_torch = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
-        wanted = getattr(torch.nn.functional, name)(*theirs, **as_torch)
-        got = getattr(functional, name)(*ours, **options)
-        where = f"{[a.shape for a in arguments]} {options}"
+        # Leaves cannot be written in place.
+        mine, given = (ours, theirs) if name[-1] != "_" else ([ours[0] * 1.0], [theirs[0] * 1.0])
+        wanted = getattr(torch.nn.functional, name)(*given, **as_torch)
+        got = getattr(functional, name)(*mine, **options)
+        assert (got is mine[0]) == (wanted is given[0]), where
         assert got.shape == tuple(wanted.shape), where
         np.testing.assert_allclose(got.numpy(), wanted.detach().numpy(), rtol=1e-9, atol=1e-12, err_msg=where)
         weights = np.random.default_rng(1).normal(size=got.shape)

@@ -14,11 +14,13 @@ from einkorn.ops._options import flag, number
 __all__ = [
     "alpha_dropout",
     "celu",
+    "celu_",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "elu",
+    "elu_",
     "feature_alpha_dropout",
     "gelu",
     "glu",
@@ -26,7 +28,9 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "leaky_relu",
+    "leaky_relu_",
     "log_softmax",
     "logsigmoid",
     "mish",
@@ -34,8 +38,11 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "relu_",
     "rrelu",
+    "rrelu_",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softmax",
@@ -46,6 +53,7 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "threshold_",
 ]
 
 
@@ -206,6 +214,49 @@ def normalize(input: Any, p: float = 2.0, dim: int | None = 1, eps: float = 1e-1
         raise ArgumentError("normalize: out is given; results are new arrays here, expected None")
     length = ops.norm(input, p, dim, True)
     return ops.divide(input, ops.clip(length, min=number("normalize", "eps", eps)))
+
+
+# --- in place -----------------------------------------------------------------------------------
+
+
+def relu_(input: Any) -> Any:
+    """:func:`relu` in place."""
+    return relu(input, True)
+
+
+def leaky_relu_(input: Any, negative_slope: float = 0.01) -> Any:
+    """:func:`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, True)
+
+
+def rrelu_(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Any:
+    """:func:`rrelu` in place."""
+    return rrelu(input, lower, upper, training, True)
+
+
+def elu_(input: Any, alpha: float = 1.0) -> Any:
+    """:func:`elu` in place."""
+    return elu(input, alpha, True)
+
+
+def selu_(input: Any) -> Any:
+    """:func:`selu` in place."""
+    return selu(input, True)
+
+
+def celu_(input: Any, alpha: float = 1.0) -> Any:
+    """:func:`celu` in place."""
+    return celu(input, alpha, True)
+
+
+def hardtanh_(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """:func:`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, True)
+
+
+def threshold_(input: Any, threshold: float, value: float) -> Any:
+    """:func:`threshold` in place."""
+    return _done("threshold_", input, True, lambda x: ops.threshold(x, threshold, value))
 
 
 # --- dropout ------------------------------------------------------------------------------------
