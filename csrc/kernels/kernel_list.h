@@ -13,6 +13,7 @@
 #include "kernels/elementwise/activation.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/math.h"
+#include "kernels/gather.h"
 #include "kernels/haar/haar.h"
 #include "kernels/histogram.h"
 #include "kernels/loss.h"
@@ -41,6 +42,7 @@
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \
   F(ElementwiseKernels, EINKORN_ELEMENTWISE_KERNELS)  \
+  F(GatherKernels, EINKORN_GATHER_KERNELS)            \
   F(HistogramKernels, EINKORN_HISTOGRAM_KERNELS)      \
   F(LossKernels, EINKORN_LOSS_KERNELS)                \
   F(MachineKernels, EINKORN_MACHINE_KERNELS)          \

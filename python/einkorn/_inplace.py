@@ -8,6 +8,7 @@ old values' gradient any more) and their views; ``einkorn._versions`` notices sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
 
-__all__ = ["Writes", "assign", "renew", "times", "update"]
+__all__ = ["Writes", "assign", "renew", "rewrite", "times", "update"]
 
 #: Operations whose gradient needs neither operand, so that writing over the first one loses nothing.
 _SAVE_NOTHING = ("add", "subtract")
@@ -143,6 +144,29 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
         return rest, sum_to(g[key], shape) if gives else None
 
     _adopt(tensor, Node(origins, set_item, ()))
+
+
+def rewrite(tensor: Tensor, op: str, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """``tensor = function(tensor)`` in the tensor's own memory; returns the tensor."""
+    from einkorn.ops._moves import mover
+
+    data = tensor._data
+    _check_writeable(tensor, op)
+    if mode.enabled and tensor._requires_grad:
+        _refuse_leaf(tensor, op)
+        source(tensor)
+    new = function(_version(tensor, data.copy()))
+    _check_broadcast(op, new.shape, data.shape)
+    if new.dtype != data.dtype:
+        raise DTypeError(f"{op}: the result is of {new.dtype}, which a tensor of {data.dtype} does not hold")
+    if new._requires_grad:
+        _refuse_leaf(tensor, op)
+    mover(data).copy(data, new._data)
+    if new._requires_grad:
+        _adopt(tensor, new._node)
+    else:
+        _versions.wrote(data)
+    return tensor
 
 
 def times(other: Any, alpha: Any) -> Any:

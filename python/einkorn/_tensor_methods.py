@@ -210,10 +210,6 @@ class Methods(Functions, Shapes):
         """``self`` where the condition holds, else ``other``."""
         return einkorn.ops.where(condition, self, other)
 
-    def masked_fill(self, mask: Any, value: Any) -> Tensor:
-        """``value`` where the boolean mask holds, else ``self``."""
-        return einkorn.ops.where(mask, value, self)
-
     def matmul(self, other: Any) -> Tensor:
         """``self @ other``."""
         return einkorn.ops.matmul(self, other)

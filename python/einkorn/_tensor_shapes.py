@@ -10,7 +10,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions
-from einkorn._inplace import Writes
+from einkorn._tensor_places import Places
 from einkorn.device import device_of, is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
@@ -25,7 +25,7 @@ _Whole = int
 _Truth = bool
 
 
-class Shapes(Writes):
+class Shapes(Places):
     """Base class of Tensor."""
 
     __slots__ = ()

@@ -90,6 +90,16 @@ gather = Op(
 )
 
 
+rows = Op(
+    "getitem",
+    lambda x, i, j: x[i, :, j],
+    lambda torch, x, i, j: x[i, :, j],
+    call=lambda einkorn, arrays, dtype, o: einkorn.ops.getitem(
+        arrays[0], (arrays[1], slice(None), arrays[2])
+    ),
+)
+
+
 def _cases() -> list[Case]:
     x = normal(3, 4, 5)
     keys: list[Any] = [
@@ -142,6 +152,7 @@ def _cases() -> list[Case]:
         gather(x, indices(6, below=3)).grad(0),
         gather(x, indices(2, 3, below=3, low=-3)).grad(0),
         gather(normal(5), indices(0, below=5)).grad(0),
+        rows(normal(5, 2, 4), indices(3, below=5), indices(2, 3, below=4, low=-4)).grad(0),
         gather(normal(40, 33).laid_out("F"), indices(300, below=40)),
     ]
     cases += [getitem(x, key=key).grad() for key in keys]

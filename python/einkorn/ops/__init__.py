@@ -10,6 +10,7 @@ from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403
 from einkorn.ops.elementwise import *  # noqa: F403
+from einkorn.ops.gather import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403

@@ -11,6 +11,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
+from einkorn.ops._indexing import advanced, is_advanced
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
 from einkorn.ops._road import check_size, result, same_dtype, sum_to
@@ -333,16 +334,20 @@ def getitem(x: Any, key: Any) -> Any:
     """
     a = movable(x, "getitem")
     key = plain_key(key)
+    parts = key if isinstance(key, tuple) else (key,)
+    fancy = is_advanced(parts)
+    if fancy and isinstance(a, np.ndarray) and a.dtype.kind == "f":
+        return advanced(x if isinstance(x, Tensor) else a, a.shape, parts)
     try:
         out = a[key]
     except IndexError as error:
         raise IndexRangeError(f"getitem: {error} (x has shape {a.shape})") from None
-    parts = key if isinstance(key, tuple) else (key,)
-    fancy = any(isinstance(part, list) or hasattr(part, "__array__") for part in parts)
     view: Any = parts if any(part is Ellipsis for part in parts) else (*parts, ...)
     if not fancy:
         out = a[view]  # with an ellipsis, a single element is a 0-d view and not a NumPy scalar
     check_rank("getitem", "key", out.ndim)
+    if fancy and isinstance(out, np.generic):
+        out = np.asarray(out)
 
     shape = a.shape
 

@@ -1,0 +1,134 @@
+"""Index expressions with arrays in them, by NumPy's rules, as a row of operations that have gradients.
+
+::
+
+    x[1:, rows, :, mask]        slices and None     a view, one axis for each array
+                                permute             those axes side by side (in front, if a slice parts them)
+                                reshape             one axis of them, in which the arrays are one flat index
+                                take                the rows that it names
+                                reshape             the arrays' common shape in the place of that axis
+
+Steps that would change nothing are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from einkorn import ops
+from einkorn.errors import IndexRangeError
+from einkorn.ops._options import check_rank
+from einkorn.ops._places import check_range, rows, take
+
+__all__ = ["advanced", "is_advanced"]
+
+_ALL = slice(None)
+
+
+def is_advanced(parts: tuple[Any, ...]) -> bool:
+    """Whether there is an array, a list or a truth value among the parts of an index expression."""
+    return any(
+        isinstance(part, (list, bool, np.bool_))
+        or (hasattr(part, "__array__") and not isinstance(part, np.integer))
+        for part in parts
+    )
+
+
+def _axes(part: Any) -> int:
+    """How many axes a part of an index expression stands for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if isinstance(part, np.ndarray) and part.dtype == np.bool_ else 1
+
+
+def _arrays(parts: tuple[Any, ...]) -> list[Any]:
+    """The parts, with arrays for lists and numbers."""
+    out: list[Any] = []
+    for part in parts:
+        if part is None or part is Ellipsis or isinstance(part, slice):
+            out.append(part)
+            continue
+        array = np.asarray(part)
+        if array.size == 0 and isinstance(part, list):
+            array = array.astype(np.int64)
+        if array.dtype.kind not in "iub":
+            raise IndexRangeError(
+                f"getitem: the key holds {array.dtype}, expected integers, booleans, slices, None or Ellipsis"
+            )
+        out.append(array)
+    return out
+
+
+def advanced(x: Any, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Any:
+    """``x[parts]`` of an array of that shape; a copy."""
+    known = _arrays(parts)
+    used = sum(map(_axes, known))
+    if used > len(shape):
+        raise IndexRangeError(f"getitem: the key has {used} indices (x has shape {shape})")
+    rest = [_ALL] * (len(shape) - used)
+    at = next((i for i, part in enumerate(known) if part is Ellipsis), len(known))
+    known[at : at + 1] = rest
+    if any(part is Ellipsis for part in known):
+        raise IndexRangeError("getitem: the key has more than one Ellipsis")
+
+    view: list[Any] = []  # of slices and None
+    axes: list[int] = []  # of the view, for each index
+    indices: list[Any] = []
+    places: list[int] = []  # in the key, of what holds indices
+    axis = 0
+    for i, part in enumerate(known):
+        if part is None or isinstance(part, slice):
+            view.append(part)
+            axis += part is not None
+            continue
+        places.append(i)
+        if part.dtype == np.bool_ and part.ndim == 0:  # an axis of its own, of one element or none
+            axes.append(len(view))
+            indices.append(np.zeros(int(part), np.int64))
+            view.append(None)
+            continue
+        found = (part,)
+        if part.dtype == np.bool_:
+            if part.shape != shape[axis : axis + part.ndim]:
+                raise IndexRangeError(
+                    f"getitem: the key has booleans of shape {part.shape} for axes of shape"
+                    f" {shape[axis : axis + part.ndim]} (x has shape {shape})"
+                )
+            found = part.nonzero()
+        for index in found:
+            if index is part:
+                check_range("getitem", "index", np.ascontiguousarray(index, np.int64), shape[axis], axis)
+            axes.append(len(view))
+            indices.append(index)
+            view.append(_ALL)
+            axis += 1
+
+    try:
+        common = np.broadcast_shapes(*(index.shape for index in indices))
+    except ValueError:
+        shapes = ", ".join(str(index.shape) for index in indices)
+        raise IndexRangeError(f"getitem: indices of shapes {shapes} do not broadcast together") from None
+    check_rank("getitem", "key", len(view) - len(axes) + len(common))
+    if any(part is None or part != _ALL for part in view):
+        x = x[tuple(view)]
+    together = places[-1] - places[0] == len(places) - 1
+    if not together:
+        x = ops.permute(x, (*axes, *(d for d in range(len(view)) if d not in axes)))
+    first = axes[0] if together else 0
+    sizes = x.shape[first : first + len(axes)]
+    flat: Any = indices[0]
+    if len(indices) > 1:
+        flat = np.zeros((), np.int64)
+        for index, n in zip(indices, sizes, strict=True):
+            flat = flat * n + np.where(index < 0, index + n, index)
+        before, after = x.shape[:first], x.shape[first + len(axes) :]
+        x = ops.reshape(x, (*before, math.prod(sizes), *after))
+    flat = np.ascontiguousarray(np.broadcast_to(flat, common), np.int64).reshape(-1)
+    whole = tuple(x.shape)
+    out = take("getitem", x, first, rows(flat, whole, first))
+    if len(common) == 1:
+        return out
+    return ops.reshape(out, (*whole[:first], *common, *whole[first + 1 :]))
