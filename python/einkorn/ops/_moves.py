@@ -13,10 +13,10 @@ import numpy as np
 from einkorn import engines
 from einkorn.ops import _integers
 from einkorn.ops._options import check_rank
-from einkorn.ops._road import result, unwrap
+from einkorn.ops._road import unwrap
 from einkorn.tensor import Tensor
 
-__all__ = ["movable", "mover", "recorded"]
+__all__ = ["movable", "mover"]
 
 
 def movable(x: Any, op: str, name: str = "x") -> Any:
@@ -50,8 +50,3 @@ class _Whole:
 def mover(a: Any) -> Any:
     """The engine that moves the elements of an array."""
     return engines.of(a) if a.dtype.kind == "f" else _Whole
-
-
-def recorded(out: Any, inputs: tuple[Any, ...], rule: Any, saved: tuple[Any, ...] = ()) -> Any:
-    """:func:`einkorn.ops._road.result`."""
-    return result(out, inputs, lambda g: rule(g, *saved))

@@ -12,8 +12,8 @@ import numpy as np
 
 from einkorn import engines, ops
 from einkorn.errors import DTypeError, IndexRangeError, ShapeError
-from einkorn.ops._moves import movable, recorded
-from einkorn.ops._road import as_index, broadcast_to, needs, unwrap
+from einkorn.ops._moves import movable
+from einkorn.ops._road import as_index, broadcast_to, needs, result, unwrap
 from einkorn.tensor import Tensor
 
 __all__ = ["ADD", "LARGER", "MULTIPLY", "SET", "SMALLER", "check_range", "index_array", "put", "rows", "take"]
@@ -62,7 +62,7 @@ def take(op: str, x: Any, axis: int, index: Any) -> Any:
         k = engines.of(a)
         out = k.empty(index.shape, a.dtype)
         k.gather(out, a[box], index, axis)
-    return recorded(out, (x,), lambda g: (_put_back(op, g, axis, index, shape),))
+    return result(out, (x,), lambda g: (_put_back(op, g, axis, index, shape),), ())
 
 
 def _box(shape: tuple[int, ...], narrow: tuple[int, ...], axis: int) -> tuple[slice, ...]:
@@ -77,7 +77,7 @@ def _put_back(op: str, g: Any, axis: int, index: Any, shape: tuple[int, ...]) ->
     out = k.empty(shape, a.dtype)
     k.fill(out, 0.0)
     k.scatter(out[_box(shape, index.shape, axis)], a, index, axis, ADD)
-    return recorded(out, (g,), lambda h: (take(op, h, axis, index),))
+    return result(out, (g,), lambda h: (take(op, h, axis, index),), ())
 
 
 def put(op: str, x: Any, axis: int, index: Any, src: Any, mode: int) -> Any:
@@ -99,7 +99,7 @@ def put(op: str, x: Any, axis: int, index: Any, src: Any, mode: int) -> Any:
             _of_last(take(op, g, axis, index), axis, index, shape) if gives else None,
         )
 
-    return recorded(out, (x, src), added if mode == ADD else set_)
+    return result(out, (x, src), added if mode == ADD else set_, ())
 
 
 def operands(op: str, x: Any, src: Any) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._moves import movable, recorded
+from einkorn.ops._moves import movable
 from einkorn.ops._options import ABSENT, axis_of, flag, number
 from einkorn.ops._places import (
     ADD,
@@ -32,7 +32,7 @@ from einkorn.ops._places import (
 from einkorn.ops._places import (
     take as _take,
 )
-from einkorn.ops._road import broadcast_to
+from einkorn.ops._road import broadcast_to, result
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -204,15 +204,15 @@ def _reduced(op: str, x: Any, d: int, index: Any, src: Any, how: str, own: bool)
         total = put(op, x, d, index, src, ADD)
         if a.dtype.kind == "f":
             return ops.divide(total, counts)
-        return recorded(movable(total, op) // counts, (x, src), _no_gradient)
+        return result(movable(total, op) // counts, (x, src), _no_gradient)
     if how == "sum":
         return put(op, x, d, index, src, ADD)
     a = movable(x, op)
     out = written(op, a, b, d, index, _REDUCTIONS[how])
     if a.dtype.kind != "f":
-        return recorded(out, (x, src), _no_gradient)
+        return result(out, (x, src), _no_gradient)
     if how == "prod":
-        return recorded(
+        return result(
             out, (x, src), lambda g, x, src, out: _of_product(op, g, x, src, out, d, index), (a, b, out)
         )
 
@@ -223,7 +223,7 @@ def _reduced(op: str, x: Any, d: int, index: Any, src: Any, how: str, own: bool)
         share = ops.divide(g, written(op, own, theirs, d, index, ADD))
         return ops.multiply(share, own), ops.multiply(_take(op, share, d, index), theirs)
 
-    return recorded(out, (x, src), shared, (a, b, out))
+    return result(out, (x, src), shared, (a, b, out))
 
 
 def _start(how: str, dtype: Any) -> Any:
