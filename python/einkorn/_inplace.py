@@ -83,20 +83,9 @@ def _update_whole(tensor: Tensor, op: str, other: Any) -> Tensor:
 
 def renew(x: Any, op: str, function: Any) -> Any:
     """``x[...] = function(x)`` for a function that keeps shape and type; returns x, a Tensor or an array."""
-    if not _is_tensor(x):
-        x[...] = function(x)
-        return x
-    data = x._data
-    _check_writeable(x, op)
-    if not _records(x, None):
-        engines.of(data).copy(data, function(x.detach())._data)
-        _versions.wrote(data)
-        return x
-    _refuse_leaf(x, op)
-    source(x)
-    new = function(_version(x, data.copy()))
-    engines.of(data).copy(data, new._data)
-    _adopt(x, new._node)
+    if _is_tensor(x):
+        return rewrite(x, op, function)
+    x[...] = function(x)
     return x
 
 

@@ -10,9 +10,12 @@ __all__ = ["FAMILIES", "LAYOUTS", "STRIDED", "Case", "Input", "Op", "as_tuple", 
 
 #: Families that have cases, named as they are in every layer.
 FAMILIES = (
+    "arrange",
     "attention",
     "copy",
     "gather",
+    "distance",
+    "einsum",
     "elementwise",
     "activation",
     "math",

@@ -5,10 +5,13 @@ keyword-only. One module per family, named as the family is in every layer.
 """
 
 from einkorn.ops.activation import *  # noqa: F403
+from einkorn.ops.arrange import *  # noqa: F403
 from einkorn.ops.attention import *  # noqa: F403
 from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403
+from einkorn.ops.distance import *  # noqa: F403
+from einkorn.ops.einsum import *  # noqa: F403
 from einkorn.ops.elementwise import *  # noqa: F403
 from einkorn.ops.gather import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403

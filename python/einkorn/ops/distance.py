@@ -1,0 +1,128 @@
+"""Distances and angles between vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from einkorn import ops
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._options import axis_of, check_rank, flag, number
+from einkorn.ops._road import check_size, same_dtype, unwrap
+
+__all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
+
+
+def _values(x: Any) -> Any:
+    return x._data if hasattr(x, "_data") else np.asarray(x)
+
+
+def _length(op: str, x: Any, p: float, axis: int, keepdims: bool = False) -> Any:
+    """The p-norm along an axis; where it is 0 its gradient is 0."""
+    if p == 0:
+        return ops.sum(
+            ops.add(ops.multiply(x, 0.0), (_values(x) != 0).astype(_values(x).dtype)), axis, keepdims
+        )
+    sizes = ops.absolute(x)
+    if p == 1:
+        return ops.sum(sizes, axis, keepdims)
+    if math.isinf(p):
+        return ops.max(sizes, axis=axis, keepdims=keepdims)
+    total = ops.sum(ops.square(x) if p == 2 else _power(sizes, p), axis, keepdims)
+    nothing = _values(total) == 0
+    positive = ops.where(nothing, 1.0, total)
+    return ops.where(nothing, 0.0, ops.sqrt(positive) if p == 2 else ops.power(positive, 1.0 / p))
+
+
+def _power(sizes: Any, p: float) -> Any:
+    nothing = _values(sizes) == 0
+    return ops.where(nothing, 0.0, ops.power(ops.where(nothing, 1.0, sizes), p))
+
+
+def _norm_of(op: str, p: Any) -> float:
+    p = number(op, "p", p)
+    if not p >= 0:
+        raise ArgumentError(f"{op}: p is {p!r}, expected 0 or more")
+    return p
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
+    """Distances between all pairs of vectors, as ``torch.cdist``.
+
+    Taken from the differences themselves, [..., n, m, d] of them, so that near vectors lose no digits.
+
+    Parameters
+    ----------
+    x1 : array or Tensor [..., n, d]
+    x2 : array or Tensor [..., m, d]
+        The axes in front broadcast.
+    p : float, default 2
+        Of the norm: 0 (how many entries differ), 1, 2, infinity or another number above 0.
+
+    Returns
+    -------
+    array or Tensor [..., n, m]
+        Where a distance is 0 its gradient is 0.
+    """
+    a, b = unwrap(x1, "cdist", "x1"), unwrap(x2, "cdist", "x2")
+    same_dtype("cdist", x1=a, x2=b)
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:
+        raise ShapeError(
+            f"cdist: x1 has shape {a.shape} and x2 {b.shape}, expected [..., n, d] and [..., m, d]"
+        )
+    check_rank("cdist", "the pairs", max(a.ndim, b.ndim) + 1)
+    p = _norm_of("cdist", p)
+    left = ops.reshape(x1, (*a.shape[:-1], 1, a.shape[-1]))
+    right = ops.reshape(x2, (*b.shape[:-2], 1, *b.shape[-2:]))
+    check_size("cdist", (*a.shape[:-1], *b.shape[-2:]))
+    if not a.shape[-1]:
+        return ops.sum(ops.subtract(left, right), -1)
+    return _length("cdist", ops.subtract(left, right), p, -1)
+
+
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+    """The p-norm of ``x1 - x2 + eps`` along the last axis, as ``torch.nn.functional.pairwise_distance``.
+
+    Parameters
+    ----------
+    x1, x2 : array or Tensor [..., d]
+        Broadcast.
+    p : float, default 2
+    eps : float, default 1e-6
+        Added to each difference, so that no gradient divides by 0.
+    keepdim : bool, default False
+        Keep the last axis with size 1.
+    """
+    p, eps = _norm_of("pairwise_distance", p), number("pairwise_distance", "eps", eps)
+    difference = ops.add(ops.subtract(x1, x2), eps)
+    if not difference.shape:
+        raise ShapeError("pairwise_distance: x1 and x2 are scalars, expected vectors")
+    return _length("pairwise_distance", difference, p, -1, flag("pairwise_distance", "keepdim", keepdim))
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between vectors along an axis: ``x1 . x2 / (max(|x1|, eps) max(|x2|, eps))``.
+
+    Parameters
+    ----------
+    x1, x2 : array or Tensor
+        Broadcast.
+    dim : int, default 1
+    eps : float, default 1e-8
+    """
+    op = "cosine_similarity"
+    a, b = unwrap(x1, op, "x1"), unwrap(x2, op, "x2")
+    same_dtype(op, x1=a, x2=b)
+    eps = number(op, "eps", eps)
+    try:
+        shape = np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ShapeError(f"{op}: shapes do not broadcast together: x1 {a.shape}, x2 {b.shape}") from None
+    d = axis_of(op, dim, len(shape), "dim")
+    x1, x2 = ops.broadcast_to(x1, shape), ops.broadcast_to(x2, shape)
+    if not shape:
+        x1, x2 = ops.reshape(x1, (1,)), ops.reshape(x2, (1,))
+    lengths = [ops.clip(_length(op, x, 2, d), eps, None) for x in (x1, x2)]
+    return ops.divide(ops.sum(ops.multiply(x1, x2), d), ops.multiply(*lengths))
