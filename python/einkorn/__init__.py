@@ -26,6 +26,27 @@ _HOMES = {
     "grad": "autograd",
     "Function": "function",
     "manual_seed": "random",
+    "arange": "creation",
+    "empty": "creation",
+    "empty_like": "creation",
+    "eye": "creation",
+    "from_numpy": "creation",
+    "full": "creation",
+    "full_like": "creation",
+    "linspace": "creation",
+    "ones": "creation",
+    "ones_like": "creation",
+    "rand": "creation",
+    "rand_like": "creation",
+    "randint": "creation",
+    "randn": "creation",
+    "randn_like": "creation",
+    "randperm": "creation",
+    "zeros": "creation",
+    "zeros_like": "creation",
+    "cat": "ops",
+    "stack": "ops",
+    "einsum": "ops",
     "set_engine": "engines",
     "get_engine": "engines",
     "set_isa": "runtime",
@@ -44,6 +65,7 @@ _MODULES = (
     "bench",
     "boosting",
     "checkpoint",
+    "creation",
     "data",
     "engines",
     "errors",
@@ -81,6 +103,7 @@ if TYPE_CHECKING:
         bench,
         boosting,
         checkpoint,
+        creation,
         data,
         engines,
         errors,
@@ -98,6 +121,26 @@ if TYPE_CHECKING:
     from einkorn.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
     from einkorn.config import show_config
+    from einkorn.creation import (
+        arange,
+        empty,
+        empty_like,
+        eye,
+        from_numpy,
+        full,
+        full_like,
+        linspace,
+        ones,
+        ones_like,
+        rand,
+        rand_like,
+        randint,
+        randn,
+        randn_like,
+        randperm,
+        zeros,
+        zeros_like,
+    )
     from einkorn.engines import get_engine, set_engine
     from einkorn.errors import (
         ArgumentError,
@@ -114,6 +157,7 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from einkorn.function import Function
+    from einkorn.ops import cat, einsum, stack
     from einkorn.random import manual_seed
     from einkorn.runtime import get_isa, get_num_threads, num_threads, set_isa, set_num_threads
     from einkorn.tensor import Tensor

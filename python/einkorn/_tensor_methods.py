@@ -214,6 +214,48 @@ class Methods(Functions, Shapes):
         """``self @ other``."""
         return einkorn.ops.matmul(self, other)
 
+    def mm(self, mat2: Any) -> Tensor:
+        """Product of two matrices."""
+        return einkorn.ops.mm(self, mat2)
+
+    def mv(self, vec: Any) -> Tensor:
+        """Product of a matrix and a vector."""
+        return einkorn.ops.mv(self, vec)
+
+    def dot(self, tensor: Any) -> Tensor:
+        """Product of two vectors, a scalar."""
+        return einkorn.ops.dot(self, tensor)
+
+    vdot = dot
+
+    def inner(self, other: Any) -> Tensor:
+        """Sums of products along the last dimensions."""
+        return einkorn.ops.inner(self, other)
+
+    def outer(self, vec2: Any) -> Tensor:
+        """All products of the elements of two vectors."""
+        return einkorn.ops.outer(self, vec2)
+
+    def kron(self, other: Any) -> Tensor:
+        """Kronecker product."""
+        return einkorn.ops.kron(self, other)
+
+    def trace(self) -> Tensor:
+        """Sum of the diagonal of a matrix."""
+        return einkorn.ops.trace(self)
+
+    def baddbmm(self, batch1: Any, batch2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
+        """``beta * self + alpha * (batch1 @ batch2)`` for stacks of matrices."""
+        return einkorn.ops.baddbmm(self, batch1, batch2, beta=beta, alpha=alpha)
+
+    def addbmm(self, batch1: Any, batch2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
+        """``beta * self`` plus ``alpha`` times the sum of the products of two stacks of matrices."""
+        return einkorn.ops.addbmm(self, batch1, batch2, beta=beta, alpha=alpha)
+
+    def addmv(self, mat: Any, vec: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
+        """``beta * self + alpha * (mat @ vec)``."""
+        return einkorn.ops.addmv(self, mat, vec, beta=beta, alpha=alpha)
+
     def bmm(self, mat2: Any) -> Tensor:
         """Product of two stacks of matrices."""
         return einkorn.ops.bmm(self, mat2)

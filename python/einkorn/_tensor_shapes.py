@@ -168,6 +168,33 @@ class Shapes(Places):
         """The tensor itself if it lies in row-major order, else a copy that does."""
         return _self(self) if self._data.flags.c_contiguous else einkorn.ops.contiguous(self)
 
+    def new_empty(self, *size: Any, dtype: Any = None, requires_grad: _Truth = False) -> Tensor:
+        """A tensor of a shape without values, of this type and on this device."""
+        return self._new("empty", _sizes(size), dtype, requires_grad)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: _Truth = False) -> Tensor:
+        """A tensor of zeros, of this type and on this device."""
+        return self._new("zeros", _sizes(size), dtype, requires_grad)
+
+    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: _Truth = False) -> Tensor:
+        """A tensor of ones, of this type and on this device."""
+        return self._new("ones", _sizes(size), dtype, requires_grad)
+
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: _Truth = False
+    ) -> Tensor:
+        """A tensor of one number, of this type and on this device."""
+        return self._new("full", size, dtype, requires_grad, fill_value)
+
+    def _new(self, kind: str, size: Any, dtype: Any, requires_grad: Any, *value: Any) -> Tensor:
+        return getattr(einkorn.creation, kind)(
+            size,
+            *value,
+            dtype=self._data.dtype if dtype is None else dtype,
+            device=device_of(self._data),
+            requires_grad=requires_grad,
+        )
+
     # --- shape ------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Tensor:
@@ -236,19 +263,101 @@ class Shapes(Places):
 
     def unsqueeze(self, dim: _Whole) -> Tensor:
         """Add a dimension of size 1 at ``dim``."""
-        shape = self._data.shape
-        at = _dim("unsqueeze", dim, len(shape) + 1)
-        return einkorn.ops.reshape(self, (*shape[:at], 1, *shape[at:]))
+        return einkorn.ops.unsqueeze(self, dim)
 
     def squeeze(self, dim: Any = None) -> Tensor:
         """Drop dimensions of size 1: all of them, or those that ``dim`` names (others are kept)."""
-        shape = self._data.shape
-        named = list(range(len(shape)))
-        if dim is not None:
-            named = [
-                _dim("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
-            ]
-        return einkorn.ops.reshape(self, tuple([n for d, n in enumerate(shape) if n != 1 or d not in named]))
+        return einkorn.ops.squeeze(self, dim)
+
+    def movedim(self, source: Any, destination: Any) -> Tensor:
+        """Move dimensions to other places; the others keep their order."""
+        return einkorn.ops.movedim(self, source, destination)
+
+    moveaxis = movedim
+
+    def unflatten(self, dim: _Whole, sizes: Any) -> Tensor:
+        """Take a dimension apart into several; one of their sizes may be -1."""
+        return einkorn.ops.unflatten(self, dim, sizes)
+
+    def narrow(self, dim: _Whole, start: _Whole, length: _Whole) -> Tensor:
+        """View of ``length`` slices of a dimension, from ``start`` on."""
+        return einkorn.ops.narrow(self, dim, start, length)
+
+    def select(self, dim: _Whole, index: _Whole) -> Tensor:
+        """View of one slice of a dimension, without it."""
+        at = _dim("select", dim, self._data.ndim)
+        return einkorn.ops.getitem(self, (*(slice(None),) * at, operator.index(index)))
+
+    def unfold(self, dimension: _Whole, size: _Whole, step: _Whole) -> Tensor:
+        """All windows along a dimension, every ``step``, the window as a new last dimension; a copy here."""
+        return einkorn.ops.arrange.windows(self, dimension, size, step)
+
+    def split(self, split_size: Any, dim: _Whole = 0) -> tuple[Tensor, ...]:
+        """Views of pieces of a dimension: of one size, or of these sizes."""
+        return einkorn.ops.split(self, split_size, dim)
+
+    def chunk(self, chunks: _Whole, dim: _Whole = 0) -> tuple[Tensor, ...]:
+        """Views of at most so many pieces of one size; the last one may be smaller."""
+        return einkorn.ops.chunk(self, chunks, dim)
+
+    def tensor_split(self, indices_or_sections: Any, dim: _Whole = 0) -> tuple[Tensor, ...]:
+        """Views of so many pieces of nearly one size, or cut at indices."""
+        return einkorn.ops.tensor_split(self, indices_or_sections, dim)
+
+    def unbind(self, dim: _Whole = 0) -> tuple[Tensor, ...]:
+        """Views of all slices of a dimension, without it."""
+        return einkorn.ops.unbind(self, dim)
+
+    def flip(self, *dims: Any) -> Tensor:
+        """The elements in reverse order along dimensions."""
+        return einkorn.ops.flip(self, _sizes(dims))
+
+    def roll(self, shifts: Any, dims: Any = None) -> Tensor:
+        """The elements moved on along dimensions; those that leave at the end come back at the front."""
+        return einkorn.ops.roll(self, shifts, dims)
+
+    def rot90(self, k: _Whole = 1, dims: Any = (0, 1)) -> Tensor:
+        """Turn by quarters in the plane of two dimensions."""
+        return einkorn.ops.rot90(self, k, dims)
+
+    def tile(self, *dims: Any) -> Tensor:
+        """The whole several times along dimensions."""
+        return einkorn.ops.tile(self, _sizes(dims))
+
+    def repeat(self, *sizes: Any) -> Tensor:
+        """The whole several times along each dimension; NumPy's ``repeat`` is :meth:`repeat_interleave`."""
+        times = _sizes(sizes)
+        if len(times) < self._data.ndim:
+            raise ShapeError(
+                f"repeat: got {len(times)} sizes, expected at least one for each of {self._data.ndim} dimensions"
+            )
+        return einkorn.ops.tile(self, times)
+
+    def repeat_interleave(
+        self, repeats: Any, dim: _Whole | None = None, *, output_size: _Whole | None = None
+    ) -> Tensor:
+        """Every slice of a dimension several times, one after the other."""
+        return einkorn.ops.repeat_interleave(self, repeats, dim, output_size=output_size)
+
+    def tril(self, diagonal: _Whole = 0) -> Tensor:
+        """The lower triangle of matrices."""
+        return einkorn.ops.tril(self, diagonal)
+
+    def triu(self, diagonal: _Whole = 0) -> Tensor:
+        """The upper triangle of matrices."""
+        return einkorn.ops.triu(self, diagonal)
+
+    def diagonal(self, offset: _Whole = 0, dim1: _Whole = 0, dim2: _Whole = 1) -> Tensor:
+        """View of the diagonal of two dimensions, as a new last dimension."""
+        return einkorn.ops.diagonal(self, offset, dim1, dim2)
+
+    def diag(self, diagonal: _Whole = 0) -> Tensor:
+        """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
+        return einkorn.ops.diag(self, diagonal)
+
+    def diag_embed(self, offset: _Whole = 0, dim1: _Whole = -2, dim2: _Whole = -1) -> Tensor:
+        """Matrices with the last dimension on their diagonal."""
+        return einkorn.ops.diag_embed(self, offset, dim1, dim2)
 
     def expand(self, *sizes: Any) -> Tensor:
         """View with a larger shape, by broadcasting; -1 keeps a size."""

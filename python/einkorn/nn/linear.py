@@ -1,4 +1,4 @@
-"""Fully connected layers."""
+"""Fully connected layers: of one input, and of two."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from einkorn.nn import init
 from einkorn.nn._check import integer
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
+from einkorn.ops.einsum import bilinear
 from einkorn.ops.matmul import linear
 
-__all__ = ["Identity", "Linear"]
+__all__ = ["Bilinear", "Identity", "Linear"]
 
 
 class Identity(Module):
@@ -81,3 +82,52 @@ class Linear(Module):
         text = f"in_features={self.in_features}, out_features={self.out_features}"
         text += f", bias={self.bias is not None}"
         return text if self.activation is None else f"{text}, activation={self.activation!r}"
+
+
+class Bilinear(Module):
+    """y = x1^T W x2 + b.
+
+    Parameters
+    ----------
+    in1_features, in2_features, out_features : int
+    bias : bool, default True
+        Whether b is learned; without it b is 0.
+
+    Attributes
+    ----------
+    weight : Parameter [out_features, in1_features, in2_features]
+    bias : Parameter [out_features] or None
+        Both start uniform on +-1/sqrt(in1_features), as torch's do.
+
+    Notes
+    -----
+    Inputs [..., in1_features] and [..., in2_features], output [..., out_features].
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in1_features = integer(in1_features, "Bilinear", "in1_features", 1)
+        self.in2_features = integer(in2_features, "Bilinear", "in2_features", 0)
+        self.out_features = integer(out_features, "Bilinear", "out_features", 0)
+        self.weight = blank(self.out_features, self.in1_features, self.in2_features)
+        self.bias = blank(self.out_features) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x1: Any, x2: Any) -> Any:
+        return bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features},"
+            f" out_features={self.out_features}, bias={self.bias is not None}"
+        )

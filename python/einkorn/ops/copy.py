@@ -14,6 +14,7 @@ from einkorn.ops import _road
 from einkorn.ops._indexing import advanced, is_advanced
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
+from einkorn.ops._places import rows, take
 from einkorn.ops._road import check_size, result, same_dtype, sum_to
 from einkorn.tensor import Tensor
 
@@ -372,25 +373,34 @@ def _placed(g: Any, key: Any, fancy: bool, shape: tuple[int, ...]) -> Any:
 
 
 def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Surround with a constant, as ``torch.nn.functional.pad``; NumPy's pairs of pairs are refused.
+    """Surround with a constant or with x itself, as ``torch.nn.functional.pad``.
+
+    NumPy's pairs of pairs are refused.
 
     Parameters
     ----------
     x : array or Tensor
     pad : sequence of int
         Pairs (before, after), the last axis first; negative numbers crop.
-    mode : {"constant"}
+    mode : {"constant", "reflect", "replicate", "circular"}
+        ``"reflect"``: mirrored at the edge, which is not repeated; ``"replicate"``: the edge;
+        ``"circular"``: from the other end.
     value : float, optional
-        Default 0.
+        Of the constant; default 0.
 
     Raises
     ------
     ShapeError
-        If there are more pairs than axes, or an axis would get a negative size.
+        If there are more pairs than axes, an axis would get a negative size, or more is asked for than
+        there is to reflect (less than the axis) or to go around (the axis).
     """
     a = movable(x, "pad")
-    if mode != "constant":
-        raise ArgumentError(f"pad: mode is {mode!r}, expected 'constant'")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ArgumentError(
+            f"pad: mode is {mode!r}, expected 'constant', 'reflect', 'replicate' or 'circular'"
+        )
+    if mode != "constant" and value:
+        raise ArgumentError(f"pad: value is {value!r}, expected none for mode {mode!r}")
     fill = 0.0 if value is None else number("pad", "value", value)
     try:
         amounts = tuple([integer("pad", "pad", n) for n in pad])
@@ -416,6 +426,8 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         kept[d] = slice(max(-before, 0), max(n - max(-after, 0), 0))
         place[d] = slice(max(before, 0), max(wide - max(after, 0), 0))
     check_size("pad", tuple(shape), "pad")
+    if mode != "constant":
+        return _beyond(x, a.shape, amounts, mode)
     inside, outside = tuple(kept), tuple(place)
     k = mover(a)
     out = k.empty(tuple(shape), a.dtype)
@@ -435,6 +447,31 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         return (gx,)
 
     return result(out, (x,), backward, ())
+
+
+def _beyond(x: Any, shape: tuple[int, ...], amounts: tuple[int, ...], mode: str) -> Any:
+    """Padded with elements of x itself, taken by index along one axis after the other."""
+    for i in range(len(amounts) // 2):
+        before, after = amounts[2 * i], amounts[2 * i + 1]
+        if before == after == 0:
+            continue
+        d = len(shape) - 1 - i
+        n = shape[d]
+        most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
+        if max(before, after) > most:
+            raise ShapeError(
+                f"pad: pad is {amounts} and x has shape {shape}: {mode} has at most {max(most, 0)} beyond axis {d}"
+            )
+        index = np.arange(-before, n + after)
+        if mode == "circular":
+            index %= max(n, 1)
+        elif mode == "replicate":
+            index = index.clip(0, n - 1)
+        else:
+            index = n - 1 - np.abs(n - 1 - np.abs(index))
+        x = take("pad", x, d, rows(index, shape, d))
+        shape = (*shape[:d], index.size, *shape[d + 1 :])
+    return x
 
 
 def _padded(g: Any, amounts: Sequence[int]) -> Any:

@@ -1,0 +1,292 @@
+"""New Tensors: of one number, of a row of numbers, drawn at random, or over an array that exists.
+
+Names, arguments and types are torch's: whole numbers give int64, others float32. ``dtype`` is a NumPy type or its
+name, ``device`` the name of a device, ``requires_grad`` whether operations on the result are recorded. Random
+numbers come from the stream that :func:`einkorn.manual_seed` starts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines, ops
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._options import check_rank, integer, number
+from einkorn.ops._road import check_size
+from einkorn.tensor import Tensor
+
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _shape(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+    """``zeros(2, 3)`` and ``zeros((2, 3))`` mean the same."""
+    if len(size) == 1 and not isinstance(size[0], (int, np.integer)):
+        if not isinstance(size[0], (tuple, list)) and np.ndim(size[0]) != 1:
+            raise ArgumentError(f"{op}: size is {size[0]!r}, expected ints or a tuple of ints")
+        size = tuple(size[0])
+    shape = tuple([integer(op, "size", n, 0) for n in size])
+    check_rank(op, "size", len(shape))
+    check_size(op, shape, "size")
+    return shape
+
+
+def _type(op: str, dtype: Any, default: Any) -> np.dtype[Any]:
+    if dtype is None:
+        return np.dtype(default)
+    name = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
+    try:
+        wanted = np.dtype(name)
+    except TypeError:
+        wanted = np.dtype(np.void)
+    if wanted not in (np.float32, np.float64) and wanted.kind not in "iub":
+        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32, float64, bool or a type of integers")
+    return wanted
+
+
+def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    return engines.cpu().empty(shape, dtype) if dtype.kind == "f" else np.empty(shape, dtype)
+
+
+def _finished(array: Any, device: Any, requires_grad: Any) -> Tensor:
+    tensor = Tensor(array)
+    if device is not None:
+        tensor = tensor.to(str(device))
+    return tensor.requires_grad_(requires_grad) if requires_grad is not False else tensor
+
+
+def _filled(
+    op: str, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: Any
+) -> Tensor:
+    out = _blank(shape, dtype)
+    if dtype.kind == "f":
+        engines.cpu().fill(out, number(op, "fill_value", value))
+    else:
+        out[...] = value
+    return _finished(out, device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of a shape whose values are yet to be written."""
+    return _finished(_blank(_shape("empty", size), _type("empty", dtype, np.float32)), device, requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``."""
+    kind = _type("zeros", dtype, np.float32)
+    return _filled("zeros", _shape("zeros", size), 0, kind, device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones: ``ones(2, 3)`` or ``ones((2, 3))``."""
+    kind = _type("ones", dtype, np.float32)
+    return _filled("ones", _shape("ones", size), 1, kind, device, requires_grad)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of one number, whose type decides where none is given: bool, int64 or float32."""
+    value = fill_value.item() if isinstance(fill_value, (Tensor, np.ndarray, np.generic)) else fill_value
+    if not isinstance(value, (bool, int, float)):
+        raise ArgumentError(f"full: fill_value is {fill_value!r}, expected a number")
+    natural = np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
+    kind = _type("full", dtype, natural)
+    if kind.kind == "f":
+        value = float(value)
+    return _filled("full", _shape("full", (size,)), value, kind, device, requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A matrix [n, m] (default: [n, n]) with ones on its diagonal and zeros beside it."""
+    rows = integer("eye", "n", n, 0)
+    columns = rows if m is None else integer("eye", "m", m, 0)
+    check_size("eye", (rows, columns), "n")
+    kind = _type("eye", dtype, np.float32)
+    return _finished(np.eye(rows, columns, dtype=kind), device, requires_grad)
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers from ``start`` (0 where only an end is given) up to but without ``end``, by ``step``.
+
+    int64 where all three are whole numbers, else float32; element i is ``start + i * step``.
+    """
+    if end is None:
+        start, end = 0, start
+    parts = [
+        x.item() if isinstance(x, (Tensor, np.ndarray, np.generic)) else x for x in (start, end, step)
+    ]
+    for name, x in zip(("start", "end", "step"), parts, strict=True):
+        number("arange", name, x)
+    first, last, by = parts
+    if by == 0 or (last - first) * by < 0 or not math.isfinite((last - first) / by):
+        raise ArgumentError(f"arange: start is {first}, end {last} and step {by}, which never arrives")
+    count = max(math.ceil((last - first) / by), 0)
+    check_size("arange", (count,), "end")
+    whole = all(isinstance(x, int) for x in parts)
+    kind = _type("arange", dtype, np.int64 if whole else np.float32)
+    index = np.arange(count, dtype=np.int64)
+    values = first + index * by if whole else first + index * float(by)
+    return _finished(values.astype(kind), device, requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``steps`` numbers from ``start`` to ``end``, both among them, in equal distances."""
+    first, last = number("linspace", "start", start), number("linspace", "end", end)
+    count = integer("linspace", "steps", steps, 0)
+    check_size("linspace", (count,), "steps")
+    kind = _type("linspace", dtype, np.float32)
+    return _finished(np.linspace(first, last, count).astype(kind), device, requires_grad)
+
+
+def _float_type(op: str, dtype: Any) -> np.dtype[Any]:
+    kind = _type(op, dtype, np.float32)
+    if kind.kind != "f":
+        raise DTypeError(f"{op}: dtype is {kind}, expected float32 or float64")
+    return kind
+
+
+def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers drawn evenly from [0, 1)."""
+    values = ops.uniform(_shape("rand", size), dtype=_float_type("rand", dtype))
+    return _finished(values, device, requires_grad)
+
+
+def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers drawn from the standard normal distribution."""
+    values = ops.normal(_shape("randn", size), dtype=_float_type("randn", dtype))
+    return _finished(values, device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Whole numbers drawn evenly from [low, high), int64 by default: ``randint(high, size)`` begins at 0.
+
+    At most 2**32 different ones, each as likely as the next within 2**-20.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    least, limit = integer("randint", "low", low), integer("randint", "high", high)
+    if not 0 < limit - least <= 1 << 32:
+        raise ArgumentError(f"randint: low is {least} and high {limit}, expected 1 to 2**32 numbers between")
+    shape = _shape("randint", (size,))
+    kind = _type("randint", dtype, np.int64)
+    fractions = ops.uniform(shape, dtype=np.float64)
+    values = np.minimum((fractions * (limit - least)).astype(np.int64), limit - least - 1) + least
+    return _finished(values.astype(kind), device, requires_grad)
+
+
+def randperm(n: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """The numbers 0 to n - 1 in random order, int64 by default."""
+    values = ops.permutation(integer("randperm", "n", n, 0))
+    return _finished(values.astype(_type("randperm", dtype, np.int64)), device, False)
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A tensor over the memory of a NumPy array: what is written into one is in the other.
+
+    Raises
+    ------
+    DTypeError
+        For another type than float32, float64, booleans and integers, and for what is no array.
+    ShapeError
+        For an array whose memory cannot be shared: misaligned, or of foreign byte order.
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(f"from_numpy: got a {type(array).__name__}, expected a NumPy array")
+    tensor = Tensor(array)
+    if array.size and not np.shares_memory(tensor.numpy(), array):
+        raise ShapeError("from_numpy: the array is misaligned or of foreign byte order, expected one that is not")
+    return tensor
+
+
+def _like(op: str, x: Any, dtype: Any, device: Any) -> tuple[tuple[int, ...], Any, Any]:
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise DTypeError(f"{op}: input is a {type(x).__name__}, expected a Tensor or an array")
+    kind = _type(op, x.dtype if dtype is None else dtype, np.float32)
+    where = getattr(x, "device", None) if device is None and isinstance(x, Tensor) else device
+    return tuple(x.shape), kind, where
+
+
+def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the shape, type and device of another, whose values are yet to be written."""
+    shape, kind, where = _like("empty_like", input, dtype, device)
+    return _finished(_blank(shape, kind), where, requires_grad)
+
+
+def zeros_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape, type and place of another tensor."""
+    shape, kind, where = _like("zeros_like", input, dtype, device)
+    return _filled("zeros_like", shape, 0, kind, where, requires_grad)
+
+
+def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape, type and place of another tensor."""
+    shape, kind, where = _like("ones_like", input, dtype, device)
+    return _filled("ones_like", shape, 1, kind, where, requires_grad)
+
+
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """One number in the shape, type and place of another tensor."""
+    shape, kind, where = _like("full_like", input, dtype, device)
+    return full(shape, fill_value, dtype=kind, device=where, requires_grad=requires_grad)
+
+
+def rand_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """:func:`rand` in the shape, type and place of another tensor."""
+    shape, kind, where = _like("rand_like", input, dtype, device)
+    return rand(shape, dtype=kind, device=where, requires_grad=requires_grad)
+
+
+def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """:func:`randn` in the shape, type and place of another tensor."""
+    shape, kind, where = _like("randn_like", input, dtype, device)
+    return randn(shape, dtype=kind, device=where, requires_grad=requires_grad)
