@@ -236,7 +236,28 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             ]
         ),
         "dropout": ([((x,), {"p": 0.3, "training": False}), ((x,), {"p": 0}), ((x,), {"p": np.float64(1)})]),
-        "pad": ([((x,), o) for o in options(pad=((1, 2), [0, 1, 2, 0], (-1, 1)), value=(None, 2))]),
+        "pad": (
+            [((x,), o) for o in options(pad=((1, 2), [0, 1, 2, 0], (-1, 1)), value=(None, 2))]
+            + [
+                ((image,), o)
+                for o in options(pad=((2, 1, 0, 3), (-1, 2, 1, 0)), mode=("reflect", "replicate", "circular"))
+            ]
+            + [((x,), {"pad": (4, 0), "mode": "reflect"}), ((x,), {"pad": (5, 5), "mode": "circular"})]
+        ),
+        "bilinear": [
+            ((normal(2, 3, 4), normal(2, 3, 5), normal(6, 4, 5), normal(6)), {}),
+            ((normal(4), normal(5), normal(6, 4, 5)), {}),
+        ],
+        "channel_shuffle": [((normal(2, 6, 3, 4),), {"groups": 3})],
+        "cosine_similarity": (
+            [((x, normal(3, 4, 5)), o) for o in options(dim=(1, -1), eps=(1e-8, 2.0))]
+            + [((x, normal(4, 1)), {"dim": 2}), ((x * 0, normal(3, 4, 5)), {})]
+        ),
+        "one_hot": [((np.array([[1, 0], [3, 2]]),), o) for o in options(num_classes=(-1, 6))],
+        "pairwise_distance": (
+            [((x, normal(3, 4, 5)), o) for o in options(p=(1, 2.0, 3.5, np.inf), keepdim=(False, True))]
+            + [((x, normal(5)), {"eps": 0.1})]
+        ),
         "cross_entropy": (
             [
                 ((normal(3, 4), labels), o)
@@ -278,7 +299,11 @@ def test_samples_as_torch(name: str, torch: Any, recwarn: Any) -> None:
         got = getattr(functional, name)(*mine, **options)
         assert (got is mine[0]) == (wanted is given[0]), where
         assert got.shape == tuple(wanted.shape), where
-        np.testing.assert_allclose(got.numpy(), wanted.detach().numpy(), rtol=1e-9, atol=1e-12, err_msg=where)
+        values = wanted.detach().numpy()
+        np.testing.assert_allclose(np.asarray(got), values, rtol=1e-9, atol=1e-12, err_msg=where)
+        if not wanted.requires_grad:  # integers
+            assert got.dtype == values.dtype
+            continue
         weights = np.random.default_rng(1).normal(size=got.shape)
         wanted.backward(torch.from_numpy(np.asarray(weights)))
         got.backward(np.asarray(weights))

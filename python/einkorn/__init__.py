@@ -157,7 +157,8 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from einkorn.function import Function
-    from einkorn.ops import cat, einsum, stack
+    from einkorn.ops import cat, stack
+    from einkorn.ops.einsum import einsum
     from einkorn.random import manual_seed
     from einkorn.runtime import get_isa, get_num_threads, num_threads, set_isa, set_num_threads
     from einkorn.tensor import Tensor

@@ -329,7 +329,8 @@ class Shapes(Places):
         times = _sizes(sizes)
         if len(times) < self._data.ndim:
             raise ShapeError(
-                f"repeat: got {len(times)} sizes, expected at least one for each of {self._data.ndim} dimensions"
+                f"repeat: got {len(times)} sizes, expected at least one for each of {self._data.ndim}"
+                " dimensions"
             )
         return einkorn.ops.tile(self, times)
 

@@ -1,8 +1,8 @@
 """New Tensors: of one number, of a row of numbers, drawn at random, or over an array that exists.
 
-Names, arguments and types are torch's: whole numbers give int64, others float32. ``dtype`` is a NumPy type or its
-name, ``device`` the name of a device, ``requires_grad`` whether operations on the result are recorded. Random
-numbers come from the stream that :func:`einkorn.manual_seed` starts.
+Names, arguments and types are torch's: whole numbers give int64, others float32. ``dtype`` is a NumPy type or
+its name, ``device`` the name of a device, ``requires_grad`` whether operations on the result are recorded.
+Random numbers come from the stream that :func:`einkorn.manual_seed` starts.
 """
 
 from __future__ import annotations
@@ -144,9 +144,7 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    parts = [
-        x.item() if isinstance(x, (Tensor, np.ndarray, np.generic)) else x for x in (start, end, step)
-    ]
+    parts = [x.item() if isinstance(x, (Tensor, np.ndarray, np.generic)) else x for x in (start, end, step)]
     for name, x in zip(("start", "end", "step"), parts, strict=True):
         number("arange", name, x)
     first, last, by = parts
@@ -242,7 +240,9 @@ def from_numpy(array: Any) -> Tensor:
         raise DTypeError(f"from_numpy: got a {type(array).__name__}, expected a NumPy array")
     tensor = Tensor(array)
     if array.size and not np.shares_memory(tensor.numpy(), array):
-        raise ShapeError("from_numpy: the array is misaligned or of foreign byte order, expected one that is not")
+        raise ShapeError(
+            "from_numpy: the array is misaligned or of foreign byte order, expected one that is not"
+        )
     return tensor
 
 

@@ -52,6 +52,11 @@ def _split(x: Array, size: int, dim: int) -> list[Array]:
 
 flip = _simple("flip", np.flip)
 roll = _simple("roll", np.roll)
+channel_shuffle = _simple(
+    "channel_shuffle",
+    lambda x, groups: x.reshape(len(x), groups, -1, x.shape[2]).swapaxes(1, 2).reshape(x.shape),
+    lambda torch, x, groups: torch.nn.functional.channel_shuffle(x, groups),
+)
 rot90 = _simple("rot90", np.rot90)
 tile = _simple("tile", np.tile)
 tril = _simple("tril", np.tril)
@@ -90,6 +95,7 @@ def _cases() -> list[Case]:
         flip(x.laid_out("F"), dims=(1,)).grad(),
         roll(x, shifts=(1, -2), dims=(0, 2)).grad(),
         roll(x, shifts=7).grad(),
+        channel_shuffle(normal(2, 6, 3), groups=2).grad(),
         rot90(x, k=1, dims=(0, 2)).grad(),
         rot90(x, k=-1, dims=(1, 0)).grad(),
         tile(x, dims=(2, 1, 3)).grad(),

@@ -45,6 +45,7 @@ from einkorn.nn.conv import (
     SeparableConv2d,
     Unfold,
 )
+from einkorn.nn.distance import CosineSimilarity, PairwiseDistance
 from einkorn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from einkorn.nn.lazy import (
     LazyBatchNorm1d,
@@ -58,7 +59,7 @@ from einkorn.nn.lazy import (
     LazyConvTranspose3d,
     LazyLinear,
 )
-from einkorn.nn.linear import Identity, Linear
+from einkorn.nn.linear import Bilinear, Identity, Linear
 from einkorn.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from einkorn.nn.module import Module
 from einkorn.nn.norm import (
@@ -72,6 +73,23 @@ from einkorn.nn.norm import (
     LayerNorm,
     LocalResponseNorm,
     RMSNorm,
+)
+from einkorn.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
 )
 from einkorn.nn.parameter import Parameter
 from einkorn.nn.pool import (
@@ -105,7 +123,7 @@ from einkorn.nn.resample import (
     UpsamplingNearest2d,
 )
 from einkorn.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
-from einkorn.nn.shape import Flatten, Unflatten
+from einkorn.nn.shape import ChannelShuffle, Flatten, Unflatten
 from einkorn.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -138,12 +156,21 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
+    "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -199,6 +226,7 @@ __all__ = [
     "ModuleList",
     "MultiheadAttention",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
@@ -208,6 +236,12 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "SeparableConv2d",
     "Sequential",
     "SiLU",
@@ -232,6 +266,9 @@ __all__ = [
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "functional",
     "init",
     "utils",

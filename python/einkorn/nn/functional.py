@@ -20,6 +20,11 @@ from einkorn.ops._options import flag, integer
 
 __all__ = [
     *_activations.__all__,
+    "pairwise_distance",
+    "one_hot",
+    "cosine_similarity",
+    "channel_shuffle",
+    "bilinear",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -69,6 +74,31 @@ __all__ = [
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """:func:`einkorn.ops.linear`."""
     return ops.linear(input, weight, bias)
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """:func:`einkorn.ops.bilinear`."""
+    return ops.bilinear(input1, input2, weight, bias)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """:func:`einkorn.ops.cosine_similarity`."""
+    return ops.cosine_similarity(x1, x2, dim, eps)
+
+
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+    """:func:`einkorn.ops.pairwise_distance`."""
+    return ops.pairwise_distance(x1, x2, p, eps, keepdim)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """:func:`einkorn.ops.one_hot`."""
+    return ops.one_hot(tensor, num_classes)
+
+
+def channel_shuffle(input: Any, groups: int) -> Any:
+    """:func:`einkorn.ops.channel_shuffle`."""
+    return ops.channel_shuffle(input, groups)
 
 
 def conv1d(

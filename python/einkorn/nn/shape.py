@@ -6,9 +6,11 @@ from typing import Any
 
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.module import Module
+from einkorn.ops._options import integer
+from einkorn.ops.arrange import channel_shuffle
 from einkorn.ops.copy import flatten, reshape
 
-__all__ = ["Flatten", "Unflatten"]
+__all__ = ["ChannelShuffle", "Flatten", "Unflatten"]
 
 
 class Flatten(Module):
@@ -61,3 +63,22 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class ChannelShuffle(Module):
+    """Deals the channels of groups out in turn; see :func:`einkorn.ops.channel_shuffle`.
+
+    Parameters
+    ----------
+    groups : int
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = integer("ChannelShuffle", "groups", groups, 1)
+
+    def forward(self, x: Any) -> Any:
+        return channel_shuffle(x, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"

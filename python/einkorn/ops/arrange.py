@@ -21,6 +21,7 @@ from einkorn.ops._road import check_size, result
 
 __all__ = [
     "cat",
+    "channel_shuffle",
     "chunk",
     "diag",
     "diag_embed",
@@ -122,6 +123,26 @@ def rot90(x: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if turns == 2:
         return flip(x, (i, j))
     return ops.transpose(flip(x, (j,)), i, j) if turns == 1 else flip(ops.transpose(x, i, j), (j,))
+
+
+def channel_shuffle(x: Any, groups: int) -> Any:
+    """The channels of groups dealt out in turn (ShuffleNet; Zhang et al. 2017).
+
+    Parameters
+    ----------
+    x : array or Tensor [N, C, ...]
+    groups : int
+        Divides C.
+    """
+    shape = _shape("channel_shuffle", x)
+    count = integer("channel_shuffle", "groups", groups, 1)
+    if len(shape) < 3 or shape[1] % count:
+        raise ShapeError(
+            f"channel_shuffle: x has shape {shape}, expected [N, C, ...], C a multiple of {count}"
+        )
+    rest = math.prod(shape[2:])
+    groups_apart = ops.reshape(x, (shape[0], count, shape[1] // count, rest))
+    return ops.reshape(ops.transpose(groups_apart, 1, 2), shape)
 
 
 def swapaxes(x: Any, axis0: int, axis1: int) -> Any:

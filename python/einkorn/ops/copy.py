@@ -460,7 +460,8 @@ def _beyond(x: Any, shape: tuple[int, ...], amounts: tuple[int, ...], mode: str)
         most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
         if max(before, after) > most:
             raise ShapeError(
-                f"pad: pad is {amounts} and x has shape {shape}: {mode} has at most {max(most, 0)} beyond axis {d}"
+                f"pad: pad is {amounts} and x has shape {shape}: {mode} has at most {max(most, 0)} beyond"
+                f" axis {d}"
             )
         index = np.arange(-before, n + after)
         if mode == "circular":
