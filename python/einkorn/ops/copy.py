@@ -457,15 +457,17 @@ def _beyond(x: Any, shape: tuple[int, ...], amounts: tuple[int, ...], mode: str)
             continue
         d = len(shape) - 1 - i
         n = shape[d]
-        most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
+        rest = n + min(before, 0) + min(after, 0)
+        most = {"reflect": n - 1, "circular": rest, "replicate": max(before, after) if n else 0}[mode]
         if max(before, after) > most:
             raise ShapeError(
                 f"pad: pad is {amounts} and x has shape {shape}: {mode} has at most {max(most, 0)} beyond"
                 f" axis {d}"
             )
         index = np.arange(-before, n + after)
-        if mode == "circular":
-            index %= max(n, 1)
+        if mode == "circular":  # around what a negative number leaves
+            start = max(-before, 0)
+            index = start + (index - start) % max(rest, 1)
         elif mode == "replicate":
             index = index.clip(0, n - 1)
         else:
