@@ -131,7 +131,7 @@ def _cases() -> list[Case]:
         vstack(normal(3), normal(2, 3)).grad(),
         dstack(normal(3), normal(3)).grad(),
         cat(normal(2, 3), normal(2, 1), dim=-1).grad(),
-        meshgrid(normal(3), normal(2), normal(4), indexing="xy").grad(),
+        meshgrid(normal(3), normal(2), normal(4), indexing="xy").grad(0),
         one_hot(indices(2, 3, below=4), num_classes=5),
     ]
     return [case.exact() for case in cases]

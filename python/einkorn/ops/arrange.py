@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import ops
+from einkorn import engines, ops
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axes_of, axis_of, check_rank, integer
@@ -547,9 +547,9 @@ def one_hot(x: Any, num_classes: int = -1) -> Any:
         if not labels.size:
             raise ShapeError(f"one_hot: x has shape {labels.shape}: without num_classes, expected a class")
         count = int(labels.max()) + 1
-    bad = (labels < 0) | (labels >= count)
-    if bad.any():
-        at = tuple(map(int, np.argwhere(bad)[0]))
+    bad = engines.of(labels).first_out_of_range(labels, 0, count, 0) if count else labels.size - 1
+    if bad >= 0:
+        at = tuple(map(int, np.unravel_index(bad, labels.shape)))
         raise IndexRangeError(f"one_hot: x{list(at)} is {int(labels[at])}, expected 0 to {count - 1}")
     out = (labels[..., None] == np.arange(count)).astype(np.int64)
     return result(out, (x,), lambda g: (None,))
