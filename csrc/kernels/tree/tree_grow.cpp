@@ -28,6 +28,7 @@
 #include "kernels/philox.h"
 #include "kernels/tree/tree_grow_histogram.h"
 #include "kernels/tree/tree_grow_partition.h"
+#include "kernels/tree/tree_grow_quantise.h"
 #include "kernels/tree/tree_grow_split.h"
 #include "kernels/tree/tree_split.h"
 
@@ -37,140 +38,6 @@ namespace {
 
 constexpr double kUpdateCost = 0.45;  // ns for a row and feature
 constexpr double kBinCost = 1.5;      // ns for a bin that is searched
-constexpr int kQuantumBits = 30;
-constexpr double kLeastShare = 0x1p-20;  // of the largest hessian: below it, sums are wide
-
-// ---- gradients as whole numbers ----
-
-EINKORN_INLINE double power_of_two(int exponent) {
-  const uint64_t bits = static_cast<uint64_t>(exponent + 1023) << 52;
-  double value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-// The power of two that brings numbers up to `largest` below 2^30.
-EINKORN_INLINE double unit_scale(double largest) {
-  if (!(largest > 0)) return 1;
-  uint64_t bits;
-  memcpy(&bits, &largest, sizeof bits);
-  const int exponent = static_cast<int>(bits >> 52 & 0x7ff) - 1022;  // largest < 2^exponent
-  const int up = kQuantumBits - exponent;
-  return power_of_two(up > 1000 ? 1000 : up);
-}
-
-template <class T>
-struct Range {
-  T low, high, least;
-};
-
-// Smallest and largest of x [n], or of x[rows[i]]; both NaN where one is not finite. And the smallest above 0.
-template <class T>
-EINKORN_INLINE Range<T> range_of(const T* x, const int32_t* rows, int64_t n) {
-  const Vec<T> none = broadcast(static_cast<T>(__builtin_inf()));
-  Vec<T> low = broadcast(x[rows != nullptr ? rows[0] : 0]), high = low, bad = {}, least = none;
-  const auto take = [&](Vec<T> v) __attribute__((always_inline)) {
-    low = minimum(v, low);
-    high = maximum(v, high);
-    least = minimum(v > 0 ? v : none, least);
-    bad += v - v;  // NaN for what is not finite
-  };
-  int64_t i = 0;
-  if (rows == nullptr)
-    for (; i + kLanes<T> <= n; i += kLanes<T>) take(load(x + i));
-  for (; i < n; ++i) take(broadcast(x[rows != nullptr ? rows[i] : i]));
-  const T off = sum_lanes<T>(bad);
-  return {-max_lanes<T>(-low) + off, max_lanes<T>(high) + off, -max_lanes<T>(-least)};
-}
-
-template <class T>
-EINKORN_INLINE int32_t quantised(T x, double scale) {
-  return static_cast<int32_t>(__builtin_rint(static_cast<double>(x) * scale));
-}
-
-// What `high` leaves of x, in 2^-30 of its unit: differences and products with powers of two are exact.
-template <class T>
-EINKORN_INLINE int32_t low_part(T x, double scale, int32_t high) {
-  return static_cast<int32_t>(__builtin_rint((static_cast<double>(x) * scale - high) / kLowUnit));
-}
-
-// Writes pairs and the sums over all rows; 0, or what *nodes is to be.
-template <class T, SumKind kKind>
-int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s) {
-  constexpr bool kConstant = kKind == SumKind::ones;
-  const int64_t blocks = (k.row_count + kGrowBlock - 1) / kGrowBlock;
-  double* const extremes = p.extremes;
-  const auto rows_of = [&](int64_t block, int64_t& begin, int64_t& end) __attribute__((always_inline)) {
-    begin = block * kGrowBlock;
-    end = begin + kGrowBlock < k.row_count ? begin + kGrowBlock : k.row_count;
-  };
-  parallel_for(k.ws, blocks, static_cast<double>(k.row_count / blocks) * 0.4, [&](int64_t block, int) {
-    int64_t begin, end;
-    rows_of(block, begin, end);
-    const int64_t first = k.rows != nullptr ? 0 : begin;
-    const int32_t* const rows = k.rows != nullptr ? k.rows + begin : nullptr;
-    const Range<T> g = range_of(k.gradients + first, rows, end - begin);
-    extremes[4 * block] = g.high > -g.low ? g.high : -g.low;
-    if (kConstant) return;
-    const Range<T> h = range_of(k.hessians + first, rows, end - begin);
-    extremes[4 * block + 1] = h.low >= 0 ? h.high : -1;
-    extremes[4 * block + 2] = h.least;
-  });
-  double largest_g = 0, largest_h = 0, least_h = __builtin_inf();
-  for (int64_t block = 0; block < blocks; ++block) {
-    const double g = extremes[4 * block];
-    if (!(g - g == 0)) return kBadGradient;
-    largest_g = g > largest_g ? g : largest_g;
-  }
-  for (int64_t block = 0; !kConstant && block < blocks; ++block) {
-    const double h = extremes[4 * block + 1], least = extremes[4 * block + 2];
-    if (!(h >= 0)) return kBadHessian;
-    largest_h = h > largest_h ? h : largest_h;
-    least_h = least < least_h ? least : least_h;
-  }
-  if (kKind == SumKind::single && least_h < largest_h * kLeastShare) return kNeedsWide;
-  const double g_scale = unit_scale(largest_g), h_scale = kConstant ? 1 : unit_scale(largest_h);
-  s.g_unit = 1 / g_scale;
-  s.h_unit = 1 / h_scale;
-
-  using Pair = typename PairOf<kKind>::type;
-  Pair* const pairs = reinterpret_cast<Pair*>(p.pairs);
-  int64_t* const sums = reinterpret_cast<int64_t*>(extremes);
-  parallel_for(k.ws, blocks, static_cast<double>(k.row_count / blocks) * 0.6, [&](int64_t block, int) {
-    int64_t begin, end, g = 0, h = 0, g_low = 0, h_low = 0;
-    rows_of(block, begin, end);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t r = k.rows != nullptr ? k.rows[i] : i;
-      const int32_t here = quantised(k.gradients[r], g_scale);
-      g += here;
-      if constexpr (kConstant) {
-        pairs[r] = here;
-      } else {
-        pairs[r].g = here;
-        pairs[r].h = quantised(k.hessians[r], h_scale);
-        h += pairs[r].h;
-      }
-      if constexpr (kKind == SumKind::wide) {
-        pairs[r].g_low = low_part(k.gradients[r], g_scale, pairs[r].g);
-        pairs[r].h_low = low_part(k.hessians[r], h_scale, pairs[r].h);
-        g_low += pairs[r].g_low;
-        h_low += pairs[r].h_low;
-      }
-    }
-    int64_t* const sum = sums + 4 * block;
-    sum[0] = g;
-    sum[1] = h;
-    sum[2] = g_low;
-    sum[3] = h_low;
-  });
-  all = {0, 0, k.row_count, 0, 0};
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t* const sum = sums + 4 * block;
-    all = plus(all, {sum[0], kConstant ? 0 : sum[1], 0, sum[2], sum[3]});
-  }
-  if (kConstant) all.h = k.row_count;
-  return 0;
-}
 
 // ---- which features a node may use ----
 
