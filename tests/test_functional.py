@@ -250,7 +250,7 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
         ],
         "channel_shuffle": [((normal(2, 6, 3, 4),), {"groups": 3})],
         "cosine_similarity": (
-            [((x, normal(3, 4, 5)), o) for o in options(dim=(1, -1), eps=(1e-8, 0.1))]
+            [((x, normal(3, 4, 5)), o) for o in options(dim=(1, -1), eps=(1e-8, 2.0))]
             + [((x, normal(4, 1)), {"dim": 2}), ((x * 0, normal(3, 4, 5)), {})]
         ),
         "one_hot": [((np.array([[1, 0], [3, 2]]),), o) for o in options(num_classes=(-1, 6))],

@@ -9,35 +9,44 @@ import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._elementwise import _binary_kernel, _scalar_like
 from einkorn.ops._options import axis_of, check_rank, flag, number
 from einkorn.ops._road import check_size, same_dtype, unwrap
+from einkorn.tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
 
 
 def _values(x: Any) -> Any:
-    return x._data if hasattr(x, "_data") else np.asarray(x)
+    return x._data if isinstance(x, Tensor) else unwrap(x, "distance", "x")
 
 
-def _length(op: str, x: Any, p: float, axis: int, keepdims: bool = False) -> Any:
+def _is_zero(x: Any) -> Any:
+    """1 where an element is 0, else 0; a constant to gradients."""
+    a = _values(x)
+    return _binary_kernel("equal", a, _scalar_like(0.0, a))
+
+
+def _length(x: Any, p: float, axis: int, keepdims: bool = False) -> Any:
     """The p-norm along an axis; where it is 0 its gradient is 0."""
     if p == 0:
-        return ops.sum(
-            ops.add(ops.multiply(x, 0.0), (_values(x) != 0).astype(_values(x).dtype)), axis, keepdims
-        )
+        differing = ops.subtract(ops.multiply(x, 0.0), _is_zero(x))
+        return ops.sum(ops.add(differing, 1.0), axis, keepdims)
     sizes = ops.absolute(x)
     if p == 1:
         return ops.sum(sizes, axis, keepdims)
     if math.isinf(p):
         return ops.max(sizes, axis=axis, keepdims=keepdims)
     total = ops.sum(ops.square(x) if p == 2 else _power(sizes, p), axis, keepdims)
-    nothing = _values(total) == 0
-    positive = ops.where(nothing, 1.0, total)
-    return ops.where(nothing, 0.0, ops.sqrt(positive) if p == 2 else ops.power(positive, 1.0 / p))
+    return ops.where(_is_zero(total), 0.0, _root(ops.where(_is_zero(total), 1.0, total), p))
+
+
+def _root(x: Any, p: float) -> Any:
+    return ops.sqrt(x) if p == 2 else ops.power(x, 1.0 / p)
 
 
 def _power(sizes: Any, p: float) -> Any:
-    nothing = _values(sizes) == 0
+    nothing = _is_zero(sizes)
     return ops.where(nothing, 0.0, ops.power(ops.where(nothing, 1.0, sizes), p))
 
 
@@ -79,7 +88,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     check_size("cdist", (*a.shape[:-1], *b.shape[-2:]))
     if not a.shape[-1]:
         return ops.sum(ops.subtract(left, right), -1)
-    return _length("cdist", ops.subtract(left, right), p, -1)
+    return _length(ops.subtract(left, right), p, -1)
 
 
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
@@ -99,7 +108,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     difference = ops.add(ops.subtract(x1, x2), eps)
     if not difference.shape:
         raise ShapeError("pairwise_distance: x1 and x2 are scalars, expected vectors")
-    return _length("pairwise_distance", difference, p, -1, flag("pairwise_distance", "keepdim", keepdim))
+    return _length(difference, p, -1, flag("pairwise_distance", "keepdim", keepdim))
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
@@ -124,5 +133,12 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     x1, x2 = ops.broadcast_to(x1, shape), ops.broadcast_to(x2, shape)
     if not shape:
         x1, x2 = ops.reshape(x1, (1,)), ops.reshape(x2, (1,))
-    lengths = [ops.clip(_length(op, x, 2, d), eps, None) for x in (x1, x2)]
+    lengths = [_at_least(_length(x, 2, d), eps) for x in (x1, x2)]
     return ops.divide(ops.sum(ops.multiply(x1, x2), d), ops.multiply(*lengths))
+
+
+def _at_least(length: Any, eps: float) -> Any:
+    """The length or the limit; the gradient is that of the length, as torch has it."""
+    a = _values(length)
+    lift = _binary_kernel("subtract", _binary_kernel("maximum", a, _scalar_like(eps, a)), a)
+    return ops.add(length, lift)

@@ -14,6 +14,7 @@ import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._elementwise import _binary_kernel
 from einkorn.ops._moves import movable
 from einkorn.ops._options import ABSENT, axis_of, flag, number
 from einkorn.ops._places import (
@@ -242,7 +243,8 @@ def _no_gradient(g: Any) -> tuple[Any, ...]:
 
 def _equal(a: Any, b: Any) -> Any:
     """1 where both are equal or NaN, else 0."""
-    return ((a == b) | ((a != a) & (b != b))).astype(a.dtype)
+    both_nan = _binary_kernel("maximum", _binary_kernel("equal", a, a), _binary_kernel("equal", b, b))
+    return ops.subtract(ops.add(_binary_kernel("equal", a, b), 1.0), both_nan)
 
 
 def _of_product(op: str, g: Any, x: Any, src: Any, out: Any, d: int, index: Any) -> tuple[Any, Any]:
