@@ -19,7 +19,7 @@ void convolve_taps(const ConvShape& s, const TapConvolution<T>& c, const Parts& 
   if constexpr (Parts::kMethod == ConvMethod::batch)
     convolve_by_batch(c, scratch, ws);
   else if constexpr (Parts::kMethod == ConvMethod::gemm)
-    convolve_by_gemm(c, scratch, ws);
+    convolve_by_gemm(&c, 1, scratch, ws);
   else if (is_depthwise(s))
     convolve_depthwise(c, scratch, ws);
   else
@@ -92,46 +92,59 @@ void convolve_back(const Args<T>& k, T* out, const T* in, const T* bias, Activat
                                       2 - s.pad_w, 9, s.C * 9, true},
                                      scratch, k.ws);
     else {
-      for (int64_t phase_y = 0; phase_y < smaller(s.stride_h, s.H); ++phase_y)
-        for (int64_t phase_x = 0; phase_x < smaller(s.stride_w, s.W); ++phase_x) {
-          int taps = 0;
-          for (int64_t r = 0; r < s.R; ++r)
-            for (int64_t c = 0; c < s.S; ++c) {
-              const int64_t y = phase_y + s.pad_h - r * s.dilation_h, x = phase_x + s.pad_w - c * s.dilation_w;
-              if (y % s.stride_h == 0 && x % s.stride_w == 0)
-                scratch.taps[taps++] = {static_cast<int32_t>(y / s.stride_h), static_cast<int32_t>(x / s.stride_w),
-                                        static_cast<int32_t>(r * s.S + c)};
-            }
-          convolve_taps(s,
-                        TapConvolution<T>{out,
-                                          in,
-                                          k.w,
-                                          bias,
-                                          activation,
-                                          s.N,
-                                          s.groups,
-                                          out_channels,
-                                          channels,
-                                          s.OH,
-                                          s.OW,
-                                          s.H,
-                                          s.W,
-                                          ceil_div(s.H - phase_y, s.stride_h),
-                                          ceil_div(s.W - phase_x, s.stride_w),
-                                          1,
-                                          1,
-                                          s.stride_h,
-                                          s.stride_w,
-                                          phase_y,
-                                          phase_x,
-                                          out_channels * channels * s.R * s.S,
-                                          s.R * s.S,
-                                          channels * s.R * s.S,
-                                          scratch.taps,
-                                          taps,
-                                          true},
-                        scratch, k.ws);
+      // Phases follow one another; by matrix products a few go together, which read the weights once for all.
+      TapConvolution<T> phases[kPhasesTogether];
+      Tap* free = scratch.taps;
+      int count = 0;
+      const int64_t phases_y = smaller(s.stride_h, s.H), phases_x = smaller(s.stride_w, s.W);
+      for (int64_t phase = 0; phase < phases_y * phases_x; ++phase) {
+        const int64_t phase_y = phase / phases_x, phase_x = phase % phases_x;
+        int taps = 0;
+        for (int64_t r = 0; r < s.R; ++r)
+          for (int64_t c = 0; c < s.S; ++c) {
+            const int64_t y = phase_y + s.pad_h - r * s.dilation_h, x = phase_x + s.pad_w - c * s.dilation_w;
+            if (y % s.stride_h == 0 && x % s.stride_w == 0)
+              free[taps++] = {static_cast<int32_t>(y / s.stride_h), static_cast<int32_t>(x / s.stride_w),
+                              static_cast<int32_t>(r * s.S + c)};
+          }
+        phases[count++] = TapConvolution<T>{out,
+                                            in,
+                                            k.w,
+                                            bias,
+                                            activation,
+                                            s.N,
+                                            s.groups,
+                                            out_channels,
+                                            channels,
+                                            s.OH,
+                                            s.OW,
+                                            s.H,
+                                            s.W,
+                                            ceil_div(s.H - phase_y, s.stride_h),
+                                            ceil_div(s.W - phase_x, s.stride_w),
+                                            1,
+                                            1,
+                                            s.stride_h,
+                                            s.stride_w,
+                                            phase_y,
+                                            phase_x,
+                                            out_channels * channels * s.R * s.S,
+                                            s.R * s.S,
+                                            channels * s.R * s.S,
+                                            free,
+                                            taps,
+                                            true};
+        free += taps;
+        const bool last = phase + 1 == phases_y * phases_x;
+        if constexpr (Parts::kMethod == ConvMethod::gemm) {
+          if (count < kPhasesTogether && !last) continue;
+          convolve_by_gemm(phases, count, scratch, k.ws);
+        } else {
+          convolve_taps(s, phases[0], scratch, k.ws);
         }
+        free = scratch.taps;
+        count = 0;
+      }
     }
   });
 }
@@ -157,6 +170,8 @@ void conv2d_weight_grad(const Conv2dWeightGrad<T>& k) {
     if constexpr (Parts::kMethod == ConvMethod::winograd) {
       weight_grad_by_winograd(k, scratch);
       if (k.gbias != nullptr) bias_grad(k);
+    } else if constexpr (Parts::kMethod == ConvMethod::direct) {
+      weight_grad_depthwise(k, scratch);
     } else {
       weight_grad_by_units(k, scratch);
     }

@@ -57,36 +57,56 @@ void scatter_tile(const TapConvolution<T>& c, const T* tile, int rows, int64_t c
   }
 }
 
-// panel[(i * taps + t) * rows + r] = w[o + r, i, t]
+// Elements from one panel of w to the next.
 template <class T>
-void pack_weights(const TapConvolution<T>& c, T* panel, int rows, const T* w, int live) {
-  const int64_t steps = c.in_channels * c.taps;
-  bool in_order = c.w_in_step == c.taps;
-  for (int t = 0; t < c.taps; ++t) in_order = in_order && c.tap[t].index == t;
-  if (in_order && live == rows) return pack_a_panel(panel, rows, steps, w, c.w_out_step, 1);
-  for (int64_t i = 0; i < c.in_channels; ++i)
-    for (int t = 0; t < c.taps; ++t, panel += rows)
-      for (int r = 0; r < rows; ++r)
-        panel[r] = r < live ? w[r * c.w_out_step + i * c.w_in_step + c.tap[t].index] : T(0);
+int64_t panel_step(const TapConvolution<T>& c, const RowPanels& panels) {
+  return c.in_channels * c.taps * panels.rows + kPanelRoom;
 }
 
-}  // namespace
-
+// panel[(i * taps + t) * rows + r] = w[o + r, i, t], or zero for a row that is not live
 template <class T>
-void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch, const Workspace& ws) {
+void pack_channel(T* panel, const TapConvolution<T>& c, int rows, const T* w, int live) {
+  for (int t = 0; t < c.taps; ++t, panel += rows)
+    for (int r = 0; r < rows; ++r) panel[r] = r < live ? w[r * c.w_out_step + c.tap[t].index] : T(0);
+}
+
+// The panels of w of every phase. Phases take their taps from the same lines of w, which are therefore read once for all.
+template <class T>
+void pack_weights(const TapConvolution<T>* phases, int count, T* weights, const RowPanels& panels,
+                  const Workspace& ws) {
+  const TapConvolution<T>& c = phases[0];
+  bool in_order = count == 1 && c.w_in_step == c.taps;
+  for (int t = 0; t < c.taps && in_order; ++t) in_order = c.tap[t].index == t;
+  int64_t taps = 0;
+  for (int p = 0; p < count; ++p) taps += phases[p].taps;
+  const double cost = 0.5 * static_cast<double>(c.in_channels * taps * panels.rows);
+  parallel_for(ws, c.groups * panels.count, cost, [&](int64_t task, int) {
+    const int64_t group = task / panels.count, o = task % panels.count * panels.rows;
+    const int live = static_cast<int>(smaller(panels.rows, larger(c.out_channels - o, 0)));
+    const T* const w = c.w + group * c.w_group_step + o * c.w_out_step;
+    if (in_order && live == panels.rows) {
+      const int64_t steps = c.in_channels * c.taps;
+      return pack_a_panel(weights + task * panel_step(c, panels), panels.rows, steps, w, c.w_out_step, 1);
+    }
+    for (int64_t i = 0; i < c.in_channels; ++i) {
+      T* all = weights;
+      for (int p = 0; p < count; ++p) {
+        const int64_t step = panel_step(phases[p], panels);
+        pack_channel(all + task * step + i * phases[p].taps * panels.rows, phases[p], panels.rows, w + i * c.w_in_step,
+                     live);
+        all += c.groups * panels.count * step;
+      }
+    }
+  });
+}
+
+// A phase, whose panels of w begin at `weights`.
+template <class T>
+void multiply(const TapConvolution<T>& c, const T* weights, const RowPanels& panels, const GemmScratch<T>& scratch,
+              const Workspace& ws) {
   constexpr int64_t columns = kTileColumns<T>;
   const int64_t grid = c.grid_h * c.grid_w, plane = c.out_h * c.out_w;
   const int64_t positions = c.images * grid, steps = c.in_channels * c.taps;
-  if (positions == 0 || c.out_channels == 0 || c.groups == 0) return;
-
-  const RowPanels panels = row_panels(c.out_channels, kTileRows);
-  const int64_t panel_size = steps * panels.rows;
-  parallel_for(ws, c.groups * panels.count, 0.5 * static_cast<double>(panel_size), [&](int64_t task, int) {
-    const int64_t group = task / panels.count, o = task % panels.count * panels.rows;
-    pack_weights(c, scratch.weights + task * (panel_size + kPanelRoom), panels.rows,
-                 c.w + group * c.w_group_step + o * c.w_out_step,
-                 static_cast<int>(smaller(panels.rows, larger(c.out_channels - o, 0))));
-  });
 
   // Few positions: cut the panels of w as well, so that there is work for all threads.
   const int64_t blocks = ceil_div(positions, columns);
@@ -126,7 +146,7 @@ void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch,
         const int64_t count = smaller(columns, end - first), image = first / grid;
         const bool direct = count == columns && grid == plane && (first + count - 1) / grid == image;
         TileJob<T> job = {steps,
-                          scratch.weights + (group * panels.count + p) * (panel_size + kPanelRoom),
+                          weights + (group * panels.count + p) * panel_step(c, panels),
                           packed + b * steps * columns,
                           buffer,
                           columns,
@@ -146,7 +166,22 @@ void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch,
   });
 }
 
-template void convolve_by_gemm(const TapConvolution<float>&, const GemmScratch<float>&, const Workspace&);
-template void convolve_by_gemm(const TapConvolution<double>&, const GemmScratch<double>&, const Workspace&);
+}  // namespace
+
+template <class T>
+void convolve_by_gemm(const TapConvolution<T>* phases, int count, const GemmScratch<T>& scratch, const Workspace& ws) {
+  const TapConvolution<T>& c = phases[0];
+  if (c.images == 0 || c.out_channels == 0 || c.groups == 0) return;
+  const RowPanels panels = row_panels(c.out_channels, kTileRows);
+  pack_weights(phases, count, scratch.weights, panels, ws);
+  const T* weights = scratch.weights;
+  for (int p = 0; p < count; ++p) {
+    if (phases[p].grid_h * phases[p].grid_w > 0) multiply(phases[p], weights, panels, scratch, ws);
+    weights += c.groups * panels.count * panel_step(phases[p], panels);
+  }
+}
+
+template void convolve_by_gemm(const TapConvolution<float>*, int, const GemmScratch<float>&, const Workspace&);
+template void convolve_by_gemm(const TapConvolution<double>*, int, const GemmScratch<double>&, const Workspace&);
 
 }  // namespace einkorn::EINKORN_ISA

@@ -30,8 +30,9 @@ struct TapConvolution {
   bool touching_only;  // a method may leave out taps outside the input rather than multiply zeros
 };
 
+// `count` convolutions of the same arrays that differ in their taps and in where they write: the phases of an input gradient.
 template <class T>
-void convolve_by_gemm(const TapConvolution<T>& c, const GemmScratch<T>& scratch, const Workspace& ws);
+void convolve_by_gemm(const TapConvolution<T>* phases, int count, const GemmScratch<T>& scratch, const Workspace& ws);
 
 template <class T>
 void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scratch, const Workspace& ws);
@@ -39,6 +40,9 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
 // One channel in and one out in each group.
 template <class T>
 void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scratch, const Workspace& ws);
+
+template <class T>
+void weight_grad_depthwise(const Conv2dWeightGrad<T>& k, const DepthwiseGradScratch<T>& scratch);
 
 template <class T>
 void convolve_by_batch(const TapConvolution<T>& c, const BatchScratch<T>& scratch, const Workspace& ws);

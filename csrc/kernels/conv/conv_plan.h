@@ -63,6 +63,9 @@ inline int64_t gemm_blocks(int64_t steps) {
   return steps <= 256 ? 4 : (steps <= 512 ? 2 : 1);
 }
 
+// Phases of an input gradient whose weights are packed together.
+constexpr int kPhasesTogether = 4;
+
 template <class T>
 struct GemmScratch {
   static constexpr ConvMethod kMethod = ConvMethod::gemm;
@@ -73,11 +76,12 @@ struct GemmScratch {
   PartOfEach<TapWindowRoom> windows;
   PartOfEach<T> tiles;
 
-  GemmScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int threads) {
+  // `phases` of an input gradient, whose weights lie one after another.
+  GemmScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int64_t phases, int threads) {
     const int64_t taps_count = s.R * s.S;
     taps = c.take<Tap>(taps_count);
     weights = c.take<T>(s.groups * (most_padded_rows(out_channels) * in_channels * taps_count +
-                                    (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom));
+                                    phases * (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom));
     const int64_t steps =
         in_channels * taps_count;  // phases of an input gradient have fewer, and then perhaps more blocks
     panels = c.take_each<T>(threads, larger(gemm_blocks(steps) * steps, 1024) * kMostTileColumns);
@@ -142,7 +146,9 @@ struct DirectScratch {
     const int64_t plane = larger(
         kMostPiece,
         in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), step_w, larger(grid_w, 1)));
-    planes = c.take_each<T>(threads, plane);
+    // Depthwise reads a few rows past its piece, whose sums it leaves.
+    const int64_t past = 3 * s.stride_h * step_w * piece_width(s.dilation_w * (s.S - 1), step_w, larger(grid_w, 1));
+    planes = c.take_each<T>(threads, plane + past);
   }
 };
 
@@ -409,6 +415,23 @@ struct GradScratch {
   }
 };
 
+// Weight gradient of a depthwise convolution (conv_depthwise_grad.cpp).
+template <class T>
+struct DepthwiseGradScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::direct;
+
+  DirectBand band;
+  PartOfEach<T> pieces;  // of threads
+  PartOfEach<T> sums;    // a vector for each tap, and one for the bias
+
+  DepthwiseGradScratch(Carver& c, const ConvShape& s, int threads)
+      : band(direct_band(-s.pad_h, -s.pad_w, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w,
+                         s.OH, s.OW, 1)) {
+    pieces = c.take_each<T>(threads, band.in_rows * s.stride_w * band.width);
+    sums = c.take_each<T>(threads, (s.R * s.S + 1) * kBatchLanes);
+  }
+};
+
 // --- the scratch of a launch: use(scratch of the method) for the method that the shape suits ---
 
 template <class T, class Use>
@@ -422,7 +445,7 @@ inline void with_forward_scratch(Carver& c, const Conv2dForward<T>& k, const Use
   else if (suits_direct(channels, out_channels))
     use(DirectScratch<T>(c, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads));
   else
-    use(GemmScratch<T>(c, s, channels, out_channels, k.ws.threads));
+    use(GemmScratch<T>(c, s, channels, out_channels, 1, k.ws.threads));
 }
 
 template <class T, template <class> class Args, class Use>  // of the input gradient, or a transposed convolution
@@ -436,13 +459,15 @@ inline void with_input_grad_scratch(Carver& c, const Args<T>& k, const Use& use)
   else if (suits_direct(out_channels, channels))
     use(DirectScratch<T>(c, s, out_channels, channels, ceil_div(s.W, s.stride_w), 1, k.ws.threads));
   else
-    use(GemmScratch<T>(c, s, out_channels, channels, k.ws.threads));
+    use(GemmScratch<T>(c, s, out_channels, channels, kPhasesTogether, k.ws.threads));
 }
 
 template <class T, class Use>
 inline void with_weight_grad_scratch(Carver& c, const Conv2dWeightGrad<T>& k, const Use& use) {
   if (suits_winograd(k.shape))
     use(WinogradGradScratch<T>(c, k.shape, k.ws.threads));
+  else if (is_depthwise(k.shape))
+    use(DepthwiseGradScratch<T>(c, k.shape, k.ws.threads));
   else
     use(GradScratch<T>(c, k.shape, k.ws.threads));
 }

@@ -41,6 +41,8 @@ class Geometry(NamedTuple):
     @property
     def plane(self) -> tuple[int, ...]:
         """The options as the two-dimensional kernels take them."""
+        if self.spatial == 2:
+            return (*self.stride, *self.padding, *self.dilation, self.groups)
         stride, padding, dilation = self.stride[-2:], self.padding[-2:], self.dilation[-2:]
         if self.spatial == 1:
             return (1, *stride, 0, *padding, 1, *dilation, self.groups)
@@ -58,6 +60,8 @@ class Geometry(NamedTuple):
 def _images(a: Any, spatial: int) -> Any:
     """An array of images, lines or volumes, one of them perhaps without N, as the kernels take it."""
     shape = a.shape
+    if spatial == 2 and len(shape) == 4:
+        return a
     if len(shape) == spatial + 1:
         shape = (1, *shape)
     if spatial == 1:
@@ -67,9 +71,9 @@ def _images(a: Any, spatial: int) -> Any:
 
 def _weights(w: Any, spatial: int) -> Any:
     """[K, C / groups, R, S]; the taps along depth are channels."""
-    k, c, *taps = w.shape
     if spatial == 2:
         return w
+    k, c, *taps = w.shape
     if spatial == 1:
         return w.reshape((k, c, 1, *taps))
     return w.reshape((k, c * taps[0], *taps[1:]))
@@ -109,7 +113,7 @@ def _by_plane(y: Any) -> Any:
 
 def _is_product(images: Any, pixels: Any, weights: Any, geometry: Geometry) -> bool:
     """Whether one position sees all of each image: then rows of pixels and of weights are multiplied."""
-    return (
+    return bool(
         pixels.shape[2:] == (1, 1)
         and images.shape[2:] == weights.shape[2:]
         and geometry.groups == 1
@@ -128,7 +132,7 @@ def _run_forward(x: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, code:
     spatial, options = geometry.spatial, geometry.plane
     images, seen, weights = _images(x, spatial), _images(out, spatial), _weights(w, spatial)
     if spatial < 3:
-        if _is_product(images, seen, weights, geometry) and seen.size:
+        if shape[-1] == 1 and _is_product(images, seen, weights, geometry) and seen.size:
             k.matmul(_as_rows(seen), _as_rows(images), _as_rows(weights).T, b, 1.0, 0.0, code)
         else:
             k.conv2d_forward(seen, images, weights, b, *options, code)
@@ -205,14 +209,14 @@ def forward(
     shape: Shape,
     bias: Any = None,
     activation: str | None = None,
-    op: str = "conv",
+    arrays: tuple[Any, Any, Any] | None = None,
 ) -> Any:
     """``act(x * w + bias)`` of the given shape."""
-    a, weights, b = _arrays(op, x, w, bias)
+    a, weights, b = _contiguous(arrays) if arrays else _arrays("conv", x, w, bias)
     out = _run_forward(a, weights, b, geometry, shape, engines.ACTIVATIONS[activation])
-    if not (mode.enabled and (needs(x) or needs(w) or needs(bias))):
-        return result(out, (x, w, bias), _unused)
     need_x, need_w, need_b = needs(x), needs(w), needs(bias)
+    if not ((need_x or need_w or need_b) and mode.enabled):
+        return result(out, (x, w, bias), _unused)
     x_shape, w_shape = a.shape, weights.shape
 
     def rule(g: Any, x: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
@@ -245,14 +249,14 @@ def transpose(
     shape: Shape,
     bias: Any = None,
     activation: str | None = None,
-    op: str = "conv_transpose",
+    arrays: tuple[Any, Any, Any] | None = None,
 ) -> Any:
     """What the input gradient of :func:`forward` is, plus bias, then the activation."""
-    a, weights, b = _arrays(op, y, w, bias)
+    a, weights, b = _contiguous(arrays) if arrays else _arrays("conv_transpose", y, w, bias)
     out = _run_transpose(a, weights, b, geometry, shape, engines.ACTIVATIONS[activation])
-    if not (mode.enabled and (needs(y) or needs(w) or needs(bias))):
-        return result(out, (y, w, bias), _unused)
     need_y, need_w, need_b = needs(y), needs(w), needs(bias)
+    if not ((need_y or need_w or need_b) and mode.enabled):
+        return result(out, (y, w, bias), _unused)
     y_shape, w_shape = a.shape, weights.shape
 
     def rule(g: Any, y: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
@@ -293,6 +297,11 @@ def correlate(x: Any, y: Any, geometry: Geometry, shape: Shape) -> Any:
         )
 
     return result(out, (x, y), rule, (a if need_y else None, b if need_x else None, None))
+
+
+def _contiguous(arrays: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    a, w, b = arrays
+    return contiguous(a), contiguous(w), None if b is None else contiguous(b)
 
 
 def _arrays(op: str, x: Any, w: Any, bias: Any) -> tuple[Any, Any, Any]:

@@ -109,6 +109,8 @@ def sizes(
     value: Any, op: str, name: str, count: int, least: int = 0, most: int | None = None
 ) -> tuple[int, ...]:
     """An int, or one or ``count`` of them, as a tuple of ``count``; each within the bounds."""
+    if type(value) is int and value >= least and (most is None or value <= most):
+        return (value,) * count
     if type(value) is int:
         found: tuple[int, ...] = (value,) * count
     else:

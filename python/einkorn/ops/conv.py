@@ -330,15 +330,23 @@ def _convolve(
         )
     _check_bias(op, b, k)
 
-    spans = tuple(d * (t - 1) + 1 for d, t in zip(dilations, taps, strict=True))
+    if spatial == 2:  # the same as below, in a third of the time
+        spans: _conv.Shape = (dilations[0] * (taps[0] - 1) + 1, dilations[1] * (taps[1] - 1) + 1)
+    else:
+        spans = tuple(d * (t - 1) + 1 for d, t in zip(dilations, taps, strict=True))
     if isinstance(padding, str):
         pads, out = _named_padding(op, padding, strides, spans, extent)
     else:
         pads, out = sizes(padding, op, "padding", spatial), None
-    padded = tuple(n + 2 * p for n, p in zip(extent, pads, strict=True))
+    if spatial == 2:
+        padded: _conv.Shape = (extent[0] + 2 * pads[0], extent[1] + 2 * pads[1])
+        if out is None:
+            out = (padded[0] - spans[0]) // strides[0] + 1, (padded[1] - spans[1]) // strides[1] + 1
+    else:
+        padded = tuple(n + 2 * p for n, p in zip(extent, pads, strict=True))
+        if out is None:
+            out = tuple((n - s) // step + 1 for n, s, step in zip(padded, spans, strides, strict=True))
     _check_sizes(op, *padded, *spans, *strides, *dilations)
-    if out is None:
-        out = tuple((n - s) // step + 1 for n, s, step in zip(padded, spans, strides, strict=True))
     if min(out) < 1:
         raise ShapeError(
             f"{op}: weight has shape {w.shape}, a span of {spans} with dilation,"
@@ -346,7 +354,7 @@ def _convolve(
         )
     geometry = _conv.Geometry(spatial, strides, pads, dilations, groups)
     shape = (*a.shape[: -1 - spatial], k, *out)
-    return _conv.forward(x, weight, geometry, shape, bias, activation, op)
+    return _conv.forward(x, weight, geometry, shape, bias, activation, (a, w, b))
 
 
 def _named_padding(
@@ -413,7 +421,7 @@ def _convolve_back(
         )
     geometry = _conv.Geometry(spatial, strides, pads, dilations, groups)
     shape = (*a.shape[: -1 - spatial], channels, *out)
-    return _conv.transpose(x, weight, geometry, shape, bias, activation, op)
+    return _conv.transpose(x, weight, geometry, shape, bias, activation, (a, w, b))
 
 
 # --- unfolded -------------------------------------------------------------------------------------
