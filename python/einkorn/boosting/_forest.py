@@ -21,6 +21,7 @@ from einkorn.boosting._sklearn import (
     compute_class_weight,
     r2_score,
 )
+from einkorn.boosting._whole import RoundsKept, all_or_nothing
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError, ShapeError
@@ -296,6 +297,7 @@ class Forest(TreeEnsemble):
 
     _single: type[TreeEnsemble]  # the class of one of its trees, for estimators_
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Grow the trees.
 
@@ -331,6 +333,8 @@ class Forest(TreeEnsemble):
         else:
             self._seeds = np.empty(0, np.int64)
             self._seed = _base.seed(self.random_state, where)
+        for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):  # of an earlier fit
+            self.__dict__.pop(name, None)
         seeds = np.random.default_rng(self._seed).integers(0, 1 << 62, number)
         with _base.threads(self.n_jobs, where):
             codes, low, high = self._bins(X)
@@ -388,9 +392,10 @@ class Forest(TreeEnsemble):
         high: list[np.ndarray],
         options: dict[str, Any],
     ) -> None:
-        """Grow trees batch by batch; what is grown is kept whatever interrupts."""
+        """Grow trees batch by batch; what is grown is kept when Ctrl-C interrupts."""
         parts = [] if grown is None else [grown]
-        done = 0 if grown is None else grown.n_trees
+        first = done = 0 if grown is None else grown.n_trees
+        interrupted = False
         rows = target.size
         batch, room, begun = 2 * runtime.get_num_threads(), None, time.perf_counter()
         try:
@@ -419,10 +424,14 @@ class Forest(TreeEnsemble):
                 if self.verbose:
                     spent = time.perf_counter() - begun
                     print(f"{type(self).__name__}: {done} of {seeds.size} trees, {spent:.1f} s", flush=True)
-        finally:
-            if parts:
-                self.trees_ = parts[0] if len(parts) == 1 else Trees.concatenate(parts)
-                self._seeds = seeds[:done]
+        except KeyboardInterrupt:
+            if done == first:
+                raise
+            interrupted = True
+        self.trees_ = parts[0] if len(parts) == 1 else Trees.concatenate(parts)
+        self._seeds = seeds[:done]
+        if interrupted:
+            raise RoundsKept(self)
 
     def _subsample_weights(
         self, target: np.ndarray, counts: np.ndarray | None, trees: int

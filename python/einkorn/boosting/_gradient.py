@@ -22,10 +22,12 @@ from einkorn.boosting._base import (
 from einkorn.boosting._columns import categorical_marks, interaction_groups, monotonic_signs
 from einkorn.boosting._rounds import Rounds, boost, trees_from
 from einkorn.boosting._sklearn import BaseEstimator, check_is_fitted
+from einkorn.boosting._whole import RoundsKept, all_or_nothing
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.losses import Objective, Part, check_range, objective_for, unit_of
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError
+from einkorn.ops._sealed import own
 from einkorn.ops.tree_grow import CodeTable
 from einkorn.ops.tree_predict import apply_trees, predict_trees, staged_predict_trees
 
@@ -69,6 +71,7 @@ class GradientBoosting(BaseEstimator):
 
     # --- fit ---------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -168,7 +171,7 @@ class GradientBoosting(BaseEstimator):
         ).fit(X, sample_weight=weight)
         if X.shape[0] >= _MANY_ROWS and engines.get_engine() == "native":
             memory.empty_cache()  # nothing after this needs blocks of the size that sorting columns took
-        table = CodeTable(binner.transform(X), binner.n_bins_, categorical=marks)
+        table = CodeTable(_codes(binner, X), binner.n_bins_, categorical=marks)
         part = self._part(objective, X, target, weight, again, unit)
         if not again:
             base = objective.base(part) if options["base_score"] is None else options["base_score"]
@@ -176,7 +179,7 @@ class GradientBoosting(BaseEstimator):
             part.raw[:] = self._base[:, None]
         held_table = held_part = None
         if held is not None:
-            held_table = CodeTable(binner.transform(held[0]), binner.n_bins_, categorical=marks)
+            held_table = CodeTable(_codes(binner, held[0]), binner.n_bins_, categorical=marks)
             held_part = self._part(objective, *held, again, unit)
             if not again:
                 held_part.raw[:] = self._base[:, None]
@@ -217,7 +220,7 @@ class GradientBoosting(BaseEstimator):
         self._objective = objective
         self._finish(run, binner, stopping, unit)
         if run.interrupt is not None:
-            raise run.interrupt
+            raise RoundsKept(self) from run.interrupt
         return self
 
     def _scale_options(self, options: dict[str, Any], objective: Objective, unit: float) -> None:
@@ -413,6 +416,13 @@ class GradientBoosting(BaseEstimator):
         self.validation_score_ = np.asarray(values["validation_score"], np.float64)
         columns = [int(c) for c in metadata["coded_columns"]]
         self._category_values = dict(zip(columns, values["coded_values"], strict=True))
+
+
+def _codes(binner: Binner, X: np.ndarray) -> np.ndarray:
+    """Codes that are nobody else's, so that a table takes them without a copy."""
+    codes = binner.transform(X)
+    own(codes)
+    return codes
 
 
 def _over(scores: np.ndarray, unit: float) -> list[float]:

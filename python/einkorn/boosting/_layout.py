@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from einkorn.ops._sealed import own
+
 if TYPE_CHECKING:
     from einkorn.boosting.trees import Trees
 
@@ -40,6 +42,9 @@ class Layout:
     split_threshold: np.ndarray
     split_mask: np.ndarray
     sets: np.ndarray
+
+    def __post_init__(self) -> None:
+        own(*self.arrays())
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """The arrays, as positional arguments."""
@@ -177,6 +182,9 @@ class PathTables:
     points: np.ndarray
     largest: int
     deepest: int
+
+    def __post_init__(self) -> None:
+        own(self.expected, self.share, self.points)
 
 
 def path_tables(trees: Trees) -> PathTables:

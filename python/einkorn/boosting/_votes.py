@@ -17,6 +17,7 @@ from einkorn.boosting._sklearn import (
     check_is_fitted,
     check_random_state,
 )
+from einkorn.boosting._whole import RoundsKept
 from einkorn.boosting.stump import DecisionStumpClassifier, StumpRounds, Stumps, check_stump_options
 from einkorn.errors import ArgumentError
 from einkorn.ops.stump import StumpSplit, adaboost_update
@@ -74,7 +75,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
         found: list[Any] = []
         errors: list[float] = []
         votes: list[float] = []
-        interrupt: KeyboardInterrupt | None = None
+        interrupted = False
         try:
             for learner, stats in learners(X, codes, weights, options):
                 error = float(stats[0])
@@ -101,11 +102,11 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
                 votes.append(float(stats[1]))
                 if error <= 0 and not endless:
                     break
-        except KeyboardInterrupt as stop:
-            interrupt = stop
-            del found[len(votes) :], errors[len(votes) :]
-            if not found:
+        except KeyboardInterrupt:
+            if not votes:
                 raise
+            interrupted = True
+            del found[len(votes) :], errors[len(votes) :]
         self.estimator_errors_ = np.array(errors)
         self.estimator_weights_ = np.array(votes)
         if self.estimator is None:
@@ -115,8 +116,8 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
             self._stumps = None
             self._learners = found
             self.__dict__.pop("trees_", None)  # of an earlier fit with stumps
-        if interrupt is not None:
-            raise interrupt
+        if interrupted:
+            raise RoundsKept(self)
 
     def _stump_rounds(
         self, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any]

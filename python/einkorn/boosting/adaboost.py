@@ -35,6 +35,7 @@ from einkorn.boosting._sklearn import (
     r2_score,
 )
 from einkorn.boosting._votes import VotingClassifier
+from einkorn.boosting._whole import RoundsKept, all_or_nothing
 from einkorn.boosting.stump import weighted_rows
 from einkorn.errors import ArgumentError
 from einkorn.ops.stump import adaboost_update
@@ -97,6 +98,7 @@ class AdaBoostClassifier(VotingClassifier):
     boosting, 1997. Zhu, Zou, Rosset and Hastie, Multi-class AdaBoost, 2009.
     """
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdaBoostClassifier:
         """Boost. Ctrl-C ends it: the model is fitted with the rounds so far, KeyboardInterrupt is raised.
 
@@ -235,6 +237,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdaBoostRegressor:
         """Boost. Ctrl-C ends it: the model is fitted with the rounds so far, KeyboardInterrupt is raised.
 
@@ -269,6 +272,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         learner = tree_of_depth(3) if self.estimator is None else self.estimator
         found: list[Any] = []
         errors, votes = [], []
+        interrupted = False
         try:
             for _ in range(self.n_estimators):
                 made = new_learner(learner, random)
@@ -287,12 +291,16 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
                 powers = (1 - losses) * rate
                 weights = np.maximum(weights * beta ** (powers - powers.min()), np.finfo(np.float64).eps)
                 weights /= weights.sum()
-        finally:
-            whole_rounds = len(votes)
-            if whole_rounds:
-                self.estimators_ = found[:whole_rounds]
-                self.estimator_errors_ = np.array(errors[:whole_rounds])
-                self.estimator_weights_ = np.array(votes)
+        except KeyboardInterrupt:
+            if not votes:
+                raise
+            interrupted = True
+        whole_rounds = len(votes)
+        self.estimators_ = found[:whole_rounds]
+        self.estimator_errors_ = np.array(errors[:whole_rounds])
+        self.estimator_weights_ = np.array(votes)
+        if interrupted:
+            raise RoundsKept(self)
         return self
 
     def _predictions(self, X: Any, op: str) -> np.ndarray:

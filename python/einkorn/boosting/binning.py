@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn.boosting._whole import all_or_nothing
 from einkorn.errors import ArgumentError, DataError, ShapeError
 from einkorn.ops.histogram import bin_columns, bin_edges
 
@@ -66,6 +67,7 @@ class Binner:
     categories_: list[np.ndarray | None]
     n_features_: int
 
+    @all_or_nothing
     def fit(self, X: Any, sample_weight: Any = None) -> Binner:
         """Find the bins.
 

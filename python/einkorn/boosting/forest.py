@@ -21,6 +21,7 @@ import numpy as np
 from einkorn.boosting import _base
 from einkorn.boosting._forest import Classifies, Forest, Regresses, TreeEnsemble
 from einkorn.boosting._sklearn import check_is_fitted
+from einkorn.boosting._whole import all_or_nothing
 from einkorn.ops.tree_forest import grow_forest
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
 class _DecisionTree(TreeEnsemble):
     """A single tree."""
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Grow the tree.
 

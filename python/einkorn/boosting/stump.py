@@ -9,9 +9,11 @@ import numpy as np
 
 from einkorn.boosting._base import check_X, encode_classes, one_of, used_rows, whole
 from einkorn.boosting._sklearn import BaseEstimator, ClassifierMixin, check_is_fitted
+from einkorn.boosting._whole import all_or_nothing
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError
+from einkorn.ops._sealed import own
 from einkorn.ops.stump import (
     STUMP_CRITERIA,
     BinnedRows,
@@ -181,7 +183,9 @@ class StumpRounds:
             self.data = presort(X)
         else:
             binner = Binner(max_bins).fit(X, sample_weight=weights)
-            self.data = BinnedRows(binner.transform(X), binner.edges_, binner.missing_code_)
+            binned = binner.transform(X)
+            own(binned)
+            self.data = BinnedRows(binned, binner.edges_, binner.missing_code_)
         self.signed_weights = weights.astype(np.float32)
         if classes == 2:
             np.negative(self.signed_weights, out=self.signed_weights, where=self.codes == 0)
@@ -251,6 +255,7 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.poor_score = True  # one split names two classes at most
         return tags
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DecisionStumpClassifier:
         """Find the best split.
 

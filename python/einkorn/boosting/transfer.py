@@ -34,6 +34,7 @@ from einkorn.boosting._sklearn import (
     check_random_state,
 )
 from einkorn.boosting._votes import VotingClassifier
+from einkorn.boosting._whole import RoundsKept, all_or_nothing
 from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = ["TrAdaBoostClassifier", "TrAdaBoostRegressor"]
@@ -68,6 +69,7 @@ class TrAdaBoostClassifier(VotingClassifier):
     Dai, Yang, Xue and Yu, Boosting for transfer learning, ICML 2007, figure 1.
     """
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -117,13 +119,19 @@ class TrAdaBoostClassifier(VotingClassifier):
             options["source"] = n
             options["source_factor"] = 1 / (1 + np.sqrt(2 * np.log(n) / self.n_estimators))
             options["error_floor"] = min(0.5 / (X.shape[0] - n), (1 - 1 / self.n_classes_) / 4)
-        self._boost(where, X, codes, weights / weights.sum(), options)
-        if n:
-            self._keep((len(self.estimator_weights_) + 1) // 2 - 1)
+        try:
+            self._boost(where, X, codes, weights / weights.sum(), options)
+        except RoundsKept:
+            self._keep_voters(n)
+            raise
+        self._keep_voters(n)
         return self
 
-    def _keep(self, first: int) -> None:
-        """Let the learners from number ``first`` on vote, and no others."""
+    def _keep_voters(self, n: int) -> None:
+        """With source rows, let the learners of the second half of the rounds vote, and no others."""
+        if not n:
+            return
+        first = (len(self.estimator_weights_) + 1) // 2 - 1
         self.estimator_weights_ = self.estimator_weights_[first:]
         self.estimator_errors_ = self.estimator_errors_[first:]
         if self._stumps is None:
@@ -194,6 +202,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,

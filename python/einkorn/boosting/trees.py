@@ -10,6 +10,7 @@ import numpy as np
 
 from einkorn.boosting._layout import Layout, PathTables, pack, path_tables
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._sealed import sealed
 
 __all__ = ["ARRAYS", "Trees"]
 
@@ -313,9 +314,9 @@ class Trees:
         if self._checked:
             return
         self._check_shapes()
+        for name in ARRAYS:  # before they are looked at: what was checked shall stay as it is
+            object.__setattr__(self, name, sealed(getattr(self, name)))
         self._check_nodes()
-        for name in ARRAYS:
-            getattr(self, name).flags.writeable = False
         self._checked = True
 
     def _check_shapes(self) -> None:

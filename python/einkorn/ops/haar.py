@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._sealed import sealed
 
 __all__ = [
     "HaarCascade",
@@ -69,6 +70,13 @@ def _numbers(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ..
         if a.min() < limits.min or a.max() > limits.max:
             raise ArgumentError(f"{op}: {name} has numbers outside of [{limits.min}, {limits.max}]")
     return np.ascontiguousarray(a, dtype=wanted)
+
+
+def _side(op: str, name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected an int") from None
 
 
 def _check_window(op: str, height: int, width: int) -> None:
@@ -144,14 +152,15 @@ class HaarCascade:
 
     def __post_init__(self) -> None:
         op = "HaarCascade"
+        for side in ("height", "width"):
+            object.__setattr__(self, side, _side(op, side, getattr(self, side)))
         _check_window(op, self.height, self.width)
 
         def fix(name: str, dtype: Any, shape: tuple[int | None, ...]) -> np.ndarray:
             a = _numbers(op, name, getattr(self, name), dtype, shape)
             if a.dtype.kind == "f" and not np.isfinite(a).all():
                 raise ArgumentError(f"{op}: {name} has numbers that are not finite")
-            a = a.copy()
-            a.flags.writeable = False
+            a = sealed(a)
             object.__setattr__(self, name, a)
             return a
 
@@ -182,6 +191,9 @@ class HaarCascade:
         for name, child in (("left", left), ("right", right)):
             if ((child != 0) & ((child <= place) | (child >= size))).any():
                 raise ArgumentError(f"{op}: {name} has children before their parent or outside of its tree")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
     @property
     def n_stages(self) -> int:
@@ -266,10 +278,7 @@ def resize_exact(image: Any, height: int, width: int) -> Any:
     a = _bytes(op, "image", image, 2)
     sizes = []
     for name, value in (("height", height), ("width", width)):
-        try:
-            size = operator.index(value)
-        except TypeError:
-            raise ArgumentError(f"{op}: {name} is {value!r}, expected an int") from None
+        size = _side(op, name, value)
         if not 0 <= size < _MAX_SIDE:
             raise ArgumentError(f"{op}: {name} is {size}, expected 0 to {_MAX_SIDE - 1}")
         sizes.append(size)
@@ -432,7 +441,7 @@ def haar_features(sums: Any, scale: Any, rects: Any, weights: Any, height: int, 
         For arrays that do not fit together, and rectangles outside of the patch.
     """
     op = "haar_features"
-    height, width = operator.index(height), operator.index(width)
+    height, width = _side(op, "height", height), _side(op, "width", width)
     _check_window(op, height, width)
     scale = _numbers(op, "scale", scale, np.float32, (None,))
     sums = _numbers(op, "sums", sums, np.int32, ((height + 1) * (width + 1), len(scale)))

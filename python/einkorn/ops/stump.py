@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import unwrap
+from einkorn.ops._sealed import Sealed, own, sealed
+from einkorn.ops.histogram import check_codes
 
 __all__ = [
     "STUMP_CRITERIA",
@@ -40,28 +43,92 @@ class StumpSplit(NamedTuple):
     sums: np.ndarray
 
 
-class Presorted:
-    """The rows of a matrix in order of every feature; :func:`presort` makes it.
+class Presorted(Sealed):
+    """The rows of a matrix in order of every feature, checked once; :func:`presort` makes it.
+
+    Parameters
+    ----------
+    order : int32 array [features, rows]
+        Rows by rising value, equal values by rising row, NaN last. The sign bit marks a row after which a
+        larger value, or NaN, follows; ``order & 0x7fffffff`` are the rows.
+    columns : float32 or float64 array [features, rows]
+        The matrix, transposed.
+    missing : int64 array [features]
+        NaN of each feature.
 
     Attributes
     ----------
-    order : int32 [features, rows], read-only
-        Rows by rising value, equal values by rising row, NaN last. The sign bit marks a row after which a
-        larger value, or NaN, follows; ``order & 0x7fffffff`` are the rows.
-    columns : float32 or float64 [features, rows], read-only
-        The matrix, transposed.
-    missing : int64 [features], read-only
-        NaN of each feature.
+    order, columns, missing : arrays, read-only
+
+    Raises
+    ------
+    ShapeError, DTypeError
+    IndexRangeError
+        For a row or a number of NaN that is out of range.
+    ArgumentError
+        For rows that are not each there once, and in order.
     """
 
     __slots__ = ("columns", "missing", "order")
 
-    def __init__(self, order: np.ndarray, columns: np.ndarray, missing: np.ndarray) -> None:
-        for a in (order, columns, missing):
-            a.flags.writeable = False
-        self.order = order
-        self.columns = columns
-        self.missing = missing
+    order: np.ndarray
+    columns: np.ndarray
+    missing: np.ndarray
+
+    def __init__(self, order: Any, columns: Any, missing: Any) -> None:
+        op = "Presorted"
+        for name, a, kinds, ndim in (
+            ("order", order, (np.int32,), 2),
+            ("columns", columns, (np.float32, np.float64), 2),
+            ("missing", missing, (np.int64,), 1),
+        ):
+            expected = " or ".join(str(np.dtype(kind)) for kind in kinds)
+            if not isinstance(a, np.ndarray):
+                raise DTypeError(f"{op}: {name} is a {type(a).__name__}, expected an array of {expected}")
+            if a.dtype not in kinds:
+                raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected {expected}")
+            if a.ndim != ndim:
+                raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {ndim} dimensions")
+        if columns.shape != order.shape or missing.shape != order.shape[:1]:
+            raise ShapeError(
+                f"{op}: order has shape {order.shape}, columns {columns.shape} and missing {missing.shape},"
+                " expected (features, rows) twice and (features,)"
+            )
+        self._seal(order=sealed(order), columns=sealed(columns), missing=sealed(missing))
+        for f in range(self.n_features):
+            self._check(op, f)
+
+    def _check(self, op: str, f: int) -> None:
+        """Refuse a feature whose rows are not in order."""
+        rows, n = self.order[f] & _ROW, self.n_rows
+        if rows.size and rows.max() >= n:
+            place = int(rows.argmax())
+            raise IndexRangeError(
+                f"{op}: order has row {rows[place]} at [{f}, {place}], expected 0 to {n - 1}"
+            )
+        present = n - int(self.missing[f])
+        if not 0 <= present <= n:
+            raise IndexRangeError(f"{op}: missing is {self.missing[f]} for feature {f}, expected 0 to {n}")
+        if np.bincount(rows, minlength=n).max(initial=1) > 1:
+            raise ArgumentError(f"{op}: order has a row more than once for feature {f}")
+        values = self.columns[f][rows]
+        known = values[:present]
+        if np.isnan(known).any() or not np.isnan(values[present:]).all():
+            raise ArgumentError(f"{op}: missing is {n - present} for feature {f}, whose NaN are others")
+        rises = np.append(known[1:] > known[:-1], present < n)[:present]
+        if (known[1:] < known[:-1]).any() or ((self.order[f, :present] < 0) != rises).any():
+            raise ArgumentError(f"{op}: order and its marks do not follow the values of feature {f}")
+
+    @classmethod
+    def _of(cls, order: np.ndarray, columns: np.ndarray, missing: np.ndarray) -> Presorted:
+        """What the kernel made, which needs no check."""
+        own(order, columns, missing)
+        made = cls.__new__(cls)
+        made._seal(order=order, columns=columns, missing=missing)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.order, self.columns, self.missing)
 
     @property
     def n_rows(self) -> int:
@@ -85,7 +152,7 @@ class Presorted:
         return middle if low <= middle < high else low
 
 
-class BinnedRows:
+class BinnedRows(Sealed):
     """Codes of a matrix's bins, checked once; what :class:`einkorn.boosting.Binner` gives.
 
     Parameters
@@ -104,31 +171,51 @@ class BinnedRows:
 
     __slots__ = ("bins", "codes", "edges", "missing", "missing_code")
 
-    def __init__(self, codes: Any, edges: list[np.ndarray], missing_code: int) -> None:
+    bins: np.ndarray
+    codes: np.ndarray
+    edges: tuple[np.ndarray, ...]
+    missing: np.ndarray
+    missing_code: int
+
+    def __init__(self, codes: Any, edges: Sequence[Any], missing_code: int) -> None:
         op = "BinnedRows"
-        codes = np.ascontiguousarray(codes)
-        if codes.dtype not in (np.uint8, np.uint16):
-            raise DTypeError(f"{op}: codes has dtype {codes.dtype}, expected uint8 or uint16")
-        if codes.ndim != 2 or codes.shape[0] != len(edges):
+        codes = check_codes(op, codes)
+        if codes.shape[0] != len(edges):
             raise ShapeError(f"{op}: codes has shape {codes.shape}, expected ({len(edges)}, rows)")
+        codes = sealed(codes)
+        thresholds = tuple(sealed(np.asarray(e, np.float64)) for e in edges)
+        for f, e in enumerate(thresholds):
+            if e.ndim != 1:
+                raise ShapeError(f"{op}: edges of feature {f} have shape {e.shape}, expected one dimension")
         most = np.iinfo(codes.dtype).max
+        if isinstance(missing_code, bool) or not isinstance(missing_code, (int, np.integer)):
+            raise DTypeError(f"{op}: missing_code is {missing_code!r}, expected an int")
         if not 0 <= missing_code <= most:
             raise ArgumentError(f"{op}: missing_code is {missing_code}, expected a code from 0 to {most}")
-        self.bins = np.array([len(e) + 1 for e in edges], np.int32)
+        bins = np.array([len(e) + 1 for e in thresholds], np.int32)
+        if bins.max(initial=0) > most + 1:
+            raise ArgumentError(
+                f"{op}: a feature has {bins.max()} bins, expected at most {most + 1} of {codes.dtype}"
+            )
         is_missing = codes == missing_code
-        self.missing = is_missing.sum(axis=1)
         if codes.size:
             values = np.where(is_missing, codes.dtype.type(0), codes).max(axis=1)
-            wrong = np.flatnonzero(values >= self.bins)
+            wrong = np.flatnonzero(values >= bins)
             if wrong.size:
                 f = int(wrong[0])
                 raise IndexRangeError(
-                    f"{op}: codes has {int(values[f])} in feature {f}, expected codes below {self.bins[f]}"
+                    f"{op}: codes has {int(values[f])} in feature {f}, expected codes below {bins[f]}"
                 )
-        self.codes = codes.view()
-        self.codes.flags.writeable = False
-        self.edges = edges
-        self.missing_code = int(missing_code)
+        self._seal(
+            codes=codes,
+            edges=thresholds,
+            bins=bins,
+            missing=is_missing.sum(axis=1),
+            missing_code=int(missing_code),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.codes, list(self.edges), self.missing_code)
 
     @property
     def n_rows(self) -> int:
@@ -178,7 +265,7 @@ def presort(X: Any) -> Presorted:
     order, columns = k.empty(shape, np.int32), k.empty(shape, x.dtype)
     missing = k.empty(shape[:1], np.int64)
     k.presort(order, columns, missing, x)
-    return Presorted(order, columns, missing)
+    return Presorted._of(order, columns, missing)
 
 
 def stump_search(

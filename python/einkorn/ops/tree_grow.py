@@ -11,6 +11,7 @@ import numpy as np
 from einkorn import engines
 from einkorn.errors import ArgumentError, DataError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import as_index, unwrap
+from einkorn.ops._sealed import Sealed, own, sealed
 from einkorn.ops.histogram import check_codes
 
 __all__ = ["CodeTable", "GrownTree", "apply_codes", "grow_tree", "update_scores"]
@@ -19,7 +20,7 @@ _ROW_LIMIT = (1 << 31) - 1
 _NEEDS_WIDE = -3  # hessians differ too much for sums of one part
 
 
-class CodeTable:
+class CodeTable(Sealed):
     """Codes of the rows that trees are grown from, checked once, and laid out by column and by row.
 
     Histograms read a row's codes side by side, while a split reads one column: both layouts are kept. Make
@@ -28,7 +29,7 @@ class CodeTable:
     Parameters
     ----------
     codes : uint8 or uint16 array [features, rows]
-        As ``Binner.transform`` gives them. Not to be changed while the table is in use.
+        As ``Binner.transform`` gives them. Copied, unless it is read-only.
     n_bins : array of int [features]
         Bins of each feature, ``Binner.n_bins_``. The last bin of a categorical feature is that of other
         categories: its rows go right at every split of it.
@@ -36,7 +37,7 @@ class CodeTable:
 
     Attributes
     ----------
-    codes, n_bins, is_categorical : arrays
+    codes, n_bins, is_categorical : arrays, read-only
     by_row : array [rows, features rounded up]
         The codes by row, missing values as ``n_bins[f]``.
     missing_code : int
@@ -51,39 +52,62 @@ class CodeTable:
         For a code that is neither below ``n_bins`` nor the missing code.
     """
 
+    codes: np.ndarray
+    n_bins: np.ndarray
+    is_categorical: np.ndarray
+    by_row: np.ndarray
+    missing_code: int
+    n_features: int
+    n_rows: int
+    _words: int
+
     def __init__(self, codes: Any, n_bins: Any, *, categorical: Any = None) -> None:
         op = "CodeTable"
-        self.codes = check_codes(op, codes)
-        self.n_features, self.n_rows = self.codes.shape
-        self.missing_code = 255 if self.codes.dtype == np.uint8 else 65535
+        codes = sealed(check_codes(op, codes))
+        n_features, n_rows = codes.shape
+        missing_code = 255 if codes.dtype == np.uint8 else 65535
         bins = as_index(np.asarray(n_bins), op, "n_bins")
-        if bins.shape != (self.n_features,):
-            raise ShapeError(f"{op}: n_bins has shape {bins.shape}, expected {(self.n_features,)}")
-        if ((bins < 1) | (bins > self.missing_code)).any():
+        if bins.shape != (n_features,):
+            raise ShapeError(f"{op}: n_bins has shape {bins.shape}, expected {(n_features,)}")
+        if ((bins < 1) | (bins > missing_code)).any():
             raise ArgumentError(
                 f"{op}: n_bins has values from {bins.min()} to {bins.max()}, expected 1 to"
-                f" {self.missing_code} because codes are {self.codes.dtype}"
+                f" {missing_code} because codes are {codes.dtype}"
             )
-        if self.n_rows > _ROW_LIMIT:
-            raise ShapeError(f"{op}: codes has {self.n_rows} rows, at most {_ROW_LIMIT} are supported")
-        marks = np.zeros(self.n_features, np.uint8) if categorical is None else np.asarray(categorical)
-        if marks.shape != (self.n_features,):
-            raise ShapeError(f"{op}: categorical has shape {marks.shape}, expected {(self.n_features,)}")
-        self.n_bins = bins.astype(np.int32)
-        self.is_categorical = np.ascontiguousarray(marks, np.uint8)
-        k = engines.of(self.codes)
-        width = -(-self.n_features // 8) * 8
-        self.by_row = k.empty((self.n_rows, width), self.codes.dtype)
-        bad = k.code_rows(self.by_row, self.codes, self.n_bins)
+        if n_rows > _ROW_LIMIT:
+            raise ShapeError(f"{op}: codes has {n_rows} rows, at most {_ROW_LIMIT} are supported")
+        marks = np.zeros(n_features, bool) if categorical is None else np.asarray(categorical)
+        if marks.shape != (n_features,):
+            raise ShapeError(f"{op}: categorical has shape {marks.shape}, expected {(n_features,)}")
+        n_bins = bins.astype(np.int32)
+        marks = (marks != 0).astype(np.uint8)
+        k = engines.of(codes)
+        by_row = k.empty((n_rows, -(-n_features // 8) * 8), codes.dtype)
+        bad = k.code_rows(by_row, codes, n_bins)
         if bad >= 0:
-            f, r = divmod(bad, self.n_rows)
+            f, r = divmod(bad, n_rows)
             raise IndexRangeError(
-                f"{op}: codes has {int(self.codes[f, r])} for feature {f} in row {r}, expected 0 to"
-                f" {int(bins[f]) - 1}, or {self.missing_code} for a missing value"
+                f"{op}: codes has {int(codes[f, r])} for feature {f} in row {r}, expected 0 to"
+                f" {int(bins[f]) - 1}, or {missing_code} for a missing value"
             )
-        self._words = (
-            int(-(-self.n_bins[self.is_categorical != 0].max(initial=0) // 32)) if self.n_features else 0
+        own(n_bins, marks, by_row)
+        self._seal(
+            codes=codes,
+            n_features=n_features,
+            n_rows=n_rows,
+            missing_code=missing_code,
+            n_bins=n_bins,
+            is_categorical=marks,
+            by_row=by_row,
+            _words=int(-(-n_bins[marks != 0].max(initial=0) // 32)),
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _table_of, (self.codes, self.n_bins, self.is_categorical)
+
+
+def _table_of(codes: np.ndarray, n_bins: np.ndarray, categorical: np.ndarray) -> CodeTable:
+    return CodeTable(codes, n_bins, categorical=categorical)
 
 
 @dataclass
@@ -114,6 +138,11 @@ class GrownTree:
         Number of rows there.
     leaf : int32 [rows]
         The leaf that each row of the table is in, also those the tree was not grown from.
+
+    Notes
+    -----
+    The first use checks all of this (:meth:`check`) and makes the arrays read-only: change a tree with
+    ``dataclasses.replace`` or by assigning new arrays.
     """
 
     feature: np.ndarray
@@ -127,6 +156,84 @@ class GrownTree:
     cover: np.ndarray
     count: np.ndarray
     leaf: np.ndarray
+
+    def __post_init__(self) -> None:
+        self._checked = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name in _TREE:
+            object.__setattr__(self, "_checked", False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _TREE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name in _TREE:
+            setattr(self, name, state[name])
+
+    def check(self) -> None:
+        """Refuse a tree that is not what the class describes.
+
+        Raises
+        ------
+        DTypeError
+            If an array has another element type.
+        ShapeError
+            If sizes do not fit together.
+        IndexRangeError
+            If a child or a leaf is none of the nodes.
+        """
+        if self._checked:
+            return
+        nodes = np.size(self.feature)
+        for name, (dtype, ndim) in _TREE.items():
+            a = getattr(self, name)
+            if not isinstance(a, np.ndarray) or a.dtype != dtype:
+                kind = a.dtype if isinstance(a, np.ndarray) else f"a {type(a).__name__}"
+                raise DTypeError(f"GrownTree: {name} is {kind}, expected an array of {np.dtype(dtype)}")
+            if a.ndim != ndim or (name != "leaf" and len(a) != nodes):
+                expected = "[rows]" if name == "leaf" else f"({nodes}{', words' if ndim > 1 else ''})"
+                raise ShapeError(f"GrownTree: {name} has shape {a.shape}, expected {expected}")
+            object.__setattr__(self, name, sealed(a))
+        if not nodes:
+            raise ShapeError("GrownTree: feature is empty, expected at least one node")
+        place, is_inner = np.arange(nodes), self.feature >= 0
+        for name in ("left", "right"):
+            child = getattr(self, name)
+            bad = np.flatnonzero(is_inner & ((child <= place) | (child >= nodes)))
+            if bad.size:
+                raise IndexRangeError(
+                    f"GrownTree: {name} is {child[bad[0]]} at node {bad[0]}, expected a later one of {nodes}"
+                )
+        if self.leaf.size and not 0 <= int(self.leaf.min()) <= int(self.leaf.max()) < nodes:
+            raise IndexRangeError(
+                f"GrownTree: leaf has values from {self.leaf.min()} to {self.leaf.max()}, expected nodes of"
+                f" a tree of {nodes}"
+            )
+        object.__setattr__(self, "_checked", True)
+
+    def _trust(self) -> GrownTree:
+        """What the kernel made needs no check, only that it stays as it is."""
+        own(*(getattr(self, name) for name in _TREE))
+        object.__setattr__(self, "_checked", True)
+        return self
+
+
+#: Element type and number of dimensions of a tree's arrays.
+_TREE: dict[str, tuple[Any, int]] = {
+    "feature": (np.int32, 1),
+    "code": (np.int32, 1),
+    "left": (np.int32, 1),
+    "right": (np.int32, 1),
+    "missing_left": (np.uint8, 1),
+    "categories": (np.uint32, 2),
+    "value": (np.float64, 1),
+    "gain": (np.float64, 1),
+    "cover": (np.float64, 1),
+    "count": (np.int64, 1),
+    "leaf": (np.int32, 1),
+}
 
 
 def grow_tree(
@@ -340,7 +447,7 @@ def grow_tree(
     )
     if at is not None and at.size < n_rows:
         k.tree_apply_codes(leaf, *_apply_arguments(grown_tree, table))
-    return grown_tree
+    return grown_tree._trust()
 
 
 def apply_codes(tree: GrownTree, table: CodeTable) -> np.ndarray:
@@ -359,7 +466,8 @@ def apply_codes(tree: GrownTree, table: CodeTable) -> np.ndarray:
     op = "apply_codes"
     if not isinstance(tree, GrownTree) or not isinstance(table, CodeTable):
         raise DTypeError(f"{op}: expected a GrownTree and a CodeTable")
-    if tree.feature.max(initial=-1) >= table.n_features:
+    tree.check()
+    if tree.feature.max() >= table.n_features:
         raise ShapeError(
             f"{op}: table has {table.n_features} features, the tree uses feature {tree.feature.max()}"
         )
@@ -386,6 +494,9 @@ def update_scores(scores: Any, tree: GrownTree, leaf: Any = None) -> None:
         For arguments that do not fit.
     """
     op = "update_scores"
+    if not isinstance(tree, GrownTree):
+        raise DTypeError(f"{op}: tree is a {type(tree).__name__}, expected a GrownTree")
+    tree.check()
     at = tree.leaf if leaf is None else np.asarray(leaf)
     if not isinstance(scores, np.ndarray) or scores.dtype not in (np.float32, np.float64):
         raise DTypeError(f"{op}: scores must be a float32 or float64 array")

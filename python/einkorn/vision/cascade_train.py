@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._sealed import own
 from einkorn.ops.haar import HaarCascade, cascade_scan, haar_features, haar_patch_sums, resize_exact
 from einkorn.ops.stump import BinnedRows, adaboost_update, stump_search
 from einkorn.vision.images import to_gray
@@ -231,6 +232,7 @@ def _coded(
         binner = Binner(_BINS, subsample=None).fit(values)
         codes[part] = binner.transform(values)
         edges += list(binner.edges_)
+    own(codes)
     return BinnedRows(codes, edges, _BINS)
 
 
