@@ -92,7 +92,7 @@ def test_files_that_are_no_tables(text: str | bytes, message: str, tmp_path: Pat
 def test_truncated_gzip(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_bytes(gzip.compress(b"a\n" + b"1\n" * 999)[:-9])
-    with pytest.raises(DataError, match=rf"{re.escape(name)} is not a table"):
+    with pytest.raises(DataError, match=rf"{re.escape(name)} is truncated"):
         read_csv(file)
 
 

@@ -11,7 +11,7 @@ from test_haar import FACES, image_of, random_cascade
 
 import einkorn
 from einkorn.cli import main
-from einkorn.errors import ArgumentError, DataError, DTypeError, ShapeError
+from einkorn.errors import ArgumentError, CheckpointError, DataError, DTypeError, ShapeError
 from einkorn.vision import CascadeDetector, plot_detections
 from einkorn.vision.images import load_image, to_gray
 
@@ -302,7 +302,7 @@ def test_a_saved_cascade_is_as_readable_as_other_files(tmp_path: Path) -> None:
     CascadeDetector(random_cascade(2)).save(tmp_path / "a.xml")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.xml", "plain"]
     assert (tmp_path / "a.xml").stat().st_mode == (tmp_path / "plain").stat().st_mode
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(CheckpointError, match="No such file"):
         CascadeDetector(random_cascade(2)).save(tmp_path / "none" / "a.xml")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.errors import ArgumentError, DTypeError
+from einkorn._masked import refuse_masked
+from einkorn.errors import DTypeError
 from einkorn.tensor import Tensor
 
 __all__ = ["numbers"]
@@ -31,8 +32,7 @@ def numbers(value: Any, what: str) -> np.ndarray[Any, Any]:
         value = value.detach().cpu()
         if value.dtype.is_floating_point and str(value.dtype) not in ("torch.float32", "torch.float64"):
             value = value.float()
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ArgumentError(f"{what} has masked elements, expected an array without: fill them")
+    refuse_masked(value, what)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:

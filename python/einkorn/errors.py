@@ -16,6 +16,7 @@ __all__ = [
     "EngineError",
     "GradientError",
     "IndexRangeError",
+    "MissingFileError",
     "MissingPackageError",
     "NonFiniteError",
     "ShapeError",
@@ -58,8 +59,12 @@ class DataError(EinkornError, ValueError):
     """A data file is missing, truncated or of another format."""
 
 
+class MissingFileError(DataError, FileNotFoundError):
+    """There is no such data file."""
+
+
 class CheckpointError(EinkornError, ValueError):
-    """A checkpoint is corrupt, incomplete or does not fit the model."""
+    """A checkpoint is corrupt, incomplete or does not fit the model; a file cannot be written."""
 
 
 class MissingPackageError(EinkornError, ModuleNotFoundError):

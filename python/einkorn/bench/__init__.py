@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from einkorn import runtime
+from einkorn._files import write_text
 from einkorn.bench.alone import TOLERANCE, time_alone
 from einkorn.bench.calm import DISTURBED, Patience, busy_process, is_calm
 from einkorn.bench.machine import Machine, measure_machine
@@ -176,6 +176,6 @@ def _main(
     versions = peers.versions()
     print(("\n" if as_markdown else "") + format_versions(versions))
     if json is not None:
-        Path(json).write_text(as_json(results, machine, versions) + "\n")
+        write_text(json, as_json(results, machine, versions) + "\n")
         print(f"written: {json}", file=sys.stderr)
     return results

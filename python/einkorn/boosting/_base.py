@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import runtime
+from einkorn._masked import refuse_masked
 from einkorn.boosting._frames import is_frame, refuse_text
 from einkorn.boosting._sklearn import (
     assert_all_finite,
@@ -90,6 +91,7 @@ def check_X(  # noqa: N802
         When a sparse matrix would not fit into memory as a dense one.
     """
     where = f"{type(estimator).__name__}.{op}"
+    refuse_masked(X, f"{where}: X")
     if categories:
         X = _codes_of_categories(estimator, X, reset)
     refuse_text(X, where, _CATEGORICAL_TYPE if categories else _ENCODE)
@@ -192,6 +194,7 @@ def column_of(y: Any, n: int, where: str, name: str = "y") -> np.ndarray:
         raise ArgumentError(
             f"{where}: this estimator requires {name} to be passed, but the target {name} is None"
         )
+    refuse_masked(y, f"{where}: {name}")
     with _as_einkorn(where):
         column = column_or_1d(y, warn=True)
         if column.shape[0] != n:
@@ -280,6 +283,7 @@ def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_we
     """
     if sample_weight is None:
         return None
+    refuse_masked(sample_weight, f"{where}: {name}")
     with _as_einkorn(where):
         weight = check_array(
             np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight,
@@ -351,6 +355,8 @@ def real(
         number = math.nan
     fits = math.isfinite(number) and low <= number <= high
     if not fits or (above and number == low) or (below and number == high):
+        if low == -math.inf and high == math.inf:
+            raise ArgumentError(f"{where}: {name} is {value!r}, expected a finite number")
         bounds = f"{'(' if above else '['}{low:g}, {high:g}{')' if below or high == math.inf else ']'}"
         raise ArgumentError(f"{where}: {name} is {value!r}, expected a number in {bounds}")
     return number

@@ -36,6 +36,7 @@ __all__ = ["PARAMETERS", "RENAMED", "GradientBoosting"]
 _EXACT_ROWS = 512  # up to here "auto" takes every distinct value as a bin
 _MANY_ROWS = 200_000  # whose codes are large beside what the binning took
 _EXACT_BINS = 65535
+_LIGHT, _HEAVY = -8, 80  # exponents of the largest weight that are taken as they are
 _MOST = float(np.finfo(np.float64).max)
 
 RENAMED = "renamed"  # the value of a parameter that is another library's name for one here
@@ -93,7 +94,9 @@ class GradientBoosting(BaseEstimator):
             float32 and float64 without a copy. NaN is missing. Sparse matrices are made dense.
         y : array [rows]
         sample_weight : array [rows], optional
-            Not negative. Rows of weight 0 do not count at all.
+            Not negative. Rows of weight 0 do not count at all. Where the largest is below 2**-8 or above
+            2**81, weights are divided by a power of two near it, in whose units penalties and
+            ``min_child_weight`` then count.
         X_val, y_val, sample_weight_val : optional
             Rows whose loss is kept in ``validation_score_`` and that early stopping goes by, instead of rows
             held out of X.
@@ -116,6 +119,7 @@ class GradientBoosting(BaseEstimator):
         codes = self.categorical_features is not None
         X = check_X(self, X, reset=not again, categories=codes)
         X, y, weight, _ = used_rows(X, y, sample_weight, where)
+        weight = _near_one(weight)
         target = self._encode(y, X.shape[0], where, "y", not again)
         weight = self._weigh(target, weight)
         options = self._options(where)
@@ -243,6 +247,7 @@ class GradientBoosting(BaseEstimator):
             raw[:] = predict_trees(self.trees_, X).T / unit
         if objective.kind != "multinomial":
             target = np.ascontiguousarray(target, np.float64)
+        weight = _near_one(weight)
         return Part(raw, target, None if weight is None else weight.astype(np.float32))
 
     def _hold_out(self, X: Any, target: Any, weight: Any, fraction: float, where: str) -> Any:
@@ -423,6 +428,18 @@ def _codes(binner: Binner, X: np.ndarray) -> np.ndarray:
     codes = binner.transform(X)
     own(codes)
     return codes
+
+
+def _near_one(weight: np.ndarray | None) -> np.ndarray | None:
+    """Weights over a power of two where they are so small or so large that float32 would be too narrow.
+
+    The largest is then from 1 to 2, so that no result depends on the scale: penalties and
+    ``min_child_weight`` count in this unit.
+    """
+    if weight is None:
+        return None
+    exponent = int(np.frexp(weight.max())[1]) - 1
+    return weight if _LIGHT <= exponent <= _HEAVY else np.ldexp(weight, -exponent)
 
 
 def _over(scores: np.ndarray, unit: float) -> list[float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.boosting._frames import is_frame, refuse_text
 from einkorn.errors import ArgumentError, DataError, ShapeError
 
@@ -36,6 +37,7 @@ def rows_for(model: Any, X: Any) -> np.ndarray:
         X = _frame_rows(model, X)
     elif hasattr(X, "tocoo") and hasattr(X, "nnz"):
         X = _sparse_rows(model, X)
+    refuse_masked(X, "PeerModel: X")
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] != model.n_features_in_:
         raise ShapeError(f"PeerModel: X has shape {X.shape}, expected (rows, {model.n_features_in_})")

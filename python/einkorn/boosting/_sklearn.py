@@ -5,10 +5,14 @@ Every module of the package imports it from here, so that each can be imported d
 
 from __future__ import annotations
 
+from typing import Any
+
 from einkorn import _extras
+from einkorn._masked import refuse_masked
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+    from sklearn import base
+    from sklearn.base import BaseEstimator, clone
     from sklearn.metrics import accuracy_score, r2_score
     from sklearn.utils import check_array, check_random_state, get_tags
     from sklearn.utils.class_weight import compute_class_weight
@@ -22,6 +26,31 @@ try:
     )
 except ModuleNotFoundError as error:
     raise _extras.missing(error, "einkorn.boosting") from error
+
+
+def _refuse_masked(estimator: Any, y: Any, sample_weight: Any) -> None:
+    where = f"{type(estimator).__name__}.score"
+    refuse_masked(y, f"{where}: y")
+    refuse_masked(sample_weight, f"{where}: sample_weight")
+
+
+class ClassifierMixin(base.ClassifierMixin):
+    """scikit-learn's, with scores that do not read through a mask."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of :meth:`predict`."""
+        _refuse_masked(self, y, sample_weight)
+        return float(super().score(X, y, sample_weight))
+
+
+class RegressorMixin(base.RegressorMixin):
+    """scikit-learn's, with scores that do not read through a mask."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2 of :meth:`predict`."""
+        _refuse_masked(self, y, sample_weight)
+        return float(super().score(X, y, sample_weight))
+
 
 __all__ = [
     "BaseEstimator",

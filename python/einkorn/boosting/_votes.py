@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.boosting._base import check_X, known_classes, real, takes_nan, whole
 from einkorn.boosting._learners import check_learner, mean_importances, new_learner
 from einkorn.boosting._sklearn import (
@@ -271,6 +272,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
 
     def staged_score(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[float]:
         """Accuracy of the first round, the first two, and so on."""
+        refuse_masked(y, f"{type(self).__name__}.staged_score: y")
         for predicted in self.staged_predict(X):
             yield accuracy_score(y, predicted, sample_weight=sample_weight)
 

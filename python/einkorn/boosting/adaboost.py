@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.boosting._base import (
     check_targets,
     check_X,
@@ -284,10 +285,11 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
                     break
                 found.append(made)
                 errors.append(error)
-                beta = error / (1 - error)
-                votes.append(rate * float(np.log(1 / beta)) if 0 < error < 0.5 else 1.0)
                 if not 0 < error < 0.5:
+                    votes.append(1.0)
                     break
+                beta = error / (1 - error)
+                votes.append(rate * float(np.log(1 / beta)))
                 powers = (1 - losses) * rate
                 weights = np.maximum(weights * beta ** (powers - powers.min()), np.finfo(np.float64).eps)
                 weights /= weights.sum()
@@ -320,6 +322,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     def staged_score(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[float]:
         """R^2 of the first round, the first two, and so on."""
+        refuse_masked(y, f"{type(self).__name__}.staged_score: y")
         for predicted in self.staged_predict(X):
             yield r2_score(y, predicted, sample_weight=sample_weight)
 

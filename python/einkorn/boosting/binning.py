@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.boosting._whole import all_or_nothing
 from einkorn.errors import ArgumentError, DataError, ShapeError
 from einkorn.ops.histogram import bin_columns, bin_edges
@@ -94,6 +95,7 @@ class Binner:
         is_categorical = _marks(self.categorical, n)
         weight = None
         if sample_weight is not None:
+            refuse_masked(sample_weight, f"{op}: sample_weight")
             weight = np.asarray(sample_weight, np.float64)
             if weight.shape != (n_rows,):
                 raise ShapeError(f"{op}: sample_weight has shape {weight.shape}, expected {(n_rows,)}")
@@ -156,6 +158,7 @@ class Binner:
 
 
 def _floats(X: Any) -> np.ndarray:
+    refuse_masked(X, "Binner: X")
     X = np.asarray(X)
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 

@@ -294,10 +294,11 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
                 break
             found.append(made)
             errors.append(error)
-            beta = error / (1 - error)
-            votes.append(self.learning_rate * float(np.log(1 / beta)) if 0 < error < 0.5 else 1.0)
             if not 0 < error < 0.5:
+                votes.append(1.0)
                 break
+            beta = error / (1 - error)
+            votes.append(self.learning_rate * float(np.log(1 / beta)))
             powers = (1 - losses) * self.learning_rate
             weights[n:] *= beta ** (powers - powers.min())  # so that one at least stays
             weights[n:] *= target / weights[n:].sum()

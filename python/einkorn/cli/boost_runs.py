@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import shlex
 import sys
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn._extras import need
+from einkorn._files import save_figure, write_text
 from einkorn.cli.outputs import RunFolder, new_file, uninterrupted
 from einkorn.cli.schema import Schema
 from einkorn.cli.settings import go_on_command
@@ -262,7 +264,7 @@ def _write(
         estimator.set_params(warm_start=False)
     boosting.save(estimator, out / "model")
     schema.save(out / "columns.json")
-    (out / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n")
+    write_text(out / "metrics.json", json.dumps(measured, indent=1) + "\n")
     arrays = json.loads((out / "model.json").read_bytes())["arrays"]["file"]
     written = ["model.json", "columns.json", "metrics.json", arrays]
     try:
@@ -284,7 +286,7 @@ def _write(
             figure = figures.Figure(figsize=(6.4, max(height, 2.5)), layout="constrained")
             try:
                 draw(figure.subplots())
-                figure.savefig(out / name, dpi=120)
+                save_figure(figure, out / name, dpi=120)
                 written.append(name)
             except Exception as error:  # whatever it is, a picture is not worth the model
                 print(f"no {name}: {error}")
@@ -320,8 +322,9 @@ def predict(arguments: argparse.Namespace) -> None:
     if out is None:
         _write_columns(sys.stdout, header, columns)
         return
-    with out.open("w", newline="", encoding="utf-8") as file:
-        _write_columns(file, header, columns)
+    file = io.StringIO(newline="")
+    _write_columns(file, header, columns)
+    write_text(out, file.getvalue())
     print(f"wrote {len(table):,} predictions to {out}")
     if schema.target in table.names:
         figures = _measure(estimator, schema, X, schema.goal(table))

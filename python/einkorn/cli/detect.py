@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from einkorn._extras import need
+from einkorn._files import save_figure
 from einkorn.cli.outputs import RunFolder, new_file
 from einkorn.cli.settings import add_settings, apply_settings
 from einkorn.errors import ArgumentError
@@ -82,7 +83,7 @@ def _detect(arguments: argparse.Namespace, pictures: list[Path]) -> None:
             return_scores=True,
         )
         if pictures:
-            plot_detections(image, boxes).figure.savefig(pictures[i])
+            save_figure(plot_detections(image, boxes).figure, pictures[i])
         found = [{"box": box, "neighbors": n} for box, n in zip(boxes.tolist(), scores.tolist(), strict=True)]
         results.append({"image": name, "detections": found})
         if not arguments.json:

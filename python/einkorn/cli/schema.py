@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._files import write_text
 from einkorn.data import Table
 from einkorn.data.tables import is_number
 from einkorn.errors import DataError
@@ -128,7 +129,7 @@ class Schema:
         return codes.astype(np.int64)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Schema:

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from einkorn.errors import DataError
+from einkorn.errors import DataError, MissingFileError
 
 __all__ = ["files_of", "find_folder", "open_unpacked", "read_bytes"]
 
@@ -99,6 +99,8 @@ def read_bytes(path: str | PathLike[str]) -> bytes:
         with open_unpacked(path) as file:
             return file.read()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
-    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        raise MissingFileError(f"{path}: there is no such file") from error
+    except EOFError as error:
+        raise DataError(f"{path} is truncated: its packed data end too early") from error
+    except (OSError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = ["Split", "enlarge", "scaled"]
@@ -35,6 +36,7 @@ def enlarge(images: Any, factor: int) -> np.ndarray:
     -------
     array [..., factor * height, factor * width]
     """
+    refuse_masked(images, "enlarge: images")
     images = np.asarray(images)
     if images.ndim < 2:
         raise ShapeError(f"enlarge: images has shape {images.shape}, expected [..., height, width]")
@@ -44,4 +46,8 @@ def enlarge(images: Any, factor: int) -> np.ndarray:
         factor = 0
     if factor < 1:
         raise ArgumentError("enlarge: factor must be an integer of at least 1")
+    if images.size * factor * factor * images.itemsize >= 1 << 62:
+        raise ArgumentError(
+            f"enlarge: factor is {factor}, and images of shape {images.shape} would be larger than any memory"
+        )
     return images.repeat(factor, axis=-2).repeat(factor, axis=-1)

@@ -17,7 +17,7 @@ from os import PathLike, fspath
 import numpy as np
 
 from einkorn.data.folders import open_unpacked
-from einkorn.errors import ArgumentError, DataError
+from einkorn.errors import ArgumentError, DataError, MissingFileError
 
 __all__ = ["MISSING", "Table", "read_csv"]
 
@@ -122,10 +122,9 @@ def read_csv(path: str | PathLike[str], *, header: bool = True, delimiter: str |
     ArgumentError
         The delimiter is not one character.
     DataError
-        The file is not text, is empty, has two columns of one name, or a line with too many or too few
+        The file cannot be opened (:class:`~einkorn.errors.MissingFileError` where there is none), is
+        truncated, is not text, is empty, has two columns of one name, or a line with too many or too few
         fields; the line is named.
-    OSError
-        The file cannot be opened.
     """
     if delimiter is not None and len(delimiter) != 1:
         raise ArgumentError(f"read_csv: delimiter is {delimiter!r}, expected one character")
@@ -133,8 +132,14 @@ def read_csv(path: str | PathLike[str], *, header: bool = True, delimiter: str |
     try:
         with _open(path) as file:
             return _read(file, path, header, delimiter)
-    except (UnicodeDecodeError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, csv.Error) as error:
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: there is no such file") from error
+    except EOFError as error:
+        raise DataError(f"{path} is truncated: its packed data end too early") from error
+    except (UnicodeDecodeError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, csv.Error) as error:
         raise DataError(f"{path} is not a table in UTF-8: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _open(path: str) -> io.TextIOBase:

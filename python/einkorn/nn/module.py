@@ -18,6 +18,7 @@ import numpy as np
 
 from einkorn import _versions
 from einkorn._foreign import numbers
+from einkorn._masked import refuse_masked
 from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
@@ -138,6 +139,7 @@ class Module(Hooked, Trainable):
                 f"{type(self).__name__}.register_buffer: {name} is {type(tensor).__name__}, expected an "
                 "array, a Tensor or None"
             )
+        refuse_masked(tensor, f"{type(self).__name__}.register_buffer: {name}")
         setattr(self, name, tensor)
         self.__dict__["_buffers"] = {**self._buffers, name: persistent}
 

@@ -43,13 +43,18 @@ _FLOATING = ("cos", "divide", "erf", "exp", "log", "reciprocal", "sigmoid", "sin
 
 
 def integral(x: Any) -> Any:
-    """The NumPy array of integers or booleans behind ``x``; None when it is anything else."""
+    """The NumPy array of integers or booleans behind ``x``; None when it is anything else.
+
+    An array with masked elements is: what takes floats refuses it by name.
+    """
     if isinstance(x, Tensor):
         x = x._data
     elif type(x).__module__.partition(".")[0] == "torch":
         if x.dtype.is_floating_point or x.dtype.is_complex or x.device.type != "cpu":
             return None
         x = x.detach().numpy()
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        return None
     if isinstance(x, (np.ndarray, np.integer, np.bool_)) and x.dtype.kind in "iub":
         return np.asarray(x, x.dtype.newbyteorder("="))
     return None

@@ -16,6 +16,7 @@ import numpy as np
 
 from einkorn import _versions, engines
 from einkorn._grad_mode import mode
+from einkorn._masked import refuse_masked
 from einkorn._tape import Node, source
 from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
@@ -81,8 +82,7 @@ def _foreign(x: Any, op: str, name: str) -> Any:
             x = np.asarray(x)
         else:
             raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected an array or a Tensor")
-    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ArgumentError(f"{op}: {name} is an array with masked elements, expected one without: fill them")
+    refuse_masked(x, f"{op}: {name}")
     x = np.asarray(x)  # subclasses lose their class, not their memory
     native = x.dtype.newbyteorder("=")
     if native != _FLOAT32 and native != _FLOAT64:
@@ -142,6 +142,9 @@ def as_index(x: Any, op: str, name: str) -> Any:
             if x.dtype.kind not in "iu":
                 raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected an integer type")
             return x.astype("int64", order="C", copy=False)
+        x = np.asarray(x)
+    elif type(x) is not _ndarray:
+        refuse_masked(x, f"{op}: {name}")
         x = np.asarray(x)
     if x.dtype.kind not in "iu":
         raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected an integer type")

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
+
 __all__ = ["Sealed", "own", "sealed"]
 
 
@@ -25,6 +27,7 @@ def own(*arrays: np.ndarray) -> None:
 
 def sealed(array: np.ndarray) -> np.ndarray:
     """A read-only, contiguous, aligned array that nobody else can write to: itself where it is, or a copy."""
+    refuse_masked(array, "an array of a container")
     part: Any = array
     while isinstance(part, np.ndarray) and not part.flags.writeable:
         part = part.base

@@ -9,6 +9,7 @@ import numpy as np
 
 from einkorn import engines
 from einkorn import random as generator
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, same_dtype, sum_to, unwrap
 from einkorn.tensor import Tensor
@@ -47,6 +48,7 @@ def _empty_like(k: Any, a: Any, width: int | None = None) -> Any:
 def _mask_array(mask: Any, like: Any) -> tuple[Any, Any]:
     """A mask as (numbers to add, booleans as bytes), one of them None."""
     a = mask.data if isinstance(mask, Tensor) else mask
+    refuse_masked(a, f"{_OP}: attn_mask")
     if not isinstance(a, Tensor) and not hasattr(a, "dtype"):
         raise DTypeError(f"{_OP}: attn_mask is a {type(mask).__name__}, expected an array or a Tensor")
     if type(a).__module__.partition(".")[0] == "torch":
@@ -65,7 +67,7 @@ def _window(window: Any) -> tuple[int, int]:
         right = -1 if right is None else right.__index__()
     except (TypeError, ValueError, AttributeError):
         raise ArgumentError(f"{_OP}: window is {window!r}, expected an int or a pair (left, right)") from None
-    return (_ANY if left < 0 else left), (_ANY if right < 0 else right)
+    return (_ANY if left < 0 else min(left, _ANY)), (_ANY if right < 0 else min(right, _ANY))
 
 
 def scaled_dot_product_attention(

@@ -503,7 +503,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     mask = condition._data if isinstance(condition, Tensor) else _integers.integral(condition)
     if mask is None:
         mask = np.asarray(condition) if isinstance(condition, (bool, list)) else condition
-        if not isinstance(mask, np.ndarray) or mask.dtype.kind != "b":
+        if type(mask) is not np.ndarray or mask.dtype.kind != "b":
             mask = unwrap(mask, "where", "condition")
     try:
         left, right = _operands("where", a, b)

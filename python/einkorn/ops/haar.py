@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._sealed import sealed
 
@@ -34,6 +35,7 @@ __all__ = [
 MAX_WINDOW = 65536  # pixels: sums of squares of a window stay below 2^32
 _MAX_SIDE = 1 << 24
 _MAX_TREE = 1024
+_SCANNED = 1 << 23  # pixels of resized images that one launch scans, about: some tenths of a second
 _TOLERANCE = np.float32(1e-5)
 
 
@@ -41,6 +43,7 @@ def _bytes(op: str, name: str, x: Any, ndim: int) -> np.ndarray:
     """A contiguous uint8 array of a number of dimensions, or a refusal."""
     if not hasattr(x, "__array__"):
         raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected a uint8 array")
+    refuse_masked(x, f"{op}: {name}")
     a = np.asarray(x)
     if a.dtype != np.uint8:
         raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected uint8")
@@ -53,6 +56,7 @@ def _bytes(op: str, name: str, x: Any, ndim: int) -> np.ndarray:
 
 def _numbers(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ...]) -> np.ndarray:
     """A contiguous array of ``dtype`` from numbers of the same kind, of a shape in which None is any size."""
+    refuse_masked(x, f"{op}: {name}")
     try:
         a = np.asarray(x)
     except ValueError:
@@ -328,12 +332,20 @@ def cascade_scan(image: Any, cascade: HaarCascade, levels: Any, scales: Any) -> 
     k = engines.of(a)
     count = np.zeros(1, np.int64)
     capacity = 4096
-    while True:
-        boxes = k.empty((capacity, 4), np.int32)
-        k.cascade_scan(boxes, count, a, levels, scales, *cascade.arrays(), cascade.height, cascade.width)
-        if count[0] <= capacity:
-            return boxes[: count[0]].copy()
-        capacity = int(count[0])
+    found = [np.empty((0, 4), np.int32)]
+    # Some levels a launch: Ctrl-C is heard between launches.
+    launch = np.cumsum(levels[:, 0].astype(np.int64) * levels[:, 1]) // _SCANNED
+    for part in np.split(np.arange(len(levels)), np.flatnonzero(np.diff(launch)) + 1):
+        while True:
+            boxes = k.empty((capacity, 4), np.int32)
+            k.cascade_scan(
+                boxes, count, a, levels[part], scales[part], *cascade.arrays(), cascade.height, cascade.width
+            )
+            if count[0] <= capacity:
+                break
+            capacity = int(count[0])
+        found.append(boxes[: count[0]].copy())
+    return np.concatenate(found)
 
 
 def group_rectangles(boxes: Any, min_neighbors: int = 3, eps: float = 0.2) -> tuple[Any, Any]:

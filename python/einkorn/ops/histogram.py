@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import as_index, contiguous, unwrap
 
@@ -60,6 +61,7 @@ def bin_edges(
     count = x.shape[0] if at is None else at.size
     weight = None
     if sample_weight is not None:
+        refuse_masked(sample_weight, f"{op}: sample_weight")
         weight = np.ascontiguousarray(sample_weight, dtype=np.float64)
         if weight.shape != (count,):
             raise ShapeError(f"{op}: sample_weight has shape {weight.shape}, expected {(count,)}")
@@ -212,6 +214,7 @@ def histogram_subtract(a: Any, b: Any, out: Any = None) -> np.ndarray:
 
 def check_codes(op: str, codes: Any) -> np.ndarray:
     """Codes as a contiguous uint8 or uint16 matrix; anything else is refused."""
+    refuse_masked(codes, f"{op}: codes")
     c = np.asarray(codes)
     if c.dtype not in (np.uint8, np.uint16):
         raise DTypeError(f"{op}: codes has dtype {c.dtype}, expected uint8 or uint16")

@@ -14,6 +14,7 @@ import numpy as np
 
 from einkorn import engines
 from einkorn._grad_mode import mode
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
 from einkorn.ops.matmul import _product
@@ -94,6 +95,7 @@ class _Layer:
 
 
 def _batch_sizes(op: str, sizes: Any, rows: int) -> Any:
+    refuse_masked(sizes, f"{op}: batch_sizes")
     array = np.asarray(sizes)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DTypeError(f"{op}: batch_sizes is {sizes!r}, expected one whole number a step")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ def grow_forest(
         For a code that is neither a bin nor missing, or a class out of range.
     """
     op = "grow_forest"
+    for name, value in (("codes", codes), ("target", target), ("sample_weight", sample_weight)):
+        refuse_masked(value, f"{op}: {name}")
     codes = np.asarray(codes)
     if codes.dtype not in (np.uint8, np.uint16):
         raise DTypeError(f"{op}: codes has dtype {codes.dtype}, expected uint8 or uint16")

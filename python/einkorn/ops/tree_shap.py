@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["tree_shap"]
 
+_VISITS = 1 << 31  # of nodes, times their depth, that one launch may take: about a second
+_FEWEST = 512  # rows of a launch
+
 
 def tree_shap(trees: Trees, X: Any) -> np.ndarray:
     """How much each feature moved each row's raw score, by exact path-dependent TreeSHAP.
@@ -46,10 +49,7 @@ def tree_shap(trees: Trees, X: Any) -> np.ndarray:
     """
     a = _rows("tree_shap", trees, X)
     tables = trees.path_tables()
-    out = np.empty((a.shape[0], trees.n_features + 1, trees.n_outputs))
-    engines.of(a).tree_shap(
-        out,
-        a,
+    arrays = (
         tables.expected,
         trees.offsets,
         trees.outputs,
@@ -67,4 +67,11 @@ def tree_shap(trees: Trees, X: Any) -> np.ndarray:
         tables.largest,
         tables.deepest,
     )
+    out = np.empty((a.shape[0], trees.n_features + 1, trees.n_outputs))
+    k = engines.of(a)
+    # Some rows a launch: Ctrl-C is heard between launches.
+    step = max(_FEWEST, _VISITS // max(trees.n_nodes * (tables.deepest + 1), 1) // _FEWEST * _FEWEST)
+    for first in range(0, a.shape[0], step):
+        rows = slice(first, first + step)
+        k.tree_shap(out[rows], a[rows], *arrays)
     return out

@@ -420,7 +420,7 @@ class Optimizer(ABC):
                 entry = state.get(number, {})
                 # torch's SGD keeps no count; a momentum buffer tells that a step was made
                 has_state = any(entry.get(key) is not None for key in self._state_names)
-                steps = int(entry.get("step", 1 if has_state else 0))
+                steps = self._steps(entry.get("step", 1 if has_state else 0), number)
                 scalars = {key: float(entry.get(key, value)) for key, value in self._scalars.items()}
                 dtype = param.data.dtype
                 run = runs.setdefault(
@@ -435,6 +435,19 @@ class Optimizer(ABC):
         for group, options in zip(self.param_groups, merged, strict=True):
             group.update(options)
         self._runs = new_runs
+
+    def _steps(self, value: Any, number: Any) -> int:
+        """The number of steps that a saved state says was made: a number, or an array or tensor of one."""
+        try:
+            steps = float(value)
+        except (TypeError, ValueError):
+            steps = -1.0
+        if not 0 <= steps < 1 << 53 or steps != int(steps):
+            raise ArgumentError(
+                f"{type(self).__name__}: load_state_dict got step {value!r} for parameter {number},"
+                " expected a whole number of at least 0"
+            )
+        return int(steps)
 
     def _state(self, entry: Mapping[str, Any], key: str, param: Tensor, number: Any) -> Any:
         """A copy of one state array, checked against its parameter."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._console import say
-from einkorn.errors import ArgumentError, EinkornError
+from einkorn.errors import ArgumentError, DataError, EinkornError
 from einkorn.optim.lr_scheduler import LRScheduler
 from einkorn.training.state import state_of
 
@@ -167,13 +167,16 @@ class CSVLogger(Callback):
             raise ArgumentError(f"CSVLogger: filename {self.filename} cannot be written: {error}") from error
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        with open(self.filename, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, delimiter=self.separator)
-            if self._keys is None:
-                self._keys = list(logs)
-                if file.tell() == 0:
-                    writer.writerow(["epoch", *self._keys])
-            writer.writerow([epoch, *(logs.get(key, "") for key in self._keys)])
+        try:
+            with open(self.filename, "a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, delimiter=self.separator)
+                if self._keys is None:
+                    self._keys = list(logs)
+                    if file.tell() == 0:
+                        writer.writerow(["epoch", *self._keys])
+                writer.writerow([epoch, *(logs.get(key, "") for key in self._keys)])
+        except OSError as error:
+            raise DataError(f"CSVLogger: {self.filename} cannot be written: {error}") from error
 
 
 class LearningRateScheduler(Callback):

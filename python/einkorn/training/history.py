@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from os import PathLike
 from typing import Any
 
 from einkorn._extras import need
+from einkorn._files import save_figure, write_text
 from einkorn.errors import ArgumentError, DataError
 
 __all__ = ["History"]
@@ -57,14 +59,21 @@ class History:
         return found
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write a header line and one line per epoch, counted from 1; figures it did not have are empty."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *self.history])
-            writer.writerows(
-                [epoch + 1, *(figures.get(name, "") for name in self.history)]
-                for epoch, figures in zip(self.epoch, self.rows(), strict=True)
-            )
+        """Write a header line and one line per epoch, counted from 1; figures it did not have are empty.
+
+        Raises
+        ------
+        CheckpointError
+            The file cannot be written; what was there before is there still.
+        """
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *self.history])
+        writer.writerows(
+            [epoch + 1, *(figures.get(name, "") for name in self.history)]
+            for epoch, figures in zip(self.epoch, self.rows(), strict=True)
+        )
+        write_text(path, file.getvalue())
 
     @classmethod
     def from_csv(cls, path: str | PathLike[str]) -> History:
@@ -99,6 +108,8 @@ class History:
             There is no epoch to draw.
         MissingPackageError
             matplotlib is not installed.
+        CheckpointError
+            The picture cannot be written.
         """
         if not self.epoch:
             raise ArgumentError("History.plot: there are no epochs to draw")
@@ -115,7 +126,7 @@ class History:
             axes.legend()
             axes.grid(alpha=0.3)
         if path is not None:
-            figure.savefig(path, dpi=120)
+            save_figure(figure, path, dpi=120)
         return figure
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.training.losses import Loss, in_our_order
 
@@ -48,6 +49,8 @@ def accuracy(
     ShapeError
         The shapes fit none of these.
     """
+    refuse_masked(output, "accuracy: output")
+    refuse_masked(target, "accuracy: target")
     total, count = _accuracy_parts(output, target, None, threshold, ignore_index)
     return total / count if count else float("nan")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops.haar import HaarCascade, cascade_scan, group_rectangles
 from einkorn.vision.cascade_xml import read_cascade, write_cascade
@@ -131,7 +132,13 @@ class CascadeDetector:
         return cls(read_cascade(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the cascade as OpenCV's XML, which OpenCV's ``CascadeClassifier`` loads, too."""
+        """Write the cascade as OpenCV's XML, which OpenCV's ``CascadeClassifier`` loads, too.
+
+        Raises
+        ------
+        CheckpointError
+            When the file cannot be written; what was there before is there still.
+        """
         write_cascade(self._trained("save"), path)
 
     def fit(
@@ -243,6 +250,7 @@ class CascadeDetector:
 
         op = "CascadeDetector.predict"
         cascade = self._trained("predict")
+        refuse_masked(patches, f"{op}: patches")
         a = np.asarray(patches)
         if a.dtype != np.uint8:
             raise DTypeError(f"{op}: patches has dtype {a.dtype}, expected uint8")

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._sealed import own
 from einkorn.ops.haar import HaarCascade, cascade_scan, haar_features, haar_patch_sums, resize_exact
@@ -366,6 +367,7 @@ def train_stages(
 
 def _faces(op: str, faces: Any) -> np.ndarray:
     """Faces as one uint8 array [n, height, width]."""
+    refuse_masked(faces, f"{op}: faces")
     try:
         a = np.asarray(faces)
     except ValueError:

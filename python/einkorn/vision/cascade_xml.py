@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 import numpy as np
 
 from einkorn.checkpoint import write_whole
-from einkorn.errors import CheckpointError, DataError, EinkornError
+from einkorn.errors import DataError, EinkornError
 from einkorn.ops.haar import HaarCascade
 
 __all__ = ["read_cascade", "write_cascade"]
@@ -345,10 +345,7 @@ def write_cascade(cascade: HaarCascade, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    OSError
+    CheckpointError
         When the file cannot be written.
     """
-    try:
-        write_whole(path, [_text(cascade).encode("ascii")])
-    except CheckpointError as error:
-        raise (error.__cause__ or error) from None
+    write_whole(path, [_text(cascade).encode("ascii")])

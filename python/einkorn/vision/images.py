@@ -9,6 +9,7 @@ import numpy as np
 
 from einkorn import engines
 from einkorn._extras import need
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DataError, DTypeError, ShapeError
 
 __all__ = ["load_image", "to_gray"]
@@ -68,6 +69,7 @@ def to_gray(image: Any, op: str = "to_gray") -> np.ndarray:
         raise DTypeError(
             f"{op}: image is a {type(image).__name__}, expected a uint8 array, an image or a path"
         )
+    refuse_masked(image, f"{op}: image")
     a = np.asarray(image)
     if a.dtype != np.uint8:
         raise DTypeError(f"{op}: image has dtype {a.dtype}, expected uint8 (0 to 255)")

@@ -1,0 +1,40 @@
+"""Files other than checkpoints, written as these are: whole or not at all, their path in every error."""
+
+from __future__ import annotations
+
+import io
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from einkorn.checkpoint import write_whole
+
+__all__ = ["save_figure", "write_text"]
+
+
+def write_text(path: str | PathLike[str], text: str) -> None:
+    """Write a text in UTF-8.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be written; what was there before is there still.
+    """
+    write_whole(path, [text.encode("utf-8")])
+
+
+def save_figure(figure: Any, path: str | PathLike[str], **options: Any) -> None:
+    """Write a figure of matplotlib, in the format that the name ends with (png without one).
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`write_text`.
+    """
+    target = Path(path)
+    kind = target.suffix[1:]
+    if not kind:
+        kind, target = "png", target.with_name(f"{target.name}.png")
+    picture = io.BytesIO()
+    figure.savefig(picture, format=kind, **options)
+    write_whole(target, [picture.getvalue()])

@@ -1,0 +1,137 @@
+"""Weights of any scale, few target rows, interruptions between launches, and messages that name what came."""
+
+import numpy as np
+import pytest
+
+import einkorn as ek
+from einkorn import boosting, ops
+from einkorn.boosting import Trees
+from einkorn.data import enlarge
+from einkorn.errors import ArgumentError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4))
+Y = (X[:, 0] + 0.3 * RNG.normal(size=60) > 0).astype(int)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-100, 1e200])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_the_scale_of_weights_does_not_matter(scale, class_weight):
+    def fitted(weight):
+        model = boosting.GradientBoostingClassifier(
+            n_estimators=5, min_samples_leaf=5, class_weight=class_weight
+        )
+        return model.fit(X, Y, weight).predict_proba(X)
+
+    weight = RNG.integers(1, 4, 60).astype(np.float64)
+    np.testing.assert_allclose(fitted(weight * scale), fitted(weight), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_light_and_heavy_weights_give_a_regressor(loss):
+    expected = boosting.GradientBoostingRegressor(loss, n_estimators=5).fit(X, X[:, 1]).predict(X)
+    for scale in (1e-300, 1e300):
+        model = boosting.GradientBoostingRegressor(loss, n_estimators=5).fit(X, X[:, 1], np.full(60, scale))
+        np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_whose_sum_overflows_are_refused_by_name():
+    with pytest.raises(ArgumentError, match="sample_weight"):
+        boosting.GradientBoostingClassifier().fit(X, Y, np.full(60, 1e308))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_transfer_to_few_rows(rows):
+    source = RNG.normal(size=(40, 4))
+    model = boosting.TrAdaBoostRegressor(n_estimators=5, n_steps=2, n_folds=2, random_state=0)
+    model.fit(X[:rows], X[:rows, 0], X_source=source, y_source=source[:, 0])
+    assert np.isfinite(model.predict(X)).all()
+    boosted = boosting.AdaBoostRegressor(n_estimators=3, random_state=0).fit(X[:rows], X[:rows, 0])
+    assert np.isfinite(boosted.predict(X)).all()
+
+
+def test_detection_hears_an_interruption_between_launches(monkeypatch):
+    from einkorn.ops import haar
+
+    image = RNG.integers(0, 256, (120, 160)).astype(np.uint8)
+    levels = [[120 - 4 * i, 160 - 5 * i, 1, 90 - 4 * i] for i in range(12)]
+    cascade = ops.HaarCascade(
+        height=20,
+        width=20,
+        rects=np.array([[[0, 0, 20, 20], [0, 0, 10, 20], [0, 0, 0, 0]]]),
+        weights=[[-1.0, 2.0, 0.0]],
+        tilted=[0],
+        feature=[0],
+        threshold=[0.0],
+        left=[0],
+        right=[0],
+        left_value=[0.0],
+        right_value=[1.0],
+        tree_nodes=[0, 1],
+        stage_trees=[0, 1],
+        stage_threshold=[0.5],
+    )
+    whole = ops.cascade_scan(image, cascade, levels, np.ones(12))
+    assert len(whole) > 4096
+    launches = []
+    monkeypatch.setattr(haar, "_SCANNED", 1 << 14)
+    real = haar.engines.of
+
+    class Counted:
+        def __init__(self, engine):
+            self._engine = engine
+
+        def __getattr__(self, name):
+            launches.append(name)
+            return getattr(self._engine, name)
+
+    monkeypatch.setattr(haar.engines, "of", lambda a: Counted(real(a)))
+    np.testing.assert_array_equal(ops.cascade_scan(image, cascade, levels, np.ones(12)), whole)
+    assert launches.count("cascade_scan") >= 4
+    assert ops.cascade_scan(image, cascade, np.zeros((0, 4), int), np.zeros(0)).shape == (0, 4)
+
+
+def test_shapley_values_do_not_depend_on_launches(monkeypatch):
+    from einkorn.ops import tree_shap as module
+
+    trees = boosting.RandomForestRegressor(3, random_state=0).fit(X, X[:, 0]).trees_
+    rows = RNG.normal(size=(1500, 4))
+    whole = ops.tree_shap(trees, rows)
+    import sys
+
+    monkeypatch.setattr(sys.modules[module.__module__], "_VISITS", 1)
+    np.testing.assert_array_equal(ops.tree_shap(trees, rows), whole)
+    assert ops.tree_shap(Trees.empty(4), rows[:0]).shape == (0, 5, 1)
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.nan, "x"])
+def test_a_base_score_is_a_finite_number(value):
+    with pytest.raises(ArgumentError, match=r"base_score is .*, expected a finite number$"):
+        boosting.GradientBoostingRegressor(base_score=value).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("window", [2**63, (2**70, None), 10**30])
+def test_a_window_may_be_wider_than_any_sequence(window):
+    q = RNG.normal(size=(1, 4, 8)).astype(np.float32)
+    expected = ops.scaled_dot_product_attention(q, q, q)
+    np.testing.assert_array_equal(ops.scaled_dot_product_attention(q, q, q, window=window), expected)
+
+
+def test_enlarging_beyond_memory_is_refused():
+    with pytest.raises(ArgumentError, match="factor is 4611686018427387904"):
+        enlarge(np.zeros((2, 2)), 2**62)
+
+
+@pytest.mark.parametrize("step", ["a", np.nan, -3, 1.5, np.inf, None])
+def test_a_saved_step_is_a_whole_number(step):
+    weight = ek.Tensor(np.ones(3, np.float32), requires_grad=True)
+    optimizer = ek.optim.Adam([weight])
+    weight.grad = ek.Tensor(np.ones(3, np.float32))
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["state"][0]["step"] = step
+    with pytest.raises(ArgumentError, match=r"Adam: load_state_dict got step .*, expected a whole number"):
+        optimizer.load_state_dict(state)
+    state["state"][0]["step"] = np.float32(7)
+    optimizer.load_state_dict(state)
+    assert optimizer.state_dict()["state"][0]["step"] == 7
