@@ -378,7 +378,7 @@ class Forest(TreeEnsemble):
             )
         if number == grown.n_trees:
             warnings.warn(
-                "Warm-start fitting without increasing n_estimators does not fit new trees.", stacklevel=3
+                "Warm-start fitting without increasing n_estimators does not fit new trees.", stacklevel=4
             )
 
     def _grow(
@@ -467,7 +467,7 @@ class Forest(TreeEnsemble):
             warnings.warn(
                 "Some inputs do not have OOB scores. This probably means too few trees were used to compute"
                 " any reliable OOB estimates.",
-                stacklevel=3,
+                stacklevel=4,
             )
         sums /= np.maximum(votes, 1)[:, None]
         out_of_bag = sums

@@ -304,7 +304,7 @@ class GradientBoosting(BaseEstimator):
             if p[name] != signature[name].default:
                 raise ArgumentError(f"{where}: {alias} is another name of {name}, and both are given")
             warnings.warn(
-                f"{where}: {alias} is another library's name, use {name}", FutureWarning, stacklevel=4
+                f"{where}: {alias} is another library's name, use {name}", FutureWarning, stacklevel=5
             )
             p[name] = value
         return p

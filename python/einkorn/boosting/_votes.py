@@ -95,7 +95,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
                     warnings.warn(
                         f"{where}: weights have reached infinite values in round {len(found) + 1}, the last."
                         " Try lowering the learning rate.",
-                        stacklevel=3,
+                        stacklevel=4,
                     )
                     break
                 found.append(learner)
