@@ -41,6 +41,7 @@ def _targets(model):
     return (Y01, ABC) if is_classifier(model) else (NUMBERS, -NUMBERS)
 
 
+@pytest.mark.filterwarnings("ignore:Some inputs do not have OOB")
 @pytest.mark.parametrize(("model", "wrong"), CASES, ids=lambda v: v if isinstance(v, str) else None)
 def test_a_refused_fit_changes_nothing(model, wrong):
     first, second = _targets(model)

@@ -71,7 +71,7 @@ def cascade():
         ("missing", lambda a: a[:1], ShapeError),
         ("missing", lambda a: a.astype(np.int32), DTypeError),
         ("columns", lambda a: a[:1], ShapeError),
-        ("columns", lambda a: a.astype(np.int32), DTypeError),
+        ("columns", lambda a: np.zeros(a.shape, np.int32), DTypeError),
     ],
 )
 def test_presorted_checks_what_it_is_made_of(presorted, name, change, error):
