@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_cascade import small_cascade
 
 import einkorn as ek
 from einkorn import boosting, ops
@@ -49,7 +50,7 @@ CALLS = {
     "where": lambda m: ops.where(m(X > 0), X, 0.0),
     "where of integers": lambda m: ops.where(m(Y), Y, 0),
     "masked_fill": lambda m: ek.Tensor(X.astype(np.float32)).masked_fill(m(X > 0), 0.0),
-    "index": lambda m: ops.embedding(m(Y), X.astype(np.float32)),
+    "index": lambda m: ops.histogram(IMAGE, np.ones(30), rows=m(np.arange(5))),
     "attention mask": lambda m: ops.scaled_dot_product_attention(Q, Q, Q, m(np.ones((4, 4), bool))),
     "attention bias": lambda m: ops.scaled_dot_product_attention(Q, Q, Q, m(np.ones((4, 4), np.float32))),
     "enlarge": lambda m: enlarge(m(IMAGE), 2),
@@ -71,10 +72,7 @@ def test_masked_elements_are_refused(name):
 
 
 def test_a_detector_refuses_a_masked_image():
-    stages = {"tree_nodes": [0], "stage_trees": [0], "stage_threshold": []}
-    nodes = {key: [] for key in ("feature", "threshold", "left", "right", "left_value", "right_value")}
-    empty = {"rects": np.zeros((0, 3, 4), int), "weights": np.zeros((0, 3)), "tilted": []}
-    detector = CascadeDetector(ops.HaarCascade(height=20, width=20, **empty, **nodes, **stages))
+    detector = CascadeDetector(small_cascade())
     with pytest.raises(ArgumentError, match="masked elements"):
         detector.detect(hidden(IMAGE))
     detector.detect(hidden(IMAGE, False))

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from small_cascade import small_cascade
 
 from einkorn import ops
 from einkorn.boosting import Binner, Trees
@@ -36,22 +37,7 @@ def tree(table):
 
 @pytest.fixture
 def cascade():
-    return ops.HaarCascade(
-        height=4,
-        width=4,
-        rects=np.array([[[0, 0, 4, 4], [0, 0, 2, 4], [0, 0, 0, 0]]]),
-        weights=np.array([[-1.0, 2.0, 0.0]]),
-        tilted=np.zeros(1, np.uint8),
-        feature=[0],
-        threshold=[0.1],
-        left=[0],
-        right=[0],
-        left_value=[0.0],
-        right_value=[1.0],
-        tree_nodes=[0, 1],
-        stage_trees=[0, 1],
-        stage_threshold=[0.5],
-    )
+    return small_cascade(4)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import gzip
 import json
 
-import numpy as np
 import pytest
+from small_cascade import small_cascade
 
-from einkorn import checkpoint, ops
+from einkorn import checkpoint
 from einkorn.cli import main
 from einkorn.data import read_csv
 from einkorn.errors import CheckpointError, DataError, MissingFileError
@@ -25,13 +25,6 @@ def full_disk(monkeypatch):
     monkeypatch.setattr(checkpoint.os, "fsync", _fail)
 
 
-def _detector():
-    stages = {"tree_nodes": [0], "stage_trees": [0], "stage_threshold": []}
-    nodes = {key: [] for key in ("feature", "threshold", "left", "right", "left_value", "right_value")}
-    empty = {"rects": np.zeros((0, 3, 4), int), "weights": np.zeros((0, 3)), "tilted": []}
-    return CascadeDetector(ops.HaarCascade(height=20, width=20, **empty, **nodes, **stages))
-
-
 def _history():
     history = History()
     history.append(0, {"loss": 1.0})
@@ -41,7 +34,7 @@ def _history():
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: _detector().save(path),
+        lambda path: CascadeDetector(small_cascade()).save(path),
         lambda path: _history().to_csv(path),
         lambda path: _history().plot(path),
     ],
@@ -60,7 +53,7 @@ def test_predictions_are_written_whole_or_not_at_all(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     rows = "\n".join(f"{i},{i % 7},{i % 2}" for i in range(60))
     (tmp_path / "data.csv").write_text(f"a,b,y\n{rows}\n")
-    assert main(["boost", "data.csv", "--target", "y", "--out", "run", "--rounds", "3"]) == 0
+    assert main(["boost", "data.csv", "--target", "y", "--out", "run", "--n-estimators", "3"]) == 0
     out = tmp_path / "p.csv"
     out.write_text("old\n")
     command = ["boost", "data.csv", "--predict", "run", "--out", "p.csv", "--overwrite"]
@@ -80,7 +73,8 @@ def test_a_figure_without_a_suffix_is_png(tmp_path):
     assert (tmp_path / "curves.png").read_bytes()[1:4] == b"PNG"
 
 
-def test_a_missing_table_is_named(tmp_path, capsys):
+def test_a_missing_table_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingFileError, match=r"^.*nofile: there is no such file$") as caught:
         read_csv(tmp_path / "nofile")
     assert isinstance(caught.value, DataError)

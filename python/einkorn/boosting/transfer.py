@@ -289,7 +289,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
             made = new_learner(learner, random)
             made.fit(X, y, sample_weight=weights.copy())
             losses = losses_of(y[n:], made.predict(X[n:]), self.loss)
-            error = float(weights[n:] @ losses) / target
+            error = float(weights[n:] @ losses) / target if target > 0 else 0.0
             if error >= 0.5 and found:
                 break
             found.append(made)

@@ -54,7 +54,7 @@ def _mask_array(mask: Any, like: Any) -> tuple[Any, Any]:
     if type(a).__module__.partition(".")[0] == "torch":
         a = a.detach().numpy()
     if a.dtype == np.bool_:
-        return None, a.view(np.uint8)
+        return None, (np.asarray(a) if isinstance(a, np.ndarray) else a).view(np.uint8)
     numbers = unwrap(mask, _OP, "attn_mask")
     same_dtype(_OP, query=like, attn_mask=numbers)
     return numbers, None

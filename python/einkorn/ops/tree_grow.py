@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DataError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import as_index, unwrap
 from einkorn.ops._sealed import Sealed, own, sealed
@@ -66,6 +67,8 @@ class CodeTable(Sealed):
         codes = sealed(check_codes(op, codes))
         n_features, n_rows = codes.shape
         missing_code = 255 if codes.dtype == np.uint8 else 65535
+        for name, value in (("n_bins", n_bins), ("categorical", categorical)):
+            refuse_masked(value, f"{op}: {name}")
         bins = as_index(np.asarray(n_bins), op, "n_bins")
         if bins.shape != (n_features,):
             raise ShapeError(f"{op}: n_bins has shape {bins.shape}, expected {(n_features,)}")
@@ -545,6 +548,7 @@ def _ascending(op: str, name: str, values: Any, limit: int) -> np.ndarray:
 def _features(op: str, features: Any, n: int) -> np.ndarray | None:
     if features is None:
         return None
+    refuse_masked(features, f"{op}: features")
     given = np.asarray(features)
     if given.dtype == bool:
         if given.shape != (n,):
