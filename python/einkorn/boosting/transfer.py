@@ -288,8 +288,10 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         for _ in range(self.n_estimators):
             made = new_learner(learner, random)
             made.fit(X, y, sample_weight=weights.copy())
+            if n == X.shape[0]:  # no target row is left to learn from: the source alone
+                return [made], np.ones(1), np.zeros(1)
             losses = losses_of(y[n:], made.predict(X[n:]), self.loss)
-            error = float(weights[n:] @ losses) / target if target > 0 else 0.0
+            error = float(weights[n:] @ losses) / target
             if error >= 0.5 and found:
                 break
             found.append(made)
