@@ -168,7 +168,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
     estimators_, estimator_weights_, estimator_errors_ :
         Of the best step.
     step_errors_ : float64 array [n_steps]
-        Mean squared error of each step in cross-validation.
+        Mean squared error of each step in cross-validation; infinite where nothing is left to learn from.
     best_step_ : int
     feature_importances_, n_features_in_, feature_names_in_
 
@@ -266,6 +266,8 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         total = 0.0
         for held in folds:
             kept = np.setdiff1d(np.arange(X.shape[0]), n + held)
+            if not weights[kept].any():  # one target row, and a step in which the source weighs nothing
+                return np.inf
             learners, votes, _ = self._rounds(learner, X[kept], y[kept], weights[kept], n, random)
             said = np.stack([one.predict(X[n + held]) for one in learners], axis=1)
             total += float(np.square((weighted_median(said, votes) - y[n + held]) / unit).sum())

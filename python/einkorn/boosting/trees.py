@@ -282,6 +282,7 @@ class Trees:
         else:
             start = range(self.n_trees)[key]  # negative numbers and IndexError as lists have them
             stop = start + 1
+        self.check()  # so that the part shares its memory
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         arrays = {name: getattr(self, name)[first:last] for name in _PER_NODE}
         words = self.categories[:0]

@@ -101,6 +101,6 @@ def read_bytes(path: str | PathLike[str]) -> bytes:
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: there is no such file") from error
     except EOFError as error:
-        raise DataError(f"{path} is truncated: its packed data end too early") from error
+        raise DataError(f"{path}: cannot be read: it is truncated, its packed data end too early") from error
     except (OSError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
