@@ -105,12 +105,18 @@ def _grid(
     op: str, extent: Shape, kernel: Shape, strides: Shape, pads: Shape, dilations: Shape, ceil: bool
 ) -> Shape:
     sides = _SIDES[len(extent)]
+    if len(extent) == 2:  # the same as below, in a third of the time
+        first, second = sides
+        return (
+            _out_size(op, first, extent[0], kernel[0], strides[0], pads[0], dilations[0], ceil),
+            _out_size(op, second, extent[1], kernel[1], strides[1], pads[1], dilations[1], ceil),
+        )
     every = zip(sides, extent, kernel, strides, pads, dilations, strict=True)
     return tuple([_out_size(op, side, n, k, s, p, d, ceil) for side, n, k, s, p, d in every])
 
 
 def _seen(x: Any, shape: Shape) -> Any:
-    return x if tuple(x.shape) == shape else reshape(x, shape)
+    return x if x.shape == shape else reshape(x, shape)
 
 
 def _flattened(shape: Shape, spatial: int) -> tuple[int, int]:
@@ -120,6 +126,8 @@ def _flattened(shape: Shape, spatial: int) -> tuple[int, int]:
 
 def _plane_options(*options: Shape) -> Shape:
     """Height's and width's share of options that may be for a line only."""
+    if len(options[0]) == 2:
+        return sum(options, ())
     neutral = (1, 1, 0, 1)  # kernel, stride, padding, dilation
     flat: list[int] = []
     for option, one in zip(options, neutral, strict=False):
@@ -227,6 +235,9 @@ def _max_pool(
         sizes_of = " x ".join(map(str, extent))
         raise ShapeError(f"{op}: x has planes of {sizes_of} pixels, expected less than 2**31")
     out = _grid(op, extent, kernel, strides, pads, dilations, ceil_mode)
+    if spatial == 2 and len(shape) == 4 and not return_indices:  # what most calls are
+        window = (*kernel, *strides, *pads, *dilations)
+        return _pool.maximum(x, window, (shape[0], shape[1], *out), False)[0]
     window = _plane_options(kernel, strides, pads, dilations)
     n, c = _flattened(shape, spatial)
     if spatial < 3:
@@ -668,6 +679,8 @@ def _avg_pool(
 def _means(
     x: Any, shape: Shape, kernel: Shape, strides: Shape, pads: Shape, out: Shape, include: bool
 ) -> Any:
+    if len(kernel) == 2 and len(shape) == 4:  # what most calls are
+        return _pool.average(x, (*kernel, *strides, *pads), (shape[0], shape[1], *out), include)
     spatial = len(kernel)
     extent, (n, c) = shape[-spatial:], _flattened(shape, spatial)
     window = _plane_options(kernel, strides, pads)
