@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loss_samples import loss_samples
 
 import einkorn
 from einkorn import Tensor
@@ -54,8 +55,6 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             yield dict(zip(choices, values, strict=True))
 
     x, image = normal(3, 4, 5), normal(2, 3, 7, 6)
-    reductions: dict[str, tuple[Any, ...]] = {"reduction": ("mean", "sum", "none")}
-    old = [{"size_average": a, "reduce": b} for a in (None, True, False) for b in (None, True, False)]
     windows = options(
         kernel_size=(2, (3, 2), (2,)),
         stride=(None, 1, (2,), [2, 1]),
@@ -63,10 +62,6 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
         ceil_mode=(False, True),
     )
     windows = list(windows)
-    labels = np.array([1, 0, 3])
-    weighted: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
-        ((normal(3, 4), chance(3, 4)), {"weight": chance(3, 4), **o}) for o in options(**reductions)
-    ]
     return {
         "relu": ([((x,), {})]),
         "leaky_relu": ([((x,), o) for o in options(negative_slope=(0.01, 0, np.float32(0.5), -0.5))]),
@@ -258,28 +253,7 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             [((x, normal(3, 4, 5)), o) for o in options(p=(1, 2.0, 3.5, np.inf), keepdim=(False, True))]
             + [((x, normal(5)), {"eps": 0.1})]
         ),
-        "cross_entropy": (
-            [
-                ((normal(3, 4), labels), o)
-                for o in options(**reductions, label_smoothing=(0.0, 0.1), ignore_index=(-100, 1))
-            ]
-            + [((normal(3, 4), labels), {"weight": chance(4), **o}) for o in old]
-            + [((normal(4), np.array(2)), {}), ((normal(4), chance(4)), {})]
-        ),
-        "mse_loss": ([((normal(3, 4), normal(3, 4)), o) for o in old] + weighted),
-        "l1_loss": ([((normal(3, 4), normal(3, 4)), o) for o in old] + weighted),
-        "binary_cross_entropy": (
-            [((chance(3, 4), chance(3, 4)), {"weight": chance(4), **o}) for o in options(**reductions)]
-            + [((chance(3, 4), chance(3, 4)), o) for o in old]
-        ),
-        "binary_cross_entropy_with_logits": (
-            [
-                ((normal(3, 4), chance(3, 4)), {"weight": w, "pos_weight": p, **o})
-                for o in options(**reductions)
-                for w in (None, chance(3, 1))
-                for p in (None, chance(4))
-            ]
-        ),
+        **loss_samples(),
     }
 
 

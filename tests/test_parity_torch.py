@@ -28,6 +28,7 @@ from einkorn.cases import Case, as_tuple
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning"),
+    pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning"),
     pytest.mark.filterwarnings("ignore:var.*degrees of freedom:UserWarning"),
 ]
 

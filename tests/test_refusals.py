@@ -135,6 +135,10 @@ def call_the_rest(k: Any) -> None:
     rects, weights = random_cascade(2).rects, random_cascade(2).weights
     sums, scale = ops.haar.haar_patch_sums(np.stack([image_of(12, 10, i) for i in range(5)]))
     k.haar_features(np.empty((len(rects), 5), np.float32), sums, scale, rects, weights, 12, 10)
+    rows, one = np.array([2, 0], np.int64), np.zeros(2, np.int64)
+    k.embedding_renorm(x.copy(), rows, 1.0, 2.0)
+    k.embedding_put(x.copy(), out[:2], rows)
+    k.embedding_bag_factor_grad(np.empty(2, np.float32), x, x, rows, one, -1)
     codes = (np.arange(60) % 5).astype(np.uint8).reshape(3, 20)
     g = np.linspace(-1, 1, 20)
     table = np.empty((3, 5, 3))

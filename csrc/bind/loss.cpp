@@ -27,19 +27,19 @@ void check_logits(const Array& logits) {
 
 template <class T>
 void run_loss(void (*LossKernels<T>::*kernel)(const LossForward<T>&), const Array& loss, const Array& x,
-              const Array& target, double scale) {
+              const Array& target, double scale, double beta) {
   require_array(x, "x");
   require_array(target, "target");
   require_size(target, x.size(), "target");
   const bool each = loss.ndim > 0;
   require_size(loss, each ? x.size() : 1, "loss");
   run_in_scratch<LossParts>(
-      kernel, {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(), scale, each, workspace()});
+      kernel, {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(), scale, beta, each, workspace()});
 }
 
 template <class T>
 void run_loss_grad(void (*LossKernels<T>::*kernel)(const LossBackward<T>&), const Array& gx, const Array& gloss,
-                   const Array& x, const Array& target, double scale) {
+                   const Array& x, const Array& target, double scale, double beta) {
   require_array(gloss, "gloss");
   require_array(x, "x");
   require_array(target, "target");
@@ -47,8 +47,8 @@ void run_loss_grad(void (*LossKernels<T>::*kernel)(const LossBackward<T>&), cons
   require_size(gloss, each ? gx.size() : 1, "gloss");
   require_size(x, gx.size(), "x");
   require_size(target, gx.size(), "target");
-  run(kernel, {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale, each,
-               workspace()});
+  run(kernel, {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale, beta,
+               each, workspace()});
 }
 
 }  // namespace
@@ -117,25 +117,87 @@ EINKORN_BINDINGS(loss, m) {
       "glogits"_a, "gloss"_a, "logits"_a, "target"_a, "lse"_a, "row_weight"_a, "total_weight"_a,
       "class_weight"_a.none(true), "ignore_index"_a, "label_smoothing"_a, "reduction"_a);
 
-#define EINKORN_BIND_LOSS(name)                                                                                        \
-  m.def(                                                                                                               \
-      #name "_forward",                                                                                                \
-      [](const Array& loss, const Array& x, const Array& target, double scale) {                                       \
-        by_dtype(loss, [&]<class T>() { run_loss<T>(&LossKernels<T>::name##_forward, loss, x, target, scale); });      \
-      },                                                                                                               \
-      "loss"_a, "x"_a, "target"_a, "scale"_a);                                                                         \
-  m.def(                                                                                                               \
-      #name "_backward",                                                                                               \
-      [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale) {                     \
-        by_dtype(gx,                                                                                                   \
-                 [&]<class T>() { run_loss_grad<T>(&LossKernels<T>::name##_backward, gx, gloss, x, target, scale); }); \
-      },                                                                                                               \
+  m.def(
+      "nll_forward",
+      [](const Array& loss, const Array& losses, const Array& row_weight, const Array& total_weight, const Array& x,
+         const Array& target, const Array& class_weight, int64_t ignore_index, int reduction) {
+        if (x.ndim != 3) throw py::value_error("x must be [outer, n, inner]");
+        const int64_t rows = x.shape[0] * x.shape[2], n = x.shape[1];
+        const Reduction how = reduction_from(reduction);
+        if (how != Reduction::none) require_array(loss, "loss");
+        require_size(loss, 1, "loss");
+        require_size(losses, rows, "losses");
+        require_size(row_weight, rows, "row_weight");
+        require_size(total_weight, 1, "total_weight");
+        require_size(target, rows, "target");
+        require_size(class_weight, n, "class_weight");
+        by_dtype(x, [&]<class T>() {
+          run(&LossKernels<T>::nll_forward,
+              {loss.optional_out<T>("loss"), losses.out<T>("losses"), row_weight.out<T>("row_weight"),
+               total_weight.out<T>("total_weight"), x.in<T>("x"), target.in<int64_t>("target"),
+               class_weight.optional_in<T>("class_weight"), rows, n, x.shape[2], ignore_index, how, workspace()});
+        });
+      },
+      "loss"_a.none(true), "losses"_a, "row_weight"_a, "total_weight"_a, "x"_a, "target"_a, "class_weight"_a.none(true),
+      "ignore_index"_a, "reduction"_a);
+
+  m.def(
+      "nll_backward",
+      [](const Array& gx, const Array& gloss, const Array& target, const Array& row_weight, const Array& total_weight,
+         int reduction) {
+        if (gx.ndim != 3) throw py::value_error("gx must be [outer, n, inner]");
+        const int64_t rows = gx.shape[0] * gx.shape[2];
+        const Reduction how = reduction_from(reduction);
+        require_size(gloss, how == Reduction::none ? rows : 1, "gloss");
+        require_size(target, rows, "target");
+        require_size(row_weight, rows, "row_weight");
+        require_size(total_weight, 1, "total_weight");
+        by_dtype(gx, [&]<class T>() {
+          run(&LossKernels<T>::nll_backward,
+              {gx.out<T>("gx"), gloss.in<T>("gloss"), target.in<int64_t>("target"), row_weight.in<T>("row_weight"),
+               total_weight.in<T>("total_weight"), rows, gx.shape[1], gx.shape[2], how, workspace()});
+        });
+      },
+      "gx"_a, "gloss"_a, "target"_a, "row_weight"_a, "total_weight"_a, "reduction"_a);
+
+#define EINKORN_BIND_LOSS(name)                                                                                      \
+  m.def(                                                                                                             \
+      #name "_forward",                                                                                              \
+      [](const Array& loss, const Array& x, const Array& target, double scale) {                                     \
+        by_dtype(loss, [&]<class T>() { run_loss<T>(&LossKernels<T>::name##_forward, loss, x, target, scale, 0); }); \
+      },                                                                                                             \
+      "loss"_a, "x"_a, "target"_a, "scale"_a);                                                                       \
+  m.def(                                                                                                             \
+      #name "_backward",                                                                                             \
+      [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale) {                   \
+        by_dtype(gx, [&]<class T>() {                                                                                \
+          run_loss_grad<T>(&LossKernels<T>::name##_backward, gx, gloss, x, target, scale, 0);                        \
+        });                                                                                                          \
+      },                                                                                                             \
       "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a);
   EINKORN_BIND_LOSS(mse)
   EINKORN_BIND_LOSS(l1)
   EINKORN_BIND_LOSS(bce)
   EINKORN_BIND_LOSS(bce_with_logits)
+  EINKORN_BIND_LOSS(kl_div)
+  EINKORN_BIND_LOSS(kl_div_log)
 #undef EINKORN_BIND_LOSS
+
+  m.def(
+      "smooth_l1_forward",
+      [](const Array& loss, const Array& x, const Array& target, double scale, double beta) {
+        by_dtype(loss,
+                 [&]<class T>() { run_loss<T>(&LossKernels<T>::smooth_l1_forward, loss, x, target, scale, beta); });
+      },
+      "loss"_a, "x"_a, "target"_a, "scale"_a, "beta"_a);
+  m.def(
+      "smooth_l1_backward",
+      [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale, double beta) {
+        by_dtype(gx, [&]<class T>() {
+          run_loss_grad<T>(&LossKernels<T>::smooth_l1_backward, gx, gloss, x, target, scale, beta);
+        });
+      },
+      "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a, "beta"_a);
 }
 
 }  // namespace einkorn::bind_loss

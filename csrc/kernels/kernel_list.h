@@ -10,10 +10,12 @@
 #include "kernels/boost_loss.h"
 #include "kernels/conv/conv.h"
 #include "kernels/copy.h"
+#include "kernels/ctc.h"
 #include "kernels/elementwise/activation.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/math.h"
 #include "kernels/gather.h"
+#include "kernels/embedding.h"
 #include "kernels/haar/haar.h"
 #include "kernels/histogram.h"
 #include "kernels/loss.h"
@@ -41,8 +43,10 @@
   F(AttentionKernels, EINKORN_ATTENTION_KERNELS)      \
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \
+  F(CtcKernels, EINKORN_CTC_KERNELS)                  \
   F(ElementwiseKernels, EINKORN_ELEMENTWISE_KERNELS)  \
   F(GatherKernels, EINKORN_GATHER_KERNELS)            \
+  F(EmbeddingKernels, EINKORN_EMBEDDING_KERNELS)      \
   F(HistogramKernels, EINKORN_HISTOGRAM_KERNELS)      \
   F(LossKernels, EINKORN_LOSS_KERNELS)                \
   F(MachineKernels, EINKORN_MACHINE_KERNELS)          \

@@ -211,6 +211,11 @@ EINKORN_INLINE void loss_grad(const LossBackward<T>& k, double cost, const Slope
   });
 }
 
+template <class T>
+EINKORN_INLINE Vec<T> sign_of(Vec<T> d) {  // 0 and NaN stay
+  return d > 0 ? broadcast(T{1}) : (d < 0 ? broadcast(T{-1}) : d);
+}
+
 template <class V, class S>
 EINKORN_INLINE V no_less(V x, S bound) {  // NaN stays
   return x < bound ? V{} + bound : x;
@@ -290,29 +295,81 @@ void cross_entropy_backward(const CrossEntropyBackward<T>& k) {
   });
 }
 
+template <class T>
+void nll_forward(const NllForward<T>& k) {
+  for (int64_t r = 0; r < k.rows; ++r) {  // a few loads a row: less than waking a thread
+    const int64_t t = k.target[r];
+    const bool counts = t >= 0 && t < k.n, ignored = t == k.ignore_index;
+    const T w = ignored ? 0 : !counts ? kNaN<T> : k.class_weight != nullptr ? k.class_weight[t] : 1;
+    k.row_weight[r] = w;
+    k.losses[r] = ignored ? 0 : !counts ? kNaN<T> : -w * k.x[(r / k.inner * k.n + t) * k.inner + r % k.inner];
+  }
+  const double weight = sum_in_double(k.row_weight, k.rows);
+  *k.total_weight = static_cast<T>(weight);
+  if (k.reduction == Reduction::none) return;
+  const double sum = sum_in_double(k.losses, k.rows);
+  *k.loss = static_cast<T>(k.reduction == Reduction::mean ? sum / weight : sum);
+}
+
+template <class T>
+void nll_backward(const NllBackward<T>& k) {
+  const int64_t outer = k.inner > 0 ? k.rows / k.inner : 0, size = k.n * k.inner;
+  const bool streamed = outer * size * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  for_logit_rows(k.ws, outer, size, [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      T* const out = k.gx + o * size;
+      write_row(out, size, streamed, [&](int64_t, int64_t) { return Vec<T>{}; });
+      for (int64_t i = 0; i < k.inner; ++i) {
+        const int64_t r = o * k.inner + i, t = k.target[r];
+        if (t < 0 || t >= k.n || k.row_weight[r] == 0) continue;
+        const T g = k.reduction == Reduction::none   ? k.gloss[r]
+                    : k.reduction == Reduction::mean ? *k.gloss / *k.total_weight
+                                                     : *k.gloss;
+        out[t * k.inner + i] = -g * k.row_weight[r];
+      }
+    }
+    if (streamed) finish_streaming();
+  });
+}
+
+EINKORN_INSTANTIATE(nll_forward, NllForward)
+EINKORN_INSTANTIATE(nll_backward, NllBackward)
 EINKORN_INSTANTIATE(cross_entropy_forward, CrossEntropyForward)
 EINKORN_INSTANTIATE(cross_entropy_backward, CrossEntropyBackward)
 
-#define EINKORN_LOSS(name, cost, term, slope)                                                              \
-  template <class T>                                                                                       \
-  void name##_forward(const LossForward<T>& k) {                                                           \
-    const auto of = [](Vec<T> x, Vec<T> t) __attribute__((always_inline)) -> Vec<T> { return term; };      \
-    k.each ? loss_of_each(k, cost, of) : loss_sum(k, cost, of);                                            \
-  }                                                                                                        \
-  template <class T>                                                                                       \
-  void name##_backward(const LossBackward<T>& k) {                                                         \
-    loss_grad(k, cost, [](Vec<T> x, Vec<T> t) __attribute__((always_inline)) -> Vec<T> { return slope; }); \
-  }                                                                                                        \
-  EINKORN_INSTANTIATE(name##_forward, LossForward)                                                         \
+#define EINKORN_LOSS(name, cost, term, slope)                                             \
+  template <class T>                                                                      \
+  void name##_forward(const LossForward<T>& k) {                                          \
+    const auto of = [&](Vec<T> x, Vec<T> t) __attribute__((always_inline)) -> Vec<T> {    \
+      [[maybe_unused]] const T beta = static_cast<T>(k.beta);                             \
+      return term;                                                                        \
+    };                                                                                    \
+    k.each ? loss_of_each(k, cost, of) : loss_sum(k, cost, of);                           \
+  }                                                                                       \
+  template <class T>                                                                      \
+  void name##_backward(const LossBackward<T>& k) {                                        \
+    loss_grad(k, cost, [&](Vec<T> x, Vec<T> t) __attribute__((always_inline)) -> Vec<T> { \
+      [[maybe_unused]] const T beta = static_cast<T>(k.beta);                             \
+      return slope;                                                                       \
+    });                                                                                   \
+  }                                                                                       \
+  EINKORN_INSTANTIATE(name##_forward, LossForward)                                        \
   EINKORN_INSTANTIATE(name##_backward, LossBackward)
 
 EINKORN_LOSS(mse, 0.15, (x - t) * (x - t), (x - t) * 2)
-EINKORN_LOSS(l1, 0.15, absolute(x - t), ([&] {
-               const Vec<T> d = x - t;
-               return d > 0 ? broadcast(T{1}) : (d < 0 ? broadcast(T{-1}) : d);  // 0 and NaN stay
-             }()))
+EINKORN_LOSS(l1, 0.15, absolute(x - t), sign_of<T>(x - t))
 EINKORN_LOSS(bce, 1.2, (t - 1) * no_less(log1p(-x), (T)-100) - t * no_less(log(x), (T)-100),
              (x - t) / maximum(x * (1 - x), broadcast((T)1e-12)))
 EINKORN_LOSS(bce_with_logits, 1.2, (1 - t) * x + (x < 0 ? -x : Vec<T>{}) + log1p(exp(-absolute(x))), sigmoid(x) - t)
+EINKORN_LOSS(smooth_l1, 0.2, ([&] {
+               const Vec<T> d = absolute(x - t);
+               return d < beta ? d * d * (T(0.5) / beta) : d - T(0.5) * beta;
+             }()),
+             ([&] {
+               const Vec<T> d = x - t;
+               return absolute(d) < beta ? d / beta : sign_of<T>(d);
+             }()))
+EINKORN_LOSS(kl_div, 0.8, (t == 0 ? Vec<T>{} : t * log(t)) - t * x, -t)
+EINKORN_LOSS(kl_div_log, 0.8, exp(t) * (t - x), -exp(t))
 
 }  // namespace einkorn::EINKORN_ISA

@@ -15,9 +15,10 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from einkorn import _versions, engines
+from einkorn import _versions, engines, sparse
 from einkorn._grad_mode import enable_grad, set_grad_enabled
 from einkorn.errors import DeviceError, DTypeError, GradientError, ShapeError
+from einkorn.sparse import SparseRows
 
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
@@ -109,6 +110,8 @@ def add(a: Any, b: Any) -> Any:
 
 def own(gradient: Any, passed: Any) -> Any:
     """An array that a leaf may keep: a copy when an operation handed on the array it was given."""
+    if type(gradient) is SparseRows:
+        return gradient
     k = engines.of(gradient)
     shared = gradient is passed or type(gradient.base) is type(gradient)
     if not shared and gradient.flags.c_contiguous:
@@ -274,6 +277,8 @@ def _walk(
 
 
 def _added(total: Any, gradient: Any) -> Any:
+    if type(total) is SparseRows or type(gradient) is SparseRows:
+        return sparse.total(total, gradient)
     engines.of(total).add(total, total, gradient)
     return total
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from einkorn import _versions, engines
+from einkorn import _versions, engines, sparse
 from einkorn._grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from einkorn._tape import (
     Node,
@@ -25,6 +25,7 @@ from einkorn._tape import (
     propagate,
 )
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from einkorn.sparse import SparseRows
 
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
@@ -42,6 +43,11 @@ def _accumulate(leaves: dict[Tensor, Any]) -> None:
             from einkorn.ops import contiguous
 
             leaf._grad = contiguous(gradient) if grad is None else grad + gradient
+        elif type(gradient) is SparseRows or type(grad) is SparseRows:
+            both: Any = gradient if grad is None else sparse.total(grad._data, gradient)
+            if type(both) is not SparseRows:
+                both = leaf._wrap(both, False, None)
+            leaf._grad = both
         elif grad is None:
             leaf._grad = leaf._wrap(gradient, False, None)
         elif grad._requires_grad:
@@ -225,5 +231,7 @@ def grad(
             k = engines.of(x._data)
             g = k.empty(x.shape, x.dtype)
             k.fill(g, 0.0)
+        if type(g) is SparseRows:
+            g = g.to_dense()
         results.append(g if g is None or is_tensor(g) else x._wrap(own(g, None), False, None))
     return tuple(results)

@@ -31,7 +31,11 @@ FAMILIES = (
     "softmax",
     "norm",
     "positions",
+    "embedding",
     "loss",
+    "criterion",
+    "similarity",
+    "ctc",
     "random",
     "optimizer",
 )

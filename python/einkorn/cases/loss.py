@@ -145,6 +145,42 @@ def _torch_weighted(name: str) -> Any:
     return call
 
 
+def _smooth_l1(input: Array, target: Array, reduction: str = "mean", beta: float = 1.0) -> Array:
+    d = np.abs(input - target)
+    return _reduce(np.where(d < beta, d * d / (2 * beta), d - beta / 2).astype(input.dtype), reduction)
+
+
+def _huber(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
+    return _smooth_l1(input, target, reduction, delta) * input.dtype.type(delta)
+
+
+def _kl_div(input: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Array:
+    p, log_p = (np.exp(target), target) if log_target else (target, np.log(np.where(target > 0, target, 1)))
+    losses = p * (log_p - input)
+    if reduction == "batchmean":
+        return losses.sum() / losses.dtype.type(len(losses))
+    return _reduce(losses, reduction)
+
+
+def _nll(
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Array:
+    if input.ndim == 1:
+        return _nll(input[None], target[None], weight, ignore_index, reduction).reshape(())
+    kept = target != ignore_index
+    row = np.where(kept, target, 0)
+    w = np.ones(input.shape[1], input.dtype) if weight is None else weight
+    row_weight = np.where(kept, w[row], 0).astype(input.dtype)
+    losses = -row_weight * np.take_along_axis(np.moveaxis(input, 1, -1), row[..., None], -1)[..., 0]
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else np.divide(losses.sum(), row_weight.sum())
+
+
 # --- operations ---------------------------------------------------------------------------------
 
 _F = "nn.functional."
@@ -179,6 +215,13 @@ bce_with_logits = Op(
     call=_call_bce,
     flops=_flops(25),
     unit=1,
+)
+
+smooth_l1_loss = Op("smooth_l1_loss", _smooth_l1, _F + "smooth_l1_loss", flops=_flops(5))
+huber_loss = Op("huber_loss", _huber, _F + "huber_loss", flops=_flops(5))
+kl_div = Op("kl_div", _kl_div, _F + "kl_div", flops=_flops(20), unit=1)
+nll_loss = Op(
+    "nll_loss", _nll, _F + "nll_loss", flops=lambda shapes, out, options: 2.0 * shapes[1][0], unit=1
 )
 
 # --- cases --------------------------------------------------------------------------------------
@@ -284,6 +327,37 @@ def _pointwise_cases() -> list[Case]:
     return cases
 
 
+def _newer_cases() -> list[Case]:
+    x, t, p = normal(4, 5), normal(4, 5), probabilities(4, 5)
+    cases = []
+    for reduction in ("mean", "sum", "none"):
+        cases += [
+            smooth_l1_loss(x, t, reduction=reduction).grad(0, 1),
+            huber_loss(x, t, reduction=reduction, delta=0.7).grad(0, 1),
+            kl_div(x, p, reduction=reduction).grad(0, 1),
+            kl_div(x, t, reduction=reduction, log_target=True).grad(0, 1),
+            nll_loss(x, indices(4, below=5), positive(5), reduction=reduction).grad(0),
+            nll_loss(normal(2, 5, 3), indices(2, 3, below=5), reduction=reduction).grad(0),
+        ]
+    for op in (smooth_l1_loss, kl_div):
+        cases += [
+            op(normal(2, 3, 17), probabilities(2, 3, 17)).grad(0),
+            op(normal(0, 3), probabilities(0, 3)),
+        ]
+        cases.append(op(normal(301, 307), probabilities(301, 307)).grad(0).called("two threads"))
+    return [
+        *cases,
+        smooth_l1_loss(sprinkled(5, 17), normal(5, 17), reduction="none", beta=0.5),
+        smooth_l1_loss(integers(5, 17), integers(5, 17), reduction="none", beta=2).exact(),
+        kl_div(x, given(*[0.0, 0.5] * 10, shape=(4, 5)), reduction="batchmean").grad(0),
+        nll_loss(normal(5), indices(below=5)).grad(0),
+        nll_loss(normal(6, 5), indices(6, below=5, low=-1), ignore_index=-1).grad(0),
+        nll_loss(normal(3, 4), indices(3, below=0, low=-1), ignore_index=-1),
+        nll_loss(normal(0, 4), indices(0, below=4)),
+        nll_loss(normal(33, 7, 50), indices(33, 50, below=7)).grad(0).called("two threads"),
+    ]
+
+
 def _bench_cases() -> list[Case]:
     large = normal(1024, 2048)
     return [
@@ -292,7 +366,10 @@ def _bench_cases() -> list[Case]:
         cross_entropy(normal(32, 10), indices(32, below=10)).grad(0).bench(),
         mse_loss(large, large).grad(0).bench(),
         bce_with_logits(large, probabilities(1024, 2048)).grad(0).bench(),
+        smooth_l1_loss(large, large).grad(0).bench(),
+        kl_div(large, probabilities(1024, 2048)).grad(0).bench(),
+        nll_loss(normal(2048, 1000), indices(2048, below=1000)).grad(0).bench(),
     ]
 
 
-CASES: list[Case] = [*_cross_entropy_cases(), *_pointwise_cases(), *_bench_cases()]
+CASES: list[Case] = [*_cross_entropy_cases(), *_pointwise_cases(), *_newer_cases(), *_bench_cases()]

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from einkorn import ops
-from einkorn.nn import _activations
+from einkorn.nn import _activations, _losses
 from einkorn.nn._activations import *  # noqa: F403
-from einkorn.ops._options import flag, integer
+from einkorn.nn._losses import *  # noqa: F403
 
 __all__ = [
     *_activations.__all__,
@@ -25,6 +25,7 @@ __all__ = [
     "cosine_similarity",
     "channel_shuffle",
     "bilinear",
+    *_losses.__all__,
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -35,21 +36,19 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
-    "cross_entropy",
+    "embedding",
+    "embedding_bag",
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
     "grid_sample",
     "interpolate",
-    "l1_loss",
     "linear",
     "lp_pool1d",
     "lp_pool2d",
@@ -60,7 +59,6 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
-    "mse_loss",
     "pad",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -452,90 +450,46 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     return ops.pad(input, pad, mode, value)
 
 
-# --- losses -------------------------------------------------------------------------------------
+# --- tables -------------------------------------------------------------------------------------
 
 
-def _reduction(op: str, size_average: Any, reduce: Any, reduction: Any) -> Any:
-    """What the two old options, where one is given, say in the place of ``reduction``."""
-    if size_average is None and reduce is None:
-        return reduction
-    averages = size_average is None or flag(op, "size_average", size_average)
-    if reduce is not None and not flag(op, "reduce", reduce):
-        return "none"
-    return "mean" if averages else "sum"
-
-
-def cross_entropy(
+def embedding(
     input: Any,
-    target: Any,
-    weight: Any = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Any:
-    """:func:`einkorn.ops.cross_entropy`."""
-    return ops.cross_entropy(
+    """:func:`einkorn.ops.embedding`."""
+    return ops.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+
+
+def embedding_bag(
+    input: Any,
+    weight: Any,
+    offsets: Any = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Any = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Any:
+    """:func:`einkorn.ops.embedding_bag`."""
+    return ops.embedding_bag(
         input,
-        target,
         weight,
-        ignore_index=integer("cross_entropy", "ignore_index", ignore_index),
-        reduction=_reduction("cross_entropy", size_average, reduce, reduction),
-        label_smoothing=label_smoothing,
-    )
-
-
-def mse_loss(
-    input: Any,
-    target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Any = None,
-) -> Any:
-    """:func:`einkorn.ops.mse_loss`. Shapes must be equal; torch broadcasts them with a warning."""
-    reduction = _reduction("mse_loss", size_average, reduce, reduction)
-    return ops.mse_loss(input, target, reduction=reduction, weight=weight)
-
-
-def l1_loss(
-    input: Any,
-    target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Any = None,
-) -> Any:
-    """:func:`einkorn.ops.l1_loss`. Shapes must be equal; torch broadcasts them with a warning."""
-    reduction = _reduction("l1_loss", size_average, reduce, reduction)
-    return ops.l1_loss(input, target, reduction=reduction, weight=weight)
-
-
-def binary_cross_entropy(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Any:
-    """:func:`einkorn.ops.binary_cross_entropy`."""
-    reduction = _reduction("binary_cross_entropy", size_average, reduce, reduction)
-    return ops.binary_cross_entropy(input, target, weight, reduction=reduction)
-
-
-def binary_cross_entropy_with_logits(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    pos_weight: Any = None,
-) -> Any:
-    """:func:`einkorn.ops.binary_cross_entropy_with_logits`."""
-    reduction = _reduction("binary_cross_entropy_with_logits", size_average, reduce, reduction)
-    return ops.binary_cross_entropy_with_logits(
-        input, target, weight, reduction=reduction, pos_weight=pos_weight
+        offsets,
+        max_norm,
+        norm_type,
+        scale_grad_by_freq,
+        mode,
+        sparse,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx,
     )

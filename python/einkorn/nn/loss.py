@@ -10,7 +10,18 @@ from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.nn.module import Module
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "NLLLoss2d",
+    "SmoothL1Loss",
+]
 
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -20,6 +31,8 @@ class _Loss(Module):
 
     ``size_average`` and ``reduce`` are torch's old names for it and stand where torch has them.
     """
+
+    _reductions: tuple[str, ...] = _REDUCTIONS
 
     def __init__(self, size_average: bool | None, reduce: bool | None, reduction: str) -> None:
         super().__init__()
@@ -32,9 +45,9 @@ class _Loss(Module):
         if size_average is not None or reduce is not None:
             mean = size_average is None or size_average
             reduction = "none" if reduce is not None and not reduce else "mean" if mean else "sum"
-        if reduction not in _REDUCTIONS:
+        if reduction not in self._reductions:
             raise ArgumentError(
-                f"{name}: reduction is {reduction!r}, expected one of {', '.join(_REDUCTIONS)}"
+                f"{name}: reduction is {reduction!r}, expected one of {', '.join(self._reductions)}"
             )
         self.reduction = reduction
 
@@ -122,6 +135,94 @@ class L1Loss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """:func:`einkorn.ops.smooth_l1_loss`: squares below ``beta``, distances above."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """:func:`einkorn.ops.huber_loss`: squares below ``delta``, distances times it above."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(None, None, reduction)
+        self.delta = delta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class KLDivLoss(_Loss):
+    """:func:`einkorn.ops.kl_div`: divergence of log-probabilities from a target.
+
+    ``reduction`` may also be "batchmean", which divides by the size of the batch.
+    """
+
+    _reductions = (*_REDUCTIONS, "batchmean")
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class NLLLoss(_Loss):
+    """:func:`einkorn.ops.nll_loss`: minus the log-probability of the target class.
+
+    Parameters
+    ----------
+    weight : array [classes], optional
+        A weight per class.
+    size_average, reduce : bool, optional
+        Old names for ``reduction``.
+    ignore_index : int, default -100
+        Rows with this target count nothing.
+    reduction : "mean", "sum" or "none", default "mean"
+        "mean" divides by the sum of the rows' weights.
+    """
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.weight: Any
+        self._keep("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+
+class NLLLoss2d(NLLLoss):
+    """:class:`NLLLoss` by its old name for images."""
 
 
 class BCELoss(_Loss):

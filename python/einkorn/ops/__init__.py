@@ -10,9 +10,12 @@ from einkorn.ops.attention import *  # noqa: F403
 from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403
+from einkorn.ops.criterion import *  # noqa: F403
+from einkorn.ops.ctc import *  # noqa: F403
 from einkorn.ops.distance import *  # noqa: F403
 from einkorn.ops.einsum import *  # noqa: F403
 from einkorn.ops.elementwise import *  # noqa: F403
+from einkorn.ops.embedding import *  # noqa: F403
 from einkorn.ops.gather import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
@@ -27,6 +30,7 @@ from einkorn.ops.reduce import *  # noqa: F403
 from einkorn.ops.resample import *  # noqa: F403
 from einkorn.ops.rnn import *  # noqa: F403
 from einkorn.ops.scan import *  # noqa: F403
+from einkorn.ops.similarity import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403
 from einkorn.ops.sort import *  # noqa: F403
 from einkorn.ops.statistics import *  # noqa: F403

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,41 +10,36 @@ import numpy as np
 from einkorn import engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
-from einkorn.ops._options import integer, number, refuse_positional
-from einkorn.ops._road import (
-    as_index,
-    broadcast_to,
-    by_formula,
-    contiguous,
-    needs,
-    result,
-    same_dtype,
-    unwrap,
-)
-from einkorn.ops.copy import permute, reshape
+from einkorn.ops._options import flag, integer, number, refuse_positional
+from einkorn.ops._road import as_index, contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import (
-    absolute,
     add,
     clip,
     divide,
+    exp,
     log,
     multiply,
     negative,
+    sigmoid,
     softplus,
-    square,
     subtract,
 )
 from einkorn.ops.reduce import mean
 from einkorn.ops.reduce import sum as sum_over
-from einkorn.ops.softmax import log_softmax
+from einkorn.ops.softmax import log_softmax, softmax
 from einkorn.tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "huber_loss",
+    "kl_div",
     "l1_loss",
     "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
 ]
 
 _ORDER = (
@@ -130,14 +125,7 @@ def cross_entropy(
             label_smoothing=label_smoothing,
         )
     classes = shape[1]
-    w = None
-    if weight is not None:
-        w = contiguous(unwrap(weight, op, "weight"))
-        same_dtype(op, input=a, weight=w)
-        if w.shape != (classes,):
-            raise ShapeError(
-                f"{op}: weight has shape {w.shape}, expected {(classes,)} because input has {classes} classes"
-            )
+    w = _class_weights(op, a, weight, classes)
     if _holds_floats(target):
         return _soft_cross_entropy(input, target, a, w, code, label_smoothing)
     t = as_index(target, op, "target")
@@ -149,13 +137,7 @@ def cross_entropy(
     t = t.reshape(-1)
 
     k = engines.of(a)
-    bad = k.first_out_of_range(t, 0, classes, ignore_index)
-    if bad >= 0:
-        row = bad if len(rows_shape) == 1 else tuple(map(int, np.unravel_index(bad, rows_shape)))
-        raise IndexRangeError(
-            f"{op}: target has class {int(t[bad])} in row {row}, expected 0 to {classes - 1} because input"
-            f" has {classes} classes, or ignore_index, {ignore_index}"
-        )
+    _check_classes(op, t, classes, ignore_index, rows_shape)
     logits = _classes_last(a).reshape(t.size, classes)
     dtype = a.dtype
     losses, row_weight, lse = k.empty(t.shape, dtype), k.empty(t.shape, dtype), k.empty(t.shape, dtype)
@@ -165,24 +147,17 @@ def cross_entropy(
         loss, losses, row_weight, total_weight, lse, logits, t, w, ignore_index, label_smoothing, code
     )
 
-    def formula(x: Any) -> Any:
-        wanted = _class_weights(t, row_weight, w, classes, label_smoothing, dtype)
-        kept = permute(x, (0, *range(2, len(shape)), 1)) if len(shape) != 2 else x
-        rows = negative(sum_over(multiply(log_softmax(reshape(kept, (t.size, classes)), 1), wanted), 1))
-        if code == 0:
-            return reshape(rows, rows_shape)
-        return sum_over(rows) if code == 2 else divide(sum_over(rows), total_weight.item())
-
-    def backward(g: Any, x: Any, *_: Any) -> Sequence[Any]:
+    def rule(
+        g: Any, x: Any, out: Any, t: Any, lse: Any, row_weight: Any, total_weight: Any, w: Any
+    ) -> tuple[Any]:
         if isinstance(g, Tensor):
-            return by_formula(formula, g, x)
+            return (_cross_entropy_slope(g, x, t, row_weight, total_weight, w, label_smoothing, code),)
         g = contiguous(g)
-        logits = _classes_last(x).reshape(t.size, classes)
-        glogits = k.empty(logits.shape, dtype)
+        glogits = k.empty((t.size, classes), dtype)
         k.cross_entropy_backward(
             glogits,
             g if code else g.reshape(-1),
-            logits,
+            _classes_last(x).reshape(t.size, classes),
             t,
             lse,
             row_weight,
@@ -197,12 +172,15 @@ def cross_entropy(
         last = len(shape) - 1
         return (glogits.reshape(*rows_shape, classes).transpose(0, last, *range(1, last)),)
 
-    if a.ndim > 2:  # the copy with the classes last, in input's order of axes
-        a = logits.reshape(*rows_shape, classes).transpose(0, a.ndim - 1, *range(1, a.ndim - 1))
-    elif a.shape == logits.shape:
-        a = logits
-    out = losses.reshape(rows_shape) if loss is None else loss
-    return result(out, (input,), backward, (a, None, t, lse, row_weight, total_weight, w))
+    kept = logits  # with the classes last, in input's order of axes
+    if len(shape) > 2:
+        kept = logits.reshape(*rows_shape, classes).transpose(0, a.ndim - 1, *range(1, a.ndim - 1))
+    return result(
+        losses.reshape(rows_shape) if loss is None else loss,
+        (input,),
+        rule,
+        (kept, None, t, lse, row_weight, total_weight, w),
+    )
 
 
 def _classes_last(a: Any) -> Any:
@@ -210,17 +188,25 @@ def _classes_last(a: Any) -> Any:
     return contiguous(a if a.ndim == 2 else a.transpose(0, *range(2, a.ndim), 1))
 
 
-def _class_weights(t: Any, row_weight: Any, w: Any, classes: int, smoothing: float, dtype: Any) -> Any:
-    """What each row's log-probabilities count: [rows, classes], zeros in rows that are ignored."""
-    rows = np.arange(t.size)
-    counted = (t >= 0) & (t < classes)
-    class_weight = np.ones(classes, dtype) if w is None else w
-    out = np.zeros((t.size, classes), dtype)
-    out[counted] = smoothing / classes * class_weight
-    out[rows[counted], t[counted]] += (1 - smoothing) * class_weight[t[counted]]
-    # A row whose class number is ignore_index counts nothing, though the number may be a class.
-    out[np.asarray(row_weight) == 0] = 0
-    return out
+def _cross_entropy_slope(
+    g: Any, x: Any, t: Any, row_weight: Any, total_weight: Any, w: Any, smoothing: float, code: int
+) -> Any:
+    """The gradient of cross-entropy in terms of operations: what a gradient of it is taken of."""
+    shape, dtype = x.shape, x.dtype
+    classes, like = shape[1], (shape[0], 1, *shape[2:])
+    weights = np.ones(classes, dtype) if w is None else w
+    counted = (row_weight != 0).reshape(like)
+    at_target = np.zeros((t.size, classes), dtype)
+    rows = np.flatnonzero((t >= 0) & (t < classes))
+    at_target[rows, t[rows]] = (1 - smoothing) * row_weight[rows]
+    at_target = np.moveaxis(at_target.reshape(shape[0], *shape[2:], classes), -1, 1)
+    share = (smoothing / classes * weights).reshape(1, classes, *(1,) * (len(shape) - 2)) * counted
+    pulls = np.ascontiguousarray(at_target + share, dtype)
+    sums = pulls.sum(axis=1, keepdims=True, dtype=dtype)
+    slope = subtract(multiply(softmax(x, 1), sums), pulls)
+    if code == 1:
+        g = multiply(g, np.asarray(1 / total_weight, dtype))
+    return multiply(slope, g if code else reshape(g, like))
 
 
 def _cross_entropy_of_one(input: Any, target: Any, weight: Any, **options: Any) -> Any:
@@ -243,8 +229,6 @@ def _cross_entropy_of_one(input: Any, target: Any, weight: Any, **options: Any) 
 
 
 def _holds_floats(target: Any) -> bool:
-    if isinstance(target, Tensor):
-        return True
     dtype = getattr(target, "dtype", None)
     return dtype is not None and getattr(dtype, "kind", "") not in "iub" and "int" not in str(dtype)
 
@@ -275,8 +259,24 @@ def _soft_cross_entropy(input: Any, target: Any, a: Any, w: Any, code: int, labe
     return total if code == 2 else divide(total, float(a.size // classes if classes else shape[0]))
 
 
-def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, target_gradient: Any) -> Any:
-    """Run a loss kernel; ``target_gradient(k, a)`` is d loss / d target before scaling, or None: minus gx."""
+_Slopes = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def _elementwise(
+    op: str,
+    kernel: str,
+    input: Any,
+    target: Any,
+    reduction: str,
+    slopes: _Slopes,
+    *options: float,
+    factor: float = 1.0,
+) -> Any:
+    """Run a loss kernel.
+
+    ``slopes(x, t)`` gives two functions that compute d loss / d x and d loss / d t of each element with
+    operations, before scaling: for the target's gradient, and for both that are themselves differentiated.
+    """
     a = unwrap(input, op, "input")
     target = _integers.as_float(target, a.dtype)
     t = unwrap(target, op, "target")
@@ -291,51 +291,72 @@ def _elementwise(op: str, kernel: str, input: Any, target: Any, reduction: str, 
     size = a.size
     if kernel.startswith("bce"):
         _check_probabilities(op, t)
-    scale = 1.0 if code != 1 else 1.0 / size if size else float("nan")
+    scale = factor if code != 1 else factor / size if size else float("nan")
     k = engines.of(a)
     loss = k.empty(() if code else a.shape, a.dtype)
-    getattr(k, kernel + "_forward")(loss, a, t, scale)
+    getattr(k, kernel + "_forward")(loss, a, t, scale, *options)
 
     need_input, need_target = needs(input), needs(target)
 
-    def formula(a: Any, t: Any) -> Any:
-        losses = multiply(_FORMULAS[kernel](a, t), scale)
-        return sum_over(losses) if code else losses
-
-    def backward(g: Any, a: Any, t: Any) -> Sequence[Any]:
-        if isinstance(g, Tensor):
-            return by_formula(formula, g, a, t)
-        g = contiguous(g)
+    def rule(g: Any, x: Any, t: Any, out: Any) -> tuple[Any, Any]:
         gx = gt = None
-        if need_input or (need_target and target_gradient is None):
-            gx = k.empty(a.shape, a.dtype)
-            getattr(k, kernel + "_backward")(gx, g, a, t, scale)
+        twice = isinstance(g, Tensor)
+        of_input, of_target = slopes(x, t)
+        if need_input and twice:
+            gx = multiply(of_input(), multiply(g, scale))
+        elif need_input:
+            gx = k.empty(x.shape, x.dtype)
+            getattr(k, kernel + "_backward")(gx, contiguous(g), x, t, scale, *options)
         if need_target:
-            gt = k.empty(a.shape, a.dtype)
-            if target_gradient is None:
-                k.negative(gt, gx)
-            else:
-                slope = target_gradient(k, a)
-                factor = k.empty((), a.dtype)
-                k.fill(factor, scale)
-                k.multiply(gt, slope, broadcast_to(factor, a.shape))
-                k.multiply(gt, gt, broadcast_to(g, a.shape))
-        return gx if need_input else None, gt
+            gt = multiply(of_target(), multiply(g, scale))
+        return gx, gt
 
-    return result(loss, (input, target), backward, (a, t))
+    return result(loss, (input, target), rule, (a, t, None))
 
 
-#: What the kernels compute for an element, with operations.
-_FORMULAS: dict[str, Any] = {
-    "mse": lambda x, t: square(subtract(x, t)),
-    "l1": lambda x, t: absolute(subtract(x, t)),
-    "bce": lambda x, t: negative(t * _log_of(x) + (1.0 - t) * _log_of(1.0 - x)),
-    "bce_with_logits": lambda x, t: (1.0 - t) * x + softplus(negative(x)),
-}
+def _data(x: Any) -> Any:
+    return x._data if isinstance(x, Tensor) else x
 
 
-def _log_of(x: Any) -> Any:
-    return clip(log(x), -100.0)
+def _sign(x: Any, t: Any) -> Any:
+    """The sign of x - t, which has no gradient."""
+    x, t = _data(x), _data(t)
+    k = engines.of(x)
+    out = k.empty(x.shape, x.dtype)
+    k.subtract(out, x, t)
+    k.sign(out, out)
+    return out
+
+
+def _mse_slopes(x: Any, t: Any) -> Any:
+    return lambda: multiply(subtract(x, t), 2.0), lambda: multiply(subtract(t, x), 2.0)
+
+
+def _l1_slopes(x: Any, t: Any) -> Any:
+    return lambda: _sign(x, t), lambda: _sign(t, x)
+
+
+def _bce_slopes(x: Any, t: Any) -> Any:
+    def of_input() -> Any:
+        variance = clip(multiply(x, subtract(1.0, x)), 1e-12, None)
+        return divide(subtract(x, t), variance)
+
+    def of_target() -> Any:
+        return subtract(clip(log(subtract(1.0, x)), -100.0, None), clip(log(x), -100.0, None))
+
+    return of_input, of_target
+
+
+def _logits_slopes(x: Any, t: Any) -> Any:
+    return lambda: subtract(sigmoid(x), t), lambda: negative(x)
+
+
+def _kl_slopes(x: Any, t: Any) -> Any:
+    return lambda: negative(t), lambda: add(subtract(log(t), x), 1.0)
+
+
+def _kl_log_slopes(x: Any, t: Any) -> Any:
+    return lambda: negative(exp(t)), lambda: multiply(exp(t), add(subtract(t, x), 1.0))
 
 
 def _check_probabilities(op: str, t: Any) -> None:
@@ -358,13 +379,19 @@ def _reduced(losses: Any, reduction: str) -> Any:
 
 
 def _weighted(
-    op: str, kernel: str, input: Any, target: Any, reduction: str, weight: Any, target_gradient: Any = None
+    op: str,
+    kernel: str,
+    input: Any,
+    target: Any,
+    reduction: str,
+    weight: Any,
+    slopes: _Slopes,
 ) -> Any:
     """A mean of squares or distances, in which each element counts as much as its weight."""
     if weight is None:
-        return _elementwise(op, kernel, input, target, reduction, target_gradient)
+        return _elementwise(op, kernel, input, target, reduction, slopes)
     code = _reduction_code(op, reduction)
-    losses = _elementwise(op, kernel, input, target, "none", target_gradient)
+    losses = _elementwise(op, kernel, input, target, "none", slopes)
     weight = _integers.as_float(weight, losses.dtype)
     w = unwrap(weight, op, "weight")
     if w.shape != losses.shape:
@@ -401,7 +428,7 @@ def mse_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weig
         For another reduction.
     """
     refuse_positional("mse_loss", given, _ORDER)
-    return _weighted("mse_loss", "mse", input, target, reduction, weight)
+    return _weighted("mse_loss", "mse", input, target, reduction, weight, _mse_slopes)
 
 
 def l1_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weight: Any = None) -> Any:
@@ -410,7 +437,7 @@ def l1_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weigh
     The gradient where both are equal is 0.
     """
     refuse_positional("l1_loss", given, _ORDER)
-    return _weighted("l1_loss", "l1", input, target, reduction, weight)
+    return _weighted("l1_loss", "l1", input, target, reduction, weight, _l1_slopes)
 
 
 def _factor(op: str, name: str, factor: Any, losses: Any) -> Any:
@@ -445,22 +472,12 @@ def binary_cross_entropy(
         Factors of the losses. The mean is over their number all the same.
     reduction : {"mean", "sum", "none"}, keyword-only
     """
-
-    def target_gradient(k: Any, a: Any) -> Any:  # the loss for target 1, -log(x), less that for target 0
-        label, slope, other = (k.empty(a.shape, a.dtype) for _ in range(3))
-        k.fill(label, 1.0)
-        k.bce_forward(slope, a, label, 1.0)
-        k.fill(label, 0.0)
-        k.bce_forward(other, a, label, 1.0)
-        k.subtract(slope, slope, other)
-        return slope
-
     op = "binary_cross_entropy"
     refuse_positional(op, given, _ORDER)
     if weight is None:
-        return _elementwise(op, "bce", input, target, reduction, target_gradient)
+        return _elementwise(op, "bce", input, target, reduction, _bce_slopes)
     _reduction_code(op, reduction)
-    losses = _elementwise(op, "bce", input, target, "none", target_gradient)
+    losses = _elementwise(op, "bce", input, target, "none", _bce_slopes)
     return _reduced(multiply(losses, _factor(op, "weight", weight, losses)), reduction)
 
 
@@ -481,18 +498,12 @@ def binary_cross_entropy_with_logits(
     pos_weight : array or Tensor that broadcasts to input's shape, keyword-only, optional
         What the part of the loss that belongs to the target is multiplied by.
     """
-
-    def target_gradient(k: Any, a: Any) -> Any:  # log(1 - s) - log(s) = -x
-        slope = k.empty(a.shape, a.dtype)
-        k.negative(slope, a)
-        return slope
-
     op, kernel = "binary_cross_entropy_with_logits", "bce_with_logits"
     refuse_positional(op, given, _ORDER)
     if weight is None and pos_weight is None:
-        return _elementwise(op, kernel, input, target, reduction, target_gradient)
+        return _elementwise(op, kernel, input, target, reduction, _logits_slopes)
     _reduction_code(op, reduction)
-    losses = _elementwise(op, kernel, input, target, "none", target_gradient)  # checks both
+    losses = _elementwise(op, kernel, input, target, "none", _logits_slopes)  # checks both
     if pos_weight is not None:
         pos_weight = _factor(op, "pos_weight", pos_weight, losses)
         target = _integers.as_float(target, losses.dtype)
@@ -501,3 +512,193 @@ def binary_cross_entropy_with_logits(
     if weight is not None:
         losses = multiply(losses, _factor(op, "weight", weight, losses))
     return _reduced(losses, reduction)
+
+
+def smooth_l1_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """Squares near 0 and distances further off: ``d**2 / (2 beta)`` for ``d = |input - target| < beta``, else
+    ``d - beta / 2`` (Girshick 2015); errors as :func:`mse_loss`.
+
+    Parameters
+    ----------
+    input, target, reduction
+        As :func:`mse_loss`.
+    beta : number >= 0, keyword-only, default 1.0
+        Where the two forms meet; 0 is :func:`l1_loss`.
+    """
+    op = "smooth_l1_loss"
+    refuse_positional(op, given, _ORDER)
+    beta = number(op, "beta", beta)
+    if not beta >= 0:
+        raise ArgumentError(f"{op}: beta is {beta!r}, expected a number of at least 0")
+    if beta == 0:
+        return _elementwise(op, "l1", input, target, reduction, _l1_slopes)
+    return _elementwise(op, "smooth_l1", input, target, reduction, _smooth_slopes(beta), beta)
+
+
+def _smooth_slopes(beta: float) -> _Slopes:
+    def slopes(x: Any, t: Any) -> Any:
+        def slope(a: Any, b: Any) -> Any:
+            return clip(divide(subtract(a, b), beta), -1.0, 1.0)
+
+        return lambda: slope(x, t), lambda: slope(t, x)
+
+    return slopes
+
+
+def huber_loss(
+    input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0, weight: Any = None
+) -> Any:
+    """``d**2 / 2`` for ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964).
+
+    Parameters
+    ----------
+    input, target, reduction
+        As :func:`mse_loss`.
+    weight : array or Tensor of input's shape, keyword-only, optional
+        Factors of the losses. The mean is over their number all the same, as in torch.
+    delta : number > 0, keyword-only, default 1.0
+        Where the two forms meet.
+    """
+    op = "huber_loss"
+    delta = number(op, "delta", delta)
+    if not delta > 0:
+        raise ArgumentError(f"{op}: delta is {delta!r}, expected a number above 0")
+    slopes = _smooth_slopes(delta)
+    if weight is None:
+        return _elementwise(op, "smooth_l1", input, target, reduction, slopes, delta, factor=delta)
+    _reduction_code(op, reduction)
+    losses = _elementwise(op, "smooth_l1", input, target, "none", slopes, delta, factor=delta)
+    weight = _integers.as_float(weight, losses.dtype)
+    w = unwrap(weight, op, "weight")
+    if w.shape != losses.shape:
+        raise ShapeError(f"{op}: weight has shape {w.shape}, expected {tuple(losses.shape)} as input has")
+    return _reduced(multiply(losses, weight), reduction)
+
+
+def kl_div(input: Any, target: Any, *given: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """Divergence of Kullback and Leibler (1951), ``target * (log(target) - input)``.
+
+    Errors as :func:`mse_loss`.
+
+    Parameters
+    ----------
+    input : array or Tensor
+        Logarithms of probabilities.
+    target : array or Tensor of input's shape
+        Probabilities, or with ``log_target`` their logarithms.
+    reduction : {"mean", "batchmean", "sum", "none"}, keyword-only
+        "mean" divides by the number of elements, "batchmean" by the size of the first axis: the divergence
+        itself.
+    log_target : bool, keyword-only, default False
+    """
+    op = "kl_div"
+    refuse_positional(op, given, _ORDER)
+    kernel, slopes = (
+        ("kl_div_log", _kl_log_slopes) if flag(op, "log_target", log_target) else ("kl_div", _kl_slopes)
+    )
+    if not isinstance(reduction, str) or reduction != "batchmean":
+        return _elementwise(op, kernel, input, target, reduction, slopes)
+    shape = unwrap(input, op, "input").shape
+    if not shape:
+        raise ShapeError(f"{op}: input has shape (), expected a first axis for reduction 'batchmean'")
+    factor = 1.0 / shape[0] if shape[0] else float("nan")
+    return _elementwise(op, kernel, input, target, "sum", slopes, factor=factor)
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    *given: Any,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """Minus the input at the target class: :func:`cross_entropy` of what is log-probabilities already.
+
+    Parameters
+    ----------
+    input : array or Tensor [N, C] or [N, C, d1, ...], or [C] for a single row
+        Logarithms of probabilities.
+    target : array of integers [N], [N, d1, ...] or []
+    weight, ignore_index, reduction
+        As :func:`cross_entropy`.
+
+    Returns
+    -------
+    array or Tensor
+        A scalar, or with "none" of target's shape.
+
+    Raises
+    ------
+    IndexRangeError, ShapeError, ArgumentError, DTypeError
+        As :func:`cross_entropy`.
+    """
+    op = "nll_loss"
+    refuse_positional(op, given, _ORDER)
+    a = unwrap(input, op, "input")
+    code = _reduction_code(op, reduction)
+    ignore_index = integer(op, "ignore_index", ignore_index, -(1 << 63), (1 << 63) - 1)
+    if a.ndim == 0:
+        raise ShapeError(f"{op}: input has shape (), expected (C,), (N, C) or (N, C, d1, ...)")
+    shape = a.shape
+    batch = shape if len(shape) > 1 else (1, *shape)
+    classes = batch[1]
+    t = as_index(target, op, "target")
+    expected = (shape[0], *shape[2:]) if len(shape) > 1 else ()
+    if t.shape != expected:
+        raise ShapeError(
+            f"{op}: target has shape {t.shape}, expected {expected} because input has shape {shape}"
+        )
+    w = _class_weights(op, a, weight, classes)
+    t = t.reshape(-1)
+    _check_classes(op, t, classes, ignore_index, expected)
+    k, dtype = engines.of(a), a.dtype
+    inner = t.size // batch[0] if batch[0] else 1
+    x = contiguous(a).reshape(batch[0], classes, inner)
+    losses, row_weight = k.empty(t.shape, dtype), k.empty(t.shape, dtype)
+    total_weight, loss = k.empty((), dtype), k.empty((), dtype) if code else None
+    k.nll_forward(loss, losses, row_weight, total_weight, x, t, w, ignore_index, code)
+
+    def rule(g: Any, x: Any, out: Any, t: Any, row_weight: Any, total_weight: Any) -> tuple[Any]:
+        twice = isinstance(g, Tensor)
+        gx = k.empty((batch[0], classes, inner), dtype)
+        if not twice:
+            k.nll_backward(gx, contiguous(g).reshape(-1), t, row_weight, total_weight, code)
+            return (gx.reshape(shape),)
+        ones = np.ones(t.size if code == 0 else 1, dtype)
+        k.nll_backward(gx, ones, t, row_weight, total_weight, code)
+        return (
+            multiply(
+                gx.reshape(shape),
+                g if code else reshape(g, (*shape[:1], 1, *shape[2:]) if expected else (1,)),
+            ),
+        )
+
+    return result(
+        losses.reshape(expected) if loss is None else loss,
+        (input,),
+        rule,
+        (None, None, t, row_weight, total_weight),
+    )
+
+
+def _class_weights(op: str, a: Any, weight: Any, classes: int) -> Any:
+    if weight is None:
+        return None
+    w = contiguous(unwrap(weight, op, "weight"))
+    same_dtype(op, input=a, weight=w)
+    if w.shape != (classes,):
+        raise ShapeError(
+            f"{op}: weight has shape {w.shape}, expected {(classes,)} because input has {classes} classes"
+        )
+    return w
+
+
+def _check_classes(op: str, t: Any, classes: int, ignore_index: int, rows_shape: tuple[int, ...]) -> None:
+    bad = engines.of(t).first_out_of_range(t, 0, classes, ignore_index)
+    if bad >= 0:
+        row = bad if len(rows_shape) <= 1 else tuple(map(int, np.unravel_index(bad, rows_shape)))
+        raise IndexRangeError(
+            f"{op}: target has class {int(t[bad])} in row {row}, expected 0 to {classes - 1} because input"
+            f" has {classes} classes, or ignore_index, {ignore_index}"
+        )

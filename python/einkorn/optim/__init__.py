@@ -15,6 +15,7 @@ from einkorn.optim.moments import Adamax, NAdam, RAdam
 from einkorn.optim.optimizer import Optimizer
 from einkorn.optim.sgd import SGD
 from einkorn.optim.sign import Lion, Rprop
+from einkorn.optim.sparse_adam import SparseAdam
 
 __all__ = [
     "LAMB",
@@ -32,6 +33,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
     "swa_utils",
 ]

@@ -22,6 +22,7 @@ from einkorn.autograd import enable_grad
 from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous
+from einkorn.sparse import SparseRows
 from einkorn.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -261,21 +262,63 @@ class Optimizer(ABC):
             runs.extend(self._new_runs([p for p in group["params"] if id(p) not in known]))
 
     def _update(self, run: Run, group: dict[str, Any]) -> None:
-        params, grads = [], []
+        params: list[Any] = []
+        grads: list[Any] = []
+        of_rows: list[int] = []
         for param in run.params:
             data, grad = param._data, param._grad._data  # type: ignore[union-attr]
             if grad.shape != data.shape or grad.dtype != data.dtype or type(grad) is not type(data):
-                self._refuse_gradient(param, group)
+                if type(grad) is not SparseRows or grad.shape != data.shape or grad.dtype != data.dtype:
+                    self._refuse_gradient(param, group)
+                self._check_rows(param, group)
+                of_rows.append(len(params))
+            elif not grad.flags.c_contiguous:
+                grad = contiguous(grad)
             params.append(data)
-            grads.append(grad if grad.flags.c_contiguous else contiguous(grad))
+            grads.append(grad)
         if len(run.seen) != len(params) or any(map(is_not, run.seen, params)):
             self._check_arrays(run, params, group)
             run.seen = params
         if run.steps == 0 and not run.state:
             run.state = self._new_state(params, group)
-        self._launch(engines.of(params[0]), params, grads, run, group)
+        if of_rows:
+            self._update_rows(run, params, grads, of_rows, group)
+        else:
+            self._launch(engines.of(params[0]), params, grads, run, group)
         _versions.wrote(*params)
         run.steps += 1
+
+    def _update_rows(
+        self, run: Run, params: list[Any], grads: list[Any], of_rows: list[int], group: dict[str, Any]
+    ) -> None:
+        """Update rows of tables by themselves: taken out with their state, updated, put back."""
+        whole = [i for i in range(len(params)) if i not in of_rows]
+        if whole:
+            state = {name: [arrays[i] for i in whole] for name, arrays in run.state.items()}
+            part = Run([run.params[i] for i in whole], state, run.steps, run.dtype)
+            self._launch(
+                engines.of(params[0]), [params[i] for i in whole], [grads[i] for i in whole], part, group
+            )
+        for i in of_rows:
+            index, values = grads[i].rows, contiguous(grads[i].values)
+            if len(index) == 0:
+                continue
+            k = engines.of(values)
+            tables = {"": params[i], **{name: arrays[i] for name, arrays in run.state.items()}}
+            taken = {name: k.empty(values.shape, values.dtype) for name in tables}
+            for name, rows in taken.items():
+                k.embedding_forward(rows, tables[name], index)
+            state = {name: [rows] for name, rows in taken.items() if name}
+            self._launch(k, [taken[""]], [values], Run([run.params[i]], state, run.steps, run.dtype), group)
+            for name, rows in taken.items():
+                k.embedding_put(tables[name], rows, index)
+
+    def _check_rows(self, param: Tensor, group: dict[str, Any]) -> None:
+        """Refuse a gradient of few rows where updating these rows alone is not what the optimizer means."""
+        raise ArgumentError(
+            f"{self._where(param, group)} has a sparse gradient, expected a whole one: SGD without momentum"
+            " and weight decay, and SparseAdam, take sparse ones"
+        )
 
     def _where(self, param: Tensor, group: dict[str, Any]) -> str:
         number = next(i for i, other in enumerate(group["params"]) if other is param)

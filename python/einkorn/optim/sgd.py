@@ -80,6 +80,10 @@ class SGD(Optimizer):
                 f"{group['momentum']!r} and dampening {group['dampening']!r}"
             )
 
+    def _check_rows(self, param: Any, group: dict[str, Any]) -> None:
+        if group["momentum"] or group["weight_decay"]:
+            super()._check_rows(param, group)
+
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return self._state_names if group["momentum"] else ()
 

@@ -70,6 +70,7 @@ AnyByteOut4 = Annotated[Array, Operand(4, writable=True, strided=True, element="
 OtherAnyIn4 = Annotated[Array, Operand(4, strided=True, element="U")]
 Index1 = Annotated[Array, Operand(1, element="int64")]
 Index3 = Annotated[Array, Operand(3, element="int64")]
+Index2 = Annotated[Array, Operand(2, element="int64")]
 IndexOut1 = Annotated[Array, Operand(1, writable=True, element="int64")]
 IndexOut2 = Annotated[Array, Operand(2, writable=True, element="int64")]
 IndexOut3 = Annotated[Array, Operand(3, writable=True, element="int64")]
