@@ -167,6 +167,16 @@ def loss_samples() -> dict[str, list[Sample]]:
                 for o in plain
             ]
         ),
+        "linear_cross_entropy": (
+            [
+                ((normal(3, 5), normal(4, 5), labels), {"linear_bias": b, "weight": w, **o})
+                for o in plain
+                for b in (None, normal(4))
+                for w in (None, chance(4))
+            ]
+            + [((normal(3, 5), normal(4, 5), chance(3, 4)), {"label_smoothing": 0.1})]
+            + [((normal(5), normal(4, 5), np.array(2)), {"ignore_index": 2, "reduction": "none"})]
+        ),
         "embedding": (
             [
                 ((index, table), o)

@@ -36,6 +36,7 @@ FAMILIES = (
     "criterion",
     "similarity",
     "ctc",
+    "vocabulary",
     "random",
     "optimizer",
 )

@@ -33,6 +33,13 @@ from einkorn.nn.activation import (
     Threshold,
 )
 from einkorn.nn.attention import MultiheadAttention
+from einkorn.nn.attention_scores import (
+    AdditiveAttention,
+    ConcatAttention,
+    DotAttention,
+    GeneralAttention,
+    LocationAttention,
+)
 from einkorn.nn.container import ModuleDict, ModuleList, Sequential
 from einkorn.nn.conv import (
     Conv1d,
@@ -157,6 +164,7 @@ from einkorn.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from einkorn.nn.vocabulary import AdaptiveLogSoftmaxWithLoss, HierarchicalSoftmax
 
 __all__ = [
     "CELU",
@@ -170,9 +178,11 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AdditiveAttention",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
@@ -188,6 +198,7 @@ __all__ = [
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
+    "ConcatAttention",
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
@@ -200,6 +211,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DotAttention",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -213,12 +225,14 @@ __all__ = [
     "FractionalMaxPool3d",
     "GRUCell",
     "GaussianNLLLoss",
+    "GeneralAttention",
     "GlobalAvgPool2d",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HierarchicalSoftmax",
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
@@ -245,6 +259,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "LocationAttention",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",

@@ -39,3 +39,4 @@ from einkorn.ops.tree_forest import *  # noqa: F403
 from einkorn.ops.tree_grow import *  # noqa: F403
 from einkorn.ops.tree_predict import *  # noqa: F403
 from einkorn.ops.tree_shap import *  # noqa: F403
+from einkorn.ops.vocabulary import *  # noqa: F403

@@ -11,6 +11,8 @@ from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import as_index, contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops.copy import reshape
+from einkorn.ops.elementwise import multiply
 from einkorn.sparse import gathered
 from einkorn.tensor import Tensor
 
@@ -76,19 +78,33 @@ def embedding(
     out = k.empty((*index.shape, width), w.dtype)
     k.embedding_forward(out, w, flat)
     leaves_rows = sparse and isinstance(weight, Tensor) and weight.is_leaf
-    dtype = w.dtype
 
-    def backward(g: Any) -> tuple[Any]:
-        g = contiguous(g).reshape(-1, width) if width else g.reshape(flat.size, 0)
-        if leaves_rows:
-            return (gathered(flat, g, (rows, width), padding, scale_grad_by_freq),)
-        gweight = k.empty((rows, width), dtype)
-        k.embedding_backward(
-            gweight, None, None, g, flat, None, None, None, rows, padding, scale_grad_by_freq
-        )
-        return (gweight,)
+    def rule(g: Any, table: Any, out: Any) -> tuple[Any]:
+        if isinstance(g, Tensor):
+            g = reshape(g, (flat.size, width))
+        else:
+            g = contiguous(g).reshape(flat.size, width)
+            if leaves_rows:
+                return (gathered(flat, g, (rows, width), padding, scale_grad_by_freq),)
+        return (_sum_rows(g, flat, rows, padding, scale_grad_by_freq),)
 
-    return result(out, (weight,), backward)
+    return result(out, (weight,), rule, (None, None))
+
+
+def _sum_rows(g: Any, index: Any, rows: int, padding: int, by_frequency: bool) -> Any:
+    """The gradient of a table, from those of the rows that were looked up."""
+    a = g._data if isinstance(g, Tensor) else g
+    k, dtype = engines.of(a), a.dtype
+    out = k.empty((rows, a.shape[1]), dtype)
+    k.embedding_backward(out, None, None, contiguous(a), index, None, None, None, rows, padding, by_frequency)
+
+    def rule(h: Any, g: Any, out: Any) -> tuple[Any]:
+        factor = (index != padding).astype(dtype)
+        if by_frequency:
+            factor /= np.bincount(index, minlength=rows)[index]
+        return (multiply(embedding(index, h), factor.reshape(-1, 1)),)
+
+    return result(out, (g,), rule, (None, None))
 
 
 def embedding_bag(
