@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn.autograd import mode
+from einkorn._grad_mode import mode
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import (
