@@ -77,6 +77,10 @@ class Adagrad(Optimizer):
     def _initial(self, name: str, group: dict[str, Any]) -> float:
         return float(group["initial_accumulator_value"])
 
+    def _check_rows(self, param: Any, group: dict[str, Any]) -> None:
+        if group["weight_decay"]:
+            super()._check_rows(param, group)
+
     def _launch(
         self, engine: Any, params: list[Any], grads: list[Any], run: Run, group: dict[str, Any]
     ) -> None:

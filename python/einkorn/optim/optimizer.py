@@ -316,8 +316,8 @@ class Optimizer(ABC):
     def _check_rows(self, param: Tensor, group: dict[str, Any]) -> None:
         """Refuse a gradient of few rows where updating these rows alone is not what the optimizer means."""
         raise ArgumentError(
-            f"{self._where(param, group)} has a sparse gradient, expected a whole one: SGD without momentum"
-            " and weight decay, and SparseAdam, take sparse ones"
+            f"{self._where(param, group)} has a sparse gradient, expected a whole one: SparseAdam, and SGD"
+            " and Adagrad without momentum and weight decay, take sparse ones"
         )
 
     def _where(self, param: Tensor, group: dict[str, Any]) -> str:

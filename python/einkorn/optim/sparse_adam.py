@@ -73,10 +73,8 @@ class SparseAdam(Optimizer):
     ) -> None:
         beta1, beta2 = group["betas"]
         step = run.steps + 1
-        if group["maximize"]:
-            up = engine.empty(grads[0].shape, grads[0].dtype)
-            engine.negative(up, grads[0])
-            grads = [up]
         eps = group["eps"] / math.sqrt(1 - beta2**step)  # Adam corrects the root's bias before it adds eps
         moments = run.state["exp_avg"], run.state["exp_avg_sq"]
-        engine.adam_step(params, grads, *moments, None, group["lr"], beta1, beta2, eps, 0.0, False, step)
+        engine.adam_step(
+            params, grads, *moments, None, group["lr"], beta1, beta2, eps, 0.0, False, group["maximize"], step
+        )
