@@ -42,8 +42,9 @@ def check(layer: Any, scores: np.ndarray, keys: np.ndarray, values: np.ndarray, 
         np.testing.assert_allclose(
             context.numpy(), np.einsum("nl,nlw->nw", weights, values), rtol=1e-4, atol=1e-5
         )
-    context.sum().backward()
-    assert all(p.grad is not None for p in layer.parameters())
+    if list(layer.parameters()):
+        context.sum().backward()
+        assert all(p.grad is not None for p in layer.parameters())
 
 
 def test_scores_are_the_papers() -> None:

@@ -282,7 +282,7 @@ def _noise(op: str, log_noise: Any, words: Any, drawn: int, classes: int, dtype:
         raise ShapeError(
             f"{op}: log_noise has shape {log_q.shape}, expected ({classes},), one for each class"
         )
-    return log_q[words].astype(dtype)
+    return (np.asarray(log_q)[words] + np.log(max(drawn, 1))).astype(dtype)
 
 
 def nce_loss(
