@@ -20,10 +20,12 @@ from einkorn.ops.gather import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403
+from einkorn.ops.loss_classes import *  # noqa: F403
 from einkorn.ops.math import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
 from einkorn.ops.norm import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403
+from einkorn.ops.pool_average import *  # noqa: F403
 from einkorn.ops.positions import *  # noqa: F403
 from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403

@@ -31,13 +31,8 @@ from einkorn.ops.elementwise import (
     square,
     subtract,
 )
-from einkorn.ops.loss import (
-    _class_weights,
-    _reduced,
-    _reduction_code,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-)
+from einkorn.ops.loss import _reduced, _reduction_code, binary_cross_entropy_with_logits
+from einkorn.ops.loss_classes import _class_weights, cross_entropy
 from einkorn.ops.reduce import mean
 from einkorn.ops.reduce import sum as sum_over
 

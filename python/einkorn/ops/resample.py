@@ -17,7 +17,7 @@ from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
 from einkorn.ops.copy import concatenate, getitem, permute, reshape
 from einkorn.ops.elementwise import where
 from einkorn.ops.matmul import bmm
-from einkorn.ops.pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from einkorn.ops.pool_average import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 __all__ = [
     "affine_grid",

@@ -24,11 +24,8 @@ from einkorn.ops.elementwise import (
     square,
     subtract,
 )
-from einkorn.ops.loss import (
-    _reduced,
-    _reduction_code,
-    cross_entropy,
-)
+from einkorn.ops.loss import _reduced, _reduction_code
+from einkorn.ops.loss_classes import cross_entropy
 from einkorn.ops.matmul import matmul
 from einkorn.ops.reduce import max as max_over
 from einkorn.ops.reduce import sum as sum_over

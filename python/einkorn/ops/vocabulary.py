@@ -24,14 +24,8 @@ from einkorn.ops._road import (
 from einkorn.ops.copy import concatenate, reshape
 from einkorn.ops.elementwise import add, multiply, negative, softplus, subtract
 from einkorn.ops.embedding import embedding
-from einkorn.ops.loss import (
-    _check_classes,
-    _class_weights,
-    _holds_floats,
-    _reduced,
-    _reduction_code,
-    cross_entropy,
-)
+from einkorn.ops.loss import _reduced, _reduction_code
+from einkorn.ops.loss_classes import _check_classes, _class_weights, _holds_floats, cross_entropy
 from einkorn.ops.matmul import linear, matmul
 from einkorn.ops.reduce import sum as sum_over
 from einkorn.tensor import Tensor
