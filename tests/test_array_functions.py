@@ -256,3 +256,10 @@ def test_results_larger_than_the_caches() -> None:
     leaf = Tensor(x, requires_grad=True)
     ops.relu(leaf).backward(x)
     np.testing.assert_array_equal(leaf.grad.numpy(), np.where(x > 0, x, 0))
+
+
+def test_histc_where_a_bin_is_smaller_than_the_distance_of_numbers():
+    assert ops.histc(np.full(5, 1e9, np.float32), 4).sum() == 5
+    assert ops.histc(np.float32([1e9]), 4, 1e9, 1e9 + 1).sum() == 1
+    with pytest.raises(ArgumentError, match="too far apart for float32"):
+        ops.histc(np.zeros(3, np.float32), 4, -3e38, 3e38)

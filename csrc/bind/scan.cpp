@@ -1,5 +1,7 @@
 #include "kernels/scan.h"
 
+#include <limits>
+
 #include "bind/array.h"
 
 namespace einkorn::bind_scan {
@@ -70,7 +72,11 @@ EINKORN_BINDINGS(scan, m) {
   m.def(
       "count_bins",
       [](const Array& out, const Array& x, double low, double high) {
+        if (out.size() < 1) throw py::value_error("count_bins: out must have a bin at least");
         by_dtype(x, [&]<class T>() {
+          const T width = static_cast<T>(high) - static_cast<T>(low);
+          if (!(width > 0 && width <= std::numeric_limits<T>::max()))
+            throw py::value_error("count_bins: high must be above low, by a finite number");
           run(&ScanKernels<T>::count_bins, {out.out<int64_t>("out"), x.in<T>("x"), x.size(), out.size(),
                                             static_cast<T>(low), static_cast<T>(high), workspace()});
         });

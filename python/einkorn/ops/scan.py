@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -281,8 +282,13 @@ def histc(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         low, high = float(ends[0][0]), float(ends[1][0])
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise ArgumentError(f"histc: min is {low} and max is {high}, expected finite min <= max")
-    if low == high:
-        low, high = low - 1, high + 1
+    real = a.dtype.type
+    if real(low) == real(high):  # a bin around it, as wide as numbers of that size need
+        step = builtins.max(1.0, 2 * float(np.spacing(real(abs(low)))))
+        low, high = low - step, high + step
+    with np.errstate(over="ignore"):
+        if not math.isfinite(real(high) - real(low)):
+            raise ArgumentError(f"histc: min is {low} and max is {high}, too far apart for {a.dtype}")
     counts = k.empty((count,), "int64")
     k.count_bins(counts, contiguous(a), low, high)
     return wrapped(counts.astype(a.dtype), x)

@@ -207,10 +207,15 @@ def _count_bins(out: IndexOut1, x: In1, low: Scalar, high: Scalar) -> None:
 @kernel
 def count_bins(out: Array, x: Array, low: float, high: float) -> None:
     """How many numbers are in each of the bins between low and high."""
+    require(out.size >= 1, "count_bins: out must have a bin at least")
+    with np.errstate(all="ignore"):
+        first, last = floats(x).type(low), x.dtype.type(high)
+        width = last - first
+    require(bool(0 < width < math.inf), "count_bins: high must be above low, by a finite number")
     counts = write("out", out, np.int64, out.size)
+    x = read("x", x, x.dtype, x.size)
     counts[:] = 0
-    x = read("x", x, floats(x), x.size)
-    _count_bins(counts, x, float(x.dtype.type(low)), float(x.dtype.type(high)))
+    _count_bins(counts, x, float(first), float(last))
 
 
 @Loop
