@@ -124,7 +124,7 @@ def test_rows_run(family: str, engine: str) -> None:
         assert set(prepared.peers) == {name for name in row.peers if peers.get(name) is not None}
         for call in (prepared.ours, *prepared.peers.values()):
             call()
-        assert prepared.flops > 0
+        assert prepared.flops > 0 or family == "embedding"  # which looks up and computes nothing
         assert prepared.traffic > 0
 
 
@@ -297,7 +297,9 @@ def test_rows_by_pattern() -> None:
 
 
 def test_main_refusals() -> None:
-    with pytest.raises(ArgumentError, match=r"^bench: family is 'convolution', expected one of attention, "):
+    with pytest.raises(
+        ArgumentError, match=r"^bench: family is 'convolution', expected one of .*attention, "
+    ):
         bench.main(["matmul", "convolution"])
     with pytest.raises(ArgumentError, match=r"^bench: peer is 'jax'"):
         bench.main(["matmul"], peers=["jax"])

@@ -2,7 +2,7 @@
 
 Names, arguments and types are torch's: whole numbers give int64, others float32. ``dtype`` is a NumPy type or
 its name, ``device`` the name of a device, ``requires_grad`` whether operations on the result are recorded.
-Random numbers come from the stream that :func:`einkorn.manual_seed` starts.
+Random numbers come from the stream that :func:`einkorn.random.manual_seed` starts.
 """
 
 from __future__ import annotations

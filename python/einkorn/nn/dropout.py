@@ -41,7 +41,7 @@ class Dropout(_Dropout):
 
 
 class Dropout1d(_Dropout):
-    """Zeroes whole channels while training; see :func:`einkorn.nn.functional.dropout1d`.
+    """Zeroes whole channels while training; see ``einkorn.nn.functional.dropout1d``.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Dropout1d(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """Zeroes whole channels while training; see :func:`einkorn.nn.functional.dropout2d`.
+    """Zeroes whole channels while training; see ``einkorn.nn.functional.dropout2d``.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Dropout2d(_Dropout):
 
 
 class Dropout3d(_Dropout):
-    """Zeroes whole channels while training; see :func:`einkorn.nn.functional.dropout3d`.
+    """Zeroes whole channels while training; see ``einkorn.nn.functional.dropout3d``.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Dropout3d(_Dropout):
 
 
 class AlphaDropout(_Dropout):
-    """Dropout that keeps mean 0 and variance 1; see :func:`einkorn.nn.functional.alpha_dropout`.
+    """Dropout that keeps mean 0 and variance 1; see ``einkorn.nn.functional.alpha_dropout``.
 
     Parameters
     ----------

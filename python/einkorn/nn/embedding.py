@@ -89,7 +89,7 @@ class Embedding(_Table):
 
     Notes
     -----
-    Input of integers of any shape, output [*shape, embedding_dim].
+    Input of integers of any shape, output of that shape with embedding_dim behind it.
     """
 
     def __init__(
