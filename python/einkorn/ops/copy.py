@@ -14,7 +14,6 @@ from einkorn.ops import _road
 from einkorn.ops._indexing import advanced, is_advanced
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
-from einkorn.ops._places import rows, take
 from einkorn.ops._road import check_size, result, same_dtype, sum_to
 from einkorn.tensor import Tensor
 
@@ -450,7 +449,7 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
 
 
 def _beyond(x: Any, shape: tuple[int, ...], amounts: tuple[int, ...], mode: str) -> Any:
-    """Padded with elements of x itself, taken by index along one axis after the other."""
+    """Padded with slices of x itself, along one axis after the other."""
     for i in range(len(amounts) // 2):
         before, after = amounts[2 * i], amounts[2 * i + 1]
         if before == after == 0:
@@ -464,17 +463,27 @@ def _beyond(x: Any, shape: tuple[int, ...], amounts: tuple[int, ...], mode: str)
                 f"pad: pad is {amounts} and x has shape {shape}: {mode} has at most {max(most, 0)} beyond"
                 f" axis {d}"
             )
-        index = np.arange(-before, n + after)
-        if mode == "circular":  # around what a negative number leaves
-            start = max(-before, 0)
-            index = start + (index - start) % max(rest, 1)
-        elif mode == "replicate":
-            index = index.clip(0, n - 1)
+        first, last = max(before, 0), max(after, 0)
+        if mode == "circular":  # around what they leave
+            x = _cut(x, d, max(-before, 0), n - max(-after, 0))
+            ends = _cut(x, d, rest - first, rest), _cut(x, d, 0, last)
+        elif mode == "reflect":
+            ends = _cut(x, d, first, 0, -1), _cut(x, d, -2, -2 - last, -1)
         else:
-            index = n - 1 - np.abs(n - 1 - np.abs(index))
-        x = take("pad", x, d, rows(index, shape, d))
-        shape = (*shape[:d], index.size, *shape[d + 1 :])
+            ends = _edge(x, shape, d, 0, first), _edge(x, shape, d, n - 1, last)
+        x = concatenate([ends[0], x, ends[1]], d)
+        if mode != "circular" and min(before, after) < 0:
+            x = _cut(x, d, max(-before, 0), n + first + last - max(-after, 0))
+        shape = (*shape[:d], n + before + after, *shape[d + 1 :])
     return x
+
+
+def _cut(x: Any, axis: int, *where: int) -> Any:
+    return getitem(x, (*(slice(None),) * axis, slice(*where)))
+
+
+def _edge(x: Any, shape: tuple[int, ...], axis: int, at: int, count: int) -> Any:
+    return broadcast_to(_cut(x, axis, at, at + 1), (*shape[:axis], count, *shape[axis + 1 :]))
 
 
 def _padded(g: Any, amounts: Sequence[int]) -> Any:
