@@ -7,6 +7,7 @@ All give ``(context, weights)``: ``weights = softmax(scores)`` over the keys tha
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from einkorn.nn.parameter import Parameter, blank
 __all__ = ["AdditiveAttention", "ConcatAttention", "DotAttention", "GeneralAttention", "LocationAttention"]
 
 
-class _Scores(Module):
+class _Scores(Module, ABC):
     """What all of them share: shapes, the mask and the weighted sum."""
 
     def forward(
@@ -50,9 +51,9 @@ class _Scores(Module):
             weights = ops.reshape(weights, (shapes[0][0], shapes[1][1]))
         return context, weights
 
+    @abstractmethod
     def _scores(self, query: Any, keys: Any, **state: Any) -> Any:
         """Scores [N, queries, length]."""
-        raise NotImplementedError
 
 
 def _shut_out(name: str, mask: Any, scores: Any) -> Any:
