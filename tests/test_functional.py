@@ -24,7 +24,7 @@ def _parameters(function: Any) -> list[tuple[str, Any]]:
         given = inspect.signature(function).parameters.values()
         return [(p.name, p.default) for p in given]
     except ValueError:
-        line = re.search(r"\((.*)\) ->", function.__doc__.strip()).group(1)
+        line = re.search(r"\((.*?)\) ->", function.__doc__.strip(), re.DOTALL).group(1)
         names = [part.partition("=") for part in line.split(",")]
         return [
             (name.strip(), eval(default) if equals else inspect.Parameter.empty)
@@ -55,6 +55,7 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             yield dict(zip(choices, values, strict=True))
 
     x, image = normal(3, 4, 5), normal(2, 3, 7, 6)
+    statistics = {"running_mean": normal(3), "running_var": chance(3)}
     windows = options(
         kernel_size=(2, (3, 2), (2,)),
         stride=(None, 1, (2,), [2, 1]),
@@ -253,6 +254,39 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             [((x, normal(3, 4, 5)), o) for o in options(p=(1, 2.0, 3.5, np.inf), keepdim=(False, True))]
             + [((x, normal(5)), {"eps": 0.1})]
         ),
+        "batch_norm": [
+            ((image,), {**statistics, "eps": 0.1}),
+            ((image,), {**statistics, "weight": chance(3), "bias": chance(3), "training": True}),
+            ((normal(4, 3),), {"running_mean": None, "running_var": None, "training": True}),
+        ],
+        "instance_norm": [
+            ((image,), {"eps": 0.1, "weight": chance(3), "bias": chance(3)}),
+            ((image,), {**statistics, "use_input_stats": False}),
+        ],
+        "layer_norm": [
+            ((x,), {"normalized_shape": (5,)}),
+            ((x,), {"normalized_shape": [4, 5], "weight": normal(4, 5), "bias": normal(4, 5), "eps": 0.1}),
+        ],
+        "rms_norm": [
+            ((x,), {"normalized_shape": (5,)}),
+            ((x,), {"normalized_shape": [4, 5], "weight": normal(4, 5), "eps": 0.1}),
+        ],
+        "group_norm": [
+            ((image,), {"num_groups": 3}),
+            ((normal(2, 6, 5),), {"num_groups": 2, "weight": normal(6), "bias": normal(6), "eps": 0.1}),
+        ],
+        "local_response_norm": [
+            ((image,), {"size": 2}),
+            ((image,), {"size": 3, "alpha": 0.1, "beta": 0.5, "k": 2.0}),
+        ],
+        "scaled_dot_product_attention": [
+            ((normal(2, 4, 3, 5), normal(2, 2, 6, 5), normal(2, 2, 6, 7)), {"enable_gqa": True}),
+            *(
+                ((normal(2, 3, 5), normal(2, 6, 5), normal(2, 6, 7)), o)
+                for o in options(is_causal=(False, True), scale=(None, 0.3))
+            ),
+            ((normal(2, 3, 5), normal(2, 6, 5), normal(2, 6, 7), normal(3, 6)), {}),
+        ],
         **loss_samples(),
     }
 

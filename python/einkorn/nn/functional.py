@@ -5,7 +5,7 @@ A program that changes only the import gets torch's results, or a refusal that n
 differentiable Tensors, as everywhere.
 
 Reductions by the old ``size_average`` and ``reduce`` are understood. Activations and dropout stand in
-``_activations.py``.
+``_activations.py``, losses in ``_losses.py``, normalisation and attention in ``_norms.py``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from einkorn import ops
-from einkorn.nn import _activations, _losses
+from einkorn.nn import _activations, _losses, _norms
 from einkorn.nn._activations import *  # noqa: F403
 from einkorn.nn._losses import *  # noqa: F403
+from einkorn.nn._norms import *  # noqa: F403
 
 __all__ = [
     *_activations.__all__,
@@ -26,6 +27,7 @@ __all__ = [
     "channel_shuffle",
     "bilinear",
     *_losses.__all__,
+    *_norms.__all__,
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
