@@ -74,6 +74,11 @@ class DataLoader:
         self.seed = None if seed is None else _integer(seed, "seed", 0)
         self._generator = random.default_generator if self.seed is None else random.Generator(self.seed)
 
+    @property
+    def generator(self) -> random.Generator | None:
+        """The generator of the loader's own orders, if it has one."""
+        return None if self.seed is None else self._generator
+
     def __len__(self) -> int:
         rows = len(self.dataset)
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)

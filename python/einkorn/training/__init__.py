@@ -3,6 +3,7 @@
 The verbs are methods of every ``einkorn.nn.Module``, by way of ``Trainable``.
 """
 
+from einkorn.training.backup import BackupAndRestore
 from einkorn.training.callbacks import (
     Callback,
     CSVLogger,
@@ -13,9 +14,11 @@ from einkorn.training.callbacks import (
 from einkorn.training.history import History
 from einkorn.training.metrics import accuracy
 from einkorn.training.monitors import EarlyStopping, ModelCheckpoint
+from einkorn.training.snapshot import load_training, save_training
 from einkorn.training.trainable import Trainable
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",
@@ -26,4 +29,6 @@ __all__ = [
     "TerminateOnNaN",
     "Trainable",
     "accuracy",
+    "load_training",
+    "save_training",
 ]

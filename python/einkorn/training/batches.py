@@ -14,25 +14,27 @@ from einkorn.data import ArrayDataset, DataLoader
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.tensor import Tensor
+from einkorn.training.several import Several
 from einkorn.training.state import state_of
 
 __all__ = [
     "Batch",
     "Loaded",
-    "Steps",
+    "Named",
     "Types",
+    "call_model",
     "class_weights",
     "example_of",
     "float_type",
+    "in_order",
     "integer",
     "is_batches",
     "length",
-    "output_of",
     "split",
 ]
 
 Arrays = tuple[np.ndarray, ...]
-Batch = tuple[Arrays, np.ndarray, "np.ndarray | None"]  # inputs, target, weights of the rows
+Batch = tuple[Arrays, Any, "np.ndarray | None"]  # inputs, target or targets, weights of the rows
 
 
 def integer(value: Any, op: str, name: str, low: int) -> int:
@@ -46,13 +48,38 @@ def integer(value: Any, op: str, name: str, low: int) -> int:
     return number
 
 
-def output_of(value: Any, op: str) -> np.ndarray:
-    """The array of what a model or a loss gave."""
-    if isinstance(value, Tensor):
-        return value.data
-    if isinstance(value, (tuple, list, dict)):
-        raise ArgumentError(f"{op}: the model gives a {type(value).__name__}, expected one Tensor")
-    return as_array(value, f"{op}: the model's output")
+class Named(tuple[np.ndarray, ...]):
+    """Inputs that the model takes as one dict, as in Keras."""
+
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], arrays: Iterable[np.ndarray]) -> Named:
+        """The arrays under these names."""
+        made = cls(arrays)
+        made.names = names
+        return made
+
+
+def call_model(model: Any, inputs: Any) -> Any:
+    """A model's output for inputs that ``Types`` made."""
+    if type(inputs) is Named:
+        return model(dict(zip(inputs.names, inputs, strict=True)))
+    return model(*inputs)
+
+
+def in_order(x: Mapping[str, Any], model: Any) -> tuple[tuple[Any, ...], tuple[str, ...] | None]:
+    """A dict's values as the model takes them, and their names if it takes them as a dict.
+
+    A model whose ``forward`` has parameters of all these names is given them one by one.
+    """
+    try:
+        parameters = [name for name in inspect.signature(model.forward).parameters if name in x]
+    except (TypeError, ValueError):
+        parameters = []
+    if len(parameters) == len(x):
+        return tuple(x[name] for name in parameters), None
+    return tuple(x.values()), tuple(x)
 
 
 def float_type(model: Any) -> Any:
@@ -71,7 +98,7 @@ def is_batches(x: Any) -> bool:
     if isinstance(x, list):
         if not x or not isinstance(x[0], tuple) or not x[0]:
             return False
-        return hasattr(x[0][0], "shape") or isinstance(x[0][0], tuple)
+        return hasattr(x[0][0], "shape") or isinstance(x[0][0], (tuple, Mapping))
     return isinstance(x, Iterable) and not hasattr(x, "toarray")
 
 
@@ -87,7 +114,7 @@ class Types(NamedTuple):
     """The types a model trains in, and the ways to bring data into them."""
 
     dtype: Any  # of the model's parameters
-    real_target: bool  # targets are numbers, so integers are cast
+    loss: Any = None  # of whom the targets are: Loss, Several, or None
 
     def input(self, value: Any, name: str) -> np.ndarray:
         """Floating input in the model's type. Integers stay: they may be tokens."""
@@ -96,7 +123,26 @@ class Types(NamedTuple):
             return array.astype(self.dtype)
         return array
 
-    def target(self, value: Any, name: str) -> np.ndarray:
+    def targets(self, value: Any, name: str) -> tuple[np.ndarray, ...]:
+        """The target, or those of several outputs, of equal length."""
+        if not isinstance(self.loss, Several):
+            return (self.target(value, name, self.loss is not None and self.loss.real_target),)
+        parts = self.loss.parts(value, name)
+        found = tuple(
+            self.target(part, f"{name}[{key!r}]", loss.real_target)
+            for part, key, loss in zip(parts, self.loss.names, self.loss.losses, strict=True)
+        )
+        if any(part.ndim == 0 or len(part) != len(found[0]) for part in found):
+            raise ShapeError(
+                f"{name} has shapes {[part.shape for part in found]}, expected equally many rows"
+            )
+        return found
+
+    def given(self, targets: tuple[np.ndarray, ...]) -> Any:
+        """Targets as the loss takes them."""
+        return targets if isinstance(self.loss, Several) else targets[0]
+
+    def target(self, value: Any, name: str, real: bool = False) -> np.ndarray:
         """Targets in the model's type if they are numbers, int64 if they are classes."""
         array = as_array(value, name)
         if array.dtype.kind in "USO":
@@ -106,7 +152,7 @@ class Types(NamedTuple):
                 "numpy.unique(y, return_inverse=True) gives the names and the class numbers"
             )
         kind = _numbers(array, name).dtype.kind
-        if kind == "f" or (self.real_target and kind in "iub"):
+        if kind == "f" or (real and kind in "iub"):
             return array if array.dtype == self.dtype else array.astype(self.dtype)
         return array if array.dtype == np.int64 else array.astype(np.int64)
 
@@ -126,8 +172,6 @@ class Types(NamedTuple):
 
         Several are a tuple, or as in Keras a list of arrays, unless that has as many as there are rows.
         """
-        if isinstance(x, Mapping):
-            raise ArgumentError(f"{op}: x is a {type(x).__name__}, expected an array or a tuple of arrays")
         several = isinstance(x, tuple) or (
             isinstance(x, list)
             and bool(x)
@@ -148,7 +192,8 @@ class Types(NamedTuple):
             raise ArgumentError(f"{op}: x is missing, expected an array of rows or a DataLoader")
         if y is None:
             raise ArgumentError(f"{op}: y is missing: give targets, or a DataLoader as x")
-        target = self.target(y, f"{op}: y")
+        targets = self.targets(y, f"{op}: y")
+        target = targets[0]
         inputs = self.inputs(x, op, len(target) if target.ndim else None)
         if target.ndim == 0 or len(target) != len(inputs[0]):
             raise ShapeError(
@@ -158,8 +203,8 @@ class Types(NamedTuple):
         if len(target) == 0:
             raise ArgumentError(f"{op}: x has no rows, expected at least one")
         if sample_weight is None:
-            return (*inputs, target)
-        return (*inputs, target, self.weight(sample_weight, f"{op}: sample_weight", len(target)))
+            return (*inputs, *targets)
+        return (*inputs, *targets, self.weight(sample_weight, f"{op}: sample_weight", len(target)))
 
     def batches(
         self,
@@ -185,8 +230,11 @@ class Types(NamedTuple):
                 )
             loader = DataLoader(x, batch_size, shuffle) if rows else x
             return Loaded(loader, self, op, model, class_weight)
+        names = None
+        if isinstance(x, Mapping):
+            x, names = in_order(x, model)
         arrays = self.arrays(x, y, sample_weight, op)
-        return self.gathered(arrays, sample_weight is not None, class_weight, batch_size, shuffle)
+        return self.gathered(arrays, sample_weight is not None, class_weight, batch_size, shuffle, names)
 
     def gathered(
         self,
@@ -195,16 +243,20 @@ class Types(NamedTuple):
         class_weight: dict[int, float] | None,
         batch_size: int,
         shuffle: bool = False,
+        names: tuple[str, ...] | None = None,
     ) -> Any:
         """Batches of arrays that ``arrays`` made, the last of which are weights or not."""
         if class_weight is not None:
-            arrays = (*arrays, self.weights_of_classes(arrays[-1], class_weight))
-        return _Gathered(
-            DataLoader(ArrayDataset(*arrays), batch_size, shuffle), weighted or class_weight is not None
-        )
+            arrays = (*arrays, self.weights_of_classes(self.given(arrays[-1:]), class_weight))
+            weighted = True
+        loader = DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
+        outputs = len(self.loss.names) if isinstance(self.loss, Several) else None
+        return _Gathered(loader, weighted, outputs, names)
 
-    def weights_of_classes(self, target: np.ndarray, class_weight: dict[int, float]) -> np.ndarray:
+    def weights_of_classes(self, target: Any, class_weight: dict[int, float]) -> np.ndarray:
         """A weight for each row: that of its class, 1 for classes that are not named."""
+        if isinstance(self.loss, Several):
+            raise ArgumentError("fit: class_weight is given and there are several outputs, expected one")
         if target.ndim > 1 and target.shape[1] > 1:
             target = target.argmax(1)
         if target.size != len(target):
@@ -240,19 +292,29 @@ def class_weights(class_weight: Any) -> dict[int, float] | None:
 class _Gathered:
     """Batches of arrays."""
 
-    def __init__(self, loader: DataLoader, weighted: bool) -> None:
+    def __init__(
+        self, loader: DataLoader, weighted: bool, outputs: int | None, names: tuple[str, ...] | None
+    ) -> None:
         self.loader = loader
         self.weighted = weighted
+        self.outputs = outputs  # None for one that is no tuple
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
+        batch: tuple[Any, ...]
+        target: Any
         for batch in self.loader.lend():
+            weight: Any = None
             if self.weighted:
-                yield batch[:-2], batch[-2], batch[-1]
+                batch, weight = batch[:-1], batch[-1]
+            if self.outputs is None:
+                inputs, target = batch[:-1], batch[-1]
             else:
-                yield batch[:-1], batch[-1], None
+                inputs, target = batch[: -self.outputs], batch[-self.outputs :]
+            yield inputs if self.names is None else Named.of(self.names, inputs), target, weight
 
 
 class Loaded:
@@ -265,6 +327,7 @@ class Loaded:
         self.types = types
         self.op = op
         self.class_weight = class_weight
+        self._model = model
         self._single = not _takes(model, 2)
 
     def __len__(self) -> int:
@@ -300,7 +363,7 @@ class Loaded:
         weight = None
         inputs: Any
         rest: Any
-        if isinstance(batch[0], tuple):
+        if isinstance(batch[0], (tuple, Mapping)):
             inputs, rest = batch[0], batch[1:]
             if len(rest) > 2:
                 raise ArgumentError(
@@ -310,8 +373,9 @@ class Loaded:
             inputs, rest = batch[:1], batch[1:]
         else:
             inputs, rest = batch[:-1], batch[-1:]
-        arrays = tuple(types.input(part, f"{op}: x") for part in inputs)
-        target = types.target(rest[0], f"{op}: y")
+        arrays = self._arrays(inputs)
+        targets = types.targets(rest[0], f"{op}: y")
+        target = targets[0]
         if target.ndim == 0 or any(part.ndim == 0 or len(part) != len(target) for part in arrays):
             raise ShapeError(
                 f"{op}: a batch has inputs of shapes {[part.shape for part in arrays]} and a target of shape "
@@ -319,19 +383,29 @@ class Loaded:
             )
         if len(rest) == 2:
             weight = types.weight(rest[1], f"{op}: weight", len(target))
-        return arrays, target, weight
+        return arrays, types.given(targets), weight
+
+    def _arrays(self, inputs: Any) -> Arrays:
+        """A batch's inputs in the model's types."""
+        names = None
+        if isinstance(inputs, Mapping):
+            inputs, names = in_order(inputs, self._model)
+        arrays = tuple(self.types.input(part, f"{self.op}: x") for part in inputs)
+        return arrays if names is None else Named.of(names, arrays)
 
     def _inputs(self, batch: Any) -> Arrays:
         """The inputs alone; a target, if there is one, is left out."""
-        if not isinstance(batch, (tuple, list)):
-            parts: Any = (batch,)
-        elif isinstance(batch[0], tuple):
+        if isinstance(batch, Mapping):
+            parts: Any = batch
+        elif not isinstance(batch, (tuple, list)):
+            parts = (batch,)
+        elif isinstance(batch[0], (tuple, Mapping)):
             parts = batch[0]
         elif len(batch) == 3 and self._single:
             parts = batch[:1]
         else:
             parts = batch if len(batch) == 1 else batch[:-1]
-        return tuple(self.types.input(part, f"{self.op}: x") for part in parts)
+        return self._arrays(parts)
 
 
 def _takes(model: Any, inputs: int) -> bool:
@@ -341,28 +415,6 @@ def _takes(model: Any, inputs: int) -> bool:
     except TypeError:
         return False
     return True
-
-
-class Steps:
-    """So many batches at a time of a source that goes on, and begins anew when it ends."""
-
-    def __init__(self, source: Any, steps: int) -> None:
-        self.source = source
-        self.steps = steps
-        self._rest: Iterator[Any] = iter(())
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[Any]:
-        for _ in range(self.steps):
-            batch = next(self._rest, None)
-            if batch is None:
-                self._rest = iter(self.source)
-                batch = next(self._rest, None)
-                if batch is None:
-                    return
-            yield batch
 
 
 def split(arrays: Arrays, share: Any) -> tuple[Arrays, Arrays]:

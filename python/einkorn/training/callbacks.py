@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._console import say
+from einkorn._files import write_text
 from einkorn.errors import ArgumentError, DataError, EinkornError
 from einkorn.optim.lr_scheduler import LRScheduler
 from einkorn.training.state import state_of
@@ -58,6 +60,16 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Called second, with what becomes ``self.model``."""
         self.model = model
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the callback has to remember when a training is kept to be gone on with: nothing.
+
+        Arrays, numbers, texts, None, and dicts and lists of them.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave; called after ``on_train_begin``."""
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -160,11 +172,30 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._keys = None
+        run = state_of(self.model).run
+        goes_on = run is not None and run.pending is not None and self.filename.is_file()
         try:
+            if goes_on and run is not None and run.pending is not None:
+                self._cut(int(run.pending["epoch"]))
+                return
             with open(self.filename, "a" if self.append else "w", encoding="utf-8"):
                 pass
         except OSError as error:
             raise ArgumentError(f"CSVLogger: filename {self.filename} cannot be written: {error}") from error
+
+    def _cut(self, epochs: int) -> None:
+        """Drop the lines of epochs that are done again, and those that were never finished."""
+        with open(self.filename, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file, delimiter=self.separator) if row]
+        if not rows:
+            return
+        self._keys = rows[0][1:]
+        kept = [
+            row for row in rows[1:] if row[0].isdigit() and int(row[0]) < epochs and len(row) == len(rows[0])
+        ]
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self.separator).writerows([rows[0], *kept])
+        write_text(self.filename, text.getvalue())
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         try:
@@ -220,6 +251,13 @@ class LearningRateScheduler(Callback):
             group["lr"] = float(rate)
         if self.verbose:
             say(f"Epoch {epoch + 1}: the learning rate is {rate:.5g}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"schedule": self.schedule.state_dict()} if isinstance(self.schedule, LRScheduler) else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if isinstance(self.schedule, LRScheduler) and "schedule" in state:
+            self.schedule.load_state_dict(state["schedule"])
 
     def _groups(self) -> list[dict[str, Any]]:
         optimizer = state_of(self.model).optimizer

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, EinkornError
 from einkorn.optim import Optimizer
-from einkorn.training.batches import Types, float_type
+from einkorn.training.batches import Types, float_type, integer
 from einkorn.training.losses import Loss, find_loss
-from einkorn.training.metrics import Metric, find_metrics
+from einkorn.training.metrics import Figures, Metric, find_metrics
 from einkorn.training.optimizers import find_optimizer
+from einkorn.training.several import Several, SeveralFigures, find_losses
 from einkorn.training.state import State, state_of
 
-__all__ = ["Compiled", "compile_model", "compiled_of", "types_of", "verbosity"]
+__all__ = ["Clipping", "Compiled", "compile_model", "compiled_of", "types_of", "verbosity"]
+
+
+class Clipping(NamedTuple):
+    """Limits of the gradients, with Keras' names."""
+
+    clipnorm: float | None = None  # of each gradient's norm
+    clipvalue: float | None = None  # of each element
+    global_clipnorm: float | None = None  # of the norm of all gradients together
 
 
 class Compiled(NamedTuple):
     """What ``compile`` chose, beside the optimizer."""
 
-    loss: Loss
-    metrics: list[Metric]
+    loss: Any  # Loss or Several
+    metrics: Any  # list of Metric, or a tuple of lists, one for each output
     loss_weight: float
     made_here: bool  # the optimizer was made from the model's parameters
+    accumulate: int = 1  # batches of an update
+    clips: Clipping | None = None
+
+    def figures(self) -> Figures | SeveralFigures:
+        """An empty account of the loss and the metrics."""
+        if isinstance(self.loss, Several):
+            return SeveralFigures(self.loss, self.metrics)
+        return Figures(self.loss, self.metrics)
+
+    def all_metrics(self) -> list[Metric]:
+        """The metrics of all outputs."""
+        return [m for some in self.metrics for m in some] if isinstance(self.loss, Several) else self.metrics
+
+    def names(self) -> list[str]:
+        """What the figures of an epoch will be called."""
+        return list(self.figures().running()) + [
+            metric.name for metric in self.all_metrics() if metric.parts is None
+        ]
 
 
 def compile_model(
@@ -34,17 +63,41 @@ def compile_model(
     metrics: Any,
     weighted_metrics: Any,
     from_logits: bool | None,
+    accumulate: Any = 1,
+    clips: Clipping | None = None,
 ) -> None:
     """``Trainable.compile``."""
-    found = find_loss(loss, from_logits)
-    both = [*find_metrics(metrics, found), *find_metrics(weighted_metrics, found, weighted=True)]
-    names = [metric.name for metric in both]
-    if len(set(names)) < len(names):
-        raise ArgumentError(f"compile: metrics and weighted_metrics share a name, of {', '.join(names)}")
+    found: Loss | Several
+    both: Any
+    factor = 1.0
+    if isinstance(loss, (Mapping, list, tuple)):
+        found, both = find_losses(loss, loss_weights, metrics, weighted_metrics, from_logits)
+    else:
+        found = find_loss(loss, from_logits)
+        both = [*find_metrics(metrics, found), *find_metrics(weighted_metrics, found, weighted=True)]
+        factor = _loss_weight(loss_weights)
+        names = [metric.name for metric in both]
+        if len(set(names)) < len(names):
+            raise ArgumentError(f"compile: metrics and weighted_metrics share a name, of {', '.join(names)}")
+    every = 1 if accumulate is None else integer(accumulate, "compile", "gradient_accumulation_steps", 1)
+    limits = _limits(clips or Clipping())
     made = find_optimizer(optimizer, list(model.parameters()))
     state = state_of(model)
-    state.compiled = Compiled(found, both, _loss_weight(loss_weights), made is not optimizer)
+    state.compiled = Compiled(found, both, factor, made is not optimizer, every, limits)
     state.optimizer = made
+    state.trackers = None
+
+
+def _limits(clips: Clipping) -> Clipping | None:
+    given = [name for name, value in clips._asdict().items() if value is not None]
+    for name in given:
+        value = getattr(clips, name)
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not good or not 0 < value < math.inf:
+            raise ArgumentError(f"compile: {name} is {value!r}, expected a number above 0")
+    if len(given) > 1:
+        raise ArgumentError(f"compile: {' and '.join(given)} are given, expected one of them")
+    return clips if given else None
 
 
 def _loss_weight(value: Any) -> float:
@@ -67,7 +120,7 @@ def compiled_of(model: Any, op: str) -> tuple[State, Compiled, Optimizer]:
 
 
 def types_of(model: Any, compiled: Compiled) -> Types:
-    return Types(float_type(model), compiled.loss.real_target)
+    return Types(float_type(model), compiled.loss)
 
 
 def verbosity(value: Any, op: str) -> int:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from einkorn._console import open_bar
-from einkorn.data.arrays import is_map_dataset
+from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.data.loader import DataLoader
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn.regularizers import penalized, penalty_of
+from einkorn.tensor import Tensor
 from einkorn.training import hints
-from einkorn.training.batches import Loaded, Types, float_type, integer, is_batches, length, output_of
+from einkorn.training.batches import (
+    Loaded,
+    Named,
+    Types,
+    call_model,
+    float_type,
+    in_order,
+    integer,
+    is_batches,
+    length,
+)
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
 from einkorn.training.events import Events
-from einkorn.training.metrics import Figures
 from einkorn.training.modes import evaluating
+from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, unbatched
+from einkorn.training.state import state_of
 
-__all__ = ["evaluate", "predict", "run_evaluation"]
+__all__ = ["Tester", "evaluate", "predict", "run_evaluation"]
 
 
 def evaluate(
@@ -45,41 +58,80 @@ def evaluate(
 
 
 def run_evaluation(model: Any, compiled: Compiled, batches: Any, op: str, events: Events) -> dict[str, float]:
-    loss = compiled.loss
-    figures = Figures(loss, compiled.metrics)
+    state = state_of(model)
+    outer = state.figures, state.tester
+    state.tester = tester = Tester(model, compiled, op)
+    state.figures = figures = compiled.figures()
+    own = overrides(model, "test_step")
+    if own:
+        reset_trackers(state)
+    logs: dict[str, float] = {}
     step = 0
-    events.call("on_test_begin", {})
-    with evaluating(model):
-        for inputs, target, weight in batches:
-            events.call("on_test_batch_begin", step, {})
-            if step == 0:
-                hints.check_rows(model, inputs, op)
-                output = hints.call(model, inputs, op)
-                values = output_of(output, op)
-                loss = loss.settle(values, hints.ends_in(model))
-            else:
-                output = model(*inputs)
-                values = output_of(output, op)
-            wanted = loss.prepare(values, target)
-            value = loss.mean(output, wanted) if weight is None else loss.weighted(output, wanted, weight)
-            number = float(output_of(value, op)) * compiled.loss_weight
-            figures.add(number, loss.total(values, wanted), values, wanted, weight)
-            if events["on_test_batch_end"]:
-                events.call("on_test_batch_end", step, figures.running())
-            step += 1
+    try:
+        events.call("on_test_begin", {})
+        with evaluating(model):
+            for inputs, target, weight in batches:
+                events.call("on_test_batch_begin", step, {})
+                if step == 0:
+                    hints.check_rows(model, inputs, op)
+                if own:
+                    logs = numbers_of(model.test_step(unbatched(inputs, target, weight)), "test_step")
+                else:
+                    tester.add(figures, inputs, target, weight)
+                if events["on_test_batch_end"]:
+                    events.call("on_test_batch_end", step, logs if own else figures.running())
+                step += 1
+    finally:
+        state.figures, state.tester = outer
     if step == 0:
         raise ArgumentError(f"{op}: the loader gave no rows, expected at least one")
-    logs = figures.final()
+    if not own:
+        logs = figures.final()
     events.call("on_test_end", logs)
     return logs
 
 
+class Tester:
+    """The loss of one batch after the other, without gradients."""
+
+    def __init__(self, model: Any, compiled: Compiled, op: str) -> None:
+        self.model = model
+        self.compiled = compiled
+        self.loss = compiled.loss
+        self.op = op
+        self.fresh = True
+        self.penalized = penalized(model)
+
+    def add(self, figures: Any, inputs: Any, target: Any, weight: Any) -> None:
+        """Enter a batch into the figures."""
+        loss = self.loss
+        if self.fresh:
+            output = hints.call(self.model, inputs, self.op)
+            values = loss.outputs(output, self.op)
+            loss = self.loss = loss.settle(values, hints.ends_in(self.model))
+            self.fresh = False
+        else:
+            output = call_model(self.model, inputs)
+            values = loss.outputs(output, self.op)
+        wanted = loss.prepare(values, target)
+        value, parts = loss.batch(output, wanted, weight)
+        number = parts
+        penalty = penalty_of(self.penalized)
+        extra = 0.0 if penalty is None else penalty.item()
+        if parts is None:
+            number = float(value.item() if isinstance(value, Tensor) else value) * self.compiled.loss_weight
+            number += extra
+        elif penalty is not None:
+            number.append(extra)
+        figures.add(number, loss.total(values, wanted), values, wanted, weight)
+
+
 def predict(
     model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
-) -> np.ndarray:
+) -> Any:
     """``Trainable.predict``."""
     size = 256 if batch_size is None else integer(batch_size, "predict", "batch_size", 1)
-    types = Types(float_type(model), False)
+    types = Types(float_type(model))
     if is_map_dataset(x) and not is_batches(x):
         x = DataLoader(x, size)
     rows = None
@@ -88,11 +140,14 @@ def predict(
         batches: Any = loaded.each_input()
         count = _steps(loaded, steps, "predict")
     else:
+        names = None
+        if isinstance(x, Mapping):
+            x, names = in_order(x, model)
         arrays = types.inputs(x, "predict")
         hints.check_rows(model, arrays, "predict")
         rows = len(arrays[0])
         count = _steps(range(0, max(rows, 1), size), steps, "predict")
-        batches = _slices(arrays, size)
+        batches = _slices(arrays, size, names)
         if steps is not None:
             rows = min(rows, steps * size)
     shown = verbosity(verbose, "predict")
@@ -105,42 +160,92 @@ def predict(
     return result
 
 
-def _slices(arrays: tuple[np.ndarray, ...], size: int) -> Iterator[tuple[np.ndarray, ...]]:
+def _slices(
+    arrays: tuple[np.ndarray, ...], size: int, names: tuple[str, ...] | None
+) -> Iterator[tuple[np.ndarray, ...]]:
     """The rows, so many at a time, so that nothing can write into them; one batch if there are none."""
     views = [array.view() for array in arrays]
     for view in views:
         view.flags.writeable = False
     for start in range(0, max(len(views[0]), 1), size):
-        yield tuple(view[start : start + size] for view in views)
+        parts = tuple(view[start : start + size] for view in views)
+        yield parts if names is None else Named.of(names, parts)
 
 
-def _outputs(model: Any, batches: Iterable[Any], rows: int | None, events: Events) -> np.ndarray:
+def _outputs(model: Any, batches: Iterable[Any], rows: int | None, events: Events) -> Any:
     """Outputs of all batches, in memory of their own: a layer that changes nothing returns its input."""
-    parts: list[np.ndarray] = []
-    out: np.ndarray | None = None
+    joined: list[_Joined] = []
+    shape: Any = None
     done = 0
+    own = overrides(model, "predict_step")
     for step, inputs in enumerate(batches):
         events.call("on_predict_batch_begin", step, {})
-        output = output_of(hints.call(model, inputs, "predict") if step == 0 else model(*inputs), "predict")
-        if output.ndim == 0 or len(output) != len(inputs[0]):
-            raise ShapeError(
-                f"predict: the model gives shape {output.shape} for {len(inputs[0])} rows, expected a row "
-                f"for each; x has shape {inputs[0].shape}: does it lack an axis?"
-            )
-        if rows is None:
-            parts.append(np.array(output))
+        if own:
+            output = model.predict_step(unbatched(inputs, None, None)[0])
         else:
-            if out is None:
-                out = np.empty((rows, *output.shape[1:]), output.dtype)
-            out[done : done + len(output)] = output
-        done += len(output)
+            output = hints.call(model, inputs, "predict") if step == 0 else call_model(model, inputs)
+        several = isinstance(output, (tuple, list, Mapping))
+        parts = list(output.values() if isinstance(output, Mapping) else output) if several else [output]
+        if step == 0:
+            shape = _shape_of(output)
+            joined = [_Joined(rows) for _ in parts]
+        for one, part in zip(joined, parts, strict=True):
+            one.add(_rows(part, inputs), done)
+        done += len(inputs[0])
         if events["on_predict_batch_end"]:
-            events.call("on_predict_batch_end", step, {"outputs": output})
-    if out is not None:
-        return out
-    if not parts:
+            events.call("on_predict_batch_end", step, {"outputs": _arrays(output)})
+    if not joined:
         raise ArgumentError("predict: the loader gave no batches, expected at least one")
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return shape([one.all() for one in joined])
+
+
+def _arrays(output: Any) -> Any:
+    if isinstance(output, Mapping):
+        return {name: part.data if isinstance(part, Tensor) else part for name, part in output.items()}
+    if isinstance(output, (tuple, list)):
+        return [part.data if isinstance(part, Tensor) else part for part in output]
+    return output.data if isinstance(output, Tensor) else output
+
+
+def _shape_of(output: Any) -> Any:
+    """What puts arrays together again as the model gives them: alone, in a list, or in a dict."""
+    if isinstance(output, Mapping):
+        names = list(output)
+        return lambda arrays: dict(zip(names, arrays, strict=True))
+    return (lambda arrays: arrays) if isinstance(output, (tuple, list)) else (lambda arrays: arrays[0])
+
+
+def _rows(output: Any, inputs: Any) -> np.ndarray:
+    """An output's array, which has a row for each of the input."""
+    array = output.data if isinstance(output, Tensor) else as_array(output, "predict: the model's output")
+    if array.ndim == 0 or len(array) != len(inputs[0]):
+        raise ShapeError(
+            f"predict: the model gives shape {array.shape} for {len(inputs[0])} rows, expected a row "
+            f"for each; x has shape {inputs[0].shape}: does it lack an axis?"
+        )
+    return array
+
+
+class _Joined:
+    """Rows of one output, put one below the other."""
+
+    def __init__(self, rows: int | None) -> None:
+        self._rows = rows
+        self._out: np.ndarray | None = None
+        self._parts: list[np.ndarray] = []
+
+    def add(self, output: np.ndarray, done: int) -> None:
+        if self._rows is None:
+            self._parts.append(np.array(output))
+            return
+        if self._out is None:
+            self._out = np.empty((self._rows, *output.shape[1:]), output.dtype)
+        self._out[done : done + len(output)] = output
+
+    def all(self) -> np.ndarray:
+        if self._out is not None:
+            return self._out
+        return self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
 
 
 def _steps(batches: Any, steps: Any, op: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from einkorn.errors import ArgumentError
+from einkorn.training.backup import BackupAndRestore
 from einkorn.training.callbacks import EVENTS, Callback, LearningRateScheduler, TerminateOnNaN, takes
 from einkorn.training.monitors import Monitor
 
@@ -27,6 +28,7 @@ class Events:
 
     def __init__(self, callbacks: Any, model: Any, params: dict[str, Any], op: str) -> None:
         self._callbacks = _checked(callbacks, op)
+        self.keepers = [callback for callback in self._callbacks if isinstance(callback, BackupAndRestore)]
         self._calls: dict[str, list[Callable[..., Any]]] = {
             name: [call for w in self._callbacks if (call := _listener(w, name, op))] for name in EVENTS
         }
@@ -50,10 +52,33 @@ class Events:
         for listener in self._calls[name]:
             listener(*arguments)
 
-    def prepare(self, figures: list[str]) -> None:
+    def look_for_backup(self) -> None:
+        """Let callbacks that keep the training say where it is to go on."""
+        for keeper in self.keepers:
+            keeper.look()
+
+    def after_epoch(self, epoch: int) -> None:
+        """An epoch is over, its figures are in the history: what is kept now goes on with the next."""
+        for keeper in self.keepers:
+            keeper.after_epoch(epoch)
+
+    def state_dict(self) -> list[Any]:
+        """What the callbacks have to remember, each with its class' name."""
+        return [[type(callback).__name__, callback.state_dict()] for callback in self._callbacks]
+
+    def load_state_dict(self, state: Any) -> None:
+        """Give the callbacks back what they remembered, each to the next of its class."""
+        waiting = [(name, own) for name, own in state]
+        for callback in self._callbacks:
+            for i, (name, own) in enumerate(waiting):
+                if name == type(callback).__name__:
+                    callback.load_state_dict(own)
+                    del waiting[i]
+                    break
+
+    def prepare(self, figures: list[str], open_ended: bool = False) -> None:
         """Let callbacks check, before the first epoch, that they can do their work."""
         known = list(figures)
-        open_ended = False
         for callback in self._callbacks:
             if isinstance(callback, Monitor):
                 callback.prepare(known, open_ended)

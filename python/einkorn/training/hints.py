@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.errors import ShapeError
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.training.batches import Named, call_model
 
 __all__ = ["call", "check_rows", "ends_in"]
 
@@ -14,7 +15,14 @@ __all__ = ["call", "check_rows", "ends_in"]
 def call(model: Any, inputs: tuple[np.ndarray, ...], op: str) -> Any:
     """Call a model for the first time, and say what is missing when its input does not fit."""
     try:
-        return model(*inputs)
+        return call_model(model, inputs)
+    except DTypeError as error:
+        if type(inputs) is not Named:
+            raise
+        raise ArgumentError(
+            f"{op}: x is a dict of {', '.join(inputs.names)}, and the model cannot take it: its forward "
+            f"lacks parameters of these names ({error})"
+        ) from error
     except ShapeError as error:
         hint = _hint(model, inputs[0])
         if not hint:

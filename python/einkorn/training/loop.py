@@ -9,39 +9,33 @@ only when somebody overrides them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from einkorn import ops
 from einkorn.data.arrays import is_map_dataset
 from einkorn.errors import ArgumentError, EinkornError, NonFiniteError
 from einkorn.optim import Optimizer
 from einkorn.tensor import Tensor
 from einkorn.training import hints
-from einkorn.training.batches import (
-    Steps,
-    Types,
-    class_weights,
-    integer,
-    is_batches,
-    length,
-    output_of,
-    split,
-)
+from einkorn.training.batches import Types, class_weights, in_order, integer, is_batches, length, split
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
 from einkorn.training.evaluation import run_evaluation
 from einkorn.training.events import Events
+from einkorn.training.feed import Feed
 from einkorn.training.history import History
-from einkorn.training.metrics import Figures
 from einkorn.training.modes import training
 from einkorn.training.nonfinite import Guard
+from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, unbatched
 from einkorn.training.progress import Progress
+from einkorn.training.several import Several
+from einkorn.training.snapshot import random_state, set_random_state
 from einkorn.training.state import State
+from einkorn.training.step import Stepper
 
-__all__ = ["fit"]
+__all__ = ["Run", "fit"]
 
 
 def fit(
@@ -89,35 +83,45 @@ def fit(
         shuffle,
     )
     if steps_per_epoch is not None:
-        train = Steps(train, integer(steps_per_epoch, "fit", "steps_per_epoch", 1))
+        steps_per_epoch = integer(steps_per_epoch, "fit", "steps_per_epoch", 1)
+    feed = Feed(train, steps_per_epoch)
     if validation_steps is not None:
         validation_steps = integer(validation_steps, "fit", "validation_steps", 1)
     validates = _validation_epochs(validation_freq)
-    params = {"epochs": epochs, "steps": length(train), "verbose": verbose}
+    params = {"epochs": epochs, "steps": length(feed), "verbose": verbose}
     events = Events(callbacks, model, params, "fit")
-    names = ["loss", *(metric.name for metric in compiled.metrics)]
-    events.prepare(names + [f"val_{name}" for name in names if validation is not None])
+    names = compiled.names()
+    figures = names + [f"val_{name}" for name in names if validation is not None]
+    events.prepare(figures, overrides(model, "train_step") or overrides(model, "test_step"))
 
     history = state.history = History()
     state.stop_training = False
     progress = Progress(verbose, epochs)
     guard = Guard(model, optimizer) if on_nan == "raise" else None
-    trainer = _Trainer(model, state, compiled, optimizer, events, progress, guard)
+    stepper = state.stepper = Stepper(model, compiled, optimizer, "fit")
+    run = state.run = Run(model, state, stepper, events, progress, guard, feed, history)
+    run.epoch_number = initial_epoch
     logs: dict[str, float] = {}
     with training(model):
-        events.call("on_train_begin", {})
         try:
-            for epoch in range(initial_epoch, epochs):
-                events.call("on_epoch_begin", epoch, {})
-                progress.begin(epoch, length(train))
-                logs, steps = trainer.epoch(train, epoch)
+            events.look_for_backup()
+            events.call("on_train_begin", {})
+            first = run.restore()
+            for epoch in range(first, first if state.stop_training else epochs):
+                if run.done == 0:
+                    events.call("on_epoch_begin", epoch, {})
+                progress.begin(epoch, length(feed))
+                logs, steps = run.epoch(epoch)
                 if validation is not None and validates(epoch + 1):
                     batches = islice(validation, validation_steps)
                     found = run_evaluation(model, compiled, batches, "fit: validation_data", events)
                     logs.update({f"val_{name}": value for name, value in found.items()})
+                run.done = 0
                 events.call("on_epoch_end", epoch, logs)
                 progress.end(steps, logs)
                 history.append(epoch, logs)
+                run.epoch_number = epoch + 1
+                events.after_epoch(epoch)
                 if state.stop_training:
                     break
         except (KeyboardInterrupt, NonFiniteError):
@@ -127,6 +131,7 @@ def fit(
             raise
         finally:
             progress.close()
+            state.run = state.stepper = state.figures = None
         events.call("on_train_end", logs)
     return history
 
@@ -167,15 +172,19 @@ def _data(
             shuffle=shuffle, sample_weight=sample_weight, class_weight=class_weight,
         )  # fmt: skip
     else:
+        names = None
+        if isinstance(x, Mapping):
+            x, names = in_order(x, model)
         arrays = types.arrays(x, y, sample_weight, "fit")
         weighted = sample_weight is not None
         if weighted and class_weight is not None:
             raise ArgumentError("fit: class_weight and sample_weight are both given, expected one of them")
-        hints.check_rows(model, arrays[: -2 if weighted else -1], "fit")
+        outputs = len(types.loss.names) if isinstance(types.loss, Several) else 1
+        hints.check_rows(model, arrays[: -outputs - weighted], "fit")
         if share and validation is None:
             arrays, last = split(arrays, share)
-            held_out = types.gathered(last, weighted, None, size)
-        train = types.gathered(arrays, weighted, class_weight, batch_size, shuffle)
+            held_out = types.gathered(last, weighted, None, size, names=names)
+        train = types.gathered(arrays, weighted, class_weight, batch_size, shuffle, names)
     if held_out is not None or validation is None:
         return train, held_out
     op = "fit: validation_data"
@@ -196,75 +205,164 @@ def _validation_epochs(frequency: Any) -> Callable[[int], bool]:
     return lambda epoch: epoch % every == 0
 
 
-class _Trainer(NamedTuple):
-    """What one ``fit`` works with."""
+class Run:
+    """One ``fit`` that is going on, which can be written down and gone on with after any batch."""
 
-    model: Any
-    state: State
-    compiled: Compiled
-    optimizer: Optimizer
-    events: Events
-    progress: Progress
-    guard: Guard | None
+    def __init__(
+        self,
+        model: Any,
+        state: State,
+        stepper: Stepper,
+        events: Events,
+        progress: Progress,
+        guard: Guard | None,
+        feed: Feed,
+        history: History,
+    ) -> None:
+        self.model = model
+        self.state = state
+        self.stepper = stepper
+        self.events = events
+        self.progress = progress
+        self.guard = guard
+        self.feed = feed
+        self.history = history
+        self.own_step = overrides(model, "train_step")
+        self.epoch_number = 0
+        self.done = 0  # batches of the epoch that are behind us; 0 between epochs
+        self.figures: Any = None
+        self.pending: Mapping[str, Any] | None = None  # where to go on from
 
-    def epoch(self, batches: Any, epoch: int) -> tuple[dict[str, float], int]:
-        """One pass over the data; the figures and the number of batches."""
-        model, state, optimizer, guard = self.model, self.state, self.optimizer, self.guard
-        loss, scale = self.compiled.loss, self.compiled.loss_weight
-        figures = Figures(loss, self.compiled.metrics)
-        progress = self.progress
+    # --- going on -------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a ``fit`` with the same arguments needs to go on as if it had never ended."""
+        optimizer = self.stepper.optimizer
+        between = self.done == 0
+        gradients: list[Any] = []
+        if self.stepper.gathered:
+            gradients = [None if g is None else np.array(g.data) for g in self._gradients()]
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "callbacks": self.events.state_dict(),
+            "epoch": self.epoch_number,
+            "stopped": self.state.stop_training,
+            "done": self.done,
+            "figures": None if between else self.figures.state_dict(),
+            "history": [
+                [epoch, row] for epoch, row in zip(self.history.epoch, self.history.rows(), strict=True)
+            ],
+            "feed": self.feed.state_dict(),
+            "gathered": [self.stepper.gathered, self.stepper.weight, gradients],
+            "random": random_state(self.feed.generators()),
+        }
+
+    def _gradients(self) -> list[Any]:
+        groups = self.stepper.optimizer.param_groups
+        return [param.grad for group in groups for param in group["params"]]
+
+    def restore(self) -> int:
+        """Go to the place in ``pending``, if there is one; the epoch to go on in."""
+        if self.pending is None:
+            return self.epoch_number
+        kept, self.pending = self.pending, None
+        self.model.load_state_dict(kept["model"])
+        self.stepper.optimizer.load_state_dict(kept["optimizer"])
+        self.events.load_state_dict(kept["callbacks"])
+        for epoch, row in kept["history"]:
+            self.history.append(epoch, row)
+        self.state.stop_training = bool(kept["stopped"])
+        self.epoch_number, self.done = int(kept["epoch"]), int(kept["done"])
+        if self.done:
+            self.figures = self.stepper.compiled.figures()
+            self.figures.load_state_dict(kept["figures"])
+        if self.done or self.feed.steps is not None:
+            self.feed.load_state_dict(kept["feed"])
+        gathered, weight, gradients = kept["gathered"]
+        if gathered:
+            self.stepper.gathered, self.stepper.weight = int(gathered), float(weight)
+            params = [p for group in self.stepper.optimizer.param_groups for p in group["params"]]
+            for param, gradient in zip(params, gradients, strict=True):
+                param.grad = None if gradient is None else Tensor(np.array(gradient))
+        set_random_state(kept["random"], self.feed.generators())
+        return self.epoch_number
+
+    # --- the work -------------------------------------------------------------------------------
+
+    def epoch(self, epoch: int) -> tuple[dict[str, float], int]:
+        """One pass over the data, or what is left of it; the figures and the number of batches."""
+        state, stepper, guard, progress = self.state, self.stepper, self.guard, self.progress
+        self.epoch_number = epoch
+        if self.done == 0:
+            self.figures = stepper.compiled.figures()
+            reset_trackers(state)
+        state.figures = figures = self.figures
         begins, ends = self.events["on_train_batch_begin"], self.events["on_train_batch_end"]
-        step = 0
+        keepers = self.events.keepers
+        logs: dict[str, float] = {}
+        stepper.fresh = True
+        step = self.done
         if guard is not None:
             guard.begin()
-        for inputs, target, weight in batches:
+        for inputs, target, weight in self.feed.epoch(step):
             for watcher in begins:
                 watcher(step, {})
-            optimizer.zero_grad()
-            if step == 0:
-                output = hints.call(model, inputs, "fit")
-                values = output_of(output, "fit")
-                loss = loss.settle(values, hints.ends_in(model))
+            if stepper.fresh:
                 state.input_shape = _row_shape(inputs)
+            if self.own_step:
+                logs = numbers_of(self.model.train_step(unbatched(inputs, target, weight)), "train_step")
+                stepper.fresh = False
+                self._check_own(logs, epoch, step, inputs, target)
             else:
-                output = model(*inputs)
-                values = output_of(output, "fit")
-            wanted = loss.prepare(values, target)
-            value = loss.mean(output, wanted) if weight is None else loss.weighted(output, wanted, weight)
-            if scale != 1.0:
-                value = ops.multiply(value, scale)
-            if not isinstance(value, Tensor) or not value.requires_grad:
-                raise EinkornError("fit: the loss does not depend on any parameter that requires a gradient")
-            number = value.item()
-            total = loss.total(values, wanted)
-            if not math.isfinite(number) and total and guard is not None:
-                error = guard.stop(number, epoch, step, inputs, target)
-                if not self.events.ends_at_nan:
-                    raise error
-                state.stop_training = True
-                if state.history is not None:
-                    state.history.stop_reason = str(error)
-            else:
-                if total:  # else every row is ignored: there is nothing to learn
-                    if guard is not None:
-                        guard.passed(number)
-                    value.backward()
-                    optimizer.step()
-                figures.add(number, total, values, wanted, weight)
+                batch = stepper.forward(inputs, target, weight)
+                if guard is not None and batch.total and not math.isfinite(batch.number):
+                    self._stop(batch.number, epoch, step, inputs, target)
+                else:
+                    if batch.total or stepper.compiled.accumulate > 1:
+                        if guard is not None and batch.total:
+                            guard.passed(batch.number)
+                        stepper.learn(batch)
+                    figures.add(batch.parts, batch.total, batch.values, batch.wanted, weight)
             step += 1
+            self.done = step
             if ends or progress.due():
-                logs = figures.running()
+                if not self.own_step:
+                    logs = figures.running()
                 for watcher in ends:
                     watcher(step - 1, logs)
                 if progress.due():
                     progress.draw(step, logs)
+            for keeper in keepers:
+                keeper.after_batch()
             if state.stop_training:
                 break
         if step == 0:
             raise ArgumentError("fit: the loader gave no rows in this epoch, expected at least one")
+        stepper.update()
         if guard is not None:
             guard.check_weights(epoch)
-        return figures.final(), step
+        return (logs if self.own_step else figures.final()), step
+
+    def _stop(self, number: float, epoch: int, step: int, inputs: Any, target: Any) -> None:
+        """What is done at a loss that is not finite."""
+        assert self.guard is not None
+        error = self.guard.stop(number, epoch, step, inputs, target)
+        self.stepper.gathered, self.stepper.weight = 0, 0.0
+        if not self.events.ends_at_nan:
+            raise error
+        self.state.stop_training = True
+        self.history.stop_reason = str(error)
+
+    def _check_own(self, logs: dict[str, float], epoch: int, step: int, inputs: Any, target: Any) -> None:
+        """A train_step of the user's has updated already: only its loss tells."""
+        number = logs.get("loss", 0.0)
+        if self.guard is None:
+            return
+        if math.isfinite(number):
+            self.guard.passed(number)
+        else:
+            self._stop(number, epoch, step, inputs, target)
 
 
 def _row_shape(inputs: tuple[np.ndarray, ...]) -> tuple[int, ...] | None:

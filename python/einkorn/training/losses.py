@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.tensor import Tensor
 
@@ -99,6 +100,21 @@ class Loss(NamedTuple):
                 return float(np.count_nonzero(target != ignored))
             return float(_array(weight)[target[target != ignored]].sum(dtype=np.float64))
         return float(output.size if self.op is not None else len(target))
+
+    def outputs(self, output: Any, op: str) -> np.ndarray:
+        """The array of what the model gave."""
+        if isinstance(output, Tensor):
+            return output.data
+        if isinstance(output, (tuple, list, dict)):
+            raise ArgumentError(
+                f"{op}: the model gives a {type(output).__name__}, expected one Tensor; for several outputs "
+                "give compile a list or dict of losses"
+            )
+        return as_array(output, f"{op}: the model's output")
+
+    def batch(self, output: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, None]:
+        """The loss of a batch whose rows may have weights; it has no parts."""
+        return (self.mean(output, target) if weight is None else self.weighted(output, target, weight)), None
 
     def mean(self, output: Any, target: np.ndarray) -> Any:
         """The loss of a batch."""

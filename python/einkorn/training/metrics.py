@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ class Metric(NamedTuple):
     parts: Callable[..., Parts] | None  # (output, target, weight or None) -> sum and weight
     whole: Callable[..., Any] | None = None  # (output, target) of all rows -> a number, or one a row
     weighted: bool = False
+    stream: Any = None  # an ``einkorn.metrics.Metric``, which keeps its own account
 
 
 def accuracy(
@@ -139,12 +140,21 @@ def _find_metric(metric: Any, loss: Loss) -> Metric:
             ignored = loss.option("ignore_index", -100)
             parts = functools.partial(parts, threshold=loss.threshold, ignore_index=ignored)
         return Metric(metric, parts)
+    from einkorn.metrics import Metric as Stream
+    from einkorn.metrics import find, names
+
+    if isinstance(metric, str):
+        metric = find(metric, threshold=loss.threshold) or metric
+    if isinstance(metric, Stream):
+        return Metric(metric.name, None, stream=metric)
     if callable(metric) and not isinstance(metric, type):
         return Metric(getattr(metric, "__name__", type(metric).__name__), None, in_our_order(metric))
     what = repr(metric) if isinstance(metric, str) else type(metric).__name__
     if isinstance(metric, type):
         what = f"the class {metric.__name__}"
-    raise ArgumentError(f"compile: metric is {what}, expected a function or one of {', '.join(METRICS)}")
+    raise ArgumentError(
+        f"compile: metric is {what}, expected a function or one of {', '.join([*METRICS, *names()])}"
+    )
 
 
 class Figures:
@@ -161,6 +171,9 @@ class Figures:
         self._totals = [0.0] * (1 + len(metrics))
         self._by_parts = [(i, m.parts, m.weighted) for i, m in enumerate(metrics, 1) if m.parts is not None]
         self._whole = [m for m in metrics if m.whole is not None]
+        self._streams = [m for m in metrics if m.stream is not None]
+        for metric in self._streams:
+            metric.stream.reset_state()
         self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
 
     def add(
@@ -174,6 +187,8 @@ class Figures:
             value, count = parts(output, target, weight if weighted else None)
             self._sums[i] += value
             self._totals[i] += count
+        for metric in self._streams:
+            metric.stream.update_state(target, output, weight if metric.weighted else None)
         if self._whole:
             self._kept.append((output.copy(), target.copy(), weight))
 
@@ -183,6 +198,8 @@ class Figures:
         for i, metric in enumerate(self._metrics, 1):
             if metric.parts is not None:
                 logs[metric.name] = self._mean(i)
+            elif metric.stream is not None and not metric.stream.costly:
+                logs.update(_flat(metric.name, metric.stream.result()))
         return logs
 
     def final(self) -> dict[str, float]:
@@ -195,16 +212,39 @@ class Figures:
             if self._kept[0][2] is not None:
                 weight = np.concatenate([kept[2] for kept in self._kept])
         for i, metric in enumerate(self._metrics, 1):
-            if metric.whole is None:
+            if metric.stream is not None:
+                logs.update(_flat(metric.name, metric.stream.result()))
+            elif metric.whole is None:
                 logs[metric.name] = self._mean(i)
             else:
                 logs[metric.name] = _one_number(metric, metric.whole(output, target), weight)
         return logs
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the figures so far are computed from."""
+        kept = [list(batch) for batch in self._kept]
+        streams = [metric.stream.state_dict() for metric in self._streams]
+        return {"sums": list(self._sums), "totals": list(self._totals), "kept": kept, "streams": streams}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        self._sums, self._totals = list(state["sums"]), list(state["totals"])
+        self._kept = [(batch[0], batch[1], batch[2]) for batch in state["kept"]]
+        for metric, own in zip(self._streams, state["streams"], strict=True):
+            metric.stream.load_state_dict(own)
+
     def _mean(self, i: int) -> float:
         if i == 0 and self._summed:
             return self._sums[0]
         return self._sums[i] / self._totals[i] if self._totals[i] else float("nan")
+
+
+def _flat(name: str, value: Any) -> dict[str, float]:
+    """A figure, or one for each class where a metric gives several."""
+    values = np.asarray(value)
+    if values.ndim == 0:
+        return {name: float(values)}
+    return {f"{name}_{i}": float(one) for i, one in enumerate(values.reshape(-1))}
 
 
 def _one_number(metric: Metric, value: Any, weight: np.ndarray | None) -> float:

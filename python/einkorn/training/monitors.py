@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,19 @@ class EarlyStopping(Monitor):
         self._best_state: dict[str, Any] | None = None
         self._reason: str | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        names = ("best", "best_epoch", "stopped_epoch", "wait")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "state": self._best_state,
+            "why": self._reason,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best = state["best"]
+        self.best_epoch, self.stopped_epoch = int(state["best_epoch"]), int(state["stopped_epoch"])
+        self.wait, self._best_state, self._reason = int(state["wait"]), state["state"], state["why"]
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._forget()
 
@@ -244,6 +258,8 @@ class ModelCheckpoint(Monitor):
         Or after so many batches; names then may hold {batch}, and the figures are those so far.
     initial_value_threshold : float, optional
         What must be surpassed before anything is saved, with ``save_best_only``.
+    keep : int, keyword-only, optional
+        How many files stay: when a name with fields gives more, the oldest is removed.
     """
 
     def __init__(
@@ -256,8 +272,14 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
+        *,
+        keep: int | None = None,
     ) -> None:
         super().__init__(monitor, mode)
+        if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+            raise ArgumentError(f"ModelCheckpoint: keep is {keep!r}, expected an integer >= 1 or None")
+        self.keep = keep
+        self._kept: list[str] = []
         self.filepath = Path(filepath)
         self.verbose = _flag("ModelCheckpoint", "verbose", verbose)
         self.save_best_only = _flag("ModelCheckpoint", "save_best_only", save_best_only)
@@ -304,6 +326,13 @@ class ModelCheckpoint(Monitor):
             f"{', '.join(['epoch', *logs])}"
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "batches": self._batches, "epoch": self._epoch, "kept": list(self._kept)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best, self._kept = state["best"], [str(path) for path in state["kept"]]
+        self._batches, self._epoch = int(state["batches"]), int(state["epoch"])
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0
 
@@ -337,6 +366,12 @@ class ModelCheckpoint(Monitor):
         (checkpoint.save if whole else checkpoint.save_weights)(self.model, path)
         if value is not None:
             self.best = value
+        self._remove_old(str(path))
         if self.verbose:
             why = "" if value is None else f": {self.monitor} improved to {value:.5g}"
             say(f"Epoch {epoch + 1}{why}: saved {path}")
+
+    def _remove_old(self, newest: str) -> None:
+        self._kept = [path for path in self._kept if path != newest] + [newest]
+        while self.keep is not None and len(self._kept) > self.keep:
+            Path(self._kept.pop(0)).unlink(missing_ok=True)

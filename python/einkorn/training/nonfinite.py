@@ -39,10 +39,12 @@ class Guard:
         """A batch whose loss is finite."""
         self._last = loss
 
-    def stop(self, loss: float, epoch: int, batch: int, inputs: Any, target: np.ndarray) -> NonFiniteError:
+    def stop(self, loss: float, epoch: int, batch: int, inputs: Any, target: Any) -> NonFiniteError:
         """The error for a batch whose loss is not finite, once the model is usable."""
         found = [_bad_rows(f"x{'' if len(inputs) == 1 else i + 1}", part) for i, part in enumerate(inputs)]
-        causes = [cause for cause in (*found, _bad_rows("y", target)) if cause]
+        targets = target if isinstance(target, tuple) else (target,)
+        found += [_bad_rows("y" if len(targets) == 1 else f"y{i + 1}", y) for i, y in enumerate(targets)]
+        causes = [cause for cause in found if cause]
         head = f"fit: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}"
         if causes:
             text = f"{head}, because {' and '.join(causes)}"

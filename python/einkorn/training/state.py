@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from einkorn.optim import Optimizer
     from einkorn.training.compiled import Compiled
     from einkorn.training.history import History
+    from einkorn.training.loop import Run
 
 __all__ = ["Kept", "State", "state_of"]
 
@@ -28,6 +29,12 @@ class State:
     history: History | None = None
     stop_training: bool = False
     input_shape: tuple[int, ...] | None = None  # of one row, in the last fit
+    run: Run | None = None  # the fit that is going on
+    stepper: Any = None  # what train_step works with
+    gathering: Any = None  # what train_on_batch works with, which may wait for more batches
+    tester: Any = None  # what test_step works with
+    figures: Any = None  # the account of the epoch or evaluation that is going on
+    trackers: list[Any] | None = None  # the metrics as objects, for train_steps of users'
 
 
 def state_of(model: Any) -> State:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from einkorn.errors import ArgumentError
 from einkorn.training.state import Kept, State
+from einkorn.training.stepping import Stepping
+from einkorn.training.weights import Weighted
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from einkorn.optim import Optimizer
     from einkorn.training.callbacks import Callback
     from einkorn.training.history import History
@@ -34,7 +34,7 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-class Trainable:
+class Trainable(Weighted, Stepping):
     """Compile, fit, evaluate, predict and summary, with Keras' semantics and Keras' order of arguments.
 
     Attributes
@@ -73,12 +73,16 @@ class Trainable:
     def compile(
         self,
         optimizer: str | Optimizer | Callable[..., Optimizer] = "adam",
-        loss: str | Callable[..., Any] = "cross_entropy",
-        loss_weights: float | None = None,
-        metrics: Iterable[str | Callable[..., Any]] | None = None,
-        weighted_metrics: Iterable[str | Callable[..., Any]] | None = None,
+        loss: Any = "cross_entropy",
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         from_logits: bool | None = None,
+        gradient_accumulation_steps: int | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
     ) -> None:
         """Choose how ``fit`` trains.
 
@@ -93,27 +97,41 @@ class Trainable:
             as in Keras, and raw scores too. Of numbers: mse (mean_squared_error), mae
             (mean_absolute_error). Of two classes: binary_crossentropy for probabilities,
             bce_with_logits for raw scores. A function gives the batch's mean, or a loss for each
-            row. One whose first parameter is named y_true gets the target first.
-        loss_weights : float, optional
-            Factor of the loss.
-        metrics : list of str or callable(output, target), default none
-            accuracy, mse, mae. A function gets the arrays of all rows of an epoch, once, and gives
-            a number or one for each row.
+            row. One whose first parameter is named y_true gets the target first. A model with
+            several outputs takes a list of losses, or a dict by the names of the outputs, and
+            targets in the same form; its figures are named "NAME_loss" and "NAME_METRIC", without
+            names "output_1_loss".
+        loss_weights : float, or list or dict of float by output, optional
+            Factors of the losses.
+        metrics : list of str, Metric or callable(output, target), default none
+            Names and classes of ``einkorn.metrics``: "accuracy", "auc", "mae", ... A function gets
+            the arrays of all rows of an epoch, once, and gives a number or one for each row. For
+            several outputs a list of lists, or a dict by output.
         weighted_metrics : list, default none
             The same, averaged with the rows' weights.
         from_logits : bool, keyword-only, optional
             Whether the outputs that a cross-entropy is given are raw scores (True) or probabilities
             (False). Not given, it is found out from the first batch, and a warning says so where
             scores are expected and probabilities come.
+        gradient_accumulation_steps : int, keyword-only, optional
+            Batches of an update: their gradients are those of one large batch. What an epoch's last
+            batches leave is used at its end.
+        clipnorm, clipvalue, global_clipnorm : float, keyword-only, optional
+            Limits of the gradients before an update, one of them: of each one's norm, of each
+            element, of the norm of all together.
 
         Raises
         ------
         ArgumentError
             A name is unknown; the message lists the valid ones.
         """
-        from einkorn.training.compiled import compile_model
+        from einkorn.training.compiled import Clipping, compile_model
 
-        compile_model(self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits)
+        clips = Clipping(clipnorm, clipvalue, global_clipnorm)
+        compile_model(
+            self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits,
+            gradient_accumulation_steps, clips,
+        )  # fmt: skip
 
     def fit(
         self,
@@ -140,12 +158,13 @@ class Trainable:
 
         Parameters
         ----------
-        x : array, tuple of arrays, DataLoader, dataset of rows or another iterable of batches
-            Rows along the first axis. A tuple gives the model several inputs. A loader yields (x,
-            y), (x1, x2, y), ((x1, x2), y), or with a weight for each row (x, y, weight), which is
+        x : array, tuple or dict of arrays, DataLoader, dataset of rows or another iterable of batches
+            Rows along the first axis. A tuple gives the model several inputs; a dict too, by the
+            names of its ``forward``'s parameters, or if it lacks one of them, as one dict. A loader
+            yields (x, y), (x1, x2, y), ((x1, x2), y), or with a weight for each row (x, y, weight), which is
             told from (x1, x2, y) by the inputs that the model takes. An object with len() and [] is
             a dataset of such rows. Floating arrays are cast to the model's type once.
-        y : array
+        y : array, or tuple, list or dict of arrays for several outputs
             Targets, one row for each of x.
         batch_size : int, default 32
         epochs : int, default 1
@@ -264,7 +283,7 @@ class Trainable:
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Outputs in evaluation mode, without gradients.
 
         Parameters
@@ -276,7 +295,7 @@ class Trainable:
 
         Returns
         -------
-        array
+        array, or list or dict of arrays as the model gives them
             One row for each of x, in memory of its own.
         """
         from einkorn.training.evaluation import predict

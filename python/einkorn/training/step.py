@@ -1,0 +1,125 @@
+"""One batch of a training: forward, loss, backward, and the update when enough batches have come together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from einkorn import ops
+from einkorn.errors import EinkornError
+from einkorn.nn.constraints import constrain, constrained
+from einkorn.nn.regularizers import penalized, penalty_of
+from einkorn.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
+from einkorn.optim import Optimizer
+from einkorn.tensor import Tensor
+from einkorn.training import hints
+from einkorn.training.batches import call_model
+from einkorn.training.compiled import Compiled
+
+__all__ = ["Batched", "Stepper"]
+
+
+class Batched(NamedTuple):
+    """What a batch gave."""
+
+    value: Any  # the loss, to go back from
+    number: float
+    parts: Any  # what the figures take: the loss, or the losses of several outputs
+    total: float  # what the batch counts; 0 if there is nothing to learn from
+    values: Any  # the outputs' arrays
+    wanted: Any  # the targets as the loss takes them
+
+
+class Stepper:
+    """Forward and update of one model.
+
+    The gradients of ``gradient_accumulation_steps`` batches are those of one large batch: each counts as
+    its rows, or elements, do in the mean over all.
+    """
+
+    def __init__(self, model: Any, compiled: Compiled, optimizer: Optimizer, op: str) -> None:
+        self.model = model
+        self.compiled = compiled
+        self.optimizer = optimizer
+        self.loss = compiled.loss
+        self.op = op
+        self.penalized = penalized(model)
+        self.constrained = constrained(model)
+        self.fresh = True  # the first batch tells what kind of outputs there are
+        self.gathered = 0  # batches since the last update
+        self.weight = 0.0  # what they count together
+
+    def forward(self, inputs: Any, target: Any, weight: np.ndarray | None) -> Batched:
+        """The loss of a batch, recorded."""
+        if self.gathered == 0:
+            self.optimizer.zero_grad()
+        loss = self.loss
+        if self.fresh:
+            output = hints.call(self.model, inputs, self.op)
+            values = loss.outputs(output, self.op)
+            loss = self.loss = loss.settle(values, hints.ends_in(self.model))
+            self.fresh = False
+        else:
+            output = call_model(self.model, inputs)
+            values = loss.outputs(output, self.op)
+        wanted = loss.prepare(values, target)
+        value, parts = loss.batch(output, wanted, weight)
+        if self.compiled.loss_weight != 1.0:
+            value = ops.multiply(value, self.compiled.loss_weight)
+        penalty = penalty_of(self.penalized)
+        if penalty is not None:
+            value = ops.add(value, penalty)
+            if parts is not None:
+                parts.append(penalty.item())
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            raise EinkornError(
+                f"{self.op}: the loss does not depend on any parameter that requires a gradient"
+            )
+        number = value.item()
+        return Batched(
+            value, number, number if parts is None else parts, loss.total(values, wanted), values, wanted
+        )
+
+    def learn(self, batch: Batched) -> None:
+        """Backward, and the update if it is due."""
+        every = self.compiled.accumulate
+        if every == 1:
+            batch.value.backward()
+            self._apply()
+            return
+        if batch.total:
+            if self.loss.summed:
+                batch.value.backward()
+            else:
+                ops.multiply(batch.value, batch.total).backward()
+            self.weight += batch.total
+        self.gathered += 1
+        if self.gathered == every:
+            self.update()
+
+    def update(self) -> None:
+        """The update with what has been gathered, if anything has."""
+        if self.gathered and self.weight:
+            if not self.loss.summed:
+                for group in self.optimizer.param_groups:
+                    for param in group["params"]:
+                        if param.grad is not None:
+                            param.grad.mul_(1.0 / self.weight)
+            self._apply()
+        self.gathered, self.weight = 0, 0.0
+
+    def _apply(self) -> None:
+        compiled = self.compiled
+        clips = compiled.clips
+        if clips is not None:
+            params = [param for group in self.optimizer.param_groups for param in group["params"]]
+            if clips.clipvalue is not None:
+                clip_grad_value_(params, clips.clipvalue)
+            if clips.clipnorm is not None:
+                for param in params:
+                    clip_grad_norm_([param], clips.clipnorm)
+            if clips.global_clipnorm is not None:
+                clip_grad_norm_(params, clips.global_clipnorm)
+        self.optimizer.step()
+        constrain(self.constrained)
