@@ -81,8 +81,23 @@ function(einkorn_isa name)
   endif()
   list(APPEND built_isas ${name})
   set(built_isas ${built_isas} PARENT_SCOPE)
+  einkorn_kernels(${name} "${kernel_sources}" ${ARGN})
+endfunction()
+
+# einkorn_narrow_isa(NAME BASE FLAGS...): one more set for the kernels over narrow numbers, wherever BASE is built.
+function(einkorn_narrow_isa name base)
+  if(NOT base IN_LIST built_isas)
+    return()
+  endif()
+  file(GLOB narrow_sources CONFIGURE_DEPENDS kernels/isa_table.cpp kernels/matmul_bf16.cpp kernels/matmul_int8.cpp)
+  einkorn_kernels(${name} "${narrow_sources}" ${ARGN})
+  target_compile_definitions(einkorn_kernels_${name} PRIVATE EINKORN_NARROW_ISA)
+endfunction()
+
+# einkorn_kernels(NAME SOURCES FLAGS...): sources compiled for one instruction set, and looked at.
+function(einkorn_kernels name sources)
   set(library einkorn_kernels_${name})
-  add_library(${library} OBJECT ${kernel_sources})
+  add_library(${library} OBJECT ${sources})
   target_include_directories(${library} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(${library} PRIVATE EINKORN_ISA=${name} ${checked})
   target_compile_options(${library} PRIVATE ${kernel_flags} ${ARGN})
@@ -113,8 +128,10 @@ einkorn_isa(baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   einkorn_isa(avx2 -march=x86-64-v3)
   # GCC's own headers of AVX-512 look uninitialised to it; our code is warned about in the other builds.
-  einkorn_isa(avx512 -march=x86-64-v4 -mprefer-vector-width=512 $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
-              $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  set(avx512 -march=x86-64-v4 -mprefer-vector-width=512 $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
+             $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  einkorn_isa(avx512 ${avx512})
+  einkorn_narrow_isa(avx512_bf16 avx512 ${avx512} -mavx512bf16 -mavx512vnni)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   einkorn_isa(neon)
 endif()

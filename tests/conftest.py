@@ -22,7 +22,7 @@ ABSENT = {
 }
 
 
-def _backends() -> list[str]:
+def _all_backends() -> list[str]:
     """``numba``, and the native engine's instruction sets as ``native-avx2``."""
     names = []
     if "native" in engines.available():
@@ -33,7 +33,11 @@ def _backends() -> list[str]:
     return names
 
 
-BACKENDS = _backends()
+#: Those of the fixture ``any_backend``, for kernels over narrow numbers.
+ALL_BACKENDS = _all_backends()
+#: Those of ``backend``. An instruction set made for narrow numbers has its other kernels from the one before
+#: it, which need not run twice.
+BACKENDS = [name for name in ALL_BACKENDS if f"{name}_bf16" not in ALL_BACKENDS]
 _ran: Counter[str] = Counter()
 
 
@@ -46,6 +50,8 @@ def _or_skip(present: list[str]) -> list[object]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", _or_skip(BACKENDS), indirect=True)
+    if "any_backend" in metafunc.fixturenames:
+        metafunc.parametrize("any_backend", _or_skip(ALL_BACKENDS), indirect=True)
     if "engine" in metafunc.fixturenames:
         present = [name for name in ENGINES if name in engines.available()]
         metafunc.parametrize("engine", _or_skip(present), indirect=True)
@@ -80,6 +86,9 @@ def backend(request: pytest.FixtureRequest) -> str:
         einkorn.set_isa(isa)
     _ran[request.param] += 1
     return request.param
+
+
+any_backend = backend
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ GAPS = {
     "lamb_step",
     "lerp_step",
     "lion_step",
+    "matmul_bf16",
     "moments_step",
     "nll_forward",
     "permutation",

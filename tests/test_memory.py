@@ -381,3 +381,5 @@ def test_cpu_info_agrees_with_the_kernel():
     assert info["avx2"] == {"avx2", "fma", "f16c", "bmi2"}.issubset(flags)
     wanted = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
     assert info["avx512"] == (info["avx2"] and wanted.issubset(flags))
+    narrow = {"avx512_bf16", "avx512_vnni"}
+    assert info["avx512_bf16"] == (info["avx512"] and narrow.issubset(flags))

@@ -11,6 +11,9 @@
 // A is read either by columns, a[k * a_step + row] (a packed panel, or a matrix stored transposed), or by rows,
 // a[row * a_step + k] (a small matrix that is not worth packing). More rows than 14 x 2 spill.
 //
+// What a step does to a sum is a Product: Fused multiplies and adds numbers, others (matmul_bf16.cpp, matmul_int8.cpp) groups of
+// narrow ones that lie in a lane together, the groups of a column of A and a row of B under each other.
+//
 // The caller's `finish(row, vector, sum)` takes the sums out of the registers.
 
 #pragma once
@@ -29,13 +32,21 @@ constexpr int kTileColumns = kTileVectors * kLanes<T>;
 
 enum class APanel { by_columns, by_rows };
 
+template <class T>
+struct Fused {
+  using Packed = T;
+  using Sum = T;
+  EINKORN_INLINE static Vec<T> add(Vec<T> sum, Vec<T> a, Vec<T> b) { return sum + a * b; }
+};
+
 // sum[r][v] = sum over k of A[r][k] * B[k][v-th vector], for k_size steps.
 // `a_step` is the distance between columns (by_columns) or rows (by_rows) of A, `b_step` that between rows of B.
-template <class T, int kRows, int kVectors, APanel kPanel, class Finish>
-EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b,
-                              int64_t b_step, const Finish& finish) {
-  Vec<T> sum[kRows][kVectors];
-  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vec<T>{};
+template <class Product, int kRows, int kVectors, APanel kPanel, class Finish, class T = typename Product::Packed>
+EINKORN_INLINE void product_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b,
+                                 int64_t b_step, const Finish& finish) {
+  using Sums = Vec<typename Product::Sum>;
+  Sums sum[kRows][kVectors];
+  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Sums{};
 
   // Rows of A in groups of three share a pointer: base, base + step and base + 2 step are addressing modes.
   constexpr int kGroups = (kRows + 2) / 3;
@@ -54,7 +65,7 @@ EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_s
       else
         value = group[r / 3][r % 3 * a_step];
       const Vec<T> av = broadcast(value);
-      EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] += av * bv[v];
+      EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Product::add(sum[r][v], av, bv[v]);
     }
     b += b_step;
     if constexpr (kPanel == APanel::by_columns) {
@@ -66,6 +77,12 @@ EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_s
 
   EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v)
       finish(r, v, sum[r][v]);
+}
+
+template <class T, int kRows, int kVectors, APanel kPanel, class Finish>
+EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b,
+                              int64_t b_step, const Finish& finish) {
+  product_tile<Fused<T>, kRows, kVectors, kPanel>(k_size, a, a_step, b, b_step, finish);
 }
 
 // Calls fn.template operator()<rows>() for the run-time row count, 1 to kTileRows.

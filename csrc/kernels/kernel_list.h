@@ -21,6 +21,7 @@
 #include "kernels/loss.h"
 #include "kernels/machine.h"
 #include "kernels/matmul.h"
+#include "kernels/matmul_bf16.h"
 #include "kernels/norm/norm.h"
 #include "kernels/optimizer/optimizer.h"
 #include "kernels/pool/pool.h"
@@ -67,6 +68,10 @@
   F(TreePredictKernels, EINKORN_TREE_PREDICT_KERNELS) \
   F(TreeShapKernels, EINKORN_TREE_SHAP_KERNELS)
 
+// Kernels over narrow numbers. Some instruction sets are made for these alone: they have a table of these families, and take
+// the rest from the one before them (runtime/dispatch.cpp).
+#define EINKORN_NARROW_FAMILIES(F) F(MatmulBf16Kernels, EINKORN_MATMUL_BF16_KERNELS)
+
 // Kernels over arrays of fixed types: indices, codes, pixels.
 #define EINKORN_INDEX_FAMILIES(F)                              \
   F(BoostLossIndexKernels, EINKORN_BOOST_LOSS_INDEX_KERNELS)   \
@@ -77,4 +82,5 @@
   F(ScanIndexKernels, EINKORN_SCAN_INDEX_KERNELS)              \
   F(StumpIndexKernels, EINKORN_STUMP_INDEX_KERNELS)            \
   F(TreeForestIndexKernels, EINKORN_TREE_FOREST_INDEX_KERNELS) \
-  F(TreeGrowIndexKernels, EINKORN_TREE_GROW_INDEX_KERNELS)
+  F(TreeGrowIndexKernels, EINKORN_TREE_GROW_INDEX_KERNELS)     \
+  EINKORN_NARROW_FAMILIES(F)

@@ -26,107 +26,24 @@
 
 #include "kernels/matmul.h"
 
+#include "kernels/gemm_cuts.h"
 #include "kernels/gemm_tile.h"
 #include "kernels/instantiate.h"
-#include "simd/activate.h"
+#include "kernels/matmul_epilogue.h"
 
 namespace einkorn::EINKORN_ISA {
 
 namespace {
 
-inline int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-inline int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-// Where the sums of one depth block go. `first` and `last` say which end of K this block is.
-template <class T>
-struct Epilogue {
-  const Matmul<T>& x;
-  T* out;
-  bool first, last;
-
-  // `live` neighbours in memory at p; `bias` is what the last block adds to them.
-  EINKORN_INLINE void put(T* p, int64_t live, Vec<T> sum, Vec<T> bias) const {
-    Vec<T> v = sum * x.alpha;
-    if (!first)
-      v += load_n(p, live);
-    else if (x.beta != 0)
-      v += load_n(p, live) * x.beta;
-    store_n(p, live, last ? activate(v + bias, x.activation) : v);
-  }
-
-  // Part of row i, from column j on; out_n is 1.
-  EINKORN_INLINE void to_row(int64_t i, int64_t j, int64_t live, Vec<T> sum) const {
-    put(out + i * x.out_m + j, live, sum, bias_of(i, j, live, x.bias_on_rows));
-  }
-
-  // Part of column j, from row i on; out_m is 1.
-  EINKORN_INLINE void to_column(int64_t i, int64_t j, int64_t live, Vec<T> sum) const {
-    put(out + j * x.out_n + i, live, sum, bias_of(j, i, live, !x.bias_on_rows));
-  }
-
-  EINKORN_INLINE Vec<T> bias_of(int64_t across, int64_t along, int64_t live, bool one_for_all) const {
-    if (x.bias == nullptr) return Vec<T>{};
-    return one_for_all ? broadcast(x.bias[across]) : load_n(x.bias + along, live);
-  }
-
-  // Whether the sums are what out gets.
-  bool is_plain() const {
-    const bool unfinished = !last || (x.bias == nullptr && x.activation == Activation::none);
-    return x.out_n == 1 && first && x.alpha == 1 && x.beta == 0 && unfinished;
-  }
-
-  // Asks for the tile's lines of out early: they are cold, and the loop over k is long enough to hide that.
-  EINKORN_INLINE void prefetch(int64_t rows, int64_t i, int64_t j) const {
-    if (x.out_n != 1) return;
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* p = out + (i + r) * x.out_m + j;
-      __builtin_prefetch(p, 1);
-      __builtin_prefetch(p + kLanes<T>, 1);
-    }
-  }
-
-  // A tile of sums, kTileColumns apart, at row i and column j of the product.
-  __attribute__((noinline)) void operator()(const T* sums, int64_t rows, int64_t columns, int64_t i, int64_t j) const {
-    constexpr int L = kLanes<T>, C = kTileColumns<T>;
-    if (x.out_n == 1) {
-      for (int64_t r = 0; r < rows; ++r)
-        for_vectors<T>(columns, [&](int64_t c, int64_t live) { to_row(i + r, j + c, live, load(sums + r * C + c)); });
-      return;
-    }
-    alignas(64) T down[L * L];  // a square of the tile, its columns as rows
-    for (int64_t r = 0; r < rows; r += L)
-      for (int64_t c = 0; c < columns; c += L) {
-        const int64_t live = least(rows - r, L);
-        transpose_block(down, L, sums + r * C + c, C, live, L);
-        for (int64_t q = 0; q < least(columns - c, L); ++q) to_column(i + r, j + c + q, live, load(down + q * L));
-      }
-  }
-};
-
 // How the work is cut; depends on the problem and the instruction set, not on threads.
 template <class T>
-struct Cuts {
+struct Cuts : TaskCuts {
   int64_t depth, depth_blocks;
-  int64_t columns, column_blocks;
-  int64_t rows, row_blocks;
   bool pack_a, pack_b;
 
-  explicit Cuts(const Matmul<T>& x) {
+  explicit Cuts(const Matmul<T>& x) : TaskCuts(x.m, x.n, kTileColumns<T>, kColumnBlock) {
     depth_blocks = x.k <= kUncutDepth ? 1 : ceil_div(x.k, kDepthBlock);
     depth = ceil_div(x.k, depth_blocks);
-    // About eight tasks across, each at least one panel wide; down, only as tall products need.
-    columns = ceil_div(ceil_div(x.n, 8), kTileColumns<T>) * kTileColumns<T>;
-    columns = least(columns, kColumnBlock);
-    column_blocks = ceil_div(x.n, columns);
-    const int64_t least_rows = 4 * kTileRows, wanted = ceil_div(x.m * column_blocks, 8);
-    rows = column_blocks >= 8 ? kRowsPerTask : least(kRowsPerTask, wanted < least_rows ? least_rows : wanted);
-    row_blocks = ceil_div(x.m, rows);
-    rows = ceil_div(ceil_div(x.m, row_blocks), kTileRows) * kTileRows;
-    row_blocks = ceil_div(x.m, rows);
     pack_a = packs_a(x);
     const bool small_b = x.k * x.n * static_cast<int64_t>(sizeof(T)) <= (128 << 10);
     pack_b = x.b_n != 1 || !(small_b || x.m <= kTileRows);
@@ -164,7 +81,7 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
   alignas(64) T sums[kTileRows * C];
   for (int64_t block = 0; block < cuts.depth_blocks; ++block) {
     const int64_t k0 = block * cuts.depth, depth = least(cuts.depth, x.k - k0);
-    const Epilogue<T> epilogue{x, out, block == 0, block + 1 == cuts.depth_blocks};
+    const Epilogue<Matmul<T>> epilogue{x, out, block == 0, block + 1 == cuts.depth_blocks};
     const bool plain = epilogue.is_plain();
     const T* const b_block = b + k0 * x.b_k + j_begin * x.b_n;
     const int64_t ragged = (j_end - j_begin) % kLanes<T> == 0 ? 0 : (j_end - j_begin) % C;
@@ -190,17 +107,6 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
       }
     }
   }
-}
-
-// Moves to batch entry `index`.
-template <class T>
-inline int64_t batch_offset(const Matmul<T>& x, const int64_t* strides, int64_t index) {
-  int64_t offset = 0;
-  for (int d = x.batch_ndim - 1; d >= 0; --d) {
-    offset += index % x.batch_shape[d] * strides[d];
-    index /= x.batch_shape[d];
-  }
-  return offset;
 }
 
 template <class T>
@@ -238,7 +144,7 @@ void dots(const Matmul<T>& x, int64_t batch) {
     const int64_t entry = task / tasks, first = task % tasks * kRowsOfTask, end = least(x.m, first + kRowsOfTask);
     const T* const a = x.a + batch_offset(x, x.a_batch, entry);
     const T* const b = x.b + batch_offset(x, x.b_batch, entry);
-    const Epilogue<T> epilogue{x, x.out + batch_offset(x, x.out_batch, entry), true, true};
+    const Epilogue<Matmul<T>> epilogue{x, x.out + batch_offset(x, x.out_batch, entry), true, true};
     alignas(64) T sums[R * C] = {};
     for (int64_t i = first; i < end; i += R) {
       const T* row[R];
@@ -335,7 +241,8 @@ EINKORN_INLINE void dot_columns(T* lane, const T* a, const T* b, int64_t b_n, in
 
 // A row of sums, each the sum of `parts` parts, on to the epilogue.
 template <class T>
-void finish_row(const Epilogue<T>& epilogue, int64_t columns, const PartOfEach<double>& partials, int64_t parts) {
+void finish_row(const Epilogue<Matmul<T>>& epilogue, int64_t columns, const PartOfEach<double>& partials,
+                int64_t parts) {
   constexpr int L = kLanes<T>;
   for_vectors<T>(columns, [&](int64_t j, int64_t live) {
     T lane[L] = {};
@@ -353,7 +260,7 @@ void finish_row(const Epilogue<T>& epilogue, int64_t columns, const PartOfEach<d
 template <class T>
 void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
   constexpr int L = kLanes<T>;
-  const Epilogue<T> epilogue{x, out, true, true};
+  const Epilogue<Matmul<T>> epilogue{x, out, true, true};
   const int64_t pieces = dot_pieces(x), depth_most = least(kDotPiece, x.k);
   const int64_t per_task = L * ceil_div(16384, L * depth_most + 1), groups = ceil_div(x.n, per_task);
   const auto parts = carve<MatmulParts<T>>(x);
@@ -424,7 +331,7 @@ void vector_rows(const Matmul<T>& x, const T* a, const T* b, T* out) {
       for (int64_t j = 0; j < x.n; ++j) total[j] += partial[j];
     }
   });
-  finish_row(Epilogue<T>{x, out, true, true}, x.n, parts.totals, chunks);
+  finish_row(Epilogue<Matmul<T>>{x, out, true, true}, x.n, parts.totals, chunks);
 }
 
 }  // namespace

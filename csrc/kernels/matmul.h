@@ -26,6 +26,9 @@ namespace einkorn {
 
 template <class T>
 struct Matmul {
+  using Sum = T;
+  using Place = T*;
+
   T* out;
   const T* a;
   const T* b;
@@ -44,8 +47,6 @@ struct Matmul {
 // Blocks of K: a slice of b, kDepthBlock x kColumnBlock, stays in the L2 cache while panels of a pass by. Deep blocks, because
 // each one reads and writes all of out; a K up to kUncutDepth is not cut.
 constexpr int64_t kDepthBlock = 1024, kUncutDepth = 1280, kColumnBlock = 128;
-// Rows a task takes at most, so that tall products split too. Each task packs its slice of b anew.
-constexpr int64_t kRowsPerTask = 1024;
 // Room, in elements, for whole-vector stores past the end of a packed panel; the least rows a panel has.
 constexpr int64_t kPanelSlack = 64, kLeastTileRows = 6;
 

@@ -58,6 +58,8 @@ void detect_isa(CpuInfo* info) {
   const unsigned avx512_f_dq_cd_bw_vl = bit(16) | bit(17) | bit(28) | bit(30) | bit(31);
   info->avx2 = all(b, avx2 | bmi2);
   info->avx512 = info->avx2 && all(saved, mask_zmm) && all(b, avx512_f_dq_cd_bw_vl);
+  const bool vnni = all(c, bit(11));
+  info->avx512_bf16 = info->avx512 && vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && all(a, bit(5));
 }
 
 std::string detect_brand() {
@@ -218,7 +220,7 @@ const CpuInfo& cpu_info() {
 bool cpu_supports(const std::string& isa) {
   const CpuInfo& info = cpu_info();
   return isa == "baseline" || (isa == "avx2" && info.avx2) || (isa == "avx512" && info.avx512) ||
-         (isa == "neon" && info.neon);
+         (isa == "avx512_bf16" && info.avx512_bf16) || (isa == "neon" && info.neon);
 }
 
 int usable_cpus() {

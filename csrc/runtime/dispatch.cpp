@@ -1,7 +1,9 @@
 #include "runtime/dispatch.h"
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
+#include <iterator>
 #include <stdexcept>
 
 #include "runtime/cpu.h"
@@ -21,6 +23,7 @@ EINKORN_DECLARE_ISA(avx2)
 #endif
 #ifdef EINKORN_BUILT_AVX512
 EINKORN_DECLARE_ISA(avx512)
+EINKORN_DECLARE_ISA(avx512_bf16)
 #endif
 #ifdef EINKORN_BUILT_NEON
 EINKORN_DECLARE_ISA(neon)
@@ -31,6 +34,7 @@ namespace {
 struct Isa {
   const char* name;
   const Tables* tables;
+  bool narrow = false;  // has kernels over narrow numbers alone, the others of the one before it
 };
 
 // Slowest first.
@@ -40,12 +44,28 @@ constexpr Isa kBuilt[] = {
     {"avx2", &avx2::kTables},
 #endif
 #ifdef EINKORN_BUILT_AVX512
-    {"avx512", &avx512::kTables},
+    {"avx512", &avx512::kTables},     {"avx512_bf16", &avx512_bf16::kTables, true},
 #endif
 #ifdef EINKORN_BUILT_NEON
     {"neon", &neon::kTables},
 #endif
 };
+
+using AllTables = std::array<Tables, std::size(kBuilt)>;
+
+// Tables are rows of pointers: where one has none, the one of the instruction set before it.
+AllTables complete_tables() {
+  AllTables all;
+  for (size_t i = 0; i < all.size(); ++i) {
+    all[i] = *kBuilt[i].tables;
+    if (!kBuilt[i].narrow) continue;
+    AnyKernel* const own = reinterpret_cast<AnyKernel*>(&all[i]);
+    const AnyKernel* const before = reinterpret_cast<const AnyKernel*>(&all[i - 1]);
+    for (size_t entry = 0; entry < sizeof(Tables) / sizeof(AnyKernel); ++entry)
+      if (own[entry] == nullptr) own[entry] = before[entry];
+  }
+  return all;
+}
 
 const Isa& find_isa(const std::string& name) {
   for (const Isa& isa : kBuilt)
@@ -71,7 +91,8 @@ thread_local Recorder* recorder = nullptr;
 }  // namespace
 
 const Tables& active_tables() {
-  return *active().load(std::memory_order_acquire)->tables;
+  static const AllTables all = complete_tables();
+  return all[static_cast<size_t>(active().load(std::memory_order_acquire) - kBuilt)];
 }
 
 EINKORN_DEFINE_ACTIVE_TABLES

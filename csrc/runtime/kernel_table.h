@@ -8,13 +8,13 @@
 namespace einkorn {
 
 struct Tables {
-#define F(Table, KERNELS) Table<float> Table##_f32;
+#define F(Table, KERNELS) Table<float> Table##_f32 = {};
   EINKORN_FLOAT_FAMILIES(F)
 #undef F
-#define F(Table, KERNELS) Table<double> Table##_f64;
+#define F(Table, KERNELS) Table<double> Table##_f64 = {};
   EINKORN_FLOAT_FAMILIES(F)
 #undef F
-#define F(Table, KERNELS) Table Table##_index;
+#define F(Table, KERNELS) Table Table##_index = {};
   EINKORN_INDEX_FAMILIES(F)
 #undef F
 };

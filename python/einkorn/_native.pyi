@@ -620,6 +620,9 @@ def lstm_forward(
 def matmul(
     out: _Array, a: _Array, b: _Array, bias: _Array, alpha: float, beta: float, activation: int
 ) -> None: ...
+def matmul_bf16(
+    out: _Array, a: _Array, b: _Array, bias: _Array, alpha: float, beta: float, activation: int
+) -> None: ...
 def max_pool2d_backward(
     gx: _Array,
     gy: _Array,

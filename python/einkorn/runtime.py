@@ -121,7 +121,8 @@ def _native(function: str) -> Any:
 def isas() -> tuple[str, ...]:
     """Return the instruction sets that kernels were built for and this machine has, slowest first.
 
-    Names are ``"baseline"``, ``"avx2"``, ``"avx512"`` and ``"neon"``.
+    Names are ``"baseline"``, ``"avx2"``, ``"avx512"``, ``"avx512_bf16"`` (the kernels of avx512, and its own
+    for bfloat16 and int8) and ``"neon"``.
 
     Raises
     ------
@@ -170,8 +171,8 @@ def cpu_info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``brand`` (str); ``avx2``, ``avx512``, ``neon`` (bool: the CPU has it and the operating
-        system allows it); ``l1d``, ``l2``, ``l3``, ``memory``, ``usable_memory`` (bytes, 0 when
+        ``brand`` (str); ``avx2``, ``avx512``, ``avx512_bf16``, ``neon`` (bool: the CPU has it and the
+        operating system allows it); ``l1d``, ``l2``, ``l3``, ``memory``, ``usable_memory`` (bytes, 0 when
         unknown); ``usable_cpus``, ``usable_cores`` (hardware threads and physical cores within the
         affinity mask and the control group's limit).
 

@@ -1,0 +1,169 @@
+// Products of matrices of narrow numbers: both operands are packed into panels of lanes, and the register tile of gemm_tile.h
+// runs over those with a Product of its own.
+//
+//   a matrix, k to the right:   a0 a1 a2 a3 ...        its panel, a lane of kGroup = 2 each:   (a0 a1) (b0 b1) (c0 c1) ...
+//                               b0 b1 b2 b3 ...                                                (a2 a3) (b2 b3) (c2 c3) ...
+//                               c0 c1 c2 c3 ...
+//
+// A Product says how lanes are multiplied, and its Readers A and B how they are made:
+//
+//   Packed, Sum, kGroup                the types of a lane and of its sum; how many elements of k lie in a lane
+//   add(sum, a, b)                     what a step does
+//   along(p, n)                        of a Reader: n elements that follow each other along k, as lanes
+//   across(p, k_step, depth, lanes)    `depth` (at most kGroup) elements of k for each of `lanes` neighbours
+//
+// K is not cut: sums stay in registers for kTileDepth lanes, and their totals beside the tile. A slice of B that is deeper than the
+// L2 cache has room for is narrower instead.
+
+#pragma once
+
+#include "kernels/gemm_cuts.h"
+#include "kernels/packed_operands.h"
+#include "runtime/parallel.h"
+#include "simd/transpose.h"
+
+namespace einkorn {
+
+inline namespace EINKORN_ISA {
+
+constexpr int64_t kTileDepth = 1024, kSliceLanes = 1280 * 128;
+
+namespace packed {
+
+// panel[g * step + lane] = the lanes from p on, `lane_step` apart. Writes whole vectors, later ones over the excess of earlier
+// ones: room for a vector past the end.
+template <class Product, class Reader, class In, class T = typename Product::Packed>
+inline void pack_panel(T* panel, int64_t lanes, int64_t step, int64_t k_size, const In* p, int64_t lane_step,
+                       int64_t k_step) {
+  constexpr int L = kLanes<T>, G = Product::kGroup;
+  const int64_t last = (lanes - 1) / L * L;
+  if (k_step == 1) {
+    for (int64_t k = 0; k < k_size; k += L * G) {
+      const int64_t live = least(L * G, k_size - k), groups = ceil_div(live, G);
+      for (int64_t r = last; r >= 0; r -= L) {
+        Vec<T> v[L];
+        EINKORN_UNROLL for (int i = 0; i < L; ++i) v[i] =
+            r + i < lanes ? Reader::along(p + (r + i) * lane_step + k, live) : Vec<T>{};
+        transpose_square<T>(v);
+        T* const out = panel + k / G * step + r;
+        EINKORN_UNROLL for (int i = 0; i < L; ++i) if (i < groups) store(out + i * step, v[i]);
+      }
+    }
+    return;
+  }
+  for (int64_t k = 0; k < k_size; k += G)
+    for (int64_t r = last; r >= 0; r -= L)
+      store(panel + k / G * step + r,
+            Reader::across(p + k * k_step + r, k_step, least(G, k_size - k), least(L, lanes - r)));
+}
+
+// A slice of B, [panel][g][kTileColumns]; zeros past the last column of a vector.
+template <class Product, class In, class T = typename Product::Packed>
+inline void pack_slice(T* slice, int64_t columns, int64_t k_size, const In* b, int64_t k_step, int64_t column_step) {
+  using Reader = typename Product::B;
+  constexpr int L = kLanes<T>, C = kTileColumns<T>, G = Product::kGroup;
+  const int64_t groups = ceil_div(k_size, G);
+  if (column_step == 1 && k_step != 1) {  // whole rows, so that the hardware sees long runs
+    for (int64_t k = 0; k < k_size; k += G) {
+      const In* const row = b + k * k_step;
+      const int64_t depth = least(G, k_size - k);
+      for (int64_t j = 0; j < columns; j += L)
+        store(slice + (j / C * groups + k / G) * C + j % C,
+              Reader::across(row + j, k_step, depth, least(L, columns - j)));
+    }
+    return;
+  }
+  for (int64_t j = 0; j < columns; j += C)
+    pack_panel<Product, Reader>(slice + j * groups, least(C, columns - j), C, k_size, b + j * column_step, column_step,
+                                k_step);
+}
+
+template <class Product, int kRows, int kVectors>
+void tile(int64_t depth, const typename Product::Packed* a, int64_t a_step, const typename Product::Packed* b,
+          typename Product::Sum* sums) {
+  using S = typename Product::Sum;
+  product_tile<Product, kRows, kVectors, APanel::by_columns>(
+      depth, a, a_step, b, kTileColumns<S>, [&](int r, int v, Vec<S> sum) __attribute__((always_inline)) {
+        store(sums + r * kTileColumns<S> + v * kLanes<S>, sum);
+      });
+}
+
+template <class Product>
+using Tile = void (*)(int64_t, const typename Product::Packed*, int64_t, const typename Product::Packed*,
+                      typename Product::Sum*);
+
+template <class Product>
+inline Tile<Product> choose(int64_t rows, bool wide) {
+  Tile<Product> chosen = nullptr;
+  with_rows(static_cast<int>(rows),
+            [&]<int kRows>() { chosen = wide ? &tile<Product, kRows, 2> : &tile<Product, kRows, 1>; });
+  return chosen;
+}
+
+}  // namespace packed
+
+// One product or, with `entry_of`, a stack of them. finish(entry, sums, rows, columns, i, j) takes each tile, its sums kTileColumns
+// apart, to row i and column j; finish.prefetch(entry, rows, i, j) comes before it. `cost` is nanoseconds a multiply-add.
+template <class Product, class In, class EntryOf, class Finish>
+void packed_products(const Workspace& ws, const PackedParts& parts, int64_t entries, const PackedOperands<In>& sizes,
+                     const EntryOf& entry_of, double cost, const Finish& finish) {
+  using T = typename Product::Packed;
+  using S = typename Product::Sum;
+  constexpr int64_t C = kTileColumns<T>;
+  const int64_t m = sizes.m, n = sizes.n, k = sizes.k, groups = ceil_div(k, Product::kGroup);
+  const int64_t deep = kSliceLanes / (groups + 1) / C * C;
+  const bool all = sizes.packs_all_of_a();
+  // Where each task packs the panels of A anew, few tasks share them.
+  const TaskCuts cuts(m, n, C, deep < C ? C : least(deep, kMostPackedColumns), all ? 8 : 1);
+  const int64_t panels = ceil_div(m, kTileRows), panel_size = groups * kTileRows + kLanes<T>;
+  T* const a_packed = reinterpret_cast<T*>(parts.a_packed);
+  const auto pack_a = [&](T* panel, const PackedOperands<In>& x, int64_t row) {
+    const int64_t rows = least(kTileRows, m - row);
+    packed::pack_panel<Product, typename Product::A>(panel, rows, rows, k, x.a + row * x.a_m, x.a_m, x.a_k);
+  };
+
+  const auto run = [&](int64_t entry, int64_t task, int slot) {
+    const PackedOperands<In> x = entry_of(entry);
+    const int64_t j_begin = task % cuts.column_blocks * cuts.columns, j_end = least(n, j_begin + cuts.columns);
+    const int64_t i_begin = task / cuts.column_blocks * cuts.rows, i_end = least(m, i_begin + cuts.rows);
+    T* const slice = reinterpret_cast<T*>(parts.slices[slot]);
+    packed::pack_slice<Product>(slice, j_end - j_begin, k, x.b + j_begin * x.b_n, x.b_k, x.b_n);
+    alignas(64) S sums[kTileRows * C] = {}, part[kTileRows * C] = {};
+    for (int64_t i = i_begin; i < i_end; i += kTileRows) {
+      const int64_t rows = least(kTileRows, i_end - i);
+      T* panel = a_packed + i / kTileRows * panel_size;
+      if (!all) pack_a(panel = reinterpret_cast<T*>(parts.panels[slot]), x, i);
+      const packed::Tile<Product> wide = packed::choose<Product>(rows, true),
+                                  narrow = packed::choose<Product>(rows, false);
+      for (int64_t j = j_begin; j < j_end; j += C) {
+        const int64_t columns = least(C, j_end - j);
+        const T* const b = slice + (j - j_begin) * groups;
+        const packed::Tile<Product> multiply = columns > kLanes<T> ? wide : narrow;
+        finish.prefetch(entry, rows, i, j);
+        multiply(least(kTileDepth, groups), panel, rows, b, sums);
+        for (int64_t g = kTileDepth; g < groups; g += kTileDepth) {
+          multiply(least(kTileDepth, groups - g), panel + g * rows, rows, b + g * C, part);
+          for (int64_t s = 0; s < rows * C; s += kLanes<S>) store(sums + s, load(sums + s) + load(part + s));
+        }
+        finish(entry, sums, rows, columns, i, j);
+      }
+    }
+  };
+
+  const int64_t tasks = cuts.row_blocks * cuts.column_blocks;
+  const double task_cost =
+      cost * static_cast<double>(k) * static_cast<double>(least(cuts.rows, m) * least(cuts.columns, n));
+  if (!all) {
+    parallel_for(ws, entries * tasks, task_cost, [&](int64_t t, int slot) { run(t / tasks, t % tasks, slot); });
+    return;
+  }
+  for (int64_t entry = 0; entry < entries; ++entry) {
+    const PackedOperands<In> x = entry_of(entry);
+    parallel_for(ws, panels, 0.1 * static_cast<double>(kTileRows * k),
+                 [&](int64_t p, int) { pack_a(a_packed + p * panel_size, x, p * kTileRows); });
+    parallel_for(ws, tasks, task_cost, [&](int64_t task, int slot) { run(entry, task, slot); });
+  }
+}
+
+}  // namespace EINKORN_ISA
+}  // namespace einkorn

@@ -1,0 +1,196 @@
+// matmul_bf16: packed panels and a register tile (gemm_packed.h), dot products and sums of rows for vectors.
+//
+// With vdpbf16ps a lane holds two neighbours along k and a step of the tile multiplies both: half the steps of float, each as long.
+// Elsewhere packing widens to float, and the tile is that of float: the speed of float, from half the bytes.
+
+#include "kernels/matmul_bf16.h"
+
+#include "kernels/gemm_packed.h"
+#include "kernels/matmul_epilogue.h"
+#include "simd/narrow_products.h"
+
+namespace einkorn::EINKORN_ISA {
+
+// As load_n, store_n and what an epilogue asks for besides take pointers.
+EINKORN_INLINE Vec<float> load_n(HalfOrFloat at, int64_t n) {
+  if (at.bytes == 2) return load_bf16_n(reinterpret_cast<const bfloat16*>(at.p), n);
+  return load_n(reinterpret_cast<const float*>(at.p), n);
+}
+EINKORN_INLINE void store_n(HalfOrFloat at, int64_t n, Vec<float> v) {
+  if (at.bytes == 2) return store_bf16_n(reinterpret_cast<bfloat16*>(at.p), n, v);
+  store_n(reinterpret_cast<float*>(at.p), n, v);
+}
+EINKORN_INLINE float one(HalfOrFloat at) {
+  return at.bytes == 2 ? widened(*reinterpret_cast<const bfloat16*>(at.p)) : *reinterpret_cast<const float*>(at.p);
+}
+EINKORN_INLINE void ask_for(HalfOrFloat at) {
+  __builtin_prefetch(at.p, 1);
+}
+
+namespace {
+
+#if defined(__AVX512BF16__)
+// Two neighbours along k in a lane.
+struct Reader {
+  EINKORN_INLINE static Vec<int32_t> along(const bfloat16* p, int64_t n) { return load_pairs(p, n); }
+
+  EINKORN_INLINE static Vec<int32_t> across(const bfloat16* p, int64_t k_step, int64_t depth, int64_t lanes) {
+    const Vec<float> first = load_bf16_n(p, lanes);
+    const Vec<float> second = depth == 2 ? load_bf16_n(p + k_step, lanes) : Vec<float>{};
+    return (Vec<int32_t>)((LaneWords)first >> 16 | (LaneWords)second);
+  }
+};
+
+struct Product {
+  using A = Reader;
+  using B = Reader;
+  using Packed = int32_t;
+  using Sum = float;
+  static constexpr int kGroup = 2;
+  EINKORN_INLINE static Vec<float> add(Vec<float> sum, Vec<int32_t> a, Vec<int32_t> b) { return add_pairs(sum, a, b); }
+};
+constexpr double kCost = 0.012;
+#else
+// Widened, one in a lane.
+struct Reader {
+  EINKORN_INLINE static Vec<float> along(const bfloat16* p, int64_t n) { return load_bf16_n(p, n); }
+  EINKORN_INLINE static Vec<float> across(const bfloat16* p, int64_t, int64_t, int64_t lanes) {
+    return load_bf16_n(p, lanes);
+  }
+};
+
+struct Product : Fused<float> {
+  using A = Reader;
+  using B = Reader;
+  static constexpr int kGroup = 1;
+};
+constexpr double kCost = 0.02;
+#endif
+
+using Finish = Epilogue<MatmulBf16>;
+
+struct FinishOfEntry {
+  const MatmulBf16& x;
+
+  Finish of(int64_t entry) const { return {x, x.out + batch_offset(x, x.out_batch, entry), true, true}; }
+  void prefetch(int64_t entry, int64_t rows, int64_t i, int64_t j) const { of(entry).prefetch(rows, i, j); }
+  void operator()(int64_t entry, const float* sums, int64_t rows, int64_t columns, int64_t i, int64_t j) const {
+    of(entry)(sums, rows, columns, i, j);
+  }
+};
+
+void products(const MatmulBf16& x, int64_t batch) {
+  const auto parts = carve<MatmulBf16Parts>(x);
+  const auto entry_of = [&](int64_t entry) {
+    PackedOperands<bfloat16> operands = x.operands();
+    operands.a += batch_offset(x, x.a_batch, entry);
+    operands.b += batch_offset(x, x.b_batch, entry);
+    return operands;
+  };
+  packed_products<Product>(x.ws, parts.panels, batch, x.operands(), entry_of, kCost, FinishOfEntry{x});
+}
+
+inline const bfloat16* gathered(bfloat16* room, const bfloat16* p, int64_t step, int64_t n) {
+  if (step == 1) return p;
+  for (int64_t i = 0; i < n; ++i) room[i] = p[i * step];
+  return room;
+}
+
+// The sum of the parts of a row, on to the epilogue.
+void finish_row(const Finish& finish, int64_t columns, const PartOfEach<float>& sums, int64_t parts) {
+  for_vectors<float>(columns, [&](int64_t j, int64_t live) {
+    Vec<float> total = load(sums[0] + j);
+    for (int64_t part = 1; part < parts; ++part) total += load(sums[part] + j);
+    finish.to_row(0, j, live, total);
+  });
+}
+
+// One row times columns that run along k, four columns at a time, each in two sums. Pieces of K are tasks of their own.
+void vector_dot(const MatmulBf16& x, const bfloat16* a, const bfloat16* b, HalfOrFloat out) {
+  constexpr int L = kLanes<float>, kColumns = 4, kStep = L * Product::kGroup;
+  const auto parts = carve<MatmulBf16Parts>(x);
+  a = gathered(parts.row, a, x.a_k, x.k);
+  if (x.n == 1) b = gathered(parts.column, b, x.b_k, x.k);
+  const int64_t pieces = pieces_of_dot(x), most = least(kBf16DotPiece, x.k);
+  const int64_t per_task = L * ceil_div(16384, L * most + 1), groups = ceil_div(x.n, per_task);
+  const double cost = 0.03 * static_cast<double>(least(per_task, x.n) * most);
+  parallel_for(x.ws, pieces * groups, cost, [&](int64_t task, int) {
+    const int64_t piece = task / groups, k0 = piece * kBf16DotPiece, depth = least(kBf16DotPiece, x.k - k0);
+    const int64_t begin = task % groups * per_task, end = least(x.n, begin + per_task);
+    for (int64_t j = begin; j < end; j += kColumns) {
+      const bfloat16* column[kColumns];
+      for (int q = 0; q < kColumns; ++q) column[q] = b + least(j + q, end - 1) * x.b_n + k0;
+      Vec<float> sum[kColumns] = {}, other[kColumns] = {};
+      int64_t k = 0;
+      for (; k + 2 * kStep <= depth; k += 2 * kStep) {
+        const auto first = Reader::along(a + k0 + k, kStep), second = Reader::along(a + k0 + k + kStep, kStep);
+        EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) {
+          sum[q] = Product::add(sum[q], first, Reader::along(column[q] + k, kStep));
+          other[q] = Product::add(other[q], second, Reader::along(column[q] + k + kStep, kStep));
+        }
+      }
+      for (; k < depth; k += kStep) {
+        const int64_t live = least(kStep, depth - k);
+        const auto first = Reader::along(a + k0 + k, live);
+        EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[q] =
+            Product::add(sum[q], first, Reader::along(column[q] + k, live));
+      }
+      for (int q = 0; q < kColumns && j + q < end; ++q) parts.sums[piece][j + q] = sum_lanes<float>(sum[q] + other[q]);
+    }
+  });
+  finish_row(Finish{x, out, true, true}, x.n, parts.sums, pieces);
+}
+
+// One row times a matrix whose rows are contiguous: scaled rows are added up, eight at a time, a chunk of K per task; and the
+// sums of kRowBlock rows, so that the error does not grow with K.
+void vector_rows(const MatmulBf16& x, const bfloat16* a, const bfloat16* b, HalfOrFloat out) {
+  constexpr int L = kLanes<float>, kStreams = 8;
+  constexpr int64_t kRowBlock = 512;
+  const int64_t chunks = chunks_of_row(x), chunk = ceil_div(x.k, chunks);
+  const auto parts = carve<MatmulBf16Parts>(x);
+  parallel_for(x.ws, chunks, 0.06 * static_cast<double>(chunk * x.n), [&](int64_t task, int) {
+    float *const total = parts.sums[task], *const sums = parts.block_sums[task];
+    const int64_t begin = task * chunk, end = least(x.k, begin + chunk);
+    for (int64_t j = 0; j < x.n; j += L) store(total + j, Vec<float>{});
+    for (int64_t block = begin; block < end; block += kRowBlock) {
+      const int64_t block_end = least(end, block + kRowBlock);
+      for (int64_t j = 0; j < x.n; j += L) store(sums + j, Vec<float>{});
+      for (int64_t k = block; k < block_end; k += kStreams) {
+        float factor[kStreams];
+        const bfloat16* stream[kStreams];
+        const int64_t streams = least(kStreams, block_end - k);
+        for (int64_t s = 0; s < streams; ++s) factor[s] = widened(a[(k + s) * x.a_k]), stream[s] = b + (k + s) * x.b_k;
+        for_vectors<float>(x.n, [&](int64_t j, int64_t n) {
+          Vec<float> sum = load(sums + j);
+          if (streams == kStreams)
+            EINKORN_UNROLL for (int s = 0; s < kStreams; ++s) sum += load_bf16_n(stream[s] + j, n) * factor[s];
+          else
+            for (int64_t s = 0; s < streams; ++s) sum += load_bf16_n(stream[s] + j, n) * factor[s];
+          store(sums + j, sum);
+        });
+      }
+      for (int64_t j = 0; j < x.n; j += L) store(total + j, load(total + j) + load(sums + j));
+    }
+  });
+  finish_row(Finish{x, out, true, true}, x.n, parts.sums, chunks);
+}
+
+}  // namespace
+
+void matmul_bf16(const MatmulBf16& x) {
+  int64_t batch = 1;
+  for (int d = 0; d < x.batch_ndim; ++d) batch *= x.batch_shape[d];
+  if (batch == 0 || x.m == 0 || x.n == 0) return;
+  if (x.m > 1 || x.k == 0) return products(x, batch);
+  for (int64_t entry = 0; entry < batch; ++entry) {
+    const bfloat16* const a = x.a + batch_offset(x, x.a_batch, entry);
+    const bfloat16* const b = x.b + batch_offset(x, x.b_batch, entry);
+    const HalfOrFloat out = x.out + batch_offset(x, x.out_batch, entry);
+    if (is_dot_of_row(x))
+      vector_dot(x, a, b, out);
+    else
+      vector_rows(x, a, b, out);
+  }
+}
+
+}  // namespace einkorn::EINKORN_ISA
