@@ -48,6 +48,7 @@ GAPS = {
     "kl_div_forward",
     "kl_div_log_forward",
     "lamb_step",
+    "narrow_bf16",
     "lerp_step",
     "lion_step",
     "matmul_bf16",

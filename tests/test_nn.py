@@ -153,7 +153,7 @@ def test_to_casts_parameters_and_buffers_in_place():
     assert net.float().scale.dtype == np.float32
     assert net.double().scale.dtype == np.float64
     for bad in ("float16", np.int64, "gpu", None, 3):
-        with pytest.raises(DTypeError, match="expected float32 or float64"):
+        with pytest.raises(DTypeError, match="expected float32, float64 or bfloat16"):
             net.to(bad)
     assert net.to("cpu") is net
     assert net.body[0].weight is weight
@@ -512,7 +512,7 @@ def test_init_refuses():
         nn.init.uniform_(np.zeros(3), 1.0, 0.0)
     with pytest.raises(ArgumentError, match="std is -1"):
         nn.init.normal_(np.zeros(3), 0.0, -1.0)
-    with pytest.raises(ArgumentError, match="float32 or float64"):
+    with pytest.raises(ArgumentError, match="float32, float64 or bfloat16"):
         nn.init.zeros_(np.zeros(3, int))
     with pytest.raises(ArgumentError, match="C-contiguous"):
         nn.init.zeros_(np.zeros((3, 4)).T)

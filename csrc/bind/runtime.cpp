@@ -79,7 +79,8 @@ PyObject* find_descriptor(PyObject* dtype, Py_ssize_t* itemsize) {
   if (dtype != Py_None && !numpy->PyArray_DescrConverter_(dtype, &descriptor)) return nullptr;
   if (descriptor != nullptr) {
     const auto type = py::reinterpret_borrow<py::dtype>(descriptor);
-    const bool number = type.num() <= NumpyApi::NPY_CLONGDOUBLE_ || type.char_() == 'e';
+    const bool bfloat16 = type.char_() == 'E' && type.kind() == 'V' && type.itemsize() == 2;  // as ml_dtypes has it
+    const bool number = type.num() <= NumpyApi::NPY_CLONGDOUBLE_ || type.char_() == 'e' || bfloat16;
     *itemsize = type.itemsize();
     if (number && (type.byteorder() == '=' || type.byteorder() == '|')) return descriptor;
     Py_DECREF(descriptor);

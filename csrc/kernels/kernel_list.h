@@ -8,6 +8,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/boost_loss.h"
+#include "kernels/cast.h"
 #include "kernels/conv/conv.h"
 #include "kernels/copy.h"
 #include "kernels/ctc.h"
@@ -42,6 +43,7 @@
 #define EINKORN_FLOAT_FAMILIES(F)                     \
   F(ActivationKernels, EINKORN_ACTIVATION_KERNELS)    \
   F(AttentionKernels, EINKORN_ATTENTION_KERNELS)      \
+  F(CastKernels, EINKORN_CAST_KERNELS)                \
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \
   F(CtcKernels, EINKORN_CTC_KERNELS)                  \

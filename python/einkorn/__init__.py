@@ -25,6 +25,8 @@ _HOMES = {
     "is_grad_enabled": "autograd",
     "grad": "autograd",
     "Function": "function",
+    "bfloat16": "dtypes",
+    "finfo": "dtypes",
     "manual_seed": "random",
     "arange": "creation",
     "empty": "creation",
@@ -67,6 +69,7 @@ _MODULES = (
     "checkpoint",
     "creation",
     "data",
+    "dtypes",
     "engines",
     "errors",
     "function",
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
         checkpoint,
         creation,
         data,
+        dtypes,
         engines,
         errors,
         function,
@@ -142,6 +146,7 @@ if TYPE_CHECKING:
         zeros,
         zeros_like,
     )
+    from einkorn.dtypes import bfloat16, finfo
     from einkorn.engines import get_engine, set_engine
     from einkorn.errors import (
         ArgumentError,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
-from einkorn import _versions, engines
-from einkorn._grad_mode import mode
+from einkorn import _bfloat16, _versions
+from einkorn._grad_mode import mode, no_grad
 from einkorn._tape import Node, source
 from einkorn.device import is_writeable
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
@@ -43,16 +43,20 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     data = tensor._data
     _check_writeable(tensor, op)
     if data.dtype.kind != "f":
-        return _update_whole(tensor, op, other)
+        return _update_other(tensor, op, other)
     if not _records(tensor, other):
         _, right = _operands(op, data, other)
         _check_broadcast(op, right.shape, data.shape)
         if _overlap(data, right) and right is not data:
             right = right.copy()
-        getattr(engines.of(data), op)(data, data, broadcast_to(right, data.shape))
+        getattr(_bfloat16.of(data), op)(data, data, broadcast_to(right, data.shape))
         _versions.wrote(data)
         return tensor
+    return _update_recorded(tensor, op, other)
 
+
+def _update_recorded(tensor: Tensor, op: str, other: Any) -> Tensor:
+    data = tensor._data
     _refuse_leaf(tensor, op)
     source(tensor)
     before = _version(tensor, data if op in _SAVE_NOTHING else data.copy())
@@ -63,15 +67,26 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     elif isinstance(other, np.ndarray) and _overlap(data, other):
         other = other.copy()
     new = getattr(einkorn.ops, op)(before, other)
+    if new.dtype != data.dtype:  # bfloat16 and something wider
+        new = new.to(data.dtype)
     _check_broadcast(op, new.shape, data.shape)
-    engines.of(data).copy(data, new._data)
+    _bfloat16.of(data).copy(data, new._data)
     _adopt(tensor, new._node)
     return tensor
 
 
-def _update_whole(tensor: Tensor, op: str, other: Any) -> Tensor:
-    """The same for integers and booleans: the result must be of their kind."""
+def _update_other(tensor: Tensor, op: str, other: Any) -> Tensor:
+    """The same for bfloat16, integers and booleans: the result must be of their kind."""
     data = tensor._data
+    if _bfloat16.is_bfloat16(data.dtype):
+        if _records(tensor, other):
+            return _update_recorded(tensor, op, other)
+        with no_grad():
+            new = getattr(einkorn.ops, op)(tensor, other)._data
+        _check_broadcast(op, new.shape, data.shape)
+        _bfloat16.copy(data, new)
+        _versions.wrote(data)
+        return tensor
     new = getattr(einkorn.ops, op)(tensor, other)._data
     if not np.can_cast(new.dtype, data.dtype, "same_kind"):
         raise DTypeError(f"{op}: the result is of {new.dtype}, which a tensor of {data.dtype} does not hold")
@@ -98,14 +113,19 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     data = tensor._data
     _check_writeable(tensor, op)
     new = _values(op, value, data)
-    recorded = data.dtype.kind == "f" and _records(tensor, value)
-    if data.dtype.kind != "f" and new.dtype.kind == "f" and needs(value):
+    floating = _bfloat16.is_floating(data.dtype)
+    recorded = floating and _records(tensor, value)
+    if not floating and _bfloat16.is_floating(new.dtype) and needs(value):
         raise DTypeError(f"{op}: value requires a gradient, which a tensor of {data.dtype} does not have")
     if recorded:
         _refuse_leaf(tensor, op)
         # In t[key] += x the view t[key] has been written, and now tells the tensor whose view it is.
         told = needs(value) and getattr(value._node, "number", -2) == _versions.last_recorded(data)
         origins = [tensor._node if told else source(tensor), source(value) if needs(value) else None]
+    if new.dtype != data.dtype and not floating and _bfloat16.is_bfloat16(new.dtype):
+        new = _bfloat16.widen(new)
+    elif new.dtype != data.dtype and data.dtype.kind == "V":
+        new = einkorn.ops.cast(new, data.dtype)  # rounded once
     try:
         data[key] = new
     except IndexError as error:
@@ -116,21 +136,22 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
         _versions.wrote(data)
         return
     keeps, gives, shape = tensor._requires_grad, origins[1] is not None, np.shape(new)
+    kind = value.dtype if gives else None
 
     def set_item(g: Any) -> tuple[Any, Any]:
         rest = None
         if _is_tensor(g):
-            k = engines.of(g._data)
+            k = _bfloat16.of(g._data)
             kept = k.empty(g.shape, g.dtype)
             k.fill(kept, 1.0)
             kept[key] = 0
-            return g * kept if keeps else None, sum_to(g[key], shape) if gives else None
+            return g * kept if keeps else None, sum_to(g[key], shape).to(kind) if gives else None
         if keeps:
-            k = engines.of(g)
+            k = _bfloat16.of(g)
             rest = k.empty(g.shape, g.dtype)
             k.copy(rest, g)
             rest[key] = 0
-        return rest, sum_to(g[key], shape) if gives else None
+        return rest, einkorn.ops.cast(sum_to(g[key], shape), kind) if gives else None
 
     _adopt(tensor, Node(origins, set_item, ()))
 
@@ -291,7 +312,7 @@ def _values(op: str, value: Any, data: Any) -> Any:
             raise DTypeError(f"{op}: value is a {type(value).__name__}, expected numbers: {error}") from None
     if isinstance(new, np.ma.MaskedArray) and np.ma.is_masked(new):
         raise ArgumentError(f"{op}: value is an array with masked elements, expected one without: fill them")
-    if new.dtype.kind not in "fiub":
+    if new.dtype.kind not in "fiub" and not _bfloat16.is_bfloat16(new.dtype):
         raise DTypeError(f"{op}: value has dtype {new.dtype}, expected real numbers")
     if isinstance(data, np.ndarray) and not isinstance(new, (np.ndarray, np.generic)):
         raise DeviceError(f"{op}: value is a {type(new).__name__}, expected a {type(data).__name__}")

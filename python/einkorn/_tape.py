@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from einkorn import _versions, engines, sparse
+from einkorn import _bfloat16, _versions, sparse
 from einkorn._grad_mode import enable_grad, set_grad_enabled
 from einkorn.errors import DeviceError, DTypeError, GradientError, ShapeError
 from einkorn.sparse import SparseRows
@@ -102,7 +102,7 @@ def _newest_first(roots: Iterable[Node], oldest: int = -1) -> list[Node]:
 def add(a: Any, b: Any) -> Any:
     if is_tensor(a):
         return a + b
-    k = engines.of(a)
+    k = _bfloat16.of(a)
     out = k.empty(a.shape, a.dtype)
     k.add(out, a, b)
     return out
@@ -112,7 +112,7 @@ def own(gradient: Any, passed: Any) -> Any:
     """An array that a leaf may keep: a copy when an operation handed on the array it was given."""
     if type(gradient) is SparseRows:
         return gradient
-    k = engines.of(gradient)
+    k = _bfloat16.of(gradient)
     shared = gradient is passed or type(gradient.base) is type(gradient)
     if not shared and gradient.flags.c_contiguous:
         return gradient
@@ -123,9 +123,10 @@ def own(gradient: Any, passed: Any) -> Any:
 
 def fitting(op: str, name: str, value: Any, like: Any) -> Any:
     """``value`` as an array of the shape and type of ``like``; refused by name where it is none."""
+    from einkorn.ops._moves import movable
     from einkorn.ops._road import unwrap
 
-    array = unwrap(value, op, name)
+    array = movable(value, op, name) if _bfloat16.met else unwrap(value, op, name)
     if array.shape != like.shape:
         raise ShapeError(f"{op}: {name} has shape {array.shape}, expected {like.shape}")
     if array.dtype != like.dtype:
@@ -279,7 +280,7 @@ def _walk(
 def _added(total: Any, gradient: Any) -> Any:
     if type(total) is SparseRows or type(gradient) is SparseRows:
         return sparse.total(total, gradient)
-    engines.of(total).add(total, total, gradient)
+    _bfloat16.of(total).add(total, total, gradient)
     return total
 
 

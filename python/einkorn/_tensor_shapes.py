@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
-from einkorn import _versions
+from einkorn import _bfloat16, _versions
 from einkorn._tensor_places import Places
 from einkorn.device import device_of, is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -68,8 +68,8 @@ class Shapes(Places):
         return self._data.itemsize
 
     def is_floating_point(self) -> _Truth:
-        """Whether the elements are float32 or float64, and not integers or booleans."""
-        return self._data.dtype.kind == "f"
+        """Whether the elements are float32, float64 or bfloat16, and not integers or booleans."""
+        return _bfloat16.is_floating(self._data.dtype)
 
     def is_contiguous(self) -> _Truth:
         """Whether the elements lie in memory in row-major order without gaps."""
@@ -81,11 +81,11 @@ class Shapes(Places):
         """The value of a tensor with one element: a float, an int or a bool."""
         if self._data.size != 1:
             raise ShapeError(f"item: the tensor has shape {self._data.shape}, expected a single element")
-        return self._data.item()
+        return self._data.item() if self._data.dtype.kind != "V" else float(self._data.reshape(())[()])
 
     def tolist(self) -> Any:
         """The values as a number or nested lists of numbers."""
-        return self._data.tolist()
+        return (self._data if self._data.dtype.kind != "V" else _bfloat16.widen(self._data)).tolist()
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as a NumPy array: the same memory on the CPU, a copy from a GPU."""
@@ -134,6 +134,10 @@ class Shapes(Places):
         """``to(float64)``."""
         return self.to(np.float64)
 
+    def bfloat16(self) -> Tensor:
+        """``to(bfloat16)``: rounded to the nearest, ties to even."""
+        return self.to("bfloat16")
+
     def long(self) -> Tensor:
         """``to(int64)``: fractions are cut off."""
         return self.to(np.int64)
@@ -157,12 +161,12 @@ class Shapes(Places):
     def clone(self) -> Tensor:
         """The same values in memory of their own; the gradient flows through."""
         from einkorn.ops._moves import mover
-        from einkorn.ops._road import result
+        from einkorn.ops._road import moved
 
         k = mover(self._data)
         out = k.empty(self._data.shape, self._data.dtype)
         k.copy(out, self._data)
-        return result(out, (self,), lambda g: (g,))
+        return moved(out, (self,), lambda g: (g,), None)
 
     def contiguous(self) -> Tensor:
         """The tensor itself if it lies in row-major order, else a copy that does."""
@@ -381,28 +385,26 @@ def _self(tensor: Shapes) -> Tensor:
 
 
 def _cast(tensor: Shapes, dtype: Any) -> Shapes:
-    name = str(dtype) if type(dtype).__module__ == "torch" else dtype
-    try:
-        wanted = np.dtype(name.removeprefix("torch.") if isinstance(name, str) else name)
-    except TypeError:
-        wanted = np.dtype(np.void)
-    if dtype is None or not (wanted in (np.float32, np.float64) or wanted.kind in "iub"):
+    wanted = _bfloat16.dtype_of(dtype)
+    if dtype is None or not (
+        wanted in (np.float32, np.float64) or wanted.kind in "iub" or _bfloat16.is_bfloat16(wanted)
+    ):
         raise DTypeError(
-            f"to: got {dtype!r}, expected float32, float64, a type of integers, bool, a tensor or the name of"
-            " a device"
+            f"to: got {dtype!r}, expected float32, float64, bfloat16, a type of integers, bool, a tensor or"
+            " the name of a device"
         )
     return tensor if tensor._data.dtype == wanted else einkorn.ops.cast(tensor, wanted)
 
 
 def _moved(tensor: Shapes, device: str) -> Shapes:
-    from einkorn.ops._road import result
+    from einkorn.ops._road import moved
 
     before = tensor._data
     out = move(before, device)
     if out is before:
         return tensor
     home = device_of(before)
-    return result(out, (tensor,), lambda g: (move(g, home),))
+    return moved(out, (tensor,), lambda g: (move(g, home),), None)
 
 
 def _dim(op: str, dim: Any, ndim: int) -> int:

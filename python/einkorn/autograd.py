@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from einkorn import _versions, engines, sparse
+from einkorn import _bfloat16, _versions, sparse
 from einkorn._grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from einkorn._tape import (
     Node,
@@ -53,7 +53,7 @@ def _accumulate(leaves: dict[Tensor, Any]) -> None:
         elif grad._requires_grad:
             leaf._grad = grad + leaf._wrap(gradient, False, None)
         else:
-            engines.of(gradient).add(grad._data, grad._data, gradient)
+            _bfloat16.of(gradient).add(grad._data, grad._data, gradient)
             _versions.wrote(grad._data)
         if after_hooks:
             for hook in list(after_hooks.get(id(leaf), {}).values()):
@@ -70,7 +70,7 @@ def _start(op: str, tensor: Tensor, gradient: Any, create_graph: bool) -> Any:
             raise GradientError(
                 f"{op}: the tensor has shape {data.shape}; without a gradient it must be a scalar"
             )
-        k = engines.of(data)
+        k = _bfloat16.of(data)
         array = k.empty(data.shape, data.dtype)
         k.fill(array, 1.0)
     else:
@@ -228,7 +228,7 @@ def grad(
                 " None for it"
             )
         if g is None and materialize_grads:
-            k = engines.of(x._data)
+            k = _bfloat16.of(x._data)
             g = k.empty(x.shape, x.dtype)
             k.fill(g, 0.0)
         if type(g) is SparseRows:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines, ops
+from einkorn import _bfloat16, engines, ops
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._options import check_rank, integer, number
 from einkorn.ops._road import check_size
@@ -55,18 +55,18 @@ def _shape(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
 def _type(op: str, dtype: Any, default: Any) -> np.dtype[Any]:
     if dtype is None:
         return np.dtype(default)
-    name = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
-    try:
-        wanted = np.dtype(name)
-    except TypeError:
-        wanted = np.dtype(np.void)
+    wanted = _bfloat16.dtype_of(dtype)
     if wanted not in (np.float32, np.float64) and wanted.kind not in "iub":
-        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32, float64, bool or a type of integers")
+        if _bfloat16.is_bfloat16(wanted):
+            return wanted
+        raise DTypeError(
+            f"{op}: dtype is {dtype!r}, expected float32, float64, bfloat16, bool or a type of integers"
+        )
     return wanted
 
 
 def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    return engines.cpu().empty(shape, dtype) if dtype.kind == "f" else np.empty(shape, dtype)
+    return engines.cpu().empty(shape, dtype) if _bfloat16.is_floating(dtype) else np.empty(shape, dtype)
 
 
 def _finished(array: Any, device: Any, requires_grad: Any) -> Tensor:
@@ -113,7 +113,7 @@ def full(
         raise ArgumentError(f"full: fill_value is {fill_value!r}, expected a number")
     natural = np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
     kind = _type("full", dtype, natural)
-    if kind.kind == "f":
+    if _bfloat16.is_floating(kind):
         value = float(value)
     return _filled("full", _shape("full", (size,)), value, kind, device, requires_grad)
 
@@ -156,7 +156,7 @@ def arange(
     kind = _type("arange", dtype, np.int64 if whole else np.float32)
     index = np.arange(count, dtype=np.int64)
     values = first + index * by if whole else first + index * float(by)
-    return _finished(values.astype(kind), device, requires_grad)
+    return _finished(_bfloat16.astype(values, kind), device, requires_grad)
 
 
 def linspace(
@@ -173,13 +173,13 @@ def linspace(
     count = integer("linspace", "steps", steps, 0)
     check_size("linspace", (count,), "steps")
     kind = _type("linspace", dtype, np.float32)
-    return _finished(np.linspace(first, last, count).astype(kind), device, requires_grad)
+    return _finished(_bfloat16.astype(np.linspace(first, last, count), kind), device, requires_grad)
 
 
 def _float_type(op: str, dtype: Any) -> np.dtype[Any]:
     kind = _type(op, dtype, np.float32)
-    if kind.kind != "f":
-        raise DTypeError(f"{op}: dtype is {kind}, expected float32 or float64")
+    if not _bfloat16.is_floating(kind):
+        raise DTypeError(f"{op}: dtype is {kind}, expected float32, float64 or bfloat16")
     return kind
 
 
@@ -217,13 +217,14 @@ def randint(
     kind = _type("randint", dtype, np.int64)
     fractions = ops.uniform(shape, dtype=np.float64)
     values = np.minimum((fractions * (limit - least)).astype(np.int64), limit - least - 1) + least
-    return _finished(values.astype(kind), device, requires_grad)
+    return _finished(_bfloat16.astype(values, kind), device, requires_grad)
 
 
 def randperm(n: int, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64 by default."""
     values = ops.permutation(integer("randperm", "n", n, 0))
-    return _finished(values.astype(_type("randperm", dtype, np.int64)), device, False)
+    values = _bfloat16.astype(values, _type("randperm", dtype, np.int64))
+    return _finished(values, device, False)
 
 
 def from_numpy(array: Any) -> Tensor:

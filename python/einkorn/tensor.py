@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _versions
+from einkorn import _bfloat16, _versions
 from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import backward
@@ -30,9 +30,9 @@ class Tensor(Methods):
     Parameters
     ----------
     data : array_like
-        An array of float32, float64, integers or booleans and of at most 8 dimensions is wrapped without a
-        copy (one that is misaligned or of foreign byte order is converted); lists and numbers become
-        float32.
+        An array of float32, float64, bfloat16, integers or booleans and of at most 8 dimensions is wrapped
+        without a copy (one that is misaligned or of foreign byte order is converted); lists and numbers
+        become float32.
     requires_grad : bool, default False
         Whether operations on this tensor are recorded, so that :meth:`backward` reaches it.
 
@@ -48,8 +48,8 @@ class Tensor(Methods):
     Raises
     ------
     DTypeError
-        For arrays of another type than float32, float64, integers and booleans, and for a gradient that
-        integers or booleans should require.
+        For arrays of another type than float32, float64, bfloat16, integers and booleans, and for a gradient
+        that integers or booleans should require.
     ShapeError
         For more than 8 dimensions.
 
@@ -78,9 +78,10 @@ class Tensor(Methods):
     def _grad_flag(self, op: str, value: Any) -> bool:
         if not isinstance(value, (bool, np.bool_)):
             raise ArgumentError(f"{op}: requires_grad is {value!r}, expected True or False")
-        if value and self._data.dtype.kind != "f":
+        if value and not _bfloat16.is_floating(self._data.dtype):
             raise DTypeError(
-                f"{op}: requires_grad is True for a tensor of {self._data.dtype}, expected float32 or float64"
+                f"{op}: requires_grad is True for a tensor of {self._data.dtype}, expected float32, float64"
+                " or bfloat16"
             )
         return bool(value)
 
@@ -117,7 +118,7 @@ class Tensor(Methods):
                 f"data: {data.dtype} of shape {data.shape} is assigned to the result of a recorded operation,"
                 f" expected {self._data.dtype} of shape {self._data.shape}"
             )
-        if self._requires_grad and data.dtype.kind != "f":
+        if self._requires_grad and not _bfloat16.is_floating(data.dtype):
             raise DTypeError(f"data: got {data.dtype}, expected float32 or float64: a gradient is required")
         self._data = data
 
@@ -247,7 +248,7 @@ class Tensor(Methods):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Element type: float32, float64, or one of integers or booleans."""
+        """Element type: float32, float64, bfloat16, or one of integers or booleans."""
         return self._data.dtype
 
     @property
@@ -272,7 +273,7 @@ class Tensor(Methods):
         return int(self.item())
 
     def __index__(self) -> int:
-        if self._data.dtype.kind == "f" or self._data.size != 1:
+        if self._data.dtype.kind not in "iub" or self._data.size != 1:
             raise TypeError(
                 f"a tensor of {self.dtype} and shape {self.shape} is no index, expected one integer"
             )
@@ -291,7 +292,12 @@ class Tensor(Methods):
         return str(self)
 
     def __repr__(self) -> str:
-        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=20)
+        array = self.numpy()
+        if array.dtype.kind == "V":
+            array = _bfloat16.widen(
+                array
+            )  # NumPy lays the digits of a type that it does not know out by itself
+        values = np.array2string(array, separator=", ", prefix="Tensor(", threshold=20)
         kind = "" if self.dtype in (np.float32, np.bool_) else f", dtype={self.dtype}"
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}{kind}{grad})"
@@ -414,10 +420,7 @@ def _array(data: Any, op: str) -> Any:
             data = np.array(data, dtype=np.float32)
         except (TypeError, ValueError, OverflowError) as error:
             raise DTypeError(f"{op}: data is a {type(data).__name__}, expected numbers: {error}") from None
-    whole = _integers.integral(data)
-    if whole is None:
-        return _road.unwrap(data, op, "data")
-    check_rank(op, "data", whole.ndim)
+    whole = movable(data, op, "data")
     return whole if whole.flags.aligned else whole.copy()
 
 
@@ -443,10 +446,15 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
                 return NotImplemented
     elif type(other).__module__.partition(".")[0] == "torch":
         other = np.asarray(other.detach())
+    mine, kind = tensor._data, getattr(other, "dtype", None)
+    if mine.dtype.kind == "V":
+        mine, other = _bfloat16.comparable(mine, other)
+    elif kind is not None and kind.kind == "V":
+        other, mine = _bfloat16.comparable(other, mine)
     if getattr(getattr(other, "dtype", None), "kind", "f") not in "fiub":
         return NotImplemented
     try:
-        return Tensor._wrap(np.asarray(compare(tensor._data, other)), False, None)
+        return Tensor._wrap(np.asarray(compare(mine, other)), False, None)
     except ValueError:
         raise ShapeError(
             f"{symbol}: shapes {tensor.shape} and {np.shape(other)} do not broadcast together"
@@ -456,5 +464,5 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
 # At the end: the operations are built on Tensor.
 from einkorn import ops  # noqa: E402
 from einkorn._inplace import assign, update  # noqa: E402
-from einkorn.ops import _integers, _road  # noqa: E402
-from einkorn.ops._options import check_rank  # noqa: E402
+from einkorn.ops import _integers  # noqa: E402
+from einkorn.ops._moves import movable  # noqa: E402

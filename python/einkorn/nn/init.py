@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from einkorn import _versions, engines, random
+from einkorn import _bfloat16, _versions, engines, random
 from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.parameter import is_deferred
@@ -55,8 +55,10 @@ _GAINS = {
 
 def _array(tensor: Any, op: str) -> Any:
     data = tensor._data if isinstance(tensor, Tensor) else tensor
-    if getattr(data, "dtype", None) not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ArgumentError(f"{op}: tensor is no float32 or float64 array")
+    kind = getattr(data, "dtype", None)
+    known = kind in (np.dtype(np.float32), np.dtype(np.float64))
+    if not known and not (isinstance(data, np.ndarray) and _bfloat16.is_bfloat16(data.dtype)):
+        raise ArgumentError(f"{op}: tensor is no float32, float64 or bfloat16 array")
     if not is_whole(data):
         raise ArgumentError(f"{op}: tensor must be C-contiguous and writeable to be filled")
     return data
@@ -69,8 +71,11 @@ def _draw(kernel: str, data: Any, first: float, second: float, generator: Any = 
     if generator is not None and not isinstance(generator, random.Generator):
         raise ArgumentError(f"generator is {type(generator).__name__}, expected einkorn.random.Generator")
     source = random.default_generator if generator is None else generator
-    seed, offset = source.take(-(-data.size // (4 if data.dtype.itemsize == 4 else 2)))
-    getattr(engines.of(data), kernel)(data, seed, offset, first, second)
+    seed, offset = source.take(-(-data.size // (2 if data.dtype.itemsize == 8 else 4)))
+    drawn = data if data.dtype.kind == "f" else np.empty(data.shape, np.float32)
+    getattr(engines.of(data), kernel)(drawn, seed, offset, first, second)
+    if drawn is not data:
+        _bfloat16.copy(data, drawn)
     _versions.wrote(data)
 
 
@@ -94,7 +99,7 @@ def constant_(tensor: T, val: float) -> T:
     """Every element is ``val``."""
     data = _array(tensor, "constant_")
     if not is_deferred():
-        engines.of(data).fill(data, val)
+        _bfloat16.of(data).fill(data, val)
         _versions.wrote(data)
     return tensor
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import _bfloat16
 from einkorn._context import Context
 from einkorn.device import is_whole
 from einkorn.errors import CheckpointError, DTypeError
@@ -26,7 +27,7 @@ class Parameter(Tensor):
     Parameters
     ----------
     data : array or Tensor
-        Values, float32 or float64. Kept as they are when C-contiguous and writeable (the
+        Values, float32, float64 or bfloat16. Kept as they are when C-contiguous and writeable (the
         parameter then shares the memory), else copied.
     requires_grad : bool, default True
         Whether ``backward`` computes a gradient for it. False freezes the parameter.
@@ -39,8 +40,8 @@ class Parameter(Tensor):
 
     @classmethod
     def _accepted(cls, data: Any) -> Any:
-        if data.dtype.kind != "f":
-            raise DTypeError(f"Parameter: data has dtype {data.dtype}, expected float32 or float64")
+        if not _bfloat16.is_floating(data.dtype):
+            raise DTypeError(f"Parameter: data has dtype {data.dtype}, expected float32, float64 or bfloat16")
         return data if is_whole(data) else data.copy(order="C")
 
     def __repr__(self) -> str:

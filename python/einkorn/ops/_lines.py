@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _bfloat16, engines
 from einkorn.ops import _integers
 from einkorn.ops._road import contiguous, result
 from einkorn.tensor import Tensor
@@ -54,9 +54,9 @@ def wrapped(index: Any, *inputs: Any) -> Any:
 
 def taken(x: Any, index: Any, d: int) -> Any:
     """``x[index]`` along axis d: as :func:`numpy.take_along_axis`, with gradients of every order."""
-    if isinstance(x, Tensor) and x._data.dtype.kind != "f":
+    if isinstance(x, Tensor) and not _bfloat16.is_floating(x._data.dtype):
         x = x._data
-    if not isinstance(x, Tensor) and x.dtype.kind != "f":
+    if not isinstance(x, Tensor) and not _bfloat16.is_floating(x.dtype):
         return np.take_along_axis(x, index, d) if x.ndim else x.reshape(())
     a = x._data if isinstance(x, Tensor) else x
     n = a.shape[d] if a.ndim else 1

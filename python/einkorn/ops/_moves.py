@@ -1,4 +1,4 @@
-"""What is moved and not computed with: floats by the engines' kernels, integers and booleans by NumPy.
+"""What is moved and not computed with: floats by the engines' kernels, integers and bfloat16 by NumPy.
 
 An operation that only moves numbers takes both. ``movable`` gives the array behind its argument and
 ``mover`` who moves it, under the names of the engines' kernels.
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
-from einkorn.ops import _integers
+from einkorn import _bfloat16, engines
+from einkorn.ops import _integers, _road
 from einkorn.ops._options import check_rank
 from einkorn.ops._road import unwrap
 from einkorn.tensor import Tensor
@@ -20,11 +20,16 @@ __all__ = ["movable", "mover"]
 
 
 def movable(x: Any, op: str, name: str = "x") -> Any:
-    """The array of floats, integers or booleans behind an argument; refused by name where it is none."""
+    """The array of floats, integers or booleans behind an argument; refused by name where it is none.
+
+    bfloat16 stays what it is.
+    """
     if isinstance(x, Tensor):
         return x._data
     if not (isinstance(x, np.ndarray) and x.dtype.kind == "f"):
         whole = _integers.integral(x)
+        if whole is None:
+            whole = _road.bfloat16_array(x, op, name)
         if whole is not None:
             check_rank(op, name, whole.ndim)
             return whole
@@ -49,4 +54,6 @@ class _Whole:
 
 def mover(a: Any) -> Any:
     """The engine that moves the elements of an array."""
-    return engines.of(a) if a.dtype.kind == "f" else _Whole
+    if a.dtype.kind == "f":
+        return engines.of(a)
+    return _bfloat16.Stored if _bfloat16.is_bfloat16(a.dtype) else _Whole

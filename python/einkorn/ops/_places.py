@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines, ops
+from einkorn import _bfloat16, engines, ops
 from einkorn.errors import DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable
 from einkorn.ops._road import as_index, broadcast_to, needs, result, unwrap
@@ -106,14 +106,17 @@ def operands(op: str, x: Any, src: Any) -> tuple[Any, Any]:
     """Both arrays, of one kind; integers beside floats take their type."""
     a, b = movable(x, op), movable(src, op, "src")
     if a.dtype != b.dtype:
-        if b.dtype.kind == "f" or (a.dtype.kind != "f" and not np.can_cast(b.dtype, a.dtype, "same_kind")):
+        whole = not _bfloat16.is_floating(a.dtype)
+        if _bfloat16.is_floating(b.dtype) or (whole and not np.can_cast(b.dtype, a.dtype, "same_kind")):
             raise DTypeError(f"{op}: src has dtype {b.dtype}, expected {a.dtype} as x has")
-        b = b.astype(a.dtype)
+        b = _bfloat16.astype(b, a.dtype)
     return a, b
 
 
 def written(op: str, a: Any, b: Any, axis: int, index: Any, mode: int) -> Any:
     """A copy of array ``a`` with ``b`` at the places of the index."""
+    if _bfloat16.is_bfloat16(a.dtype):
+        return _bfloat16.narrow(written(op, _bfloat16.widen(a), _bfloat16.widen(b), axis, index, mode))
     box = _box(a.shape, index.shape, axis)
     if a.dtype.kind != "f":
         out = a.copy()

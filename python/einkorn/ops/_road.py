@@ -14,27 +14,33 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _versions, engines
+from einkorn import _bfloat16, _versions, engines
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._tape import Node, source
 from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
+from einkorn.sparse import SparseRows
 from einkorn.tensor import Tensor
 
 __all__ = [
     "as_index",
+    "bfloat16_array",
     "broadcast_shape",
     "broadcast_to",
     "by_formula",
     "check_size",
     "contiguous",
+    "is_kept",
+    "lowered",
+    "moved",
     "needs",
     "record",
     "result",
     "same_dtype",
     "sum_to",
     "unwrap",
+    "widened",
 ]
 
 _FLOAT32 = np.dtype(np.float32)
@@ -43,7 +49,7 @@ _ndarray = np.ndarray
 
 
 def unwrap(x: Any, op: str, name: str) -> Any:
-    """Return the float32 or float64 array behind an argument.
+    """Return the float32 or float64 array behind an argument: of bfloat16 a wider copy.
 
     Tensors of floats give their array; NumPy and CuPy arrays pass; torch CPU tensors and anything else with
     DLPack or ``__array__`` give a view where they can. Misaligned and foreign-endian arrays are copied.
@@ -51,12 +57,14 @@ def unwrap(x: Any, op: str, name: str) -> Any:
     Raises
     ------
     DTypeError
-        For element types other than float32 and float64, and for what is no array at all.
+        For element types other than float32, float64 and bfloat16, and for what is no array at all.
     """
     if isinstance(x, Tensor):
         x = x._data
         if x.dtype.kind != "f":
-            raise _dtype_error(x.dtype, op, name)
+            if not _bfloat16.is_bfloat16(x.dtype):
+                raise _dtype_error(x.dtype, op, name)
+            return _widened(x)
         return x
     if type(x) is _ndarray:
         dtype = x.dtype
@@ -85,6 +93,9 @@ def _foreign(x: Any, op: str, name: str) -> Any:
     refuse_masked(x, f"{op}: {name}")
     x = np.asarray(x)  # subclasses lose their class, not their memory
     native = x.dtype.newbyteorder("=")
+    if _bfloat16.is_bfloat16(native):
+        x = _widened(x)
+        native = x.dtype
     if native != _FLOAT32 and native != _FLOAT64:
         raise _dtype_error(x.dtype, op, name)
     if x.dtype != native or not x.flags.aligned or x.dtype not in (_FLOAT32, _FLOAT64):
@@ -92,6 +103,22 @@ def _foreign(x: Any, op: str, name: str) -> Any:
     if x.ndim > 8:
         raise ShapeError(f"{op}: {name} has {x.ndim} dimensions, at most 8 are supported")
     return x
+
+
+def bfloat16_array(x: Any, op: str, name: str) -> Any:
+    """The NumPy array of bfloat16 behind an array or a tensor of torch; None where it is none of bfloat16."""
+    if not is_kept(x):
+        return None
+    _bfloat16.met = True
+    if type(x).__module__.partition(".")[0] == "torch":
+        return _from_torch(x, op, name)
+    refuse_masked(x, f"{op}: {name}")
+    return np.asarray(x)
+
+
+def _widened(x: Any) -> Any:
+    _bfloat16.met = True
+    return _bfloat16.widen(x if x.flags.aligned else x.copy())
 
 
 def _from_torch(x: Any, op: str, name: str) -> Any:
@@ -103,6 +130,8 @@ def _from_torch(x: Any, op: str, name: str) -> Any:
     if x.device.type != "cpu":
         raise DeviceError(f"{op}: {name} is a torch tensor on {x.device}, expected one on the CPU")
     try:
+        if x.element_size() == 2 and x.is_floating_point() and str(x.dtype) == "torch.bfloat16":
+            return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16.bfloat16())
         return x.numpy()
     except TypeError:
         raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected float32 or float64") from None
@@ -161,7 +190,7 @@ def contiguous(a: Any) -> Any:
         return ops.contiguous(a)
     if a.flags.c_contiguous:
         return a
-    k = engines.of(a)
+    k = _bfloat16.of(a)
     out = k.empty(a.shape, a.dtype)
     k.copy(out, a)
     return out
@@ -207,10 +236,12 @@ def result(
             foreign = x
     if recorded and mode.enabled:
         return record(out, inputs, backward, saved)
+    if _bfloat16.met:
+        out = _stored(out, inputs)
     if tensor:
         return Tensor._wrap(out, False, None)
     if foreign is not None and type(foreign).__module__.partition(".")[0] == "torch":
-        return sys.modules["torch"].from_numpy(out)
+        return _to_torch(out)
     return out
 
 
@@ -219,8 +250,11 @@ def record(
     inputs: tuple[Any, ...],
     backward: Callable[..., Sequence[Any]],
     saved: tuple[Any, ...] | None = None,
+    moves: bool = False,
 ) -> Tensor:
-    """What :func:`result` does when a gradient is wanted."""
+    """What :func:`result` does when a gradient is wanted, or with ``moves`` :func:`moved`."""
+    if _bfloat16.met and not moves:
+        out, backward, saved = _lowered(out, inputs, backward, saved)
     origins: list[Any] = []
     for x in inputs:
         origin: Any = None
@@ -235,6 +269,120 @@ def record(
                 origin = source(x)
         origins.append(origin)
     return Tensor._wrap(out, True, Node(origins, backward, saved))
+
+
+def moved(
+    out: Any,
+    inputs: tuple[Any, ...],
+    backward: Callable[..., Sequence[Any]],
+    saved: tuple[Any, ...] | None = (),
+) -> Any:
+    """:func:`result` of an operation that moves bfloat16 as it is, and whose gradient does."""
+    tensor = recorded = False
+    foreign = None
+    for x in inputs:
+        if isinstance(x, Tensor):
+            tensor = True
+            if x._requires_grad:
+                recorded = True
+        elif type(x) is not _ndarray and x is not None:
+            foreign = x
+    if recorded and mode.enabled:
+        return record(out, inputs, backward, saved, True)
+    if tensor:
+        return Tensor._wrap(out, False, None)
+    if foreign is not None and type(foreign).__module__.partition(".")[0] == "torch":
+        return _to_torch(out)
+    return out
+
+
+def _to_torch(out: Any) -> Any:
+    torch = sys.modules["torch"]
+    if out.dtype.kind == "V":
+        return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(out)
+
+
+def is_kept(x: Any) -> bool:
+    """Whether an argument is kept as bfloat16."""
+    if isinstance(x, Tensor):
+        return _bfloat16.is_bfloat16(x._data.dtype)
+    dtype = getattr(x, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return _bfloat16.is_bfloat16(dtype)
+    return dtype is not None and str(dtype) == "torch.bfloat16"
+
+
+def _stored(out: Any, inputs: tuple[Any, ...]) -> Any:
+    """``out`` in the type that the inputs have together: bfloat16 unless one is wider.
+
+    As in torch an array beside which there are larger ones does not count when it is a scalar, and a NumPy
+    number never does.
+    """
+    return out if out.dtype != _FLOAT32 or not _all_low(inputs) else _bfloat16.narrow(out)
+
+
+def lowered(out: Any, inputs: tuple[Any, ...]) -> Any:
+    """The same of an array, a Tensor or a torch tensor, recorded."""
+    wide = getattr(out.dtype, "name", str(out.dtype)) in ("float32", "torch.float32")
+    return ops.cast(out, _bfloat16.bfloat16()) if wide and _all_low(inputs) else out
+
+
+def _all_low(inputs: tuple[Any, ...]) -> bool:
+    low, wide = [], []
+    for x in inputs:
+        if is_kept(x):
+            low.append(len(x.shape) > 0)
+        elif hasattr(x, "dtype") and not isinstance(x, np.generic):
+            kind = getattr(x.dtype, "kind", None) or ("f" if x.is_floating_point() else "i")
+            if kind == "f":
+                wide.append(len(x.shape) > 0)
+    return bool(low) and not (wide and max(wide) >= max(low))
+
+
+def _lowered(
+    out: Any, inputs: tuple[Any, ...], backward: Callable[..., Sequence[Any]], saved: tuple[Any, ...] | None
+) -> tuple[Any, Callable[..., Sequence[Any]], tuple[Any, ...] | None]:
+    """What a float32 operation computed and saves, for inputs some of which are bfloat16.
+
+    Inputs and output are kept as what they are instead of as what was computed with, and are widened once
+    more for the gradient, which every input gets in its own type.
+    """
+    low = [is_kept(x) for x in inputs]
+    if True not in low:
+        return out, backward, saved
+    stored = _stored(out, inputs)
+    if saved is not None:
+        kept = list(saved)
+        for i, x in enumerate(inputs[: len(kept)]):
+            if low[i] and kept[i] is not None and isinstance(x, Tensor):
+                kept[i] = x._data
+        if stored is not out and len(kept) > len(inputs) and kept[len(inputs)] is out:
+            kept[len(inputs)] = stored
+        saved = tuple(kept)
+
+    def rule(g: Any, *kept: Any) -> list[Any]:
+        gradients = backward(widened(g), *[widened(x) for x in kept])
+        return [_narrow(gx) if of_low else gx for of_low, gx in zip(low, gradients, strict=True)]
+
+    return stored, rule, saved
+
+
+def widened(x: Any) -> Any:
+    """Float32 of bfloat16, recorded where it is a Tensor; all else as it is."""
+    if isinstance(x, _ndarray):
+        return _bfloat16.widen(x) if _bfloat16.is_bfloat16(x.dtype) else x
+    return ops.cast(x, _FLOAT32) if is_kept(x) else x
+
+
+def _narrow(g: Any) -> Any:
+    if g is None or _bfloat16.is_bfloat16(g.dtype):
+        return g
+    if isinstance(g, Tensor):
+        return ops.cast(g, _bfloat16.bfloat16())
+    if type(g) is SparseRows:
+        return SparseRows(g.rows, _bfloat16.narrow(g.values), g.shape)
+    return _bfloat16.narrow(g)
 
 
 def by_formula(formula: Callable[..., Any], g: Any, *inputs: Any) -> list[Any]:
@@ -302,6 +450,8 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
         return g
     if isinstance(g, Tensor):
         return ops.reshape(ops.sum(g, _broadcast_axes(g.shape, shape)), shape)
+    if g.dtype.kind == "V":
+        return _bfloat16.narrow(sum_to(_bfloat16.widen(g), shape))
     k = engines.of(g)
     padded = (1,) * (g.ndim - len(shape)) + shape
     out = k.empty(padded, g.dtype)

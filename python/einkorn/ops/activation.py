@@ -11,6 +11,7 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _grad, _unary
 from einkorn.ops._options import axis_of, flag, number
 from einkorn.ops._road import unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops._slopes import slope
 from einkorn.ops.copy import getitem
 from einkorn.ops.elementwise import leaky_relu, multiply, negative, sigmoid, where
@@ -171,6 +172,7 @@ def threshold(x: Any, threshold: float, value: float) -> Any:
     return _activation("threshold", "threshold", x, bound, number("threshold", "value", value))
 
 
+@rounded_once
 def glu(x: Any, dim: int = -1) -> Any:
     """The first half of x along ``dim`` times the sigmoid of the second (Dauphin et al. 2017).
 
@@ -197,6 +199,7 @@ def glu(x: Any, dim: int = -1) -> Any:
     return multiply(left, sigmoid(right))
 
 
+@rounded_once
 def softmin(x: Any, dim: int = -1) -> Any:
     """``softmax(-x)`` along ``dim``."""
     return softmax(negative(x), dim)

@@ -18,6 +18,7 @@ from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axes_of, axis_of, check_rank, integer
 from einkorn.ops._places import index_array, rows, take
 from einkorn.ops._road import check_size, result
+from einkorn.ops._rounding import rounded_once
 
 __all__ = [
     "cat",
@@ -254,6 +255,7 @@ def windows(x: Any, dim: int, size: int, step: int) -> Any:
 # --- more of the same ---------------------------------------------------------------------------
 
 
+@rounded_once
 def tile(x: Any, dims: Any) -> Any:
     """The whole of x several times along axes, as in torch and NumPy; new axes come in front."""
     shape = _shape("tile", x)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import _bfloat16
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
 from einkorn.ops._indexing import advanced, is_advanced
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
-from einkorn.ops._road import check_size, result, same_dtype, sum_to
+from einkorn.ops._road import check_size, moved, result, same_dtype, sum_to
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -39,14 +40,14 @@ def _dense(a: Any) -> Any:
 def contiguous(x: Any) -> Any:
     """Return ``x`` in row-major order: itself when it is so already, else a copy."""
     a = movable(x, "contiguous")
-    return result(_dense(a), (x,), lambda g: (g,), ())
+    return moved(_dense(a), (x,), lambda g: (g,))
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """Convert to another element type: float32, float64, booleans or a type of integers.
+    """Convert to another element type: float32, float64, bfloat16, booleans or a type of integers.
 
-    From floats to floats the gradient flows through. Towards integers fractions are cut off; True is what
-    is not 0.
+    From floats to floats the gradient flows through. What becomes bfloat16 is rounded once, to the nearest
+    and in a tie to the even neighbour. Towards integers fractions are cut off; True is what is not 0.
 
     Parameters
     ----------
@@ -58,27 +59,27 @@ def cast(x: Any, dtype: Any) -> Any:
     DTypeError
         For another type.
     """
-    name = str(dtype) if type(dtype).__module__ == "torch" else dtype
-    try:
-        wanted = np.dtype(name.removeprefix("torch.") if isinstance(name, str) else name).newbyteorder("=")
-    except TypeError:
-        wanted = np.dtype(np.void)
-    if wanted not in (np.float32, np.float64) and wanted.kind not in "iub":
-        raise DTypeError(f"cast: dtype is {dtype!r}, expected float32, float64, bool or a type of integers")
+    wanted = _bfloat16.dtype_of(dtype).newbyteorder("=")
+    low = _bfloat16.is_bfloat16(wanted)
+    if wanted not in (np.float32, np.float64) and wanted.kind not in "iub" and not low:
+        raise DTypeError(
+            f"cast: dtype is {dtype!r}, expected float32, float64, bfloat16, bool or a type of integers"
+        )
     a = movable(x, "cast", "x")
     before = a.dtype
-    if wanted.kind != "f" or before.kind != "f":
-        return result(a.astype(wanted), (x.detach() if isinstance(x, Tensor) else x,), lambda g: (None,))
 
     def converted(source: Any, to: Any) -> Any:
         if isinstance(source, Tensor):
             return cast(source, to)
-        k = mover(source)
+        k = _bfloat16.Stored if low or _bfloat16.is_bfloat16(before) else mover(source)
         out = k.empty(source.shape, to)
         k.copy(out, source)
         return out
 
-    return result(converted(a, wanted), (x,), lambda g: (converted(g, before),), ())
+    if not _bfloat16.is_floating(wanted) or not _bfloat16.is_floating(before):
+        out = converted(a, wanted) if low else a.astype(wanted)
+        return moved(out, (x.detach() if isinstance(x, Tensor) else x,), lambda g: (None,))
+    return moved(converted(a, wanted), (x,), lambda g: (converted(g, before),))
 
 
 def _view(a: Any, shape: tuple[int, ...]) -> Any:
@@ -115,7 +116,7 @@ def reshape(x: Any, shape: Any) -> Any:
         if known <= 0 or a.size % known or min(sizes) < -1:
             raise ShapeError(f"reshape: x has shape {a.shape}, which does not fit into {sizes}")
     before = a.shape
-    return result(_view(a, sizes), (x,), lambda g: (_view(g, before),), ())
+    return moved(_view(a, sizes), (x,), lambda g: (_view(g, before),))
 
 
 def _sizes(op: str, shape: Any) -> tuple[int, ...]:
@@ -141,8 +142,8 @@ def transpose(x: Any, first: int = ABSENT, second: int = ABSENT) -> Any:
     i = axis_of("transpose", first, a.ndim, "first")
     j = axis_of("transpose", second, a.ndim, "second")
     if not a.ndim:
-        return result(a[...], (x,), lambda g: (g,), ())
-    return result(a.swapaxes(i, j), (x,), lambda g: (_swapped(g, i, j),), ())
+        return moved(a[...], (x,), lambda g: (g,))
+    return moved(a.swapaxes(i, j), (x,), lambda g: (_swapped(g, i, j),))
 
 
 def _swapped(a: Any, i: int, j: int) -> Any:
@@ -169,7 +170,7 @@ def permute(x: Any, axes: Sequence[int]) -> Any:
         back = [order.index(d) for d in range(len(order))]
         return (permute(g, back) if isinstance(g, Tensor) else g.transpose(back),)
 
-    return result(a.transpose(order), (x,), backward, ())
+    return moved(a.transpose(order), (x,), backward)
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -178,7 +179,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     start = axis_of("flatten", start_dim, a.ndim, "start_dim")
     end = axis_of("flatten", end_dim, a.ndim, "end_dim")
     if a.ndim == 0:
-        return result(a.reshape(1), (x,), lambda g: (g.reshape(()),), ())
+        return moved(a.reshape(1), (x,), lambda g: (g.reshape(()),))
     if start > end:
         raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = 1
@@ -186,7 +187,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         merged *= n
     before = a.shape
     shape = (*before[:start], merged, *before[end + 1 :])
-    return result(_view(a, shape), (x,), lambda g: (_view(g, before),), ())
+    return moved(_view(a, shape), (x,), lambda g: (_view(g, before),))
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
@@ -215,7 +216,11 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     first = unwrapped[0]
     for a in unwrapped:
         if a.dtype is not first.dtype or type(a) is not type(first):
+            if any(_bfloat16.is_bfloat16(a.dtype) for a in unwrapped):
+                given = tuple([_road.widened(x) for x in given])  # the widest type, as in torch
+                unwrapped = [movable(x, op, "arrays") for x in given]
             same_dtype(op, **{f"arrays[{i}]": a for i, a in enumerate(unwrapped)})
+            break
     return given, unwrapped
 
 
@@ -265,7 +270,7 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     out = k.empty((*before, end, *after), first.dtype)
     for a, place in zip(parts, places, strict=True):
         k.copy(out[place], a)
-    return result(out, given, lambda g: tuple([g[place] for place in places]), ())
+    return moved(out, given, lambda g: tuple([g[place] for place in places]))
 
 
 def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
@@ -291,7 +296,7 @@ def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     places: list[Any] = [(*(slice(None),) * d, i, ...) for i in range(len(parts))]
     for a, place in zip(parts, places, strict=True):
         k.copy(out[place], a)
-    return result(out, given, lambda g: tuple([g[place] for place in places]), ())
+    return moved(out, given, lambda g: tuple([g[place] for place in places]))
 
 
 def plain_key(key: Any) -> Any:
@@ -336,7 +341,7 @@ def getitem(x: Any, key: Any) -> Any:
     key = plain_key(key)
     parts = key if isinstance(key, tuple) else (key,)
     fancy = is_advanced(parts)
-    if fancy and isinstance(a, np.ndarray) and a.dtype.kind == "f":
+    if fancy and isinstance(a, np.ndarray) and _bfloat16.is_floating(a.dtype):
         return advanced(x if isinstance(x, Tensor) else a, a.shape, parts)
     try:
         out = a[key]
@@ -354,7 +359,7 @@ def getitem(x: Any, key: Any) -> Any:
     def backward(g: Any) -> tuple[Any]:
         return (_placed(g, key if fancy else view, fancy, shape),)
 
-    return result(out, (x,), backward, ())
+    return moved(out, (x,), backward)
 
 
 def _placed(g: Any, key: Any, fancy: bool, shape: tuple[int, ...]) -> Any:
@@ -368,7 +373,7 @@ def _placed(g: Any, key: Any, fancy: bool, shape: tuple[int, ...]) -> Any:
         xp.add.at(out, key, a)  # an element that was taken twice gets both gradients
     else:
         k.copy(out[key], a)
-    return result(out, (g,), lambda g: (g[key],), ())
+    return moved(out, (g,), lambda g: (g[key],))
 
 
 def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:

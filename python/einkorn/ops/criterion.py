@@ -14,6 +14,7 @@ from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import flag, number
 from einkorn.ops._road import as_index, same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import (
     add,
@@ -99,6 +100,7 @@ def hinge_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str =
     return _reduced(relu(subtract(number(op, "margin", margin), multiply(target, input))), reduction)
 
 
+@rounded_once
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:
     """Distances: ``input`` where target is 1, ``max(0, margin - input)`` where it is -1.
 
@@ -127,6 +129,7 @@ def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any
     return _reduced(softplus(negative(multiply(target, input))), reduction)
 
 
+@rounded_once
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -179,6 +182,7 @@ def _check_labels(op: str, t: Any, classes: int, least: int = 0) -> None:
         raise IndexRangeError(f"{op}: target has class {bad}, expected {least} to {classes - 1}")
 
 
+@rounded_once
 def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """Hinge over pairs of a class that is a target and one that is not:
     ``sum of max(0, 1 - (x[j] - x[i])) / C`` over targets j and other classes i.
@@ -209,6 +213,7 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     return _reduced(reshape(losses, shape[:-1]), reduction)
 
 
+@rounded_once
 def multilabel_soft_margin_loss(
     input: Any, target: Any, weight: Any = None, *, reduction: str = "mean"
 ) -> Any:
@@ -234,6 +239,7 @@ def multilabel_soft_margin_loss(
 # --- likelihoods --------------------------------------------------------------------------------
 
 
+@rounded_once
 def poisson_nll_loss(
     input: Any,
     target: Any,
@@ -270,6 +276,7 @@ def poisson_nll_loss(
     return _reduced(losses, reduction)
 
 
+@rounded_once
 def gaussian_nll_loss(
     input: Any,
     target: Any,
@@ -321,6 +328,7 @@ def gaussian_nll_loss(
 # --- imbalance ----------------------------------------------------------------------------------
 
 
+@rounded_once
 def sigmoid_focal_loss(
     inputs: Any, targets: Any, alpha: float = 0.25, gamma: float = 2, reduction: str = "none"
 ) -> Any:
@@ -351,6 +359,7 @@ def sigmoid_focal_loss(
     return _reduced(losses, reduction)
 
 
+@rounded_once
 def focal_loss(
     input: Any,
     target: Any,
@@ -383,6 +392,7 @@ def focal_loss(
     return divide(sum_over(losses), float((as_index(target, op, "target") != ignore_index).sum() or math.nan))
 
 
+@rounded_once
 def dice_loss(
     input: Any, target: Any, *, smooth: float = 1.0, square_sums: bool = False, reduction: str = "mean"
 ) -> Any:

@@ -10,6 +10,7 @@ from einkorn import engines
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer
 from einkorn.ops._road import as_index, contiguous, result, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import multiply
 from einkorn.ops.loss import _reduction_code
@@ -20,6 +21,7 @@ __all__ = ["ctc_loss"]
 _FRONT, _BEYOND = 2, 32  # room around the states in a row of the kernel's sums
 
 
+@rounded_once
 def ctc_loss(
     log_probs: Any,
     targets: Any,

@@ -12,6 +12,7 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _binary_kernel, _scalar_like
 from einkorn.ops._options import axis_of, check_rank, flag, number
 from einkorn.ops._road import check_size, same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
@@ -57,6 +58,7 @@ def _norm_of(op: str, p: Any) -> float:
     return p
 
 
+@rounded_once
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     """Distances between all pairs of vectors, as ``torch.cdist``.
 
@@ -91,6 +93,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     return _length(ops.subtract(left, right), p, -1)
 
 
+@rounded_once
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """The p-norm of ``x1 - x2 + eps`` along the last axis, as ``torch.nn.functional.pairwise_distance``.
 
@@ -111,6 +114,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return _length(difference, p, -1, flag("pairwise_distance", "keepdim", keepdim))
 
 
+@rounded_once
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along an axis: ``x1 . x2 / (max(|x1|, eps) max(|x2|, eps))``.
 

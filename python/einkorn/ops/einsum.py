@@ -21,6 +21,7 @@ from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import ABSENT, axis_of, integer
 from einkorn.ops._road import same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 
 __all__ = [
     "addbmm",
@@ -52,6 +53,7 @@ def _shape(op: str, x: Any, name: str, rank: int) -> tuple[int, ...]:
 # --- einsum -------------------------------------------------------------------------------------
 
 
+@rounded_once
 def einsum(equation: Any, *operands: Any) -> Any:
     """Sums of products by Einstein's convention, as ``torch.einsum`` and ``numpy.einsum``.
 
@@ -340,17 +342,20 @@ def _plus(c: Any, product: Any, beta: float, alpha: float) -> Any:
     return ops.add(c if beta == 1 else ops.multiply(c, beta), product)
 
 
+@rounded_once
 def baddbmm(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * c + alpha * (a @ b)`` for stacks of matrices [s, n, m] and [s, m, p]; c broadcasts."""
     return _plus(c, ops.bmm(a, b), beta, alpha)
 
 
+@rounded_once
 def addbmm(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * c + alpha * sum(a[i] @ b[i])`` for stacks [s, n, m] and [s, m, p]; c broadcasts."""
     _shape("addbmm", a, "a", 3), _shape("addbmm", b, "b", 3)
     return _plus(c, tensordot(a, b, ((0, 2), (0, 1))), beta, alpha)
 
 
+@rounded_once
 def addmv(c: Any, a: Any, v: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * c + alpha * (a @ v)`` for a matrix [n, m] and a vector [m]; c broadcasts."""
     return _plus(c, mv(a, v), beta, alpha)
@@ -375,6 +380,7 @@ def trace(x: Any) -> Any:
     return ops.sum(ops.diagonal(x))
 
 
+@rounded_once
 def bilinear(x1: Any, x2: Any, weight: Any, bias: Any = None) -> Any:
     """``x1^T W x2 + b`` for every sample, as ``torch.nn.functional.bilinear``.
 

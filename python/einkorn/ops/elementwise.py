@@ -26,6 +26,7 @@ from einkorn.ops._elementwise import (
 )
 from einkorn.ops._options import number
 from einkorn.ops._road import broadcast_shape, broadcast_to, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -83,7 +84,7 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
         If two types of floats meet, or there is no array.
     """
     if type(alpha) is not int or alpha != 1:
-        b = _times("add", b, alpha)
+        return _with_factor("add", a, b, alpha)
     return _binary("add", a, b, lambda *_: (_both, ()))
 
 
@@ -91,17 +92,18 @@ def _both(g: Any) -> tuple[Any, Any]:
     return g, g
 
 
-def _times(op: str, b: Any, alpha: Any) -> Any:
+@rounded_once
+def _with_factor(op: str, a: Any, b: Any, alpha: Any) -> Any:
     factor = number(op, "alpha", alpha)
-    if factor == 1:
-        return b
-    return b * factor if _is_scalar(b) else multiply(b, factor)
+    if factor != 1:
+        b = b * factor if _is_scalar(b) else multiply(b, factor)
+    return (add if op == "add" else subtract)(a, b)
 
 
 def subtract(a: Any, b: Any, *, alpha: float = 1) -> Any:
     """``a - alpha * b``, with broadcasting; arguments and errors as :func:`add`."""
     if type(alpha) is not int or alpha != 1:
-        b = _times("subtract", b, alpha)
+        return _with_factor("subtract", a, b, alpha)
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
         return lambda g: (g, _negated(g) if need_b else None), ()

@@ -34,6 +34,7 @@ from einkorn.ops._places import (
     take as _take,
 )
 from einkorn.ops._road import broadcast_to, result
+from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -167,6 +168,7 @@ def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     return _like(x, put("scatter_add", line, d, idx, _source("scatter_add", src, idx), ADD))
 
 
+@rounded_once
 def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
     """A copy of ``x`` in which each place that the index names holds a reduction of src, and of itself.
 

@@ -12,6 +12,7 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import flag, number, refuse_positional
 from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import (
     add,
     clip,
@@ -193,6 +194,7 @@ def _weighted(
     return total if code == 0 else sum_over(total) if code == 2 else divide(sum_over(total), sum_over(weight))
 
 
+@rounded_once
 def mse_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Squared differences, ``(input - target) ** 2``, and their mean or sum.
 
@@ -224,6 +226,7 @@ def mse_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weig
     return _weighted("mse_loss", "mse", input, target, reduction, weight, _mse_slopes)
 
 
+@rounded_once
 def l1_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Absolute differences, ``|input - target|``; arguments and errors as :func:`mse_loss`.
 
@@ -249,6 +252,7 @@ def _factor(op: str, name: str, factor: Any, losses: Any) -> Any:
     return factor
 
 
+@rounded_once
 def binary_cross_entropy(
     input: Any, target: Any, weight: Any = None, *given: Any, reduction: str = "mean"
 ) -> Any:
@@ -274,6 +278,7 @@ def binary_cross_entropy(
     return _reduced(multiply(losses, _factor(op, "weight", weight, losses)), reduction)
 
 
+@rounded_once
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,

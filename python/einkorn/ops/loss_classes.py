@@ -11,6 +11,7 @@ from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeErro
 from einkorn.ops import _integers
 from einkorn.ops._options import integer, number, refuse_positional
 from einkorn.ops._road import as_index, contiguous, result, same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import (
     add,
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 
+@rounded_once
 def cross_entropy(
     input: Any,
     target: Any,

@@ -29,6 +29,7 @@ from einkorn.ops._elementwise import (
 )
 from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import broadcast_shape, broadcast_to, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import absolute, add, clip, divide, multiply, subtract, where
 from einkorn.tensor import Tensor
 
@@ -170,6 +171,7 @@ def trunc(x: Any) -> Any:
     return _flat("trunc", x)
 
 
+@rounded_once
 def round(x: Any, decimals: int = 0) -> Any:
     """The nearest whole number, halves to the even one. Its gradient is 0.
 
@@ -379,6 +381,7 @@ def copysign(a: Any, b: Any) -> Any:
     return _binary("copysign", a, b, gradients_of)
 
 
+@rounded_once
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """``input + weight * (end - input)``, with broadcasting.
 
@@ -390,11 +393,13 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     return add(input, multiply(subtract(end, input), weight))
 
 
+@rounded_once
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """``input + value * tensor1 * tensor2``, with broadcasting."""
     return add(input, multiply(tensor1, tensor2), alpha=number("addcmul", "value", value))
 
 
+@rounded_once
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """``input + value * tensor1 / tensor2``, with broadcasting."""
     return add(input, divide(tensor1, tensor2), alpha=number("addcdiv", "value", value))

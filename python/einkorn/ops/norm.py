@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
-from einkorn import _versions, engines, ops
+from einkorn import _bfloat16, _versions, engines, ops
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._moves import movable
 from einkorn.ops._road import by_formula, contiguous, needs, result, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops._row_norm import RowNorm, channels, norm_of_nothing, number, operands
 from einkorn.ops.elementwise import divide, multiply, sqrt, square
 from einkorn.ops.reduce import sum as sum_over
@@ -173,6 +175,7 @@ def _add_norm(
     return result(rows[...], (total,), wait, ()), normed
 
 
+@rounded_once
 def add_layer_norm(
     input: Any,
     residual: Any,
@@ -204,6 +207,7 @@ def add_layer_norm(
     return _add_norm("add_layer_norm", input, residual, normalized_shape, weight, bias, eps, activation, True)
 
 
+@rounded_once
 def add_rms_norm(
     input: Any,
     residual: Any,
@@ -277,7 +281,8 @@ def _write_back(op: str, updated: list[Any], **given: Any) -> None:
             continue
         own = unwrap(x, op, name)
         if own is not array:
-            own[...] = array
+            own = movable(x, op, name)
+            own[...] = _bfloat16.astype(array, own.dtype)
         _versions.wrote(own)
 
 
@@ -561,6 +566,7 @@ def local_response_norm(
     return result(out.reshape(shape), (input,), backward, (a, None, scale))
 
 
+@rounded_once
 def weight_norm(v: Any, g: Any, dim: int | None = 0) -> Any:
     """``g * v / |v|``: a weight from its direction and its length (Salimans and Kingma 2016).
 

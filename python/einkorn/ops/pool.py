@@ -23,6 +23,7 @@ from einkorn.ops._pool_windows import (
     _windows,
 )
 from einkorn.ops._road import as_index, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.random import uniform
 
@@ -104,6 +105,7 @@ def max_pool1d(
     return _max_pool("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@rounded_once
 def max_pool3d(
     x: Any,
     kernel_size: _Sides,

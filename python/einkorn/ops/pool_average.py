@@ -20,6 +20,7 @@ from einkorn.ops._pool_windows import (
     _Sides,
     _windows,
 )
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import pad, reshape
 from einkorn.ops.elementwise import absolute, divide, multiply, power, square
 from einkorn.ops.pool import _max_pool
@@ -43,6 +44,7 @@ __all__ = [
 # --- average and sum ------------------------------------------------------------------------------
 
 
+@rounded_once
 def avg_pool2d(
     x: Any,
     kernel_size: _Sides,
@@ -90,6 +92,7 @@ def avg_pool1d(
     return _avg_pool("avg_pool1d", 1, x, kernel_size, *options)
 
 
+@rounded_once
 def avg_pool3d(
     x: Any,
     kernel_size: _Sides,
@@ -153,6 +156,7 @@ def _means(
     return _seen(y, (*shape[:-spatial], *out))
 
 
+@rounded_once
 def sum_pool2d(x: Any, kernel_size: _Sides, stride: _Sides | None = None) -> Any:
     """The sum of each window.
 
@@ -174,6 +178,7 @@ def sum_pool2d(x: Any, kernel_size: _Sides, stride: _Sides | None = None) -> Any
     return _sum_pool("sum_pool2d", 2, x, kernel_size, stride)
 
 
+@rounded_once
 def sum_pool1d(x: Any, kernel_size: int, stride: int | None = None) -> Any:
     """The sum of each window of lines [N, C, L] or [C, L]; options and errors as :func:`sum_pool2d`."""
     return _sum_pool("sum_pool1d", 1, x, kernel_size, stride)
@@ -232,6 +237,7 @@ def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
     return _adaptive_avg("adaptive_avg_pool1d", 1, x, output_size)
 
 
+@rounded_once
 def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
     """:func:`adaptive_avg_pool2d` of volumes [N, C, D, H, W] or [C, D, H, W]."""
     return _adaptive_avg("adaptive_avg_pool3d", 3, x, output_size)
@@ -269,6 +275,7 @@ def global_avg_pool2d(x: Any) -> Any:
 # --- norms ----------------------------------------------------------------------------------------
 
 
+@rounded_once
 def lp_pool2d(
     x: Any, norm_type: float, kernel_size: _Sides, stride: _Sides | None = None, ceil_mode: bool = False
 ) -> Any:
@@ -300,6 +307,7 @@ def lp_pool2d(
     return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
 
 
+@rounded_once
 def lp_pool1d(
     x: Any, norm_type: float, kernel_size: int, stride: int | None = None, ceil_mode: bool = False
 ) -> Any:
@@ -307,6 +315,7 @@ def lp_pool1d(
     return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
 
 
+@rounded_once
 def lp_pool3d(
     x: Any, norm_type: float, kernel_size: _Sides, stride: _Sides | None = None, ceil_mode: bool = False
 ) -> Any:

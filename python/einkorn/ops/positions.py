@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _bfloat16, engines
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import as_index, broadcast_to, result, unwrap
 
@@ -60,7 +60,7 @@ def sinusoidal_positions(
     base : float, keyword-only, default 10000.0
     start : int, keyword-only, default 0
         The first position.
-    dtype : "float32" or "float64", keyword-only, default "float32"
+    dtype : "float32", "float64" or "bfloat16", keyword-only, default "float32"
 
     Returns
     -------
@@ -78,8 +78,11 @@ def sinusoidal_positions(
     n, d = _size(op, "length", length, 0), _size(op, "width", width, 1)
     first = _size(op, "start", start, 0)
     scale = _base(op, base)
-    if np.dtype(dtype) not in (np.dtype("float32"), np.dtype("float64")):
-        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32 or float64")
+    kind = _bfloat16.dtype_of(dtype)
+    if _bfloat16.is_bfloat16(kind):
+        return _bfloat16.narrow(sinusoidal_positions(length, width, base=base, start=start, dtype="float64"))
+    if dtype is None or kind not in (np.dtype("float32"), np.dtype("float64")):
+        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32, float64 or bfloat16")
     periods = scale ** (np.arange(0, d, 2) / d)
     sines, cosines = _waves(np.arange(first, first + n)[:, None] / periods, dtype)
     k = engines.of(sines)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _bfloat16, engines
 from einkorn import random as generator
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._options import flag, integer, number, refuse_positional
@@ -25,13 +25,16 @@ def _new(op: str, shape: Any, dtype: Any) -> Any:
     if any(n < 0 for n in sizes):
         raise ShapeError(f"{op}: shape is {shape!r}, expected sizes of at least 0")
     check_size(op, sizes, "shape")
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32 or float64") from None
-    if kind not in (np.float32, np.float64):
-        raise DTypeError(f"{op}: dtype is {kind}, expected float32 or float64")
+    kind = _bfloat16.dtype_of(dtype)
+    if _bfloat16.is_bfloat16(kind):
+        return engines.cpu().empty(sizes, np.float32)  # drawn so, and rounded by _finished
+    if kind not in (np.float32, np.float64) or dtype is None:
+        raise DTypeError(f"{op}: dtype is {dtype!r}, expected float32, float64 or bfloat16")
     return engines.cpu().empty(sizes, kind)
+
+
+def _finished(out: Any, dtype: Any) -> Any:
+    return _bfloat16.astype(out, _bfloat16.dtype_of(dtype))
 
 
 def _counters(out: Any) -> int:
@@ -51,7 +54,7 @@ def uniform(shape: Any, *given: Any, low: float = 0.0, high: float = 1.0, dtype:
     shape : int or tuple of int
     low, high : float, keyword-only, default 0.0 and 1.0
         Finite, low <= high.
-    dtype : float32 or float64
+    dtype : float32, float64 or bfloat16
 
     Returns
     -------
@@ -64,7 +67,7 @@ def uniform(shape: Any, *given: Any, low: float = 0.0, high: float = 1.0, dtype:
     out = _new("uniform", shape, dtype)
     seed, offset = generator.take(_counters(out))
     engines.of(out).uniform(out, seed, offset, float(low), float(high))
-    return out
+    return _finished(out, dtype)
 
 
 def normal(shape: Any, *given: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> Any:
@@ -76,7 +79,7 @@ def normal(shape: Any, *given: Any, mean: float = 0.0, std: float = 1.0, dtype: 
     mean : float, keyword-only, default 0.0
     std : float, keyword-only, default 1.0
         At least 0.
-    dtype : float32 or float64
+    dtype : float32, float64 or bfloat16
 
     Returns
     -------
@@ -89,7 +92,7 @@ def normal(shape: Any, *given: Any, mean: float = 0.0, std: float = 1.0, dtype: 
     out = _new("normal", shape, dtype)
     seed, offset = generator.take(_counters(out))
     engines.of(out).normal(out, seed, offset, float(mean), float(std))
-    return out
+    return _finished(out, dtype)
 
 
 def permutation(n: int) -> Any:

@@ -14,6 +14,7 @@ from einkorn.ops import _pool
 from einkorn.ops._interpolation import Axis, Table, scaled_size, table
 from einkorn.ops._options import LARGEST, flag, integer, number, sizes
 from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import concatenate, getitem, permute, reshape
 from einkorn.ops.elementwise import where
 from einkorn.ops.matmul import bmm
@@ -340,6 +341,7 @@ def grid_sample(
     return result(out, (x, grid), backward)
 
 
+@rounded_once
 def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = None) -> Any:
     """Points for :func:`grid_sample`: those of a regular grid, each moved by an affine map.
 
@@ -425,6 +427,7 @@ def _no_regions(a: Any, out: tuple[int, ...]) -> Any:
     return engines.of(a).empty((0, a.shape[1], *out), a.dtype)
 
 
+@rounded_once
 def roi_align(
     x: Any,
     boxes: Any,

@@ -15,6 +15,7 @@ from einkorn.ops._elementwise import _binary_kernel, _plain
 from einkorn.ops._lines import Extremes, blocks, placed, wrapped
 from einkorn.ops._options import ABSENT, axes_of, axis_of, integer, number, reduced
 from einkorn.ops._road import as_index, check_size, contiguous, result, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import cast, reshape
 from einkorn.ops.elementwise import clip, log, negative, subtract
 from einkorn.tensor import Tensor
@@ -219,6 +220,7 @@ def all(
     return wrapped(counts == n, x)
 
 
+@rounded_once
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 on is there, or what the weights of each one add up to.
 
@@ -256,6 +258,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     return wrapped(out, x, weights)
 
 
+@rounded_once
 def histc(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements are in each of ``bins`` equal parts of ``[min, max]``, as ``torch.histc``.
 

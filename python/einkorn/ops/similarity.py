@@ -10,6 +10,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, number
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import getitem, reshape, transpose
 from einkorn.ops.criterion import alike, mask, shape_of, values_of
 from einkorn.ops.elementwise import (
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 
+@rounded_once
 def margin_ranking_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0, *, reduction: str = "mean"
 ) -> Any:
@@ -61,6 +63,7 @@ def margin_ranking_loss(
     return _reduced(relu(add(gap, number(op, "margin", margin))), reduction)
 
 
+@rounded_once
 def cosine_embedding_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0, *, reduction: str = "mean"
 ) -> Any:
@@ -109,6 +112,7 @@ def _distance(op: str, p: float, eps: float) -> Callable[[Any, Any], Any]:
     return distance
 
 
+@rounded_once
 def triplet_margin_loss(
     anchor: Any,
     positive: Any,
@@ -138,6 +142,7 @@ def triplet_margin_loss(
     return _triplet(op, anchor, positive, negative, _distance(op, p, eps), margin, swap, reduction)
 
 
+@rounded_once
 def triplet_margin_with_distance_loss(
     anchor: Any,
     positive: Any,
@@ -179,6 +184,7 @@ def _unit_rows(x: Any) -> Any:
     return divide(x, sqrt(add(sum_over(square(x), axis=1, keepdims=True), 1e-24)))
 
 
+@rounded_once
 def info_nce(
     query: Any,
     key: Any,
@@ -218,6 +224,7 @@ def info_nce(
     return _reduced(losses, reduction)
 
 
+@rounded_once
 def contrastive_loss(
     input1: Any, input2: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean"
 ) -> Any:
@@ -246,6 +253,7 @@ def contrastive_loss(
     return _reduced(multiply(losses, 0.5), reduction)
 
 
+@rounded_once
 def total_variation(input: Any, *, p: int = 1, reduction: str = "sum") -> Any:
     """Sum of ``|difference|**p`` of neighbouring pixels, down and across (Rudin et al. 1992).
 
@@ -271,6 +279,7 @@ def total_variation(input: Any, *, p: int = 1, reduction: str = "sum") -> Any:
     return _reduced(total, reduction)
 
 
+@rounded_once
 def gram_matrix(input: Any, *, normalize: bool = True) -> Any:
     """Products of all pairs of channels, summed over positions: the style of an image (Gatys et al. 2016).
 

@@ -13,6 +13,7 @@ from einkorn.ops import _integers
 from einkorn.ops._lines import Extremes, placed, rows, taken, wrapped
 from einkorn.ops._options import ABSENT, axes_of, axis_of, flag, integer, reduced
 from einkorn.ops._road import contiguous, result, same_dtype, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import permute, reshape
 from einkorn.ops.elementwise import add, multiply, subtract, where
 from einkorn.tensor import Tensor
@@ -168,6 +169,7 @@ def _merged(op: str, x: Any, axis: Any) -> tuple[Any, tuple[int, ...], tuple[int
     return reshape(moved, (*left, size)), left, ones
 
 
+@rounded_once
 def median(
     x: Any,
     *,
@@ -194,6 +196,7 @@ def median(
     return _median("median", x, axis, keepdims, dim, keepdim, False)
 
 
+@rounded_once
 def nanmedian(
     x: Any,
     *,
@@ -249,6 +252,7 @@ def _lower(op: str, x: Any, a: Any, d: int, skip: bool, keep: bool) -> Extremes:
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
+@rounded_once
 def quantile(
     x: Any,
     q: Any,
@@ -282,6 +286,7 @@ def quantile(
     return _quantile("quantile", x, q, axis, keep, interpolation, False)
 
 
+@rounded_once
 def nanquantile(
     x: Any,
     q: Any,

@@ -15,6 +15,7 @@ from einkorn.ops._elementwise import _binary_kernel, _chosen, _plain, _scalar_li
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import ABSENT, axes_of, flag, number, reduced
 from einkorn.ops._road import contiguous, result, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import cast, concatenate, getitem, permute, reshape
 from einkorn.ops.elementwise import absolute, divide, negative, power, sqrt, where
 from einkorn.ops.math import isnan
@@ -130,6 +131,7 @@ def argmin(
     return wrapped(found, x)
 
 
+@rounded_once
 def std(
     x: Any,
     axis: Any = None,
@@ -192,6 +194,7 @@ def nansum(
     return total(where(isnan(x), 0.0, x), axis, keepdims, dim=dim, keepdim=keepdim)
 
 
+@rounded_once
 def nanmean(
     x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = ABSENT, keepdim: bool = ABSENT
 ) -> Any:
@@ -203,6 +206,7 @@ def nanmean(
     return divide(total(where(missing, 0.0, x), axis, keepdims, **options), counts)
 
 
+@rounded_once
 def norm(
     x: Any,
     p: Any = "fro",

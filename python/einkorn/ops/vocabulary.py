@@ -21,6 +21,7 @@ from einkorn.ops._road import (
     same_dtype,
     unwrap,
 )
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import concatenate, reshape
 from einkorn.ops.elementwise import add, multiply, negative, softplus, subtract
 from einkorn.ops.embedding import embedding
@@ -243,6 +244,7 @@ def _sampled(op: str, name: str, words: Any, count: int) -> Any:
     return words
 
 
+@rounded_once
 def negative_sampling_loss(
     input: Any, weight: Any, target: Any, sampled: Any, *, bias: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -279,6 +281,7 @@ def _noise(op: str, log_noise: Any, words: Any, drawn: int, classes: int, dtype:
     return (np.asarray(log_q)[words] + np.log(max(drawn, 1))).astype(dtype)
 
 
+@rounded_once
 def nce_loss(
     input: Any,
     weight: Any,
@@ -310,6 +313,7 @@ def nce_loss(
     return _reduced(losses, reduction)
 
 
+@rounded_once
 def sampled_softmax_loss(
     input: Any,
     weight: Any,
@@ -347,6 +351,7 @@ def sampled_softmax_loss(
     return cross_entropy(concatenate((true, noise), 1), first, reduction=reduction)
 
 
+@rounded_once
 def hierarchical_softmax_loss(
     input: Any, weight: Any, nodes: Any, turns: Any, *, bias: Any = None, reduction: str = "mean"
 ) -> Any:

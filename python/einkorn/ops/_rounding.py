@@ -1,0 +1,64 @@
+"""Operations that several others make up, for bfloat16: computed in float32 and rounded once, at the end.
+
+Where one kernel computes an operation its arguments are widened and its result is rounded on the road
+(``einkorn.ops._road``). An operation made of others would round between them.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from einkorn.ops import _road
+from einkorn.tensor import Tensor
+
+__all__ = ["rounded_once"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_loaded = sys.modules
+
+
+def rounded_once(function: Function) -> Function:
+    """Compute the operation in float32 where it is given bfloat16; results are of the inputs' common type."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        # An array of bfloat16 comes with one of these two.
+        if "ml_dtypes" not in _loaded and "torch" not in _loaded:
+            return function(*args, **kwargs)
+        inputs = tuple(_arrays((args, kwargs)))
+        if not any(map(_road.is_kept, inputs)):
+            return function(*args, **kwargs)
+        wide = function(*_each(_road.widened, args), **_each(_road.widened, kwargs))
+        return _each(lambda out: _road.lowered(out, inputs), wide)
+
+    return run  # type: ignore[return-value]
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _arrays(item)
+    elif isinstance(value, dict):
+        yield from _arrays(tuple(value.values()))
+    elif hasattr(value, "dtype") and hasattr(value, "shape"):
+        yield value
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """The same with every array changed, in tuples, lists and dicts too."""
+    if isinstance(value, dict):
+        return {key: _each(change, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_each(change, item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return change(value) if isinstance(value, (np.ndarray, Tensor)) or _is_torch(value) else value
+
+
+def _is_torch(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "is_floating_point")

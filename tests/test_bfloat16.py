@@ -1,0 +1,254 @@
+"""bfloat16 arrays in every operation: computed in float32, rounded once, gradients in the inputs' type."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from checking import all_cases, as_arrays, case_id, weights_like
+
+import einkorn
+from einkorn import engines, ops
+from einkorn.cases import FAMILIES, Case, as_tuple
+from einkorn.errors import DTypeError
+
+BFLOAT16 = einkorn.bfloat16
+
+#: Optimizers take lists of arrays of float32 or float64; a case of ``ctc_loss`` begins with ``log_softmax``.
+ELSEWHERE = {"optimizer", "ctc"}
+
+
+def low_and_wide(case: Case) -> tuple[list[Any], list[Any]]:
+    """The inputs in bfloat16, and the same numbers in float32."""
+    low = [a if a is None or a.dtype.kind != "f" else a.astype(BFLOAT16) for a in case.make("float32")]
+    return low, [a if a is None or a.dtype != BFLOAT16 else a.astype(np.float32, order="C") for a in low]
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    """What bfloat16 keeps of float32 numbers, as float32."""
+    return x.astype(BFLOAT16).astype(np.float32)
+
+
+def gradients(case: Case, arrays: list[Any]) -> tuple[list[np.ndarray], bool]:
+    """Of the weighted sum of the first result; and whether they are computed from that result."""
+    inputs = [None if a is None else a.copy() for a in arrays]
+    for i in case.wanted:
+        inputs[i] = einkorn.Tensor(inputs[i], requires_grad=True)
+    einkorn.manual_seed(3)
+    out = as_tuple(case.run(einkorn, inputs, arrays[case.wanted[0]].dtype))[0]
+    saved, inputs_of = (out._node.saved or (), out._node.inputs) if out._node else ((), ())
+    reads_result = len(saved) > len(inputs_of) and saved[len(inputs_of)] is not None
+    out.backward(weights_like([out.shape])[0].astype(BFLOAT16).astype(out.dtype))
+    return [inputs[i].grad.numpy() for i in case.wanted], reads_result
+
+
+def check_results(case: Case) -> None:
+    low, wide = low_and_wide(case)
+    einkorn.manual_seed(3)
+    expected = as_arrays(case.run(einkorn, wide, np.dtype(np.float32)))
+    einkorn.manual_seed(3)
+    results = as_arrays(case.run(einkorn, low, BFLOAT16))
+    for got, wanted in zip(results, expected, strict=True):
+        if wanted.dtype != np.float32:
+            assert got.dtype == wanted.dtype
+            np.testing.assert_array_equal(got, wanted)
+            continue
+        assert got.dtype == BFLOAT16
+        np.testing.assert_array_equal(got.astype(np.float32), rounded(wanted))
+
+
+def check_gradients(case: Case) -> None:
+    low, wide = low_and_wide(case)
+    expected, _ = gradients(case, wide)
+    results, reads_result = gradients(case, low)
+    for got, wanted in zip(results, expected, strict=True):
+        assert got.dtype == BFLOAT16
+        if not reads_result:
+            np.testing.assert_array_equal(got.astype(np.float32), rounded(wanted))
+            continue
+        # The result was kept rounded, and its derivative follows from it; some gradients are sums of such.
+        finite = np.isfinite(wanted)
+        size = np.abs(wanted[finite]).max(initial=0)
+        np.testing.assert_allclose(
+            got.astype(np.float32)[finite], wanted[finite], rtol=2.0**-5, atol=2.0**-5 * float(size)
+        )
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ELSEWHERE])
+def test_operations_are_rounded_once(family: str, engine: str) -> None:
+    """Every case in bfloat16: the bits of the float32 result, rounded."""
+    for name, case in all_cases():
+        if name != family or "dtype" in case.options or not any(x and x.is_float for x in case.inputs):
+            continue
+        try:
+            check_results(case)
+            if case.wanted:
+                check_gradients(case)
+        except Exception as error:
+            raise AssertionError(case_id(family, case)) from error
+
+
+def test_reads_as_its_numbers() -> None:
+    x = einkorn.Tensor([1.0, -2.5, 1e-40]).to("bfloat16")
+    assert x.dtype == einkorn.bfloat16
+    assert x.is_floating_point()
+    assert repr(x[:2]) == "Tensor([ 1. , -2.5], dtype=bfloat16)"
+    assert (x[1].item(), float(x[0]), x[:2].tolist()) == (-2.5, 1.0, [1.0, -2.5])
+    assert x.element_size() == 2
+    assert pickle.loads(pickle.dumps(x)).numpy().tobytes() == x.numpy().tobytes()
+    assert x.float().dtype == np.float32
+    assert x.double().dtype == np.float64
+    assert x.float().bfloat16().numpy().tobytes() == x.numpy().tobytes()
+    with pytest.raises(DTypeError, match="float32 or float64"):
+        einkorn.Tensor(np.zeros(2, np.float16))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding(dtype: Any, engine: str) -> None:
+    """To the nearest, ties to even, once, from both sides of every tie; all 2**16 numbers come back."""
+    halves = np.arange(1 << 16, dtype=np.uint16)
+    numbers = halves.view(BFLOAT16)
+    k = engines.cpu()
+    wide = k.empty(halves.shape, dtype)
+    k.widen_bf16(wide, halves)
+    nan = np.isnan(wide)
+    np.testing.assert_array_equal(wide[~nan].astype(np.float32).view(np.uint32) >> 16, halves[~nan])
+    back = k.empty(halves.shape, np.uint16)
+    k.narrow_bf16(back, wide)
+    np.testing.assert_array_equal(back[~nan], halves[~nan])
+    assert np.isnan(back.view(BFLOAT16).astype(np.float32)[nan]).all()
+    assert ((back[nan] & 0x40) != 0).all()
+
+    below = halves[(halves & 0x7FFF) < 0x7F80]  # finite: each, and the next one away from zero
+    above = below + np.uint16(1)
+    exponent = np.uint64(np.log2(2.0))
+    assert exponent == 1
+    lower = (below.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    upper = (above.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    upper = np.where(np.isinf(upper), np.sign(upper) * 2.0**128, upper)
+    tie = (lower + upper) / 2
+    nudge = np.nextafter(tie.astype(dtype), np.asarray(np.inf, dtype) * np.sign(tie).astype(dtype))
+    short = np.nextafter(tie.astype(dtype), np.asarray(0, dtype))
+    out = k.empty(below.shape, np.uint16)
+    for values, wanted in ((tie, np.where(below % 2 == 0, below, above)), (nudge, above), (short, below)):
+        k.narrow_bf16(out, np.ascontiguousarray(values, dtype))
+        np.testing.assert_array_equal(out, wanted)
+    assert numbers.dtype == BFLOAT16
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (), (17,), (3, 0, 2), (5, 37), (2, 3, 4, 5)])
+def test_casts_of_any_layout(shape: tuple[int, ...], engine: str) -> None:
+    wide = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    low = wide.astype(BFLOAT16)
+    for x, y in (
+        (wide, low),
+        (wide.T, low.T),
+        (wide[..., ::-1] if shape else wide, low[..., ::-1] if shape else low),
+    ):
+        np.testing.assert_array_equal(ops.cast(x, "bfloat16").view(np.uint16), y.view(np.uint16))
+        np.testing.assert_array_equal(ops.cast(y, "float32"), y.astype(np.float32))
+        np.testing.assert_array_equal(ops.cast(y, np.float64), y.astype(np.float64))
+    many = np.repeat(wide.reshape(-1), 5000)
+    with einkorn.num_threads(2):
+        two = ops.cast(many, "bfloat16")
+    with einkorn.num_threads(1):
+        assert ops.cast(many, "bfloat16").tobytes() == two.tobytes()
+
+
+def test_promotion_is_that_of_torch() -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    low, wide = np.ones((2, 3), BFLOAT16), np.ones((2, 3), np.float32)
+    t_low, t_wide = torch.ones(2, 3, dtype=torch.bfloat16), torch.ones(2, 3)
+    pairs = [
+        (lambda a, b: a + b, (low, wide), (t_low, t_wide)),
+        (lambda a, b: a + b, (low, np.float32(1).reshape(())), (t_low, torch.tensor(1.0))),
+        (lambda a, b: a * b, (low, 2.5), (t_low, 2.5)),
+        (lambda a, b: a + b, (low, np.arange(3)), (t_low, torch.arange(3))),
+        (lambda a, b: a == b, (low, wide), (t_low, t_wide)),
+        (lambda a, b: a + b, (low[0, 0].reshape(()), wide[0]), (t_low[0, 0], t_wide[0])),
+    ]
+    for function, ours, theirs in pairs:
+        left, right = (einkorn.Tensor(x) if isinstance(x, np.ndarray) else x for x in ours)
+        got, expected = function(left, right), function(*theirs)
+        assert str(got.dtype) == str(expected.dtype).removeprefix("torch.")
+        np.testing.assert_array_equal(got.numpy().astype(np.float32), expected.float().numpy())
+    both = einkorn.Tensor(low, requires_grad=True), einkorn.Tensor(wide, requires_grad=True)
+    (both[0] * both[1]).sum().backward()
+    assert [x.grad.dtype for x in both] == [BFLOAT16, np.float32]
+
+
+def test_plain_numbers_compare_as_they_compute() -> None:
+    x = einkorn.Tensor([0.1, 1.0]).to("bfloat16")
+    assert (x == 0.1).tolist() == [True, False]
+    assert (x < 1).tolist() == [True, False]
+    assert (x == x.float()).tolist() == [True, True]
+    assert (einkorn.Tensor([0.1, 1.0]) == x).tolist() == [False, True]
+
+
+def test_created_and_written() -> None:
+    assert einkorn.ones(2, dtype="bfloat16").dtype == BFLOAT16
+    assert einkorn.zeros(2, dtype=einkorn.bfloat16).tolist() == [0.0, 0.0]
+    assert einkorn.arange(0.0, 1.0, 0.25, dtype="bfloat16").tolist() == [0.0, 0.25, 0.5, 0.75]
+    einkorn.manual_seed(1)
+    wide = einkorn.randn(5)
+    einkorn.manual_seed(1)
+    assert einkorn.randn(5, dtype="bfloat16").tolist() == rounded(wide.numpy()).tolist()
+    x = einkorn.full((3, 2), 1.5, dtype="bfloat16")
+    view = x[1]
+    x[0] = 0.1
+    x[1] = np.array([1.00390625, 2.0])  # a tie, to even
+    x[2] += einkorn.Tensor([0.5, 1e-3])
+    assert x.tolist() == [[0.10009765625] * 2, [1.0, 2.0], [2.0, 1.5]]
+    assert view.tolist() == [1.0, 2.0]
+    x.mul_(2).clamp_(max=3.0)
+    assert view.tolist() == [2.0, 3.0]
+    assert einkorn.zeros_like(x).dtype == x.new_ones(1).dtype == BFLOAT16
+    wide = einkorn.zeros(3, 2)
+    wide[:] = x
+    assert wide.tolist() == x.tolist()
+
+
+def test_writing_is_recorded() -> None:
+    x = einkorn.Tensor([1.0, 2.0, 3.0]).to("bfloat16").requires_grad_()
+    value = einkorn.Tensor([5.0], requires_grad=True)
+    y = x * 2
+    y[1:2] = value
+    y += x
+    (y * y).sum().backward()
+    assert y.tolist() == [3.0, 7.0, 9.0]
+    assert x.grad.tolist() == [18.0, 14.0, 54.0]
+    assert value.grad.dtype == np.float32
+    assert value.grad.tolist() == [14.0]
+
+
+def test_gradients_of_gradients() -> None:
+    x = einkorn.Tensor([0.5, 2.0]).to("bfloat16").requires_grad_()
+    (slope,) = einkorn.grad((x * x * x).sum(), x, create_graph=True)
+    (second,) = einkorn.grad(slope.sum(), x)
+    assert slope.dtype == second.dtype == BFLOAT16
+    assert second.tolist() == [3.0, 12.0]
+    y = einkorn.Tensor([0.5]).to("bfloat16").requires_grad_()
+    (slope,) = einkorn.grad(ops.tanh(y).sum(), y, create_graph=True)
+    (second,) = einkorn.grad(slope.sum(), y)
+    t = np.tanh(0.5)
+    assert abs(second.item() + 2 * t * (1 - t * t)) < 0.01
+
+
+def test_what_is_kept_for_the_backward_pass_is_bfloat16() -> None:
+    x = einkorn.Tensor(np.ones((4, 4), BFLOAT16), requires_grad=True)
+    for y in (ops.exp(x), x @ x, ops.gelu(x), ops.softmax(x, 1)):
+        assert {a.dtype for a in y._node.saved if isinstance(a, np.ndarray)} == {BFLOAT16}
+
+
+def test_torch_tensors_pass() -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    x = torch.linspace(-2, 2, 9, dtype=torch.bfloat16)
+    for out, expected in ((ops.relu(x), torch.relu(x)), (ops.reshape(x, (3, 3)), x.reshape(3, 3))):
+        assert out.dtype == torch.bfloat16
+        assert torch.equal(out, expected)
+    assert einkorn.Tensor(x).dtype == BFLOAT16
+    assert einkorn.Tensor(x).tolist() == x.tolist()
