@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from einkorn import bench
-from einkorn.bench import alone, calm, machine, rows, table, timing
+from einkorn.bench import alone, calm, machine, networks, rows, table, timing
 from einkorn.bench.peers import Peers
 from einkorn.cases import conv, elementwise, matmul
 from einkorn.cases._case import normal
@@ -161,6 +162,57 @@ def test_training_sides_are_the_same_network(torch: Any) -> None:
     for ours, theirs in pairs:
         shapes = [tuple(p.shape) for p in ours().parameters()]
         assert shapes == [tuple(p.shape) for p in theirs(torch).parameters()]
+
+
+def test_networks_are_the_same_on_both_sides(torch: Any) -> None:
+    """The same parameters give the same scores; parameters lie in the same order on both sides."""
+    theirs = networks.torch_networks(torch)
+    characters = np.random.default_rng(0).integers(0, 65, (2, 16))
+    images = np.random.default_rng(1).standard_normal((4, 3, 32, 32)).astype(np.float32)
+    made, judged = zip(networks.dcgan(), networks.torch_dcgan(torch), strict=True)
+    noise = np.random.default_rng(2).standard_normal((2, 100, 1, 1)).astype(np.float32)
+    pictures = np.random.default_rng(3).standard_normal((2, 3, 64, 64)).astype(np.float32)
+    for (ours, peer), x in (
+        ((networks.ResNet18(), theirs.ResNet18()), images),
+        ((networks.CharRecurrent("LSTM"), theirs.CharRecurrent("LSTM")), characters),
+        ((networks.CharRecurrent("GRU"), theirs.CharRecurrent("GRU")), characters),
+        ((networks.Gpt(2, 64, 2, 16), theirs.Gpt(2, 64, 2, 16)), characters),
+        (made, noise),
+        (judged, pictures),
+    ):
+        pairs = list(zip(ours.parameters(), peer.parameters(), strict=True))
+        assert [tuple(a.shape) for a, _ in pairs] == [tuple(b.shape) for _, b in pairs]
+        with torch.no_grad():
+            for a, b in pairs:
+                b.copy_(torch.from_numpy(a.numpy()))
+            expected = peer(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(ours(x).numpy(), expected, rtol=2e-3, atol=2e-4)
+
+
+def test_every_result_is_differentiated(torch: Any) -> None:
+    """A layer with several results has rows too, on both sides."""
+    (row,) = rows.rows_of(["rnn"], pattern=r"^rnn: gru fwd\+bwd 50x1x256")
+    prepared = row.prepare(Peers(threads=1))
+    ours, theirs = prepared.ours(), prepared.peers["torch"]()
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-3)
+    assert prepared.flops == 3 * 2 * 50 * (768 * 256 * 2)
+
+
+def test_slow_calls_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that takes very long does not hold up the run; the other side has its turns."""
+    monkeypatch.setattr(timing, "_ONCE", 0.05)
+    made: list[str] = []
+
+    def slow() -> None:
+        made.append("slow")
+        time.sleep(0.06)
+
+    ours, theirs = timing.interleave([lambda: made.append("quick"), slow], seconds=0.0)
+    assert made.count("slow") == 1
+    assert len(ours.turns) == 5
+    assert theirs.median >= 0.06
+    assert theirs.spread == 0.0
 
 
 def _row(name: str = "noop", **options: Any) -> rows.Row:

@@ -163,33 +163,30 @@ def _case_row(family: str, case: Case) -> Row:
 
 def _prepare(case: Case, peers: Peers) -> Prepared:
     arrays = case.make(np.float32)
-    results = as_tuple(case.run(einkorn, arrays, np.float32))
-    shape = tuple(results[0].shape)
+    shapes = [tuple(result.shape) for result in as_tuple(case.run(einkorn, arrays, np.float32))]
     has_torch = (case.op.torch or case.op.peer) is not None
     torch = peers.get("torch") if has_torch else None
-    calls = {} if torch is None else {"torch": _torch_call(case, torch, arrays, shape)}
-    flops, traffic = case.cost(shape)
-    return Prepared(_our_call(case, arrays, shape), calls, flops, traffic)
+    calls = {} if torch is None else {"torch": _torch_call(case, torch, arrays, shapes)}
+    flops, traffic = case.cost(shapes[0])
+    return Prepared(_our_call(case, arrays, shapes), calls, flops, traffic)
 
 
-def _our_call(case: Case, arrays: list[Any], shape: tuple[int, ...]) -> Call:
+def _our_call(case: Case, arrays: list[Any], shapes: list[tuple[int, ...]]) -> Call:
     if not case.wanted:
         return lambda: case.run(einkorn, arrays, np.float32)
     inputs = list(arrays)
     for i in case.wanted:
         inputs[i] = einkorn.Tensor(arrays[i], requires_grad=True)
     leaves = [inputs[i] for i in case.wanted]
-    gradient = None if shape == () else np.ones(shape, np.float32)
+    gradients = [np.ones(shape, np.float32) for shape in shapes]
 
-    def step() -> None:
-        for leaf in leaves:
-            leaf.grad = None
-        case.run(einkorn, inputs, np.float32).backward(gradient)
+    def step() -> Any:
+        return einkorn.grad(as_tuple(case.run(einkorn, inputs, np.float32)), leaves, gradients)
 
     return step
 
 
-def _torch_call(case: Case, torch: Any, arrays: list[Any], shape: tuple[int, ...]) -> Call:
+def _torch_call(case: Case, torch: Any, arrays: list[Any], shapes: list[tuple[int, ...]]) -> Call:
     tensors: list[Any] = [None if a is None else torch.from_numpy(a) for a in arrays]
     if not case.wanted:
 
@@ -199,10 +196,10 @@ def _torch_call(case: Case, torch: Any, arrays: list[Any], shape: tuple[int, ...
 
         return forward
     leaves = [tensors[i].requires_grad_() for i in case.wanted]
-    gradient = None if shape == () else torch.ones(shape)
+    gradients = [torch.ones(shape) for shape in shapes]
 
     def step() -> Any:
-        return torch.autograd.grad(case.run_torch(torch, tensors), leaves, gradient)
+        return torch.autograd.grad(as_tuple(case.run_torch(torch, tensors)), leaves, gradients)
 
     return step
 

@@ -36,6 +36,8 @@ _LONG = 0.1  # seconds from which a call is not warmed before each turn
 _LEAST_TURNS = 5
 _FEW_TURNS = 3  # suffice where one turn of every call takes longer than _SLOW seconds
 _SLOW = 2.0
+_MOST_SECONDS = 10.0  # for the turns of one row, where it has any at all
+_ONCE = 5.0  # seconds from which a call is not made again: its first time is its figure
 _MOST_TURNS = 300
 _WAIT = 200e-6  # seconds that threads may wait for a core in an undisturbed turn: their wake-up,
 _WAIT_SHARE = 0.02  # and this much of its duration
@@ -62,7 +64,9 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Distance of the quartiles, as a fraction of the median."""
+        """Distance of the quartiles, as a fraction of the median; 0 of a single turn."""
+        if len(self.turns) < 2:
+            return 0.0
         low, _, high = statistics.quantiles(self.turns, n=4)
         return (high - low) / self.median
 
@@ -83,8 +87,13 @@ def calls_per_turn(call: Call) -> int:
 
 
 def _duration(call: Call) -> float:
-    """Seconds of a call after its first time, which may compile things: the least of three if short."""
-    call()
+    """Seconds of a call after its first time, which may compile things: the least of three if short.
+
+    A call that takes very long the first time is not made again.
+    """
+    cold = _seconds(call)
+    if cold >= _ONCE:
+        return cold
     first = _seconds(call)
     return first if first >= _LONG else min(first, _seconds(call), _seconds(call))
 
@@ -134,7 +143,8 @@ def interleave(calls: Sequence[Call], seconds: float, beside_others: bool = Fals
     calls : sequence of callable
     seconds : float
         For all of them together. At least five turns are taken of each, three where a turn of them all takes
-        seconds; on a busy machine it may take twice as long to have as many that were undisturbed.
+        seconds, fewer where those would take longer than ten; on a busy machine it may take twice as long to
+        have as many that were undisturbed. Of a call that takes longer than five seconds, its first is all.
     beside_others : bool
         Take every turn: other programs are part of what is measured.
 
@@ -145,17 +155,18 @@ def interleave(calls: Sequence[Call], seconds: float, beside_others: bool = Fals
     """
     durations = [_duration(call) for call in calls]
     counts = [max(1, round(_LEAST_TURN / duration)) for duration in durations]
-    least = _FEW_TURNS if sum(durations) > _SLOW else _LEAST_TURNS
-    turns: list[list[tuple[float, bool]]] = [[] for _ in calls]
+    turns: list[list[tuple[float, bool]]] = [[(d, True)] if d >= _ONCE else [] for d in durations]
+    order = [i for i, known in enumerate(turns) if not known]
+    once = sum(durations[i] for i in order)  # a turn of all that are timed
+    least = _LEAST_TURNS if once <= _SLOW else max(1, min(_FEW_TURNS, int(_MOST_SECONDS / once)))
     collecting = gc.isenabled()
     gc.disable()
     try:
         start = time.perf_counter()
-        order = list(range(len(calls)))
-        while len(turns[0]) < _MOST_TURNS:
+        for taken in range(_MOST_TURNS if order else 0):
             elapsed = time.perf_counter() - start
-            enough = beside_others or min(sum(calm for _, calm in each) for each in turns) >= least
-            if len(turns[0]) >= least and elapsed >= (seconds if enough else 2 * seconds):
+            enough = beside_others or min(sum(calm for _, calm in turns[i]) for i in order) >= least
+            if taken >= least and elapsed >= (seconds if enough else 2 * seconds):
                 break
             for i in order:
                 turns[i].append(_turn(calls[i], counts[i], durations[i] >= _LONG))
@@ -165,7 +176,7 @@ def interleave(calls: Sequence[Call], seconds: float, beside_others: bool = Fals
             gc.enable()
     if beside_others:
         return [Timing(tuple(duration for duration, _ in each)) for each in turns]
-    return [_summary(each, least) for each in turns]
+    return [_summary(each, least if i in order else 1) for i, each in enumerate(turns)]
 
 
 def steady(call: Call, seconds: float) -> Timing:

@@ -5,12 +5,14 @@ Both sides start from the same weights and see the same batch in every step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import einkorn
+from einkorn.bench import networks
 from einkorn.bench.peers import Peers
 from einkorn.bench.rows import Prepared, Row
 from einkorn.bench.timing import Call
@@ -88,6 +90,38 @@ def _keras_cnn_flops(n: int = 16) -> float:
     return 2 * first + 3 * rest
 
 
+def _resnet_flops(n: int = 32) -> float:
+    stem = _product(n * 32 * 32, 27, 64)
+    rest, channels, size = _product(n, 512, 10), 64, 32
+    for width in (64, 128, 256, 512):
+        size = size if width == 64 else size // 2
+        pixels = n * size * size
+        rest += _product(pixels, 9 * channels, width) + 3 * _product(pixels, 9 * width, width)
+        rest += 0 if channels == width else _product(pixels, channels, width)
+        channels = width
+    return 2 * stem + 3 * rest
+
+
+def _recurrent_flops(gates: int, rows: int = 64 * 32, width: int = 256) -> float:
+    return 3 * (2 * _product(rows, 2 * width, gates * width) + _product(rows, width, 65))
+
+
+def _gpt_flops(layers: int, width: int, length: int, batch: int) -> float:
+    rows = batch * length
+    dense = 3 * (layers * _product(rows, 12 * width, width) + _product(rows, width, 65))
+    # Two products of attention forward and five backward, half of each hidden.
+    return dense + 7 * layers * _product(rows, length, width) / 2
+
+
+def _dcgan_flops(n: int = 16) -> float:
+    inner = sum(_product(n * size * size, 16 * 2048 // size, 1024 // size) for size in (4, 8, 16))
+    image, noise = _product(n * 32 * 32, 48, 64), _product(n, 100, 16 * 512)
+    generator, discriminator = inner + image + noise, inner + image + _product(n, 16 * 512, 1)
+    # The discriminator learns from images and from made ones (no gradient of either), then passes the
+    # gradient of the made ones on, which costs those of its weights too; the generator once.
+    return 3 * generator - noise + 9 * discriminator - 2 * image
+
+
 def training_rows() -> list[Row]:
     """Give the rows of the family ``training``. Traffic is counted for the parameters alone."""
     classes = np.arange(64) % 10
@@ -99,7 +133,7 @@ def training_rows() -> list[Row]:
             (_mlp, _torch_mlp),
             _batch(32, 784),
             classes[:32],
-            (_mlp_flops(), 101_770),
+            _mlp_flops(),
             in_quick=True,
         ),
         _row(
@@ -108,7 +142,7 @@ def training_rows() -> list[Row]:
             (_lenet, _torch_lenet),
             _batch(64, 1, 28, 28),
             classes,
-            (_lenet_flops(), 61_706),
+            _lenet_flops(),
             in_quick=True,
         ),
         _row(
@@ -117,9 +151,104 @@ def training_rows() -> list[Row]:
             (_keras_cnn, _torch_keras_cnn),
             _batch(16, 3, 150, 150),
             halves,
-            (_keras_cnn_flops(), 3_453_121),
+            _keras_cnn_flops(),
         ),
+        _row(
+            "ResNet-18 step",
+            "3x32x32 batch 32",
+            (networks.ResNet18, lambda torch: networks.torch_networks(torch).ResNet18()),
+            _batch(32, 3, 32, 32),
+            classes[:32],
+            _resnet_flops(),
+        ),
+        _recurrent_row("LSTM", 4),
+        _recurrent_row("GRU", 3),
+        _gpt_row(4, 128, 4, 64, 12, in_quick=True),
+        _gpt_row(6, 384, 6, 256, 4),
+        Row("training", "DCGAN step", "3x64x64 batch 16, both networks", _prepare_dcgan),
     ]
+
+
+def _characters(batch: int, length: int) -> Any:
+    return np.random.default_rng(0).integers(0, 65, (batch, length))
+
+
+def _recurrent_row(kind: str, gates: int) -> Row:
+    tokens = _characters(32, 64)
+    return _row(
+        f"char-{kind} step",
+        "2x256 steps 64 batch 32",
+        (
+            lambda: networks.CharRecurrent(kind),
+            lambda torch: networks.torch_networks(torch).CharRecurrent(kind),
+        ),
+        tokens,
+        np.roll(tokens, -1, 1).reshape(-1),
+        _recurrent_flops(gates),
+    )
+
+
+def _gpt_row(layers: int, width: int, heads: int, length: int, batch: int, in_quick: bool = False) -> Row:
+    tokens = _characters(batch, length)
+    size = (layers, width, heads, length)
+    return _row(
+        "GPT step",
+        f"{layers}x{width} length {length} batch {batch}",
+        (lambda: networks.Gpt(*size), lambda torch: networks.torch_networks(torch).Gpt(*size)),
+        tokens,
+        np.roll(tokens, -1, 1).reshape(-1),
+        _gpt_flops(layers, width, length, batch),
+        in_quick,
+    )
+
+
+def _prepare_dcgan(peers: Peers) -> Prepared:
+    images, noise = _batch(16, 3, 64, 64), _batch(16, 100, 1, 1)
+    ones, zeros = np.ones(16, np.float32), np.zeros(16, np.float32)
+    options: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+
+    def step_of(networks_: Any, optimizers: Any, loss_of: Any, arrays: Any) -> Call:
+        generator, discriminator = networks_
+        of_generator, of_discriminator = optimizers
+        real, z, is_real, is_made = arrays
+
+        def step() -> None:
+            of_discriminator.zero_grad()
+            loss_of(discriminator(real), is_real).backward()
+            made = generator(z)
+            loss_of(discriminator(made.detach()), is_made).backward()
+            of_discriminator.step()
+            of_generator.zero_grad()
+            loss_of(discriminator(made), is_real).backward()
+            of_generator.step()
+
+        return step
+
+    einkorn.manual_seed(0)
+    pair = networks.dcgan()
+    ours = step_of(
+        pair,
+        [einkorn.optim.Adam(network.parameters(), **options) for network in pair],
+        einkorn.ops.binary_cross_entropy_with_logits,
+        (images, noise, ones, zeros),
+    )
+    calls = {}
+    torch = peers.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
+        other = networks.torch_dcgan(torch)
+        calls["torch"] = step_of(
+            other,
+            [torch.optim.Adam(network.parameters(), **options) for network in other],
+            torch.nn.functional.binary_cross_entropy_with_logits,
+            [torch.from_numpy(a) for a in (images, noise, ones, zeros)],
+        )
+    return Prepared(ours, calls, _dcgan_flops(), sum(map(_update_traffic, pair)))
+
+
+def _update_traffic(model: Any) -> float:
+    """Bytes: every parameter, its gradient and two moments are read, all but the gradient written."""
+    return 7.0 * 4 * sum(math.prod(p.shape) for p in model.parameters())
 
 
 def _batch(*shape: int) -> Any:
@@ -132,11 +261,10 @@ def _row(
     models: tuple[Callable[[], Any], Callable[[Any], Any]],
     x: Any,
     target: Any,
-    cost: tuple[float, int],
+    flops: float,
     in_quick: bool = False,
 ) -> Row:
     make_ours, make_peer = models
-    flops, parameters = cost
 
     def ours() -> Call:
         einkorn.manual_seed(0)
@@ -170,9 +298,8 @@ def _row(
         return step
 
     def prepare(peers: Peers) -> Prepared:
-        # Every parameter, its gradient and two moments are read, all but the gradient written.
-        traffic = 7.0 * 4 * parameters
         torch = peers.get("torch")
-        return Prepared(ours(), {} if torch is None else {"torch": peer(torch)}, flops, traffic)
+        calls = {} if torch is None else {"torch": peer(torch)}
+        return Prepared(ours(), calls, flops, _update_traffic(make_ours()))
 
     return Row("training", name, shape, prepare, in_quick=in_quick)

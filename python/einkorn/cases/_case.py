@@ -182,6 +182,9 @@ class Op:
         ``einkorn.ops.name(*arrays, **options)``.
     flops : callable, optional
         ``flops(shapes, out_shape, options)`` of one forward pass; default 1 per output element.
+    backward : float, optional
+        What a backward pass costs, as a multiple of those; default 1 for each input of several
+        dimensions that is differentiated.
     bytes_moved : callable, optional
         Elements read and written by one forward pass; default every input and the output once.
     scale : callable, optional
@@ -200,6 +203,7 @@ class Op:
     peer: Callable[..., Any] | None = None
     call: Callable[..., Any] | None = None
     flops: Callable[..., float] | None = None
+    backward: float | None = None
     bytes_moved: Callable[..., float] | None = None
     scale: Callable[..., Any] | None = None
     unit: float = 0.0
@@ -351,7 +355,8 @@ class Case:
         products = [i for i in self.wanted if len(shapes[i]) > 1]
         written = sum(sizes[i] for i in self.wanted)
         backward_elements = (out_size + sum(sizes) + written) if self.wanted else 0
-        return flops * (1 + len(products)), (elements + backward_elements) * itemsize
+        times = float(len(products)) if self.op.backward is None or not self.wanted else self.op.backward
+        return flops * (1 + times), (elements + backward_elements) * itemsize
 
 
 def as_tuple(results: Any) -> tuple[Any, ...]:

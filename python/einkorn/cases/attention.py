@@ -98,6 +98,7 @@ attention = Op(
     _torch,
     call=_call,
     flops=_flops,
+    backward=2.5,  # five products, the scores once more among them
     unit=1.0,
 )
 
@@ -217,7 +218,8 @@ def _cases() -> list[Case]:
         qkv = _qkv(length, length, 64, batch=batch, heads=heads)
         for causal in (False, True):
             options = {"is_causal": True} if causal else {}
-            cases += [attention(*qkv, **options).bench(), attention(*qkv, **options).grad().bench()]
+            case = attention(*qkv, **options)
+            cases += [case.bench(), case.grad().bench(quick=causal and length == 128)]
     cases.append(attention(*_qkv(1, 4096, 64, batch=1, heads=32, kv_heads=8), enable_gqa=True).bench())
     return cases
 

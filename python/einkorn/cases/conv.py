@@ -487,14 +487,14 @@ def _bench_cases() -> list[Case]:
 
 def _depthwise_rows(size: int, taps: int) -> list[Case]:
     case = _case(8, 64, size, size, 64, taps, taps, padding=taps // 2, groups=64)
-    return [case.bench(), case.grad().bench()]
+    return [case.bench(), case.grad().bench(quick=(size, taps) == (14, 3))]
 
 
 def _dcgan_rows(c: int, size: int, k: int) -> list[Case]:
     """The generator's layers: 4 x 4 at stride 2, the first one at stride 1 from a single pixel."""
     options = {} if size == 1 else {"stride": 2, "padding": 1}
     case = conv_transpose2d(normal(16, c, size, size), normal(c, k, 4, 4), **options)
-    return [case.bench(), case.grad().bench()]
+    return [case.bench(), case.grad().bench(quick=size == 16)]
 
 
 CASES: list[Case] = _cases()

@@ -135,9 +135,9 @@ def _flops(shapes: Any, out: tuple[int, ...], options: Any) -> float:
     return 2.0 * rows * (w_ih[0] * w_ih[1] + w_hh[0] * w_hh[1])
 
 
-rnn = Op("rnn", _rnn, _torch("rnn"), flops=_flops, unit=1.0)
-lstm = Op("lstm", _lstm, _torch("lstm"), call=_call_lstm, flops=_flops, unit=1.0)
-gru = Op("gru", _gru, _torch("gru"), flops=_flops, unit=1.0)
+rnn = Op("rnn", _rnn, _torch("rnn"), flops=_flops, backward=2.0, unit=1.0)
+lstm = Op("lstm", _lstm, _torch("lstm"), call=_call_lstm, flops=_flops, backward=2.0, unit=1.0)
+gru = Op("gru", _gru, _torch("gru"), flops=_flops, backward=2.0, unit=1.0)
 
 
 def _weights(gates: int, features: int, units: int, projected: int = 0) -> list[Input]:
@@ -211,7 +211,7 @@ def _cases() -> list[Case]:
             if op is rnn and units != 128:
                 continue
             inputs = _inputs(op, steps, batch, features, units)[:5]
-            cases += [op(*inputs).bench(), op(*inputs).grad().bench()]
+            cases += [op(*inputs).bench(), op(*inputs).grad().bench(quick=op is not rnn and units == 128)]
     return cases
 
 

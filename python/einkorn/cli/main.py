@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the kernels against this machine's limits")
     bench.add_argument("families", nargs="*", metavar="FAMILY", help="default: all families")
     bench.add_argument("--threads", type=int, metavar="N", help="default: all cores")
-    bench.add_argument("--quick", action="store_true", help="fewer shapes and repetitions")
+    bench.add_argument("--quick", action="store_true", help="a few rows of every family, a minute or two")
     bench.add_argument("--json", metavar="FILE", help="write the figures there, too")
     bench.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
     bench.add_argument("--markdown", action="store_true", help="print a Markdown table")
