@@ -65,6 +65,7 @@ class Engine:
         self.get_num_threads = instead_of.get_num_threads
         self.set_num_threads = instead_of.set_num_threads
         self.empty = empty
+        self.quick = lambda kernel, *operands: None
 
     def __getattr__(self, name: str) -> Any:
         kernel = getattr(_cuda_host, name, None)

@@ -1,6 +1,7 @@
 #include "kernels/elementwise/activation.h"
 
 #include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_activation {
 
@@ -21,9 +22,31 @@ void run_grad(void (*ActivationKernels<T>::*kernel)(const ActivateGrad<T>&), con
                workspace()});
 }
 
+// The same kernels on the short cut.
+void add_quick_kernels() {
+#define X(name, Args)                                                                                                \
+  add_quick(#name, 1, 2, false, []<class T>(const QuickCall& q, T) {                                                 \
+    run_quick(                                                                                                       \
+        q, &ActivationKernels<T>::name,                                                                              \
+        {q.to<T>(), q.from<T>(0), q.line(), static_cast<T>(q.number[0]), static_cast<T>(q.number[1]), workspace()}); \
+  });
+  EINKORN_ACTIVATION_FORWARD_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                      \
+  add_quick(#name, 2, 2, false, []<class T>(const QuickCall& q, T) {                       \
+    run_quick(q, &ActivationKernels<T>::name,                                              \
+              {q.to<T>(), q.from<T>(0), q.from<T>(1), q.size, static_cast<T>(q.number[0]), \
+               static_cast<T>(q.number[1]), workspace()});                                 \
+  });
+  EINKORN_ACTIVATION_GRAD_KERNELS(X)
+#undef X
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(activation, m) {
+  add_quick_kernels();
 #define X(name, Args)                                                                                        \
   m.def(                                                                                                     \
       #name,                                                                                                 \

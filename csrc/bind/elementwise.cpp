@@ -1,6 +1,7 @@
 #include "kernels/elementwise/elementwise.h"
 
 #include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_elementwise {
 
@@ -27,9 +28,42 @@ void run_binary(void (*ElementwiseKernels<T>::*kernel)(const Binary<T>&), const 
       {out.strided_out<T>("out"), a.strided<T>("a"), b.strided<T>("b"), merged_layout<3>({&out, &a, &b}), workspace()});
 }
 
+// The same kernels on the short cut.
+void add_quick_kernels() {
+#define X(name, Args)                                                                         \
+  add_quick(#name, 1, numbers, false, []<class T>(const QuickCall& q, T) {                    \
+    run_quick(q, &ElementwiseKernels<T>::name,                                                \
+              {q.to<T>(), q.from<T>(0), q.line(), static_cast<T>(q.number[0]), workspace()}); \
+  });
+  int numbers = 0;
+  EINKORN_PLAIN_UNARY_KERNELS(X)
+  numbers = 1;
+  EINKORN_ALPHA_UNARY_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                                     \
+  add_quick(#name, 2, numbers, false, []<class T>(const QuickCall& q, T) {                                \
+    run_quick(q, &ElementwiseKernels<T>::name,                                                            \
+              {q.to<T>(), q.from<T>(0), q.from<T>(1), q.size, static_cast<T>(q.number[0]), workspace()}); \
+  });
+  numbers = 0;
+  EINKORN_PLAIN_UNARY_GRAD_KERNELS(X)
+  numbers = 1;
+  EINKORN_ALPHA_UNARY_GRAD_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                                           \
+  add_quick(#name, 2, 0, true, []<class T>(const QuickCall& q, T) {                                             \
+    run_quick(q, &ElementwiseKernels<T>::name, {q.to<T>(), q.from<T>(0), q.from<T>(1), q.layout, workspace()}); \
+  });
+  EINKORN_BINARY_KERNELS(X)
+#undef X
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(elementwise, m) {
+  add_quick_kernels();
 #define X(name, Args)                                                                               \
   m.def(                                                                                            \
       #name,                                                                                        \

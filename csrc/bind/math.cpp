@@ -1,6 +1,7 @@
 #include "kernels/elementwise/math.h"
 
 #include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_math {
 
@@ -17,9 +18,27 @@ void run_binary(void (*MathKernels<T>::*kernel)(const Binary<T>&), const Array& 
       {out.strided_out<T>("out"), a.strided<T>("a"), b.strided<T>("b"), merged_layout<3>({&out, &a, &b}), workspace()});
 }
 
+// The same kernels on the short cut.
+void add_quick_kernels() {
+#define X(name, Args)                                                                           \
+  add_quick(#name, 1, 0, false, []<class T>(const QuickCall& q, T) {                            \
+    run_quick(q, &MathKernels<T>::name, {q.to<T>(), q.from<T>(0), q.line(), T{}, workspace()}); \
+  });
+  EINKORN_MATH_UNARY_KERNELS(X)
+#undef X
+
+#define X(name, Args)                                                                                    \
+  add_quick(#name, 2, 0, true, []<class T>(const QuickCall& q, T) {                                      \
+    run_quick(q, &MathKernels<T>::name, {q.to<T>(), q.from<T>(0), q.from<T>(1), q.layout, workspace()}); \
+  });
+  EINKORN_MATH_BINARY_KERNELS(X)
+#undef X
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(math, m) {
+  add_quick_kernels();
 #define X(name, Args)                                                                   \
   m.def(                                                                                \
       #name,                                                                            \

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bind/fresh_array.h"
 #include "bind/module.h"
 #include "runtime/cgroup.h"
 #include "runtime/cpu.h"
@@ -116,28 +117,7 @@ PyObject* new_array(PyObject* shape, PyObject* dtype) {
   }
   if (overflows) return refuse_shape(shape, "is larger than the address space");
 
-  if (empty) bytes = 0;
-  void* data;
-  try {
-    data = allocate(static_cast<size_t>(bytes));
-  } catch (const std::bad_alloc& error) {
-    PyErr_SetString(PyExc_MemoryError, error.what());
-    return nullptr;
-  }
-  Block* const block = PyObject_New(Block, block_type);
-  if (block == nullptr) {
-    deallocate(data, static_cast<size_t>(bytes));
-    return nullptr;
-  }
-  block->data = data;
-  block->bytes = static_cast<size_t>(bytes);
-  auto owner = py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(block));
-  constexpr int flags =
-      NumpyApi::NPY_ARRAY_C_CONTIGUOUS_ | NumpyApi::NPY_ARRAY_ALIGNED_ | NumpyApi::NPY_ARRAY_WRITEABLE_;
-  PyObject* const array = numpy->PyArray_NewFromDescr_(numpy->PyArray_Type_, descriptor.release().ptr(),
-                                                       static_cast<int>(ndim), sizes, nullptr, data, flags, nullptr);
-  if (array != nullptr) numpy->PyArray_SetBaseObject_(array, owner.release().ptr());
-  return array;
+  return fresh_array(descriptor.release().ptr(), static_cast<int>(ndim), sizes, empty ? 0 : static_cast<size_t>(bytes));
 }
 
 PyObject* empty(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObject* keywords) {
@@ -191,6 +171,39 @@ py::dict limits_dict(const std::string& root) {
 }
 
 }  // namespace
+}  // namespace einkorn::bind_runtime
+
+namespace einkorn {
+
+PyObject* fresh_array(PyObject* descriptor, int ndim, const Py_intptr_t* sizes, size_t bytes) {
+  using namespace bind_runtime;
+  auto type = py::reinterpret_steal<py::object>(descriptor);
+  void* data;
+  try {
+    data = allocate(bytes);
+  } catch (const std::bad_alloc& error) {
+    PyErr_SetString(PyExc_MemoryError, error.what());
+    return nullptr;
+  }
+  Block* const block = PyObject_New(Block, block_type);
+  if (block == nullptr) {
+    deallocate(data, bytes);
+    return nullptr;
+  }
+  block->data = data;
+  block->bytes = bytes;
+  auto owner = py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(block));
+  constexpr int flags =
+      NumpyApi::NPY_ARRAY_C_CONTIGUOUS_ | NumpyApi::NPY_ARRAY_ALIGNED_ | NumpyApi::NPY_ARRAY_WRITEABLE_;
+  PyObject* const array = numpy->PyArray_NewFromDescr_(numpy->PyArray_Type_, type.release().ptr(), ndim, sizes, nullptr,
+                                                       data, flags, nullptr);
+  if (array != nullptr) numpy->PyArray_SetBaseObject_(array, owner.release().ptr());
+  return array;
+}
+
+}  // namespace einkorn
+
+namespace einkorn::bind_runtime {
 
 EINKORN_BINDINGS(runtime, m) {
   find_known_dtypes();

@@ -167,7 +167,7 @@ def _linked(node: Node, function: Backward) -> list[Any]:
     saved = list(node.saved)
     origins: list[Any] = [*node.inputs, node]
     for i, (origin, array) in enumerate(zip(origins, saved, strict=False)):
-        if array is None:
+        if array is None or isinstance(array, (float, int)):
             continue
         if origin is None:
             saved[i] = wrap(array, False, None)

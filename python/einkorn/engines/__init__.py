@@ -1,9 +1,10 @@
 """Which engine runs the kernels: native (C++), numba, or cuda for CuPy arrays.
 
 An engine is a module that has the kernels under the names that the contracts in ``csrc/kernels`` list,
-with outputs first, and ``empty(shape, dtype)``. The array decides between CPU and GPU; between the two CPU
-engines the native one is taken when it was built, unless ``EINKORN_ENGINE`` or :func:`set_engine` says
-otherwise.
+with outputs first, and ``empty(shape, dtype)``; those of the CPU have ``quick(kernel, *operands)`` too, the
+short cut of elementwise operations (csrc/bind/quick.h), which may always decline. The array decides between
+CPU and GPU; between the two CPU engines the native one is taken when it was built, unless
+``EINKORN_ENGINE`` or :func:`set_engine` says otherwise.
 Nothing falls back silently: what an engine lacks raises :class:`einkorn.errors.EngineError`.
 """
 

@@ -2,6 +2,7 @@
 
 from einkorn import _native
 from einkorn._native import *  # noqa: F403
+from einkorn._native import _quick as quick  # noqa: F401
 from einkorn.errors import ArgumentError
 
 # Bad values of EINKORN_NUM_THREADS and EINKORN_ISA are refused here, not by whichever kernel comes first.

@@ -27,20 +27,42 @@ __all__ = ["activation_gradient"]
 
 
 def _unary(
-    kernel: str, x: Any, backward: Callable[[Any, Any], Any], *alpha: float, saves: str | None = None
+    kernel: str,
+    x: Any,
+    backward: Callable[[Any, Any], Any],
+    *alpha: float,
+    saves: str | None = None,
+    op: str = "",
 ) -> Any:
     """Run a one-operand kernel.
 
     ``backward(g, saved)`` gives the gradient with respect to x, from what ``saves`` names: the kernel's
     input "x", its output "out" or None. Both are Tensors where the gradient is differentiated again.
+    ``op`` is the operation's name where it is not the kernel's.
     """
-    try:
-        a = unwrap(x, kernel, "x")
-    except DTypeError:
-        whole = _integers.unary(kernel, x)
-        if whole is None:
-            raise
-        return whole
+    is_tensor = isinstance(x, Tensor)
+    a = x._data if is_tensor else x
+    out = engines.cpu().quick(kernel, a, *alpha)
+    if out is None:
+        try:
+            a = unwrap(x, op or kernel, "x")
+        except DTypeError:
+            whole = _integers.unary(kernel, x)
+            if whole is None:
+                raise
+            return whole
+        out = _unary_kernel(kernel, a, alpha)
+        if not is_tensor:
+            return result(out, (x,), _nothing)
+    elif not is_tensor:
+        return out
+    if not (x._requires_grad and mode.enabled):
+        return Tensor._wrap(out, False, None)
+    saved = (None,) if saves is None else (a,) if saves == "x" else (None, out)
+    return record(out, (x,), lambda g, *saved: (backward(g, saved[-1]),), saved)
+
+
+def _unary_kernel(kernel: str, a: Any, alpha: tuple[float, ...]) -> Any:
     k = engines.of(a)
     if a.ndim < 2 or a.flags.c_contiguous:
         out = k.empty(a.shape, a.dtype)
@@ -51,10 +73,7 @@ def _unary(
         out = k.empty(lying.shape, a.dtype)
         getattr(k, kernel)(out, lying, *alpha)
         out = out.transpose(np.argsort(axes))
-    if not (isinstance(x, Tensor) and x._requires_grad and mode.enabled):
-        return result(out, (x,), _nothing)
-    saved = (None,) if saves is None else (a,) if saves == "x" else (None, out)
-    return record(out, (x,), lambda g, *saved: (backward(g, saved[-1]),), saved)
+    return out
 
 
 def memory_order(a: Any) -> list[int]:
@@ -104,6 +123,9 @@ def _grad(kernel: str, g: Any, saved: Any, *alpha: float) -> Any:
     """Run a gradient kernel: g times the derivative that follows from the saved array."""
     if isinstance(g, Tensor):
         return ops.multiply(g, _DERIVATIVES[kernel](saved, *alpha))
+    gx = engines.cpu().quick(kernel, g, saved, *alpha)
+    if gx is not None:
+        return gx
     k = engines.of(g)
     if not saved.flags.c_contiguous:
         axes = memory_order(saved)
@@ -130,6 +152,11 @@ def _binary_kernel(kernel: str, a: Any, b: Any) -> Any:
     """Both broadcast: what gradients are computed with. Tensors go through the operation of that name."""
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return _mask(kernel, a, b) if kernel in _COMPARISONS else getattr(ops, kernel)(a, b)
+    out = engines.cpu().quick(kernel, a, b)
+    if out is not None:
+        return out
+    if _is_scalar(b):
+        b = _scalar_like(b, a)
     shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
     k = engines.of(a)
     out = k.empty(shape, a.dtype)
@@ -143,7 +170,7 @@ _COMPARISONS = ("equal", "greater", "greater_equal")
 def _scaled(a: Any, factor: float) -> Any:
     if isinstance(a, Tensor):
         return ops.multiply(a, factor)
-    return _binary_kernel("multiply", a, _scalar_like(factor, a))
+    return _binary_kernel("multiply", a, factor)
 
 
 def _scalar_like(value: Any, a: Any) -> Any:
@@ -156,6 +183,9 @@ def _scalar_like(value: Any, a: Any) -> Any:
     if isinstance(a, np.ndarray):
         return np.ndarray(a.shape, a.dtype, scalar, 0, (0,) * a.ndim)
     return broadcast_to(scalar, a.shape)
+
+
+_PLAIN = (float, int)
 
 
 def _is_scalar(x: Any) -> bool:
@@ -197,40 +227,47 @@ Rule = Callable[..., tuple[Any, Any]]
 Gradients = tuple[Rule, tuple[Any, ...]]
 
 
-def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool, bool], Gradients]) -> Any:
+def _binary(
+    op: str,
+    a: Any,
+    b: Any,
+    gradients_of: Callable[[Any, Any, Any, bool, bool], Gradients],
+    reads_numbers: bool = False,
+) -> Any:
     """Run a two-operand kernel.
 
     ``gradients_of(left, right, out, need_a, need_b)`` gives the rule of its gradients and what that reads.
+    Where an operand is a number, ``reads_numbers`` says that the rule takes it as one.
     """
-    try:
-        left, right = _float_operands(op, a, b)
-    except DTypeError:
-        whole = _integers.binary(op, a, b)
-        if whole is not None:
-            return whole
-        left, right = _operands(op, a, b)
-    left_shape, right_shape = left.shape, right.shape
-    k = engines.of(left)
-    if left_shape == right_shape:
-        if left.ndim < 2 or left.flags.c_contiguous or right.flags.c_contiguous:
-            out = k.empty(left_shape, left.dtype)
-            getattr(k, op)(out, left, right)
-        else:  # as one operand that lies transposed
-            axes = memory_order(left)
-            lying = left.transpose(axes)
-            out = k.empty(lying.shape, left.dtype)
-            getattr(k, op)(out, lying, right.transpose(axes))
-            out = out.transpose(np.argsort(axes))
-    else:
-        shape = broadcast_shape(op, a=left, b=right)
-        out = k.empty(shape, left.dtype)
-        getattr(k, op)(out, broadcast_to(left, shape), broadcast_to(right, shape))
-    need_a = isinstance(a, Tensor) and a._requires_grad
-    need_b = isinstance(b, Tensor) and b._requires_grad
-    if not ((need_a or need_b) and mode.enabled):
-        # A plain number beside the array does not decide what kind of thing is returned.
-        return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
+    need_a = need_b = False
+    left, right = a, b
+    if isinstance(a, Tensor):
+        left, need_a = a._data, a._requires_grad
+    if isinstance(b, Tensor):
+        right, need_b = b._data, b._requires_grad
+    recorded = (need_a or need_b) and mode.enabled
+    out = engines.cpu().quick(op, left, right)
+    if out is None:
+        try:
+            left, right = _float_operands(op, a, b)
+        except DTypeError:
+            whole = _integers.binary(op, a, b)
+            if whole is not None:
+                return whole
+            left, right = _operands(op, a, b)
+        out = _binary_shapes(op, left, right)
+        if not recorded:
+            # A plain number beside the array does not decide what kind of thing is returned.
+            return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
+    elif not recorded:
+        return out if left is a and right is b else Tensor._wrap(out, False, None)
     rule, saved = gradients_of(left, right, out, need_a, need_b)
+    if type(a) in _PLAIN or type(b) in _PLAIN:  # others have become arrays
+        if saved and not reads_numbers:
+            saved = tuple([_scalar_like(s, out) if _is_scalar(s) else s for s in saved])
+        return record(out, (a, b), rule, saved)
+    left_shape = left.shape
+    right_shape = right.shape
     if left_shape == right_shape:
         return record(out, (a, b), rule, saved)
 
@@ -244,6 +281,26 @@ def _binary(op: str, a: Any, b: Any, gradients_of: Callable[[Any, Any, Any, bool
     return record(out, (a, b), backward, saved)
 
 
+def _binary_shapes(op: str, left: Any, right: Any) -> Any:
+    """A two-operand kernel on arrays of any layout whose shapes broadcast."""
+    k = engines.of(left)
+    if left.shape == right.shape:
+        if left.ndim < 2 or left.flags.c_contiguous or right.flags.c_contiguous:
+            out = k.empty(left.shape, left.dtype)
+            getattr(k, op)(out, left, right)
+        else:  # as one operand that lies transposed
+            axes = memory_order(left)
+            lying = left.transpose(axes)
+            out = k.empty(lying.shape, left.dtype)
+            getattr(k, op)(out, lying, right.transpose(axes))
+            out = out.transpose(np.argsort(axes))
+    else:
+        shape = broadcast_shape(op, a=left, b=right)
+        out = k.empty(shape, left.dtype)
+        getattr(k, op)(out, broadcast_to(left, shape), broadcast_to(right, shape))
+    return out
+
+
 def _nothing(g: Any) -> tuple[Any, ...]:
     raise AssertionError("nothing was recorded")
 
@@ -255,10 +312,8 @@ def _negated(g: Any) -> Any:
 def _plain(kernel: str, a: Any) -> Any:
     if isinstance(a, Tensor):
         return getattr(ops, kernel)(a)
-    k = engines.of(a)
-    out = k.empty(a.shape, a.dtype)
-    getattr(k, kernel)(out, a)
-    return out
+    out = engines.cpu().quick(kernel, a)
+    return _unary_kernel(kernel, a, ()) if out is None else out
 
 
 def _chosen(condition: Any, a: Any, b: Any) -> Any:

@@ -257,9 +257,8 @@ def record(
         out, backward, saved = _lowered(out, inputs, backward, saved)
     origins: list[Any] = []
     for x in inputs:
-        origin: Any = None
         if isinstance(x, Tensor):
-            origin = x._node
+            origin: Any = x._node
             if origin is None:
                 if x._requires_grad:
                     origin = x
@@ -267,7 +266,9 @@ def record(
                     origin = source(x)
             elif origin.number < _versions.latest_recorded:
                 origin = source(x)
-        origins.append(origin)
+            origins.append(origin)
+        else:
+            origins.append(None)
     return Tensor._wrap(out, True, Node(origins, backward, saved))
 
 

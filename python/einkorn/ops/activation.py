@@ -46,7 +46,6 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 def _activation(
     name: str, kernel: str, x: Any, alpha: float = 0.0, beta: float = 0.0, gradient: str = ""
 ) -> Any:
-    unwrap(x, name, "x")  # refused under the operation's name
     backward = gradient or kernel + "_grad"
 
     def gradient_of(g: Any, a: Any) -> Any:
@@ -54,7 +53,7 @@ def _activation(
             return multiply(g, slope(backward, a, alpha, beta))
         return _grad(backward, g, a, alpha, beta)
 
-    return _unary(kernel, x, gradient_of, alpha, beta, saves="x")
+    return _unary(kernel, x, gradient_of, alpha, beta, saves="x", op=name)
 
 
 def selu(x: Any) -> Any:

@@ -85,7 +85,11 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
     """
     if type(alpha) is not int or alpha != 1:
         return _with_factor("add", a, b, alpha)
-    return _binary("add", a, b, lambda *_: (_both, ()))
+    return _binary("add", a, b, _of_sum)
+
+
+def _of_sum(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
+    return _both, ()
 
 
 def _both(g: Any) -> tuple[Any, Any]:
@@ -117,7 +121,7 @@ def multiply(a: Any, b: Any) -> Any:
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
         return _of_product, (left if need_b else None, right if need_a else None)
 
-    return _binary("multiply", a, b, gradients_of)
+    return _binary("multiply", a, b, gradients_of, reads_numbers=True)
 
 
 def _of_product(g: Any, left: Any, right: Any) -> tuple[Any, Any]:

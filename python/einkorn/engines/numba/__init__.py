@@ -47,6 +47,10 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> Array:
     return np.empty(shape, dtype)
 
 
+def quick(kernel: str, *operands: Any) -> None:
+    """No short cut of elementwise operations here (csrc/bind/quick.h): each goes the long way."""
+
+
 def kernels() -> Iterable[str]:
     """Names of the kernels that this engine has."""
     return KERNELS.keys()
