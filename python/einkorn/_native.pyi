@@ -11,6 +11,11 @@ def _cgroup_limits(root: str = "") -> dict[str, Any]:
     CPUs and bytes that the control groups below `root` grant this process; 0 where unlimited.
     """
 
+def _quick(kernel: str, *operands: Any) -> numpy.ndarray[Any, Any] | None:
+    """
+    The result of an elementwise kernel in a new array, or None where the call needs a closer look.
+    """
+
 def absolute(out: _Array, x: _Array) -> None: ...
 def absolute_grad(gx: _Array, g: _Array, s: _Array) -> None: ...
 def acos(out: _Array, x: _Array) -> None: ...
