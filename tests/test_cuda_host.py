@@ -75,6 +75,8 @@ def _kernels_of(case: Case, dtype: str, with_gradients: bool = False) -> frozens
     seen = set()
 
     class Names:
+        quick = staticmethod(lambda kernel, *operands: None)  # each kernel is called by its name
+
         def __getattr__(self, name: str) -> Any:
             seen.add(name)
             return getattr(engine, name)
