@@ -52,11 +52,11 @@ def _unary(
                 raise
             return whole
         out = _unary_kernel(kernel, a, alpha)
-        if not is_tensor:
+        if not (is_tensor and x._requires_grad and mode.enabled):
             return result(out, (x,), _nothing)
     elif not is_tensor:
         return out
-    if not (x._requires_grad and mode.enabled):
+    elif not (x._requires_grad and mode.enabled):
         return Tensor._wrap(out, False, None)
     saved = (None,) if saves is None else (a,) if saves == "x" else (None, out)
     return record(out, (x,), lambda g, *saved: (backward(g, saved[-1]),), saved)
