@@ -13,6 +13,8 @@ DType dtype_from_numpy(const py::detail::PyArrayDescr_Proxy* descr) {
       return DType::float32;
     case Api::NPY_DOUBLE_:
       return DType::float64;
+    case Api::NPY_BYTE_:
+      return DType::int8;
     case Api::NPY_INT_:
       return DType::int32;
     case Api::NPY_LONG_:
@@ -32,6 +34,7 @@ DType dtype_from_numpy(const py::detail::PyArrayDescr_Proxy* descr) {
 
 constexpr int64_t item_size(DType dtype) {
   switch (dtype) {
+    case DType::int8:
     case DType::uint8:
       return 1;
     case DType::uint16:

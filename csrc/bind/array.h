@@ -29,7 +29,7 @@ inline py::arg operator""_a(const char* name, size_t) {
   return py::arg(name).none(false);
 }
 
-enum class DType : uint8_t { none, float32, float64, int32, int64, uint8, uint16, uint32 };
+enum class DType : uint8_t { none, float32, float64, int8, int32, int64, uint8, uint16, uint32 };
 
 template <class T>
 constexpr DType dtype_of = DType::none;
@@ -37,6 +37,8 @@ template <>
 inline constexpr DType dtype_of<float> = DType::float32;
 template <>
 inline constexpr DType dtype_of<double> = DType::float64;
+template <>
+inline constexpr DType dtype_of<int8_t> = DType::int8;
 template <>
 inline constexpr DType dtype_of<int32_t> = DType::int32;
 template <>

@@ -10,7 +10,8 @@
 //   Packed, Sum, kGroup                the types of a lane and of its sum; how many elements of k lie in a lane
 //   add(sum, a, b)                     what a step does
 //   along(p, n)                        of a Reader: n elements that follow each other along k, as lanes
-//   across(p, k_step, depth, lanes)    `depth` (at most kGroup) elements of k for each of `lanes` neighbours
+//   across(p, k_step, depth, lanes)    `depth` (at most kGroup) elements of k for each of `lanes` neighbours; where kAcross, that
+//                                      operands may lie so, is true
 //
 // K is not cut: sums stay in registers for kTileDepth lanes, and their totals beside the tile. A slice of B that is deeper than the
 // L2 cache has room for is narrower instead.
@@ -51,10 +52,11 @@ inline void pack_panel(T* panel, int64_t lanes, int64_t step, int64_t k_size, co
     }
     return;
   }
-  for (int64_t k = 0; k < k_size; k += G)
-    for (int64_t r = last; r >= 0; r -= L)
-      store(panel + k / G * step + r,
-            Reader::across(p + k * k_step + r, k_step, least(G, k_size - k), least(L, lanes - r)));
+  if constexpr (Reader::kAcross)
+    for (int64_t k = 0; k < k_size; k += G)
+      for (int64_t r = last; r >= 0; r -= L)
+        store(panel + k / G * step + r,
+              Reader::across(p + k * k_step + r, k_step, least(G, k_size - k), least(L, lanes - r)));
 }
 
 // A slice of B, [panel][g][kTileColumns]; zeros past the last column of a vector.
@@ -63,19 +65,48 @@ inline void pack_slice(T* slice, int64_t columns, int64_t k_size, const In* b, i
   using Reader = typename Product::B;
   constexpr int L = kLanes<T>, C = kTileColumns<T>, G = Product::kGroup;
   const int64_t groups = ceil_div(k_size, G);
-  if (column_step == 1 && k_step != 1) {  // whole rows, so that the hardware sees long runs
-    for (int64_t k = 0; k < k_size; k += G) {
-      const In* const row = b + k * k_step;
-      const int64_t depth = least(G, k_size - k);
-      for (int64_t j = 0; j < columns; j += L)
-        store(slice + (j / C * groups + k / G) * C + j % C,
-              Reader::across(row + j, k_step, depth, least(L, columns - j)));
+  if constexpr (Reader::kAcross)
+    if (column_step == 1 && k_step != 1) {  // whole rows, so that the hardware sees long runs
+      for (int64_t k = 0; k < k_size; k += G) {
+        const In* const row = b + k * k_step;
+        const int64_t depth = least(G, k_size - k);
+        for (int64_t j = 0; j < columns; j += L)
+          store(slice + (j / C * groups + k / G) * C + j % C,
+                Reader::across(row + j, k_step, depth, least(L, columns - j)));
+      }
+      return;
     }
-    return;
-  }
   for (int64_t j = 0; j < columns; j += C)
     pack_panel<Product, Reader>(slice + j * groups, least(C, columns - j), C, k_size, b + j * column_step, column_step,
                                 k_step);
+}
+
+// out[c] = the dot product of a and the c-th of at most kDotColumns columns, `step` apart; all run along k. Two sums for each.
+constexpr int kDotColumns = 4;
+
+template <class Product, class In>
+EINKORN_INLINE void dots(typename Product::Sum* out, const In* a, const In* b, int64_t step, int64_t columns,
+                         int64_t depth) {
+  using S = typename Product::Sum;
+  constexpr int64_t kStep = kLanes<S> * Product::kGroup;
+  const In* column[kDotColumns];
+  for (int q = 0; q < kDotColumns; ++q) column[q] = b + least(q, columns - 1) * step;
+  Vec<S> sum[kDotColumns] = {}, other[kDotColumns] = {};
+  int64_t k = 0;
+  for (; k + 2 * kStep <= depth; k += 2 * kStep) {
+    const auto first = Product::A::along(a + k, kStep), second = Product::A::along(a + k + kStep, kStep);
+    EINKORN_UNROLL for (int q = 0; q < kDotColumns; ++q) {
+      sum[q] = Product::add(sum[q], first, Product::B::along(column[q] + k, kStep));
+      other[q] = Product::add(other[q], second, Product::B::along(column[q] + k + kStep, kStep));
+    }
+  }
+  for (; k < depth; k += kStep) {
+    const int64_t live = least(kStep, depth - k);
+    const auto first = Product::A::along(a + k, live);
+    EINKORN_UNROLL for (int q = 0; q < kDotColumns; ++q) sum[q] =
+        Product::add(sum[q], first, Product::B::along(column[q] + k, live));
+  }
+  for (int q = 0; q < kDotColumns && q < columns; ++q) out[q] = sum_lanes<S>(sum[q] + other[q]);
 }
 
 template <class Product, int kRows, int kVectors>

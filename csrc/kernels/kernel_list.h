@@ -23,6 +23,7 @@
 #include "kernels/machine.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_bf16.h"
+#include "kernels/matmul_int8.h"
 #include "kernels/norm/norm.h"
 #include "kernels/optimizer/optimizer.h"
 #include "kernels/pool/pool.h"
@@ -72,7 +73,9 @@
 
 // Kernels over narrow numbers. Some instruction sets are made for these alone: they have a table of these families, and take
 // the rest from the one before them (runtime/dispatch.cpp).
-#define EINKORN_NARROW_FAMILIES(F) F(MatmulBf16Kernels, EINKORN_MATMUL_BF16_KERNELS)
+#define EINKORN_NARROW_FAMILIES(F)                  \
+  F(MatmulBf16Kernels, EINKORN_MATMUL_BF16_KERNELS) \
+  F(MatmulInt8Kernels, EINKORN_MATMUL_INT8_KERNELS)
 
 // Kernels over arrays of fixed types: indices, codes, pixels.
 #define EINKORN_INDEX_FAMILIES(F)                              \

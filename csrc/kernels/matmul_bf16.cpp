@@ -32,6 +32,7 @@ namespace {
 #if defined(__AVX512BF16__)
 // Two neighbours along k in a lane.
 struct Reader {
+  static constexpr bool kAcross = true;
   EINKORN_INLINE static Vec<int32_t> along(const bfloat16* p, int64_t n) { return load_pairs(p, n); }
 
   EINKORN_INLINE static Vec<int32_t> across(const bfloat16* p, int64_t k_step, int64_t depth, int64_t lanes) {
@@ -53,6 +54,7 @@ constexpr double kCost = 0.012;
 #else
 // Widened, one in a lane.
 struct Reader {
+  static constexpr bool kAcross = true;
   EINKORN_INLINE static Vec<float> along(const bfloat16* p, int64_t n) { return load_bf16_n(p, n); }
   EINKORN_INLINE static Vec<float> across(const bfloat16* p, int64_t, int64_t, int64_t lanes) {
     return load_bf16_n(p, lanes);
@@ -105,9 +107,9 @@ void finish_row(const Finish& finish, int64_t columns, const PartOfEach<float>& 
   });
 }
 
-// One row times columns that run along k, four columns at a time, each in two sums. Pieces of K are tasks of their own.
+// One row times columns that run along k. Pieces of K are tasks of their own.
 void vector_dot(const MatmulBf16& x, const bfloat16* a, const bfloat16* b, HalfOrFloat out) {
-  constexpr int L = kLanes<float>, kColumns = 4, kStep = L * Product::kGroup;
+  constexpr int L = kLanes<float>;
   const auto parts = carve<MatmulBf16Parts>(x);
   a = gathered(parts.row, a, x.a_k, x.k);
   if (x.n == 1) b = gathered(parts.column, b, x.b_k, x.k);
@@ -117,26 +119,9 @@ void vector_dot(const MatmulBf16& x, const bfloat16* a, const bfloat16* b, HalfO
   parallel_for(x.ws, pieces * groups, cost, [&](int64_t task, int) {
     const int64_t piece = task / groups, k0 = piece * kBf16DotPiece, depth = least(kBf16DotPiece, x.k - k0);
     const int64_t begin = task % groups * per_task, end = least(x.n, begin + per_task);
-    for (int64_t j = begin; j < end; j += kColumns) {
-      const bfloat16* column[kColumns];
-      for (int q = 0; q < kColumns; ++q) column[q] = b + least(j + q, end - 1) * x.b_n + k0;
-      Vec<float> sum[kColumns] = {}, other[kColumns] = {};
-      int64_t k = 0;
-      for (; k + 2 * kStep <= depth; k += 2 * kStep) {
-        const auto first = Reader::along(a + k0 + k, kStep), second = Reader::along(a + k0 + k + kStep, kStep);
-        EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) {
-          sum[q] = Product::add(sum[q], first, Reader::along(column[q] + k, kStep));
-          other[q] = Product::add(other[q], second, Reader::along(column[q] + k + kStep, kStep));
-        }
-      }
-      for (; k < depth; k += kStep) {
-        const int64_t live = least(kStep, depth - k);
-        const auto first = Reader::along(a + k0 + k, live);
-        EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[q] =
-            Product::add(sum[q], first, Reader::along(column[q] + k, live));
-      }
-      for (int q = 0; q < kColumns && j + q < end; ++q) parts.sums[piece][j + q] = sum_lanes<float>(sum[q] + other[q]);
-    }
+    for (int64_t j = begin; j < end; j += packed::kDotColumns)
+      packed::dots<Product>(parts.sums[piece] + j, a + k0, b + j * x.b_n + k0, x.b_n,
+                            least(packed::kDotColumns, end - j), depth);
   });
   finish_row(Finish{x, out, true, true}, x.n, parts.sums, pieces);
 }

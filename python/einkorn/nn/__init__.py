@@ -1,6 +1,6 @@
 """Layers and losses with torch's names, arguments and ``state_dict`` layouts."""
 
-from einkorn.nn import functional, init, utils
+from einkorn.nn import functional, init, quantized, utils
 from einkorn.nn.activation import (
     CELU,
     ELU,
@@ -331,5 +331,6 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "quantized",
     "utils",
 ]

@@ -20,7 +20,7 @@ __all__ = [
     "strided_out", "write",
 ]  # fmt: skip
 
-_DTYPES = frozenset("fdilqBHI")
+_DTYPES = frozenset("fdbilqBHI")
 _MOST_DIMS = 8
 
 
