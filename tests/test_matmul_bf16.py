@@ -52,6 +52,19 @@ def product(
     return out
 
 
+def test_operations_and_their_gradients_use_it() -> None:
+    """matmul, linear and addmm of bfloat16, and the products of their gradients."""
+    if engines.get_engine() != "native":
+        pytest.skip("only the native engine traces launches")
+    rng = np.random.default_rng(7)
+    a, b = (einkorn.Tensor(drawn(rng, 5, 5), requires_grad=True) for _ in range(2))
+    with einkorn.runtime.trace_launches() as launched:
+        out = einkorn.ops.addmm(einkorn.ops.linear(a, b, activation="relu"), a, einkorn.ops.matmul(a, b))
+        out.backward(einkorn.Tensor(drawn(rng, 5, 5)))
+    assert launched.count("matmul_bf16") == 3 + 6
+    assert "matmul" not in launched
+
+
 def test_small_integers_are_exact(any_backend: str) -> None:
     rng = np.random.default_rng(0)
     for m, k, n in SIZES:

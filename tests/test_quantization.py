@@ -88,9 +88,7 @@ def signed(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def test_rows_become_the_nearest_bytes(any_backend: str) -> None:
     rng = np.random.default_rng(2)
     for columns in (1, 15, 16, 17, 33, 1000):
-        x = rng.normal(size=(9, columns)).astype(np.float32) * np.float32(10.0) ** rng.integers(
-            -20, 20, (9, 1)
-        )
+        x = (rng.normal(size=(9, columns)) * 10.0 ** rng.integers(-20, 20, (9, 1))).astype(np.float32)
         x[3] = np.abs(x[3])  # of one sign: all steps are on its side
         x[4] = -np.abs(x[4])
         q, scale, zero = quantized(x)
@@ -168,12 +166,12 @@ def test_a_model_keeps_its_answers(engine: str) -> None:
     assert not list(small.parameters())
 
 
+@pytest.mark.filterwarnings("ignore")  # torch tells of its function's successors
 def test_errors_are_below_those_of_torch(torch: object) -> None:
     """Which rounds the whole input with one scale, where a row has one here."""
     rng = np.random.default_rng(6)
     layer = nn.Linear(256, 64)
-    x = rng.normal(size=(50, 256)).astype(np.float32) * np.float32(10.0) ** rng.uniform(-2, 2, (50, 1))
-    x = x.astype(np.float32)
+    x = (rng.normal(size=(50, 256)) * 10.0 ** rng.uniform(-2, 2, (50, 1))).astype(np.float32)
     peer = torch.nn.Sequential(torch.nn.Linear(256, 64))  # type: ignore[attr-defined]
     peer.load_state_dict({f"0.{k}": torch.from_numpy(v) for k, v in layer.state_dict().items()})  # type: ignore[attr-defined]
     theirs = torch.ao.quantization.quantize_dynamic(peer)  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from einkorn.errors import ArgumentError
 __all__ = ["FAMILIES", "Prepared", "Row", "rows_of"]
 
 #: Everything that ``einkorn bench`` can measure, in its order.
-FAMILIES = (*CASE_FAMILIES, "training", "boosting", "vision", "busy")
+FAMILIES = (*CASE_FAMILIES, "narrow", "training", "boosting", "vision", "busy")
 
 _HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # what the estimators stand on
 
@@ -113,6 +113,10 @@ def rows_of(
 
 
 def _family_rows(family: str) -> list[Row]:
+    if family == "narrow":
+        from einkorn.bench.narrow import narrow_rows
+
+        return narrow_rows()
     if family == "training":
         from einkorn.bench.training import training_rows
 

@@ -1,17 +1,33 @@
-"""Matrix products and linear layers."""
+"""Matrix products and linear layers.
+
+Arrays of bfloat16 have a kernel of their own, which sums in float32 and rounds once: gradients use it too.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _bfloat16, engines
 from einkorn.errors import ShapeError
 from einkorn.ops._elementwise import _scaled, activation_gradient
 from einkorn.ops._options import number
-from einkorn.ops._road import broadcast_to, check_size, contiguous, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops._road import (
+    bfloat16_array,
+    broadcast_to,
+    check_size,
+    contiguous,
+    is_kept,
+    moved,
+    needs,
+    result,
+    same_dtype,
+    sum_to,
+    unwrap,
+)
 from einkorn.ops.copy import transpose
 from einkorn.ops.elementwise import multiply
 from einkorn.tensor import Tensor
@@ -47,23 +63,69 @@ def _rows(a: Any) -> Any:
     return contiguous(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
-def _product(a: Any, b: Any, bias: Any = None, activation: int = 0) -> Any:
-    """``act(a @ b + bias)`` of arrays whose batch dimensions broadcast; ``a @ b`` of Tensors."""
+_loaded = sys.modules
+
+
+def _are_low(*arguments: Any) -> bool:
+    """Whether all arguments that are given are bfloat16. An array of that comes with one of two packages."""
+    if "ml_dtypes" not in _loaded and "torch" not in _loaded:
+        return False
+    for x in arguments:
+        data = x._data if isinstance(x, Tensor) else x
+        if type(data) is np.ndarray and data.dtype.kind == "f":  # as nearly always
+            return False
+        if x is not None and not (is_kept(x) and len(x.shape) <= 8):
+            return False
+    return True
+
+
+def _low_array(x: Any, op: str, name: str) -> Any:
+    array = bfloat16_array(x, op, name)
+    return array if array.flags.aligned else array.copy()
+
+
+def _multiply(
+    k: Any, out: Any, a: Any, b: Any, bias: Any, alpha: float = 1.0, beta: float = 0.0, activation: int = 0
+) -> None:
+    """The kernel's call, of either type."""
+    a, b = _unit_stride(a), _unit_stride(b)
+    if a.dtype.kind != "V":
+        return k.matmul(out, a, b, bias, alpha, beta, activation)
+    out = out if out.dtype.kind == "f" else out.view(np.uint16)
+    bias = None if bias is None else bias.view(np.uint16)
+    k.matmul_bf16(out, a.view(np.uint16), b.view(np.uint16), bias, alpha, beta, activation)
+
+
+def _product(a: Any, b: Any, bias: Any = None, activation: int = 0, dtype: Any = None) -> Any:
+    """``act(a @ b + bias)`` of arrays whose batch dimensions broadcast; ``a @ b`` of Tensors.
+
+    ``dtype`` is that of the result, where it is another than the arrays'.
+    """
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return matmul(a, b)
     k = engines.of(a)
+    dtype = a.dtype if dtype is None else dtype
     if a.ndim == 2 and b.ndim == 2:
         shape = (a.shape[0], b.shape[1])
         if a.shape[1] == 0:
             check_size("matmul", shape)
-        out = k.empty(shape, a.dtype)
+        out = k.empty(shape, dtype)
     else:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        out = k.empty((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+        out = k.empty((*batch, a.shape[-2], b.shape[-1]), dtype)
         a = broadcast_to(a, (*batch, *a.shape[-2:]))
         b = broadcast_to(b, (*batch, *b.shape[-2:]))
-    k.matmul(out, _unit_stride(a), _unit_stride(b), bias, 1.0, 0.0, activation)
+    _multiply(k, out, a, b, bias, activation=activation)
     return out
+
+
+def _summed_product(a: Any, b: Any, shape: tuple[int, ...]) -> Any:
+    """``a @ b`` summed over the batch dimensions that ``shape`` lacks, and rounded after that."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor) or a.dtype.kind != "V":
+        return sum_to(_product(a, b), shape)
+    if (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]) == shape:
+        return _product(a, b)
+    return _bfloat16.narrow(sum_to(_product(a, b, dtype=np.float32), shape))
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -84,9 +146,11 @@ def matmul(a: Any, b: Any) -> Any:
     ShapeError
         If the inner sizes differ, an operand is a scalar, or batch shapes do not broadcast.
     DTypeError
-        If the element types differ or are not float32 or float64.
+        If the element types differ or are not float32, float64 or bfloat16.
     """
-    x, y = unwrap(a, "matmul", "a"), unwrap(b, "matmul", "b")
+    low = _are_low(a, b)
+    take = _low_array if low else unwrap
+    x, y = take(a, "matmul", "a"), take(b, "matmul", "b")
     if x.dtype is not y.dtype or type(x) is not type(y):
         same_dtype("matmul", a=x, b=y)
     if x.ndim == 0 or y.ndim == 0:
@@ -114,15 +178,17 @@ def matmul(a: Any, b: Any) -> Any:
         g = g.reshape(full)
         ga = gb = None
         if y is not None:
-            ga = sum_to(_product(g, _swapped(y.reshape(right_shape))), left_shape).reshape(x_shape)
+            ga = _summed_product(g, _swapped(y.reshape(right_shape)), left_shape).reshape(x_shape)
         if x is not None:
             if len(right_shape) == 2 and x.ndim > 2:
                 gb = _product(_swapped(_rows(x)), _rows(g)).reshape(y_shape)
             else:
-                gb = sum_to(_product(_swapped(x.reshape(left_shape)), g), right_shape).reshape(y_shape)
+                gb = _summed_product(_swapped(x.reshape(left_shape)), g, right_shape).reshape(y_shape)
         return ga, gb
 
-    return result(out, (a, b), backward, (x if needs(b) else None, y if needs(a) else None))
+    return (moved if low else result)(
+        out, (a, b), backward, (x if needs(b) else None, y if needs(a) else None)
+    )
 
 
 def _check_batches(x: Any, y: Any, left: Any, right: Any) -> None:
@@ -146,7 +212,8 @@ def bmm(a: Any, b: Any) -> Any:
     -------
     array or Tensor, shape (B, M, N)
     """
-    x, y = unwrap(a, "bmm", "a"), unwrap(b, "bmm", "b")
+    take = _low_array if _are_low(a, b) else unwrap
+    x, y = take(a, "bmm", "a"), take(b, "bmm", "b")
     if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
         raise ShapeError(f"bmm: a has shape {x.shape} and b {y.shape}, expected (B, M, K) and (B, K, N)")
     return matmul(a, b)
@@ -164,7 +231,9 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
         With beta 0, c is not read.
     """
     beta, alpha = number("addmm", "beta", beta), number("addmm", "alpha", alpha)
-    base, x, y = unwrap(c, "addmm", "c"), unwrap(a, "addmm", "a"), unwrap(b, "addmm", "b")
+    low = _are_low(c, a, b)
+    take = _low_array if low else unwrap
+    base, x, y = take(c, "addmm", "c"), take(a, "addmm", "a"), take(b, "addmm", "b")
     same_dtype("addmm", a=x, b=y, c=base)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
         raise ShapeError(f"addmm: a has shape {x.shape} and b {y.shape}, expected (M, K) and (K, N)")
@@ -178,26 +247,33 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
     k = engines.of(x)
     out = k.empty(shape, x.dtype)
     if base_view is not None:
-        k.copy(out, base_view)
-    k.matmul(out, _unit_stride(x), _unit_stride(y), None, alpha, beta, 0)
+        _bfloat16.of(out).copy(out, base_view)
+    _multiply(k, out, x, y, None, alpha, beta)
 
     def scaled_product(left: Any, right: Any) -> Any:
         if isinstance(left, Tensor):
             return multiply(matmul(left, right), alpha)
         product = k.empty((left.shape[0], right.shape[1]), left.dtype)
-        k.matmul(product, _unit_stride(left), _unit_stride(right), None, alpha, 0.0, 0)
+        _multiply(k, product, left, right, None, alpha)
         return product
+
+    def scaled(g: Any) -> Any:
+        if isinstance(g, Tensor) or g.dtype.kind != "V":
+            return sum_to(_scaled(g, beta), base_shape)
+        return _bfloat16.narrow(sum_to(_scaled(_bfloat16.widen(g), beta), base_shape))
 
     base_shape, need_c = base.shape, needs(c)
 
     def backward(g: Any, _: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
         return (
-            sum_to(_scaled(g, beta), base_shape) if need_c else None,
+            scaled(g) if need_c else None,
             None if y is None else scaled_product(g, _swapped(y)),
             None if x is None else scaled_product(_swapped(x), g),
         )
 
-    return result(out, (c, a, b), backward, (None, x if needs(b) else None, y if needs(a) else None))
+    return (moved if low else result)(
+        out, (c, a, b), backward, (None, x if needs(b) else None, y if needs(a) else None)
+    )
 
 
 def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None) -> Any:
@@ -220,12 +296,14 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     ShapeError
         If the sizes do not fit together.
     DTypeError
-        If the element types differ or are not float32 or float64.
+        If the element types differ or are not float32, float64 or bfloat16.
     ArgumentError
         For an unknown activation.
     """
-    a, w = unwrap(x, "linear", "x"), unwrap(weight, "linear", "weight")
-    b = None if bias is None else unwrap(bias, "linear", "bias")
+    low = _are_low(x, weight, bias)
+    take = _low_array if low else unwrap
+    a, w = take(x, "linear", "x"), take(weight, "linear", "weight")
+    b = None if bias is None else take(bias, "linear", "bias")
     if a.dtype is not w.dtype or type(a) is not type(w) or (b is not None and b.dtype is not a.dtype):
         same_dtype("linear", x=a, weight=w, bias=b)
     code = 0 if activation is None else engines.activation_code(activation, "linear")
@@ -247,7 +325,11 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     shape, need_bias = a.shape, needs(bias)
 
     def backward(g: Any, x: Any, w: Any, _: Any, out: Any) -> tuple[Any, Any, Any]:
-        g = _rows(activation_gradient(activation, g, out))
+        if activation is not None and not isinstance(g, Tensor) and g.dtype.kind == "V":
+            g = _bfloat16.narrow(activation_gradient(activation, _bfloat16.widen(g), _bfloat16.widen(out)))
+        else:
+            g = activation_gradient(activation, g, out)
+        g = _rows(g)
         gx = gw = gb = None
         if w is not None:
             gx = _product(g, w).reshape(shape)
@@ -259,6 +341,6 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
 
     for_weight = (rows if a.ndim == 2 else rows.reshape(shape)) if needs(weight) else None
     for_x = w if needs(x) else None
-    return result(
+    return (moved if low else result)(
         out, (x, weight, bias), backward, (for_weight, for_x, None, None if activation is None else out)
     )
