@@ -95,7 +95,12 @@ def check_gradients(case: Case) -> None:
 def test_operations_are_rounded_once(family: str, engine: str) -> None:
     """Every case in bfloat16: the bits of the float32 result, rounded."""
     for name, case in all_cases():
-        if name != family or "dtype" in case.options or not any(x and x.is_float for x in case.inputs):
+        if (
+            name != family
+            or "dtype" in case.options
+            or "bfloat16" in case.note
+            or not any(x and x.is_float for x in case.inputs)
+        ):
             continue
         try:
             check_results(case)

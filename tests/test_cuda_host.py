@@ -68,6 +68,7 @@ GAPS = {
     "tensor_norms",
     "trust_step",
     "unfold",
+    "widen_bf16",
     "window_max",
 }
 

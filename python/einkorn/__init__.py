@@ -25,6 +25,8 @@ _HOMES = {
     "is_grad_enabled": "autograd",
     "grad": "autograd",
     "Function": "function",
+    "autocast": "_autocast",
+    "is_autocast_enabled": "_autocast",
     "bfloat16": "dtypes",
     "finfo": "dtypes",
     "manual_seed": "random",
@@ -125,6 +127,7 @@ if TYPE_CHECKING:
         training,
         vision,
     )
+    from einkorn._autocast import autocast, is_autocast_enabled
     from einkorn.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
     from einkorn.config import show_config

@@ -22,6 +22,7 @@ __all__ = [
     "any_unlinked",
     "clock",
     "is_unlinked",
+    "last_write",
     "latest",
     "link",
     "overwritten",
@@ -56,6 +57,11 @@ def wrote(*arrays: Any) -> int:
     for array in arrays:
         _writes[id(owner(array))] = latest
     return latest
+
+
+def last_write(array: Any) -> int:
+    """Number of the last write into the memory of ``array``, or -1."""
+    return _writes.get(id(owner(array)), -1)
 
 
 def overwritten(backward: Any, number: int) -> Any:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from einkorn import _bfloat16
 from einkorn.errors import CheckpointError, EinkornError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def load(path: str | PathLike[str]) -> Any:
     from einkorn import models
     from einkorn.nn.parameter import deferred
 
-    arrays, metadata = _read(path)
+    arrays, metadata = _read(path, keep_bfloat16=True)
     name, text = metadata.get("model"), metadata.get("config")
     if metadata.get("format") != _FORMAT or name is None or text is None:
         raise CheckpointError(
@@ -128,8 +129,10 @@ def load(path: str | PathLike[str]) -> Any:
         raise CheckpointError(f"{path}: the configuration is no JSON") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: the configuration is no JSON object")
-    double = bool(arrays) and all(array.dtype == np.float64 for array in arrays.values())
-    dtype = np.float64 if double else np.float32
+    kinds = {a.dtype for a in arrays.values() if _bfloat16.is_floating(a.dtype)}
+    dtype = kinds.pop() if len(kinds) == 1 else np.dtype(np.float32)
+    if dtype == np.float16:
+        dtype = np.dtype(np.float32)
     try:
         with deferred(len(arrays), sum(array.size for array in arrays.values()), dtype):
             model = models.build(name, **config)
@@ -180,8 +183,10 @@ def _fill(model: Any, arrays: Mapping[str, np.ndarray], path: Any, strict: bool)
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays and metadata of a safetensors file; bfloat16, which NumPy lacks, as float32."""
+def _read(
+    path: str | PathLike[str], keep_bfloat16: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and metadata of a safetensors file; bfloat16, unless it is kept, as float32."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
@@ -197,7 +202,7 @@ def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, s
                     arrays[key] = file.get_tensor(key)
             metadata = file.metadata() or {}
         if halves:
-            arrays.update(_read_bfloat16(path, halves))
+            arrays.update(_read_bfloat16(path, halves, keep_bfloat16))
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: is no readable safetensors file: {_kind_of(path) or error}"
@@ -205,16 +210,19 @@ def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, s
     return arrays, metadata
 
 
-def _read_bfloat16(path: str | PathLike[str], keys: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """The named arrays of a file that the library has found sound: the upper halves of float32 numbers."""
+def _read_bfloat16(
+    path: str | PathLike[str], keys: list[str], keep: bool
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The named arrays of a file that the library has found sound."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entries = json.loads(file.read(length))
         for key in keys:
             begin, end = entries[key]["data_offsets"]
             file.seek(8 + length + begin)
-            bits = np.frombuffer(file.read(end - begin), "<u2").astype(np.uint32) << 16
-            yield key, bits.view(np.float32).reshape(entries[key]["shape"])
+            bits = np.frombuffer(file.read(end - begin), "<u2").astype(np.uint16)
+            values = bits.view(_bfloat16.bfloat16()) if keep else _bfloat16.widen(bits)
+            yield key, values.reshape(entries[key]["shape"])
 
 
 def _kind_of(path: str | PathLike[str]) -> str:
@@ -246,10 +254,11 @@ def _header(state: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     entries: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
     for key, array in state.items():
-        if array.dtype not in _TYPES:
+        code = "BF16" if _bfloat16.is_bfloat16(array.dtype) else _TYPES.get(array.dtype)
+        if code is None:
             raise CheckpointError(f"save: {key} is {array.dtype}, which checkpoints do not hold")
         span = [offset, offset + array.nbytes]
-        entries[key] = {"dtype": _TYPES[array.dtype], "shape": array.shape, "data_offsets": span}
+        entries[key] = {"dtype": code, "shape": array.shape, "data_offsets": span}
         offset += array.nbytes
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn import engines, random
+from einkorn._autocast import autocast, is_autocast_enabled
 from einkorn._grad_mode import enable_grad, mode, no_grad
 from einkorn._tape import Node, fitting, source
 from einkorn.autograd import grad
@@ -237,9 +238,11 @@ def checkpoint(
     if not mode.enabled:
         return function(*args, **kwargs)
     state = random.get_state()
+    precision = autocast(enabled=is_autocast_enabled())
 
     def called(inputs: Sequence[Any]) -> Any:
-        return function(*inputs, **kwargs)
+        with precision:
+            return function(*inputs, **kwargs)
 
     def apart() -> list[Any]:
         """The arguments as leaves of a graph of their own."""

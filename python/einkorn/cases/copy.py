@@ -47,8 +47,19 @@ def _cast(x: Array, dtype: str) -> Array:
     return x.astype(dtype)
 
 
+def _rounded(x: Array) -> Array:
+    """To the 8 binary digits of bfloat16, in the type of x."""
+    digits, exponent = np.frexp(x)
+    return np.where(np.isfinite(x), np.ldexp(np.round(digits * 256), exponent - 8), x).astype(x.dtype)
+
+
+def _round_trip(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) -> Any:
+    return einkorn.ops.cast(einkorn.ops.cast(*arrays, "bfloat16"), dtype)
+
+
 contiguous = Op("contiguous", lambda x: np.array(x, order="C"), lambda torch, x: x.contiguous())
 cast = Op("cast", _cast, lambda torch, x, dtype: x.to(getattr(torch, dtype)))
+bfloat16 = Op("cast", _rounded, lambda torch, x: x.to(torch.bfloat16).to(x.dtype), call=_round_trip)
 reshape = Op("reshape", lambda x, shape: x.reshape(shape), "reshape")
 transpose = Op(
     "transpose",
@@ -118,6 +129,10 @@ def _cases() -> list[Case]:
         cast(sprinkled(17).laid_out("gaps"), dtype="float32"),
         cast(normal(0, 4), dtype="float32"),
         cast(normal(301, 307).laid_out("F"), dtype="float32"),
+        bfloat16(sprinkled(5, 37)).called("bfloat16"),
+        bfloat16(sprinkled(19, 37).laid_out("F")).called("bfloat16"),
+        bfloat16(normal(0, 3)).called("bfloat16"),
+        bfloat16(normal(40_003)).called("bfloat16, two threads"),
         reshape(x, shape=(12, 5)).grad(),
         reshape(x, shape=(-1,)).grad(),
         reshape(x.laid_out("F"), shape=(5, 12)).grad(),

@@ -32,12 +32,14 @@ __all__ = [
     "check_size",
     "contiguous",
     "is_kept",
+    "kept_as",
     "lowered",
     "moved",
     "needs",
     "record",
     "result",
     "same_dtype",
+    "same_kept",
     "sum_to",
     "unwrap",
     "widened",
@@ -156,6 +158,15 @@ def same_dtype(op: str, **arrays: Any) -> None:
                 f"{op}: {name} is a {type(a).__name__} and {first_name} a {type(first).__name__};"
                 " all arrays of a call must live on one device"
             )
+
+
+def same_kept(op: str, **given: Any) -> None:
+    """Refuse bfloat16 beside a wider type, which :func:`same_dtype` sees widened. None is skipped."""
+    kinds = {name: "bfloat16" if is_kept(x) else "float32" for name, x in given.items() if x is not None}
+    first = next(iter(kinds))
+    for name, kind in kinds.items():
+        if kind != kinds[first]:
+            raise DTypeError(f"{op}: {name} has dtype {kind}, expected {kinds[first]} as {first} has")
 
 
 def as_index(x: Any, op: str, name: str) -> Any:
@@ -321,6 +332,11 @@ def _stored(out: Any, inputs: tuple[Any, ...]) -> Any:
     number never does.
     """
     return out if out.dtype != _FLOAT32 or not _all_low(inputs) else _bfloat16.narrow(out)
+
+
+def kept_as(x: Any, out: Any) -> Any:
+    """``out`` in the type of the input ``x`` alone, which the other inputs only shift and scale."""
+    return _bfloat16.narrow(out) if out.dtype == _FLOAT32 and is_kept(x) else out
 
 
 def lowered(out: Any, inputs: tuple[Any, ...]) -> Any:

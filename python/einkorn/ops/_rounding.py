@@ -9,14 +9,16 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
 
+from einkorn import _autocast
 from einkorn.ops import _road
 from einkorn.tensor import Tensor
 
-__all__ = ["rounded_once"]
+__all__ = ["in_float32", "rounded_once"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,16 +30,27 @@ def rounded_once(function: Function) -> Function:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
+        lowers = _autocast.active and _autocast.state.enabled and function.__name__ in _autocast.PRODUCTS
+        if lowers:
+            args, kwargs = _each(_autocast.lowered, args), _each(_autocast.lowered, kwargs)
         # An array of bfloat16 comes with one of these two.
         if "ml_dtypes" not in _loaded and "torch" not in _loaded:
             return function(*args, **kwargs)
         inputs = tuple(_arrays((args, kwargs)))
         if not any(map(_road.is_kept, inputs)):
             return function(*args, **kwargs)
-        wide = function(*_each(_road.widened, args), **_each(_road.widened, kwargs))
+        with _autocast.autocast(enabled=False) if lowers else nullcontext():
+            wide = function(*_each(_road.widened, args), **_each(_road.widened, kwargs))
+        if _autocast.state.enabled and function.__name__ in _autocast.FLOAT32:
+            return wide
         return _each(lambda out: _road.lowered(out, inputs), wide)
 
     return run  # type: ignore[return-value]
+
+
+def in_float32(value: Any) -> Any:
+    """The same with bfloat16 arrays as float32, recorded; in lists, tuples and dicts too."""
+    return _each(_road.widened, value)
 
 
 def _arrays(value: Any) -> Any:

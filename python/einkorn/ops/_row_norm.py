@@ -9,7 +9,7 @@ from typing import Any
 from einkorn import engines, ops
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._road import by_formula, contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops._road import by_formula, contiguous, kept_as, needs, result, same_dtype, unwrap
 from einkorn.tensor import Tensor
 
 __all__ = ["RowNorm", "channels", "norm_of_nothing", "number", "operands"]
@@ -136,7 +136,7 @@ class RowNorm:
         w, b = operands(self.op, a, self.weight_shape, weight=weight, bias=bias)
         flat = (rows, a.size // rows if a.size else prod(self.weight_shape))
         out, mean, rstd = self.forward(a.reshape(flat), w, b)
-        out = out.reshape(a.shape)
+        out = kept_as(input, out.reshape(a.shape))
         gradient = self.gradient((needs(input), needs(weight), needs(bias)), flat, a.shape)
         return result(out, (input, weight, bias), gradient, self.saved(a, w, b, out, mean, rstd))
 

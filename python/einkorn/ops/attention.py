@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _autocast, _bfloat16, engines
 from einkorn import random as generator
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import broadcast_to, contiguous, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops._road import broadcast_to, contiguous, needs, result, same_dtype, same_kept, sum_to, unwrap
 from einkorn.tensor import Tensor
 
 __all__ = ["packed_self_attention", "scaled_dot_product_attention"]
@@ -131,8 +131,12 @@ def scaled_dot_product_attention(
     ArgumentError
         For a probability or an option out of its range.
     """
+    if _autocast.active:
+        query, key, value = _autocast.lower(query, key, value)
     q, k, v = (unwrap(x, _OP, n) for x, n in ((query, "query"), (key, "key"), (value, "value")))
     same_dtype(_OP, query=q, key=k, value=v)
+    if _bfloat16.met:
+        same_kept(_OP, query=query, key=key, value=value)
     for a, name in ((q, "query"), (k, "key"), (v, "value")):
         if a.ndim < 2:
             raise ShapeError(f"{_OP}: {name} has shape {a.shape}, expected at least 2 dimensions")
@@ -206,6 +210,8 @@ def packed_self_attention(
         Unless qkv has such a shape.
     """
     op = "packed_self_attention"
+    if _autocast.active:
+        (qkv,) = _autocast.lower(qkv)
     a = _unit_stride(unwrap(qkv, op, "qkv"))
     if a.ndim != 5 or a.shape[2] != 3:
         raise ShapeError(f"{op}: qkv has shape {a.shape}, expected (batch, length, 3, heads, width)")

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from einkorn import engines
+from einkorn import _autocast, _bfloat16, engines
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _conv
 from einkorn.ops._options import LARGEST, integer, sizes
-from einkorn.ops._road import contiguous, result, same_dtype, unwrap
+from einkorn.ops._road import contiguous, result, same_dtype, same_kept, unwrap
 
 __all__ = [
     "conv1d",
@@ -277,6 +277,8 @@ def _checked(op: str, spatial: int, x: Any, weight: Any, bias: Any) -> tuple[Any
     """The arrays, of one type and of the right numbers of dimensions."""
     a, w = unwrap(x, op, "x"), unwrap(weight, op, "weight")
     b = None if bias is None else unwrap(bias, op, "bias")
+    if _bfloat16.met:
+        same_kept(op, x=x, weight=weight, bias=bias)
     if a.dtype is not w.dtype or b is not None or type(a) is not type(w):
         same_dtype(op, x=a, weight=w, bias=b)
     if a.ndim not in (spatial + 1, spatial + 2):
@@ -316,6 +318,8 @@ def _convolve(
     activation: str | None,
 ) -> Any:
     engines.activation_code(activation, op)
+    if _autocast.active:
+        x, weight, bias = _autocast.lower(x, weight, bias)
     a, w, b = _checked(op, spatial, x, weight, bias)
     strides = sizes(stride, op, "stride", spatial, 1)
     dilations = sizes(dilation, op, "dilation", spatial, 1)
@@ -386,6 +390,8 @@ def _convolve_back(
     activation: str | None,
 ) -> Any:
     engines.activation_code(activation, op)
+    if _autocast.active:
+        x, weight, bias = _autocast.lower(x, weight, bias)
     a, w, b = _checked(op, spatial, x, weight, bias)
     strides = sizes(stride, op, "stride", spatial, 1)
     dilations = sizes(dilation, op, "dilation", spatial, 1)

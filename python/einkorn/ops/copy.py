@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _bfloat16
+from einkorn import _autocast, _bfloat16
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
 from einkorn.ops._indexing import advanced, is_advanced
@@ -405,6 +405,9 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         )
     if mode != "constant" and value:
         raise ArgumentError(f"pad: value is {value!r}, expected none for mode {mode!r}")
+    if _autocast.active and _autocast.state.enabled and mode in ("reflect", "replicate"):
+        x = _road.widened(x)  # as torch.autocast has it
+        a = movable(x, "pad")
     fill = 0.0 if value is None else number("pad", "value", value)
     try:
         amounts = tuple([integer("pad", "pad", n) for n in pad])

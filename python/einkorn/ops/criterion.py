@@ -121,6 +121,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduct
     return _reduced(add(near, far), reduction)
 
 
+@rounded_once
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """``log(1 + exp(-target * input))`` for targets 1 and -1; arguments as :func:`hinge_loss`."""
     op = "soft_margin_loss"

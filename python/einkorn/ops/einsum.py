@@ -374,6 +374,7 @@ def kron(a: Any, b: Any) -> Any:
     return ops.reshape(product, tuple([n * m for n, m in zip(left, right, strict=True)]))
 
 
+@rounded_once
 def trace(x: Any) -> Any:
     """Sum of the diagonal of a matrix."""
     _shape("trace", x, "x", 2)

@@ -310,6 +310,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     )
 
 
+@rounded_once
 def prelu(x: Any, weight: Any) -> Any:
     """``x`` where x > 0, else ``weight * x``, with a learned slope (He et al. 2015).
 

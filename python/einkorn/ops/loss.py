@@ -312,6 +312,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(losses, reduction)
 
 
+@rounded_once
 def smooth_l1_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """Squares near 0 and distances further off: ``d**2 / (2 beta)`` for ``d = |input - target| < beta``, else
     ``d - beta / 2`` (Girshick 2015); errors as :func:`mse_loss`.
@@ -343,6 +344,7 @@ def _smooth_slopes(beta: float) -> _Slopes:
     return slopes
 
 
+@rounded_once
 def huber_loss(
     input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
@@ -373,6 +375,7 @@ def huber_loss(
     return _reduced(multiply(losses, weight), reduction)
 
 
+@rounded_once
 def kl_div(input: Any, target: Any, *given: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """Divergence of Kullback and Leibler (1951), ``target * (log(target) - input)``.
 

@@ -235,6 +235,7 @@ def _soft_cross_entropy(input: Any, target: Any, a: Any, w: Any, code: int, labe
     return total if code == 2 else divide(total, float(a.size // classes if classes else shape[0]))
 
 
+@rounded_once
 def nll_loss(
     input: Any,
     target: Any,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _bfloat16, engines
+from einkorn import _autocast, _bfloat16, engines
 from einkorn.errors import ShapeError
 from einkorn.ops._elementwise import _scaled, activation_gradient
 from einkorn.ops._options import number
@@ -25,6 +25,7 @@ from einkorn.ops._road import (
     needs,
     result,
     same_dtype,
+    same_kept,
     sum_to,
     unwrap,
 )
@@ -148,11 +149,15 @@ def matmul(a: Any, b: Any) -> Any:
     DTypeError
         If the element types differ or are not float32, float64 or bfloat16.
     """
+    if _autocast.active:
+        a, b = _autocast.lower(a, b)
     low = _are_low(a, b)
     take = _low_array if low else unwrap
     x, y = take(a, "matmul", "a"), take(b, "matmul", "b")
     if x.dtype is not y.dtype or type(x) is not type(y):
         same_dtype("matmul", a=x, b=y)
+    if _bfloat16.met:
+        same_kept("matmul", a=a, b=b)
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(f"matmul: a has shape {x.shape} and b {y.shape}, expected at least 1 dimension")
     left = x if x.ndim > 1 else x.reshape(1, -1)
@@ -231,10 +236,14 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> A
         With beta 0, c is not read.
     """
     beta, alpha = number("addmm", "beta", beta), number("addmm", "alpha", alpha)
+    if _autocast.active:
+        c, a, b = _autocast.lower(c, a, b)
     low = _are_low(c, a, b)
     take = _low_array if low else unwrap
     base, x, y = take(c, "addmm", "c"), take(a, "addmm", "a"), take(b, "addmm", "b")
     same_dtype("addmm", a=x, b=y, c=base)
+    if _bfloat16.met:
+        same_kept("addmm", a=a, b=b, c=c)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
         raise ShapeError(f"addmm: a has shape {x.shape} and b {y.shape}, expected (M, K) and (K, N)")
     shape = (x.shape[0], y.shape[1])
@@ -300,12 +309,16 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     ArgumentError
         For an unknown activation.
     """
+    if _autocast.active:
+        x, weight, bias = _autocast.lower(x, weight, bias)
     low = _are_low(x, weight, bias)
     take = _low_array if low else unwrap
     a, w = take(x, "linear", "x"), take(weight, "linear", "weight")
     b = None if bias is None else take(bias, "linear", "bias")
     if a.dtype is not w.dtype or type(a) is not type(w) or (b is not None and b.dtype is not a.dtype):
         same_dtype("linear", x=a, weight=w, bias=b)
+    if _bfloat16.met:
+        same_kept("linear", x=x, weight=weight, bias=bias)
     code = 0 if activation is None else engines.activation_code(activation, "linear")
     if w.ndim != 2 or a.ndim < 1 or a.shape[-1] != w.shape[1]:
         expected = f"(*, {a.shape[-1]})" if a.ndim else "(out_features, in_features)"

@@ -11,7 +11,7 @@ from einkorn import _bfloat16, _versions, engines, ops
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._moves import movable
-from einkorn.ops._road import by_formula, contiguous, needs, result, unwrap
+from einkorn.ops._road import by_formula, contiguous, kept_as, needs, result, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops._row_norm import RowNorm, channels, norm_of_nothing, number, operands
 from einkorn.ops.elementwise import divide, multiply, sqrt, square
@@ -352,7 +352,7 @@ def batch_norm(
     )  # fmt: skip
     if training:
         _write_back(op, running, running_mean=running_mean, running_var=running_var)
-    out = out.reshape(shape)
+    out = kept_as(input, out.reshape(shape))
 
     def formula(x: Any, w: Any, b: Any, r: Any) -> Any:
         wide = (c,) + (1,) * (len(shape) - 2)
@@ -466,7 +466,7 @@ def instance_norm(
         if kept is not None:
             kept[...] = (1 - part) * kept + part * batch.reshape(n, c).mean(axis=0)
     _write_back(op, running, running_mean=running_mean, running_var=running_var)
-    out = out.reshape(shape)
+    out = kept_as(input, out.reshape(shape))
     gradient = norm.gradient((needs(input), needs(weight), needs(bias)), rows.shape, shape)
     return result(out, (input, weight, bias), gradient, norm.saved(a, w, b, out, mean, rstd))
 

@@ -257,6 +257,7 @@ _SAMPLE_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
 _PADDINGS = {"zeros": 0, "border": 1, "reflection": 2}
 
 
+@rounded_once
 def grid_sample(
     x: Any,
     grid: Any,

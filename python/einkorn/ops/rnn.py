@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _autocast, _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops._road import contiguous, needs, result, same_dtype, same_kept, unwrap
 from einkorn.ops.matmul import _product
 
 __all__ = ["gru", "lstm", "rnn"]
@@ -29,11 +29,15 @@ class _Layer:
         self, op: str, kinds: int, x: Any, weights: dict[str, Any], states: dict[str, Any], sizes: Any
     ) -> None:
         given = {"x": x, **weights, **states}
+        if _autocast.active:
+            given = dict(zip(given, _autocast.lower(*given.values()), strict=True))
         arrays: dict[str, Any] = {
             name: None if value is None else contiguous(unwrap(value, op, name))
             for name, value in given.items()
         }
         same_dtype(op, **arrays)
+        if _bfloat16.met:
+            same_kept(op, **given)
         a, w_ih, w_hh = arrays["x"], arrays["w_ih"], arrays["w_hh"]
         self.op, self.kinds, self.arrays = op, kinds, arrays
         self.inputs = tuple(given.values())

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 
+@rounded_once
 def prod(
     x: Any,
     axis: Any = None,

@@ -82,6 +82,8 @@ class LBFGS(Optimizer):
             },
         )
         types = {str(param.dtype) for param in self.param_groups[0]["params"]}
+        if "bfloat16" in types:
+            raise DTypeError("LBFGS: a parameter is bfloat16, expected float32 or float64")
         if len(types) != 1:
             raise DTypeError(f"LBFGS: params are {', '.join(sorted(types))}, expected one type")
         self._memory: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from einkorn import _versions, engines
+from einkorn import _bfloat16, _versions, engines
 from einkorn._foreign import numbers
 from einkorn.autograd import enable_grad
 from einkorn.device import device_of, is_whole, move
@@ -32,10 +32,11 @@ class Run:
     """Parameters with one type and one count of steps, and their state arrays.
 
     ``seen`` has the arrays that were checked: a parameter whose ``data`` is another array is checked again.
+    ``masters`` are float32 copies of bfloat16 parameters, which take the steps; empty for other types.
     ``scalars`` are numbers of state that all parameters of the run share.
     """
 
-    __slots__ = ("dtype", "params", "scalars", "seen", "state", "steps")
+    __slots__ = ("dtype", "masters", "params", "scalars", "seen", "state", "steps")
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Run:
         self.dtype = dtype
         self.scalars = scalars or {}
         self.seen: list[Any] = []
+        self.masters: list[Any] = []
 
     def split(self, keep: list[bool]) -> tuple[Run, Run]:
         """The parameters to keep, and the others, as two runs."""
@@ -59,7 +61,9 @@ class Run:
             chosen = [i for i, k in enumerate(keep) if k is wanted]
             state = {name: [arrays[i] for i in chosen] for name, arrays in self.state.items()}
             kept = [self.params[i] for i in chosen]
-            parts.append(Run(kept, state, self.steps, self.dtype, dict(self.scalars)))
+            part = Run(kept, state, self.steps, self.dtype, dict(self.scalars))
+            part.masters = [self.masters[i] for i in chosen] if self.masters else []
+            parts.append(part)
         return parts[0], parts[1]
 
 
@@ -279,13 +283,19 @@ class Optimizer(ABC):
         if len(run.seen) != len(params) or any(map(is_not, run.seen, params)):
             self._check_arrays(run, params, group)
             run.seen = params
+        kept = params
+        if _bfloat16.is_bfloat16(run.dtype):
+            params, grads = masters_of(run, params), [_wide_gradient(grad) for grad in grads]
         if run.steps == 0 and not run.state:
             run.state = self._new_state(params, group)
         if of_rows:
             self._update_rows(run, params, grads, of_rows, group)
         else:
             self._launch(engines.of(params[0]), params, grads, run, group)
-        _versions.wrote(*params)
+        if kept is not params:
+            for param, master in zip(kept, params, strict=True):
+                _bfloat16.copy(param, master)
+        _versions.wrote(*kept)
         run.steps += 1
 
     def _update_rows(
@@ -429,6 +439,8 @@ class Optimizer(ABC):
                         entry: dict[str, Any] = {"step": run.steps, **run.scalars}
                         for name, arrays in run.state.items():
                             entry[name] = arrays[i].copy()
+                        if run.masters:
+                            entry["master"] = run.masters[i].copy()
                         state[index[id(param)]] = entry
         return {"state": state, "param_groups": groups}
 
@@ -471,6 +483,8 @@ class Optimizer(ABC):
                     Run([], {}, steps, dtype, scalars),
                 )
                 run.params.append(param)
+                if steps and _bfloat16.is_bfloat16(dtype):
+                    run.masters.append(self._master(entry, param, number))
                 if steps:
                     for key in self._names_of(group, param.data.shape):
                         run.state.setdefault(key, []).append(self._state(entry, key, param, number))
@@ -498,7 +512,8 @@ class Optimizer(ABC):
         if entry.get(key) is None:
             raise ArgumentError(f"{name}: load_state_dict has no {key} for parameter {number}")
         what = f"{name}: load_state_dict: {key} of parameter {number}"
-        array = numbers(entry[key], what).astype(param.data.dtype, order="C")
+        low = _bfloat16.is_bfloat16(param.data.dtype)
+        array = numbers(entry[key], what).astype(np.float32 if low else param.data.dtype, order="C")
         expected = self._state_shape(key, param.data.shape)
         if array.shape != expected:
             raise ArgumentError(
@@ -507,9 +522,36 @@ class Optimizer(ABC):
             )
         return move(array, device_of(param.data))
 
+    def _master(self, entry: Mapping[str, Any], param: Tensor, number: Any) -> Any:
+        """The float32 copy of a bfloat16 parameter, from the parameter where there is none of it."""
+        if entry.get("master") is None:
+            return _bfloat16.widen(param.data)
+        return self._state(entry, "master", param, number)
+
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for number, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {number}")
             lines.extend(f"    {key}: {group[key]}" for key in sorted(self.defaults))
         return "\n".join([*lines, ")"])
+
+
+def masters_of(run: Run, params: list[Any]) -> list[Any]:
+    """The float32 copies of a run's bfloat16 parameters, which small steps add up in.
+
+    Elements of a parameter that are no longer its copy rounded have been written by somebody else, and are
+    taken over.
+    """
+    if not run.masters:
+        run.masters = [_bfloat16.widen(param) for param in params]
+    for param, master in zip(params, run.masters, strict=True):
+        changed = _bfloat16.narrow(master).view(np.uint16) != param.view(np.uint16)
+        if changed.any():
+            master[changed] = _bfloat16.widen(param)[changed]
+    return run.masters
+
+
+def _wide_gradient(grad: Any) -> Any:
+    if type(grad) is SparseRows:
+        return SparseRows(grad.rows, _bfloat16.widen(grad.values), grad.shape)
+    return _bfloat16.widen(grad)

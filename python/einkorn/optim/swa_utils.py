@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _versions, engines
+from einkorn import _bfloat16, _versions, engines
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.module import Module
@@ -305,7 +305,12 @@ def _alike(averages: list[Any], weights: list[Any]) -> list[tuple[list[Any], lis
 def _lerp(averages: list[Any], weights: list[Any], share: float) -> None:
     """Move the averages that share of the way to the weights, in place."""
     arrays, others = [_data(each) for each in averages], [_data(each) for each in weights]
-    if arrays[0].dtype.kind == "f":
+    if arrays[0].dtype.kind == "V":  # bfloat16
+        wide = [_bfloat16.widen(a) for a in arrays]
+        engines.of(wide[0]).lerp_step(wide, [_bfloat16.astype(b, wide[0].dtype) for b in others], share)
+        for array, average in zip(arrays, wide, strict=True):
+            _bfloat16.copy(array, average)
+    elif arrays[0].dtype.kind == "f":
         others = [b.astype(a.dtype, order="C", copy=False) for a, b in zip(arrays, others, strict=True)]
         engines.of(arrays[0]).lerp_step(arrays, others, share)
     else:  # counts, rounded towards zero

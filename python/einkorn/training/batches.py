@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from einkorn._autocast import autocast, is_autocast_enabled
 from einkorn.data import ArrayDataset, DataLoader
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._rounding import in_float32
 from einkorn.tensor import Tensor
 from einkorn.training.several import Several
 from einkorn.training.state import state_of
@@ -62,7 +64,11 @@ class Named(tuple[np.ndarray, ...]):
 
 
 def call_model(model: Any, inputs: Any) -> Any:
-    """A model's output for inputs that ``Types`` made."""
+    """A model's output for inputs that ``Types`` made; float32 where it computes in mixed precision."""
+    compiled = state_of(model).compiled
+    if compiled is not None and compiled.autocast and not is_autocast_enabled():
+        with autocast():
+            return in_float32(call_model(model, inputs))
     if type(inputs) is Named:
         return model(dict(zip(inputs.names, inputs, strict=True)))
     return model(*inputs)

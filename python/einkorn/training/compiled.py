@@ -37,6 +37,7 @@ class Compiled(NamedTuple):
     made_here: bool  # the optimizer was made from the model's parameters
     accumulate: int = 1  # batches of an update
     clips: Clipping | None = None
+    autocast: bool = False  # the model computes in mixed precision
 
     def figures(self) -> Figures | SeveralFigures:
         """An empty account of the loss and the metrics."""
@@ -65,6 +66,7 @@ def compile_model(
     from_logits: bool | None,
     accumulate: Any = 1,
     clips: Clipping | None = None,
+    autocast: bool = False,
 ) -> None:
     """``Trainable.compile``."""
     found: Loss | Several
@@ -79,11 +81,13 @@ def compile_model(
         names = [metric.name for metric in both]
         if len(set(names)) < len(names):
             raise ArgumentError(f"compile: metrics and weighted_metrics share a name, of {', '.join(names)}")
+    if not isinstance(autocast, bool):
+        raise ArgumentError(f"compile: autocast is {autocast!r}, expected True or False")
     every = 1 if accumulate is None else integer(accumulate, "compile", "gradient_accumulation_steps", 1)
     limits = _limits(clips or Clipping())
     made = find_optimizer(optimizer, list(model.parameters()))
     state = state_of(model)
-    state.compiled = Compiled(found, both, factor, made is not optimizer, every, limits)
+    state.compiled = Compiled(found, both, factor, made is not optimizer, every, limits, autocast)
     state.optimizer = made
     state.trackers = None
 

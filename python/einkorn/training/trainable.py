@@ -83,6 +83,7 @@ class Trainable(Weighted, Stepping):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        autocast: bool = False,
     ) -> None:
         """Choose how ``fit`` trains.
 
@@ -119,6 +120,9 @@ class Trainable(Weighted, Stepping):
         clipnorm, clipvalue, global_clipnorm : float, keyword-only, optional
             Limits of the gradients before an update, one of them: of each one's norm, of each
             element, of the norm of all together.
+        autocast : bool, keyword-only, default False
+            Call the model in mixed precision, as :class:`einkorn.autocast` does. Its outputs, parameters and
+            gradients are float32.
 
         Raises
         ------
@@ -130,7 +134,7 @@ class Trainable(Weighted, Stepping):
         clips = Clipping(clipnorm, clipvalue, global_clipnorm)
         compile_model(
             self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits,
-            gradient_accumulation_steps, clips,
+            gradient_accumulation_steps, clips, autocast,
         )  # fmt: skip
 
     def fit(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _versions, engines
+from einkorn import _bfloat16, _versions, engines
 from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, NonFiniteError
 from einkorn.ops._road import contiguous, unwrap
@@ -113,7 +113,7 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
     op = "clip_grad_value_"
     limit = _number(op, "clip_value", clip_value)
     for arrays in _by_type(_gradients(_listed(op, parameters))):
-        engines.of(arrays[0]).clip_value_step(arrays, limit)
+        _changed(arrays, "clip_value_step", limit)
 
 
 def _number(op: str, name: str, value: Any) -> float:
@@ -176,7 +176,17 @@ def _total(op: str, tensors: list[Any], norm_type: float, error_if_nonfinite: bo
 
 def _scale(params: list[Any], max_norm: float, total_norm: Any) -> None:
     for arrays in _by_type(_gradients(params)):
-        engine = engines.of(arrays[0])
-        total = engine.empty((1,), np.dtype(np.float64))
+        total = engines.of(arrays[0]).empty((1,), np.dtype(np.float64))
         total[0] = float(total_norm)
-        engine.clip_norm_step(arrays, total, max_norm)
+        _changed(arrays, "clip_norm_step", total, max_norm)
+
+
+def _changed(arrays: list[Any], kernel: str, *options: Any) -> None:
+    """Run a kernel that changes the arrays in place; bfloat16 ones as float32, rounded again."""
+    if not _bfloat16.is_bfloat16(arrays[0].dtype):
+        getattr(engines.of(arrays[0]), kernel)(arrays, *options)
+        return
+    wide = [_bfloat16.widen(array) for array in arrays]
+    getattr(engines.of(wide[0]), kernel)(wide, *options)
+    for array, new in zip(arrays, wide, strict=True):
+        _bfloat16.copy(array, new)
