@@ -270,3 +270,49 @@ def test_torch_tensors_pass() -> None:
         assert torch.equal(out, expected)
     assert einkorn.Tensor(x).dtype == BFLOAT16
     assert einkorn.Tensor(x).tolist() == x.tolist()
+
+
+def test_dlpack() -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    x = einkorn.Tensor([1.5, -2.0]).bfloat16()
+    theirs = torch.from_dlpack(x)
+    assert theirs.dtype == torch.bfloat16
+    theirs[0] = 4.0
+    assert x.tolist() == [4.0, -2.0]  # one memory
+
+
+def test_tables_of_rows() -> None:
+    """Rows are looked up as they are; what is scaled down in place is the table's own."""
+    rng = np.random.default_rng(0)
+    table = einkorn.Tensor(rng.standard_normal((5, 3)).astype(BFLOAT16), requires_grad=True)
+    index = np.array([[0, 4], [4, 1]])
+    out = ops.embedding(index, table)
+    assert out.numpy().tobytes() == table.numpy()[index].tobytes()
+    out.sum().backward()
+    assert table.grad.tolist() == [[1.0] * 3, [1.0] * 3, [0.0] * 3, [0.0] * 3, [2.0] * 3]
+    long = einkorn.Tensor(np.full((2, 4), 2.0, BFLOAT16))
+    assert ops.embedding(np.array([1]), long, max_norm=1.0).tolist() == [[0.5] * 4]
+    assert long.tolist() == [[2.0] * 4, [0.5] * 4]
+    bag = np.full((2, 4), 2.0, BFLOAT16)
+    assert ops.embedding_bag(np.array([[0, 0]]), bag, max_norm=1.0).tolist() == [[0.5] * 4]
+    assert bag.tolist() == [[0.5] * 4, [2.0] * 4]
+    layer = einkorn.nn.Embedding(6, 2, sparse=True).bfloat16()
+    optimizer = einkorn.optim.SGD(layer.parameters(), lr=0.5)
+    before = layer.weight.float().numpy().copy()
+    layer(np.array([2, 2])).sum().backward()
+    optimizer.step()
+    after = before.copy()
+    after[2] -= 1.0
+    np.testing.assert_array_equal(layer.weight.float().numpy(), rounded(after))
+
+
+def test_fit_of_a_model_in_bfloat16() -> None:
+    einkorn.manual_seed(0)
+    x = np.random.default_rng(0).standard_normal((64, 8)).astype(np.float32)
+    y = (x.sum(1) > 0).astype(np.int64)
+    nn = einkorn.nn
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2)).bfloat16()
+    model.compile("adam", "cross_entropy", metrics=["accuracy"])
+    losses = model.fit(x, y, epochs=30, batch_size=16, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert {p.dtype for p in model.parameters()} == {BFLOAT16}

@@ -236,6 +236,8 @@ class Tensor(Methods):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
+        if self._data.dtype.kind == "V":
+            return _bfloat16.dlpack(self._data, **options)
         return self._data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:

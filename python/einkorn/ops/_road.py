@@ -86,7 +86,7 @@ def _foreign(x: Any, op: str, name: str) -> Any:
     elif isinstance(x, (list, tuple, int, float, complex, str, bytes)) or x is None:
         raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected an array or a Tensor")
     elif not isinstance(x, _ndarray):
-        if hasattr(x, "__dlpack__"):
+        if hasattr(x, "__dlpack__") and not is_kept(x):
             x = np.from_dlpack(x)
         elif hasattr(x, "__array__"):
             x = np.asarray(x)
@@ -114,6 +114,8 @@ def bfloat16_array(x: Any, op: str, name: str) -> Any:
     _bfloat16.met = True
     if type(x).__module__.partition(".")[0] == "torch":
         return _from_torch(x, op, name)
+    if isinstance(x, Tensor):
+        return x._data
     refuse_masked(x, f"{op}: {name}")
     return np.asarray(x)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _versions, engines
+from einkorn import _bfloat16, _versions, engines
 from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
-from einkorn.ops._road import as_index, contiguous, needs, result, same_dtype, unwrap
+from einkorn.ops._road import as_index, bfloat16_array, contiguous, is_kept, needs, result, same_dtype, unwrap
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import multiply
 from einkorn.sparse import gathered
@@ -67,16 +67,21 @@ def embedding(
     """
     op = "embedding"
     index = as_index(input, op, "input")
-    w, padding = _table(op, weight, padding_idx, scale_grad_by_freq, sparse)
+    low = is_kept(weight) and max_norm is None
+    take = bfloat16_array if low else unwrap
+    w, padding = _table(op, take(weight, op, "weight"), padding_idx, scale_grad_by_freq, sparse)
     rows, width = w.shape
     flat = index.reshape(-1)
     _check_rows(op, index, rows)
     if max_norm is not None:
         _renorm(op, weight, w, flat, max_norm, norm_type)
-    w = contiguous(w)
-    k = engines.of(w)
-    out = k.empty((*index.shape, width), w.dtype)
-    k.embedding_forward(out, w, flat)
+    if w.dtype.kind == "V":  # rows of bfloat16 are moved as they are
+        out = w.take(index, axis=0)
+    else:
+        w = contiguous(w)
+        k = engines.of(w)
+        out = k.empty((*index.shape, width), w.dtype)
+        k.embedding_forward(out, w, flat)
     leaves_rows = sparse and isinstance(weight, Tensor) and weight.is_leaf
 
     def rule(g: Any, table: Any, out: Any) -> tuple[Any]:
@@ -154,7 +159,7 @@ def embedding_bag(
     if not isinstance(mode, str) or mode not in _MODES:
         raise ArgumentError(f"{op}: mode is {mode!r}, expected 'sum', 'mean' or 'max'")
     code = _MODES[mode]
-    w, padding = _table(op, weight, padding_idx, scale_grad_by_freq, sparse)
+    w, padding = _table(op, unwrap(weight, op, "weight"), padding_idx, scale_grad_by_freq, sparse)
     if mode == "max" and (scale_grad_by_freq or sparse):
         name = "scale_grad_by_freq" if scale_grad_by_freq else "sparse"
         raise ArgumentError(f"{op}: {name} is True with mode 'max', expected mode 'sum' or 'mean'")
@@ -210,9 +215,8 @@ def embedding_bag(
     return result(out, (weight, per_sample_weights), backward)
 
 
-def _table(op: str, weight: Any, padding_idx: Any, by_frequency: Any, sparse: Any) -> tuple[Any, int]:
+def _table(op: str, w: Any, padding_idx: Any, by_frequency: Any, sparse: Any) -> tuple[Any, int]:
     """The table, and the padding row counted from the front, -1 for none."""
-    w = unwrap(weight, op, "weight")
     if w.ndim != 2:
         raise ShapeError(f"{op}: weight has shape {w.shape}, expected (rows, width)")
     flag(op, "scale_grad_by_freq", by_frequency)
@@ -277,8 +281,12 @@ def _renorm(op: str, weight: Any, w: Any, index: Any, max_norm: Any, norm_type: 
         raise ArgumentError(f"{op}: norm_type is {norm_type!r}, expected a number above 0")
     if isinstance(weight, Tensor) and not weight.is_leaf:
         raise ArgumentError(f"{op}: max_norm changes weight in place, expected a leaf, got a computed Tensor")
-    if not is_whole(w) or (not isinstance(weight, Tensor) and w is not weight and w.base is None):
+    kept = bfloat16_array(weight, op, "weight") if is_kept(weight) else None
+    own = w if kept is None else kept
+    if not is_whole(own) or (not isinstance(weight, Tensor) and own is not weight and own.base is None):
         raise ArgumentError(f"{op}: max_norm changes weight in place, expected it C-contiguous and writeable")
     if index.size:
         engines.of(w).embedding_renorm(w, index, limit, p)
-        _versions.wrote(w)
+        if kept is not None:
+            _bfloat16.copy(kept, w)
+        _versions.wrote(own)

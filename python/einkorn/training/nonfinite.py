@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._bfloat16 import is_floating
 from einkorn.errors import NonFiniteError
 
 __all__ = ["Guard"]
@@ -62,7 +63,7 @@ class Guard:
     def check_weights(self, epoch: int) -> None:
         """At the end of an epoch: the last update may have been the one too many."""
         for name, array in self._model.state_dict().items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
+            if is_floating(array.dtype) and not np.isfinite(array).all():
                 raise NonFiniteError(
                     f"fit: {name} holds NaN or infinity at the end of epoch {epoch + 1}. Likely causes: the "
                     f"learning rate is too high, or a gradient is infinite. {self._rescue(sound=False)} "
@@ -71,7 +72,7 @@ class Guard:
 
     def _rescue(self, sound: bool) -> str:
         state = self._model.state_dict()
-        if sound and all(np.isfinite(a).all() for a in state.values() if a.dtype.kind == "f"):
+        if sound and all(np.isfinite(a).all() for a in state.values() if is_floating(a.dtype)):
             return "The model has the weights from before this batch."
         self._model.load_state_dict(self._kept)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": {}})
@@ -79,7 +80,7 @@ class Guard:
 
 
 def _bad_rows(name: str, array: np.ndarray) -> str:
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if not is_floating(array.dtype) or np.isfinite(array).all():
         return ""
     bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
     return (
