@@ -212,6 +212,40 @@ def test_mixed_types_are_refused_outside() -> None:
             function()
 
 
+def test_scaled_losses_give_the_same_steps_and_overflows_none() -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    options = {"init_scale": 1024.0, "growth_interval": 2}
+    ours, theirs = einkorn.GradScaler(**options), torch.amp.GradScaler("cpu", **options)
+    p, q = nn.Parameter(np.array([1.0, 2.0], np.float32)), torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    steps = optim.SGD([p], lr=0.1), torch.optim.SGD([q], lr=0.1)
+    for factor in (1.0, 3.0, float("inf"), 2.0):
+        for scaler, x, step in ((ours, p, steps[0]), (theirs, q, steps[1])):
+            step.zero_grad()
+            scaler.scale((x * x * factor).sum()).backward()
+            scaler.step(step)
+            scaler.update()
+        assert p.tolist() == q.tolist()
+        assert ours.get_scale() == theirs.get_scale()
+    assert set(ours.state_dict()) == set(theirs.state_dict())
+    again = einkorn.GradScaler()
+    again.load_state_dict(ours.state_dict())
+    assert again.state_dict() == ours.state_dict()
+    low = nn.Parameter(einkorn.ones(2, dtype="bfloat16"))
+    step = optim.SGD([low], lr=0.5)
+    again.scale(low.sum()).backward()
+    again.unscale_(step)
+    assert low.grad.tolist() == [1.0, 1.0]
+    with pytest.raises(einkorn.EinkornError, match="unscale_"):
+        again.unscale_(step)
+    again.step(step)
+    assert low.tolist() == [0.5, 0.5]
+    off = einkorn.GradScaler(enabled=False)
+    assert off.scale(low) is low
+    assert (off.get_scale(), off.state_dict(), off.is_enabled()) == (1.0, {}, False)
+    with pytest.raises(ArgumentError, match="growth_factor is 1"):
+        einkorn.GradScaler(growth_factor=1)
+
+
 # --- parameters in bfloat16 ---------------------------------------------------------------------
 
 OPTIMIZERS = {

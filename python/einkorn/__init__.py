@@ -27,6 +27,7 @@ _HOMES = {
     "Function": "function",
     "autocast": "_autocast",
     "is_autocast_enabled": "_autocast",
+    "GradScaler": "grad_scaler",
     "bfloat16": "dtypes",
     "finfo": "dtypes",
     "manual_seed": "random",
@@ -75,6 +76,7 @@ _MODULES = (
     "engines",
     "errors",
     "function",
+    "grad_scaler",
     "memory",
     "models",
     "nn",
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
         engines,
         errors,
         function,
+        grad_scaler,
         memory,
         models,
         nn,
@@ -169,6 +172,7 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from einkorn.function import Function
+    from einkorn.grad_scaler import GradScaler
     from einkorn.ops import cat, stack
     from einkorn.ops.einsum import einsum
     from einkorn.random import manual_seed
