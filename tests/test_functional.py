@@ -249,6 +249,14 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
             [((x, normal(3, 4, 5)), o) for o in options(dim=(1, -1), eps=(1e-8, 2.0))]
             + [((x, normal(4, 1)), {"dim": 2}), ((x * 0, normal(3, 4, 5)), {})]
         ),
+        "pdist": [((normal(5, 3),), o) for o in options(p=(1, 2, 3.5, np.inf))],
+        # At this temperature the noise, which differs, counts for nothing.
+        "gumbel_softmax": [((x,), o) for o in options(tau=(1e13,), dim=(-1, 0))]
+        + [((normal(3, 1),), {"hard": True})],
+        "upsample": [((image,), o) for o in options(size=((5, 9),), mode=("nearest", "bilinear"))]
+        + [((image,), {"scale_factor": 2, "mode": "bilinear", "align_corners": True})],
+        "upsample_nearest": [((image,), {"scale_factor": 2}), ((image,), {"size": (4, 9)})],
+        "upsample_bilinear": [((image,), {"scale_factor": 2}), ((image,), {"size": (4, 9)})],
         "one_hot": [((np.array([[1, 0], [3, 2]]),), o) for o in options(num_classes=(-1, 6))],
         "pairwise_distance": (
             [((x, normal(3, 4, 5)), o) for o in options(p=(1, 2.0, 3.5, np.inf), keepdim=(False, True))]

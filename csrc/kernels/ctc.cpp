@@ -22,12 +22,12 @@ namespace {
 template <class T>
 constexpr T kNever = static_cast<T>(-INFINITY);
 
-// log(e^a + e^b + e^c), -inf for three times that.
+// log(e^a + e^b + e^c), -inf for three times that; NaN stays, which a maximum would lose.
 template <class T>
 EINKORN_INLINE Vec<T> log_add(Vec<T> a, Vec<T> b, Vec<T> c) {
   const Vec<T> m = maximum(maximum(a, b), c);
   const Vec<T> sum = exp(a - m) + exp(b - m) + exp(c - m);
-  return m == kNever<T> ? m : m + log(sum);
+  return (a == kNever<T>)&(b == kNever<T>)&(c == kNever<T>) ? a : m + log(sum);
 }
 
 // One sequence of the batch: its states, and what leads from one to another.

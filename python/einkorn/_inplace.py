@@ -27,6 +27,8 @@ __all__ = ["Writes", "assign", "renew", "rewrite", "times", "update"]
 
 #: Operations whose gradient needs neither operand, so that writing over the first one loses nothing.
 _SAVE_NOTHING = ("add", "subtract")
+#: Operations that are no kernel of their own.
+_COMPOSED = ("floor_divide", "remainder")
 
 
 def update(tensor: Tensor, op: str, other: Any) -> Tensor:
@@ -34,7 +36,7 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
 
     Parameters
     ----------
-    op : {"add", "subtract", "multiply", "divide", "power"}
+    op : {"add", "subtract", "multiply", "divide", "power", "floor_divide", "remainder"}
     other : number, array or Tensor that broadcasts to the tensor's shape
     """
     from einkorn.ops._road import broadcast_to
@@ -44,6 +46,8 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     _check_writeable(tensor, op)
     if data.dtype.kind != "f":
         return _update_other(tensor, op, other)
+    if op in _COMPOSED:
+        return rewrite(tensor, op, lambda before: getattr(einkorn.ops, op)(before, other))
     if not _records(tensor, other):
         _, right = _operands(op, data, other)
         _check_broadcast(op, right.shape, data.shape)
@@ -206,6 +210,8 @@ class Writes:
     def div_(self, other: Any) -> Tensor:
         """``self /= other``."""
         return update(_self(self), "divide", other)
+
+    subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, div_
 
     def pow_(self, exponent: Any) -> Tensor:
         """``self **= exponent``."""

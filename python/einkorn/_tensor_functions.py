@@ -25,6 +25,8 @@ class Functions:
 
     __slots__ = ()
 
+    _data: Any
+
     def exp2(self) -> Tensor:
         """``2 ** self``."""
         return einkorn.ops.exp2(self)
@@ -50,8 +52,11 @@ class Functions:
         return einkorn.ops.rsqrt(self)
 
     def sign(self) -> Tensor:
-        """-1, 0 or 1."""
-        return einkorn.ops.sign(self)
+        """-1, 0 or 1; 0 for NaN, as in torch (:func:`einkorn.ops.sign` keeps NaN, as NumPy does)."""
+        known = (
+            einkorn.ops.where(einkorn.ops.isnan(self), 0.0, self) if self._data.dtype.kind == "f" else self
+        )
+        return einkorn.ops.sign(known)
 
     def floor(self) -> Tensor:
         """The largest whole number not above."""
@@ -370,10 +375,6 @@ class Functions:
     ) -> Tensor:
         """:meth:`quantile` of the elements that are not NaN."""
         return einkorn.ops.nanquantile(self, q, dim, keepdim, interpolation=interpolation)
-
-    def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
-        """The different elements in rising order; see :func:`einkorn.ops.unique`."""
-        return einkorn.ops.unique(self, return_inverse=return_inverse, return_counts=return_counts)
 
     # --- in place -----------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn._inplace import times
-from einkorn._tensor_functions import Functions
-from einkorn._tensor_shapes import Shapes, _dim, _self
+from einkorn._tensor_shapes import _dim, _self
+from einkorn._tensor_writes import InPlace, in_place
 from einkorn.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Extremes(NamedTuple):
     indices: Tensor
 
 
-class Methods(Functions, Shapes):
+class Methods(InPlace):
     """Base class of Tensor."""
 
     __slots__ = ()
@@ -317,6 +317,21 @@ class Methods(Functions, Shapes):
     def log_softmax(self, dim: _Whole) -> Tensor:
         """The logarithm of :meth:`softmax`."""
         return einkorn.ops.log_softmax(self, dim)
+
+    # --- in place -----------------------------------------------------------------------------
+
+    sin_, cos_, erf_, square_ = (
+        in_place("sin", sin),
+        in_place("cos", cos),
+        in_place("erf", erf),
+        in_place("square", square),
+    )
+    addmm_, addmv_, addbmm_, baddbmm_ = (
+        in_place("addmm", addmm),
+        in_place("addmv", addmv),
+        in_place("addbmm", addbmm),
+        in_place("baddbmm", baddbmm),
+    )
 
     if TYPE_CHECKING:
 

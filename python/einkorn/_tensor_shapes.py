@@ -209,14 +209,26 @@ class Shapes(Places):
         """``reshape(other.shape)``."""
         return einkorn.ops.reshape(self, other.shape)
 
+    def hsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        """:meth:`tensor_split` along columns, of a vector along its one dimension."""
+        return einkorn.ops.tensor_split(self, indices_or_sections, 1 if self._data.ndim > 1 else 0)
+
+    def vsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        """:meth:`tensor_split` along rows."""
+        if self._data.ndim < 2:
+            raise ShapeError(f"vsplit: the tensor has shape {self._data.shape}, expected at least 2 axes")
+        return einkorn.ops.tensor_split(self, indices_or_sections, 0)
+
     def view(self, *shape: Any) -> Tensor:
-        """:meth:`reshape` that never copies.
+        """:meth:`reshape` that never copies; bits are not read as another type: see :meth:`to`.
 
         Raises
         ------
         ShapeError
             Where the strides do not allow a view.
         """
+        if len(shape) == 1 and isinstance(shape[0], (type, str, np.dtype)):
+            raise ArgumentError(f"view: shape is {shape[0]!r}, expected ints; another type is to()'s")
         out = einkorn.ops.reshape(self, _sizes(shape))
         if self._data.size and _versions.owner(self._data) is not _versions.owner(out._data):
             raise ShapeError(

@@ -355,6 +355,27 @@ class Tensor(Methods):
     def __rtruediv__(self, other: Any) -> Tensor:
         return ops.divide(other, self)
 
+    def __floordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return ops.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return _bitwise("left_shift", self, other)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return _bitwise("right_shift", self, other)
+
     def __pow__(self, other: Any) -> Tensor:
         return ops.power(self, other)
 
@@ -404,6 +425,12 @@ class Tensor(Methods):
 
     def __itruediv__(self, other: Any) -> Tensor:
         return update(self, "divide", other)
+
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        return update(self, "floor_divide", other)
+
+    def __imod__(self, other: Any) -> Tensor:
+        return update(self, "remainder", other)
 
     def __ipow__(self, other: Any) -> Tensor:
         return update(self, "power", other)

@@ -65,6 +65,25 @@ def _unique(x: Array, **options: Any) -> Any:
     return np.unique(x, **options)
 
 
+def _consecutive(x: Array, dim: int | None = None) -> Array:
+    rows = x.reshape(-1, 1) if dim is None else np.moveaxis(x, dim, 0).reshape(x.shape[dim], -1)
+    new = [i for i in range(len(rows)) if i == 0 or (rows[i] != rows[i - 1]).any()]
+    return x.reshape(-1)[new] if dim is None else np.take(x, new, dim)
+
+
+def _mode(x: Array, dim: int = -1) -> Any:
+    def of(line: Array) -> tuple[Any, int]:
+        values, counts = np.unique(line, return_counts=True)
+        best = values[np.argmax(counts)]
+        return best, int(np.flatnonzero(line == best)[-1])
+
+    lines = np.moveaxis(x, dim, -1)
+    found = [of(line) for line in lines.reshape(-1, lines.shape[-1])]
+    shape = lines.shape[:-1]
+    values = np.array([value for value, _ in found], x.dtype).reshape(shape)
+    return values, np.array([index for _, index in found], np.int64).reshape(shape)
+
+
 def _searchsorted(line: Array, values: Array, right: bool = False) -> Array:
     side: Any = "right" if right else "left"
     if line.ndim == 1:
@@ -90,6 +109,8 @@ nanmedian = Op("nanmedian", _nanmedian)
 quantile = Op("quantile", _of(np.quantile), unit=1)
 nanquantile = Op("nanquantile", _of(np.nanquantile), unit=1)
 unique = Op("unique", _unique)
+unique_consecutive = Op("unique_consecutive", _consecutive, "unique_consecutive")
+mode = Op("mode", _mode, "mode")
 searchsorted = Op("searchsorted", _searchsorted, "searchsorted")
 
 
@@ -124,6 +145,7 @@ def _cases() -> list[Case]:
         median(normal(3, 8), dim=None).grad(),
         median(normal(3, 4, 5), axis=(0, 2), keepdims=True),
         nanmedian(sprinkled(4, 15), axis=1),
+        nanmedian(normal(3, 7), axis=1).grad(),
         quantile(normal(3, 9), q=0.3).grad(),
         quantile(normal(3, 9), q=(0.0, 0.35, 1.0), axis=1).grad(),
         quantile(normal(3, 4, 5), q=0.7, axis=(0, 2), keepdims=True).grad(),
@@ -131,6 +153,12 @@ def _cases() -> list[Case]:
         unique(integers(5, 40)),
         unique(integers(5, 40), return_inverse=True, return_counts=True),
         unique(normal(0)),
+        unique(integers(30, 2), axis=0),
+        unique_consecutive(integers(5, 40)),
+        unique_consecutive(integers(3, 30), dim=1),
+        mode(integers(4, 9)),
+        mode(given(2.0, 1.0, 2.0, 1.0, 5.0, -1.0, shape=(3, 2)), dim=0),
+        mode(normal(4, 5), dim=0).grad(0),  # each element once: the smallest, with differences around it
         searchsorted(rising, uniform(3, 20, low=-3, high=4)),
         searchsorted(rising, given(-2.0, 3.0, NAN, INF), right=True),
         searchsorted(given(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, shape=(2, 3)), uniform(2, 4, low=0, high=7)),

@@ -40,7 +40,7 @@ from einkorn.nn.attention_scores import (
     GeneralAttention,
     LocationAttention,
 )
-from einkorn.nn.container import ModuleDict, ModuleList, Sequential
+from einkorn.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from einkorn.nn.conv import (
     Conv1d,
     Conv2d,
@@ -55,8 +55,12 @@ from einkorn.nn.conv import (
 from einkorn.nn.criterion import (
     CosineEmbeddingLoss,
     CTCLoss,
+    DiceLoss,
+    FocalLoss,
     GaussianNLLLoss,
     HingeEmbeddingLoss,
+    InfoNCELoss,
+    LinearCrossEntropyLoss,
     MarginRankingLoss,
     MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
@@ -79,6 +83,9 @@ from einkorn.nn.lazy import (
     LazyConvTranspose1d,
     LazyConvTranspose2d,
     LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
     LazyLinear,
 )
 from einkorn.nn.linear import Bilinear, Identity, Linear
@@ -211,6 +218,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DiceLoss",
     "DotAttention",
     "Dropout",
     "Dropout1d",
@@ -220,6 +228,7 @@ __all__ = [
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
+    "FocalLoss",
     "Fold",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
@@ -236,6 +245,7 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InfoNCELoss",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
@@ -255,9 +265,13 @@ __all__ = [
     "LazyConvTranspose1d",
     "LazyConvTranspose2d",
     "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
     "LocalResponseNorm",
     "LocationAttention",
     "LogSigmoid",
@@ -283,6 +297,8 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",

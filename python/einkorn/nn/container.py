@@ -6,10 +6,13 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
+import numpy as np
+
 from einkorn.errors import ArgumentError, IndexRangeError
 from einkorn.nn.module import Module, children_of
+from einkorn.nn.parameter import Parameter
 
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 class _Numbered(Module):
@@ -165,3 +168,103 @@ class ModuleDict(Module):
     def items(self) -> list[tuple[str, Module]]:
         """Names and modules."""
         return list(children_of(self))
+
+
+class ParameterList(Module):
+    """A list of parameters of a module; arrays and Tensors become parameters.
+
+    Parameters
+    ----------
+    values : iterable of Parameter, Tensor or array, optional
+    """
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.extend(values)
+
+    def append(self, value: Any) -> ParameterList:
+        """Add a parameter at the end; returns the list."""
+        self.register_parameter(str(len(self)), _parameter("ParameterList", value))
+        return self
+
+    def extend(self, values: Iterable[Any]) -> ParameterList:
+        """Add parameters at the end; returns the list."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def _place(self, index: Any) -> str:
+        n = len(self)
+        if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or not -n <= index < n:
+            raise IndexRangeError(f"ParameterList: index is {index!r}, expected {-n} to {n - 1}")
+        return str(int(index) % n)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return ParameterList(list(self)[index])
+        return getattr(self, self._place(index))
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        setattr(self, self._place(index), _parameter("ParameterList", value))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.named_parameters(recurse=False))
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter([getattr(self, str(i)) for i in range(len(self))])
+
+
+class ParameterDict(Module):
+    """A dictionary of parameters of a module; arrays and Tensors become parameters.
+
+    Parameters
+    ----------
+    parameters : mapping of str to Parameter, Tensor or array, optional
+    """
+
+    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        for name, value in (parameters or {}).items():
+            self[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in self:
+            setattr(self, name, _parameter("ParameterDict", value))
+        else:
+            self.register_parameter(name, _parameter("ParameterDict", value))
+
+    def __getitem__(self, name: str) -> Parameter:
+        return dict(self.items())[name]
+
+    def __delitem__(self, name: str) -> None:
+        dict(self.items())[name]
+        delattr(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in dict(self.items())
+
+    def __len__(self) -> int:
+        return len(self.items())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return [name for name, _ in self.items()]
+
+    def values(self) -> list[Parameter]:
+        """The parameters."""
+        return [value for _, value in self.items()]
+
+    def items(self) -> list[tuple[str, Parameter]]:
+        """Names and parameters."""
+        return list(self.named_parameters(recurse=False))
+
+
+def _parameter(op: str, value: Any) -> Parameter:
+    if isinstance(value, Parameter):
+        return value
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        raise ArgumentError(f"{op}: got a {type(value).__name__}, expected a Parameter, a Tensor or an array")
+    return Parameter(value)

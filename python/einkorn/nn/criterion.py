@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from einkorn import ops
+from einkorn.nn.linear import Linear
 from einkorn.nn.loss import _Loss
 
 __all__ = [
     "CTCLoss",
     "CosineEmbeddingLoss",
+    "DiceLoss",
+    "FocalLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
+    "InfoNCELoss",
+    "LinearCrossEntropyLoss",
     "MarginRankingLoss",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
@@ -277,4 +284,143 @@ class CTCLoss(_Loss):
             self.blank,
             self.reduction,
             self.zero_infinity,
+        )
+
+
+class FocalLoss(_Loss):
+    """:func:`einkorn.ops.focal_loss`: cross-entropy that counts hard rows more.
+
+    Parameters
+    ----------
+    weight : array [C], optional
+        Of each class.
+    gamma : number, keyword-only, default 2.0
+    ignore_index : int, keyword-only, default -100
+    reduction : {"mean", "sum", "none"}, keyword-only
+    """
+
+    weight: Any
+
+    def __init__(
+        self, weight: Any = None, *, gamma: float = 2.0, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(None, None, reduction)
+        self.register_buffer("weight", None if weight is None else np.asarray(weight))
+        self.gamma = gamma
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.focal_loss(
+            input,
+            target,
+            self.weight,
+            gamma=self.gamma,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
+
+
+class DiceLoss(_Loss):
+    """:func:`einkorn.ops.dice_loss`: one minus the overlap of probabilities and targets.
+
+    Parameters
+    ----------
+    smooth : number, keyword-only, default 1.0
+    square_sums : bool, keyword-only, default False
+    reduction : {"mean", "sum", "none"}, keyword-only
+    """
+
+    def __init__(self, *, smooth: float = 1.0, square_sums: bool = False, reduction: str = "mean") -> None:
+        super().__init__(None, None, reduction)
+        self.smooth = smooth
+        self.square_sums = square_sums
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.dice_loss(
+            input, target, smooth=self.smooth, square_sums=self.square_sums, reduction=self.reduction
+        )
+
+
+class InfoNCELoss(_Loss):
+    """:func:`einkorn.ops.info_nce`: cross-entropy of finding each query's key among all keys.
+
+    Parameters
+    ----------
+    temperature : number, keyword-only, default 0.07
+    symmetric : bool, keyword-only, default False
+        Also each key's query among all queries, as CLIP.
+    normalize : bool, keyword-only, default True
+        Similarities are cosines; False: products.
+    reduction : {"mean", "sum", "none"}, keyword-only
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.07,
+        symmetric: bool = False,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(None, None, reduction)
+        self.temperature = temperature
+        self.symmetric = symmetric
+        self.normalize = normalize
+
+    def forward(self, query: Any, key: Any) -> Any:
+        return ops.info_nce(
+            query,
+            key,
+            temperature=self.temperature,
+            symmetric=self.symmetric,
+            normalize=self.normalize,
+            reduction=self.reduction,
+        )
+
+
+class LinearCrossEntropyLoss(_Loss):
+    """:func:`einkorn.ops.linear_cross_entropy` with the weights of its own layer ``linear``.
+
+    Parameters
+    ----------
+    in_features, num_classes : int
+        Width of the input, number of classes.
+    bias : bool, keyword-only, default False
+    reduction : {"mean", "sum", "none"}, keyword-only
+    weight : array [C], keyword-only, optional
+        Of each class.
+    ignore_index : int, keyword-only, optional
+        None is -100.
+    label_smoothing : number, keyword-only, default 0.0
+    """
+
+    weight: Any
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = False,
+        reduction: str = "mean",
+        weight: Any = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(None, None, reduction)
+        self.register_buffer("weight", None if weight is None else np.asarray(weight))
+        self.linear = Linear(in_features, num_classes, bias)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return ops.linear_cross_entropy(
+            input,
+            self.linear.weight,
+            target,
+            linear_bias=self.linear.bias,
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
         )

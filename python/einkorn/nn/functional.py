@@ -22,6 +22,8 @@ from einkorn.nn._norms import *  # noqa: F403
 __all__ = [
     *_activations.__all__,
     "pairwise_distance",
+    "pdist",
+    "gumbel_softmax",
     "one_hot",
     "cosine_similarity",
     "channel_shuffle",
@@ -65,6 +67,9 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 
@@ -89,6 +94,16 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """:func:`einkorn.ops.pairwise_distance`."""
     return ops.pairwise_distance(x1, x2, p, eps, keepdim)
+
+
+def pdist(input: Any, p: float = 2) -> Any:
+    """:func:`einkorn.ops.pdist`."""
+    return ops.pdist(input, p)
+
+
+def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
+    """:func:`einkorn.ops.gumbel_softmax`."""
+    return ops.gumbel_softmax(logits, tau, hard, eps, dim)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
@@ -419,6 +434,27 @@ def interpolate(
     """:func:`einkorn.ops.interpolate`."""
     options = mode, align_corners, recompute_scale_factor, antialias
     return ops.interpolate(input, size, scale_factor, *options)
+
+
+def upsample(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
+    """:func:`interpolate` under its older name."""
+    return ops.interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """:func:`interpolate` to the nearest element."""
+    return ops.interpolate(input, size, scale_factor)
+
+
+def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """:func:`interpolate` bilinearly with aligned corners."""
+    return ops.interpolate(input, size, scale_factor, "bilinear", True)
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:

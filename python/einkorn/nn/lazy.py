@@ -15,7 +15,14 @@ from einkorn.errors import ShapeError
 from einkorn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from einkorn.nn.linear import Linear
 from einkorn.nn.module import Module
-from einkorn.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from einkorn.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
 from einkorn.nn.parameter import Parameter
 
 __all__ = [
@@ -28,6 +35,9 @@ __all__ = [
     "LazyConvTranspose1d",
     "LazyConvTranspose2d",
     "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LazyLinear",
 ]
 
@@ -122,3 +132,18 @@ class LazyBatchNorm2d(_Lazy):
 class LazyBatchNorm3d(_Lazy):
     __doc__ = _TEXT.format(name="BatchNorm3d", count="features")
     _real, _axis, _count = BatchNorm3d, 1, "num_features"
+
+
+class LazyInstanceNorm1d(_Lazy):
+    __doc__ = _TEXT.format(name="InstanceNorm1d", count="features")
+    _real, _axis, _count = InstanceNorm1d, -2, "num_features"
+
+
+class LazyInstanceNorm2d(_Lazy):
+    __doc__ = _TEXT.format(name="InstanceNorm2d", count="features")
+    _real, _axis, _count = InstanceNorm2d, -3, "num_features"
+
+
+class LazyInstanceNorm3d(_Lazy):
+    __doc__ = _TEXT.format(name="InstanceNorm3d", count="features")
+    _real, _axis, _count = InstanceNorm3d, -4, "num_features"

@@ -6,6 +6,7 @@ keyword-only. One module per family, named as the family is in every layer.
 
 from einkorn.ops.activation import *  # noqa: F403
 from einkorn.ops.arrange import *  # noqa: F403
+from einkorn.ops.assemble import *  # noqa: F403
 from einkorn.ops.attention import *  # noqa: F403
 from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
@@ -31,12 +32,16 @@ from einkorn.ops.random import *  # noqa: F403
 from einkorn.ops.reduce import *  # noqa: F403
 from einkorn.ops.resample import *  # noqa: F403
 from einkorn.ops.rnn import *  # noqa: F403
+from einkorn.ops.sample import *  # noqa: F403
 from einkorn.ops.scan import *  # noqa: F403
 from einkorn.ops.similarity import *  # noqa: F403
 from einkorn.ops.softmax import *  # noqa: F403
 from einkorn.ops.sort import *  # noqa: F403
+from einkorn.ops.sort_distinct import *  # noqa: F403
+from einkorn.ops.special import *  # noqa: F403
 from einkorn.ops.statistics import *  # noqa: F403
 from einkorn.ops.stump import *  # noqa: F403
+from einkorn.ops.summary import *  # noqa: F403
 from einkorn.ops.tree_forest import *  # noqa: F403
 from einkorn.ops.tree_grow import *  # noqa: F403
 from einkorn.ops.tree_predict import *  # noqa: F403

@@ -20,18 +20,28 @@ from einkorn import ops
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.tensor import Tensor
 
-__all__ = ["as_float", "binary", "clip", "integral", "reduce", "unary", "where"]
+__all__ = ["as_float", "binary", "clip", "integral", "reduce", "refuse_zeros", "unary", "where"]
 
-_BINARY = {
+
+def _toward_zero(a: Any, b: Any) -> Any:
+    quotient = np.floor_divide(a, b)
+    return quotient + ((quotient < 0) & (quotient * b != a))
+
+
+_BINARY: dict[str, Any] = {
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,
+    "divide_floor": np.floor_divide,
+    "divide_trunc": _toward_zero,
     "maximum": np.maximum,
     "minimum": np.minimum,
     "power": np.power,
     "bitwise_and": np.bitwise_and,
     "bitwise_or": np.bitwise_or,
     "bitwise_xor": np.bitwise_xor,
+    "left_shift": np.left_shift,
+    "right_shift": np.right_shift,
 }
 _UNARY = {
     "absolute": np.absolute,
@@ -93,10 +103,14 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         lone = isinstance(b, (float, np.floating)) if both is None else op in _FLOATING
         if lone or isinstance(a, (float, np.floating)):
-            return getattr(ops, op)(_as_float32(a), _as_float32(b))
+            name, _, rounding = op.partition("_") if op.startswith("divide_") else (op, "", "")
+            options = {"rounding_mode": rounding} if rounding else {}
+            return getattr(ops, name)(_as_float32(a), _as_float32(b), **options)
     if both is None or op not in _BINARY:
         return None
     left, right = both
+    if op in ("divide_floor", "divide_trunc"):
+        refuse_zeros("divide", right)
     if op == "power" and np.min(right, initial=0) < 0:
         raise ArgumentError("power: b has negative numbers and both are integers, expected floats")
     _check_shapes(op, a=left, b=right)
@@ -104,6 +118,12 @@ def binary(op: str, a: Any, b: Any) -> Any:
         return _wrapped(_BINARY[op](left, right), a, b)
     except (TypeError, OverflowError) as error:
         raise DTypeError(f"{op}: a and b hold integers that it does not take: {error}") from None
+
+
+def refuse_zeros(op: str, b: Any) -> None:
+    """Integers have no quotient by 0; NumPy's would be 0."""
+    if np.size(b) and not np.all(b):
+        raise ArgumentError(f"{op}: b has zeros and both are integers, which have no infinity: expected none")
 
 
 def unary(op: str, x: Any) -> Any:

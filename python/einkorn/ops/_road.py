@@ -83,6 +83,8 @@ def _foreign(x: Any, op: str, name: str) -> Any:
         return x
     if kind == "torch":
         x = _from_torch(x, op, name)
+    elif isinstance(x, np.generic):
+        x = np.asarray(x)  # np.float64 is a float of Python's too
     elif isinstance(x, (list, tuple, int, float, complex, str, bytes)) or x is None:
         raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected an array or a Tensor")
     elif not isinstance(x, _ndarray):

@@ -72,7 +72,8 @@ def flip(x: Any, dims: Any = None) -> Any:
     axes = axes_of("flip", dims, a.ndim)
     k = mover(a)
     out = k.empty(a.shape, a.dtype)
-    k.copy(out, a[tuple([slice(None, None, -1) if d in axes else _ALL for d in range(a.ndim)])])
+    turned = [slice(None, None, -1) if d in axes else _ALL for d in range(a.ndim)]
+    k.copy(out, a[tuple(turned)] if turned else a)
     return result(out, (x,), lambda g: (flip(g, axes),), ())
 
 

@@ -14,9 +14,10 @@ from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import multiply
 from einkorn.ops.loss import _reduction_code
+from einkorn.ops.reduce import argmax
 from einkorn.ops.reduce import sum as sum_over
 
-__all__ = ["ctc_loss"]
+__all__ = ["ctc_greedy_decode", "ctc_loss"]
 
 _FRONT, _BEYOND = 2, 32  # room around the states in a row of the kernel's sums
 
@@ -118,6 +119,59 @@ def ctc_loss(
     if code == 2:
         return sum_over(out)
     return reshape(out, ()) if single else out
+
+
+def ctc_greedy_decode(
+    log_probs: Any, input_lengths: Any = None, *, blank: int = 0, merge_repeated: bool = True
+) -> Any:
+    """What frames spell along the likeliest path: the best class of each, repeats merged, blanks dropped.
+
+    Parameters
+    ----------
+    log_probs : array or Tensor [frames, batch, classes] or [frames, classes]
+        Scores, logarithms or not: only their order counts.
+    input_lengths : sequence of int [batch], optional
+        Frames of each sequence; default: all.
+    blank : int, keyword-only, default 0
+        The class that separates labels. Negative numbers count from the last class.
+    merge_repeated : bool, keyword-only, default True
+        Whether a label that stands in neighbouring frames is one.
+
+    Returns
+    -------
+    list of int64 arrays, one a sequence; one array without a batch axis
+
+    Raises
+    ------
+    ShapeError
+        For another number of axes, lengths that are no row of ``batch``, or no classes.
+    ArgumentError
+        For a blank beyond the classes, or a length beyond the frames.
+    """
+    op = "ctc_greedy_decode"
+    a = unwrap(log_probs, op, "log_probs")
+    if a.ndim not in (2, 3) or not a.shape[-1]:
+        raise ShapeError(
+            f"{op}: log_probs has shape {a.shape}, expected (frames, batch, classes) or (frames, classes)"
+        )
+    single = a.ndim == 2
+    frames, classes = a.shape[0], a.shape[-1]
+    batch = 1 if single else a.shape[1]
+    best = a.reshape(frames, batch, classes)
+    off = integer(op, "blank", blank, -classes, classes - 1) % classes
+    merged = flag(op, "merge_repeated", merge_repeated)
+    steps = [frames] * batch
+    if input_lengths is not None:
+        steps = [int(n) for n in _lengths(op, "input_lengths", input_lengths, batch, frames, "frames")]
+    path = np.asarray(argmax(best, 2)) if best.size else np.zeros((frames, batch), np.int64)
+    found = []
+    for n, count in enumerate(steps):
+        labels = path[:count, n]
+        kept = labels != off
+        if merged:
+            kept[1:] &= labels[1:] != labels[:-1]
+        found.append(labels[kept].astype(np.int64))
+    return found[0] if single else found
 
 
 def _lengths(op: str, name: str, lengths: Any, batch: int, most: int, what: str) -> Any:

@@ -24,7 +24,7 @@ from einkorn.ops._elementwise import (
     _unary,
     memory_order,
 )
-from einkorn.ops._options import number
+from einkorn.ops._options import ABSENT, number
 from einkorn.ops._road import broadcast_shape, broadcast_to, needs, result, same_dtype, sum_to, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
@@ -498,7 +498,14 @@ def _clip_by_arrays(x: Any, a: Any, low: Any, high: Any) -> Any:
     return result(out, inputs, backward, (a, *(bounds.get(name) for name in given)))
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
+def _holds(condition: Any) -> tuple[Any, ...]:
+    """The indices where the condition holds, Tensors for a Tensor."""
+    whole = _integers.integral(condition)
+    found = np.nonzero(unwrap(condition, "where", "condition") if whole is None else whole)
+    return tuple([_integers._wrapped(index, condition) for index in found])
+
+
+def where(condition: Any, a: Any = ABSENT, b: Any = ABSENT) -> Any:
     """``a`` where the condition holds, else ``b``, with broadcasting.
 
     Parameters
@@ -507,7 +514,12 @@ def where(condition: Any, a: Any, b: Any) -> Any:
         Holds where it is not 0.
     a, b : array, Tensor or number
         Types as in :func:`add`: integers beside floats become floats, two of integers give integers.
+        Without both: the indices where the condition holds, a tuple of one array an axis.
     """
+    if a is ABSENT and b is ABSENT:
+        return _holds(condition)
+    if a is ABSENT or b is ABSENT:
+        raise ArgumentError(f"where: {'a' if a is ABSENT else 'b'} is not given, expected both or none")
     mask = condition._data if isinstance(condition, Tensor) else _integers.integral(condition)
     if mask is None:
         mask = np.asarray(condition) if isinstance(condition, (bool, list)) else condition

@@ -323,15 +323,17 @@ def logaddexp(a: Any, b: Any) -> Any:
     """``log(exp(a) + exp(b))`` without overflow; arguments and errors as :func:`add`."""
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
-        def rule(g: Any, left: Any, right: Any, out: Any) -> tuple[Any, Any]:
-            return (
-                _times(g, _plain("exp", _binary_kernel("subtract", left, out))) if left is not None else None,
-                _times(g, _plain("exp", _binary_kernel("subtract", right, out)))
-                if right is not None
-                else None,
-            )
+        def rule(g: Any, left: Any, right: Any) -> tuple[Any, Any]:
+            # By the difference: beside large numbers exp(left - out) would forget the log of their sum.
+            apart = _binary_kernel("subtract", left, right)
+            gap = _array(apart)
+            alike = _binary_kernel("equal", _array(left), _array(right))
+            infinities = _binary_kernel("greater", alike, _binary_kernel("equal", gap, gap))
+            share = _plain("sigmoid", _chosen(infinities, 0.0, apart))
+            ours = _times(g, share)
+            return ours if need_a else None, _binary_kernel("subtract", g, ours) if need_b else None
 
-        return rule, (left if need_a else None, right if need_b else None, out)
+        return rule, (left, right)
 
     return _binary("logaddexp", a, b, gradients_of)
 
@@ -434,8 +436,9 @@ def _integers_pair(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     if both is None:
         return None
     _integers._check_shapes(function.__name__, a=both[0], b=both[1])
-    with np.errstate(divide="ignore"):
-        return _integers._wrapped(function(*both), a, b)
+    if function in (np.fmod, np.remainder):
+        _integers.refuse_zeros(function.__name__, both[1])
+    return _integers._wrapped(function(*both), a, b)
 
 
 def _asked(op: str, a: Any, b: Any) -> Any:

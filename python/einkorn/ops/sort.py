@@ -28,7 +28,6 @@ __all__ = [
     "searchsorted",
     "sort",
     "topk",
-    "unique",
 ]
 
 
@@ -398,42 +397,3 @@ def searchsorted(
     out = k.empty(value.shape, "int64")
     k.search_sorted(out, ordered, contiguous(value).reshape(count, m), behind)
     return wrapped(out.astype(np.int32) if out_int32 else out, sorted_sequence, input)
-
-
-def unique(x: Any, *, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """The different elements in rising order; each NaN is one of its own, as in torch.
-
-    Parameters
-    ----------
-    x : array or Tensor
-        Integers and booleans too.
-    return_inverse : bool, keyword-only, default False
-        Also where each element of x is among them, in the shape of x.
-    return_counts : bool, keyword-only, default False
-        Also how often each one is there.
-
-    Returns
-    -------
-    array or Tensor (no gradient), or a tuple with what was asked for.
-    """
-    flag("unique", "return_inverse", return_inverse)
-    flag("unique", "return_counts", return_counts)
-    whole = _integers.integral(x)
-    if whole is None:
-        plain = x.detach() if isinstance(x, Tensor) else x
-        flat = reshape(plain, (-1,))
-        ordered, places = (np.asarray(part) for part in _ordered("unique", flat, 0, flat.shape[0], False))
-    else:
-        places = np.argsort(whole.reshape(-1), kind="stable")
-        ordered = whole.reshape(-1)[places]
-    fresh = np.ones(ordered.shape, np.bool_)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    found = [wrapped(ordered[fresh], x)]
-    if return_inverse:
-        inverse = np.empty(ordered.shape, np.int64)
-        inverse[places] = np.cumsum(fresh) - 1
-        found.append(wrapped(inverse.reshape(np.shape(x)), x))
-    if return_counts:
-        starts = np.flatnonzero(fresh)
-        found.append(wrapped(np.diff(np.append(starts, ordered.size)), x))
-    return found[0] if len(found) == 1 else tuple(found)

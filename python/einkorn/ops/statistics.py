@@ -86,7 +86,7 @@ def _others(a: Any, kept: tuple[int, ...]) -> Any:
     """
     axes = [d for d, n in enumerate(a.shape) if kept[d] != n]
     if not axes:
-        return a * 0.0 + 1.0
+        return np.ones(a.shape, a.dtype)
     others = [d for d in range(a.ndim) if d not in axes]
     order = others + axes
     moved = permute(a, tuple(order))

@@ -23,9 +23,9 @@ _BEYOND = 32  # what the native rows have beyond their states
 
 @inline
 def _log_add(a: float, b: float, c: float) -> float:
-    m = max(a, b, c)
-    if m == -math.inf:
-        return m
+    if a == -math.inf and b == -math.inf and c == -math.inf:
+        return a
+    m = max(a, b, c)  # any of them where one is NaN, which the sum of the exponentials is then
     return m + math.log(math.exp(a - m) + math.exp(b - m) + math.exp(c - m))
 
 

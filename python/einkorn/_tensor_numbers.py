@@ -1,0 +1,214 @@
+"""More methods of Tensor that are functions of its elements: counts, draws, covariances, other functions.
+
+Each is the operation of ``einkorn.ops`` of its name, with torch's arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from einkorn.tensor import Tensor
+
+__all__ = ["Numbers"]
+
+_Real = float
+_Whole = int
+
+
+class Numbers:
+    """Base class of Tensor."""
+
+    __slots__ = ()
+
+    _data: Any
+    _node: Any
+
+    def erfinv(self) -> Tensor:
+        """The number whose error function is self."""
+        return einkorn.ops.erfinv(self)
+
+    def logit(self, eps: _Real | None = None) -> Tensor:
+        """``log(self / (1 - self))``; see :func:`einkorn.ops.logit`."""
+        return einkorn.ops.logit(self, eps)
+
+    def sinc(self) -> Tensor:
+        """``sin(pi self) / (pi self)``."""
+        return einkorn.ops.sinc(self)
+
+    def xlogy(self, other: Any) -> Tensor:
+        """``self * log(other)``, 0 where self is 0."""
+        return einkorn.ops.xlogy(self, other)
+
+    def heaviside(self, values: Any) -> Tensor:
+        """0 below 0 (and for NaN, as in torch), 1 above, ``values`` at 0."""
+        known: Any = self
+        if self._data.dtype.kind == "f":
+            known = einkorn.ops.where(einkorn.ops.isnan(self), -1.0, self)
+        return einkorn.ops.heaviside(known, values)
+
+    def fmax(self, other: Any) -> Tensor:
+        """The larger of both; a number wins over NaN."""
+        return einkorn.ops.fmax(self, other)
+
+    def fmin(self, other: Any) -> Tensor:
+        """The smaller of both; a number wins over NaN."""
+        return einkorn.ops.fmin(self, other)
+
+    def deg2rad(self) -> Tensor:
+        """Degrees in radians."""
+        return einkorn.ops.deg2rad(self)
+
+    def rad2deg(self) -> Tensor:
+        """Radians in degrees."""
+        return einkorn.ops.rad2deg(self)
+
+    def clamp_min(self, min: Any) -> Tensor:
+        """The larger of self and ``min``."""
+        return einkorn.ops.clip(self, min, None)
+
+    def clamp_max(self, max: Any) -> Tensor:
+        """The smaller of self and ``max``."""
+        return einkorn.ops.clip(self, None, max)
+
+    def positive(self) -> Tensor:
+        """The tensor itself."""
+        return _self(self)
+
+    def prelu(self, weight: Any) -> Tensor:
+        """:func:`einkorn.ops.prelu`."""
+        return einkorn.ops.prelu(self, weight)
+
+    # --- counts and orders --------------------------------------------------------------------
+
+    def unique(
+        self,
+        sorted: bool = True,
+        return_inverse: bool = False,
+        return_counts: bool = False,
+        dim: _Whole | None = None,
+    ) -> Any:
+        """The different elements, or slices along ``dim``, in order; see :func:`einkorn.ops.unique`."""
+        return einkorn.ops.unique(self, return_inverse=return_inverse, return_counts=return_counts, dim=dim)
+
+    def unique_consecutive(
+        self, return_inverse: bool = False, return_counts: bool = False, dim: _Whole | None = None
+    ) -> Any:
+        """One for each run of equal elements; see :func:`einkorn.ops.unique_consecutive`."""
+        return einkorn.ops.unique_consecutive(self, return_inverse, return_counts, dim)
+
+    def mode(self, dim: _Whole = -1, keepdim: bool = False) -> Any:
+        """The pair ``values, indices`` of the most frequent element along ``dim``."""
+        return einkorn.ops.mode(self, dim, keepdim)
+
+    def bincount(self, weights: Any = None, minlength: _Whole = 0) -> Tensor:
+        """How often each whole number is there; see :func:`einkorn.ops.bincount`."""
+        return einkorn.ops.bincount(self, weights, minlength)
+
+    def histc(self, bins: _Whole = 100, min: _Real = 0, max: _Real = 0) -> Tensor:
+        """Counts of elements in bins of one width; see :func:`einkorn.ops.histc`."""
+        return einkorn.ops.histc(self, bins, min, max)
+
+    def msort(self) -> Tensor:
+        """Sorted along the first axis."""
+        return einkorn.ops.msort(self)
+
+    def aminmax(self, *, dim: _Whole | None = None, keepdim: bool = False) -> Any:
+        """The pair ``min, max`` along ``dim``, of all by default."""
+        return einkorn.ops.aminmax(self, dim=dim, keepdim=keepdim)
+
+    # --- draws ----------------------------------------------------------------------------------
+
+    def bernoulli(self) -> Tensor:
+        """1 with the probability that each element says, else 0."""
+        return einkorn.ops.bernoulli(self)
+
+    def multinomial(self, num_samples: _Whole, replacement: bool = False) -> Tensor:
+        """Indices drawn with chances in proportion to self; see :func:`einkorn.ops.multinomial`."""
+        return einkorn.ops.multinomial(self, num_samples, replacement)
+
+    # --- along dimensions ---------------------------------------------------------------------
+
+    def diff(self, n: _Whole = 1, dim: _Whole = -1, prepend: Any = None, append: Any = None) -> Tensor:
+        """Differences of neighbours along ``dim``."""
+        return einkorn.ops.diff(self, n, dim, prepend, append)
+
+    def cov(self, *, correction: _Whole = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+        """Covariances of rows; see :func:`einkorn.ops.cov`."""
+        return einkorn.ops.cov(self, correction=correction, fweights=fweights, aweights=aweights)
+
+    def corrcoef(self) -> Tensor:
+        """Correlations of rows."""
+        return einkorn.ops.corrcoef(self)
+
+    def cross(self, other: Any, dim: _Whole | None = None) -> Tensor:
+        """The vector product along ``dim``; by default along the first axis of size 3."""
+        if dim is None:
+            threes = [d for d, n in enumerate(self._data.shape) if n == 3]
+            dim = threes[0] if threes else -1
+        return einkorn.ops.cross(self, other, dim)
+
+    def dist(self, other: Any, p: _Real = 2) -> Tensor:
+        """The p-norm of the difference."""
+        return einkorn.ops.dist(self, other, p)
+
+    def renorm(self, p: _Real, dim: _Whole, maxnorm: _Real) -> Tensor:
+        """Scale down the slices along ``dim`` whose p-norm is above ``maxnorm``."""
+        return einkorn.ops.renorm(self, p, dim, maxnorm)
+
+    def fliplr(self) -> Tensor:
+        """Columns in reverse order."""
+        return einkorn.ops.fliplr(self)
+
+    def flipud(self) -> Tensor:
+        """Rows in reverse order."""
+        return einkorn.ops.flipud(self)
+
+    # --- bits ---------------------------------------------------------------------------------
+
+    def bitwise_and(self, other: Any) -> Tensor:
+        """``self & other``."""
+        return _self(self) & other
+
+    def bitwise_or(self, other: Any) -> Tensor:
+        """``self | other``."""
+        return _self(self) | other
+
+    def bitwise_xor(self, other: Any) -> Tensor:
+        """``self ^ other``."""
+        return _self(self) ^ other
+
+    def bitwise_not(self) -> Tensor:
+        """``~self``."""
+        return ~_self(self)
+
+    # --- what it is ---------------------------------------------------------------------------
+
+    @property
+    def grad_fn(self) -> Any:
+        """What the tensor's gradient goes to; None for leaves and for what is not recorded."""
+        return self._node
+
+    def stride(self, dim: _Whole | None = None) -> Any:
+        """Steps between neighbours along the axes, in elements; or the one along ``dim``."""
+        steps = tuple([s // self._data.itemsize for s in self._data.strides])
+        if dim is None:
+            return steps
+        if not -len(steps) <= dim < len(steps):
+            raise ArgumentError(f"stride: dim is {dim}, out of range for {len(steps)} dimensions")
+        return steps[dim]
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        """A Tensor of its own memory, of this one's type unless ``dtype`` says another."""
+        values = np.array(data._data if isinstance(data, Numbers) else data)
+        kind = self._data.dtype if dtype is None else np.dtype(dtype)
+        return einkorn.Tensor(values.astype(kind), requires_grad=requires_grad)
+
+
+def _self(tensor: Numbers) -> Tensor:
+    return tensor  # type: ignore[return-value]
