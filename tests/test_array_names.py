@@ -429,3 +429,31 @@ def test_bernoulli_draws_by_chance() -> None:
     assert np.asarray(ops.bernoulli(X, 1.0)).sum() == X.size
     with pytest.raises(IndexRangeError):
         ops.index_select(X, 0, ops.multinomial(np.array([0.0, 0, 0, 1]), 1))
+
+
+# --- NumPy's pairs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+def test_pairs_of_numpy_pad_as_numpy(mode: str) -> None:
+    for pairs in (((1, 2), (0, 1)), [[2, 0], [1, 1]], ((1, 1),), np.array([[0, 1], [2, 0]])):
+        np.testing.assert_array_equal(ops.pad(X, pairs, mode), np.pad(X, pairs, mode))
+    x = Tensor(X, requires_grad=True)
+    weight = RNG.normal(size=(6, 5))
+    (ops.pad(x, ((1, 2), (0, 1)), mode) * weight).sum().backward()
+    names = {"edge": "replicate", "wrap": "circular"}
+    y = Tensor(X, requires_grad=True)
+    (ops.pad(y, (0, 1, 1, 2), names.get(mode, mode)) * weight).sum().backward()
+    np.testing.assert_array_equal(np.asarray(x.grad), np.asarray(y.grad))
+
+
+def test_pairs_of_numpy_are_checked() -> None:
+    np.testing.assert_array_equal(ops.pad(WHOLE, ((1, 0), (0, 0)), value=7)[0], [7, 7, 7, 7])
+    with pytest.raises(ShapeError, match=r"pad: pad is .*expected a pair for each of 2 axes"):
+        ops.pad(X, ((1, 2), (0, 1), (0, 0)))
+    with pytest.raises(ShapeError, match=r"pad: pad is .*expected a pair for each of 2 axes"):
+        ops.pad(X, ((1, 2, 3), (0, 1, 0)))
+    with pytest.raises(ArgumentError, match="pad: pad is -1, expected at least 0"):
+        ops.pad(X, ((1, -1), (0, 1)))
+    with pytest.raises(ArgumentError, match="pad: mode is 'edge'"):
+        ops.pad(X, (1, 1), "edge")

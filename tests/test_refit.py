@@ -8,7 +8,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 
 from einkorn import boosting
-from einkorn.boosting import Binner
+from einkorn.boosting import Binner, _rounds
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -155,3 +155,30 @@ def test_an_error_in_a_callback_changes_nothing():
     with pytest.raises(ZeroDivisionError):
         model.fit(X[:, :2], -NUMBERS, callbacks=[lambda *_: 1 / 0])
     np.testing.assert_array_equal(model.predict(X), expected)
+
+
+def test_gradient_boosting_interrupted_in_its_first_round_is_what_it_was(monkeypatch):
+    """Not fitted, as after a fit that never began; no model of 0 trees."""
+    grow = _rounds.grow_tree
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    for make, target in (
+        (boosting.GradientBoostingClassifier, ABC),
+        (boosting.GradientBoostingRegressor, RNG.normal(size=60)),
+    ):
+        monkeypatch.setattr(_rounds, "grow_tree", interrupted)
+        model = make(n_estimators=3, random_state=0)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, target)
+        with pytest.raises(NotFittedError):
+            model.predict(X)
+        monkeypatch.setattr(_rounds, "grow_tree", grow)
+        old = model.fit(X, target).predict(X)
+        monkeypatch.setattr(_rounds, "grow_tree", interrupted)
+        for options in ({}, {"warm_start": True, "n_estimators": 9}):
+            with pytest.raises(KeyboardInterrupt):
+                model.set_params(**options).fit(X, target)
+            np.testing.assert_array_equal(model.predict(X), old)
+            assert model.n_iter_ == 3

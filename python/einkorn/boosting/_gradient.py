@@ -86,7 +86,8 @@ class GradientBoosting(BaseEstimator):
         """Grow the trees.
 
         Ctrl-C ends the training after the last whole round: the model is fitted with the trees so far, then
-        KeyboardInterrupt is raised again.
+        KeyboardInterrupt is raised again. Before the first round is whole, the model is what it was: not
+        fitted, or fitted as before.
 
         Parameters
         ----------

@@ -75,6 +75,7 @@ def boost(
     report: Sequence[Callable[[int, dict[str, float]], Any]] = (),
 ) -> None:
     """Do the rounds. Ctrl-C ends them after the last whole round; ``run.interrupt`` then holds the exception.
+    Before the first whole one it is raised.
 
     ``report`` is called after each round with its number, from 1, and the losses; a true answer stops.
     """
@@ -122,6 +123,8 @@ def boost(
             if any(stops) or (run.patience is not None and number + 1 - run.best >= run.patience):
                 break
     except KeyboardInterrupt as error:
+        if not whole:  # no model of no trees
+            raise
         run.interrupt = error
         del run.grown[whole:]
         rounds = run.first + whole // outputs

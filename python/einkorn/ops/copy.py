@@ -379,16 +379,15 @@ def _placed(g: Any, key: Any, fancy: bool, shape: tuple[int, ...]) -> Any:
 def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Surround with a constant or with x itself, as ``torch.nn.functional.pad``.
 
-    NumPy's pairs of pairs are refused.
-
     Parameters
     ----------
     x : array or Tensor
-    pad : sequence of int
-        Pairs (before, after), the last axis first; negative numbers crop.
+    pad : sequence of int, or of pairs of int
+        Pairs (before, after) in a row, the last axis first, as in torch; negative numbers crop. Or, as in
+        NumPy, a pair for each axis, the first one first, or one pair for all; from 0 up.
     mode : {"constant", "reflect", "replicate", "circular"}
         ``"reflect"``: mirrored at the edge, which is not repeated; ``"replicate"``: the edge;
-        ``"circular"``: from the other end.
+        ``"circular"``: from the other end. With NumPy's pairs also by NumPy's names, "edge" and "wrap".
     value : float, optional
         Of the constant; default 0.
 
@@ -399,6 +398,8 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         there is to reflect (less than the axis) or to go around (the axis).
     """
     a = movable(x, "pad")
+    if isinstance(pad, (tuple, list, np.ndarray)) and len(pad) and np.ndim(pad[0]):
+        pad, mode = _row_of_pairs(pad, a.ndim), {"edge": "replicate", "wrap": "circular"}.get(mode, mode)
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ArgumentError(
             f"pad: mode is {mode!r}, expected 'constant', 'reflect', 'replicate' or 'circular'"
@@ -454,6 +455,14 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         return (gx,)
 
     return result(out, (x,), backward, ())
+
+
+def _row_of_pairs(pairs: Any, ndim: int) -> tuple[int, ...]:
+    """NumPy's pairs as torch has them: in a row, the last axis first."""
+    if any(np.ndim(p) != 1 or len(p) != 2 for p in pairs) or len(pairs) not in (1, ndim):
+        raise ShapeError(f"pad: pad is {pairs!r}, expected a pair for each of {ndim} axes, or one for all")
+    amounts = [[integer("pad", "pad", n, 0) for n in pair] for pair in pairs]
+    return tuple([n for pair in (amounts if len(amounts) == ndim else amounts * ndim)[::-1] for n in pair])
 
 
 def _beyond(x: Any, shape: tuple[int, ...], amounts: tuple[int, ...], mode: str) -> Any:
