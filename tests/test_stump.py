@@ -292,3 +292,29 @@ def test_what_presort_gave_is_read_only() -> None:
     for a in (d.order, d.columns, d.missing):
         with pytest.raises(ValueError, match="read-only"):
             a[:] = 1
+
+
+def test_searches_look_at_what_they_are_told_by_index(backend: str) -> None:
+    """Classes and counts that are none are refused; an order that names no rows reads none."""
+    k = einkorn.engines.cpu()
+    place, sums = np.empty(3, np.int64), np.empty((2, 3))
+    order = np.tile(np.arange(6, dtype=np.int32) | np.int32(-(2**31)), (2, 1))
+    weights, target = np.ones(6, np.float32), np.array([0, 1, 2, 0, 1, 2], np.int32)
+    missing, codes = np.zeros(2, np.int64), np.zeros((2, 6), np.uint8)
+    for bad in (-1, 3, 2**31 - 1, -(2**31)):
+        wrong = target.copy()
+        wrong[4] = bad
+        with pytest.raises(ValueError, match="target must hold classes"):
+            k.stump_search(place, sums, order, missing, weights, wrong, 3, 0)
+        with pytest.raises(ValueError, match="target must hold classes"):
+            k.stump_search_binned(place, sums, codes, np.ones(2, np.int32), 255, weights, wrong, 3, 0)
+    for bad in (-1, 7, 2**62):
+        with pytest.raises(ValueError, match="missing must be at most rows"):
+            k.stump_search(place, sums, order, np.array([0, bad]), weights, target, 3, 0)
+    for entry in (6, 2**31 - 1, -1):
+        wild = order.copy()
+        wild[:, 2:5] = entry
+        for classes in (2, 3):
+            found = np.empty((2, classes))
+            k.stump_search(place, found, wild, np.array([0, 1]), weights, target, classes, 0)
+            assert np.isfinite(found).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tree_examples import goes_left, random_rows, random_tree
 
-from einkorn import ops, runtime
+from einkorn import engines, ops, runtime
 from einkorn.boosting.explain import shap_values
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -129,3 +129,57 @@ def test_shap_values_of_models() -> None:
         shap_values(trees, X.astype(int))
     none = shap_values(Trees.empty(3, 2, base=[1.0, 2.0]), np.zeros((2, 3)))
     np.testing.assert_array_equal(none, [[[0, 0]] * 3 + [[1, 2]]] * 2)
+
+
+#: One tree of two splits over a column each, and what makes it one that may not be followed.
+NODES: dict[str, list[int]] = {
+    "offsets": [0, 5],
+    "outputs_of": [0],
+    "feature": [0, -1, 1, -1, -1],
+    "left": [1, -1, 3, -1, -1],
+    "right": [2, -1, 4, -1, -1],
+    "category_offset": [-1, -1, 0, -1, -1],
+    "category_words": [0, 0, 1, 0, 0],
+}
+HOSTILE: dict[str, tuple[str, list[int], str]] = {
+    "back": ("left", [1, -1, 0, -1, -1], "reached once"),
+    "itself": ("left", [0, -1, 3, -1, -1], "reached once"),
+    "twice": ("right", [1, -1, 4, -1, -1], "reached once"),
+    "beyond": ("right", [2, -1, 7, -1, -1], "reached once"),
+    "negative": ("left", [1, -1, -3, -1, -1], "reached once"),
+    "column": ("feature", [0, -1, 2, -1, -1], "columns of x"),
+    "output": ("outputs_of", [1], "outputs_of must be outputs"),
+    "set": ("category_offset", [-1, -1, 9, -1, -1], "within categories"),
+    "words": ("category_words", [0, 0, 2, 0, 0], "within categories"),
+    "no words": ("category_words", [0, 0, -2, 0, 0], "within categories"),
+    "nodes": ("offsets", [0, 4], "number of nodes"),
+    "first": ("offsets", [1, 5], "number of nodes"),
+    "many": ("offsets", [0, 6], "number of nodes"),
+}
+
+
+def shap_of(nodes: dict[str, list[int]], largest: int = 5, deepest: int = 2) -> np.ndarray:
+    """The kernel itself on these nodes."""
+    n = {name: np.array(v, np.int64 if name == "offsets" else np.int32) for name, v in nodes.items()}
+    out, x, half = np.zeros((3, 3, 1)), np.arange(6.0).reshape(3, 2), np.full(5, 0.5)
+    engines.cpu().tree_shap(
+        out, x, np.zeros(1), n["offsets"], n["outputs_of"], n["feature"], half, n["left"], n["right"],
+        np.zeros(5, np.uint8), n["category_offset"], n["category_words"], np.ones(1, np.uint32),
+        np.ones((5, 1)), half, np.full((2, 2, 2), 0.5), largest, deepest,
+    )  # fmt: skip
+    return out
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_kernel_follows_no_nodes_that_lead_elsewhere(backend: str, name: str) -> None:
+    assert np.isfinite(shap_of(NODES)).all()
+    argument, values, message = HOSTILE[name]
+    with pytest.raises(ValueError, match=message):
+        shap_of({**NODES, argument: values})
+
+
+def test_the_kernel_goes_no_deeper_than_its_scratch(backend: str) -> None:
+    with pytest.raises(ValueError, match="more splits on a way than deepest"):
+        shap_of(NODES, deepest=1)
+    with pytest.raises(ValueError, match="more nodes than largest"):
+        shap_of(NODES, largest=4)

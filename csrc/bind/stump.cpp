@@ -22,6 +22,9 @@ void check_search(const Array& place, const Array& sums, const Array& weights, c
   require(sums && sums.size() == 2 * classes, "sums must be float64 [2, classes]");
   require(weights && weights.size() == rows, "weights must be float32 [rows]");
   require(classes == 2 || (target && target.size() == rows), "target must be int32 [rows]");
+  if (classes == 2) return;
+  const int32_t* of = target.in<int32_t>("target");
+  for (int64_t i = 0; i < rows; ++i) require(of[i] >= 0 && of[i] < classes, "target must hold classes");
 }
 
 void stump_search(const Array& place, const Array& sums, const Array& order, const Array& missing, const Array& weights,
@@ -30,6 +33,8 @@ void stump_search(const Array& place, const Array& sums, const Array& order, con
   const int64_t features = order.shape[0], rows = order.shape[1];
   check_search(place, sums, weights, target, rows, classes);
   require(missing && missing.size() == features, "missing must be int64 [features]");
+  const int64_t* absent = missing.in<int64_t>("missing");
+  for (int64_t f = 0; f < features; ++f) require(absent[f] >= 0 && absent[f] <= rows, "missing must be at most rows");
   run_in_scratch<StumpParts>(
       &StumpIndexKernels::stump_search,
       {place.out<int64_t>("place"), sums.out<double>("sums"), order.in<int32_t>("order"),

@@ -1,8 +1,52 @@
 #include "kernels/tree/tree_shap.h"
 
+#include <vector>
+
 #include "bind/array.h"
 
 namespace einkorn::bind_tree_shap {
+
+namespace {
+
+void require(bool holds, const char* what) {
+  if (!holds) throw py::value_error(what);
+}
+
+// What the kernel follows without looking: forwards, within the tree, no deeper than its scratch.
+void check_nodes(const Array& offsets, const Array& outputs_of, const Array& feature, const Array& left,
+                 const Array& right, const Array& category_offset, const Array& category_words, int64_t sets,
+                 int64_t features, int64_t outputs, int64_t width, int64_t largest, int64_t deepest) {
+  const int64_t* starts = offsets.in<int64_t>("offsets");
+  const int32_t *split = feature.in<int32_t>("feature"), *lefts = left.in<int32_t>("left"),
+                *rights = right.in<int32_t>("right"), *set = category_offset.in<int32_t>("category_offset"),
+                *words = category_words.in<int32_t>("category_words"), *to = outputs_of.in<int32_t>("outputs_of");
+  const int64_t trees = outputs_of.size(), nodes = feature.size();
+  require(starts[0] == 0 && starts[trees] == nodes, "offsets must rise from 0 to the number of nodes");
+  std::vector<int64_t> depths;
+  for (int64_t t = 0; t < trees; ++t) {
+    const int64_t first = starts[t], size = starts[t + 1] - first;
+    require(size >= 1 && first + size <= nodes, "offsets must rise from 0 to the number of nodes");
+    require(size <= largest, "a tree has more nodes than largest");
+    require(to[t] < outputs && (to[t] >= 0 || width == outputs), "outputs_of must be outputs, or -1 for all");
+    depths.assign(static_cast<size_t>(size), -1);
+    depths[0] = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t n = first + i, depth = depths[static_cast<size_t>(i)];
+      require(depth >= 0, "each node must be reached once, from one before it");
+      if (split[n] < 0) continue;
+      require(split[n] < features, "feature must be columns of x");
+      require(depth < deepest, "a tree has more splits on a way than deepest");
+      if (set[n] >= 0) require(words[n] >= 0 && set[n] + int64_t{words[n]} <= sets, "sets must lie within categories");
+      for (const int64_t child : {int64_t{lefts[n]}, int64_t{rights[n]}}) {
+        require(child > i && child < size && depths[static_cast<size_t>(child)] < 0,
+                "each node must be reached once, from one before it");
+        depths[static_cast<size_t>(child)] = depth + 1;
+      }
+    }
+  }
+}
+
+}  // namespace
 
 EINKORN_BINDINGS(tree_shap, m) {
   m.def(
@@ -26,6 +70,9 @@ EINKORN_BINDINGS(tree_shap, m) {
           throw py::value_error("points must be [most, most, 2]");
         if (out.size() != x.shape[0] * (x.shape[1] + 1) * expected.size())
           throw py::value_error("out must be [rows, features + 1, outputs]");
+        if (deepest > 0 && points.shape[0] == 0) throw py::value_error("points must not be empty");
+        check_nodes(offsets, outputs_of, feature, left, right, category_offset, category_words, categories.size(),
+                    x.shape[1], expected.size(), value.shape[1], largest, deepest);
         if (x.shape[0] == 0) return;
         by_dtype(x, [&]<class T>() {
           run_in_scratch<TreeShapParts<T>>(&TreeShapKernels<T>::tree_shap,

@@ -109,14 +109,21 @@ void finish_pair(double* found, const PairScan& right, const PairScan& left, dou
   found[5] = best.w;
 }
 
+// The row of an entry; of a number beyond the rows the last one: the order comes from outside.
+EINKORN_INLINE int32_t row_of(int32_t entry, int32_t last) {
+  const int32_t row = entry & kRow;
+  return row < last ? row : last;
+}
+
 template <StumpCriterion kCriterion>
 void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
   const int32_t* order = k.order + f * k.rows;
   const int64_t missing = k.missing[f], n = k.rows - missing;
+  const int32_t last = static_cast<int32_t>(k.rows - 1);
   const double tie = kTie * plan.total[1];
   double ms = 0, mw = 0;
   for (int64_t i = n; i < k.rows; ++i) {
-    const float v = k.weights[order[i] & kRow];
+    const float v = k.weights[row_of(order[i], last)];
     ms += v;
     mw += __builtin_fabsf(v);
   }
@@ -128,8 +135,8 @@ void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
     const int64_t size = n - begin < kBlock ? n - begin : kBlock;
     int64_t i = 0;
     for (; i + 4 <= size; i += 4) {
-      const double a = k.weights[o[i] & kRow], b = k.weights[o[i + 1] & kRow];
-      const double c = k.weights[o[i + 2] & kRow], d = k.weights[o[i + 3] & kRow];
+      const double a = k.weights[row_of(o[i], last)], b = k.weights[row_of(o[i + 1], last)];
+      const double c = k.weights[row_of(o[i + 2], last)], d = k.weights[row_of(o[i + 3], last)];
       const double ab = a + b, abc = ab + c, cd = c + d;
       S[i] = s + a;
       S[i + 1] = s + ab;
@@ -143,7 +150,7 @@ void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
       W[i + 3] = w = w + (wab + wcd);
     }
     for (; i < size; ++i) {
-      const double v = k.weights[o[i] & kRow];
+      const double v = k.weights[row_of(o[i], last)];
       S[i] = s += v;
       W[i] = w += __builtin_fabs(v);
     }
@@ -157,14 +164,15 @@ void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
 void search_classes(const StumpSearch& k, const StumpParts& plan, int64_t f) {
   const int32_t* order = k.order + f * k.rows;
   const int64_t n = k.rows - k.missing[f];
+  const int32_t last = static_cast<int32_t>(k.rows - 1);
   ClassScan scan(k.criterion, plan.features[f], plan.total, k.classes);
   for (int64_t i = n; i < k.rows; ++i) {
-    const int32_t row = order[i] & kRow;
+    const int32_t row = row_of(order[i], last);
     scan.missing[k.target[row]] += k.weights[row];
   }
   scan.has_missing = n < k.rows;
   for (int64_t i = 0; i < n; ++i) {
-    const int32_t row = order[i] & kRow;
+    const int32_t row = row_of(order[i], last);
     scan.left[k.target[row]] += k.weights[row];
     if (order[i] < 0) scan.score_here(i);
   }

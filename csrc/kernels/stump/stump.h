@@ -23,7 +23,7 @@
 //              NaN of each feature; codes [features, rows], uint8 or uint16, bins int32 [features]: codes 0 .. bins - 1 are
 //              values, missing_code is a missing value; the op has checked that there are no others.
 // Weights      float32, at least 0. With two classes the sign is the class: -w for class 0, +w for class 1, and target is not
-//              read. With more, target int32 [rows] holds classes in [0, classes): the op has checked.
+//              read. With more, target int32 [rows] holds classes in [0, classes): op and binding have checked.
 // h            in adaboost_update the stump (x <= threshold ? left : right) over a column x, or `predicted` where x is null.
 // Aliasing     none.
 // Zero sizes   no rows or no features: place is (-1, -1, 0), sums are those of all rows as R; the update leaves stats NaN.

@@ -184,14 +184,15 @@ def _search(
     found, bests = np.empty(4), np.empty((2, classes))
     left, missing = np.empty(classes), np.empty(classes)
     rows = order.shape[1]
+    last = rows - 1  # stands for rows that there are not: the order comes from outside
     for f in range(start, stop):
         _clear(found, bests, left, missing)
         n = rows - missing_rows[f]
         for i in range(n, rows):
-            row = order[f, i] & _ROW
+            row = min(order[f, i] & _ROW, last)
             missing[_class_of(weights[row], row, target)] += abs(weights[row])
         for i in range(n):
-            row = order[f, i] & _ROW
+            row = min(order[f, i] & _ROW, last)
             left[_class_of(weights[row], row, target)] += abs(weights[row])
             if order[f, i] < 0:
                 _take(found, bests, left, missing, total, i, criterion)
@@ -249,6 +250,7 @@ def _check_search(
     sums = write("sums", sums, np.float64, 2, classes)
     weights = read("weights", weights, np.float32, rows)
     y = optional_read("target", None if classes == 2 else target, np.int32, rows)
+    require(classes == 2 or bool(((y >= 0) & (y < classes)).all()), "target must hold classes")
     return place, sums, weights, y
 
 
@@ -269,6 +271,7 @@ def stump_search(
     place, sums, weights, y = _check_search(place, sums, weights, target, rows, classes, criterion)
     order = read("order", order, np.int32, features, rows)
     missing = read("missing", missing, np.int64, features)
+    require(bool(((missing >= 0) & (missing <= rows)).all()), "missing must be at most rows")
     total = np.zeros(classes)
     _class_sums(total, weights, y)
     out = np.empty((features, 3 + classes))

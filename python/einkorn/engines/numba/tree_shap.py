@@ -134,6 +134,39 @@ def _shap(
                 node = right[first + (path[depth - 1] >> 1)]
 
 
+def _check_nodes(
+    offsets: Array,
+    ways: tuple[Array, Array, Array, int, int],
+    sets: tuple[Array, Array, int],
+    features: int,
+) -> None:
+    """What the loop follows without looking: forwards, within the tree, no deeper than its scratch."""
+    feature, left, right, largest, deepest = ways
+    nodes = feature.size
+    sizes = np.diff(offsets)
+    rises = offsets[0] == 0 and offsets[-1] == nodes and bool((sizes >= 1).all())
+    require(rises, "offsets must rise from 0 to the number of nodes")
+    require(bool((sizes <= largest).all()), "a tree has more nodes than largest")
+    inner = feature >= 0
+    require(bool((feature < features).all()), "feature must be columns of x")
+    at, words, size = sets
+    lies = (at < 0) | ((words >= 0) & (at.astype(np.int64) + words <= size))
+    require(bool(lies[inner].all()), "sets must lie within categories")
+    start = np.repeat(offsets[:-1], sizes)
+    end = np.repeat(offsets[1:], sizes)
+    children = np.concatenate([(start + left)[inner], (start + right)[inner]])
+    parents = np.tile(np.flatnonzero(inner), 2)
+    fits = bool(((children > parents) & (children < end[parents])).all())
+    once = fits and bool((np.bincount(children, minlength=nodes) == (np.arange(nodes) > start)).all())
+    require(once, "each node must be reached once, from one before it")
+    level, depth = offsets[:-1], 0
+    while (level := level[inner[level]]).size:
+        depth += 1
+        require(depth <= deepest, "a tree has more splits on a way than deepest")
+        first = start[level]
+        level = np.concatenate([first + left[level], first + right[level]])
+
+
 @kernel
 def tree_shap(
     out: Array,
@@ -186,6 +219,12 @@ def tree_shap(
     value = read("value", value, np.float64, *value.shape)
     share = read("share", share, np.float64, nodes)
     points = read("points", points, np.float64, *points.shape)
+
+    require(deepest == 0 or len(points) > 0, "points must not be empty")
+    ways = (feature, left, right, largest, deepest)
+    _check_nodes(offsets, ways, (category_offset, category_words, categories.size), features)
+    all_of = (outputs_of >= 0) | (value.shape[1] == expected.size)
+    require(bool(((outputs_of < expected.size) & all_of).all()), "outputs_of must be outputs, or -1 for all")
 
     def body(start: int, stop: int) -> None:
         _shap(
