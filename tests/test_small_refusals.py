@@ -90,6 +90,43 @@ def test_shapley_values_do_not_depend_on_launches(monkeypatch):
     assert ops.tree_shap(Trees.empty(4), rows[:0]).shape == (0, 5, 1)
 
 
+def test_predictions_and_orders_do_not_depend_on_launches(monkeypatch):
+    trees = boosting.RandomForestRegressor(7, random_state=0).fit(X, X[:, 0]).trees_
+    rows = RNG.normal(size=(1500, 4))
+    rows[::7, 1] = np.nan
+    launches = []
+    real = ek.engines.of
+
+    class Counted:
+        def __init__(self, engine):
+            self._engine = engine
+
+        def __getattr__(self, name):
+            launches.append(name)
+            return getattr(self._engine, name)
+
+    whole = ops.predict_trees(trees, rows), ops.apply_trees(trees, rows, first=2)
+    order = ops.presort(rows)
+    for name in ("tree_predict", "stump"):
+        module = sys.modules[f"einkorn.ops.{name}"]
+        monkeypatch.setattr(module.engines, "of", lambda a: Counted(real(a)))
+        for limit in ("_VISITS", "_FEWEST", "_SORTED"):
+            monkeypatch.setattr(module, limit, 64, raising=False)
+    np.testing.assert_array_equal(ops.predict_trees(trees, rows), whole[0])
+    np.testing.assert_array_equal(ops.apply_trees(trees, rows, first=2), whole[1])
+    assert launches.count("tree_predict") == 48
+    with ek.num_threads(1):
+        again = ops.presort(rows)
+    np.testing.assert_array_equal(again.order, order.order)
+    np.testing.assert_array_equal(again.columns, order.columns)
+    np.testing.assert_array_equal(again.missing, order.missing)
+    assert launches.count("presort") == 4
+    nothing = Trees.empty(4, base=[2.5])
+    np.testing.assert_array_equal(ops.predict_trees(nothing, rows), np.full((1500, 1), 2.5))
+    assert ops.predict_trees(trees, rows[:0]).shape == (0, 1)
+    assert ops.presort(rows[:, :0]).order.shape == (0, 1500)
+
+
 @pytest.mark.parametrize("value", [-np.inf, np.nan, "x"])
 def test_a_base_score_is_a_finite_number(value):
     with pytest.raises(ArgumentError, match=r"base_score is .*, expected a finite number$"):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import engines, runtime
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import unwrap
 from einkorn.ops._sealed import Sealed, own, sealed
@@ -27,6 +27,7 @@ __all__ = [
 STUMP_CRITERIA = {"gini": 0, "entropy": 1, "error": 2}
 
 _ROW = np.int32(0x7FFFFFFF)
+_SORTED = 1 << 24  # numbers that one launch may sort: half a second, or a second
 
 
 class StumpSplit(NamedTuple):
@@ -264,7 +265,11 @@ def presort(X: Any) -> Presorted:
     shape = x.shape[::-1]
     order, columns = k.empty(shape, np.int32), k.empty(shape, x.dtype)
     missing = k.empty(shape[:1], np.int64)
-    k.presort(order, columns, missing, x)
+    # Some features a launch: Ctrl-C is heard between launches.
+    step = max(runtime.get_num_threads(), _SORTED // max(x.shape[0], 1))
+    for first in range(0, max(x.shape[1], 1), step):
+        some = slice(first, first + step)
+        k.presort(order[some], columns[some], missing[some], x[:, some])
     return Presorted._of(order, columns, missing)
 
 

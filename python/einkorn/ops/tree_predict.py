@@ -19,6 +19,8 @@ __all__ = ["apply_trees", "predict_trees", "staged_predict_trees"]
 
 _CACHED = 1 << 20  # bytes of trees that stay near a core
 _FEW_ROWS = 256  # that go through all trees at once
+_VISITS = 1 << 24  # of trees by rows that one launch may take: half a second, or a second
+_FEWEST = 4096  # rows of a launch
 
 
 def _rows(op: str, trees: Trees, X: Any) -> Any:
@@ -110,11 +112,20 @@ def predict_trees(
     k = engines.of(a)
     step = _trees_at_once(trees) if a.shape[0] > _FEW_ROWS else trees.n_trees
     accumulate = bool(accumulate)
-    while last - first > step:
-        k.tree_predict(out, None, a, trees.base, *packed, first, first + step, accumulate)
-        first, accumulate = first + step, True
-    k.tree_predict(out, None, a, trees.base, *packed, first, last, accumulate)
-    return out
+    while True:
+        end = min(first + step, last)
+        for rows in _launches(a.shape[0], end - first):
+            k.tree_predict(out[rows], None, a[rows], trees.base, *packed, first, end, accumulate)
+        if end == last:
+            return out
+        first, accumulate = end, True
+
+
+def _launches(rows: int, trees: int) -> Iterator[slice]:
+    """Some rows a launch: Ctrl-C is heard between launches. One launch at least."""
+    step = max(_FEWEST, _VISITS // max(trees, 1) // _FEWEST * _FEWEST)
+    for first in range(0, max(rows, 1), step):
+        yield slice(first, first + step)
 
 
 def _trees_at_once(trees: Trees) -> int:
@@ -188,5 +199,7 @@ def apply_trees(trees: Trees, X: Any, *, first: int = 0, last: int | None = None
     first, last = _range(op, trees, first, last)
     leaves = np.empty((a.shape[0], last - first), np.int32)
     packed = trees.layout(a.dtype).arrays()
-    engines.of(a).tree_predict(None, leaves, a, trees.base, *packed, first, last, False)
+    k = engines.of(a)
+    for rows in _launches(a.shape[0], last - first):
+        k.tree_predict(None, leaves[rows], a[rows], trees.base, *packed, first, last, False)
     return leaves
