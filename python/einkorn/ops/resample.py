@@ -424,8 +424,10 @@ def _regions(op: str, x: Any, boxes: Any) -> tuple[Any, Any, Any]:
     return a, images.astype(np.int64), rows[:, 1:]
 
 
-def _no_regions(a: Any, out: tuple[int, ...]) -> Any:
-    return engines.of(a).empty((0, a.shape[1], *out), a.dtype)
+def _no_regions(x: Any, a: Any, out: tuple[int, ...]) -> Any:
+    """What there is of no regions; its gradient is 0."""
+    empty = engines.of(a).empty((0, a.shape[1], *out), a.dtype)
+    return result(empty, (x,), lambda g, a: (np.zeros(a.shape, a.dtype),), (a,))
 
 
 @rounded_once
@@ -470,7 +472,7 @@ def roi_align(
     scale = float(number(op, "spatial_scale", spatial_scale))
     ratio, aligned = integer(op, "sampling_ratio", sampling_ratio), flag(op, "aligned", aligned)
     if not len(images):
-        return _no_regions(a, out)
+        return _no_regions(x, a, out)
     results = []
     for image, (x1, y1, x2, y2) in zip(images, corners.astype(np.float64) * scale, strict=True):
         tables = [
@@ -524,7 +526,7 @@ def roi_pool(x: Any, boxes: Any, output_size: Any, spatial_scale: float = 1.0) -
     out = sizes(output_size, op, "output_size", 2, 1, LARGEST)
     scale = float(number(op, "spatial_scale", spatial_scale))
     if not len(images):
-        return _no_regions(a, out)
+        return _no_regions(x, a, out)
     results = []
     for image, box in zip(images, corners, strict=True):
         box = np.clip(np.nan_to_num(box.astype(np.float64) * scale), -LARGEST, LARGEST)
