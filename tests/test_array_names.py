@@ -209,6 +209,25 @@ def test_the_gradient_of_a_cast_has_the_type_of_the_input() -> None:
     np.testing.assert_array_equal(np.asarray(grad(slope.sum(), [x])[0]), [6, 12])
 
 
+def test_bfloat16_is_computed_in_float32_and_rounded_once() -> None:
+    low = Tensor(np.abs(X.astype(np.float32)) / 4).to("bfloat16")
+    for function in (
+        ops.erfinv,
+        ops.sinc,
+        ops.cov,
+        ops.msort,
+        lambda x: ops.mode(x).values,
+        ops.unique,
+        ops.diff,
+    ):
+        got, wanted = function(low), function(low.float())
+        assert got.dtype == low.dtype
+        np.testing.assert_array_equal(np.asarray(got.float()), np.asarray(wanted.to("bfloat16").float()))
+    assert ops.multinomial(low, 2).dtype == np.int64
+    assert ops.isin(low, low).numpy().all()
+    assert ops.gumbel_softmax(low, hard=True).dtype == low.dtype
+
+
 def test_each_nan_is_an_element_of_its_own() -> None:
     x = np.array([np.nan, 1, np.nan, 1])
     values, counts = ops.unique(x, return_counts=True)

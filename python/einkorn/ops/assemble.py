@@ -13,6 +13,7 @@ from einkorn.ops import _integers
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import axis_of, flag, integer
 from einkorn.ops._road import unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
 
 __all__ = [
@@ -56,21 +57,25 @@ def _raised(op: str, tensors: tuple[Any, ...], least: int) -> Any:
     return out[0] if len(out) == 1 else tuple(out)
 
 
+@rounded_once
 def atleast_1d(*tensors: Any) -> Any:
     """Scalars as arrays of one element; others as they are. A tuple for several."""
     return _raised("atleast_1d", tensors, 1)
 
 
+@rounded_once
 def atleast_2d(*tensors: Any) -> Any:
     """Scalars and vectors as matrices of one row; others as they are. A tuple for several."""
     return _raised("atleast_2d", tensors, 2)
 
 
+@rounded_once
 def atleast_3d(*tensors: Any) -> Any:
     """A vector as [1, n, 1], a matrix as [m, n, 1]; others as they are. A tuple for several."""
     return _raised("atleast_3d", tensors, 3)
 
 
+@rounded_once
 def column_stack(tensors: Any) -> Any:
     """Side by side; vectors count as columns."""
     parts = _several("column_stack", (tensors,))
@@ -78,6 +83,7 @@ def column_stack(tensors: Any) -> Any:
     return ops.concatenate(columns, 1)
 
 
+@rounded_once
 def block_diag(*tensors: Any) -> Any:
     """Matrices along a diagonal, zeros elsewhere; vectors count as rows, scalars as 1 x 1."""
     blocks = [atleast_2d(x) for x in _several("block_diag", tensors)]
@@ -95,6 +101,7 @@ def block_diag(*tensors: Any) -> Any:
     return ops.concatenate(rows, 0)
 
 
+@rounded_once
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """All in the shape that they broadcast to."""
     parts = _several("broadcast_tensors", tensors)
@@ -106,6 +113,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple([ops.broadcast_to(x, shape) for x in parts])
 
 
+@rounded_once
 def cartesian_prod(*tensors: Any) -> Any:
     """All tuples of one element from each vector, as rows; the last one changes fastest."""
     parts = _several("cartesian_prod", tensors)
@@ -118,6 +126,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     return ops.stack([ops.reshape(g, (-1,)) for g in grids], 1)
 
 
+@rounded_once
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """The subsets of r elements of a vector, as rows, in the order of :mod:`itertools`."""
     if np.ndim(input) != 1:
@@ -129,6 +138,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     return ops.getitem(input, places) if size else ops.getitem(input, np.zeros(0, np.int64))
 
 
+@rounded_once
 def cross(input: Any, other: Any, dim: int = -1) -> Any:
     """The vector product of vectors of three along ``dim``, with broadcasting."""
     left, right = broadcast_tensors(input, other)
@@ -144,6 +154,7 @@ def cross(input: Any, other: Any, dim: int = -1) -> Any:
     )
 
 
+@rounded_once
 def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along ``dim``, n times.
 
@@ -175,6 +186,7 @@ def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = N
     return out
 
 
+@rounded_once
 def fliplr(x: Any) -> Any:
     """Columns in reverse order."""
     if np.ndim(x) < 2:
@@ -182,6 +194,7 @@ def fliplr(x: Any) -> Any:
     return ops.flip(x, 1)
 
 
+@rounded_once
 def flipud(x: Any) -> Any:
     """Rows in reverse order."""
     if np.ndim(x) < 1:
@@ -189,6 +202,7 @@ def flipud(x: Any) -> Any:
     return ops.flip(x, 0)
 
 
+@rounded_once
 def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Any:
     """For each element whether it is among ``test_elements``; ``invert``: whether it is not."""
     whole = [_integers.integral(x) for x in (elements, test_elements)]
@@ -218,6 +232,7 @@ def triu_indices(row: int, col: int | None = None, offset: int = 0) -> Tensor:
     return Tensor(np.stack(np.triu_indices(rows, k, cols)))
 
 
+@rounded_once
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Powers of the elements of a vector as columns, falling from N - 1 to 0 or rising."""
     if np.ndim(x) != 1:

@@ -121,6 +121,7 @@ def ctc_loss(
     return reshape(out, ()) if single else out
 
 
+@rounded_once
 def ctc_greedy_decode(
     log_probs: Any, input_lengths: Any = None, *, blank: int = 0, merge_repeated: bool = True
 ) -> Any:

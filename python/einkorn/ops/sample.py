@@ -10,6 +10,7 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import axis_of, flag, integer, number
 from einkorn.ops._road import unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import add, divide, subtract
 from einkorn.ops.random import uniform
 from einkorn.ops.softmax import softmax
@@ -18,6 +19,7 @@ from einkorn.tensor import Tensor
 __all__ = ["bernoulli", "gumbel_softmax", "multinomial"]
 
 
+@rounded_once
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
     """A class for each row, drawn by its logits, through which gradients pass (Jang et al. 2017).
 
@@ -59,6 +61,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     return wrapped(one, logits)
 
 
+@rounded_once
 def bernoulli(input: Any, p: float | None = None) -> Any:
     """1 with the probability ``input`` (or ``p`` everywhere), else 0, in the shape of input. No gradient.
 
@@ -76,6 +79,7 @@ def bernoulli(input: Any, p: float | None = None) -> Any:
     return wrapped((uniform(a.shape, dtype=a.dtype) < chance).astype(a.dtype), input)
 
 
+@rounded_once
 def multinomial(input: Any, num_samples: int, replacement: bool = False) -> Any:
     """Indices drawn with chances in proportion to ``input``.
 

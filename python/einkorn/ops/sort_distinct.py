@@ -11,6 +11,7 @@ from einkorn.ops import _integers
 from einkorn.ops._lines import Extremes, taken, wrapped
 from einkorn.ops._options import ABSENT, axis_of, flag
 from einkorn.ops._road import unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.sort import sort
 from einkorn.tensor import Tensor
@@ -65,6 +66,7 @@ def _found(
     return found[0] if len(found) == 1 else tuple(found)
 
 
+@rounded_once
 def unique(
     x: Any,
     *,
@@ -114,6 +116,7 @@ def unique(
     return _found(a, x, d, _fresh(rows[places]), places, asked, shape)
 
 
+@rounded_once
 def unique_consecutive(
     x: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
@@ -133,6 +136,7 @@ def unique_consecutive(
     return _found(a, x, d, _fresh(rows), np.arange(rows.shape[0]), asked, shape)
 
 
+@rounded_once
 def mode(x: Any, dim: int = -1, keepdim: bool = False) -> Extremes:
     """The most frequent element along ``dim``, the smallest of several, and where it is last.
 

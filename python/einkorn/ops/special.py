@@ -12,6 +12,7 @@ from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _plain, _scaled
 from einkorn.ops._options import number
 from einkorn.ops._road import result, unwrap
+from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import (
     absolute,
     clip,
@@ -39,6 +40,7 @@ def _float(x: Any) -> Any:
     return x if whole is None or not isinstance(x, Tensor) else Tensor(whole.astype(np.float32))
 
 
+@rounded_once
 def erfinv(x: Any) -> Any:
     """The number whose error function is x: infinite at -1 and 1, NaN beyond.
 
@@ -82,6 +84,7 @@ def _erfinv(a: Any) -> Any:
     return np.where(size <= 1, out, np.nan)
 
 
+@rounded_once
 def logit(input: Any, eps: float | None = None) -> Any:
     """``log(x / (1 - x))``, the inverse of the sigmoid; with ``eps`` of x limited to ``[eps, 1 - eps]``."""
     x = _float(input)
@@ -91,6 +94,7 @@ def logit(input: Any, eps: float | None = None) -> Any:
     return subtract(log(x), log1p(multiply(x, -1.0)))
 
 
+@rounded_once
 def sinc(x: Any) -> Any:
     """``sin(pi x) / (pi x)``, and 1 at 0."""
     angle = multiply(_float(x), math.pi)
@@ -101,6 +105,7 @@ def sinc(x: Any) -> Any:
     return where(small, series, divide(sin(away), away))
 
 
+@rounded_once
 def xlogy(x: Any, y: Any) -> Any:
     """``x * log(y)``, 0 where x is 0 (NaN where y is), with broadcasting."""
     x, y = (v if isinstance(v, (int, float)) else _float(v) for v in (x, y))
@@ -111,6 +116,7 @@ def xlogy(x: Any, y: Any) -> Any:
     return multiply(x, log(where((factor == 0) & ~usual & ~np.isnan(argument), 1.0, y)))
 
 
+@rounded_once
 def heaviside(x: Any, values: Any) -> Any:
     """0 below 0, 1 above, ``values`` at 0, NaN for NaN, with broadcasting. No gradient reaches x."""
     plain = x.detach() if isinstance(x, Tensor) else x
@@ -121,11 +127,13 @@ def heaviside(x: Any, values: Any) -> Any:
     return where(there == 0, values, step)
 
 
+@rounded_once
 def fmax(a: Any, b: Any) -> Any:
     """The larger of both, element by element; a number wins over NaN."""
     return _known(a, b, maximum)
 
 
+@rounded_once
 def fmin(a: Any, b: Any) -> Any:
     """The smaller of both, element by element; a number wins over NaN."""
     return _known(a, b, minimum)
@@ -138,11 +146,13 @@ def _known(a: Any, b: Any, choose: Any) -> Any:
     return where(left, b, where(right, a, choose(a, b)))
 
 
+@rounded_once
 def deg2rad(x: Any) -> Any:
     """Degrees in radians."""
     return multiply(_float(x), math.pi / 180)
 
 
+@rounded_once
 def rad2deg(x: Any) -> Any:
     """Radians in degrees."""
     return multiply(_float(x), 180 / math.pi)

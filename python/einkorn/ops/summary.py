@@ -10,6 +10,7 @@ from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import axis_of, number
 from einkorn.ops._road import unwrap
+from einkorn.ops._rounding import rounded_once
 
 __all__ = [
     "aminmax",
@@ -32,11 +33,13 @@ class Bounds(NamedTuple):
     max: Any
 
 
+@rounded_once
 def aminmax(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Bounds:
     """The smallest and the largest element along ``dim``, of all by default."""
     return Bounds(ops.amin(x, dim, keepdim), ops.amax(x, dim, keepdim))
 
 
+@rounded_once
 def var_mean(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Any, Any]:
     """Variance, divided by the count less ``correction``, and mean over axes; all by default."""
     return (
@@ -45,11 +48,13 @@ def var_mean(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = 
     )
 
 
+@rounded_once
 def std_mean(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Any, Any]:
     """Standard deviation and mean over axes; all by default. As :func:`var_mean`."""
     return ops.std(x, dim, keepdims=keepdim, correction=correction), ops.mean(x, dim, keepdim)
 
 
+@rounded_once
 def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
     """Covariances of variables (rows) over observations (columns).
 
@@ -97,6 +102,7 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
     return ops.reshape(out, ()) if a.ndim < 2 else out
 
 
+@rounded_once
 def corrcoef(x: Any) -> Any:
     """Correlations of variables (rows) over observations (columns), from -1 to 1."""
     a = unwrap(x, "corrcoef", "x")
@@ -108,11 +114,13 @@ def corrcoef(x: Any) -> Any:
     return ops.clip(out, -1.0, 1.0)
 
 
+@rounded_once
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of the difference, with broadcasting."""
     return ops.norm(ops.subtract(input, other), p)
 
 
+@rounded_once
 def pdist(input: Any, p: float = 2.0) -> Any:
     """The p-norm distance of every pair of rows, those of the first row first.
 
@@ -132,6 +140,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     return ops.getitem(ops.cdist(input, input, number("pdist", "p", p)), (first, second))
 
 
+@rounded_once
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Scale down the slices along ``dim`` whose p-norm is above ``maxnorm``, to that norm."""
     a = unwrap(input, "renorm", "input")
@@ -147,11 +156,13 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     return ops.multiply(input, ops.where(over, factor, 1.0))
 
 
+@rounded_once
 def msort(input: Any) -> Any:
     """Sorted along the first axis."""
     return ops.sort(input, 0).values
 
 
+@rounded_once
 def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
     """The area under ``y`` along ``dim`` by the trapezoidal rule.
 
