@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from einkorn.optim import lr_scheduler
+from einkorn.optim import lr_scheduler, schedules
 from einkorn.optim.adafactor import Adafactor
 from einkorn.optim.adagrad import Adadelta, Adagrad, RMSprop
 from einkorn.optim.adam import Adam, AdamW
@@ -35,6 +35,7 @@ __all__ = [
     "Rprop",
     "SparseAdam",
     "lr_scheduler",
+    "schedules",
     "swa_utils",
 ]
 

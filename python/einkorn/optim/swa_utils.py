@@ -249,6 +249,8 @@ class SWALR(LRScheduler):
         self.anneal_strategy = anneal_strategy
         self.optimizer = optimizer
         self.base_lrs = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
         self.last_epoch = last_epoch
         self.step()
 
