@@ -15,6 +15,8 @@ _EXTRAS = {
     "scipy": ("SciPy", "boosting"),
     "joblib": ("joblib", "boosting"),
     "matplotlib": ("matplotlib", "plot"),
+    "tensorboardX": ("tensorboardX", "tensorboard"),
+    "pyarrow": ("pyarrow", "parquet"),
     "PIL": ("Pillow", "vision"),
     "numba": ("Numba", "numba"),
     "cupy": ("CuPy", "cuda"),

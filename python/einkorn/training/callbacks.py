@@ -20,6 +20,7 @@ from einkorn._console import say
 from einkorn._files import write_text
 from einkorn.errors import ArgumentError, DataError, EinkornError
 from einkorn.optim.lr_scheduler import LRScheduler
+from einkorn.optim.lr_scheduler import ReduceLROnPlateau as PlateauLR
 from einkorn.training.state import state_of
 
 __all__ = [
@@ -130,12 +131,31 @@ class LambdaCallback(Callback):
 
     Parameters
     ----------
-    on_train_begin, on_train_end, on_epoch_begin, on_epoch_end, on_train_batch_begin, ... : callable,
-        optional, keyword-only
+    on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin, on_train_batch_end :
+        callable, optional
         With the arguments of ``Callback``'s methods.
+    **functions : callable
+        For the other methods.
     """
 
-    def __init__(self, **functions: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., None] | None = None,
+        on_epoch_end: Callable[..., None] | None = None,
+        on_train_begin: Callable[..., None] | None = None,
+        on_train_end: Callable[..., None] | None = None,
+        on_train_batch_begin: Callable[..., None] | None = None,
+        on_train_batch_end: Callable[..., None] | None = None,
+        **functions: Callable[..., None] | None,
+    ) -> None:
+        functions |= {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+        }
         for name, function in functions.items():
             if name not in EVENTS:
                 raise ArgumentError(f"LambdaCallback: got {name}, expected some of {', '.join(EVENTS)}")
@@ -220,9 +240,21 @@ class LearningRateScheduler(Callback):
         counted from 0; or a schedule of ``einkorn.optim.lr_scheduler`` is stepped after each.
     verbose : int, default 0
         Whether to print the rate of each epoch.
+    by : "epoch" or "batch", keyword-only, default "epoch"
+        When the schedule is stepped, or the function called: it then gets the number of the batch, counted
+        from 0 over all epochs.
     """
 
-    def __init__(self, schedule: Callable[..., float] | LRScheduler, verbose: int = 0) -> None:
+    def __init__(
+        self, schedule: Callable[..., float] | LRScheduler, verbose: int = 0, *, by: str = "epoch"
+    ) -> None:
+        if by not in ("epoch", "batch"):
+            raise ArgumentError(f"LearningRateScheduler: by is {by!r}, expected 'epoch' or 'batch'")
+        self.by = by
+        self._batches = 0
+        if by == "epoch":  # then nobody has to be called for every batch
+            for name in ("on_train_batch_begin", "on_train_batch_end"):
+                setattr(self, name, getattr(super(), name))
         if not callable(schedule) and not isinstance(schedule, LRScheduler):
             raise ArgumentError(
                 f"LearningRateScheduler: schedule is {type(schedule).__name__}, expected a "
@@ -238,24 +270,47 @@ class LearningRateScheduler(Callback):
             raise EinkornError(
                 "LearningRateScheduler: the schedule was made for another optimizer than model.optimizer"
             )
+        self._batches = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        if isinstance(self.schedule, LRScheduler):
-            return
+        if self.by == "epoch" and not isinstance(self.schedule, LRScheduler):
+            self._set(epoch)
+            if self.verbose:
+                say(f"Epoch {epoch + 1}: the learning rate is {self._groups()[0]['lr']:.5g}")
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        if self.by == "batch" and not isinstance(self.schedule, LRScheduler):
+            self._set(self._batches)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._batches += 1
+        if self.by == "batch" and isinstance(self.schedule, LRScheduler):
+            self._step(logs)
+
+    def _set(self, time: int) -> None:
         groups = self._groups()
-        arguments = (epoch, groups[0]["lr"])
-        rate = self.schedule(*(arguments if takes(self.schedule, *arguments) else arguments[:1]))
+        arguments = (time, groups[0]["lr"])
+        function: Any = self.schedule
+        rate = function(*(arguments if takes(function, *arguments) else arguments[:1]))
         if isinstance(rate, bool) or not isinstance(rate, (int, float, np.floating)) or not rate >= 0:
             raise ArgumentError(f"LearningRateScheduler: the schedule gave {rate!r}, expected a number >= 0")
         for group in groups:
             group["lr"] = float(rate)
-        if self.verbose:
-            say(f"Epoch {epoch + 1}: the learning rate is {rate:.5g}")
+
+    def _step(self, logs: Any) -> None:
+        if isinstance(self.schedule, PlateauLR):
+            self.schedule.step(logs.get("val_loss", logs["loss"]))
+        elif isinstance(self.schedule, LRScheduler):
+            self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"schedule": self.schedule.state_dict()} if isinstance(self.schedule, LRScheduler) else {}
+        own: dict[str, Any] = {"batches": self._batches}
+        if isinstance(self.schedule, LRScheduler):
+            own["schedule"] = self.schedule.state_dict()
+        return own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._batches = int(state["batches"])
         if isinstance(self.schedule, LRScheduler) and "schedule" in state:
             self.schedule.load_state_dict(state["schedule"])
 
@@ -266,8 +321,8 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["learning_rate"] = self._groups()[0]["lr"]
-        if isinstance(self.schedule, LRScheduler):
-            self.schedule.step()
+        if self.by == "epoch":
+            self._step(logs)
 
 
 def takes(function: Callable[..., Any], *arguments: Any) -> bool:

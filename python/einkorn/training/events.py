@@ -82,6 +82,7 @@ class Events:
         for callback in self._callbacks:
             if isinstance(callback, Monitor):
                 callback.prepare(known, open_ended)
+                known += callback.adds
             elif isinstance(callback, LearningRateScheduler):
                 known.append("learning_rate")
             elif type(callback).__module__.partition(".")[0] != "einkorn" or "on_epoch_end" in vars(callback):

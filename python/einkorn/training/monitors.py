@@ -57,6 +57,8 @@ def _flag(owner: str, name: str, value: Any) -> bool:
 class Monitor(Callback):
     """A callback that watches one figure."""
 
+    adds: tuple[str, ...] = ()  # figures that it puts into the logs itself
+
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         name = type(self).__name__
         if not isinstance(monitor, str):
