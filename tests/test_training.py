@@ -308,7 +308,7 @@ def test_bad_data_is_refused():
         ({"optimizer": 3}, "optimizer is 3"),
         ({"loss": "crossentropy"}, "expected a function or one of cross_entropy, sparse_"),
         ({"loss": 3}, "loss is int"),
-        ({"metrics": ["precision"]}, "metric is 'precision'.*accuracy"),
+        ({"metrics": ["precisely"]}, "metric is 'precisely'.*accuracy.*precision"),
         ({"metrics": "accuracy"}, "metrics is 'accuracy', expected a list"),
         ({"metrics": [3]}, "metric is int"),
         ({"metrics": ["mse", "mse"]}, "given twice"),

@@ -51,9 +51,12 @@ class Compiled(NamedTuple):
 
     def names(self) -> list[str]:
         """What the figures of an epoch will be called."""
-        return list(self.figures().running()) + [
-            metric.name for metric in self.all_metrics() if metric.parts is None
-        ]
+        if not isinstance(self.loss, Several):
+            return ["loss", *(metric.name for metric in self.metrics)]
+        found = ["loss"]
+        for name, metrics in zip(self.loss.names, self.metrics, strict=True):
+            found += [f"{name}_loss", *(f"{name}_{metric.name}" for metric in metrics)]
+        return found
 
 
 def compile_model(

@@ -36,6 +36,7 @@ class Loss(NamedTuple):
         None  # cross-entropies: scores (True), probabilities (False), or to be found out
     )
     keras: bool = False  # named as in Keras, where outputs are probabilities
+    widens: bool = False  # targets [rows] are taken for [rows, 1] where the output is so, as in Keras
 
     @property
     def of_classes(self) -> bool:
@@ -63,10 +64,16 @@ class Loss(NamedTuple):
         """The loss of an epoch is the sum over its batches, not a mean."""
         return self.option("reduction", "mean") == "sum"
 
+    def widening(self) -> Loss:
+        """The same for a model in Keras' form."""
+        return self._replace(widens=True)
+
     # --- one batch ------------------------------------------------------------------------------
 
     def prepare(self, output: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target in the shape and type that the loss takes."""
+        if self.widens and not self.of_classes and output.shape == (*target.shape, 1):
+            return target.reshape(output.shape)
         if not self.of_classes or output.ndim < 2:
             return target
         rows = (output.shape[0], *output.shape[2:])

@@ -25,6 +25,10 @@ class Several(NamedTuple):
     names: tuple[str, ...]
     keyed: bool  # outputs and targets are dicts
 
+    def widening(self) -> Several:
+        """See ``Loss.widening``."""
+        return self._replace(losses=tuple(loss.widening() for loss in self.losses))
+
     @property
     def summed(self) -> bool:
         """Whether a batch's loss is a sum over its rows and no mean."""

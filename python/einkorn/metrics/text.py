@@ -1,0 +1,156 @@
+"""Figures of text: perplexity and BLEU."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, IndexRangeError
+from einkorn.metrics.base import Metric, pair, rows_of, spread
+from einkorn.metrics.classification import _classes
+
+__all__ = ["BLEU", "Perplexity"]
+
+
+class Perplexity(Metric):
+    """exp of the mean cross-entropy: among how many words the model wavers.
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether y_pred [rows, classes, ...] are scores, or probabilities.
+    mask_token_id : int, optional
+        Targets that are left out, such as padding.
+    name : str, default "perplexity"
+    """
+
+    total: float
+    count: float
+
+    def __init__(
+        self, from_logits: bool = False, mask_token_id: int | None = None, name: str = "perplexity"
+    ) -> None:
+        self.from_logits = from_logits
+        self.mask_token_id = mask_token_id
+        super().__init__(name)
+
+    def _begin(self) -> dict[str, Any]:
+        return {"total": 0.0, "count": 0.0}
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        target, output = pair(self.name, y_true, y_pred)
+        classes = _classes(self.name, target, output)
+        weight = np.array(spread(rows_of(self.name, sample_weight, len(output)), classes.shape))
+        if self.mask_token_id is not None:
+            weight[classes == self.mask_token_id] = 0
+            classes = np.where(classes == self.mask_token_id, 0, classes)
+        if classes.size and not (classes.min() >= 0 and classes.max() < output.shape[1]):
+            raise IndexRangeError(
+                f"{self.name}: y_true holds {classes.min()} to {classes.max()}, expected 0 to "
+                f"{output.shape[1] - 1}"
+            )
+        values = output.astype(np.float64)
+        own = np.take_along_axis(values, np.expand_dims(classes, 1), 1).squeeze(1)
+        if self.from_logits:
+            top = values.max(1)
+            losses = np.log(np.exp(values - np.expand_dims(top, 1)).sum(1)) + top - own
+        else:
+            losses = np.log(values.sum(1)) - np.log(np.maximum(own, 1e-300))
+        self.total += float((losses * weight)[weight > 0].sum())
+        self.count += float(weight.sum())
+
+    def result(self) -> float:
+        return math.exp(min(700.0, self.total / self.count)) if self.count else float("nan")
+
+
+class BLEU(Metric):
+    """How many runs of words of translations are found in references (Papineni et al. 2002), over a corpus.
+
+    The geometric mean of clipped precisions of runs of 1 to ``max_order`` words, times exp(1 - r / c) where
+    the translations are shorter (c words) than the references nearest in length (r words). From 0 to 1.
+
+    ``update_state(references, translations)``: for each translation, a text or a list of words, one
+    reference or a list of several of the same kind.
+
+    Parameters
+    ----------
+    max_order : int, default 4
+    smooth : bool, default False
+        Whether 1 is added to the counts of runs of two words and more (Lin and Och 2004), so that one order
+        without a hit does not make the whole 0.
+    name : str, default "bleu"
+    """
+
+    hits: list[int]
+    runs: list[int]
+    lengths: list[int]
+
+    def __init__(self, max_order: int = 4, smooth: bool = False, name: str = "bleu") -> None:
+        if isinstance(max_order, bool) or not isinstance(max_order, int) or max_order < 1:
+            raise ArgumentError(f"BLEU: max_order is {max_order!r}, expected an integer >= 1")
+        self.max_order = max_order
+        self.smooth = smooth
+        super().__init__(name)
+
+    def _begin(self) -> dict[str, Any]:
+        return {"hits": [0] * self.max_order, "runs": [0] * self.max_order, "lengths": [0, 0]}
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if sample_weight is not None:
+            raise ArgumentError("BLEU: sample_weight is given, expected None: its counts have no weights")
+        if isinstance(y_pred, str):
+            y_true, y_pred = [y_true], [y_pred]
+        if len(y_true) != len(y_pred):
+            raise ArgumentError(
+                f"BLEU: there are {len(y_pred)} translations and references for {len(y_true)}, "
+                "expected as many"
+            )
+        for given, translation in zip(y_true, y_pred, strict=True):
+            self._enter(_several(given), _words(translation))
+
+    def _enter(self, references: list[list[str]], words: list[str]) -> None:
+        nearest = min((abs(len(one) - len(words)), len(one)) for one in references)[1]
+        self.lengths = [self.lengths[0] + len(words), self.lengths[1] + nearest]
+        for order in range(1, self.max_order + 1):
+            counts = _runs(words, order)
+            most: Counter[tuple[str, ...]] = Counter()
+            for one in references:
+                most |= _runs(one, order)
+            self.hits[order - 1] += sum((counts & most).values())
+            self.runs[order - 1] += max(0, len(words) - order + 1)
+
+    def result(self) -> float:
+        length, wanted = self.lengths
+        if not length:
+            return 0.0 if wanted else float("nan")
+        logs = 0.0
+        for order, (hits, runs) in enumerate(zip(self.hits, self.runs, strict=True)):
+            extra = int(self.smooth and order > 0)
+            if not hits + extra or not runs + extra:
+                return 0.0
+            logs += math.log((hits + extra) / (runs + extra)) / self.max_order
+        return math.exp(logs + min(0.0, 1.0 - wanted / length))
+
+
+def _words(text: Any) -> list[Any]:
+    return text.split() if isinstance(text, str) else list(text)
+
+
+def _several(given: Any) -> list[list[Any]]:
+    """The references: a text, a list of words, or a list of either; words in a list hold no spaces."""
+    if isinstance(given, str):
+        return [_words(given)]
+    texts = [one for one in given if isinstance(one, str)]
+    if len(texts) == len(given) and not any(" " in one for one in texts):
+        return [list(given)]
+    if not given:
+        raise ArgumentError("BLEU: a translation has no references, expected at least one")
+    return [_words(one) for one in given]
+
+
+def _runs(words: Sequence[Any], order: int) -> Counter[tuple[Any, ...]]:
+    return Counter(tuple(words[i : i + order]) for i in range(len(words) - order + 1))
