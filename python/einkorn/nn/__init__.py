@@ -1,6 +1,6 @@
 """Layers and losses with torch's names, arguments and ``state_dict`` layouts."""
 
-from einkorn.nn import functional, init, quantized, utils
+from einkorn.nn import constraints, functional, init, initializers, quantized, regularizers, utils
 from einkorn.nn.activation import (
     CELU,
     ELU,
@@ -102,6 +102,7 @@ from einkorn.nn.loss import (
     SmoothL1Loss,
 )
 from einkorn.nn.module import Module
+from einkorn.nn.noise import DropPath, GaussianDropout, GaussianNoise, StochasticDepth, Zoneout
 from einkorn.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -220,6 +221,7 @@ __all__ = [
     "CrossEntropyLoss",
     "DiceLoss",
     "DotAttention",
+    "DropPath",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -233,7 +235,9 @@ __all__ = [
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
     "GRUCell",
+    "GaussianDropout",
     "GaussianNLLLoss",
+    "GaussianNoise",
     "GeneralAttention",
     "GlobalAvgPool2d",
     "GroupNorm",
@@ -327,6 +331,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Step",
+    "StochasticDepth",
     "Tanh",
     "Tanhshrink",
     "Threshold",
@@ -345,8 +350,12 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "Zoneout",
+    "constraints",
     "functional",
     "init",
+    "initializers",
     "quantized",
+    "regularizers",
     "utils",
 ]

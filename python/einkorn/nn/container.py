@@ -100,6 +100,10 @@ class Sequential(_Numbered):
         else:
             self.extend(layers)  # type: ignore[arg-type]
 
+    def add(self, layer: Module) -> None:
+        """Add a layer at the end, as Keras names it."""
+        self.append(layer)
+
     def forward(self, x: Any) -> Any:
         for layer in self._layers:
             x = layer(x)

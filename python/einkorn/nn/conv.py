@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from einkorn import ops
@@ -11,6 +11,7 @@ from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError
 from einkorn.nn import init
 from einkorn.nn._check import integer, sizes
+from einkorn.nn._keras_options import take_options
 from einkorn.nn._padding import pad_with_pixels
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
@@ -51,6 +52,7 @@ class _Convolution(Module):
         bias: bool,
         padding_mode: str,
         activation: str | None,
+        options: Mapping[str, Any],
     ) -> None:
         super().__init__()
         name, spatial = type(self).__name__, self._spatial
@@ -89,6 +91,8 @@ class _Convolution(Module):
         self.weight = blank(first, second // self.groups, *self.kernel_size)
         self.bias = blank(self.out_channels) if bias else None
         self.reset_parameters()
+        if options:
+            take_options(self, options, {"kernel": "weight", "bias": "bias"})
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
@@ -131,6 +135,7 @@ class _Plain(_Convolution):
         padding_mode: str = "zeros",
         *,
         activation: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(
             in_channels,
@@ -144,6 +149,7 @@ class _Plain(_Convolution):
             bias,
             padding_mode,
             activation,
+            options,
         )
 
     def _margins(self) -> list[tuple[int, int]]:
@@ -289,6 +295,7 @@ class _Transposed(_Convolution):
         padding_mode: str = "zeros",
         *,
         activation: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(
             in_channels,
@@ -302,6 +309,7 @@ class _Transposed(_Convolution):
             bias,
             padding_mode,
             activation,
+            options,
         )
 
     def _extra(self, x: Any, output_size: Sequence[int]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from einkorn import engines
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import init
 from einkorn.nn._check import integer
+from einkorn.nn._keras_options import take_options
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank, is_deferred
 from einkorn.ops.embedding import embedding, embedding_bag
@@ -81,6 +82,8 @@ class Embedding(_Table):
         The table's values.
     _freeze : bool, default False
         Do not learn the table.
+    embeddings_regularizer, embeddings_constraint, embeddings_initializer : optional, keyword-only
+        As the kernel's of ``Linear``.
 
     Attributes
     ----------
@@ -103,12 +106,15 @@ class Embedding(_Table):
         sparse: bool = False,
         _weight: Any = None,
         _freeze: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(num_embeddings, embedding_dim, padding_idx, _weight, _freeze)
         self.max_norm = max_norm
         self.norm_type = norm_type
         self.scale_grad_by_freq = scale_grad_by_freq
         self.sparse = sparse
+        if options:
+            take_options(self, options, {"embeddings": "weight"})
 
     @classmethod
     def from_pretrained(

@@ -8,6 +8,7 @@ from typing import Any
 from einkorn.engines import activation_code
 from einkorn.nn import init
 from einkorn.nn._check import integer
+from einkorn.nn._keras_options import take_options
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
 from einkorn.ops.einsum import bilinear
@@ -36,6 +37,10 @@ class Linear(Module):
         Whether b is learned; without it b is 0.
     activation : "relu", "leaky_relu", "sigmoid", "tanh" or None, keyword-only, default None
         Fused into the kernel: it costs no further pass over memory.
+    kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint, kernel_initializer,
+        bias_initializer : str or object, keyword-only, optional
+        Of ``einkorn.nn.regularizers``, ``constraints`` and ``initializers``, by name or made; ``fit`` heeds
+        them.
 
     Attributes
     ----------
@@ -58,6 +63,7 @@ class Linear(Module):
         bias: bool = True,
         *,
         activation: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
         activation_code(activation, "Linear")
@@ -67,6 +73,8 @@ class Linear(Module):
         self.weight = blank(self.out_features, self.in_features)
         self.bias = blank(self.out_features) if bias else None
         self.reset_parameters()
+        if options:
+            take_options(self, options, {"kernel": "weight", "bias": "bias"})
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
