@@ -141,7 +141,7 @@ def test_datasets_are_asked_for_their_rows_and_no_more():
     with pytest.raises(ArgumentError, match="array 0 is Endless, expected an array"):
         data.ArrayDataset(Endless())
     for rows, message in [
-        ([{"x": 1}], "row 0 of list is a dict"),
+        ([{"x": 1}, {"y": 1}], "rows have different keys"),
         ([(1, 2), (1,)], r"have \[1, 2\] parts"),
         ([np.zeros(2), np.zeros(3)], r"rows have shapes \[\(2,\), \(3,\)\]"),
         ([np.ma.masked_equal([1, 2], 2)], "row 0 is a masked array with 1 masked"),
@@ -173,7 +173,7 @@ def test_bad_loaders_are_refused():
             data.DataLoader(*arguments)
     with pytest.raises(ArgumentError, match="seed is -1"):
         data.DataLoader(x, 2, True, seed=-1)
-    with pytest.raises(TypeError):  # the fourth argument is a sampler in torch
+    with pytest.raises(ArgumentError, match="sampler is True"):  # the fourth argument, as in torch
         data.DataLoader(x, 2, True, True)
 
 

@@ -51,6 +51,8 @@ def start(folder, kill_after=None, save_freq=1, source="arrays", fit_options=Non
         callbacks.insert(0, KillAfter(kill_after))
     if source == "arrays":
         arguments = (x, y, 8)
+    elif source == "workers":
+        arguments = (data.DataLoader(Jittered(x, y), 8, True, num_workers=2),)
     elif source == "seeded":
         arguments = (data.DataLoader((x, y), 8, True, seed=4),)
     else:
@@ -91,6 +93,7 @@ def seed(value=7):
         (8, 3, "arrays", {}, {}),
         (14, 2, "seeded", {}, {}),
         (15, 1, "jittered", {}, {}),
+        (9, 2, "workers", {}, {}),
         (8, 1, "arrays", {"steps_per_epoch": 4}, {}),
         (9, "epoch", "arrays", {"steps_per_epoch": 4}, {}),
         (8, 1, "arrays", {}, {"gradient_accumulation_steps": 3}),

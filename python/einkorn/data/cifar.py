@@ -1,4 +1,4 @@
-"""CIFAR-10 in its binary form."""
+"""CIFAR-10 and CIFAR-100 in their binary forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from einkorn.data.folders import files_of, find_folder, read_bytes
 from einkorn.data.images import Split, scaled
 from einkorn.errors import DataError
 
-__all__ = ["CIFAR10_CLASSES", "load_cifar10", "read_cifar10"]
+__all__ = ["CIFAR10_CLASSES", "load_cifar10", "load_cifar100", "read_cifar10", "read_cifar100"]
 
 #: What the labels 0 to 9 mean.
 CIFAR10_CLASSES = (
@@ -94,3 +94,61 @@ def _read_all(place: Path, pattern: str) -> Split:
     parts = [read_cifar10(files[stem]) for stem in sorted(files)]
     images = np.concatenate([images for images, _ in parts])
     return scaled(images), np.concatenate([labels for _, labels in parts])
+
+
+def read_cifar100(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read a file of CIFAR-100 records, packed (gzip, xz, bzip2) or not, whatever its name says.
+
+    Returns
+    -------
+    images : uint8 [n, 3, 32, 32]
+    fine : int64 [n]
+        From 0 to 99.
+    coarse : int64 [n]
+        From 0 to 19.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no whole number of records, or has a label beyond these.
+    """
+    content = read_bytes(path)
+    size = _RECORD + 1
+    if not content or len(content) % size:
+        raise DataError(f"{path}: has {len(content)} bytes, expected records of {size} bytes each")
+    records = np.frombuffer(content, np.uint8).reshape(-1, size)
+    coarse, fine = (records[:, i].astype(np.int64) for i in (0, 1))
+    for labels, most, what in ((coarse, 19, "coarse label"), (fine, 99, "label")):
+        if labels.max() > most:
+            row = int(labels.argmax())
+            raise DataError(f"{path}: record {row} has {what} {labels[row]}, expected 0 to {most}")
+    return records[:, 2:].reshape(-1, 3, 32, 32).copy(), fine, coarse
+
+
+def load_cifar100(folder: str | PathLike[str] | None = None, *, coarse: bool = False) -> tuple[Split, Split]:
+    """CIFAR-100: 50,000 training and 10,000 test images of a hundred classes (Krizhevsky 2009).
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Holds train.bin and test.bin, each packed or not. Default: ``$EINKORN_DATA/cifar100``.
+    coarse : bool, keyword-only, default False
+        Whether labels are the 20 kinds of classes instead of the 100 classes.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test)
+        x float32 [n, 3, 32, 32] from 0 to 1, y int64 [n].
+
+    Raises
+    ------
+    DataError
+        Files are missing (the message says where it looked) or are no CIFAR-100 records.
+    """
+    patterns = ("train.bin*", "test.bin*")
+    place = find_folder("cifar100", "train.bin and test.bin (each may end in .gz)", patterns, folder)
+    splits = []
+    for pattern in patterns:
+        images, fine, kinds = read_cifar100(files_of(place, pattern)[0])
+        splits.append((scaled(images), kinds if coarse else fine))
+    return splits[0], splits[1]

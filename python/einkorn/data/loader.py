@@ -9,15 +9,19 @@ takes it: nothing that is done to it reaches the dataset.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from einkorn import engines, random
-from einkorn.data.arrays import as_array, is_map_dataset
+from einkorn.data.arrays import is_map_dataset
+from einkorn.data.collate import collate_rows
 from einkorn.data.dataset import ArrayDataset
-from einkorn.errors import ArgumentError, ShapeError
+from einkorn.data.samplers import BatchSampler, permutation
+from einkorn.data.workers import Pool
+from einkorn.errors import ArgumentError
 from einkorn.tensor import Tensor
 
 __all__ = ["DataLoader"]
@@ -30,86 +34,241 @@ class DataLoader:
 
     Parameters
     ----------
-    dataset : ArrayDataset, tuple of arrays, or object with len() and []
-        A dataset of another kind gives a tuple (or one value) per row, which are stacked. Rows are asked for
-        from 0 to len() - 1 and no further.
+    dataset : ArrayDataset, tuple of arrays, object with len() and [], or IterableDataset
+        A dataset of another kind gives a tuple, a dict or one value per row, which are stacked. Rows are
+        asked for from 0 to len() - 1 and no further.
     batch_size : int, default 1
-        As torch's.
+        As torch's. None gives the rows themselves, one by one.
     shuffle : bool, default False
         Whether each pass has a new order.
-    drop_last : bool, keyword-only, default False
+    sampler : iterable of int, optional
+        The numbers of the rows in their order, for example a ``WeightedRandomSampler``.
+    batch_sampler : iterable of list of int, optional
+        The numbers of the rows of each batch, instead of the options before and ``drop_last``.
+    num_workers : int, default 0
+        Processes that make batches beside the training; 0 none.
+    collate_fn : callable, optional
+        Makes a batch of a list of rows.
+    pin_memory : bool, default False
+        Taken as torch takes it; means nothing.
+    drop_last : bool, default False
         Whether a last, smaller batch is left out.
-    seed : int, keyword-only, optional
-        Seed of the loader's own orders. Without it they come from einkorn's generator, which
+    timeout : float, default 0
+        Seconds to wait for a batch of a worker; 0 without end.
+    worker_init_fn : callable(int), optional
+        Called first in each worker, with its number.
+    multiprocessing_context : str or context, optional
+        How processes begin; by default they are forked where the system can.
+    generator : einkorn.random.Generator, optional
+        Of the orders, and of the workers' seeds. Without it they come from einkorn's generator, which
         ``einkorn.manual_seed`` sets.
+    prefetch_factor : int, keyword-only, default 2
+        Batches that each worker makes in advance.
+    seed : int, keyword-only, optional
+        The same as ``generator=einkorn.random.Generator(seed)``.
+    threads : bool, keyword-only, default False
+        Whether workers are threads: for datasets that wait for files, or whose work releases the interpreter.
+        Their random numbers are those of the whole process.
 
     Raises
     ------
     ArgumentError
-        The dataset is of another kind, its rows are masked arrays or mappings, or an option is bad.
+        The dataset is of another kind, its rows are masked arrays, or an option is bad.
+    DataError
+        While iterating: a worker died, or gave nothing within ``timeout``. An error that was raised in a
+        worker is raised here.
     """
 
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool | None = False,
-        *,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[list[int]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
+        generator: random.Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
         seed: int | None = None,
+        threads: bool = False,
     ) -> None:
+        self.iterable = _is_iterable(dataset)
         if isinstance(dataset, tuple):
             dataset = ArrayDataset(*dataset)
         elif isinstance(dataset, Tensor) or hasattr(dataset, "__array__"):
             dataset = ArrayDataset(dataset)
-        elif not (isinstance(dataset, (list, range, ArrayDataset)) or is_map_dataset(dataset)):
+        elif not (
+            self.iterable or isinstance(dataset, (list, range, ArrayDataset)) or is_map_dataset(dataset)
+        ):
             raise ArgumentError(
-                f"DataLoader: dataset is {type(dataset).__name__}, expected arrays or an object "
-                "with len() and []"
+                f"DataLoader: dataset is {type(dataset).__name__}, expected arrays, an object "
+                "with len() and [], or an IterableDataset"
             )
         self.dataset = dataset
-        self.batch_size = _integer(batch_size, "batch_size", 1)
+        self.batch_size = None if batch_size is None else _integer(batch_size, "batch_size", 1)
         self.shuffle = shuffle is not None and _flag(shuffle, "shuffle")
         self.drop_last = _flag(drop_last, "drop_last")
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self._check_order()
+        self.num_workers = _integer(num_workers, "num_workers", 0)
+        self.prefetch_factor = (
+            2 if prefetch_factor is None else _integer(prefetch_factor, "prefetch_factor", 1)
+        )
+        for name, function in (("collate_fn", collate_fn), ("worker_init_fn", worker_init_fn)):
+            if function is not None and not callable(function):
+                raise ArgumentError(f"DataLoader: {name} is {function!r}, expected a function")
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
+            raise ArgumentError(f"DataLoader: timeout is {timeout!r}, expected seconds >= 0")
+        self.collate_fn, self.worker_init_fn = collate_fn, worker_init_fn
+        self.timeout, self.threads = timeout, _flag(threads, "threads")
+        self.multiprocessing_context = multiprocessing_context
         self.seed = None if seed is None else _integer(seed, "seed", 0)
-        self._generator = random.default_generator if self.seed is None else random.Generator(self.seed)
+        if generator is not None and not isinstance(generator, random.Generator):
+            raise ArgumentError(
+                f"DataLoader: generator is {type(generator).__name__}, expected einkorn.random.Generator"
+            )
+        if generator is not None and seed is not None:
+            raise ArgumentError("DataLoader: generator and seed are both given, expected one of them")
+        self._own = random.Generator(self.seed) if self.seed is not None else generator
+        self._seeds: random.Generator | None = None
+
+    def _check_order(self) -> None:
+        """Refuse options that contradict each other, or that have no meaning for rows without numbers."""
+        for name in ("sampler", "batch_sampler"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Iterable):
+                raise ArgumentError(f"DataLoader: {name} is {value!r}, expected an iterable of row numbers")
+        if self.iterable and (self.shuffle or self.sampler is not None or self.batch_sampler is not None):
+            raise ArgumentError(
+                f"DataLoader: {type(self.dataset).__name__} is iterable and has an order of its own, "
+                "expected "
+                "no shuffle and no sampler"
+            )
+        if self.sampler is not None and self.shuffle:
+            raise ArgumentError("DataLoader: sampler and shuffle are both given, expected one of them")
+        if self.batch_sampler is not None and (
+            self.batch_size != 1 or self.shuffle or self.sampler is not None or self.drop_last
+        ):
+            raise ArgumentError(
+                "DataLoader: batch_sampler makes the batches, expected no batch_size, shuffle, sampler and "
+                "drop_last beside it"
+            )
 
     @property
     def generator(self) -> random.Generator | None:
-        """The generator of the loader's own orders, if it has one."""
-        return None if self.seed is None else self._generator
+        """The generator of the loader's own orders, or its sampler's, if there is one."""
+        source = self.batch_sampler if self.sampler is None else self.sampler
+        return self._own if self._own is not None else getattr(source, "generator", None)
+
+    def generators(self) -> list[random.Generator]:
+        """All generators of the loader's own: what to keep to go on with a pass."""
+        own = [] if self.generator is None else [self.generator]
+        return [*own, self._seeds_of_workers()] if self.num_workers else own
+
+    def _seeds_of_workers(self) -> random.Generator:
+        """A generator apart from that of the orders, which are the same with and without workers."""
+        if self._seeds is None:
+            source = random.default_generator if self._own is None else self._own
+            mixed = np.random.SeedSequence([*source.get_state(), 1]).generate_state(1, np.uint64)[0]
+            self._seeds = random.Generator(int(mixed))
+        return self._seeds
 
     def __len__(self) -> int:
-        rows = len(self.dataset)
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        rows = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
+        if self.batch_size is None:
+            return rows
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        order = self._order(len(self.dataset)) if self.shuffle else None
-        if not isinstance(self.dataset, ArrayDataset):
-            return self._collate(order)
-        return self._copies() if order is None else self._gather(order)
+    def _plain(self) -> bool:
+        """Whether batches are stretches of arrays, or of one order of their rows."""
+        return (
+            isinstance(self.dataset, ArrayDataset)
+            and self.sampler is None
+            and self.batch_sampler is None
+            and self.batch_size is not None
+            and self.collate_fn is None
+            and self.num_workers == 0
+        )
 
-    def lend(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
+        if self._plain():
+            return self._gather(permutation(len(self.dataset), self._own)) if self.shuffle else self._copies()
+        if self.iterable:
+            return self._stream()
+        return self._collate(self._numbers())
+
+    def _numbers(self) -> Iterator[list[int]]:
+        """The numbers of the rows of each batch."""
+        if self.batch_sampler is not None:
+            return iter(self.batch_sampler)
+        if self.sampler is not None:
+            rows: Any = self.sampler
+        elif self.shuffle:
+            rows = permutation(len(self.dataset), self._own).tolist()
+        else:
+            rows = range(len(self.dataset))
+        return iter(BatchSampler(rows, self.batch_size or 1, self.drop_last))
+
+    def _batch(self, rows: list[Any], numbers: Any) -> Any:
+        if self.batch_size is None:
+            return rows[0] if self.collate_fn is None else self.collate_fn(rows[0])
+        return collate_rows(rows, numbers) if self.collate_fn is None else self.collate_fn(rows)
+
+    def _pool(self) -> Pool:
+        mixed = np.random.SeedSequence(self._seeds_of_workers().take(1)).generate_state(1, np.uint64)[0]
+        return Pool(
+            self.dataset, self.num_workers, int(mixed) % 2**62, self._batch, self.worker_init_fn,
+            self.threads, self.prefetch_factor, self.timeout, self.multiprocessing_context,
+        )  # fmt: skip
+
+    def _stream(self) -> Iterator[Any]:
+        """The batches of an iterable dataset."""
+        count = self.batch_size or 1
+        if self.num_workers:
+            yield from self._pool().shares(count, self.drop_last)
+            return
+        rows = iter(self.dataset)
+        while batch := list(islice(rows, count)):
+            if self.drop_last and len(batch) < count:
+                return
+            yield self._batch(batch, range(len(batch)))
+
+    def _collate(self, numbers: Iterator[list[int]]) -> Iterator[Any]:
+        if self.num_workers:
+            yield from self._pool().batches(numbers)
+            return
+        for rows in numbers:
+            yield self._batch([self.dataset[row] for row in rows], rows)
+
+    def lend(self) -> Iterator[Any]:
         """The batches for a reader: those in order are read-only views, and nothing is copied."""
-        if self.shuffle or not isinstance(self.dataset, ArrayDataset):
+        if self.shuffle or not self._plain():
             return iter(self)
         return self._views()
 
-    def _order(self, rows: int) -> np.ndarray:
-        """A random order of the rows, the same on every engine."""
-        order = np.empty(rows, np.int64)
-        engines.of(order).permutation(order, *self._generator.take(-(-rows // 4)))
-        return order
-
     def _starts(self) -> range:
-        return range(0, len(self) * self.batch_size, self.batch_size)
+        size = self.batch_size or 1
+        return range(0, len(self) * size, size)
 
     def _views(self) -> Iterator[Batch]:
         arrays = [array.view() for array in self.dataset.arrays]
         for array in arrays:
             array.flags.writeable = False
         for start in self._starts():
-            stop = start + self.batch_size
+            stop = start + (self.batch_size or 1)
             yield tuple([array[start:stop] for array in arrays])
 
     def _copies(self) -> Iterator[Batch]:
@@ -126,7 +285,7 @@ class DataLoader:
         # temporary. The order holds every row once, so nothing is ever clipped.
         sources = [(array, _allocator(array), array.shape[1:]) for array in self.dataset.arrays]
         for start in self._starts():
-            rows = order[start : start + self.batch_size]
+            rows = order[start : start + (self.batch_size or 1)]
             batch = []
             for array, empty, shape in sources:
                 out = empty((len(rows), *shape), array.dtype)
@@ -134,36 +293,10 @@ class DataLoader:
                 batch.append(out)
             yield tuple(batch)
 
-    def _collate(self, order: np.ndarray | None) -> Iterator[Batch]:
-        rows = range(len(self.dataset)) if order is None else order.tolist()
-        for start in self._starts():
-            numbers = rows[start : start + self.batch_size]
-            items = [self.dataset[row] for row in numbers]
-            if isinstance(items[0], dict):
-                raise ArgumentError(
-                    f"DataLoader: row {numbers[0]} of {type(self.dataset).__name__} is a dict, expected a "
-                    "tuple"
-                )
-            if not isinstance(items[0], (tuple, list)):
-                yield (_stack(items, numbers),)
-                continue
-            if any(len(item) != len(items[0]) for item in items):
-                raise ShapeError(
-                    f"DataLoader: rows of {type(self.dataset).__name__} have {sorted(set(map(len, items)))} "
-                    "parts, expected equally many"
-                )
-            yield tuple(_stack(column, numbers) for column in zip(*items, strict=True))
 
-
-def _stack(values: Any, numbers: Any) -> np.ndarray:
-    """Values of rows, one above the other."""
-    arrays = [
-        as_array(value, f"DataLoader: row {number}") for value, number in zip(values, numbers, strict=True)
-    ]
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        raise ShapeError(f"DataLoader: rows have shapes {sorted(shapes)}, expected one shape")
-    return np.stack(arrays)
+def _is_iterable(dataset: Any) -> bool:
+    """Whether a dataset gives its rows one after the other: einkorn's class, or torch's."""
+    return any(kind.__name__ == "IterableDataset" for kind in type(dataset).__mro__)
 
 
 def _allocator(array: np.ndarray) -> Any:

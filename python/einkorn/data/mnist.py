@@ -1,4 +1,4 @@
-"""MNIST and its file format, idx."""
+"""MNIST, its relatives, and their file format, idx."""
 
 from __future__ import annotations
 
@@ -11,9 +11,24 @@ import numpy as np
 
 from einkorn.data.folders import files_of, find_folder, read_bytes
 from einkorn.data.images import Split, scaled
-from einkorn.errors import DataError
+from einkorn.errors import ArgumentError, DataError
 
-__all__ = ["load_mnist", "read_idx"]
+__all__ = ["FASHION_MNIST_CLASSES", "load_emnist", "load_fashion_mnist", "load_mnist", "read_idx"]
+
+#: What the labels 0 to 9 of Fashion-MNIST mean.
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+_EMNIST = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26, "digits": 10, "mnist": 10}
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -62,17 +77,82 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> tuple[Split, Split]
     DataError
         Files are missing (the message says which and where it looked) or are not MNIST.
     """
-    stems = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    return _load("mnist", folder, ("train", "t10k"), 10)
+
+
+def load_fashion_mnist(folder: str | PathLike[str] | None = None) -> tuple[Split, Split]:
+    """Fashion-MNIST: 60,000 training and 10,000 test images of ten kinds of clothes (Xiao et al. 2017).
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Holds four files named like those of MNIST. Default: ``$EINKORN_DATA/fashion_mnist``.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test)
+        x float32 [n, 1, 28, 28] from 0 to 1, y int64 [n]: :data:`FASHION_MNIST_CLASSES`.
+
+    Raises
+    ------
+    DataError
+        As :func:`load_mnist`.
+    """
+    return _load("fashion_mnist", folder, ("train", "t10k"), 10)
+
+
+def load_emnist(split: str = "balanced", folder: str | PathLike[str] | None = None) -> tuple[Split, Split]:
+    """EMNIST: handwritten letters and digits (Cohen et al. 2017).
+
+    The files hold the images on their sides; here they stand upright, as those of MNIST.
+
+    Parameters
+    ----------
+    split : str, default "balanced"
+        "byclass" (62 classes), "bymerge" (47), "balanced" (47), "letters" (26), "digits" (10) or "mnist"
+        (10).
+    folder : str or path, optional
+        Holds four files named like ``emnist-letters-train-images-idx3-ubyte``, packed or not. Default:
+        ``$EINKORN_DATA/emnist``.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test)
+        x float32 [n, 1, 28, 28] from 0 to 1, y int64 [n] from 0; of the letters, which the files number from
+        1, too.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such split.
+    DataError
+        As :func:`load_mnist`.
+    """
+    if split not in _EMNIST:
+        raise ArgumentError(f"load_emnist: split is {split!r}, expected one of {', '.join(_EMNIST)}")
+    parts = (f"emnist-{split}-train", f"emnist-{split}-test")
+    first = int(split == "letters")
+    splits = _load("emnist", folder, parts, _EMNIST[split], first)
+    return tuple((np.ascontiguousarray(x.swapaxes(2, 3)), y) for x, y in splits)  # type: ignore[return-value]
+
+
+def _load(
+    name: str, folder: str | PathLike[str] | None, parts: tuple[str, str], classes: int, first: int = 0
+) -> tuple[Split, Split]:
+    """The images and labels of a set in idx files, whose labels begin with ``first``."""
+    stems = [f"{part}-{kind}-ubyte" for part in parts for kind in ("images-idx3", "labels-idx1")]
     wanted = f"{', '.join(stems)} (each may end in .gz, and have a dot before idx)"
-    place = find_folder("mnist", wanted, tuple(map(_pattern, stems)), folder)
+    place = find_folder(name, wanted, tuple(map(_pattern, stems)), folder)
     splits = []
     for images_stem, labels_stem in (stems[:2], stems[2:]):
         images, labels = (_read(place, stem) for stem in (images_stem, labels_stem))
         if images.ndim != 3 or images.dtype != np.uint8:
             raise DataError(f"{place}/{images_stem}: holds no images of bytes")
-        if labels.shape != images.shape[:1] or (labels.size and labels.max() > 9):
-            raise DataError(f"{place}/{labels_stem}: holds no digit for each of the images")
-        splits.append((scaled(images[:, None]), labels.astype(np.int64)))
+        good = labels.shape == images.shape[:1] and labels.dtype.kind == "u"
+        if not good or (labels.size and not first <= labels.min() <= labels.max() < first + classes):
+            what = "digit" if name == "mnist" else f"class from {first} to {first + classes - 1}"
+            raise DataError(f"{place}/{labels_stem}: holds no {what} for each of the images")
+        splits.append((scaled(images[:, None]), labels.astype(np.int64) - first))
     return splits[0], splits[1]
 
 

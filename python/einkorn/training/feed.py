@@ -51,7 +51,7 @@ class Feed:
     def generators(self) -> list[Any]:
         """Generators of the loader's own."""
         loader = getattr(self.source, "loader", self.source)
-        return [loader.generator] if isinstance(loader, DataLoader) and loader.generator is not None else []
+        return loader.generators() if isinstance(loader, DataLoader) else []
 
     def epoch(self, done: int = 0) -> Iterator[Any]:
         """The batches of an epoch of which so many are behind us."""

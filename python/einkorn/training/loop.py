@@ -28,7 +28,7 @@ from einkorn.training.feed import Feed
 from einkorn.training.history import History
 from einkorn.training.modes import training
 from einkorn.training.nonfinite import Guard
-from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, trackers_of, unbatched
 from einkorn.training.progress import Progress
 from einkorn.training.several import Several
 from einkorn.training.snapshot import random_state, set_random_state
@@ -250,6 +250,7 @@ class Run:
             "stopped": self.state.stop_training,
             "done": self.done,
             "figures": None if between else self.figures.state_dict(),
+            "trackers": [tracker.state_dict() for tracker in self.state.trackers or ()],
             "history": [
                 [epoch, row] for epoch, row in zip(self.history.epoch, self.history.rows(), strict=True)
             ],
@@ -277,6 +278,9 @@ class Run:
         if self.done:
             self.figures = self.stepper.compiled.figures()
             self.figures.load_state_dict(kept["figures"])
+        if kept["trackers"]:
+            for tracker, own in zip(trackers_of(self.state), kept["trackers"], strict=True):
+                tracker.load_state_dict(own)
         if self.done or self.feed.steps is not None:
             self.feed.load_state_dict(kept["feed"])
         gathered, weight, gradients = kept["gathered"]

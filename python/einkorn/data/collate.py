@@ -1,0 +1,66 @@
+"""Rows put together into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from einkorn.data.arrays import as_array
+from einkorn.errors import ArgumentError, ShapeError
+
+__all__ = ["collate_rows", "default_collate"]
+
+
+def default_collate(batch: Any) -> Any:
+    """Rows, one above the other: arrays and numbers as arrays, in tuples and dicts as the rows are.
+
+    Parameters
+    ----------
+    batch : list
+        Of rows of one kind. Texts stay a list.
+
+    Raises
+    ------
+    ShapeError
+        Rows have different shapes or numbers of parts.
+    """
+    if not batch:
+        raise ArgumentError("default_collate: batch is empty, expected at least one row")
+    return _collate(list(batch), range(len(batch)), "row")
+
+
+def _collate(items: list[Any], numbers: Any, what: str) -> Any:
+    first = items[0]
+    if isinstance(first, Mapping):
+        if any(item.keys() != first.keys() for item in items):
+            raise ShapeError(f"DataLoader: rows have different keys, such as {', '.join(map(str, first))}")
+        return {key: _collate([item[key] for item in items], numbers, f"{what}[{key!r}]") for key in first}
+    if isinstance(first, (tuple, list)):
+        if any(len(item) != len(first) for item in items):
+            raise ShapeError(
+                f"DataLoader: rows have {sorted({len(item) for item in items})} parts, expected equally many"
+            )
+        columns = (_collate(list(column), numbers, what) for column in zip(*items, strict=True))
+        return tuple(columns)
+    if isinstance(first, (str, bytes)):
+        return items
+    return _stack(items, numbers)
+
+
+def _stack(values: Any, numbers: Any) -> np.ndarray:
+    """Values of rows, one above the other."""
+    arrays = [
+        as_array(value, f"DataLoader: row {number}") for value, number in zip(values, numbers, strict=True)
+    ]
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise ShapeError(f"DataLoader: rows have shapes {sorted(shapes)}, expected one shape")
+    return np.stack(arrays)
+
+
+def collate_rows(items: list[Any], numbers: Any) -> Any:
+    """A batch of the loader: a tuple of columns, a dict, or a tuple of one column."""
+    batch = _collate(items, numbers, "row")
+    return batch if isinstance(batch, (tuple, dict)) else (batch,)
