@@ -77,7 +77,9 @@ _MODULES = (
     "errors",
     "function",
     "grad_scaler",
+    "keras",
     "memory",
+    "metrics",
     "models",
     "nn",
     "ops",
@@ -86,6 +88,7 @@ _MODULES = (
     "random",
     "runtime",
     "training",
+    "utils",
     "vision",
 )
 _ERRORS = (
@@ -119,7 +122,9 @@ if TYPE_CHECKING:
         errors,
         function,
         grad_scaler,
+        keras,
         memory,
+        metrics,
         models,
         nn,
         ops,
@@ -128,6 +133,7 @@ if TYPE_CHECKING:
         random,
         runtime,
         training,
+        utils,
         vision,
     )
     from einkorn._autocast import autocast, is_autocast_enabled
