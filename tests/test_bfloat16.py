@@ -187,6 +187,7 @@ def test_promotion_is_that_of_torch() -> None:
         (lambda a, b: a * b, (low, 2.5), (t_low, 2.5)),
         (lambda a, b: a + b, (low, np.arange(3)), (t_low, torch.arange(3))),
         (lambda a, b: a == b, (low, wide), (t_low, t_wide)),
+        (lambda a, b: a * b * 0.1, (low, np.arange(256, 259)), (t_low, torch.arange(256, 259))),
         (lambda a, b: a + b, (low[0, 0].reshape(()), wide[0]), (t_low[0, 0], t_wide[0])),
     ]
     for function, ours, theirs in pairs:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn.errors import DTypeError
 from einkorn.ops import _integers
@@ -15,6 +15,7 @@ from einkorn.ops._road import (
     broadcast_shape,
     broadcast_to,
     contiguous,
+    is_kept,
     record,
     result,
     same_dtype,
@@ -202,8 +203,14 @@ def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
             raise
         # Integers beside floats take their type.
         if left is not None:
-            return _float_operands(op, left.astype(unwrap(b, op, "b").dtype), b)
-        return _float_operands(op, a, right.astype(unwrap(a, op, "a").dtype))
+            return _float_operands(op, _as_beside(left, b, unwrap(b, op, "b")), b)
+        return _float_operands(op, a, _as_beside(right, a, unwrap(a, op, "a")))
+
+
+def _as_beside(whole: Any, given: Any, floats: Any) -> Any:
+    """Integers in the type of the floats beside them, which stand before and behind ``unwrap``."""
+    low = _bfloat16.met and is_kept(given)
+    return _bfloat16.narrow(whole.astype(np.float64)) if low else whole.astype(floats.dtype)
 
 
 def _float_operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
