@@ -317,3 +317,43 @@ def test_fit_of_a_model_in_bfloat16() -> None:
     losses = model.fit(x, y, epochs=30, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     assert {p.dtype for p in model.parameters()} == {BFLOAT16}
+
+
+def _modules() -> dict[str, tuple[Any, list[Any]]]:
+    nn = einkorn.nn
+
+    def x(*shape: int) -> Any:
+        return einkorn.randn(*shape, dtype="bfloat16").requires_grad_()
+
+    labels = np.array([0, 7, 3, 9])
+    return {
+        "LSTM": (nn.LSTM(6, 4, 2, bidirectional=True), [x(5, 2, 6)]),
+        "GRU": (nn.GRU(6, 4), [x(5, 2, 6)]),
+        "LSTMCell": (nn.LSTMCell(6, 4), [x(2, 6)]),
+        "MultiheadAttention": (nn.MultiheadAttention(8, 2), [x(5, 2, 8)] * 3),
+        "Transformer": (nn.Transformer(8, 2, 1, 1, 16), [x(5, 2, 8), x(3, 2, 8)]),
+        "EmbeddingBag": (nn.EmbeddingBag(5, 4), [np.array([[0, 4], [1, 2]])]),
+        "Conv1d": (nn.Conv1d(3, 4, 3, padding=1, padding_mode="reflect"), [x(2, 3, 8)]),
+        "ConvTranspose2d": (nn.ConvTranspose2d(3, 4, 3, 2), [x(2, 3, 4, 4)]),
+        "BatchNorm2d": (nn.BatchNorm2d(3), [x(2, 3, 4, 4)]),
+        "InstanceNorm2d": (nn.InstanceNorm2d(3, affine=True, track_running_stats=True), [x(2, 3, 4, 4)]),
+        "LocalResponseNorm": (nn.LocalResponseNorm(2), [x(2, 4, 4, 4)]),
+        "Bilinear": (nn.Bilinear(3, 4, 2), [x(2, 3), x(2, 4)]),
+        "PReLU": (nn.PReLU(), [x(2, 3)]),
+        "spectral_norm": (nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), [x(2, 3)]),
+        "weight_norm": (nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), [x(2, 3)]),
+        "AdaptiveLogSoftmaxWithLoss": (nn.AdaptiveLogSoftmaxWithLoss(4, 10, [3, 6]), [x(4, 4), labels]),
+    }
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_modules_in_bfloat16(name: str) -> None:
+    module, inputs = _modules()[name]
+    out = module.bfloat16()(*inputs)
+    while isinstance(out, tuple):
+        out = out[0]
+    assert out.dtype == BFLOAT16
+    out.float().square().sum().backward()
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is None or parameter.grad.dtype == BFLOAT16, key
+    assert all(v.dtype == BFLOAT16 for k, v in module.state_dict().items() if "num_batches" not in k)

@@ -216,7 +216,7 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     first = unwrapped[0]
     for a in unwrapped:
         if a.dtype is not first.dtype or type(a) is not type(first):
-            if any(_bfloat16.is_bfloat16(a.dtype) for a in unwrapped):
+            if len({a.dtype for a in unwrapped}) > 1 and any(a.dtype.kind == "V" for a in unwrapped):
                 given = tuple([_road.widened(x) for x in given])  # the widest type, as in torch
                 unwrapped = [movable(x, op, "arrays") for x in given]
             same_dtype(op, **{f"arrays[{i}]": a for i, a in enumerate(unwrapped)})

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _versions, ops
+from einkorn import _bfloat16, _versions, ops
+from einkorn._autocast import autocast
 from einkorn.nn import init
+from einkorn.ops._road import widened
 from einkorn.tensor import Tensor
 
 __all__ = ["as_matrix", "divided", "start", "step"]
@@ -29,18 +31,21 @@ def start(size: int, eps: float, like: Any) -> Tensor:
     """A random unit vector, of the type of ``like``."""
     x = Tensor(np.empty(size, like.dtype))
     init.normal_(x)
-    x._data[...] = _unit(x._data, eps)
+    x._data[...] = _bfloat16.astype(_unit(widened(x._data), eps), x.dtype)
     return x
 
 
 def step(matrix: Any, u: Any, v: Any, times: int, eps: float, v_first: bool) -> None:
     """Improve the singular vectors u and v of an array in place."""
-    for _ in range(times):
-        for left in (not v_first, v_first):
-            if left:
-                u[...] = _unit(ops.matmul(matrix, v), eps)
-            else:
-                v[...] = _unit(ops.matmul(u, matrix), eps)
+    matrix, left, right = (widened(x) for x in (matrix, u, v))
+    with autocast(enabled=False):
+        for _ in range(times):
+            for of_left in (not v_first, v_first):
+                if of_left:
+                    left = _unit(ops.matmul(matrix, right), eps)
+                else:
+                    right = _unit(ops.matmul(left, matrix), eps)
+    u[...], v[...] = _bfloat16.astype(left, u.dtype), _bfloat16.astype(right, v.dtype)
     _versions.wrote(u, v)
 
 
