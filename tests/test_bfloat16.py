@@ -357,3 +357,23 @@ def test_modules_in_bfloat16(name: str) -> None:
     for key, parameter in module.named_parameters():
         assert parameter.grad is None or parameter.grad.dtype == BFLOAT16, key
     assert all(v.dtype == BFLOAT16 for k, v in module.state_dict().items() if "num_batches" not in k)
+
+
+@pytest.mark.parametrize("size", [1 << 16, (1 << 16) + 1, (1 << 17) + 33])
+def test_large_arrays_are_taken_in_blocks(size: int, engine: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(size).astype(BFLOAT16) for _ in range(2))
+    wide = a.astype(np.float32), b.astype(np.float32)
+    for op, count in ((ops.multiply, 2), (ops.maximum, 2), (ops.gelu, 1), (ops.exp, 1)):
+        low = [einkorn.Tensor(x, requires_grad=True) for x in (a, b)[:count]]
+        full = [einkorn.Tensor(x, requires_grad=True) for x in wide[:count]]
+        out, expected = op(*low), op(*full)
+        np.testing.assert_array_equal(out.numpy().astype(np.float32), rounded(expected.numpy()))
+        assert op(*[x.numpy() for x in low]).tobytes() == out.numpy().tobytes()
+        out.backward(np.ones(size, BFLOAT16))
+        expected.backward(np.ones(size, np.float32))
+        for x, y in zip(low, full, strict=True):
+            if op is ops.exp:  # from the result, which was rounded
+                np.testing.assert_allclose(x.grad.float().numpy(), y.grad.numpy(), rtol=2.0**-7)
+            else:
+                np.testing.assert_array_equal(x.grad.float().numpy(), rounded(y.grad.numpy()))

@@ -11,6 +11,7 @@ from einkorn import _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn.errors import DTypeError
 from einkorn.ops import _integers
+from einkorn.ops._blocks import in_blocks
 from einkorn.ops._road import (
     broadcast_shape,
     broadcast_to,
@@ -45,14 +46,16 @@ def _unary(
     a = x._data if is_tensor else x
     out = engines.cpu().quick(kernel, a, *alpha)
     if out is None:
-        try:
-            a = unwrap(x, op or kernel, "x")
-        except DTypeError:
-            whole = _integers.unary(kernel, x)
-            if whole is None:
-                raise
-            return whole
-        out = _unary_kernel(kernel, a, alpha)
+        out = in_blocks(kernel, alpha, x) if _bfloat16.met else None
+        if out is None:
+            try:
+                a = unwrap(x, op or kernel, "x")
+            except DTypeError:
+                whole = _integers.unary(kernel, x)
+                if whole is None:
+                    raise
+                return whole
+            out = _unary_kernel(kernel, a, alpha)
         if not (is_tensor and x._requires_grad and mode.enabled):
             return result(out, (x,), _nothing)
     elif not is_tensor:
@@ -255,14 +258,16 @@ def _binary(
     recorded = (need_a or need_b) and mode.enabled
     out = engines.cpu().quick(op, left, right)
     if out is None:
-        try:
-            left, right = _float_operands(op, a, b)
-        except DTypeError:
-            whole = _integers.binary(op, a, b)
-            if whole is not None:
-                return whole
-            left, right = _operands(op, a, b)
-        out = _binary_shapes(op, left, right)
+        out = in_blocks(op, (), a, b) if _bfloat16.met else None
+        if out is None:
+            try:
+                left, right = _float_operands(op, a, b)
+            except DTypeError:
+                whole = _integers.binary(op, a, b)
+                if whole is not None:
+                    return whole
+                left, right = _operands(op, a, b)
+            out = _binary_shapes(op, left, right)
         if not recorded:
             # A plain number beside the array does not decide what kind of thing is returned.
             return result(out, (None if _is_scalar(a) else a, None if _is_scalar(b) else b), _nothing)
