@@ -103,6 +103,40 @@ def test_the_unusual_goes_the_long_way() -> None:
     assert k.quick("leaky_relu", a, "x") is None
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+def test_joins_as_numpy_does(axis: int, dtype: str) -> None:
+    k = _native()
+    shapes = [[2, 3, 4], [2, 3, 4], [2, 3, 4]]
+    arrays = [_values(tuple(shape), dtype, i) for i, shape in enumerate(shapes)]
+    np.testing.assert_array_equal(k.quick("stack", arrays, axis), np.stack(arrays, axis), strict=True)
+    for i, shape in enumerate(shapes):
+        shape[axis] += 5 * i
+    arrays = [_values(tuple(shape), dtype, i) for i, shape in enumerate(shapes)]
+    np.testing.assert_array_equal(
+        k.quick("concatenate", arrays, axis), np.concatenate(arrays, axis), strict=True
+    )
+
+
+def test_unusual_joins_go_the_long_way() -> None:
+    k = _native()
+    a = np.ones((2, 2), np.float32)
+    for arrays in (
+        [],
+        [a, a.T[:1].T],
+        [a, a.astype(np.float64)],
+        [a, None],
+        [a, a[0]],
+        [a, np.ones((2, 3), np.float32)],
+        [a[:0]],
+    ):
+        assert k.quick("concatenate", arrays, 0) is None
+    for axis in (2, -3, 0.0, True, None, 10**30):
+        assert k.quick("concatenate", [a, a], axis) is None
+    assert k.quick("stack", [a, a], 3) is None
+    assert k.quick("stack", [a, a]) is None
+
+
 def test_a_recorder_sees_every_launch() -> None:
     a = np.ones((2, 2), np.float32)
     einkorn.set_engine("native")

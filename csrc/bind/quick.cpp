@@ -4,6 +4,7 @@
 #include <new>
 
 #include "bind/fresh_array.h"
+#include "kernels/copy.h"
 
 namespace einkorn::bind_quick {
 
@@ -147,8 +148,97 @@ const QuickKernel* find_kernel(PyObject* name) {
   return nullptr;
 }
 
+constexpr Py_ssize_t kMostJoined = 16;
+
+// Arrays that are joined along an axis they have, or along a new one.
+struct Joined {
+  Array part[kMostJoined];
+  Array out;
+  int64_t run[kMostJoined];  // neighbours in a part, and so in the result
+  int64_t rows = 1, pitch = 0;
+
+  bool take(PyObject* arrays, PyObject* axis, bool is_new) {
+    const bool is_list = PyList_CheckExact(arrays);
+    if (!is_list && !PyTuple_CheckExact(arrays)) return false;
+    const Py_ssize_t count = is_list ? PyList_GET_SIZE(arrays) : PyTuple_GET_SIZE(arrays);
+    if (count < 1 || count > kMostJoined || !PyLong_CheckExact(axis)) return false;
+    for (Py_ssize_t i = 0; i < count; ++i)
+      if (!view_plain(is_list ? PyList_GET_ITEM(arrays, i) : PyTuple_GET_ITEM(arrays, i), part[i])) return false;
+    const Array& first = part[0];
+    const int ndim = first.ndim + (is_new ? 1 : 0);
+    int overflow = 0;
+    long at = PyLong_AsLongAndOverflow(axis, &overflow);
+    if (at < 0) at += ndim;
+    if (overflow != 0 || at < 0 || at >= ndim || ndim > kMaxDims) return false;
+    for (int d = 0; d < at; ++d) rows *= first.shape[d];
+    int64_t along = 0;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      if (part[i].dtype != first.dtype || part[i].ndim != first.ndim) return false;
+      for (int d = 0; d < first.ndim; ++d)
+        if ((is_new || d != at) && part[i].shape[d] != first.shape[d]) return false;
+      run[i] = part[i].size() / rows;
+      pitch += run[i];
+      along += is_new ? 1 : part[i].shape[at];
+    }
+    out.dtype = first.dtype;
+    out.ndim = ndim;
+    for (int d = 0; d < ndim; ++d) out.shape[d] = d == at ? along : first.shape[is_new && d > at ? d - 1 : d];
+    parts_ = count;
+    return true;
+  }
+
+  template <class T>
+  void copy(T* to) const {
+    for (Py_ssize_t i = 0; i < parts_; to += run[i++]) {
+      Copy<T> args = {to, static_cast<const T*>(part[i].data), {}, workspace()};
+      Layout<2>& layout = args.layout;
+      layout.ndim = rows > 1 ? 2 : 1;
+      layout.shape[0] = rows;
+      layout.strides[0][0] = pitch;
+      layout.strides[1][0] = run[i];
+      layout.shape[layout.ndim - 1] = run[i];
+      layout.strides[0][layout.ndim - 1] = layout.strides[1][layout.ndim - 1] = 1;
+      if (rows * pitch <= kKeepsGil)
+        launch(&CopyKernels<T>::copy, args);
+      else
+        run_copy(args);
+    }
+  }
+
+ private:
+  template <class T>
+  static void run_copy(const Copy<T>& args) {
+    einkorn::run(&CopyKernels<T>::copy, args);
+  }
+
+  Py_ssize_t parts_ = 0;
+};
+
+PyObject* fresh_like(const Array& array, int64_t size) {
+  const bool is_single = array.dtype == DType::float32;
+  Py_intptr_t sizes[kMaxDims];
+  for (int d = 0; d < array.ndim; ++d) sizes[d] = static_cast<Py_intptr_t>(array.shape[d]);
+  return fresh_array(Py_NewRef(is_single ? float32_descriptor : float64_descriptor), array.ndim, sizes,
+                     static_cast<size_t>(size) * (is_single ? 4 : 8));
+}
+
+PyObject* join(PyObject* const* args, Py_ssize_t count) {
+  Joined joined;
+  const bool is_new = PyUnicode_CompareWithASCIIString(args[0], "stack") == 0;
+  if (count != 3 || !joined.take(args[1], args[2], is_new)) Py_RETURN_NONE;
+  PyObject* const out = fresh_like(joined.out, joined.rows * joined.pitch);
+  if (out == nullptr) return nullptr;
+  void* const data = py::detail::array_proxy(out)->data;
+  if (joined.out.dtype == DType::float32)
+    joined.copy(static_cast<float*>(data));
+  else
+    joined.copy(static_cast<double*>(data));
+  return out;
+}
+
 PyObject* quick(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count < 2 || current_recorder() != nullptr) Py_RETURN_NONE;  // a recorder keeps numbers, too, in arrays
+  if (PyList_CheckExact(args[1]) || PyTuple_CheckExact(args[1])) return join(args, count);
   const QuickKernel* const kernel = find_kernel(args[0]);
   if (kernel == nullptr || count != 1 + kernel->inputs + kernel->numbers) Py_RETURN_NONE;
   QuickCall call;
@@ -160,12 +250,7 @@ PyObject* quick(PyObject*, PyObject* const* args, Py_ssize_t count) {
     if (!number.take(args[1 + kernel->inputs + i], DType::float64)) Py_RETURN_NONE;
     call.number[i] = number.value;
   }
-  const Array& shape = operands.out;
-  const bool is_single = call.dtype == DType::float32;
-  Py_intptr_t sizes[kMaxDims];
-  for (int d = 0; d < shape.ndim; ++d) sizes[d] = static_cast<Py_intptr_t>(shape.shape[d]);
-  PyObject* const out = fresh_array(Py_NewRef(is_single ? float32_descriptor : float64_descriptor), shape.ndim, sizes,
-                                    static_cast<size_t>(operands.size) * (is_single ? 4 : 8));
+  PyObject* const out = fresh_like(operands.out, operands.size);
   if (out == nullptr) return nullptr;
   call.out = py::detail::array_proxy(out)->data;
   call.size = operands.size;

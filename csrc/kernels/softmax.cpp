@@ -22,6 +22,7 @@
 #include "kernels/instantiate.h"
 #include "simd/lanes.h"
 #include "simd/math.h"
+#include "simd/stream.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -29,6 +30,7 @@ namespace {
 
 constexpr int64_t kSoftmaxTask = 16384;  // elements
 constexpr int kStrip = 4;                // vectors side by side
+constexpr int64_t kKept = 2048;          // elements of a row that leaves room for another in the L1 cache
 
 // Calls body(row) for each of `rows` rows of n elements, in tasks of about kSoftmaxTask elements.
 template <class Body>
@@ -102,11 +104,22 @@ EINKORN_INLINE T row_sum(int64_t n, const Term& term) {
   return sum_lanes<T>(total);
 }
 
-// Sum of exp(x - m) over a row; keep(i, n, e) receives the exponentials.
+// exp(d) of differences from a maximum: float to base 2, where the reduction costs less.
+EINKORN_INLINE Vec<float> weight(Vec<float> d) {
+  return exp2_nonpositive(d * 1.44269504f);
+}
+
+EINKORN_INLINE Vec<double> weight(Vec<double> d) {
+  return exp(d);
+}
+
+// Sum of exp(x - m) over a row; keep(i, n, e) receives the exponentials. Meanwhile the row at `next` comes to the cache: its maximum
+// is what the work on it begins with, and would wait for memory.
 template <class T, class Keep>
-EINKORN_INLINE T row_exp_sum(const T* x, int64_t n, T m, const Keep& keep) {
+EINKORN_INLINE T row_exp_sum(const T* x, int64_t n, T m, const T* next, const Keep& keep) {
   return row_sum<T>(n, [&](int64_t i, int64_t live) __attribute__((always_inline)) {
-    const Vec<T> e = exp(load_n(x + i, live) - m);
+    __builtin_prefetch(next + i);
+    const Vec<T> e = weight(load_n(x + i, live) - m);
     keep(i, live, e);
     return live == kLanes<T> ? e : (first_lanes<T>(live) ? e : Vec<T>{});
   });
@@ -118,12 +131,20 @@ template <class T>
 void softmax_forward(const Softmax<T>& k) {
   if (k.outer * k.n * k.inner == 0) return;
   if (k.inner == 1) {
+    const bool streamed = k.n <= kKept && k.outer * k.n * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
     for_each_row(k.ws, k.outer, k.n, 0.5, [&](int64_t r) {
+      alignas(kVectorBytes) T room[kKept];
       const T* x = k.x + r * k.n;
+      const T* next = r + 1 < k.outer && k.n <= kKept ? x + k.n : x;
       T* out = k.out + r * k.n;
       const T m = row_max(x, k.n);
-      const T scale = 1 / row_exp_sum(x, k.n, m, [&](int64_t i, int64_t n, Vec<T> e) { store_n(out + i, n, e); });
-      for_vectors<T>(k.n, [&](int64_t i, int64_t n) { store_n(out + i, n, load_n(out + i, n) * scale); });
+      T* const kept = streamed ? room : out;
+      const T scale =
+          1 / row_exp_sum(x, k.n, m, next, [&](int64_t i, int64_t n, Vec<T> e) { store_n(kept + i, n, e); });
+      write_run(out, k.n, streamed, [&](int64_t i, int64_t n) EINKORN_LAMBDA {
+        return load_n(static_cast<const T*>(kept) + i, n) * scale;
+      });
+      if (streamed) finish_streaming();
     });
     return;
   }
@@ -135,7 +156,7 @@ void softmax_forward(const Softmax<T>& k) {
     for (int64_t c = 0; c < k.n; ++c)
       EINKORN_UNROLL for (int l = 0; l < N; ++l) m[l] = maximum(load_n(x + c * k.inner + l * kLanes<T>, columns), m[l]);
     for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
-        const Vec<T> e = exp(load_n(x + c * k.inner + l * kLanes<T>, columns) - m[l]);
+        const Vec<T> e = weight(load_n(x + c * k.inner + l * kLanes<T>, columns) - m[l]);
         sum[l] += e;
         store_n(out + c * k.inner + l * kLanes<T>, columns, e);
       }
@@ -151,12 +172,16 @@ template <class T>
 void log_softmax_forward(const Softmax<T>& k) {
   if (k.outer * k.n * k.inner == 0) return;
   if (k.inner == 1) {
+    const bool streamed = k.outer * k.n * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
     for_each_row(k.ws, k.outer, k.n, 0.5, [&](int64_t r) {
       const T* x = k.x + r * k.n;
       T* out = k.out + r * k.n;
+      const T* next = r + 1 < k.outer && k.n <= kKept ? x + k.n : x;
       const T m = row_max(x, k.n);
-      const T log_sum = scalar_log(row_exp_sum(x, k.n, m, [](int64_t, int64_t, Vec<T>) {}));
-      for_vectors<T>(k.n, [&](int64_t i, int64_t n) { store_n(out + i, n, load_n(x + i, n) - m - log_sum); });
+      const T log_sum = scalar_log(row_exp_sum(x, k.n, m, next, [](int64_t, int64_t, Vec<T>) {}));
+      write_run(out, k.n, streamed,
+                [&](int64_t i, int64_t n) EINKORN_LAMBDA { return load_n(x + i, n) - m - log_sum; });
+      if (streamed) finish_streaming();
     });
     return;
   }
@@ -168,7 +193,8 @@ void log_softmax_forward(const Softmax<T>& k) {
     for (int64_t c = 0; c < k.n; ++c)
       EINKORN_UNROLL for (int l = 0; l < N; ++l) m[l] = maximum(load_n(x + c * k.inner + l * kLanes<T>, columns), m[l]);
     for (int64_t c = 0; c < k.n; ++c)
-      EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] += exp(load_n(x + c * k.inner + l * kLanes<T>, columns) - m[l]);
+      EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] +=
+          weight(load_n(x + c * k.inner + l * kLanes<T>, columns) - m[l]);
     EINKORN_UNROLL for (int l = 0; l < N; ++l) sum[l] = log(sum[l]);
     for (int64_t c = 0; c < k.n; ++c) EINKORN_UNROLL for (int l = 0; l < N; ++l) {
         const int64_t at = c * k.inner + l * kLanes<T>;

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "simd/by_table.h"
 #include "simd/integer.h"
 
 namespace einkorn {
@@ -32,9 +33,12 @@ EINKORN_INLINE Vec<float> each_lane(Vec<float> x, const Fn& fn) {
   return x;
 }
 
-template <class V>
-EINKORN_INLINE V absolute(V x) {
-  return x < 0 ? -x : x + 0;  // + 0 turns -0 into 0
+EINKORN_INLINE Vec<float> absolute(Vec<float> x) {
+  return bits<Vec<float>>(bits<IntVec<float>>(x) & INT32_MAX);
+}
+
+EINKORN_INLINE Vec<double> absolute(Vec<double> x) {
+  return bits<Vec<double>>(bits<IntVec<double>>(x) & INT64_MAX);
 }
 
 EINKORN_INLINE Vec<float> square_root(Vec<float> x) {
@@ -70,22 +74,37 @@ EINKORN_INLINE Vec<float> scale_by_power_of_two(Vec<float> x, IntVec<float> n, V
 #endif
 }
 
+#if defined(__AVX512F__)
+EINKORN_INLINE Vec<float> round_to_whole(Vec<float> x) {
+  return (Vec<float>)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#endif
+
 // exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2, exp(r) = 1 + r + r^2 P(r). NaN passes the bounds and goes all the
 // way through the polynomial.
 EINKORN_INLINE Vec<float> exp(Vec<float> x) {
-  x = x > 89.0f ? broadcast(89.0f) : x;
-  x = x < -105.0f ? broadcast(-105.0f) : x;
+  x = minimum(broadcast(89.0f), x);
+  x = maximum(broadcast(-105.0f), x);
+#if defined(__AVX512F__)
+  const Vec<float> whole = round_to_whole(x * 1.44269504f);
+  const IntVec<float> n = {};
+#else
   const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
   const Vec<float> shifted = x * 1.44269504f + magic;
   const IntVec<float> n = bits<IntVec<float>>(shifted) - bits<IntVec<float>>(broadcast(magic));
   const Vec<float> whole = shifted - magic;
+#endif
   Vec<float> r = x - whole * 0.693359375f;
   r = r - whole * -2.12194440e-4f;
   Vec<float> p = r * 1.392625083e-3f + 8.363232884e-3f;
   p = p * r + 4.166655421e-2f;
   p = p * r + 1.666657667e-1f;
   p = p * r + 5.0e-1f;
+#if defined(__AVX512F__)
+  p = (p * r + 1.0f) * r + 1.0f;
+#else
   p = p * (r * r) + r + 1.0f;
+#endif
   return scale_by_power_of_two(p, n, whole);
 }
 
@@ -97,8 +116,8 @@ EINKORN_INLINE Vec<double> exp(Vec<double> x) {
 // stays finite where the result does.
 EINKORN_INLINE Vec<float> expm1(Vec<float> x) {
   const Vec<float> input = x;
-  x = x > 89.0f ? broadcast(89.0f) : x;
-  x = x < -30.0f ? broadcast(-30.0f) : x;
+  x = minimum(broadcast(89.0f), x);
+  x = maximum(broadcast(-30.0f), x);
   const float magic = 12582912.0f;
   const Vec<float> shifted = x * 1.44269504f + magic;
   const IntVec<float> n = bits<IntVec<float>>(shifted) - bits<IntVec<float>>(broadcast(magic));
@@ -122,9 +141,9 @@ EINKORN_INLINE Vec<double> expm1(Vec<double> x) {
 // 2^x for x below 1 (NaN stays NaN), at little more than half the price of exp: weights of a softmax, whose logarithms are taken to
 // base 2. 2^x = 2^n (1 + r P(r)), n = round(x), |r| <= 1/2.
 EINKORN_INLINE Vec<float> exp2_nonpositive(Vec<float> x) {
-  x = x < -151.0f ? broadcast(-151.0f) : x;
+  x = maximum(broadcast(-151.0f), x);
 #if defined(__AVX512F__)
-  const Vec<float> whole = (Vec<float>)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const Vec<float> whole = round_to_whole(x);
   const IntVec<float> n = {};
 #else
   const float magic = 12582912.0f;  // as in exp
@@ -188,8 +207,11 @@ EINKORN_INLINE Vec<double> log1p(Vec<double> y) {
   return each_lane(y, [](double v) { return ::log1p(v); });
 }
 
-// An odd polynomial near zero, 1 - 2 / (exp(2|x|) + 1) beyond.
+// By table with AVX-512. Else an odd polynomial near zero, 1 - 2 / (exp(2|x|) + 1) beyond.
 EINKORN_INLINE Vec<float> tanh(Vec<float> x) {
+#if defined(__AVX512F__)
+  return tanh_by_table(x);
+#else
   const Vec<float> a = absolute(x);
   const Vec<float> z = x * x;
   Vec<float> p = z * -6.096714166e-3f + 2.0997179e-2f;
@@ -200,6 +222,7 @@ EINKORN_INLINE Vec<float> tanh(Vec<float> x) {
   const Vec<float> large = 1.0f - 2.0f / (exp(a + a) + 1.0f);
   const IntVec<float> sign = bits<IntVec<float>>(x) & INT32_MIN;  // of -0 too
   return bits<Vec<float>>(bits<IntVec<float>>(a < 0.625f ? small : large) | sign);
+#endif
 }
 
 EINKORN_INLINE Vec<double> tanh(Vec<double> x) {
@@ -211,8 +234,11 @@ EINKORN_INLINE V sigmoid(V x) {
   return 1 / (exp(-x) + 1);
 }
 
-// erf: an odd polynomial in [-1, 1]; beyond, 1 - exp(-x^2) Q(1 / (1 + |x|)), Q fit to the scaled complement.
+// erf: by table with AVX-512. Else an odd polynomial in [-1, 1]; beyond, 1 - exp(-x^2) Q(1 / (1 + |x|)), Q fit to the scaled complement.
 EINKORN_INLINE Vec<float> erf(Vec<float> x) {
+#if defined(__AVX512F__)
+  return erf_by_table(x);
+#else
   const Vec<float> a = absolute(x);
   const Vec<float> z = x * x;
   Vec<float> p = z * 7.875875063e-5f + -8.016864287e-4f;
@@ -232,10 +258,44 @@ EINKORN_INLINE Vec<float> erf(Vec<float> x) {
   q = q * u + -1.076968431e-4f;
   const Vec<float> large = 1.0f - exp(-z) * q;
   return a < 1.0f ? small : (x < 0.0f ? -large : (x != x ? x : large));
+#endif
 }
 
 EINKORN_INLINE Vec<double> erf(Vec<double> x) {
   return each_lane(x, [](double v) { return ::erf(v); });
+}
+
+// The normal distribution function, by table with AVX-512. Else 0.5 (1 + erf(x / sqrt 2)), for gelu: 0.5 / P(|x|)^8 below 0 and 1 less that above, P of
+// our own fit; one quotient takes the place of an exponential, two quotients and two polynomials, and far below 0 the digits of
+// a small probability stay, where 1 + erf has none.
+//
+// versions tried, gelu of 4 MB, float32, avx512, 1 thread                                       ms    error (2^-23)
+//   1 + erf                                                                                   0.81              0.8
+//   0.5 + x P(x^2) / Q(x^2), degrees 5 and 5, and 0 and 1 beyond 5.4                          0.34              5.6
+//   0.5 / P(|x|)^8, degree 10                                                                 0.38              1.1
+EINKORN_INLINE Vec<float> normal_cdf(Vec<float> x) {
+#if defined(__AVX512F__)
+  return normal_cdf_by_table(x);
+#else
+  const Vec<float> a = absolute(x);
+  Vec<float> p = a * 1.150001375e-07f + -1.635806893e-06f;
+  p = p * a + 1.217251706e-05f;
+  p = p * a + -4.265249498e-05f;
+  p = p * a + 1.324805810e-04f;
+  p = p * a + 1.012625485e-04f;
+  p = p * a + 9.510478686e-04f;
+  p = p * a + 8.628103027e-03f;
+  p = p * a + 4.477306912e-02f;
+  p = p * a + 9.973475524e-02f;
+  p = p * a + 1.0f;
+  const Vec<float> p2 = p * p, p4 = p2 * p2;
+  const Vec<float> tail = 0.5f / (p4 * p4);
+  return x < 0.0f ? tail : 1.0f - tail;
+#endif
+}
+
+EINKORN_INLINE Vec<double> normal_cdf(Vec<double> x) {
+  return (erf(x * 0.70710678118654752440) + 1) * 0.5;
 }
 
 // log(1 + exp(x)) without overflow.

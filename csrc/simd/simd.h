@@ -26,6 +26,7 @@
 #endif
 
 #define EINKORN_INLINE inline __attribute__((always_inline))
+#define EINKORN_LAMBDA __attribute__((always_inline))  // after a lambda's parameters
 #define EINKORN_UNROLL _Pragma("GCC unroll 32")
 
 namespace einkorn {
@@ -148,6 +149,17 @@ template <class V>
 EINKORN_INLINE V minimum(V a, V b) {
   return a < b ? a : b;
 }
+
+#if defined(__AVX512F__)
+// One instruction each, with the same rule for NaN and zeros; the compiler takes two, by a mask.
+EINKORN_INLINE Vec<float> maximum(Vec<float> a, Vec<float> b) {
+  return (Vec<float>)_mm512_max_ps((__m512)a, (__m512)b);
+}
+
+EINKORN_INLINE Vec<float> minimum(Vec<float> a, Vec<float> b) {
+  return (Vec<float>)_mm512_min_ps((__m512)a, (__m512)b);
+}
+#endif
 
 // Over the lanes of one vector, always in the same order (halving).
 template <class T>

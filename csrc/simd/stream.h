@@ -46,5 +46,19 @@ EINKORN_INLINE int64_t unaligned_elements(const T* p, int64_t n) {
   return missing < n ? missing : n;
 }
 
+// out[i] = value(i, live) for a run; streamed past the caches where `streamed` says so (then finish_streaming ends the task).
+template <class T, class Value>
+EINKORN_INLINE void write_run(T* out, int64_t n, bool streamed, const Value& value) {
+  int64_t i = 0;
+  if (streamed) {
+    i = unaligned_elements(out, n);
+    if (i > 0) store_partial(out, i, value(0, i));
+    for (; i + kLanes<T> <= n; i += kLanes<T>) stream(out + i, value(i, static_cast<int64_t>(kLanes<T>)));
+  } else {
+    for (; i + kLanes<T> <= n; i += kLanes<T>) store(out + i, value(i, static_cast<int64_t>(kLanes<T>)));
+  }
+  if (i < n) store_partial(out + i, n - i, value(i, n - i));
+}
+
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

@@ -12,8 +12,6 @@
 #include "simd/simd.h"
 #include "simd/stream.h"
 
-#define EINKORN_LAMBDA __attribute__((always_inline))
-
 namespace einkorn {
 inline namespace EINKORN_ISA {
 
@@ -123,20 +121,6 @@ EINKORN_INLINE void sums_of(int64_t runs, int64_t n, double& first, double& seco
     first += sum_four<T>(a);
     second += sum_four<T>(b);
   });
-}
-
-// out[i] = value(i, live) for a run; streamed past the caches where `streamed` says so (then finish_streaming ends the task).
-template <class T, class Value>
-EINKORN_INLINE void write_run(T* out, int64_t n, bool streamed, const Value& value) {
-  int64_t i = 0;
-  if (streamed) {
-    i = unaligned_elements(out, n);
-    if (i > 0) store_partial(out, i, value(0, i));
-    for (; i + kLanes<T> <= n; i += kLanes<T>) stream(out + i, value(i, static_cast<int64_t>(kLanes<T>)));
-  } else {
-    for (; i + kLanes<T> <= n; i += kLanes<T>) store(out + i, value(i, static_cast<int64_t>(kLanes<T>)));
-  }
-  if (i < n) store_partial(out + i, n - i, value(i, n - i));
 }
 
 }  // namespace EINKORN_ISA

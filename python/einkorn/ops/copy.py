@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import _autocast, _bfloat16
+from einkorn import _autocast, _bfloat16, engines
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
 from einkorn.ops._indexing import advanced, is_advanced
@@ -248,6 +248,10 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     ShapeError
         If the list is empty or shapes differ elsewhere.
     """
+    if dim is ABSENT:
+        out = engines.cpu().quick("concatenate", arrays, 0 if axis is ABSENT else axis)
+        if out is not None:
+            return out
     given, parts = _joined("concatenate", arrays)
     first = parts[0]
     if first.ndim == 0:
@@ -284,6 +288,10 @@ def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     dim : int, keyword-only
         torch's name for the same.
     """
+    if dim is ABSENT:
+        out = engines.cpu().quick("stack", arrays, 0 if axis is ABSENT else axis)
+        if out is not None:
+            return out
     given, parts = _joined("stack", arrays)
     first = parts[0]
     check_rank("stack", "the new axis", first.ndim + 1)
