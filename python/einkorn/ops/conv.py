@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -321,18 +322,41 @@ def _convolve(
     if _autocast.active:
         x, weight, bias = _autocast.lower(x, weight, bias)
     a, w, b = _checked(op, spatial, x, weight, bias)
+    is_plain = _is_plain(stride) and _is_plain(padding) and _is_plain(dilation) and type(groups) is int
+    plan = _known_plan if is_plain else _plan
+    geometry, shape = plan(op, spatial, a.shape, w.shape, stride, padding, dilation, groups)
+    _check_bias(op, b, w.shape[0])
+    return _conv.forward(x, weight, geometry, shape, bias, activation, (a, w, b))
+
+
+def _is_plain(option: Any) -> bool:
+    """Whether an option is an int or a tuple of ints, and so equal to no other that is refused."""
+    kind = type(option)
+    return kind is int or (kind is tuple and set(map(type, option)) == {int})
+
+
+def _plan(
+    op: str,
+    spatial: int,
+    x_shape: _conv.Shape,
+    w_shape: _conv.Shape,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> tuple[_conv.Geometry, _conv.Shape]:
+    """The options of a convolution as the kernels take them, and the shape of its result."""
     strides = sizes(stride, op, "stride", spatial, 1)
     dilations = sizes(dilation, op, "dilation", spatial, 1)
-    c, (k, group_channels), taps, extent = a.shape[-1 - spatial], w.shape[:2], w.shape[2:], a.shape[-spatial:]
+    c, (k, group_channels), taps, extent = x_shape[-1 - spatial], w_shape[:2], w_shape[2:], x_shape[-spatial:]
     groups = integer(op, "groups", groups, 1)
     if c % groups or k % groups:
         raise ShapeError(f"{op}: groups is {groups}, expected a divisor of x's {c} and weight's {k} channels")
     if group_channels * groups != c:
         raise ShapeError(
-            f"{op}: weight has shape {w.shape}, expected ({k}, {c // groups}{', *' * spatial}) because"
+            f"{op}: weight has shape {w_shape}, expected ({k}, {c // groups}{', *' * spatial}) because"
             f" x has {c} channels and groups is {groups}"
         )
-    _check_bias(op, b, k)
 
     if spatial == 2:  # the same as below, in a third of the time
         spans: _conv.Shape = (dilations[0] * (taps[0] - 1) + 1, dilations[1] * (taps[1] - 1) + 1)
@@ -353,12 +377,14 @@ def _convolve(
     _check_sizes(op, *padded, *spans, *strides, *dilations)
     if min(out) < 1:
         raise ShapeError(
-            f"{op}: weight has shape {w.shape}, a span of {spans} with dilation,"
+            f"{op}: weight has shape {w_shape}, a span of {spans} with dilation,"
             f" expected at most the padded input's {padded}"
         )
-    geometry = _conv.Geometry(spatial, strides, pads, dilations, groups)
-    shape = (*a.shape[: -1 - spatial], k, *out)
-    return _conv.forward(x, weight, geometry, shape, bias, activation, (a, w, b))
+    return _conv.Geometry(spatial, strides, pads, dilations, groups), (*x_shape[: -1 - spatial], k, *out)
+
+
+#: The same, looked up: on small images it takes longer than the kernel. What is refused is not kept.
+_known_plan = functools.lru_cache(maxsize=512)(_plan)
 
 
 def _named_padding(
