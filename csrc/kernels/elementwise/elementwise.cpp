@@ -1,7 +1,13 @@
 // Elementwise kernels: one loop for each number of operands, one line for each function.
 //
 // The loops stand in map.h. Cheap functions are bound by memory, transcendental ones by the 15 to 30 instructions a vector of
-// simd/math.h.
+// simd/math.h and simd/by_table.h.
+//
+// 8 MB in the last cache, Zen 4, avx512, 2 threads, ms     copy   relu   add    exp   tanh   gelu   sigmoid    erf
+//   exp by the magic number, tanh and erf by polynomials   0.11   0.12  0.32   0.25   0.53   0.38      0.33   0.75
+//   exp by roundscale, tanh, erf, gelu by table            0.10   0.12  0.28   0.20   0.30   0.31      0.30   0.32
+// Of the cycles of a vector (0.1 ms are 6) exp takes 10, a quotient 6 more, a table 14: half to two thirds of the copy rate is what
+// that leaves them, a third is reached by those with a table.
 
 #include "kernels/elementwise/elementwise.h"
 
