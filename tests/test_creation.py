@@ -120,3 +120,47 @@ def test_random_numbers_follow_the_seed() -> None:
 def test_refused(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=f"^{words}"):
         call()
+
+
+def test_as_tensor_shares_what_it_can() -> None:
+    array = np.zeros(3, np.float32)
+    shared = einkorn.as_tensor(array)
+    array[0] = 2
+    assert float(shared[0]) == 2
+    assert einkorn.as_tensor(shared) is shared
+    kinds = {float: "float32", int: "int64", bool: "bool"}
+    for kind, name in kinds.items():
+        made = einkorn.as_tensor([[kind(1), kind(0)]])
+        assert (made.dtype, made.shape) == (np.dtype(name), (1, 2))
+    assert einkorn.as_tensor([1, 2], dtype="float64").dtype == np.float64
+    assert einkorn.as_tensor(array, np.int64, "cpu").tolist() == [2, 0, 0]
+    assert einkorn.is_tensor(shared)
+    assert not einkorn.is_tensor(array)
+    with pytest.raises(DTypeError, match="as_tensor: data holds"):
+        einkorn.as_tensor(["a"])
+    with pytest.raises(DTypeError, match="as_tensor: data is a list"):
+        einkorn.as_tensor([[1.0], [1.0, 2.0]])
+
+
+def test_inference_mode_records_nothing() -> None:
+    w = einkorn.ones(2, requires_grad=True)
+    with einkorn.inference_mode():
+        assert not (w * 2).requires_grad
+        with einkorn.inference_mode(False):  # as in torch
+            assert (w * 2).requires_grad
+    with einkorn.inference_mode(False):
+        assert (w * 2).requires_grad
+
+    @einkorn.inference_mode()
+    def called(x: Tensor) -> bool:
+        return (x * 2).requires_grad
+
+    @einkorn.inference_mode
+    def bare(x: Tensor) -> bool:
+        return (x * 2).requires_grad
+
+    assert not called(w)
+    assert not bare(w)
+    assert (w * 2).requires_grad
+    with pytest.raises(ArgumentError, match="inference_mode: mode is 'no'"):
+        einkorn.inference_mode("no")

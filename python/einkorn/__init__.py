@@ -21,6 +21,7 @@ _HOMES = {
     "Tensor": "tensor",
     "no_grad": "autograd",
     "enable_grad": "autograd",
+    "inference_mode": "autograd",
     "set_grad_enabled": "autograd",
     "is_grad_enabled": "autograd",
     "grad": "autograd",
@@ -32,10 +33,12 @@ _HOMES = {
     "finfo": "dtypes",
     "manual_seed": "random",
     "arange": "creation",
+    "as_tensor": "creation",
     "empty": "creation",
     "empty_like": "creation",
     "eye": "creation",
     "from_numpy": "creation",
+    "is_tensor": "creation",
     "full": "creation",
     "full_like": "creation",
     "linspace": "creation",
@@ -137,17 +140,19 @@ if TYPE_CHECKING:
         vision,
     )
     from einkorn._autocast import autocast, is_autocast_enabled
-    from einkorn.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+    from einkorn.autograd import enable_grad, grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
     from einkorn.config import show_config
     from einkorn.creation import (
         arange,
+        as_tensor,
         empty,
         empty_like,
         eye,
         from_numpy,
         full,
         full_like,
+        is_tensor,
         linspace,
         ones,
         ones_like,

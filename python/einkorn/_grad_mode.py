@@ -8,7 +8,7 @@ from typing import Any
 from einkorn._context import Context
 from einkorn.errors import ArgumentError
 
-__all__ = ["enable_grad", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
 
 
 class _Mode(threading.local):
@@ -86,6 +86,28 @@ class no_grad(_Fixed):  # noqa: N801 - torch's name
     """Do not record operations inside a ``with`` block or a decorated function."""
 
     _enabled = False
+
+
+class inference_mode(_Switch):  # noqa: N801 - torch's name
+    """:class:`no_grad` under torch's name for code that never trains.
+
+    Parameters
+    ----------
+    mode : bool, default True
+        False: :class:`enable_grad`.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = super().__new__(cls)
+        if callable(mode):  # a decorator without parentheses
+            self.__init__()  # type: ignore[misc]
+            return self(mode)
+        return self
+
+    def __init__(self, mode: bool = True) -> None:
+        if not isinstance(mode, bool):
+            raise ArgumentError(f"inference_mode: mode is {mode!r}, expected True or False")
+        self._enabled = not mode
 
 
 class enable_grad(_Fixed):  # noqa: N801 - torch's name

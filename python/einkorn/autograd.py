@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from einkorn import _bfloat16, _versions, sparse
-from einkorn._grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from einkorn._grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from einkorn._tape import (
     Node,
     add,
@@ -30,7 +30,16 @@ from einkorn.sparse import SparseRows
 if TYPE_CHECKING:
     from einkorn.tensor import Tensor
 
-__all__ = ["Node", "backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Node",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 
 def _accumulate(leaves: dict[Tensor, Any]) -> None:

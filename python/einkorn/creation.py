@@ -20,12 +20,14 @@ from einkorn.tensor import Tensor
 
 __all__ = [
     "arange",
+    "as_tensor",
     "empty",
     "empty_like",
     "eye",
     "from_numpy",
     "full",
     "full_like",
+    "is_tensor",
     "linspace",
     "ones",
     "ones_like",
@@ -225,6 +227,43 @@ def randperm(n: int, *, dtype: Any = None, device: Any = None) -> Tensor:
     values = ops.permutation(integer("randperm", "n", n, 0))
     values = _bfloat16.astype(values, _type("randperm", dtype, np.int64))
     return _finished(values, device, False)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether it is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor of numbers, sharing their memory where they are an array or a tensor of that type already.
+
+    Parameters
+    ----------
+    data : Tensor, array, or nested lists of numbers
+        Lists of whole numbers give int64, of truths bool, of others float32.
+    dtype : NumPy type or its name, optional
+    device : name of a device, optional
+
+    Raises
+    ------
+    DTypeError
+        For what holds no numbers, and for types that tensors do not have.
+    """
+    if not isinstance(data, Tensor):
+        if not hasattr(data, "dtype"):
+            try:
+                listed = np.array(data)
+            except ValueError as error:
+                raise DTypeError(
+                    f"as_tensor: data is a {type(data).__name__}, expected numbers: {error}"
+                ) from None
+            data = listed.astype(np.float32) if listed.dtype == np.float64 else listed
+            if data.dtype.kind not in "fiub":
+                raise DTypeError(f"as_tensor: data holds {data.dtype}, expected numbers")
+        data = Tensor(data)
+    if dtype is not None:
+        data = data.to(_type("as_tensor", dtype, np.float32))
+    return data if device is None else data.to(str(device))
 
 
 def from_numpy(array: Any) -> Tensor:
