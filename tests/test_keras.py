@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from small_problems import blobs, rows
+from test_readers_published import write_idx
 
 import einkorn
 from einkorn import keras
@@ -51,6 +52,39 @@ def test_the_basic_program_of_digits_runs():
     assert history.history["accuracy"][-1] > 0.9
     score = model.evaluate(x, targets, verbose=0)
     assert len(score) == 2
+
+
+def test_a_program_of_kerass_own_runs_with_its_import_changed(tmp_path, monkeypatch):
+    monkeypatch.setenv("EINKORN_DATA", str(tmp_path))
+    pixels = write_idx(tmp_path, ("train", "t10k"), [3, 0, 9, 7, 7, 1, 2, 5])
+    (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    assert_array_equal(x_train, pixels)
+    assert x_train.dtype == np.uint8
+    x_train = np.expand_dims(x_train.astype("float32") / 255, -1)
+    x_test = np.expand_dims(x_test.astype("float32") / 255, -1)
+    y_train = keras.utils.to_categorical(y_train, 10)
+    y_test = keras.utils.to_categorical(y_test, 10)
+    model = keras.Sequential(
+        [
+            keras.Input(shape=(28, 28, 1)),
+            layers.Conv2D(32, kernel_size=(3, 3), activation="relu"),
+            layers.MaxPooling2D(pool_size=(2, 2)),
+            layers.Conv2D(64, kernel_size=(3, 3), activation="relu"),
+            layers.MaxPooling2D(pool_size=(2, 2)),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    assert model.count_params() == 34_826
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert "34,826" in lines[0]
+    model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
+    model.fit(x_train, y_train, batch_size=4, epochs=2, validation_split=0.25, verbose=0)
+    score = model.evaluate(x_test, y_test, verbose=0)
+    assert score[0] > 0
+    assert 0 <= score[1] <= 1
 
 
 def test_weights_are_made_by_the_first_rows():

@@ -5,7 +5,7 @@
 """
 
 from einkorn import metrics
-from einkorn.keras import callbacks, layers, losses, models, optimizers, utils
+from einkorn.keras import callbacks, datasets, layers, losses, models, optimizers, utils
 from einkorn.keras.layers import Input
 from einkorn.keras.models import Model, Sequential
 from einkorn.nn import constraints, initializers, regularizers
@@ -16,6 +16,7 @@ __all__ = [
     "Sequential",
     "callbacks",
     "constraints",
+    "datasets",
     "initializers",
     "layers",
     "losses",
