@@ -6,6 +6,12 @@ namespace einkorn::bind_matmul {
 
 namespace {
 
+// Whether both operands run along k (a linear layer) and the first one is smaller: that one had better be transposed into panels.
+template <class T>
+bool is_better_swapped(const Matmul<T>& x) {
+  return x.a_k == 1 && x.b_k == 1 && x.b_n != 1 && x.m < x.n && x.m <= 128;
+}
+
 template <class T>
 void run_matmul(const Array& out, const Array& a, const Array& b, const Array& bias, double alpha, double beta,
                 int activation) {

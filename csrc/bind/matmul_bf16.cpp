@@ -30,7 +30,7 @@ EINKORN_BINDINGS(matmul_bf16, m) {
         x.b = b.strided<uint16_t>("b");
         if (bias.dtype == DType::uint16) bias.in<uint16_t>("bias");
         if (!lay_out("matmul_bf16", x, out, a, b, bias, alpha, beta, activation)) return;
-        if (x.m > 1 && (x.n == 1 || is_better_swapped(x))) swap_operands(x);
+        if (x.m > 1 && x.n == 1) swap_operands(x);  // a column vector is a row vector the other way round
         run_in_scratch<MatmulBf16Parts>(&MatmulBf16Kernels::matmul_bf16, x);
       },
       "out"_a, "a"_a, "b"_a, "bias"_a.none(true), "alpha"_a, "beta"_a, "activation"_a);

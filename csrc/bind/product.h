@@ -23,12 +23,6 @@ void swap_operands(Args& x) {
   x.bias_on_rows = true;
 }
 
-// Whether both operands run along k (a linear layer) and the first one is smaller: that one had better be transposed into panels.
-template <class Args>
-bool is_better_swapped(const Args& x) {
-  return x.a_k == 1 && x.b_k == 1 && x.b_n != 1 && x.m < x.n && x.m <= 128;
-}
-
 // Everything but the pointers. False where there is no output.
 template <class Args>
 bool lay_out(const std::string& op, Args& x, const Array& out, const Array& a, const Array& b, const Array& bias,

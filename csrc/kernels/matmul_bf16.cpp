@@ -2,6 +2,15 @@
 //
 // With vdpbf16ps a lane holds two neighbours along k and a step of the tile multiplies both: half the steps of float, each as long.
 // Elsewhere packing widens to float, and the tile is that of float: the speed of float, from half the bytes.
+//
+// versions, bfloat16 to bfloat16, two Zen 4 cores (the tile alone, one panel after the other: 450)  256  1024  2048  GFLOP/s
+//   pairs, 14 x 2 vectors, all sums through the epilogue                                            286   392   390
+//   the tile's lines of out asked for early; plain sums rounded straight into out                   344   419   406
+//   (torch, oneDNN, by turns with that: 320, 418, 399; matmul in float: 176, 211, 207)
+// Tiles of 12 x 2, 9 x 3, 7 x 4 and 6 x 4, panels of B asked for 2 to 8 steps ahead, other unrolling, and slices of
+// 64 and 32 columns were within 1%.
+// A layer's product, 128 x 768 times 3072 along k, takes 1.9 ms whichever operand comes first (torch 1.7, float 3.3): packing
+// the weights, which 128 rows use once, is what lies between.
 
 #include "kernels/matmul_bf16.h"
 

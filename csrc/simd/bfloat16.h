@@ -59,27 +59,40 @@ EINKORN_INLINE Vec<float> load_bf16(const bfloat16* p) {
   return (Vec<float>)(__builtin_convertvector(half, LaneWords) << 16);
 }
 
-EINKORN_INLINE void store_bf16(bfloat16* p, Vec<float> v) {
+EINKORN_INLINE LaneHalves narrowed_lanes(Vec<float> v) {
   const LaneWords bits = (LaneWords)v;
   const LaneWords near = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
   const LaneWords nan = bits >> 16 | 0x40;
-  const LaneHalves half = __builtin_convertvector(v == v ? near : nan, LaneHalves);
+  return __builtin_convertvector(v == v ? near : nan, LaneHalves);
+}
+
+EINKORN_INLINE void store_bf16(bfloat16* p, Vec<float> v) {
+  const LaneHalves half = narrowed_lanes(v);
   memcpy(p, &half, sizeof half);
 }
 
 // The first n lanes, 0 <= n <= kLanes. Lanes past n read as zero and are not touched in memory.
 EINKORN_INLINE Vec<float> load_bf16_n(const bfloat16* p, int64_t n) {
   if (n == kLanes<float>) return load_bf16(p);
+#if defined(__AVX512F__)
+  const __m256i half = _mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1u), p);
+  return (Vec<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+#else
   bfloat16 half[kLanes<float>] = {};
   for (int64_t i = 0; i < n; ++i) half[i] = p[i];
   return load_bf16(half);
+#endif
 }
 
 EINKORN_INLINE void store_bf16_n(bfloat16* p, int64_t n, Vec<float> v) {
   if (n == kLanes<float>) return store_bf16(p, v);
+#if defined(__AVX512F__)
+  _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1u), (__m256i)narrowed_lanes(v));
+#else
   bfloat16 half[kLanes<float>];
   store_bf16(half, v);
   for (int64_t i = 0; i < n; ++i) p[i] = half[i];
+#endif
 }
 
 }  // namespace EINKORN_ISA
