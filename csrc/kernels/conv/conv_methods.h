@@ -65,8 +65,30 @@ struct WinogradConvolution {
 template <class T>
 void convolve_by_winograd(const WinogradConvolution<T>& c, const WinogradScratch<T>& scratch, const Workspace& ws);
 
+// A 4x4 convolution at stride 2 and padding 1, forward or `back` (its input gradient, a transposed convolution).
+// w[o, i, t] lies at o * w_out_step + i * w_in_step + t.
+template <class T>
+struct StridedConvolution {
+  T* out;
+  const T* in;
+  const T* w;
+  const T* bias;
+  Activation activation;
+  int64_t images, in_channels, out_channels;
+  int64_t in_h, in_w, out_h, out_w;
+  int64_t w_out_step, w_in_step;
+  bool back;
+};
+
+template <class T>
+void convolve_strided_by_winograd(const StridedConvolution<T>& c, const StridedScratch<T>& scratch,
+                                  const Workspace& ws);
+
 template <class T>
 void weight_grad_by_winograd(const Conv2dWeightGrad<T>& k, const WinogradGradScratch<T>& scratch);
+
+template <class T>
+void weight_grad_strided(const Conv2dWeightGrad<T>& k, const StridedGradScratch<T>& scratch);
 
 // Also gbias.
 template <class T>

@@ -44,7 +44,7 @@ inline RowPanels row_panels(int64_t total, int64_t most) {
   return {count, static_cast<int>(larger(ceil_div(total, count), 1))};
 }
 
-enum class ConvMethod { winograd, batch, direct, gemm, units };
+enum class ConvMethod { winograd, strided, batch, direct, gemm, units };
 
 // One tap of the kernel: where it looks relative to an output position, and its place in the R x S weights.
 struct Tap {
@@ -262,6 +262,65 @@ struct WinogradScratch {
   }
 };
 
+// --- at stride 2 by Winograd's method (conv_winograd_strided.cpp) ---
+
+// Whether blocks of tiles make enough tasks.
+inline bool has_many_strided_blocks(int64_t tiles) {
+  return tiles > 7 * kMostTileColumns;
+}
+
+template <class T>
+struct StridedScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::strided;
+
+  T* weights;           // U, and V of a block, where blocks are many
+  PartOfEach<T> input;  // of threads
+  T* inputs;            // V, and U of a panel, where they are few
+  PartOfEach<T> panel;
+  PartOfEach<T> products, outputs;
+
+  // `tile_size` outputs of a tile in each direction: 2 forward, 4 back.
+  StridedScratch(Carver& c, int64_t in_channels, int64_t out_channels, int64_t images, int64_t out_h, int64_t out_w,
+                 int64_t tile_size, int threads) {
+    const int64_t tiles = images * ceil_div(out_h, tile_size) * ceil_div(out_w, tile_size);
+    const bool many = has_many_strided_blocks(tiles);
+    const int64_t points = 9 * 4 * (in_channels + 1);
+    weights = c.take<T>(many ? points * most_padded_rows(out_channels) + kPanelRoom : 0);
+    input = c.take_each<T>(threads, many ? points * kMostTileColumns + kPanelRoom : 0);
+    inputs = c.take<T>(many ? 0 : points * (tiles + kMostTileColumns) + kPanelRoom);
+    panel = c.take_each<T>(threads, many ? 0 : points * kMostTileRows + kPanelRoom);
+    products = c.take_each<T>(threads, 9 * kMostTileRows * kMostTileColumns + kPanelRoom);
+    outputs = c.take_each<T>(threads, 16 * kMostTileRows * kMostTileColumns + kPanelRoom);
+  }
+};
+
+// Panels of gy that a task multiplies with one of x.
+constexpr int64_t kStridedGradPanels = 5;
+
+template <class T>
+struct StridedGradScratch {
+  static constexpr ConvMethod kMethod = ConvMethod::strided;
+
+  T *x, *gy;             // transformed, in panels
+  PartOfEach<T> points;  // of threads: a panel of either before it is packed
+  PartOfEach<T> room, products;
+
+  StridedGradScratch(Carver& c, const ConvShape& s, int threads) {
+    const int64_t tiles = s.N * ceil_div(s.OH, 2) * ceil_div(s.OW, 2);
+    x = c.take<T>(9 * tiles * (4 * s.C + kMostTileColumns) + kPanelRoom);
+    gy = c.take<T>(9 * tiles * most_padded_rows(s.K) + kPanelRoom);
+    points = c.take_each<T>(threads, 9 * (kMostTileColumns + 1) * kMostTileColumns + kPanelRoom);
+    room = c.take_each<T>(threads, kMostTileRows * kMostTileColumns + kPanelRoom);
+    products = c.take_each<T>(threads, 9 * kStridedGradPanels * kMostTileRows * kMostTileColumns + kPanelRoom);
+  }
+};
+
+// 4x4 at stride 2 and padding 1, with channels enough to pay for the transforms.
+inline bool suits_strided(const ConvShape& s) {
+  return s.R == 4 && s.S == 4 && s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 && s.dilation_w == 1 &&
+         s.pad_h == 1 && s.pad_w == 1 && s.groups == 1 && s.C >= 32 && s.K >= 32;
+}
+
 // --- weight gradient by Winograd's method (conv_winograd_grad.cpp) ---
 
 // Tiles that are transformed together: enough that sums rarely leave registers, few enough for the L2 caches.
@@ -440,6 +499,8 @@ inline void with_forward_scratch(Carver& c, const Conv2dForward<T>& k, const Use
   const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   if (suits_winograd(s))
     use(WinogradScratch<T>(c, s.C, s.K, k.ws.threads));
+  else if (suits_strided(s))
+    use(StridedScratch<T>(c, s.C, s.K, s.N, s.OH, s.OW, 2, k.ws.threads));
   else if (suits_direct(channels, out_channels) && suits_batch_forward(s))
     use(BatchScratch<T>(c, s, channels, out_channels, forward_batch_band(s), k.ws.threads));
   else if (suits_direct(channels, out_channels))
@@ -454,6 +515,8 @@ inline void with_input_grad_scratch(Carver& c, const Args<T>& k, const Use& use)
   const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   if (suits_winograd(s))
     use(WinogradScratch<T>(c, s.K, s.C, k.ws.threads));
+  else if (suits_strided(s))
+    use(StridedScratch<T>(c, s.K, s.C, s.N, s.H, s.W, 4, k.ws.threads));
   else if (suits_direct(out_channels, channels) && suits_batch_input_grad(s))
     use(BatchScratch<T>(c, s, out_channels, channels, input_grad_batch_band(s), k.ws.threads));
   else if (suits_direct(out_channels, channels))
@@ -466,6 +529,8 @@ template <class T, class Use>
 inline void with_weight_grad_scratch(Carver& c, const Conv2dWeightGrad<T>& k, const Use& use) {
   if (suits_winograd(k.shape))
     use(WinogradGradScratch<T>(c, k.shape, k.ws.threads));
+  else if (suits_strided(k.shape))
+    use(StridedGradScratch<T>(c, k.shape, k.ws.threads));
   else if (is_depthwise(k.shape))
     use(DepthwiseGradScratch<T>(c, k.shape, k.ws.threads));
   else

@@ -355,7 +355,7 @@ def _cases() -> list[Case]:
         _case(9, 32, 28, 28, 32, 3, 3, groups=32, padding=1).grad().called("two threads"),
     ]
     cases += _depthwise_cases() + _conv1d_cases() + _volume_cases() + _transposed_cases()
-    return cases + _unfold_cases() + _bench_cases()
+    return cases + _strided_cases() + _unfold_cases() + _bench_cases()
 
 
 def _depthwise_cases() -> list[Case]:
@@ -426,6 +426,24 @@ def _transposed_cases() -> list[Case]:
         conv_transpose3d(normal(1, 4, 3, 2, 3), normal(4, 2, 2, 3, 2), normal(4), stride=2, groups=2).grad(),
         conv_transpose3d(normal(1, 2, 3, 2, 2), normal(2, 2, 2, 1, 2), normal(2), activation="relu").grad(),
         conv_transpose3d(normal(0, 2, 3, 2, 2), normal(2, 2, 2, 1, 2), normal(2)).grad(),
+    ]
+
+
+def _strided_cases() -> list[Case]:
+    """4x4 at stride 2 over many channels: odd sizes; few tiles and many."""
+    options = {"stride": 2, "padding": 1}
+    return [
+        conv2d(normal(2, 33, 9, 7), normal(40, 33, 4, 4), normal(40), **options, activation="relu").grad(),
+        conv2d(integers(3, 32, 33, 70), integers(37, 32, 4, 4), integers(37), **options).grad().exact(),
+        conv_transpose2d(integers(1, 35, 3, 18), integers(35, 32, 4, 4), integers(32), **options).exact(),
+        conv_transpose2d(
+            normal(2, 32, 5, 4),
+            normal(32, 33, 4, 4),
+            normal(33),
+            **options,
+            output_padding=1,
+            activation="tanh",
+        ).grad(),
     ]
 
 
