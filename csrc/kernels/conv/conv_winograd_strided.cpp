@@ -21,13 +21,12 @@
 // Tiles are counted flat over (n, y, x); transforms work on runs, neighbours in one row of tiles, with tiles in lanes: every
 // fourth pixel of a row forward, every second one back.
 //
-// Versions, two threads of a Zen 4 EPYC, GFLOP/s of the plain sum (limit 234), N16: 512 to 256 channels 4x4 -> 8x8 /
-// 256 to 128 8x8 -> 16x16 / 128 to 64 16x16 -> 32x32, transposed
+// Versions, two threads of a Zen 4 EPYC (limit of the plain sum 234), GFLOP/s of the plain sum, N16, transposed:
+// 512 to 256 channels 4x4 -> 8x8 / 256 to 128 8x8 -> 16x16 / 128 to 64 16x16 -> 32x32
 //   plain sum by matrix product, phase by phase (conv_gemm.cpp)          131 / 173 / 179
 //   passes for U, for V and for the products                             173 / 243 / 204
-//   the larger of U and V made where it is used                          FIGURES
-
-#include "kernels/conv/conv_winograd_strided.h"
+//   the larger of U and V made where it is used                          166 / 244 / 243     (the first two on a busier machine)
+// The first is bound by its weights: 8 MB, and 19 MB of U, for two blocks of tiles.
 
 #include "kernels/conv/conv_winograd_strided.h"
 
