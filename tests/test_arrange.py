@@ -284,5 +284,5 @@ def test_layers_of_two_inputs(torch: Any) -> None:
         np.testing.assert_allclose(ours(a, b), wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
     with pytest.raises(ArgumentError, match=r"^ReflectionPad2d: padding"):
         nn.ReflectionPad2d((1, 2))
-    with pytest.raises(ShapeError, match=r"^ReplicationPad1d: x has shape"):
+    with pytest.raises(ShapeError, match=r"^ReplicationPad1d: input has shape"):
         nn.ReplicationPad1d(1)(Tensor(X[0, 0]))

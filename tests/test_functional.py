@@ -299,7 +299,11 @@ def _samples() -> dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
     }
 
 
-@pytest.mark.parametrize("name", functional.__all__)
+#: Of several results: in test_transformer.py.
+_ELSEWHERE = ("multi_head_attention_forward",)
+
+
+@pytest.mark.parametrize("name", [name for name in functional.__all__ if name not in _ELSEWHERE])
 def test_samples_as_torch(name: str, torch: Any, recwarn: Any) -> None:
     """Values, shapes and gradients, in float64."""
     samples = _samples()[name]

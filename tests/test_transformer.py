@@ -117,6 +117,43 @@ def test_transformer(options: dict[str, Any], torch: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("separate", [False, True])
+def test_multi_head_attention_forward(separate: bool, torch: Any) -> None:
+    """With every option but dropout, once the weights are wanted and once they are not."""
+    query, key, value = numbers(L, N, D), numbers(S, N, D, seed=1), numbers(S, N, D, seed=2)
+    joint = None if separate else numbers(3 * D, D, seed=3)
+    own = {f"{x}_proj_weight": numbers(D, D, seed=4 + i) if separate else None for i, x in enumerate("qkv")}
+    rest = (numbers(3 * D, seed=7), numbers(1, 1, D, seed=8), numbers(1, 1, D, seed=9), True, 0.0)
+    arrays = (
+        query,
+        key,
+        value,
+        D,
+        H,
+        joint,
+        *rest,
+        numbers(D, D, seed=10),
+        numbers(D, seed=11),
+    )
+    options = {**own, "use_separate_proj_weight": separate, "attn_mask": numbers(L, S, seed=12)}
+
+    def as_torch(x: Any) -> Any:
+        return torch.from_numpy(x) if isinstance(x, np.ndarray) else x
+
+    for need_weights in (True, False):
+        got = nn.functional.multi_head_attention_forward(*arrays, need_weights=need_weights, **options)
+        wanted = torch.nn.functional.multi_head_attention_forward(
+            *map(as_torch, arrays),
+            need_weights=need_weights,
+            **{name: as_torch(x) for name, x in options.items()},
+        )
+        np.testing.assert_allclose(got[0], wanted[0].numpy(), rtol=1e-4, atol=2e-4)
+        if need_weights:
+            np.testing.assert_allclose(got[1], wanted[1].numpy(), rtol=1e-4, atol=1e-5)
+        else:
+            assert got[1] is None
+
+
 def test_stacks(torch: Any) -> None:
     def encoder(n: Any) -> Any:
         layer = n.TransformerEncoderLayer(D, H, 20, 0.0, batch_first=True)

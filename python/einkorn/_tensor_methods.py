@@ -12,6 +12,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn._inplace import times
+from einkorn._tensor_products import Products
 from einkorn._tensor_shapes import _dim, _self
 from einkorn._tensor_writes import InPlace, in_place
 from einkorn.errors import ArgumentError
@@ -35,7 +36,7 @@ class Extremes(NamedTuple):
     indices: Tensor
 
 
-class Methods(InPlace):
+class Methods(Products, InPlace):
     """Base class of Tensor."""
 
     __slots__ = ()
@@ -168,9 +169,9 @@ class Methods(InPlace):
 
     multiply = mul
 
-    def div(self, other: Any) -> Tensor:
-        """``self / other``."""
-        return einkorn.ops.divide(self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """``self / other``, rounded down by "floor" and towards 0 by "trunc"."""
+        return einkorn.ops.divide(self, other, rounding_mode=rounding_mode)
 
     divide = true_divide = div
 
@@ -209,60 +210,6 @@ class Methods(InPlace):
     def where(self, condition: Any, other: Any) -> Tensor:
         """``self`` where the condition holds, else ``other``."""
         return einkorn.ops.where(condition, self, other)
-
-    def matmul(self, other: Any) -> Tensor:
-        """``self @ other``."""
-        return einkorn.ops.matmul(self, other)
-
-    def mm(self, mat2: Any) -> Tensor:
-        """Product of two matrices."""
-        return einkorn.ops.mm(self, mat2)
-
-    def mv(self, vec: Any) -> Tensor:
-        """Product of a matrix and a vector."""
-        return einkorn.ops.mv(self, vec)
-
-    def dot(self, tensor: Any) -> Tensor:
-        """Product of two vectors, a scalar."""
-        return einkorn.ops.dot(self, tensor)
-
-    vdot = dot
-
-    def inner(self, other: Any) -> Tensor:
-        """Sums of products along the last dimensions."""
-        return einkorn.ops.inner(self, other)
-
-    def outer(self, vec2: Any) -> Tensor:
-        """All products of the elements of two vectors."""
-        return einkorn.ops.outer(self, vec2)
-
-    def kron(self, other: Any) -> Tensor:
-        """Kronecker product."""
-        return einkorn.ops.kron(self, other)
-
-    def trace(self) -> Tensor:
-        """Sum of the diagonal of a matrix."""
-        return einkorn.ops.trace(self)
-
-    def baddbmm(self, batch1: Any, batch2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
-        """``beta * self + alpha * (batch1 @ batch2)`` for stacks of matrices."""
-        return einkorn.ops.baddbmm(self, batch1, batch2, beta=beta, alpha=alpha)
-
-    def addbmm(self, batch1: Any, batch2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
-        """``beta * self`` plus ``alpha`` times the sum of the products of two stacks of matrices."""
-        return einkorn.ops.addbmm(self, batch1, batch2, beta=beta, alpha=alpha)
-
-    def addmv(self, mat: Any, vec: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
-        """``beta * self + alpha * (mat @ vec)``."""
-        return einkorn.ops.addmv(self, mat, vec, beta=beta, alpha=alpha)
-
-    def bmm(self, mat2: Any) -> Tensor:
-        """Product of two stacks of matrices."""
-        return einkorn.ops.bmm(self, mat2)
-
-    def addmm(self, mat1: Any, mat2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
-        """``beta * self + alpha * (mat1 @ mat2)``."""
-        return einkorn.ops.addmm(self, mat1, mat2, beta=beta, alpha=alpha)
 
     # --- functions --------------------------------------------------------------------------
 
@@ -310,13 +257,13 @@ class Methods(InPlace):
         """The hyperbolic tangent."""
         return einkorn.ops.tanh(self)
 
-    def softmax(self, dim: _Whole) -> Tensor:
-        """``exp(x) / sum(exp(x))`` along ``dim``."""
-        return einkorn.ops.softmax(self, dim)
+    def softmax(self, dim: _Whole, dtype: Any = None) -> Tensor:
+        """``exp(x) / sum(exp(x))`` along ``dim``, computed in ``dtype`` where it is given."""
+        return einkorn.ops.softmax(_typed(self, dtype), dim)
 
-    def log_softmax(self, dim: _Whole) -> Tensor:
+    def log_softmax(self, dim: _Whole, dtype: Any = None) -> Tensor:
         """The logarithm of :meth:`softmax`."""
-        return einkorn.ops.log_softmax(self, dim)
+        return einkorn.ops.log_softmax(_typed(self, dtype), dim)
 
     # --- in place -----------------------------------------------------------------------------
 
@@ -325,12 +272,6 @@ class Methods(InPlace):
         in_place("cos", cos),
         in_place("erf", erf),
         in_place("square", square),
-    )
-    addmm_, addmv_, addbmm_, baddbmm_ = (
-        in_place("addmm", addmm),
-        in_place("addmv", addmv),
-        in_place("addbmm", addbmm),
-        in_place("baddbmm", baddbmm),
     )
 
     if TYPE_CHECKING:

@@ -172,38 +172,50 @@ class Shapes(Places):
         """The tensor itself if it lies in row-major order, else a copy that does."""
         return _self(self) if self._data.flags.c_contiguous else einkorn.ops.contiguous(self)
 
-    def new_empty(self, *size: Any, dtype: Any = None, requires_grad: _Truth = False) -> Tensor:
-        """A tensor of a shape without values, of this type and on this device."""
-        return self._new("empty", _sizes(size), dtype, requires_grad)
+    def new_empty(
+        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: _Truth = False, **options: Any
+    ) -> Tensor:
+        """A tensor of a shape without values, of this type and on this device where none is given."""
+        return self._new("empty", _named("new_empty", "size", size, options), dtype, device, requires_grad)
 
-    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: _Truth = False) -> Tensor:
-        """A tensor of zeros, of this type and on this device."""
-        return self._new("zeros", _sizes(size), dtype, requires_grad)
+    def new_zeros(
+        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: _Truth = False, **options: Any
+    ) -> Tensor:
+        """A tensor of zeros, of this type and on this device where none is given."""
+        return self._new("zeros", _named("new_zeros", "size", size, options), dtype, device, requires_grad)
 
-    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: _Truth = False) -> Tensor:
-        """A tensor of ones, of this type and on this device."""
-        return self._new("ones", _sizes(size), dtype, requires_grad)
+    def new_ones(
+        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: _Truth = False, **options: Any
+    ) -> Tensor:
+        """A tensor of ones, of this type and on this device where none is given."""
+        return self._new("ones", _named("new_ones", "size", size, options), dtype, device, requires_grad)
 
     def new_full(
-        self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: _Truth = False
+        self,
+        size: Any,
+        fill_value: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: _Truth = False,
     ) -> Tensor:
-        """A tensor of one number, of this type and on this device."""
-        return self._new("full", size, dtype, requires_grad, fill_value)
+        """A tensor of one number, of this type and on this device where none is given."""
+        return self._new("full", size, dtype, device, requires_grad, fill_value)
 
-    def _new(self, kind: str, size: Any, dtype: Any, requires_grad: Any, *value: Any) -> Tensor:
+    def _new(self, kind: str, size: Any, dtype: Any, device: Any, requires_grad: Any, *value: Any) -> Tensor:
         return getattr(einkorn.creation, kind)(
             size,
             *value,
             dtype=self._data.dtype if dtype is None else dtype,
-            device=device_of(self._data),
+            device=device_of(self._data) if device is None else device,
             requires_grad=requires_grad,
         )
 
     # --- shape ------------------------------------------------------------------------------
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, **options: Any) -> Tensor:
         """The same values in another shape; one size may be -1. A view where strides allow, else a copy."""
-        return einkorn.ops.reshape(self, _sizes(shape))
+        return einkorn.ops.reshape(self, _named("reshape", "shape", shape, options))
 
     def reshape_as(self, other: Any) -> Tensor:
         """``reshape(other.shape)``."""
@@ -219,7 +231,7 @@ class Shapes(Places):
             raise ShapeError(f"vsplit: the tensor has shape {self._data.shape}, expected at least 2 axes")
         return einkorn.ops.tensor_split(self, indices_or_sections, 0)
 
-    def view(self, *shape: Any) -> Tensor:
+    def view(self, *shape: Any, **options: Any) -> Tensor:
         """:meth:`reshape` that never copies; bits are not read as another type: see :meth:`to`.
 
         Raises
@@ -229,7 +241,7 @@ class Shapes(Places):
         """
         if len(shape) == 1 and isinstance(shape[0], (type, str, np.dtype)):
             raise ArgumentError(f"view: shape is {shape[0]!r}, expected ints; another type is to()'s")
-        out = einkorn.ops.reshape(self, _sizes(shape))
+        out = einkorn.ops.reshape(self, _named("view", "size", shape, options))
         if self._data.size and _versions.owner(self._data) is not _versions.owner(out._data):
             raise ShapeError(
                 f"view: the tensor has shape {self._data.shape} and does not lie in row-major order, so"
@@ -255,9 +267,9 @@ class Shapes(Places):
 
     swapaxes = swapdims = transpose
 
-    def permute(self, *dims: Any) -> Tensor:
+    def permute(self, *dims: Any, **options: Any) -> Tensor:
         """Put the dimensions into another order."""
-        return einkorn.ops.permute(self, _sizes(dims))
+        return einkorn.ops.permute(self, _named("permute", "dims", dims, options))
 
     def t(self) -> Tensor:
         """The transpose of a matrix; vectors and scalars are returned as they are."""
@@ -324,9 +336,9 @@ class Shapes(Places):
         """Views of all slices of a dimension, without it."""
         return einkorn.ops.unbind(self, dim)
 
-    def flip(self, *dims: Any) -> Tensor:
-        """The elements in reverse order along dimensions."""
-        return einkorn.ops.flip(self, _sizes(dims))
+    def flip(self, *dims: Any, **options: Any) -> Tensor:
+        """The elements in reverse order along dimensions: ``flip(0, 1)`` or ``flip([0, 1])``."""
+        return einkorn.ops.flip(self, _named("flip", "dims", dims, options))
 
     def roll(self, shifts: Any, dims: Any = None) -> Tensor:
         """The elements moved on along dimensions; those that leave at the end come back at the front."""
@@ -336,13 +348,13 @@ class Shapes(Places):
         """Turn by quarters in the plane of two dimensions."""
         return einkorn.ops.rot90(self, k, dims)
 
-    def tile(self, *dims: Any) -> Tensor:
+    def tile(self, *dims: Any, **options: Any) -> Tensor:
         """The whole several times along dimensions."""
-        return einkorn.ops.tile(self, _sizes(dims))
+        return einkorn.ops.tile(self, _named("tile", "dims", dims, options))
 
-    def repeat(self, *sizes: Any) -> Tensor:
+    def repeat(self, *sizes: Any, **options: Any) -> Tensor:
         """The whole several times along each dimension; NumPy's ``repeat`` is :meth:`repeat_interleave`."""
-        times = _sizes(sizes)
+        times = _named("repeat", "repeats", sizes, options)
         if len(times) < self._data.ndim:
             raise ShapeError(
                 f"repeat: got {len(times)} sizes, expected at least one for each of {self._data.ndim}"
@@ -376,9 +388,9 @@ class Shapes(Places):
         """Matrices with the last dimension on their diagonal."""
         return einkorn.ops.diag_embed(self, offset, dim1, dim2)
 
-    def expand(self, *sizes: Any) -> Tensor:
+    def expand(self, *sizes: Any, **options: Any) -> Tensor:
         """View with a larger shape, by broadcasting; -1 keeps a size."""
-        wanted, shape = _sizes(sizes), self._data.shape
+        wanted, shape = _named("expand", "size", sizes, options), self._data.shape
         new = len(wanted) - len(shape)
         full = tuple([shape[d - new] if n == -1 and d >= new else n for d, n in enumerate(wanted)])
         return einkorn.ops.broadcast_to(self, full)
@@ -429,6 +441,20 @@ def _dim(op: str, dim: Any, ndim: int) -> int:
     if not -room <= index < room:
         raise ArgumentError(f"{op}: dim is {dim}, out of range for {ndim} dimensions")
     return index % room
+
+
+def _named(op: str, name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+    """Sizes or dimensions, side by side, as one sequence, or by their name."""
+    if not options:
+        return _sizes(arguments)
+    if arguments or options.keys() != {name}:
+        unknown = sorted(options.keys() - {name})
+        raise TypeError(
+            f"{op}() got an unexpected keyword argument {unknown[0]!r}"
+            if unknown
+            else f"{op}() got {name} twice"
+        )
+    return _sizes((options[name],))
 
 
 def _sizes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -142,13 +142,17 @@ def arange(
 ) -> Tensor:
     """Numbers from ``start`` (0 where only an end is given) up to but without ``end``, by ``step``.
 
-    int64 where all three are whole numbers, else float32; element i is ``start + i * step``.
+    int64 where all three are whole numbers, else float32; element i is ``start + i * step``. With a ``dtype``
+    of integers the three lose their fractions first.
     """
     if end is None:
         start, end = 0, start
     parts = [x.item() if isinstance(x, (Tensor, np.ndarray, np.generic)) else x for x in (start, end, step)]
+    parts = [int(x) if isinstance(x, bool) else x for x in parts]
     for name, x in zip(("start", "end", "step"), parts, strict=True):
         number("arange", name, x)
+    if dtype is not None and _type("arange", dtype, np.int64).kind in "iu":
+        parts = [int(x) for x in parts]
     first, last, by = parts
     if by == 0 or (last - first) * by < 0 or not math.isfinite((last - first) / by):
         raise ArgumentError(f"arange: start is {first}, end {last} and step {by}, which never arrives")
@@ -175,6 +179,8 @@ def linspace(
     count = integer("linspace", "steps", steps, 0)
     check_size("linspace", (count,), "steps")
     kind = _type("linspace", dtype, np.float32)
+    if kind.kind in "iu":
+        first, last = int(first), int(last)
     return _finished(_bfloat16.astype(np.linspace(first, last, count), kind), device, requires_grad)
 
 

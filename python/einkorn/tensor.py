@@ -383,9 +383,13 @@ class Tensor(Methods):
         return ops.power(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
+        if self._data.dtype.kind != "f":
+            return self.matmul(other)
         return ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
+        if self._data.dtype.kind != "f":
+            return Tensor._wrap(np.asarray(other), False, None).matmul(self)
         return ops.matmul(other, self)
 
     def __neg__(self) -> Tensor:

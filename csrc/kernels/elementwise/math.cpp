@@ -75,10 +75,10 @@ EINKORN_INLINE Vec<float> log_to_base_2(Vec<float> x) {
   const Vec<float> input = x;
   const IntVec<float> tiny = x < 1.17549435e-38f;
   x = tiny ? x * 8388608.0f : x;
-  const IntVec<float> i = bits<IntVec<float>>(x);
-  const IntVec<float> e = ((i - 0x3f3504f3) >> 23);
+  const Vec<uint32_t> i = bits<Vec<uint32_t>>(x);  // unsigned, which may wrap: x may be negative
+  const IntVec<float> e = bits<IntVec<float>>(i - 0x3f3504f3u) >> 23;
   const Vec<float> exponent = __builtin_convertvector(e - (tiny & 23), Vec<float>);
-  const Vec<float> y = log(bits<Vec<float>>(i - (e << 23))) * 1.44269504f + exponent;
+  const Vec<float> y = log(bits<Vec<float>>(i - bits<Vec<uint32_t>>(e << 23))) * 1.44269504f + exponent;
   return (input > 0.0f) & (input < __builtin_inff()) ? y : log(input);
 }
 

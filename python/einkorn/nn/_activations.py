@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from einkorn import ops
 from einkorn._inplace import renew
 from einkorn.errors import ArgumentError, ShapeError
@@ -311,8 +313,8 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """:func:`alpha_dropout` of whole channels: input has shape (N, C, ...)."""
-    shape = tuple(input.shape)
-    if len(shape) < 2:
+    shape = tuple(np.shape(input))
+    if len(shape) < 2 and _on("feature_alpha_dropout", training, _probability("feature_alpha_dropout", p)):
         raise ShapeError(f"feature_alpha_dropout: input has shape {shape}, expected at least 2 dimensions")
     return _alpha("feature_alpha_dropout", input, p, training, inplace, shape[:2] + (1,) * (len(shape) - 2))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from einkorn import ops
+from einkorn.errors import ArgumentError
 
 __all__ = [
     "batch_norm",
@@ -13,6 +14,7 @@ __all__ = [
     "instance_norm",
     "layer_norm",
     "local_response_norm",
+    "multi_head_attention_forward",
     "rms_norm",
     "scaled_dot_product_attention",
 ]
@@ -87,3 +89,68 @@ def scaled_dot_product_attention(
     return ops.scaled_dot_product_attention(
         query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
     )
+
+
+def multi_head_attention_forward(
+    query: Any,
+    key: Any,
+    value: Any,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: bool = True,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,
+    attn_mask: Any = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Any = None,
+    k_proj_weight: Any = None,
+    v_proj_weight: Any = None,
+    static_k: Any = None,
+    static_v: Any = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Any, Any]:
+    """What :class:`einkorn.nn.MultiheadAttention` computes, on weights that are given; batches come second.
+
+    Keys and values that are projected already (``static_k``, ``static_v``) are refused.
+    """
+    from einkorn.nn.attention import Given
+
+    op = "multi_head_attention_forward"
+    if static_k is not None or static_v is not None:
+        raise ArgumentError(f"{op}: static_k and static_v are not taken, expected None")
+    if embed_dim_to_check % num_heads:
+        raise ArgumentError(
+            f"{op}: embed_dim_to_check is {embed_dim_to_check}, expected a multiple of num_heads {num_heads}"
+        )
+    separate = use_separate_proj_weight
+    weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight) if separate else (None, None, None)
+    return Given(
+        embed_dim=embed_dim_to_check,
+        num_heads=num_heads,
+        head_dim=embed_dim_to_check // num_heads,
+        kdim=weights[1].shape[1] if separate else embed_dim_to_check,
+        vdim=weights[2].shape[1] if separate else embed_dim_to_check,
+        dropout=dropout_p,
+        training=training,
+        batch_first=False,
+        add_zero_attn=add_zero_attn,
+        in_proj_weight=None if separate else in_proj_weight,
+        in_proj_bias=in_proj_bias,
+        q_proj_weight=weights[0],
+        k_proj_weight=weights[1],
+        v_proj_weight=weights[2],
+        bias_k=bias_k,
+        bias_v=bias_v,
+        out_weight=out_proj_weight,
+        out_bias=out_proj_bias,
+        _one_width=not separate,
+    )._attend(query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)

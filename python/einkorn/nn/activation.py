@@ -67,15 +67,15 @@ def _with_inplace(text: str, inplace: bool) -> str:
 class ReLU(_InPlace):
     """max(x, 0). NaN stays NaN."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.relu(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.relu(input, self.inplace)
 
 
 class ReLU6(_InPlace):
     """min(max(x, 0), 6)."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.relu6(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.relu6(input, self.inplace)
 
 
 class LeakyReLU(Module):
@@ -91,8 +91,8 @@ class LeakyReLU(Module):
         self.negative_slope = negative_slope
         self.inplace = inplace
 
-    def forward(self, x: Any) -> Any:
-        return functional.leaky_relu(x, self.negative_slope, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         return _with_inplace(f"negative_slope={self.negative_slope}", self.inplace)
@@ -122,8 +122,8 @@ class PReLU(Module):
         """Set the slope back to its first value."""
         init.constant_(self.weight, self.init)
 
-    def forward(self, x: Any) -> Any:
-        return ops.prelu(x, self.weight)
+    def forward(self, input: Any) -> Any:
+        return ops.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
@@ -146,8 +146,8 @@ class RReLU(Module):
         self.upper = upper
         self.inplace = inplace
 
-    def forward(self, x: Any) -> Any:
-        return functional.rrelu(x, self.lower, self.upper, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         return _with_inplace(f"lower={self.lower}, upper={self.upper}", self.inplace)
@@ -166,8 +166,8 @@ class ELU(Module):
         self.alpha = alpha
         self.inplace = inplace
 
-    def forward(self, x: Any) -> Any:
-        return functional.elu(x, self.alpha, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return _with_inplace(f"alpha={self.alpha}", self.inplace)
@@ -187,8 +187,8 @@ class CELU(Module):
         self.alpha = alpha
         self.inplace = inplace
 
-    def forward(self, x: Any) -> Any:
-        return functional.celu(x, self.alpha, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.celu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return _with_inplace(f"alpha={self.alpha}", self.inplace)
@@ -197,36 +197,36 @@ class CELU(Module):
 class SELU(_InPlace):
     """ELU scaled so that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.selu(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.selu(input, self.inplace)
 
 
 class Sigmoid(Module):
     """1 / (1 + exp(-x)). Its slope is at most 1/4."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.sigmoid(x)
+    def forward(self, input: Any) -> Any:
+        return ops.sigmoid(input)
 
 
 class LogSigmoid(Module):
     """The logarithm of sigmoid, without overflow."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.logsigmoid(x)
+    def forward(self, input: Any) -> Any:
+        return ops.logsigmoid(input)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.tanh(x)
+    def forward(self, input: Any) -> Any:
+        return ops.tanh(input)
 
 
 class Tanhshrink(Module):
     """x - tanh(x)."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.tanhshrink(x)
+    def forward(self, input: Any) -> Any:
+        return ops.tanhshrink(input)
 
 
 class GELU(Module):
@@ -243,8 +243,8 @@ class GELU(Module):
             raise ArgumentError(f"GELU: approximate is {approximate!r}, expected 'none' or 'tanh'")
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
-        return ops.gelu(x, self.approximate)
+    def forward(self, input: Any) -> Any:
+        return ops.gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -253,29 +253,29 @@ class GELU(Module):
 class SiLU(_InPlace):
     """x sigmoid(x), also called swish."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.silu(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.silu(input, self.inplace)
 
 
 class Mish(_InPlace):
     """x tanh(log(1 + exp(x))) (Misra 2019)."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.mish(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.mish(input, self.inplace)
 
 
 class Hardswish(_InPlace):
     """x min(max(x + 3, 0), 6) / 6."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.hardswish(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.hardswish(input, self.inplace)
 
 
 class Hardsigmoid(_InPlace):
     """min(max(x + 3, 0), 6) / 6."""
 
-    def forward(self, x: Any) -> Any:
-        return functional.hardsigmoid(x, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.hardsigmoid(input, self.inplace)
 
 
 class Hardtanh(Module):
@@ -306,8 +306,8 @@ class Hardtanh(Module):
                 f"Hardtanh: min_val is {self.min_val} and max_val {self.max_val}, expected min_val < max_val"
             )
 
-    def forward(self, x: Any) -> Any:
-        return functional.hardtanh(x, self.min_val, self.max_val, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         return _with_inplace(f"min_val={self.min_val}, max_val={self.max_val}", self.inplace)
@@ -325,8 +325,8 @@ class Hardshrink(Module):
         super().__init__()
         self.lambd = lambd
 
-    def forward(self, x: Any) -> Any:
-        return ops.hardshrink(x, self.lambd)
+    def forward(self, input: Any) -> Any:
+        return ops.hardshrink(input, self.lambd)
 
     def extra_repr(self) -> str:
         return f"{self.lambd}"
@@ -345,8 +345,8 @@ class Softshrink(Module):
         super().__init__()
         self.lambd = lambd
 
-    def forward(self, x: Any) -> Any:
-        return ops.softshrink(x, self.lambd)
+    def forward(self, input: Any) -> Any:
+        return ops.softshrink(input, self.lambd)
 
     def extra_repr(self) -> str:
         return f"{self.lambd}"
@@ -355,8 +355,8 @@ class Softshrink(Module):
 class Softsign(Module):
     """x / (1 + abs(x))."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.softsign(x)
+    def forward(self, input: Any) -> Any:
+        return ops.softsign(input)
 
 
 class Softplus(Module):
@@ -374,8 +374,8 @@ class Softplus(Module):
         self.beta = beta
         self.threshold = threshold
 
-    def forward(self, x: Any) -> Any:
-        return ops.softplus(x, self.beta, self.threshold)
+    def forward(self, input: Any) -> Any:
+        return ops.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -396,8 +396,8 @@ class Threshold(Module):
         self.value = value
         self.inplace = inplace
 
-    def forward(self, x: Any) -> Any:
-        return functional.threshold(x, self.threshold, self.value, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.threshold(input, self.threshold, self.value, self.inplace)
 
     def extra_repr(self) -> str:
         return _with_inplace(f"threshold={self.threshold}, value={self.value}", self.inplace)
@@ -415,8 +415,8 @@ class GLU(Module):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        return ops.glu(x, self.dim)
+    def forward(self, input: Any) -> Any:
+        return ops.glu(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -425,8 +425,8 @@ class GLU(Module):
 class Step(Module):
     """1 where x >= 0, else 0: the classic perceptron's activation. Its gradient is 0."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.step(x)
+    def forward(self, input: Any) -> Any:
+        return ops.step(input)
 
 
 class Softmax(Module):
@@ -442,8 +442,8 @@ class Softmax(Module):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        return functional.softmax(x, self.dim)
+    def forward(self, input: Any) -> Any:
+        return functional.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -462,8 +462,8 @@ class Softmin(Module):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        return functional.softmin(x, self.dim)
+    def forward(self, input: Any) -> Any:
+        return functional.softmin(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -482,8 +482,8 @@ class LogSoftmax(Module):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        return functional.log_softmax(x, self.dim)
+    def forward(self, input: Any) -> Any:
+        return functional.log_softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -492,10 +492,10 @@ class LogSoftmax(Module):
 class Softmax2d(Module):
     """Softmax over the channels at each place of an input (N, C, H, W) or (C, H, W)."""
 
-    def forward(self, x: Any) -> Any:
-        if len(x.shape) not in (3, 4):
-            raise ShapeError(f"Softmax2d: x has shape {tuple(x.shape)}, expected 3 or 4 dimensions")
-        return ops.softmax(x, -3)
+    def forward(self, input: Any) -> Any:
+        if len(input.shape) not in (3, 4):
+            raise ShapeError(f"Softmax2d: input has shape {tuple(input.shape)}, expected 3 or 4 dimensions")
+        return ops.softmax(input, -3)
 
 
 _BY_NAME: dict[str, type[Module]] = {

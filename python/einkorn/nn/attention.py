@@ -41,7 +41,176 @@ def _additive(mask: Any, dtype: Any, name: str) -> Any:
     return mask if isinstance(mask, Tensor) else a
 
 
-class MultiheadAttention(Module):
+class _Heads:
+    """What attention of several heads computes, on the weights of whatever has them."""
+
+    embed_dim: int
+    num_heads: int
+    head_dim: int
+    kdim: int
+    vdim: int
+    dropout: float
+    training: bool
+    batch_first: bool
+    add_zero_attn: bool
+    in_proj_weight: Any
+    in_proj_bias: Any
+    q_proj_weight: Any
+    k_proj_weight: Any
+    v_proj_weight: Any
+    bias_k: Any
+    bias_v: Any
+    out_proj: Any
+    _one_width: bool
+
+    def _attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        key_padding_mask: Any,
+        need_weights: bool,
+        attn_mask: Any,
+        average_attn_weights: bool,
+        is_causal: bool,
+    ) -> tuple[Any, Any]:
+        same = query is key and key is value
+        arrays = [unwrap(x, _OP, n) for x, n in ((query, "query"), (key, "key"), (value, "value"))]
+        rank = arrays[0].ndim
+        for a, name, width in zip(
+            arrays, ("query", "key", "value"), (self.embed_dim, self.kdim, self.vdim), strict=True
+        ):
+            if rank not in (2, 3) or a.ndim != rank or a.shape[-1] != width:
+                raise ShapeError(
+                    f"{_OP}: {name} has shape {a.shape}, expected 2 or 3 dimensions, as many as query's,"
+                    f" the last of {width}"
+                )
+        if rank == 2:
+            query, key, value = (
+                ops.reshape(x, (1, *a.shape)) for x, a in zip((query, key, value), arrays, strict=True)
+            )
+        elif not self.batch_first:
+            query, key, value = (ops.permute(x, (1, 0, 2)) for x in (query, key, value))
+        q_shape, k_shape, v_shape = query.shape, key.shape, value.shape
+        if k_shape[:2] != v_shape[:2] or q_shape[0] != k_shape[0]:
+            raise ShapeError(
+                f"{_OP}: query {arrays[0].shape}, key {arrays[1].shape} and value {arrays[2].shape}"
+                " do not fit in batch or length"
+            )
+        mask, causal = self._mask(q_shape, k_shape, key_padding_mask, attn_mask, is_causal, arrays[0].dtype)
+        p = self.dropout if self.training else 0.0
+        packed = same and self._one_width and self.bias_k is None and not self.add_zero_attn
+        weights = None
+        if packed and not need_weights:
+            n, length, _ = q_shape
+            qkv = ops.linear(query, self.in_proj_weight, self.in_proj_bias)
+            qkv = ops.reshape(qkv, (n, length, 3, self.num_heads, self.head_dim))
+            heads = ops.packed_self_attention(qkv, mask, p, causal)
+            out = ops.reshape(heads, (n, length, self.embed_dim))
+        else:
+            q, k, v = self._project(query, key, value)
+            k, v, mask = self._extend(k, v, mask, q_shape, k_shape)
+            if need_weights:
+                out, weights = self._explicit(q, k, v, mask, causal, p)
+            else:
+                out = ops.scaled_dot_product_attention(q, k, v, mask, p, causal)
+            out = ops.reshape(ops.permute(out, (0, 2, 1, 3)), (*q_shape[:2], self.embed_dim))
+        out = self.out_proj(out)
+        if weights is not None and average_attn_weights:
+            weights = ops.mean(weights, 1)
+        if rank == 2:
+            out = ops.reshape(out, out.shape[1:])
+            weights = None if weights is None else ops.reshape(weights, weights.shape[1:])
+        elif not self.batch_first:
+            out = ops.permute(out, (1, 0, 2))
+        return out, weights
+
+    def _mask(
+        self, q_shape: Any, k_shape: Any, padding: Any, attn_mask: Any, is_causal: bool, dtype: Any
+    ) -> tuple[Any, bool]:
+        """Both masks as one, broadcasting to (N, heads, L, S); whether the causal one is to be added."""
+        n, length, keys = q_shape[0], q_shape[1], k_shape[1]
+        total = None
+        if attn_mask is not None:
+            shape = _array(attn_mask, "attn_mask").shape
+            if shape not in ((length, keys), (n * self.num_heads, length, keys)):
+                raise ShapeError(
+                    f"{_OP}: attn_mask has shape {shape}, expected {(length, keys)} or"
+                    f" {(n * self.num_heads, length, keys)}"
+                )
+            total = _additive(attn_mask, dtype, "attn_mask")
+            if len(shape) == 3:
+                total = ops.reshape(total, (n, self.num_heads, length, keys))
+        if padding is not None:
+            shape = _array(padding, "key_padding_mask").shape
+            if shape != (n, keys) and not (n == 1 and shape == (keys,)):
+                raise ShapeError(f"{_OP}: key_padding_mask has shape {shape}, expected {(n, keys)}")
+            ignored = ops.reshape(_additive(padding, dtype, "key_padding_mask"), (n, 1, 1, keys))
+            total = ignored if total is None else ops.add(total, ignored)
+        return total, is_causal and attn_mask is None
+
+    def _project(self, query: Any, key: Any, value: Any) -> list[Any]:
+        """Queries, keys and values, (N, heads, length, head_dim) each."""
+        width = self.embed_dim
+        parts = []
+        for i, x in enumerate((query, key, value)):
+            rows = slice(i * width, (i + 1) * width)
+            own = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[i]
+            weight = ops.getitem(self.in_proj_weight, rows) if own is None else own
+            bias = None if self.in_proj_bias is None else ops.getitem(self.in_proj_bias, rows)
+            y = ops.linear(x, weight, bias)
+            y = ops.reshape(y, (*y.shape[:2], self.num_heads, self.head_dim))
+            parts.append(ops.permute(y, (0, 2, 1, 3)))
+        return parts
+
+    def _extend(self, k: Any, v: Any, mask: Any, q_shape: Any, k_shape: Any) -> tuple[Any, Any, Any]:
+        """The learned key and value, and those of zeros, at the end; no mask hides them."""
+        n, heads, d = q_shape[0], self.num_heads, self.head_dim
+        added = 0
+        if self.bias_k is not None and self.bias_v is not None:
+            extra = (
+                ops.broadcast_to(ops.reshape(b, (1, heads, 1, d)), (n, heads, 1, d))
+                for b in (self.bias_k, self.bias_v)
+            )
+            k, v = (ops.concatenate([x, e], 2) for x, e in zip((k, v), extra, strict=True))
+            added += 1
+        if self.add_zero_attn:
+            a = unwrap(k, _OP, "key")
+            zeros = engines.of(a).empty((n, heads, 1, d), a.dtype)
+            engines.of(a).fill(zeros, 0.0)
+            k, v = (ops.concatenate([x, zeros], 2) for x in (k, v))
+            added += 1
+        if mask is not None and added:
+            mask = ops.pad(mask, (0, added))
+        return k, v, mask
+
+    def _explicit(self, q: Any, k: Any, v: Any, mask: Any, causal: bool, p: float) -> tuple[Any, Any]:
+        """The same with the weights stored, because they are wanted."""
+        scores = ops.matmul(ops.multiply(q, 1 / math.sqrt(self.head_dim)), ops.permute(k, (0, 1, 3, 2)))
+        if mask is not None:
+            scores = ops.add(scores, mask)
+        if causal:
+            length, keys = scores.shape[-2:]
+            later = np.triu(np.ones((length, keys), bool), 1)
+            scores = ops.add(scores, _additive(later, scores.dtype, "attn_mask"))
+        weights = ops.dropout(ops.softmax(scores, -1), p)
+        return ops.matmul(weights, v), weights
+
+
+class Given(_Heads):
+    """Attention with weights that are given, for :mod:`einkorn.nn.functional`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+    def out_proj(self, x: Any) -> Any:
+        return ops.linear(x, self.out_weight, self.out_bias)
+
+    out_weight: Any
+    out_bias: Any
+
+
+class MultiheadAttention(_Heads, Module):
     """Attention of several heads, each on a projection of its own of queries, keys and values.
 
     ``softmax(q k' / sqrt(d)) v`` for each head; the heads side by side go through ``out_proj``.
@@ -178,127 +347,9 @@ class MultiheadAttention(Module):
         ShapeError, DTypeError
             If operands or masks do not fit.
         """
-        same = query is key and key is value
-        arrays = [unwrap(x, _OP, n) for x, n in ((query, "query"), (key, "key"), (value, "value"))]
-        rank = arrays[0].ndim
-        for a, name, width in zip(
-            arrays, ("query", "key", "value"), (self.embed_dim, self.kdim, self.vdim), strict=True
-        ):
-            if rank not in (2, 3) or a.ndim != rank or a.shape[-1] != width:
-                raise ShapeError(
-                    f"{_OP}: {name} has shape {a.shape}, expected 2 or 3 dimensions, as many as query's,"
-                    f" the last of {width}"
-                )
-        if rank == 2:
-            query, key, value = (
-                ops.reshape(x, (1, *a.shape)) for x, a in zip((query, key, value), arrays, strict=True)
-            )
-        elif not self.batch_first:
-            query, key, value = (ops.permute(x, (1, 0, 2)) for x in (query, key, value))
-        q_shape, k_shape, v_shape = query.shape, key.shape, value.shape
-        if k_shape[:2] != v_shape[:2] or q_shape[0] != k_shape[0]:
-            raise ShapeError(
-                f"{_OP}: query {arrays[0].shape}, key {arrays[1].shape} and value {arrays[2].shape}"
-                " do not fit in batch or length"
-            )
-        mask, causal = self._mask(q_shape, k_shape, key_padding_mask, attn_mask, is_causal, arrays[0].dtype)
-        p = self.dropout if self.training else 0.0
-        packed = same and self._one_width and self.bias_k is None and not self.add_zero_attn
-        weights = None
-        if packed and not need_weights:
-            n, length, _ = q_shape
-            qkv = ops.linear(query, self.in_proj_weight, self.in_proj_bias)
-            qkv = ops.reshape(qkv, (n, length, 3, self.num_heads, self.head_dim))
-            heads = ops.packed_self_attention(qkv, mask, p, causal)
-            out = ops.reshape(heads, (n, length, self.embed_dim))
-        else:
-            q, k, v = self._project(query, key, value)
-            k, v, mask = self._extend(k, v, mask, q_shape, k_shape)
-            if need_weights:
-                out, weights = self._explicit(q, k, v, mask, causal, p)
-            else:
-                out = ops.scaled_dot_product_attention(q, k, v, mask, p, causal)
-            out = ops.reshape(ops.permute(out, (0, 2, 1, 3)), (*q_shape[:2], self.embed_dim))
-        out = self.out_proj(out)
-        if weights is not None and average_attn_weights:
-            weights = ops.mean(weights, 1)
-        if rank == 2:
-            out = ops.reshape(out, out.shape[1:])
-            weights = None if weights is None else ops.reshape(weights, weights.shape[1:])
-        elif not self.batch_first:
-            out = ops.permute(out, (1, 0, 2))
-        return out, weights
-
-    def _mask(
-        self, q_shape: Any, k_shape: Any, padding: Any, attn_mask: Any, is_causal: bool, dtype: Any
-    ) -> tuple[Any, bool]:
-        """Both masks as one, broadcasting to (N, heads, L, S); whether the causal one is to be added."""
-        n, length, keys = q_shape[0], q_shape[1], k_shape[1]
-        total = None
-        if attn_mask is not None:
-            shape = _array(attn_mask, "attn_mask").shape
-            if shape not in ((length, keys), (n * self.num_heads, length, keys)):
-                raise ShapeError(
-                    f"{_OP}: attn_mask has shape {shape}, expected {(length, keys)} or"
-                    f" {(n * self.num_heads, length, keys)}"
-                )
-            total = _additive(attn_mask, dtype, "attn_mask")
-            if len(shape) == 3:
-                total = ops.reshape(total, (n, self.num_heads, length, keys))
-        if padding is not None:
-            shape = _array(padding, "key_padding_mask").shape
-            if shape != (n, keys) and not (n == 1 and shape == (keys,)):
-                raise ShapeError(f"{_OP}: key_padding_mask has shape {shape}, expected {(n, keys)}")
-            ignored = ops.reshape(_additive(padding, dtype, "key_padding_mask"), (n, 1, 1, keys))
-            total = ignored if total is None else ops.add(total, ignored)
-        return total, is_causal and attn_mask is None
-
-    def _project(self, query: Any, key: Any, value: Any) -> list[Any]:
-        """Queries, keys and values, (N, heads, length, head_dim) each."""
-        width = self.embed_dim
-        parts = []
-        for i, x in enumerate((query, key, value)):
-            rows = slice(i * width, (i + 1) * width)
-            own = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[i]
-            weight = ops.getitem(self.in_proj_weight, rows) if own is None else own
-            bias = None if self.in_proj_bias is None else ops.getitem(self.in_proj_bias, rows)
-            y = ops.linear(x, weight, bias)
-            y = ops.reshape(y, (*y.shape[:2], self.num_heads, self.head_dim))
-            parts.append(ops.permute(y, (0, 2, 1, 3)))
-        return parts
-
-    def _extend(self, k: Any, v: Any, mask: Any, q_shape: Any, k_shape: Any) -> tuple[Any, Any, Any]:
-        """The learned key and value, and those of zeros, at the end; no mask hides them."""
-        n, heads, d = q_shape[0], self.num_heads, self.head_dim
-        added = 0
-        if self.bias_k is not None and self.bias_v is not None:
-            extra = (
-                ops.broadcast_to(ops.reshape(b, (1, heads, 1, d)), (n, heads, 1, d))
-                for b in (self.bias_k, self.bias_v)
-            )
-            k, v = (ops.concatenate([x, e], 2) for x, e in zip((k, v), extra, strict=True))
-            added += 1
-        if self.add_zero_attn:
-            a = unwrap(k, _OP, "key")
-            zeros = engines.of(a).empty((n, heads, 1, d), a.dtype)
-            engines.of(a).fill(zeros, 0.0)
-            k, v = (ops.concatenate([x, zeros], 2) for x in (k, v))
-            added += 1
-        if mask is not None and added:
-            mask = ops.pad(mask, (0, added))
-        return k, v, mask
-
-    def _explicit(self, q: Any, k: Any, v: Any, mask: Any, causal: bool, p: float) -> tuple[Any, Any]:
-        """The same with the weights stored, because they are wanted."""
-        scores = ops.matmul(ops.multiply(q, 1 / math.sqrt(self.head_dim)), ops.permute(k, (0, 1, 3, 2)))
-        if mask is not None:
-            scores = ops.add(scores, mask)
-        if causal:
-            length, keys = scores.shape[-2:]
-            later = np.triu(np.ones((length, keys), bool), 1)
-            scores = ops.add(scores, _additive(later, scores.dtype, "attn_mask"))
-        weights = ops.dropout(ops.softmax(scores, -1), p)
-        return ops.matmul(weights, v), weights
+        return self._attend(
+            query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
+        )
 
     def extra_repr(self) -> str:
         return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, batch_first={self.batch_first}"

@@ -104,10 +104,10 @@ class Sequential(_Numbered):
         """Add a layer at the end, as Keras names it."""
         self.append(layer)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         for layer in self._layers:
-            x = layer(x)
-        return x
+            input = layer(input)
+        return input
 
     @classmethod
     def _from(cls, named: list[tuple[str, Module]]) -> Sequential:

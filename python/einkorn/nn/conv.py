@@ -159,13 +159,13 @@ class _Plain(_Convolution):
         totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         return [(t // 2, t - t // 2) if self.padding == "same" else (0, 0) for t in totals]
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         padding: Any = self.padding
         if self.padding_mode != "zeros":
-            x = pad_with_pixels(type(self).__name__, x, self._margins(), self.padding_mode)
+            input = pad_with_pixels(type(self).__name__, input, self._margins(), self.padding_mode)
             padding = 0
         return type(self)._run(
-            x,
+            input,
             self.weight,
             self.bias,
             self.stride,
@@ -336,10 +336,10 @@ class _Transposed(_Convolution):
             )
         return tuple(n - low for n, low in zip(wanted, least, strict=True))
 
-    def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
-        extra = self.output_padding if output_size is None else self._extra(x, output_size)
+    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
+        extra = self.output_padding if output_size is None else self._extra(input, output_size)
         return type(self)._run(
-            x,
+            input,
             self.weight,
             self.bias,
             self.stride,
@@ -413,8 +413,8 @@ class SeparableConv2d(Module):
         self.depthwise = Conv2d(channels, between, kernel_size, stride, padding, dilation, channels, False)
         self.pointwise = Conv2d(between, out_channels, 1, bias=bias, activation=activation)
 
-    def forward(self, x: Any) -> Any:
-        return self.pointwise(self.depthwise(x))
+    def forward(self, input: Any) -> Any:
+        return self.pointwise(self.depthwise(input))
 
 
 class Unfold(Module):
@@ -424,8 +424,8 @@ class Unfold(Module):
         super().__init__()
         self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
 
-    def forward(self, x: Any) -> Any:
-        return ops.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
+    def forward(self, input: Any) -> Any:
+        return ops.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
         return (
@@ -444,8 +444,8 @@ class Fold(Module):
         self.output_size = output_size
         self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
 
-    def forward(self, x: Any) -> Any:
-        return ops.fold(x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
+    def forward(self, input: Any) -> Any:
+        return ops.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
         return (

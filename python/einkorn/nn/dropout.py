@@ -36,8 +36,8 @@ class Dropout(_Dropout):
         Write the result into the input's memory.
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout(input, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_Dropout):
@@ -51,8 +51,8 @@ class Dropout1d(_Dropout):
         Write the result into the input's memory.
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout1d(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout1d(input, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_Dropout):
@@ -66,8 +66,8 @@ class Dropout2d(_Dropout):
         Write the result into the input's memory.
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout2d(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class Dropout3d(_Dropout):
@@ -81,8 +81,8 @@ class Dropout3d(_Dropout):
         Write the result into the input's memory.
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout3d(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout3d(input, self.p, self.training, self.inplace)
 
 
 class AlphaDropout(_Dropout):
@@ -96,8 +96,8 @@ class AlphaDropout(_Dropout):
         Write the result into the input's memory.
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.alpha_dropout(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 class FeatureAlphaDropout(_Dropout):
@@ -111,5 +111,5 @@ class FeatureAlphaDropout(_Dropout):
         Write the result into the input's memory.
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.feature_alpha_dropout(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -74,11 +74,11 @@ class _Lazy(Module):
             elif name != "training":
                 object.__setattr__(self, name, value)
 
-    def forward(self, x: Any, *rest: Any, **options: Any) -> Any:
-        self.initialize_parameters(x)
+    def forward(self, input: Any, *rest: Any, **options: Any) -> Any:
+        self.initialize_parameters(input)
         object.__delattr__(self, "_options")
         object.__setattr__(self, "__class__", self._real)
-        return self.forward(x, *rest, **options)
+        return self.forward(input, *rest, **options)
 
 
 _TEXT = """:class:`{name}` whose {count} are those of the first batch; the other arguments are the same."""

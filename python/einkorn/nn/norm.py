@@ -98,9 +98,9 @@ class LayerNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         return ops.layer_norm(
-            x, self.normalized_shape, self.weight, self.bias, self.eps, activation=self.activation
+            input, self.normalized_shape, self.weight, self.bias, self.eps, activation=self.activation
         )
 
     def extra_repr(self) -> str:
@@ -220,9 +220,9 @@ class GroupNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         return ops.group_norm(
-            x, self.num_groups, self.weight, self.bias, self.eps, activation=self.activation
+            input, self.num_groups, self.weight, self.bias, self.eps, activation=self.activation
         )
 
     def extra_repr(self) -> str:
@@ -246,8 +246,8 @@ class LocalResponseNorm(Module):
         self.size = integer(size, "LocalResponseNorm", "size")
         self.alpha, self.beta, self.k = alpha, beta, k
 
-    def forward(self, x: Any) -> Any:
-        return ops.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+    def forward(self, input: Any) -> Any:
+        return ops.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
@@ -343,10 +343,10 @@ class _BatchNorm(_Running):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, activation)
 
-    def forward(self, x: Any, *, residual: Any = None) -> Any:
-        self._check(x, self._ranks)
-        if hasattr(x, "shape"):
-            self._check_channels(x.shape[1], x.shape)
+    def forward(self, input: Any, *, residual: Any = None) -> Any:
+        self._check(input, self._ranks)
+        if hasattr(input, "shape"):
+            self._check_channels(input.shape[1], input.shape)
         factor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
@@ -354,7 +354,7 @@ class _BatchNorm(_Running):
                 factor = 1.0 / float(self.num_batches_tracked)
         uses = not self.training or self.track_running_stats
         return ops.batch_norm(
-            x,
+            input,
             self.running_mean if uses else None,
             self.running_var if uses else None,
             self.weight,
@@ -383,13 +383,13 @@ class _InstanceNorm(_Running):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, activation)
 
-    def forward(self, x: Any) -> Any:
-        self._check(x, self._ranks)
-        single = hasattr(x, "shape") and len(x.shape) == self._ranks[0]
-        if hasattr(x, "shape") and (self.affine or self.track_running_stats):
-            self._check_channels(x.shape[0 if single else 1], x.shape)
+    def forward(self, input: Any) -> Any:
+        self._check(input, self._ranks)
+        single = hasattr(input, "shape") and len(input.shape) == self._ranks[0]
+        if hasattr(input, "shape") and (self.affine or self.track_running_stats):
+            self._check_channels(input.shape[0 if single else 1], input.shape)
         y = ops.instance_norm(
-            ops.reshape(x, (1, *x.shape)) if single else x,
+            ops.reshape(input, (1, *input.shape)) if single else input,
             self.running_mean,
             self.running_var,
             self.weight,
@@ -399,7 +399,7 @@ class _InstanceNorm(_Running):
             self.eps,
             activation=self.activation,
         )
-        return ops.reshape(y, tuple(x.shape)) if single else y
+        return ops.reshape(y, tuple(input.shape)) if single else y
 
 
 _BATCH = """Batch normalisation of {input} (Ioffe and Szegedy 2015), see :func:`einkorn.ops.batch_norm`.

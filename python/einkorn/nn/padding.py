@@ -51,13 +51,13 @@ class _Pad(Module):
         else:
             self.padding = (integer(name, "padding", padding),) * (2 * self._axes)
 
-    def forward(self, x: Any) -> Any:
-        if self._batched and len(x.shape) not in (self._axes + 1, self._axes + 2):
+    def forward(self, input: Any) -> Any:
+        if self._batched and len(input.shape) not in (self._axes + 1, self._axes + 2):
             raise ShapeError(
-                f"{type(self).__name__}: x has shape {tuple(x.shape)}, expected {self._axes + 1} or"
+                f"{type(self).__name__}: input has shape {tuple(input.shape)}, expected {self._axes + 1} or"
                 f" {self._axes + 2} dimensions"
             )
-        return pad(x, self.padding, self._mode)
+        return pad(input, self.padding, self._mode)
 
     def extra_repr(self) -> str:
         return f"{self.padding}"
@@ -79,8 +79,8 @@ class _ConstantPad(_Pad):
         super().__init__(padding)
         self.value = number(type(self).__name__, "value", value)
 
-    def forward(self, x: Any) -> Any:
-        return pad(x, self.padding, "constant", self.value)
+    def forward(self, input: Any) -> Any:
+        return pad(input, self.padding, "constant", self.value)
 
     def extra_repr(self) -> str:
         return f"padding={self.padding}, value={self.value}"

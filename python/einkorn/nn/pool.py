@@ -72,9 +72,9 @@ class _MaxPool(_Windows):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         return type(self)._run(
-            x,
+            input,
             self.kernel_size,
             self.stride,
             self.padding,
@@ -218,9 +218,9 @@ class AvgPool1d(_Windows):
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         windows = self.kernel_size, self.stride, self.padding
-        return ops.avg_pool1d(x, *windows, self.ceil_mode, self.count_include_pad)
+        return ops.avg_pool1d(input, *windows, self.ceil_mode, self.count_include_pad)
 
 
 class _AvgPool(_Windows):
@@ -239,9 +239,9 @@ class _AvgPool(_Windows):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         return type(self)._run(
-            x,
+            input,
             self.kernel_size,
             self.stride,
             self.padding,
@@ -276,8 +276,8 @@ class _LPPool(_Windows):
         self._take(kernel_size, stride, 0)
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
-        return type(self)._run(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+    def forward(self, input: Any) -> Any:
+        return type(self)._run(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return (
@@ -332,8 +332,8 @@ class _AdaptiveAvgPool(_Adaptive):
         super().__init__()
         self._take(output_size)
 
-    def forward(self, x: Any) -> Any:
-        return type(self)._run(x, self.output_size)
+    def forward(self, input: Any) -> Any:
+        return type(self)._run(input, self.output_size)
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
@@ -360,8 +360,8 @@ class _AdaptiveMaxPool(_Adaptive):
         self._take(output_size)
         self.return_indices = return_indices
 
-    def forward(self, x: Any) -> Any:
-        return type(self)._run(x, self.output_size, self.return_indices)
+    def forward(self, input: Any) -> Any:
+        return type(self)._run(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -407,9 +407,9 @@ class _FractionalMaxPool(Module):
         self.return_indices = return_indices
         self.samples = _random_samples
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         options = self.output_size, self.output_ratio, self.return_indices, self.samples
-        return type(self)._run(x, self.kernel_size, *options)
+        return type(self)._run(input, self.kernel_size, *options)
 
     def extra_repr(self) -> str:
         return (
@@ -435,9 +435,9 @@ class _MaxUnpool(_Windows):
         super().__init__()
         self._take(kernel_size, stride, padding)
 
-    def forward(self, x: Any, indices: Any, output_size: Any = None) -> Any:
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
         options = self.kernel_size, self.stride, self.padding, output_size
-        return type(self)._run(x, indices, *options)
+        return type(self)._run(input, indices, *options)
 
 
 class MaxUnpool1d(_MaxUnpool):
@@ -461,5 +461,5 @@ class MaxUnpool3d(_MaxUnpool):
 class GlobalAvgPool2d(Module):
     """The mean of each channel: [N, C, H, W] to [N, C, 1, 1]."""
 
-    def forward(self, x: Any) -> Any:
-        return ops.global_avg_pool2d(x)
+    def forward(self, input: Any) -> Any:
+        return ops.global_avg_pool2d(input)

@@ -28,8 +28,8 @@ class Flatten(Module):
         self.start_dim = start_dim
         self.end_dim = end_dim
 
-    def forward(self, x: Any) -> Any:
-        return flatten(x, self.start_dim, self.end_dim)
+    def forward(self, input: Any) -> Any:
+        return flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -54,12 +54,12 @@ class Unflatten(Module):
         self.dim = dim
         self.unflattened_size = tuple(unflattened_size)
 
-    def forward(self, x: Any) -> Any:
-        shape = tuple(x.shape)
+    def forward(self, input: Any) -> Any:
+        shape = tuple(input.shape)
         if not -len(shape) <= self.dim < len(shape):
-            raise ShapeError(f"Unflatten: dim is {self.dim}, but x has shape {shape}")
+            raise ShapeError(f"Unflatten: dim is {self.dim}, but input has shape {shape}")
         axis = self.dim % len(shape)
-        return reshape(x, shape[:axis] + self.unflattened_size + shape[axis + 1 :])
+        return reshape(input, shape[:axis] + self.unflattened_size + shape[axis + 1 :])
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
@@ -77,8 +77,8 @@ class ChannelShuffle(Module):
         super().__init__()
         self.groups = integer("ChannelShuffle", "groups", groups, 1)
 
-    def forward(self, x: Any) -> Any:
-        return channel_shuffle(x, self.groups)
+    def forward(self, input: Any) -> Any:
+        return channel_shuffle(input, self.groups)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}"

@@ -94,14 +94,14 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             if isinstance(module, Linear):
                 module.reset_parameters()
 
-    def forward(self, input: Any, target: Any) -> _Result:
-        t = as_index(target, "AdaptiveLogSoftmaxWithLoss", "target")
-        single = len(input.shape) == 1
-        x = ops.reshape(input, (1, input.shape[0])) if single else input
+    def forward(self, input_: Any, target_: Any) -> _Result:
+        t = as_index(target_, "AdaptiveLogSoftmaxWithLoss", "target")
+        single = len(input_.shape) == 1
+        x = ops.reshape(input_, (1, input_.shape[0])) if single else input_
         t = t.reshape(1) if single and t.ndim == 0 else t
         if len(x.shape) != 2 or t.shape != tuple(x.shape[:1]):
             raise ShapeError(
-                f"AdaptiveLogSoftmaxWithLoss: target has shape {t.shape} and input {tuple(input.shape)},"
+                f"AdaptiveLogSoftmaxWithLoss: target has shape {t.shape} and input {tuple(input_.shape)},"
                 " expected (N,) and (N, in_features)"
             )
         if t.size and (t.min() < 0 or t.max() >= self.n_classes):

@@ -12,6 +12,7 @@ becomes float32, as in torch.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,17 @@ _BINARY: dict[str, Any] = {
     "left_shift": np.left_shift,
     "right_shift": np.right_shift,
 }
-_UNARY = {
+_UNARY: dict[str, Callable[[Any], Any]] = {
     "absolute": np.absolute,
     "negative": np.negative,
-    "square": np.square,
+    "square": lambda x: x.astype(np.int64) if x.dtype.kind == "b" else np.square(x),
 }
 #: What makes floats of integers.
-_FLOATING = ("cos", "divide", "erf", "exp", "log", "reciprocal", "sigmoid", "sin", "sqrt", "tanh")
+_FLOATING = (
+    *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "copysign", "cos", "cosh", "divide"),
+    *("erf", "erfc", "exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "reciprocal", "rsqrt"),
+    *("sigmoid", "sin", "sinh", "sqrt", "tan", "tanh"),
+)
 
 
 def integral(x: Any) -> Any:
@@ -131,7 +136,7 @@ def unary(op: str, x: Any) -> Any:
     whole = integral(x)
     if whole is not None and op in _FLOATING and isinstance(x, Tensor):
         return getattr(ops, op)(_as_float32(x))
-    if whole is None or op not in _UNARY or whole.dtype.kind == "b":
+    if whole is None or op not in _UNARY or (whole.dtype.kind == "b" and op != "square"):
         return None
     return _wrapped(_UNARY[op](whole), x)
 

@@ -406,7 +406,10 @@ def diag(x: Any, diagonal: int = 0) -> Any:
 
 
 def cat(tensors: Any, dim: int = 0) -> Any:
-    """:func:`concatenate` under torch's short name."""
+    """:func:`concatenate` under torch's short name; as there, flat tensors without elements are left out."""
+    if isinstance(tensors, (list, tuple)):
+        filled = [x for x in tensors if getattr(x, "shape", None) != (0,)]
+        tensors = filled or tensors
     return ops.concatenate(tensors, dim)
 
 

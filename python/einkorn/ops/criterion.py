@@ -15,7 +15,7 @@ from einkorn.ops import _integers
 from einkorn.ops._options import flag, number
 from einkorn.ops._road import as_index, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
-from einkorn.ops.copy import reshape
+from einkorn.ops.copy import broadcast_to, reshape
 from einkorn.ops.elementwise import (
     add,
     clip,
@@ -156,13 +156,13 @@ def multi_margin_loss(
     op = "multi_margin_loss"
     _reduction_code(op, reduction)
     shape = shape_of(op, input)
-    if len(shape) not in (1, 2):
+    if len(shape) > 2:
         raise ShapeError(f"{op}: input has shape {shape}, expected (N, C) or (C,)")
     if p not in (1, 2) or isinstance(p, bool):
         raise ArgumentError(f"{op}: p is {p!r}, expected 1 or 2")
-    rows, classes = (1, *shape) if len(shape) == 1 else shape
+    rows, classes = shape if len(shape) == 2 else (1, *(shape or (1,)))
     t = as_index(target, op, "target")
-    if t.size != rows or t.ndim > len(shape) - 1 + (len(shape) == 1):
+    if t.size != rows or t.ndim > 1:
         raise ShapeError(f"{op}: target has shape {t.shape}, expected {shape[:-1]}")
     _check_labels(op, t, classes)
     w = _class_weights(op, unwrap(input, op, "input"), weight, classes)
@@ -199,9 +199,9 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     _reduction_code(op, reduction)
     shape = shape_of(op, input)
     t = as_index(target, op, "target")
-    if len(shape) not in (1, 2) or t.shape != shape:
+    if len(shape) > 2 or t.shape != shape:
         raise ShapeError(f"{op}: target has shape {t.shape}, expected input's, (N, C) or (C,), got {shape}")
-    rows, classes = (1, *shape) if len(shape) == 1 else shape
+    rows, classes = shape if len(shape) == 2 else (1, *(shape or (1,)))
     _check_labels(op, t, classes, -1)
     t = t.reshape(rows, classes)
     counts = np.zeros((rows, classes))
@@ -222,7 +222,9 @@ def multilabel_soft_margin_loss(
 
     Parameters
     ----------
-    input, target : array or Tensor [..., C]
+    input : array or Tensor [..., C]
+    target : array or Tensor of input's shape
+        Shares of the classes; other numbers than those from 0 to 1 are taken as they are.
     weight : array that broadcasts to input's shape, optional
         Factors of the classes' losses.
     reduction : {"mean", "sum", "none"}, keyword-only
@@ -233,7 +235,11 @@ def multilabel_soft_margin_loss(
     if not shape_of(op, input):
         raise ShapeError(f"{op}: input has shape (), expected (..., C)")
     target = alike(op, input, target)
-    losses = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
+    losses = add(
+        multiply(target, softplus(negative(input))), multiply(subtract(1.0, target), softplus(input))
+    )
+    if weight is not None:
+        losses = multiply(losses, weight)
     return _reduced(mean(losses, axis=-1), reduction)
 
 
@@ -277,6 +283,17 @@ def poisson_nll_loss(
     return _reduced(losses, reduction)
 
 
+def _spread(op: str, name: str, x: Any, shape: tuple[int, ...]) -> Any:
+    """An operand broadcast to a shape."""
+    try:
+        fits = np.broadcast_shapes(tuple(x.shape), shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"{op}: {name} has shape {tuple(x.shape)}, expected one that broadcasts to {shape}")
+    return broadcast_to(x, shape)
+
+
 @rounded_once
 def gaussian_nll_loss(
     input: Any,
@@ -292,9 +309,11 @@ def gaussian_nll_loss(
 
     Parameters
     ----------
-    input, target : array or Tensor, of one shape
-        Means and what was observed.
-    var : array or Tensor of input's shape, or with a last axis of size 1 or without it, or a number
+    input : array or Tensor
+        Means.
+    target : array or Tensor that broadcasts to input's shape
+        What was observed.
+    var : array or Tensor that broadcasts to input's shape, or has it but for the last axis, or a number
         Variances, none negative. What lies below ``eps`` counts as it, and its gradient passes.
     full : bool, default False
         Add ``log(2 pi) / 2``.
@@ -303,19 +322,19 @@ def gaussian_nll_loss(
     """
     op = "gaussian_nll_loss"
     _reduction_code(op, reduction)
-    target = alike(op, input, target)
     if not number(op, "eps", eps) > 0:
         raise ArgumentError(f"{op}: eps is {eps!r}, expected a number above 0")
     shape = shape_of(op, input)
+    if shape_of(op, target) != shape:
+        target = _spread(op, "target", target, shape)
+    target = alike(op, input, target)
     if not hasattr(var, "shape"):
         var = np.full(shape, number(op, "var", var), unwrap(input, op, "input").dtype)
     if tuple(var.shape) != shape:
         if tuple(var.shape) == shape[:-1]:
             var = reshape(var, (*shape[:-1], 1))
-        elif tuple(var.shape) != (*shape[:-1], 1):
-            raise ShapeError(
-                f"{op}: var has shape {tuple(var.shape)}, expected {shape} or (*{shape[:-1]}, 1)"
-            )
+        else:
+            _spread(op, "var", var, shape)
     values = unwrap(var, op, "var")
     if (values < 0).any():
         raise ArgumentError(f"{op}: var has the number {values.min():g}, expected none below 0")

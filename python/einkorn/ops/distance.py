@@ -15,7 +15,7 @@ from einkorn.ops._road import check_size, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
 
-__all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
+__all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
 
 
 def _values(x: Any) -> Any:
@@ -37,7 +37,9 @@ def _length(x: Any, p: float, axis: int, keepdims: bool = False) -> Any:
     if p == 1:
         return ops.sum(sizes, axis, keepdims)
     if math.isinf(p):
-        return ops.max(sizes, axis=axis, keepdims=keepdims)
+        return (ops.max if p > 0 else ops.min)(sizes, axis=axis, keepdims=keepdims)
+    if p < 0:
+        return ops.power(ops.sum(ops.power(sizes, p), axis, keepdims), 1.0 / p)
     total = ops.sum(ops.square(x) if p == 2 else _power(sizes, p), axis, keepdims)
     return ops.where(_is_zero(total), 0.0, _root(ops.where(_is_zero(total), 1.0, total), p))
 
@@ -94,6 +96,28 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
 
 
 @rounded_once
+def pdist(x: Any, p: float = 2.0) -> Any:
+    """Distances between every two rows, those of :func:`cdist` above the diagonal, as ``torch.pdist``.
+
+    Parameters
+    ----------
+    x : array or Tensor [n, d]
+    p : float >= 0, default 2
+
+    Returns
+    -------
+    array or Tensor [n (n - 1) / 2]
+        Row 0 with 1, 2, ..., then row 1 with 2, 3, ...
+    """
+    a = unwrap(x, "pdist", "x")
+    if a.ndim != 2:
+        raise ShapeError(f"pdist: x has shape {a.shape}, expected (n, d)")
+    first, second = np.triu_indices(a.shape[0], 1)
+    difference = ops.subtract(ops.index_select(x, 0, first), ops.index_select(x, 0, second))
+    return _length(difference, _norm_of("pdist", p), -1)
+
+
+@rounded_once
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """The p-norm of ``x1 - x2 + eps`` along the last axis, as ``torch.nn.functional.pairwise_distance``.
 
@@ -107,7 +131,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     keepdim : bool, default False
         Keep the last axis with size 1.
     """
-    p, eps = _norm_of("pairwise_distance", p), number("pairwise_distance", "eps", eps)
+    p, eps = number("pairwise_distance", "p", p), number("pairwise_distance", "eps", eps)
     difference = ops.add(ops.subtract(x1, x2), eps)
     if not difference.shape:
         raise ShapeError("pairwise_distance: x1 and x2 are scalars, expected vectors")

@@ -234,6 +234,8 @@ def _start(how: str, dtype: Any) -> Any:
     if how in ("amax", "amin"):
         if dtype.kind == "f":
             return np.array(-math.inf if how == "amax" else math.inf, dtype)
+        if dtype.kind == "b":
+            return np.array(how == "amin")
         limits = np.iinfo(dtype)
         return np.array(limits.min if how == "amax" else limits.max, dtype)
     return np.array(1 if how == "prod" else 0, dtype)
@@ -339,7 +341,8 @@ def index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
 def _single(op: str, value: Any, x: Any, shape: tuple[int, ...]) -> Any:
     """A number, or a tensor of one, in a shape."""
     if not hasattr(value, "shape"):
-        value = np.array(number(op, "value", value), movable(x, op).dtype)
+        value = float(value) if isinstance(value, bool) else number(op, "value", value)
+        value = np.array(value, movable(x, op).dtype)
     if tuple(value.shape) != ():
         raise ShapeError(f"{op}: value has shape {tuple(value.shape)}, expected a number or a scalar")
     return ops.broadcast_to(value, shape)
@@ -490,6 +493,8 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     _spread("masked_fill", m, x)
     if getattr(value, "shape", ()) != ():
         raise ShapeError(f"masked_fill: value has shape {tuple(value.shape)}, expected a number or a scalar")
+    if movable(x, "masked_fill").dtype.kind == "b" and not hasattr(value, "shape"):
+        value = bool(value)
     return ops.where(m, value, x)
 
 

@@ -146,8 +146,9 @@ def rsqrt(x: Any) -> Any:
 def _flat(kernel: str, x: Any) -> Any:
     """A function of steps: its gradient is 0. Integers are what they are already."""
     whole = _integers.integral(x)
-    if whole is not None and whole.dtype.kind != "b":
-        return _integers._wrapped((np.sign(whole) if kernel == "sign" else whole.copy()), x)
+    if whole is not None and (whole.dtype.kind != "b" or kernel == "sign"):
+        signs = kernel == "sign" and whole.dtype.kind != "b"
+        return _integers._wrapped(np.sign(whole) if signs else whole.copy(), x)
     return _unary(kernel, x, lambda g, _: _scaled(g, 0.0))
 
 
@@ -268,6 +269,9 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     posinf, neginf : float, optional
         None: the largest and the smallest finite number of the type.
     """
+    whole = _integers.integral(x)
+    if whole is not None:
+        return _integers._wrapped(whole.copy(), x)
     a = unwrap(x, "nan_to_num", "x")
     limits = np.finfo(a.dtype)
     values = {

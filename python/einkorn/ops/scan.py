@@ -122,8 +122,11 @@ def logcumsumexp(x: Any, axis: int | None = None, *, dim: Any = ABSENT) -> Any:
 
 
 def _cumulative(op: str, x: Any, dim: Any, smallest: bool) -> Extremes:
-    a = unwrap(x, op, "x")
+    whole = _integers.integral(x)
+    a = unwrap(x, op, "x") if whole is None else whole
     d = axis_of(op, dim, a.ndim, "dim")
+    if whole is not None:
+        return _cumulative_whole(x, whole, d, smallest)
     k = engines.of(a)
     out, index = k.empty(a.shape, a.dtype), k.empty(a.shape, "int64")
     lines = blocks(a, d)
@@ -131,6 +134,15 @@ def _cumulative(op: str, x: Any, dim: Any, smallest: bool) -> Extremes:
     n = a.shape[d] if a.ndim else 1
     values = result(out, (x,), lambda g: (placed(g, index, d, n),), ())
     return Extremes(values, wrapped(index, x))
+
+
+def _cumulative_whole(x: Any, whole: Any, d: int, smallest: bool) -> Extremes:
+    """The same for integers and booleans."""
+    lines = whole.reshape(whole.shape or (1,))
+    values = (np.minimum if smallest else np.maximum).accumulate(lines, d)
+    places = np.arange(lines.shape[d]).reshape(np.where(np.arange(lines.ndim) == d, -1, 1))
+    index = np.maximum.accumulate(np.where(lines == values, places, 0), d)
+    return Extremes(wrapped(values.reshape(whole.shape), x), wrapped(index.reshape(whole.shape), x))
 
 
 def cummax(x: Any, dim: int) -> Extremes:

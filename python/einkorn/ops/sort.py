@@ -218,6 +218,9 @@ def _median(op: str, x: Any, axis: Any, keepdims: Any, dim: Any, keepdim: Any, s
         _, keep = reduced(op, axis, keepdims, ABSENT, keepdim)
         return (nanquantile if skip else quantile)(x, 0.5, axis, keep)
     _, keep = reduced(op, None, keepdims, ABSENT, keepdim)
+    whole = _integers.integral(x)
+    if whole is not None:
+        return _median_whole(op, x, whole, dim, keep)
     merged, left, ones = _merged(op, x, None) if dim is None else (x, (), ())
     a = unwrap(merged, op, "x")
     d = axis_of(op, -1 if dim is None else dim, a.ndim, "dim")
@@ -227,6 +230,20 @@ def _median(op: str, x: Any, axis: Any, keepdims: Any, dim: Any, keepdim: Any, s
     if dim is None:
         return reshape(found.values, ones if keep else left)
     return Extremes(found.values, wrapped(found.indices, x))
+
+
+def _median_whole(op: str, x: Any, whole: Any, dim: Any, keep: bool) -> Any:
+    """The lower median of integers."""
+    lines = whole.reshape(-1) if dim is None else whole.reshape(whole.shape or (1,))
+    d = 0 if dim is None else axis_of(op, dim, whole.ndim, "dim")
+    if not lines.shape[d]:
+        raise ShapeError(f"{op}: x has shape {whole.shape}; there is nothing to take the median of")
+    order = np.take(np.argsort(lines, d, kind="stable"), [(lines.shape[d] - 1) // 2], d)
+    values = np.take_along_axis(lines, order, d)
+    if dim is None:
+        return wrapped(values.reshape((1,) * whole.ndim if keep else ()), x)
+    shape = whole.shape[:d] + (1,) * (keep and whole.ndim > 0) + whole.shape[d + 1 :]
+    return Extremes(wrapped(values.reshape(shape), x), wrapped(order.reshape(shape), x))
 
 
 def _lower(op: str, x: Any, a: Any, d: int, skip: bool, keep: bool) -> Extremes:

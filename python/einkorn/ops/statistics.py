@@ -59,7 +59,8 @@ def prod(
     whole = _integers.integral(x)
     if whole is not None:
         axes = axes_of("prod", axis, whole.ndim)
-        return wrapped(whole.prod(axes, dtype=np.int64, keepdims=keepdims), x)
+        kind = np.int64 if dtype is None else whole.dtype
+        return wrapped(whole.prod(axes, dtype=kind, keepdims=keepdims), x)
     a = unwrap(x, "prod", "x")
     kept, shape, _ = _shapes("prod", a, axis, keepdims)
     k = engines.of(a)
@@ -165,6 +166,8 @@ def logsumexp(
 ) -> Any:
     """``log(sum(exp(x)))`` over axes, without overflow; of nothing it is -inf. Arguments as :func:`sum`."""
     axis, keepdims = reduced("logsumexp", axis, keepdims, dim, keepdim)
+    if isinstance(x, Tensor):
+        x = _integers.as_float(x, np.float32)
     a = unwrap(x, "logsumexp", "x")
     kept, shape, _ = _shapes("logsumexp", a, axis, keepdims)
     k = engines.of(a)
@@ -192,7 +195,9 @@ def nansum(
     x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = ABSENT, keepdim: bool = ABSENT
 ) -> Any:
     """Sum of the elements that are not NaN; arguments as :func:`sum`."""
-    return total(where(isnan(x), 0.0, x), axis, keepdims, dim=dim, keepdim=keepdim)
+    if _integers.integral(x) is None:
+        x = where(isnan(x), 0.0, x)
+    return total(x, axis, keepdims, dim=dim, keepdim=keepdim)
 
 
 @rounded_once
