@@ -1,6 +1,6 @@
 """Run the native engine over everything that may go wrong in memory: what tests/sanitize.sh runs.
 
-python tests/sanitize.py [whole|sample]
+python tests/sanitize.py [whole|sample] [address|thread]
 
 The case list and its gradients, kernels with arguments that do not fit, cascades on images of many sizes,
 trees and forests on ragged tables; with 1, 2 and 5 threads, on every instruction set. Results must not
@@ -133,15 +133,25 @@ def run_trees(count: int) -> int:
     return fits
 
 
-def main(part: str) -> None:
+#: Every how many-th case, how many sizes of images, how many tables. ThreadSanitizer is slow where memory is read
+#: in no order.
+_AMOUNTS = {
+    ("whole", "address"): (1, 1000, 150),
+    ("whole", "thread"): (1, 60, 20),
+    ("sample", "address"): (12, 60, 5),
+    ("sample", "thread"): (12, 20, 5),
+}
+
+
+def main(part: str, kind: str) -> None:
     """Run all, on every instruction set."""
     warnings.simplefilter("ignore")
-    whole = part == "whole"
+    step, sizes, tables = _AMOUNTS[part, kind]
     jobs: list[tuple[str, Callable[[], int]]] = [
-        ("cases", lambda: run_cases(1 if whole else 12)),
-        ("changed calls", lambda: run_refusals(1 if whole else 12)),
-        ("images", lambda: scan_sizes.main(1000 if whole else 60)),
-        ("fits of trees", lambda: run_trees(150 if whole else 5)),
+        ("cases", lambda: run_cases(step)),
+        ("changed calls", lambda: run_refusals(step)),
+        ("images", lambda: scan_sizes.main(sizes)),
+        ("fits of trees", lambda: run_trees(tables)),
     ]
     isas = [isa for isa in runtime.isas() if f"{isa}_bf16" not in runtime.isas()]  # that has its kernels too
     for isa in isas:
@@ -153,4 +163,4 @@ def main(part: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "whole")
+    main(*(sys.argv[1:3] + ["whole", "address"][len(sys.argv) - 1 :]))

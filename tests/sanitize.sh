@@ -39,4 +39,4 @@ compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:.*=//p' "$build/CMakeCache.txt")
 export LD_PRELOAD="$("$compiler" -print-file-name=$runtime):$("$compiler" -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 TSAN_OPTIONS=halt_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-EINKORN_ENGINE=native PYTHONPATH="$build/package" python tests/sanitize.py "$part"
+EINKORN_ENGINE=native PYTHONPATH="$build/package" python tests/sanitize.py "$part" "$kind"
