@@ -133,8 +133,8 @@ def run_trees(count: int) -> int:
     return fits
 
 
-#: Every how many-th case, how many sizes of images, how many tables. ThreadSanitizer is slow where memory is read
-#: in no order.
+#: Every how many-th case, how many sizes of images, how many tables. ThreadSanitizer is slow where memory is
+#: read in no order.
 _AMOUNTS = {
     ("whole", "address"): (1, 1000, 150),
     ("whole", "thread"): (1, 60, 20),

@@ -38,6 +38,7 @@ _LEFT_OUT = {
     "unfold": "here it is a function of windows, and the method is Tensor.unfold",
     "zero_": "the samples write into leaves, which torch lets pass in its own tests",
     **dict.fromkeys(("T", "mT"), "an attribute"),
+    "bfloat16": "in test_bfloat16.py",
     "einsum": "the samples come with the equation last",
     **dict.fromkeys(
         ("nn.functional.embedding", "nn.functional.embedding_bag"), "the samples come table first"
@@ -50,6 +51,8 @@ def _is_drawn(name: str, sample: Any) -> bool:
     options = sample.kwargs
     if "dropout" in name or "rrelu" in name:
         return options.get("training", options.get("train", True)) and options.get("p", 0.5) not in (0, 1)
+    if name == "nn.functional.multi_head_attention_forward":
+        return options["training"]
     return bool(options.get("dropout_p", 0))
 
 
