@@ -15,7 +15,7 @@ from einkorn.ops._road import check_size, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.tensor import Tensor
 
-__all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
+__all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
 
 
 def _values(x: Any) -> Any:
@@ -93,28 +93,6 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     if not a.shape[-1]:
         return ops.sum(ops.subtract(left, right), -1)
     return _length(ops.subtract(left, right), p, -1)
-
-
-@rounded_once
-def pdist(x: Any, p: float = 2.0) -> Any:
-    """Distances between every two rows, those of :func:`cdist` above the diagonal, as ``torch.pdist``.
-
-    Parameters
-    ----------
-    x : array or Tensor [n, d]
-    p : float >= 0, default 2
-
-    Returns
-    -------
-    array or Tensor [n (n - 1) / 2]
-        Row 0 with 1, 2, ..., then row 1 with 2, 3, ...
-    """
-    a = unwrap(x, "pdist", "x")
-    if a.ndim != 2:
-        raise ShapeError(f"pdist: x has shape {a.shape}, expected (n, d)")
-    first, second = np.triu_indices(a.shape[0], 1)
-    difference = ops.subtract(ops.index_select(x, 0, first), ops.index_select(x, 0, second))
-    return _length(difference, _norm_of("pdist", p), -1)
 
 
 @rounded_once
