@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -390,6 +391,8 @@ class LinearCrossEntropyLoss(_Loss):
     ----------
     in_features, num_classes : int
         Width of the input, number of classes.
+    out_features : tuple of int, keyword-only, default ()
+        d1, ..., dK, where each row has as many losses.
     bias : bool, keyword-only, default False
     reduction : {"mean", "sum", "none"}, keyword-only
     weight : array [C], keyword-only, optional
@@ -397,6 +400,8 @@ class LinearCrossEntropyLoss(_Loss):
     ignore_index : int, keyword-only, optional
         None is -100.
     label_smoothing : number, keyword-only, default 0.0
+    options : keyword-only, optional
+        torch's, for how it computes; it changes nothing here.
     """
 
     weight: Any
@@ -406,24 +411,31 @@ class LinearCrossEntropyLoss(_Loss):
         in_features: int,
         num_classes: int,
         *,
+        out_features: tuple[int, ...] = (),
         bias: bool = False,
         reduction: str = "mean",
         weight: Any = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        options: Any = None,
     ) -> None:
         super().__init__(None, None, reduction)
         self.register_buffer("weight", None if weight is None else np.asarray(weight))
-        self.linear = Linear(in_features, num_classes, bias)
+        self._classes = (num_classes, *out_features)
+        self.linear = Linear(in_features, math.prod(self._classes), bias)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
+        table, bias = self.linear.weight, self.linear.bias
+        if len(self._classes) > 1:
+            table = ops.reshape(table, (*self._classes, table.shape[1]))
+            bias = None if bias is None else ops.reshape(bias, self._classes)
         return ops.linear_cross_entropy(
             input,
-            self.linear.weight,
+            table,
             target,
-            linear_bias=self.linear.bias,
+            linear_bias=bias,
             weight=self.weight,
             reduction=self.reduction,
             ignore_index=self.ignore_index,

@@ -262,7 +262,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
         out = k.empty((bins,), "int64")
         k.count_values(out, index)
         return wrapped(out, x)
-    given = unwrap(weights, "bincount", "weights")
+    given = unwrap(_integers.as_float(weights, np.float64), "bincount", "weights")
     if given.shape != index.shape:
         raise ShapeError(f"bincount: weights has shape {given.shape}, expected {index.shape} as x has")
     out = k.empty((bins,), given.dtype)

@@ -121,6 +121,8 @@ def heaviside(x: Any, values: Any) -> Any:
     """0 below 0, 1 above, ``values`` at 0, NaN for NaN, with broadcasting. No gradient reaches x."""
     plain = x.detach() if isinstance(x, Tensor) else x
     there = np.asarray(plain)
+    if there.dtype.kind == "b":
+        return where(there, there, values)
     step = where(isnan(plain), plain, multiply(plain, 0.0)) if there.dtype.kind == "f" else plain
     zero, one = (0.0, 1.0) if there.dtype.kind == "f" else (0, 1)
     step = where(there > 0, one, where(there < 0, zero, step))

@@ -8,9 +8,11 @@ import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops import _integers
 from einkorn.ops._options import axis_of, number
 from einkorn.ops._road import unwrap
 from einkorn.ops._rounding import rounded_once
+from einkorn.tensor import Tensor
 
 __all__ = [
     "aminmax",
@@ -72,6 +74,8 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
     -------
     array or Tensor [variables, variables] or []
     """
+    if isinstance(x, Tensor):
+        x = _integers.as_float(x, np.float32)
     a = unwrap(x, "cov", "x")
     if a.ndim > 2:
         raise ShapeError(f"cov: x has shape {a.shape}, expected at most 2 dimensions")
@@ -99,16 +103,18 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
         apart = ops.subtract(rows, mean)
         left = ops.multiply(apart, row_weight)
     out = ops.divide(ops.matmul(left, ops.transpose(apart, 0, 1)), scale)
-    return ops.reshape(out, ()) if a.ndim < 2 else out
+    return ops.reshape(out, ()) if rows.shape[0] == 1 else out
 
 
 @rounded_once
 def corrcoef(x: Any) -> Any:
     """Correlations of variables (rows) over observations (columns), from -1 to 1."""
+    if isinstance(x, Tensor):
+        x = _integers.as_float(x, np.float32)
     a = unwrap(x, "corrcoef", "x")
-    if a.ndim < 2:
-        return ops.divide(ops.cov(x), ops.cov(x))
     out = cov(x)
+    if a.ndim < 2 or a.shape[0] == 1:
+        return ops.divide(out, out)
     width = ops.sqrt(ops.diagonal(out))
     out = ops.divide(ops.divide(out, ops.reshape(width, (-1, 1))), width)
     return ops.clip(out, -1.0, 1.0)

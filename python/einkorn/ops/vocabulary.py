@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,8 +66,10 @@ def linear_cross_entropy(
     ----------
     input : array or Tensor [N, width], or [width] for a single row
     linear_weight : array or Tensor [C, width]
+        Or [C, d1, ..., dK, width] for as many losses of a row; then all scores are computed.
     target : array of integers [N] or []; or probabilities, for which all scores are computed
-    linear_bias : array or Tensor [C], keyword-only, optional
+        With K dimensions more [N, d1, ..., dK], and probabilities [N, C, d1, ..., dK].
+    linear_bias : array or Tensor [C] or [C, d1, ..., dK], keyword-only, optional
     weight, reduction, ignore_index, label_smoothing : keyword-only
         As :func:`cross_entropy`; ignore_index None is -100.
 
@@ -95,13 +98,22 @@ def linear_cross_entropy(
     a, w = unwrap(input, op, "input"), unwrap(linear_weight, op, "linear_weight")
     b = None if linear_bias is None else contiguous(unwrap(linear_bias, op, "linear_bias"))
     same_dtype(op, input=a, linear_weight=w, linear_bias=b)
-    if w.ndim != 2 or a.ndim not in (1, 2) or a.shape[-1] != w.shape[1]:
+    if w.ndim < 2 or a.ndim not in (1, 2) or a.shape[-1] != w.shape[-1]:
         raise ShapeError(
             f"{op}: linear_weight has shape {w.shape} and input {a.shape}, expected (C, width) and (N, width)"
         )
-    classes, width = w.shape
-    if b is not None and b.shape != (classes,):
-        raise ShapeError(f"{op}: linear_bias has shape {b.shape}, expected ({classes},)")
+    classes, width = w.shape[0], w.shape[-1]
+    if b is not None and b.shape != w.shape[:-1]:
+        raise ShapeError(f"{op}: linear_bias has shape {b.shape}, expected {w.shape[:-1]}")
+    if w.ndim > 2:
+        flat = (
+            reshape(linear_weight, (-1, width))
+            if w.size
+            else np.zeros((math.prod(w.shape[:-1]), width), w.dtype)
+        )
+        scores = linear(input, flat, None if b is None else reshape(linear_bias, (-1,)))
+        scores = reshape(scores, a.shape[:-1] + w.shape[:-1])
+        return cross_entropy(scores, target, weight, reduction=reduction, **options)
     if _holds_floats(target) or classes == 0 or width == 0:
         scores = linear(input, linear_weight, linear_bias)
         return cross_entropy(scores, target, weight, reduction=reduction, **options)
