@@ -111,7 +111,9 @@ def _is_a_step(case: Case) -> bool:
     arrays = [x for x in case.inputs if x is not None]
     is_odd = any(x.size == 0 or x.layout == "misaligned" for x in arrays)
     is_gather = case.op.name == "getitem" and len(arrays) > 1
-    return "float32" in case.dtypes and not is_odd and not is_gather
+    # Of different elements, whose number follows from the values, so that nothing could be replayed.
+    counts = case.op.name in ("mode", "unique", "unique_consecutive")
+    return "float32" in case.dtypes and not is_odd and not is_gather and not counts
 
 
 LAUNCHED = [pytest.param(c, id=case_id(f, c)) for f, c in all_cases() if _is_a_step(c)]
