@@ -218,7 +218,7 @@ def test_modules(info: Any, training: bool) -> None:
         if name == "KLDivLoss" and sample.desc.startswith("scalar_"):
             continue  # numbers below 0 as probabilities; a mean over a batch that is not there
         theirs = info.module_cls(*made.args, **made.kwargs).double().train(training)
-        given = {k: v for k, v in made.kwargs.items() if k not in ("device", "dtype")}
+        given = {k: str(v) if isinstance(v, torch.device) else v for k, v in made.kwargs.items()}
         ours = getattr(nn, name)(*_convert(made.args, []), **_convert(given, []))
         ours.double().train(training)
         leaves: list[tuple[Any, Tensor]] = []
@@ -240,9 +240,38 @@ def test_modules(info: Any, training: bool) -> None:
         _check_gradients(got, wanted, leaves, what)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in dir(nn) if hasattr(getattr(torch.nn, n, None), "forward") and n not in dir(nn.Module)]
-)
+_LAYERS = [n for n in dir(nn) if hasattr(getattr(torch.nn, n, None), "forward") and n not in dir(nn.Module)]
+
+
+@pytest.mark.parametrize("name", _LAYERS)
+def test_layers_take_the_options_of_torch(name: str) -> None:
+    """All of them, the positional ones in torch's order; lazy and recurrent layers hand them on."""
+    theirs = inspect.signature(getattr(torch.nn, name)).parameters
+    ours = inspect.signature(getattr(nn, name)).parameters
+    if any(p.kind == p.VAR_POSITIONAL for p in (*theirs.values(), *ours.values())):
+        return
+    assert theirs.keys() <= ours.keys()
+    positional = [p.name for p in theirs.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    assert list(ours)[: len(positional)] == positional
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_layers_are_made_of_a_type(dtype: str) -> None:
+    layers = [
+        nn.Linear(2, 3, device="cpu", dtype=dtype),
+        nn.Conv2d(2, 3, 1, dtype=dtype),
+        nn.LSTM(2, 3, dtype=dtype),
+        nn.GRUCell(2, 3, dtype=dtype),
+        nn.BatchNorm1d(3, dtype=dtype),
+        nn.MultiheadAttention(4, 2, dtype=dtype),
+    ]
+    assert {str(p.dtype) for layer in layers for p in layer.parameters()} == {dtype}
+    lazy = nn.LazyLinear(3, dtype=dtype)
+    lazy(einkorn.zeros(2, 4, dtype=dtype))
+    assert str(lazy.weight.dtype) == dtype
+
+
+@pytest.mark.parametrize("name", _LAYERS)
 def test_forward_takes_the_names_of_torch(name: str) -> None:
     """``layer(input=x)`` is a call, too."""
     theirs = list(inspect.signature(getattr(torch.nn, name).forward).parameters)

@@ -1,4 +1,8 @@
-"""Layers and losses with torch's names, arguments and ``state_dict`` layouts."""
+"""Layers and losses with torch's names, arguments and ``state_dict`` layouts.
+
+Layers that have parameters take ``device`` ("cpu", "cuda", "cuda:1") and ``dtype`` ("float32", "float64",
+"bfloat16"), as in torch: where the parameters are made, and of which type.
+"""
 
 from einkorn.nn import constraints, functional, init, initializers, quantized, regularizers, utils
 from einkorn.nn.activation import (

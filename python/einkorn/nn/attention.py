@@ -263,6 +263,8 @@ class MultiheadAttention(_Heads, Module):
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         self.embed_dim = integer(embed_dim, _OP, "embed_dim")
@@ -294,6 +296,7 @@ class MultiheadAttention(_Heads, Module):
         self.bias_k = blank(1, 1, width) if add_bias_kv else None
         self.bias_v = blank(1, 1, width) if add_bias_kv else None
         self.reset_parameters()
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Draw new initial values, as torch does."""

@@ -133,6 +133,8 @@ class _Plain(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
         *,
         activation: str | None = None,
         **options: Any,
@@ -151,6 +153,7 @@ class _Plain(_Convolution):
             activation,
             options,
         )
+        self._settle(device, dtype)
 
     def _margins(self) -> list[tuple[int, int]]:
         """Amounts before and after, for each dimension of space."""
@@ -293,6 +296,8 @@ class _Transposed(_Convolution):
         bias: bool = True,
         dilation: Any = 1,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
         *,
         activation: str | None = None,
         **options: Any,
@@ -311,6 +316,7 @@ class _Transposed(_Convolution):
             activation,
             options,
         )
+        self._settle(device, dtype)
 
     def _extra(self, x: Any, output_size: Sequence[int]) -> tuple[int, ...]:
         """The output padding that gives this size."""

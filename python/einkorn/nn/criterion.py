@@ -413,6 +413,8 @@ class LinearCrossEntropyLoss(_Loss):
         *,
         out_features: tuple[int, ...] = (),
         bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
         reduction: str = "mean",
         weight: Any = None,
         ignore_index: int | None = None,
@@ -425,6 +427,7 @@ class LinearCrossEntropyLoss(_Loss):
         self.linear = Linear(in_features, math.prod(self._classes), bias)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
+        self._settle(device, dtype)
 
     def forward(self, input: Any, target: Any) -> Any:
         table, bias = self.linear.weight, self.linear.bias

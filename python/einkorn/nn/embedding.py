@@ -106,6 +106,8 @@ class Embedding(_Table):
         sparse: bool = False,
         _weight: Any = None,
         _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(num_embeddings, embedding_dim, padding_idx, _weight, _freeze)
@@ -115,6 +117,7 @@ class Embedding(_Table):
         self.sparse = sparse
         if options:
             take_options(self, options, {"embeddings": "weight"})
+        self._settle(device, dtype)
 
     @classmethod
     def from_pretrained(
@@ -189,6 +192,8 @@ class EmbeddingBag(_Table):
         _weight: Any = None,
         include_last_offset: bool = False,
         padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
         *,
         _freeze: bool = False,
     ) -> None:
@@ -201,6 +206,7 @@ class EmbeddingBag(_Table):
         self.mode = mode
         self.sparse = sparse
         self.include_last_offset = include_last_offset
+        self._settle(device, dtype)
 
     @classmethod
     def from_pretrained(

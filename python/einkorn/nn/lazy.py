@@ -56,7 +56,7 @@ class _Lazy(Module):
         object.__setattr__(self, "_options", (args, kwargs))
         for name, value in vars(model).items():
             if isinstance(value, Parameter):
-                value = Parameter(np.empty(0, np.float32))
+                value = Parameter(np.empty(0, value.dtype))
             object.__setattr__(self, name, value)
         object.__setattr__(self, self._count, 0)
 

@@ -61,6 +61,8 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         activation: str | None = None,
         **options: Any,
@@ -75,6 +77,7 @@ class Linear(Module):
         self.reset_parameters()
         if options:
             take_options(self, options, {"kernel": "weight", "bias": "bias"})
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
@@ -115,7 +118,15 @@ class Bilinear(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.in1_features = integer(in1_features, "Bilinear", "in1_features", 1)
         self.in2_features = integer(in2_features, "Bilinear", "in2_features", 0)
@@ -123,6 +134,7 @@ class Bilinear(Module):
         self.weight = blank(self.out_features, self.in1_features, self.in2_features)
         self.bias = blank(self.out_features) if bias else None
         self.reset_parameters()
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""

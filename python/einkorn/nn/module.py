@@ -288,6 +288,10 @@ class Module(Hooked, Trainable):
                 self._change(functools.partial(_cast, wanted=_float_type(target)))
         return self
 
+    def _settle(self, device: Any, dtype: Any) -> None:
+        """What a layer's ``device`` and ``dtype`` ask for, at the end of its ``__init__``."""
+        self.to(*[target for target in (device, dtype) if target is not None])
+
     def _change(self, change: Callable[[Any], Any]) -> None:
         """Put what ``change`` makes of them in the place of all parameters' and buffers' arrays."""
         for parameter in self.parameters():

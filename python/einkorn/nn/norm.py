@@ -78,6 +78,8 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         activation: str | None = None,
     ) -> None:
@@ -90,6 +92,7 @@ class LayerNorm(Module):
         self.weight = blank(*self.normalized_shape) if elementwise_affine else None
         self.bias = blank(*self.normalized_shape) if elementwise_affine and bias else None
         self.reset_parameters()
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
@@ -135,6 +138,8 @@ class RMSNorm(Module):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         activation: str | None = None,
     ) -> None:
@@ -146,6 +151,7 @@ class RMSNorm(Module):
         self.activation = activation
         self.weight = blank(*self.normalized_shape) if elementwise_affine else None
         self.reset_parameters()
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Weight 1."""
@@ -194,6 +200,8 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
         activation: str | None = None,
@@ -212,6 +220,7 @@ class GroupNorm(Module):
         self.weight = blank(self.num_channels) if affine else None
         self.bias = blank(self.num_channels) if affine and bias else None
         self.reset_parameters()
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
@@ -337,11 +346,14 @@ class _BatchNorm(_Running):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
         activation: str | None = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, activation)
+        self._settle(device, dtype)
 
     def forward(self, input: Any, *, residual: Any = None) -> Any:
         self._check(input, self._ranks)
@@ -377,11 +389,14 @@ class _InstanceNorm(_Running):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
         activation: str | None = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, activation)
+        self._settle(device, dtype)
 
     def forward(self, input: Any) -> Any:
         self._check(input, self._ranks)

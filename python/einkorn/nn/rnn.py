@@ -54,6 +54,8 @@ class RNNBase(Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -96,6 +98,7 @@ class RNNBase(Module):
                 if self.proj_size:
                     setattr(self, f"weight_hr{suffix}", blank(self.proj_size, self.hidden_size))
         self.reset_parameters()
+        self._settle(device, dtype)
 
     @property
     def _width(self) -> int:
@@ -272,10 +275,13 @@ class RNN(RNNBase):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         mode = f"RNN_{_checked_nonlinearity('RNN', nonlinearity).upper()}"
         super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         self.nonlinearity = nonlinearity
+        self._settle(device, dtype)
 
 
 class LSTM(RNNBase):
@@ -326,6 +332,8 @@ class LSTM(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(
             "LSTM",
@@ -338,6 +346,7 @@ class LSTM(RNNBase):
             bidirectional,
             proj_size,
         )
+        self._settle(device, dtype)
 
 
 class GRU(RNNBase):
@@ -381,10 +390,13 @@ class GRU(RNNBase):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         )
+        self._settle(device, dtype)
 
 
 class _Cell(Module):
@@ -396,7 +408,9 @@ class _Cell(Module):
     bias_ih: Parameter | None
     bias_hh: Parameter | None
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         name = type(self).__name__
         if not isinstance(bias, bool):
@@ -410,6 +424,7 @@ class _Cell(Module):
         self.bias_ih = blank(gates) if bias else None
         self.bias_hh = blank(gates) if bias else None
         self.reset_parameters()
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Draw new initial values, uniform on +-1/sqrt(hidden_size)."""
@@ -462,10 +477,17 @@ class RNNCell(_Cell):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh"
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias)
         self.nonlinearity = _checked_nonlinearity("RNNCell", nonlinearity)
+        self._settle(device, dtype)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         states = [] if hx is None else [hx]

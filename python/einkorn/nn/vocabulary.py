@@ -55,6 +55,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         cutoffs: Sequence[int],
         div_value: float = 4.0,
         head_bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         name = "AdaptiveLogSoftmaxWithLoss"
@@ -86,6 +88,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             self.tail.append(
                 Sequential(Linear(in_features, width, bias=False), Linear(width, size, bias=False))
             )
+        self._settle(device, dtype)
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
