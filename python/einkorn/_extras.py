@@ -7,7 +7,7 @@ from typing import Any
 
 from einkorn.errors import MissingPackageError
 
-__all__ = ["missing", "need"]
+__all__ = ["axes_for", "missing", "need"]
 
 #: Package as it is imported -> its name, and the extra that brings it.
 _EXTRAS = {
@@ -54,3 +54,10 @@ def missing(
     return MissingPackageError(
         f"{what} needs {name}: pip install 'einkorn[{extra or usual}]'", name=error.name
     )
+
+
+def axes_for(ax: Any, what: str) -> Any:
+    """The matplotlib axes that were given to ``what``, or those of a new figure."""
+    if ax is not None:
+        return ax
+    return need("matplotlib.figure", what).Figure(layout="constrained").subplots()

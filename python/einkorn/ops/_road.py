@@ -221,6 +221,7 @@ def result(
     inputs: tuple[Any, ...],
     backward: Callable[..., Sequence[Any]],
     saved: tuple[Any, ...] | None = None,
+    moves: bool = False,
 ) -> Any:
     """Wrap an output array as the inputs came: Tensor, torch tensor or array; record the gradient.
 
@@ -239,6 +240,8 @@ def result(
         gradient of ``out`` comes as a Tensor, and so do the entries of inputs and output, so ``backward`` is
         written with operations, or has a branch that is. Without ``saved`` the function closes over its
         arrays, and has no gradient of its own.
+    moves : bool, default False
+        Of :func:`moved`: bfloat16 comes and goes as it is.
     """
     tensor = recorded = False
     foreign = None
@@ -250,8 +253,8 @@ def result(
         elif type(x) is not _ndarray and x is not None:
             foreign = x
     if recorded and mode.enabled:
-        return record(out, inputs, backward, saved)
-    if _bfloat16.met:
+        return record(out, inputs, backward, saved, moves)
+    if _bfloat16.met and not moves:
         out = _stored(out, inputs)
     if tensor:
         return Tensor._wrap(out, False, None)
@@ -294,22 +297,7 @@ def moved(
     saved: tuple[Any, ...] | None = (),
 ) -> Any:
     """:func:`result` of an operation that moves bfloat16 as it is, and whose gradient does."""
-    tensor = recorded = False
-    foreign = None
-    for x in inputs:
-        if isinstance(x, Tensor):
-            tensor = True
-            if x._requires_grad:
-                recorded = True
-        elif type(x) is not _ndarray and x is not None:
-            foreign = x
-    if recorded and mode.enabled:
-        return record(out, inputs, backward, saved, True)
-    if tensor:
-        return Tensor._wrap(out, False, None)
-    if foreign is not None and type(foreign).__module__.partition(".")[0] == "torch":
-        return _to_torch(out)
-    return out
+    return result(out, inputs, backward, saved, True)
 
 
 def _to_torch(out: Any) -> Any:

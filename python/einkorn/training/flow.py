@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from einkorn._extras import need
+from einkorn._extras import axes_for
 from einkorn.tensor import Tensor
 from einkorn.training.batches import float_type
 from einkorn.training.compiled import compiled_of, types_of
@@ -80,8 +80,7 @@ class GradientFlow:
         MissingPackageError
             matplotlib is not installed.
         """
-        if ax is None:
-            ax = need("matplotlib.figure", "GradientFlow.plot").Figure(layout="constrained").subplots()
+        ax = axes_for(ax, "GradientFlow.plot")
         own = [layer for layer in self.layers if np.isfinite(layer.gradient_mean)]
         places = np.arange(len(own))
         for label, values in (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._extras import need
+from einkorn._extras import axes_for
 from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.metrics import AUC, ConfusionMatrix, roc_curve
@@ -24,12 +24,6 @@ __all__ = [
 ]
 
 
-def _axes(ax: Any, op: str) -> Any:
-    if ax is not None:
-        return ax
-    return need("matplotlib.figure", op).Figure(layout="constrained").subplots()
-
-
 def plot_history(history: Any, figure: str = "loss", ax: Any = None) -> Any:
     """A figure of the training, and of the validation if there was one, over the epochs.
 
@@ -44,7 +38,7 @@ def plot_history(history: Any, figure: str = "loss", ax: Any = None) -> Any:
         raise ArgumentError(
             f"plot_history: figure is {figure!r}, expected one of {', '.join(history.history) or 'none'}"
         )
-    axes = _axes(ax, "plot_history")
+    axes = axes_for(ax, "plot_history")
     for key, label in ((figure, "training"), (f"val_{figure}", "validation")):
         points = [
             (e + 1, row[key]) for e, row in zip(history.epoch, history.rows(), strict=True) if key in row
@@ -60,12 +54,12 @@ def plot_history(history: Any, figure: str = "loss", ax: Any = None) -> Any:
 
 def plot_lr_range_test(result: Any, ax: Any = None) -> Any:
     """The loss over the rate; ``result`` is what ``lr_range_test`` returned."""
-    return result.plot(_axes(ax, "plot_lr_range_test"))
+    return result.plot(axes_for(ax, "plot_lr_range_test"))
 
 
 def plot_gradient_flow(flow: Any, ax: Any = None) -> Any:
     """Gradients layer by layer; ``flow`` is what ``gradient_flow`` returned."""
-    return flow.plot(_axes(ax, "plot_gradient_flow"))
+    return flow.plot(axes_for(ax, "plot_gradient_flow"))
 
 
 def plot_confusion_matrix(
@@ -101,7 +95,7 @@ def plot_confusion_matrix(
     if normalize:
         rows = matrix.sum(1, keepdims=True)
         matrix = np.divide(matrix, rows, out=np.zeros_like(matrix), where=rows > 0)
-    axes = _axes(ax, "plot_confusion_matrix")
+    axes = axes_for(ax, "plot_confusion_matrix")
     axes.imshow(matrix, cmap="Blues")
     places = np.arange(len(matrix))
     axes.set_xticks(places, names[: len(matrix)], rotation=90 if max(map(len, names)) > 3 else 0)
@@ -131,7 +125,7 @@ def plot_roc(y_true: Any, y_score: Any, label: str | None = None, ax: Any = None
     score = as_array(y_score, "plot_roc: y_score")
     if score.shape[:1] != target.shape:
         raise ShapeError(f"plot_roc: y_score has shape {score.shape}, expected {len(target)} rows")
-    axes = _axes(ax, "plot_roc")
+    axes = axes_for(ax, "plot_roc")
     curves = [(label or "", target, score.reshape(len(score), -1)[:, -1])]
     if score.ndim == 2 and score.shape[1] > 2:
         curves = [(f"{label or 'class'} {i}", target == i, score[:, i]) for i in range(score.shape[1])]
@@ -146,7 +140,7 @@ def plot_roc(y_true: Any, y_score: Any, label: str | None = None, ax: Any = None
 
 
 def _histograms(arrays: dict[str, np.ndarray], what: str, bins: int, ax: Any, op: str) -> Any:
-    axes = _axes(ax, op)
+    axes = axes_for(ax, op)
     for name, array in arrays.items():
         values = array[np.isfinite(array)]
         if values.size:

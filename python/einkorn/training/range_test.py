@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._extras import need
+from einkorn._extras import axes_for
 from einkorn.errors import ArgumentError
 from einkorn.training.batches import integer
 from einkorn.training.compiled import compiled_of, types_of
@@ -68,8 +68,7 @@ class RangeTest:
         MissingPackageError
             matplotlib is not installed.
         """
-        if ax is None:
-            ax = need("matplotlib.figure", "RangeTest.plot").Figure(layout="constrained").subplots()
+        ax = axes_for(ax, "RangeTest.plot")
         ax.plot(self.rates, self.losses, alpha=0.3, label="each batch")
         ax.plot(self.rates, self.smoothed, label="smoothed")
         if math.isfinite(self.suggestion):

@@ -9,33 +9,16 @@ as a view of zero strides.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from ._activation import activate
 from ._checks import floats, read, require, strided, write
-from ._compile import AnyIn3, Array, In3, Int, Loop, Out3, Scalar, inline
+from ._compile import AnyIn3, Array, In3, Int, Loop, Out3, Scalar
 from ._kernels import kernel
 from ._threads import parallel_for
 
 _COST = 2.0  # ns per element of the second loop
 _DEPTH = 8192  # terms of a sum that BLAS adds up on its own: how it does that, and how well, is its affair
-_LEAKY_SLOPE = 0.01
-
-
-@inline
-def _activate(activation: int, x: float) -> float:
-    """Codes: 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh."""
-    if activation == 1:
-        return 0.0 if x < 0 else x
-    if activation == 2:
-        return _LEAKY_SLOPE * x if x < 0 else x
-    if activation == 3:
-        e = math.exp(-abs(x))
-        return 1 / (1 + e) if x >= 0 else e / (1 + e)
-    if activation == 4:
-        return math.tanh(x)
-    return x
 
 
 @Loop
@@ -58,7 +41,7 @@ def _finish(
                 value += beta * out[i, j, k]
             if has_bias:
                 value += bias[i, j, k]
-            out[i, j, k] = _activate(activation, value)
+            out[i, j, k] = activate(activation, value)
 
 
 def finish(

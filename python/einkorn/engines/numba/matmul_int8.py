@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from ._activation import activate
 from ._checks import read, require, write
 from ._compile import (
     Array,
@@ -23,7 +24,6 @@ from ._compile import (
     Int32Out1,
     Loop,
     SignedByteOut2,
-    inline,
 )
 from ._kernels import kernel
 from ._threads import parallel_for
@@ -31,22 +31,6 @@ from ._threads import parallel_for
 _COST = 1.0  # ns per element
 _MOST_DEPTH = 65536
 _LEAST_SCALE = np.float32(1.2e-38)
-_LEAKY_SLOPE = 0.01
-
-
-@inline
-def _activate(activation: int, x: float) -> float:
-    """Codes: 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh."""
-    if activation == 1:
-        return 0.0 if x < 0 else x
-    if activation == 2:
-        return _LEAKY_SLOPE * x if x < 0 else x
-    if activation == 3:
-        e = math.exp(-abs(x))
-        return 1 / (1 + e) if x >= 0 else e / (1 + e)
-    if activation == 4:
-        return math.tanh(x)
-    return x
 
 
 @Loop
@@ -106,7 +90,7 @@ def _scale(
             value = np.float32(np.float32(whole) * np.float32(b_scale[j] * a_scale[i]))
             if bias.size:
                 value = np.float32(value + bias[j])
-            out[i, j] = _activate(activation, value)
+            out[i, j] = activate(activation, value)
 
 
 def _sizes(op: str, q: Array, scale: Array, x: Array) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ._activation import activate
 from ._checks import floats, optional_read, optional_write, read, require, write
 from ._compile import (
     Array,
@@ -33,19 +34,6 @@ from ._threads import parallel_for
 
 _COST = 4.0  # ns per element
 _RELU, _LEAKY, _SIGMOID, _TANH = 1, 2, 3, 4  # csrc/kernels/activation.h
-
-
-@inline
-def _activate(v: float, activation: int) -> float:
-    if activation == _RELU:
-        return 0.0 if v < 0 else v
-    if activation == _LEAKY:
-        return v * 0.01 if v < 0 else v
-    if activation == _SIGMOID:
-        return 1 / (1 + math.exp(-v))
-    if activation == _TANH:
-        return math.tanh(v)
-    return v
 
 
 @inline
@@ -122,7 +110,7 @@ def _row_forward(
                 v *= weight[first + i // run]
             if bias.size > 0:
                 v += bias[first + i // run]
-            out[r, i] = _activate(v, activation)
+            out[r, i] = activate(activation, v)
 
 
 @Loop
@@ -349,7 +337,7 @@ def _batch_forward(
                 v = (x[n, c, i] - centre) * factor + summand
                 if residual.size > 0:
                     v += residual[n, c, i]
-                out[n, c, i] = _activate(v, activation)
+                out[n, c, i] = activate(activation, v)
 
 
 @Loop
