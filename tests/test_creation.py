@@ -164,3 +164,24 @@ def test_inference_mode_records_nothing() -> None:
     assert (w * 2).requires_grad
     with pytest.raises(ArgumentError, match="inference_mode: mode is 'no'"):
         einkorn.inference_mode("no")
+
+
+def test_tensor_copies() -> None:
+    """What it is given is not shared, nor recorded; lists have torch's types."""
+    array = np.ones(3)
+    made = einkorn.tensor(array)
+    again = einkorn.tensor(made)
+    array[:], made[0] = 5, 7
+    assert made.tolist() == [7, 1, 1]
+    assert again.tolist() == [1, 1, 1]
+    assert [str(einkorn.tensor(x).dtype) for x in ([1, 2], [1.5], [True], 3, 2.5, [])] == [
+        *("int64", "float32", "bool", "int64", "float32", "float32"),
+    ]
+    leaf = einkorn.tensor([1.0, 2.0], requires_grad=True)
+    copied = einkorn.tensor(leaf * 2)
+    assert leaf.is_leaf
+    assert leaf.requires_grad
+    assert not copied.requires_grad
+    assert str(einkorn.tensor([1, 2], dtype="float64", device="cpu").dtype) == "float64"
+    with pytest.raises(DTypeError, match="requires a gradient|float"):
+        einkorn.tensor([1, 2], requires_grad=True)

@@ -18,7 +18,7 @@ require_main()
 # What is reached as einkorn.NAME, and the module it lives in. Imported on first use, so that importing
 # einkorn costs little more than NumPy and never loads a plotting, GPU or data library.
 _HOMES = {
-    "Tensor": "tensor",
+    "Tensor": "_tensor",
     "no_grad": "autograd",
     "enable_grad": "autograd",
     "inference_mode": "autograd",
@@ -50,6 +50,7 @@ _HOMES = {
     "randn": "creation",
     "randn_like": "creation",
     "randperm": "creation",
+    "tensor": "creation",
     "zeros": "creation",
     "zeros_like": "creation",
     "cat": "ops",
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
         vision,
     )
     from einkorn._autocast import autocast, is_autocast_enabled
+    from einkorn._tensor import Tensor
     from einkorn.autograd import enable_grad, grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
     from einkorn.config import show_config
@@ -162,6 +164,7 @@ if TYPE_CHECKING:
         randn,
         randn_like,
         randperm,
+        tensor,
         zeros,
         zeros_like,
     )
@@ -188,7 +191,6 @@ if TYPE_CHECKING:
     from einkorn.ops.einsum import einsum
     from einkorn.random import manual_seed
     from einkorn.runtime import get_isa, get_num_threads, num_threads, set_isa, set_num_threads
-    from einkorn.tensor import Tensor
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from einkorn._masked import refuse_masked
+from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError
-from einkorn.tensor import Tensor
 
 __all__ = ["numbers"]
 

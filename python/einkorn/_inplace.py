@@ -21,7 +21,7 @@ from einkorn.device import is_writeable
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["Writes", "assign", "renew", "rewrite", "times", "update"]
 

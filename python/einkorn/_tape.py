@@ -21,7 +21,7 @@ from einkorn.errors import DeviceError, DTypeError, GradientError, ShapeError
 from einkorn.sparse import SparseRows
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = [
     "Hook",
@@ -181,7 +181,7 @@ def _linked(node: Node, function: Backward) -> list[Any]:
 
 
 def _tensor_class() -> Any:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
     return Tensor
 

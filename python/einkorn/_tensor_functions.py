@@ -12,7 +12,7 @@ from einkorn._inplace import renew
 from einkorn.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["Functions"]
 

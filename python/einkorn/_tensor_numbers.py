@@ -13,7 +13,7 @@ import einkorn  # einkorn.ops is built on Tensor, so its names are looked up whe
 from einkorn.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["Numbers"]
 

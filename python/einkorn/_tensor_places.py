@@ -10,7 +10,7 @@ import einkorn  # einkorn.ops is built on Tensor, so its names are looked up whe
 from einkorn._inplace import Writes, rewrite
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["Places"]
 

@@ -15,7 +15,7 @@ from einkorn._tensor_writes import in_place
 from einkorn.errors import ShapeError
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["Products"]
 

@@ -15,7 +15,7 @@ from einkorn.device import device_of, is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["Shapes"]
 

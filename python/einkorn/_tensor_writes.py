@@ -18,7 +18,7 @@ from einkorn._tensor_shapes import Shapes
 from einkorn.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = ["InPlace", "in_place"]
 

@@ -28,7 +28,7 @@ from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from einkorn.sparse import SparseRows
 
 if TYPE_CHECKING:
-    from einkorn.tensor import Tensor
+    from einkorn._tensor import Tensor
 
 __all__ = [
     "Node",

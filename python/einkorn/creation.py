@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._options import check_rank, integer, number
+from einkorn.ops._options import check_rank, flag, integer, number
 from einkorn.ops._road import check_size
-from einkorn.tensor import Tensor
 
 __all__ = [
     "arange",
@@ -37,6 +37,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "tensor",
     "zeros",
     "zeros_like",
 ]
@@ -270,6 +271,24 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if dtype is not None:
         data = data.to(_type("as_tensor", dtype, np.float32))
     return data if device is None else data.to(str(device))
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of numbers; arguments and errors as :func:`as_tensor`.
+
+    Parameters
+    ----------
+    data : Tensor, array, number, or nested lists of numbers
+        Lists of whole numbers give int64, of truths bool, of others float32. Nothing of it is recorded.
+    dtype : NumPy type or its name, keyword-only, optional
+    device : name of a device, keyword-only, optional
+    requires_grad : bool, keyword-only, default False
+    """
+    made = as_tensor(data.detach() if isinstance(data, Tensor) else data, dtype, device)
+    if made._data is (data._data if isinstance(data, Tensor) else data) or made._data.base is not None:
+        made = made.clone()
+    made.requires_grad = flag("tensor", "requires_grad", requires_grad)
+    return made
 
 
 def from_numpy(array: Any) -> Tensor:

@@ -11,10 +11,10 @@ from einkorn import engines, random
 from einkorn._autocast import autocast, is_autocast_enabled
 from einkorn._grad_mode import enable_grad, mode, no_grad
 from einkorn._tape import Node, fitting, source
+from einkorn._tensor import Tensor
 from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, GradientError
 from einkorn.ops._road import broadcast_to
-from einkorn.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

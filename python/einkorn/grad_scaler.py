@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines, ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, EinkornError
 from einkorn.sparse import SparseRows
-from einkorn.tensor import Tensor
 
 __all__ = ["GradScaler"]
 

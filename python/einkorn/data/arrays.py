@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.tensor import Tensor
 
 __all__ = ["as_array", "is_map_dataset"]
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, random
+from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
 from einkorn.data.collate import collate_rows
 from einkorn.data.dataset import ArrayDataset
 from einkorn.data.samplers import BatchSampler, permutation
 from einkorn.data.workers import Pool
 from einkorn.errors import ArgumentError
-from einkorn.tensor import Tensor
 
 __all__ = ["DataLoader"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from einkorn import _versions
+from einkorn._tensor import Tensor
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import Linear, Module, init
-from einkorn.tensor import Tensor
 
 __all__ = ["Perceptron"]
 

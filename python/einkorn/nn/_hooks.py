@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from einkorn._tensor import Tensor
 from einkorn.autograd import is_grad_enabled
 from einkorn.errors import GradientError
 from einkorn.function import Function
-from einkorn.tensor import Tensor
 
 __all__ = ["HookHandle", "Hooked"]
 

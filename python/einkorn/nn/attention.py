@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn import init
 from einkorn.nn._check import integer
@@ -15,7 +16,6 @@ from einkorn.nn.linear import Linear
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
 from einkorn.ops._road import unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["MultiheadAttention"]
 

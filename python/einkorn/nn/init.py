@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines, random
+from einkorn._tensor import Tensor
 from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.parameter import is_deferred
-from einkorn.tensor import Tensor
 
 __all__ = [
     "calculate_gain",

@@ -19,12 +19,12 @@ import numpy as np
 from einkorn import _bfloat16, _versions
 from einkorn._foreign import numbers
 from einkorn._masked import refuse_masked
+from einkorn._tensor import Tensor
 from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
 from einkorn.nn._names import check_attribute, check_class, check_name
 from einkorn.nn.parameter import Parameter
-from einkorn.tensor import Tensor
 from einkorn.training.state import Kept
 from einkorn.training.trainable import Trainable
 

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from einkorn import engines, ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import _activations as functional
 from einkorn.nn import init
 from einkorn.nn.module import Module
-from einkorn.tensor import Tensor
 
 __all__ = ["DropPath", "GaussianDropout", "GaussianNoise", "StochasticDepth", "Zoneout"]
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import init
 from einkorn.nn._check import integer
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
-from einkorn.tensor import Tensor
 
 __all__ = [
     "BatchNorm1d",

@@ -14,9 +14,9 @@ import numpy as np
 
 from einkorn import _bfloat16
 from einkorn._context import Context
+from einkorn._tensor import Tensor
 from einkorn.device import is_whole
 from einkorn.errors import CheckpointError, DTypeError
-from einkorn.tensor import Tensor
 
 __all__ = ["Parameter", "blank", "deferred", "is_deferred"]
 

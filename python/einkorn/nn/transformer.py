@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.nn import init
 from einkorn.nn._check import integer
@@ -19,7 +20,6 @@ from einkorn.nn.dropout import Dropout
 from einkorn.nn.linear import Linear
 from einkorn.nn.module import Module
 from einkorn.nn.norm import LayerNorm, RMSNorm
-from einkorn.tensor import Tensor
 
 __all__ = [
     "Transformer",

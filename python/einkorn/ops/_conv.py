@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from einkorn import engines
 from einkorn._grad_mode import mode
+from einkorn._tensor import Tensor
 from einkorn.ops._elementwise import activation_gradient
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
 from einkorn.ops.copy import reshape
 from einkorn.ops.reduce import sum as sum_over
-from einkorn.tensor import Tensor
 
 __all__ = ["Geometry", "Shape", "correlate", "forward", "transpose"]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from einkorn import _bfloat16, engines
 from einkorn._grad_mode import mode
+from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError
 from einkorn.ops import _integers
 from einkorn.ops._blocks import in_blocks
@@ -23,7 +24,6 @@ from einkorn.ops._road import (
     sum_to,
     unwrap,
 )
-from einkorn.tensor import Tensor
 
 __all__ = ["activation_gradient"]
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.tensor import Tensor
 
 __all__ = ["as_float", "binary", "clip", "integral", "reduce", "refuse_zeros", "unary", "where"]
 

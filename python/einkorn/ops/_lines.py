@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import _bfloat16, engines
+from einkorn._tensor import Tensor
 from einkorn.ops import _integers
 from einkorn.ops._road import contiguous, result
-from einkorn.tensor import Tensor
 
 __all__ = ["Extremes", "blocks", "placed", "rows", "taken", "wrapped"]
 

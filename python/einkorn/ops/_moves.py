@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines
+from einkorn._tensor import Tensor
 from einkorn.ops import _integers, _road
 from einkorn.ops._options import check_rank
 from einkorn.ops._road import unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["movable", "mover"]
 

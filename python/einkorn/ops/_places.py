@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
+from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable
 from einkorn.ops._road import as_index, broadcast_to, needs, result, unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["ADD", "LARGER", "MULTIPLY", "SET", "SMALLER", "check_range", "index_array", "put", "rows", "take"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from einkorn import engines
 from einkorn._grad_mode import mode
+from einkorn._tensor import Tensor
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
 from einkorn.ops.elementwise import divide, multiply, where
-from einkorn.tensor import Tensor
 
 __all__ = [
     "Shape",

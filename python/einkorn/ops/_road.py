@@ -18,10 +18,10 @@ from einkorn import _bfloat16, _versions, engines
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._tape import Node, source
+from einkorn._tensor import Tensor
 from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 from einkorn.sparse import SparseRows
-from einkorn.tensor import Tensor
 
 __all__ = [
     "as_index",

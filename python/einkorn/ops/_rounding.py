@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from einkorn import _autocast
+from einkorn._tensor import Tensor
 from einkorn.ops import _road
-from einkorn.tensor import Tensor
 
 __all__ = ["in_float32", "rounded_once"]
 

@@ -7,10 +7,10 @@ from math import prod
 from typing import Any
 
 from einkorn import engines, ops
+from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._road import by_formula, contiguous, kept_as, needs, result, same_dtype, unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["RowNorm", "channels", "norm_of_nothing", "number", "operands"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _grad, _unary
 from einkorn.ops._options import axis_of, flag, number
@@ -17,7 +18,6 @@ from einkorn.ops.copy import getitem
 from einkorn.ops.elementwise import leaky_relu, multiply, negative, sigmoid, where
 from einkorn.ops.random import uniform
 from einkorn.ops.softmax import softmax
-from einkorn.tensor import Tensor
 
 __all__ = [
     "celu",

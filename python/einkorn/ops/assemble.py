@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import axis_of, flag, integer
 from einkorn.ops._road import unwrap
 from einkorn.ops._rounding import rounded_once
-from einkorn.tensor import Tensor
 
 __all__ = [
     "atleast_1d",

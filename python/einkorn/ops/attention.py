@@ -10,9 +10,9 @@ import numpy as np
 from einkorn import _autocast, _bfloat16, engines
 from einkorn import random as generator
 from einkorn._masked import refuse_masked
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, same_dtype, same_kept, sum_to, unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["packed_self_attention", "scaled_dot_product_attention"]
 

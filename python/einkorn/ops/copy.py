@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, _bfloat16, engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
 from einkorn.ops._indexing import advanced, is_advanced
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
 from einkorn.ops._road import check_size, moved, result, same_dtype, sum_to
-from einkorn.tensor import Tensor
 
 __all__ = [
     "broadcast_to",

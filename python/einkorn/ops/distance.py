@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _binary_kernel, _scalar_like
 from einkorn.ops._options import axis_of, check_rank, flag, number
 from einkorn.ops._road import check_size, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
-from einkorn.tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
 

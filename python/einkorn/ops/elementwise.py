@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import (
@@ -27,7 +28,6 @@ from einkorn.ops._elementwise import (
 from einkorn.ops._options import ABSENT, number
 from einkorn.ops._road import broadcast_shape, broadcast_to, needs, result, same_dtype, sum_to, unwrap
 from einkorn.ops._rounding import rounded_once
-from einkorn.tensor import Tensor
 
 __all__ = [
     "absolute",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._tensor import Tensor
 from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
@@ -14,7 +15,6 @@ from einkorn.ops._road import as_index, bfloat16_array, contiguous, is_kept, nee
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import multiply
 from einkorn.sparse import gathered
-from einkorn.tensor import Tensor
 
 __all__ = ["embedding", "embedding_bag"]
 

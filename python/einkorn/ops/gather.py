@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._elementwise import _binary_kernel
 from einkorn.ops._moves import movable
@@ -35,7 +36,6 @@ from einkorn.ops._places import (
 )
 from einkorn.ops._road import broadcast_to, result
 from einkorn.ops._rounding import rounded_once
-from einkorn.tensor import Tensor
 
 __all__ = [
     "gather",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import flag, number, refuse_positional
@@ -27,7 +28,6 @@ from einkorn.ops.elementwise import (
 )
 from einkorn.ops.reduce import mean
 from einkorn.ops.reduce import sum as sum_over
-from einkorn.tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import integer, number, refuse_positional
@@ -23,7 +24,6 @@ from einkorn.ops.elementwise import (
 from einkorn.ops.loss import _ORDER, _reduction_code
 from einkorn.ops.reduce import sum as sum_over
 from einkorn.ops.softmax import log_softmax, softmax
-from einkorn.tensor import Tensor
 
 __all__ = [
     "cross_entropy",

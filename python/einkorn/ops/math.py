@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import (
@@ -31,7 +32,6 @@ from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import broadcast_shape, broadcast_to, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import absolute, add, clip, divide, multiply, subtract, where
-from einkorn.tensor import Tensor
 
 __all__ = [
     "acos",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, _bfloat16, engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ShapeError
 from einkorn.ops._elementwise import _scaled, activation_gradient
 from einkorn.ops._options import number
@@ -31,7 +32,6 @@ from einkorn.ops._road import (
 )
 from einkorn.ops.copy import transpose
 from einkorn.ops.elementwise import multiply
-from einkorn.tensor import Tensor
 
 __all__ = ["addmm", "bmm", "linear", "matmul"]
 

@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from einkorn import _bfloat16, _versions, engines, ops
+from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._moves import movable
@@ -16,7 +17,6 @@ from einkorn.ops._rounding import rounded_once
 from einkorn.ops._row_norm import RowNorm, channels, norm_of_nothing, number, operands
 from einkorn.ops.elementwise import divide, multiply, sqrt, square
 from einkorn.ops.reduce import sum as sum_over
-from einkorn.tensor import Tensor
 
 __all__ = [
     "adaptive_instance_norm",

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _scaled
 from einkorn.ops._options import ABSENT, axes_of, axis_of, flag, number, reduced, refuse_positional
 from einkorn.ops._road import broadcast_to, contiguous, result, unwrap
 from einkorn.ops.copy import cast
-from einkorn.tensor import Tensor
 
 __all__ = ["argmax", "max", "mean", "min", "sum", "var"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import axis_of, flag, integer, number
@@ -14,7 +15,6 @@ from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import add, divide, subtract
 from einkorn.ops.random import uniform
 from einkorn.ops.softmax import softmax
-from einkorn.tensor import Tensor
 
 __all__ = ["bernoulli", "gumbel_softmax", "multinomial"]
 

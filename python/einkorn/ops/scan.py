@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _plain
@@ -18,7 +19,6 @@ from einkorn.ops._road import as_index, check_size, contiguous, result, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import cast, reshape
 from einkorn.ops.elementwise import clip, log, negative, subtract
-from einkorn.tensor import Tensor
 
 __all__ = [
     "all",

@@ -6,13 +6,13 @@ from math import prod
 from typing import Any
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.ops._options import ABSENT, axis_of
 from einkorn.ops._road import contiguous, result, unwrap
 from einkorn.ops.copy import cast
 from einkorn.ops.elementwise import exp
 from einkorn.ops.reduce import sum as sum_over
-from einkorn.tensor import Tensor
 
 __all__ = ["log_softmax", "softmax"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._lines import Extremes, placed, rows, taken, wrapped
@@ -16,7 +17,6 @@ from einkorn.ops._road import contiguous, result, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import permute, reshape
 from einkorn.ops.elementwise import add, multiply, subtract, where
-from einkorn.tensor import Tensor
 
 __all__ = [
     "argsort",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._lines import Extremes, taken, wrapped
@@ -14,7 +15,6 @@ from einkorn.ops._road import unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.sort import sort
-from einkorn.tensor import Tensor
 
 __all__ = ["mode", "unique", "unique_consecutive"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _plain, _scaled
@@ -26,7 +27,6 @@ from einkorn.ops.elementwise import (
     where,
 )
 from einkorn.ops.math import isnan, log1p
-from einkorn.tensor import Tensor
 
 __all__ = ["deg2rad", "erfinv", "fmax", "fmin", "heaviside", "logit", "rad2deg", "sinc", "xlogy"]
 

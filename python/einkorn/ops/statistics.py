@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _chosen, _plain, _scalar_like, _scaled
@@ -24,7 +25,6 @@ from einkorn.ops.reduce import max as largest
 from einkorn.ops.reduce import min as smallest
 from einkorn.ops.reduce import sum as total
 from einkorn.ops.scan import cumprod
-from einkorn.tensor import Tensor
 
 __all__ = [
     "amax",

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import axis_of, number
 from einkorn.ops._road import unwrap
 from einkorn.ops._rounding import rounded_once
-from einkorn.tensor import Tensor
 
 __all__ = [
     "aminmax",

@@ -10,6 +10,7 @@ import numpy as np
 
 from einkorn import engines
 from einkorn._grad_mode import mode
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import (
@@ -30,7 +31,6 @@ from einkorn.ops.loss import _reduced, _reduction_code
 from einkorn.ops.loss_classes import _check_classes, _class_weights, _holds_floats, cross_entropy
 from einkorn.ops.matmul import linear, matmul
 from einkorn.ops.reduce import sum as sum_over
-from einkorn.tensor import Tensor
 
 __all__ = [
     "hierarchical_softmax_loss",

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._tensor import Tensor
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.module import Module
 from einkorn.nn.norm import _BatchNorm
 from einkorn.optim.lr_scheduler import LRScheduler
 from einkorn.optim.optimizer import Optimizer
-from einkorn.tensor import Tensor
 
 __all__ = [
     "SWALR",

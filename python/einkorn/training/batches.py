@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn._autocast import autocast, is_autocast_enabled
+from einkorn._tensor import Tensor
 from einkorn.data import ArrayDataset, DataLoader
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._rounding import in_float32
-from einkorn.tensor import Tensor
 from einkorn.training.several import Several
 from einkorn.training.state import state_of
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from einkorn._console import open_bar
+from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.data.loader import DataLoader
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.regularizers import penalized, penalty_of
-from einkorn.tensor import Tensor
 from einkorn.training import hints
 from einkorn.training.batches import (
     Loaded,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn._extras import axes_for
-from einkorn.tensor import Tensor
+from einkorn._tensor import Tensor
 from einkorn.training.batches import float_type
 from einkorn.training.compiled import compiled_of, types_of
 from einkorn.training.modes import training

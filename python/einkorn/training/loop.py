@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
 from einkorn.errors import ArgumentError, EinkornError, NonFiniteError
 from einkorn.optim import Optimizer
-from einkorn.tensor import Tensor
 from einkorn.training import hints
 from einkorn.training.batches import Types, class_weights, in_order, integer, is_batches, length, split
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.tensor import Tensor
 
 __all__ = ["LOSSES", "Loss", "find_loss", "in_our_order"]
 

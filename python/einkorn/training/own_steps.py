@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.metrics import Metric as Stream
-from einkorn.tensor import Tensor
 from einkorn.training.batches import Named
 from einkorn.training.losses import Loss
 from einkorn.training.metrics import Metric

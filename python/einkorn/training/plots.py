@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from einkorn._extras import axes_for
+from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.metrics import AUC, ConfusionMatrix, roc_curve
-from einkorn.tensor import Tensor
 from einkorn.training.modes import evaluating
 
 __all__ = [

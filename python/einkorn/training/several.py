@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError
-from einkorn.tensor import Tensor
 from einkorn.training.losses import Loss, find_loss
 from einkorn.training.metrics import Figures, Metric, find_metrics
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import EinkornError
 from einkorn.nn.constraints import constrain, constrained
 from einkorn.nn.regularizers import penalized, penalty_of
 from einkorn.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from einkorn.optim import Optimizer
-from einkorn.tensor import Tensor
 from einkorn.training import hints
 from einkorn.training.batches import call_model
 from einkorn.training.compiled import Compiled

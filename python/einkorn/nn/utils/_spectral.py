@@ -8,9 +8,9 @@ import numpy as np
 
 from einkorn import _bfloat16, _versions, ops
 from einkorn._autocast import autocast
+from einkorn._tensor import Tensor
 from einkorn.nn import init
 from einkorn.ops._road import widened
-from einkorn.tensor import Tensor
 
 __all__ = ["as_matrix", "divided", "start", "step"]
 

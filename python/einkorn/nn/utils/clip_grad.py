@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._tensor import Tensor
 from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, NonFiniteError
 from einkorn.ops._road import contiguous, unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 

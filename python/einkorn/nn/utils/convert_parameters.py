@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 

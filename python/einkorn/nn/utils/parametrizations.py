@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.nn.module import Module
 from einkorn.nn.utils import _spectral
 from einkorn.nn.utils.parametrize import register_parametrization
 from einkorn.ops._road import unwrap
-from einkorn.tensor import Tensor
 
 __all__ = ["spectral_norm", "weight_norm"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from einkorn._tensor import Tensor
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter
-from einkorn.tensor import Tensor
 
 __all__ = [
     "ParametrizationList",

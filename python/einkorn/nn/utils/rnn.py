@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import engines
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous, result, same_dtype, unwrap
-from einkorn.tensor import Tensor
 
 __all__ = [
     "PackedSequence",
