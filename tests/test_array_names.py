@@ -476,3 +476,8 @@ def test_pairs_of_numpy_are_checked() -> None:
         ops.pad(X, ((1, -1), (0, 1)))
     with pytest.raises(ArgumentError, match="pad: mode is 'edge'"):
         ops.pad(X, (1, 1), "edge")
+
+
+def test_no_differences_leave_what_there_is() -> None:
+    x = einkorn.arange(4.0)
+    assert x.diff(n=0, prepend=x).tolist() == x.tolist()

@@ -12,7 +12,7 @@ import pytest
 from checking import all_cases, as_arrays, case_id, weights_like
 
 import einkorn
-from einkorn import engines, ops
+from einkorn import Tensor, engines, ops
 from einkorn.cases import FAMILIES, Case, as_tuple
 from einkorn.errors import DTypeError
 
@@ -383,3 +383,13 @@ def test_the_type_is_imported_when_it_is_met() -> None:
         "einkorn.bfloat16; assert 'ml_dtypes' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extremes_along_a_dimension(name: str) -> None:
+    values = np.array([[1.5, -2.0, 3.0], [0.0, np.nan, -1.0]], np.float32)
+    x = Tensor(values).bfloat16()
+    found, wanted = getattr(x, name)(1), getattr(Tensor(values), name)(1)
+    assert found.values.dtype == einkorn.bfloat16
+    np.testing.assert_array_equal(found.values.float().numpy(), wanted.values.numpy())
+    np.testing.assert_array_equal(found.indices.numpy(), wanted.indices.numpy())

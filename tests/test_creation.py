@@ -183,5 +183,5 @@ def test_tensor_copies() -> None:
     assert leaf.requires_grad
     assert not copied.requires_grad
     assert str(einkorn.tensor([1, 2], dtype="float64", device="cpu").dtype) == "float64"
-    with pytest.raises(DTypeError, match="requires a gradient|float"):
+    with pytest.raises(DTypeError, match="float"):
         einkorn.tensor([1, 2], requires_grad=True)

@@ -324,7 +324,7 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
     at = _dim(op, over, data.ndim)
     if not data.ndim:
         return Extremes(einkorn.ops.reshape(_self(tensor), ()), _plain(np.zeros((), np.int64)))
-    negated = einkorn.ops.negative if data.dtype.kind == "f" else np.invert  # no integer overflows
+    negated = np.invert if data.dtype.kind in "iub" else einkorn.ops.negative  # no integer overflows
     best = data if op == "max" else negated(data)
     indices = np.expand_dims(einkorn.ops.argmax(best, at), at)
     shape = indices.shape if keep else indices.shape[:at] + indices.shape[at + 1 :]

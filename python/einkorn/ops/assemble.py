@@ -171,7 +171,7 @@ def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = N
     if not ndim:
         raise ShapeError("diff: x is a scalar, expected at least one dimension")
     times, d = integer("diff", "n", n, 0), axis_of("diff", dim, ndim, "dim")
-    parts = [part for part in (prepend, x, append) if part is not None]
+    parts = [part for part in (prepend, x, append) if part is not None] if times else [x]
     out = x if len(parts) == 1 else ops.concatenate(parts, d)
     before = (slice(None),) * d
     for _ in range(times):
