@@ -481,3 +481,20 @@ def test_pairs_of_numpy_are_checked() -> None:
 def test_no_differences_leave_what_there_is() -> None:
     x = einkorn.arange(4.0)
     assert x.diff(n=0, prepend=x).tolist() == x.tolist()
+
+
+def test_equal_elements_have_a_deviation_without_slope() -> None:
+    for function in (lambda x: x.std(), lambda x: x.std(0).sum(), lambda x: ops.std(x)):
+        x = einkorn.zeros(3, 4, requires_grad=True)
+        function(x).backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == np.zeros((3, 4)).tolist()
+    x = einkorn.tensor([[1.0, 1.0], [1.0, 3.0]], requires_grad=True)
+    x.std(1).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [[0, 0], [-np.sqrt(0.5), np.sqrt(0.5)]], rtol=1e-6)
+
+
+def test_types_have_names() -> None:
+    assert einkorn.zeros(2, dtype=einkorn.int64).dtype == einkorn.long
+    assert einkorn.tensor([1], dtype=einkorn.double).dtype == einkorn.float64
+    assert (~einkorn.tensor([1, 255], dtype=einkorn.uint8)).tolist() == [254, 0]

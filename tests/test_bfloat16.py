@@ -393,3 +393,12 @@ def test_extremes_along_a_dimension(name: str) -> None:
     assert found.values.dtype == einkorn.bfloat16
     np.testing.assert_array_equal(found.values.float().numpy(), wanted.values.numpy())
     np.testing.assert_array_equal(found.indices.numpy(), wanted.indices.numpy())
+
+
+def test_adafactor_steps() -> None:
+    layer = einkorn.nn.Linear(2, 2, dtype="bfloat16")
+    before = layer.weight.float().numpy().copy()
+    optimizer = einkorn.optim.Adafactor(layer.parameters(), lr=0.5)
+    layer(einkorn.ones(1, 2, dtype="bfloat16")).sum().backward()
+    optimizer.step()
+    assert (layer.weight.float().numpy() != before).all()

@@ -156,3 +156,11 @@ def test_as_an_index_of_other_things() -> None:
     assert f"{two}|{two:3d}|{two == 2}" == "2|  2|True"
     assert repr(many > 0) == "Tensor([False,  True])"
     assert repr(many) == "Tensor([0, 2], dtype=int64)"
+
+
+def test_numbers_beyond_a_type_are_not_written() -> None:
+    for write in (lambda x: x.__setitem__(0, 300), lambda x: x.fill_(-1), lambda x: x.__setitem__((), 2**70)):
+        x = einkorn.tensor([1, 2], dtype="uint8")
+        with pytest.raises(EinkornError, match="beyond the numbers of uint8"):
+            write(x)
+        assert x.tolist() == [1, 2]

@@ -221,3 +221,9 @@ def test_what_metrics_cannot_take_is_refused():
         nn.Linear(2, 2).compile("sgd", metrics=["acuracy"])
     for metric in (metrics.AUC(), metrics.R2Score(), metrics.Precision(), metrics.MeanIoU(2)):
         assert math.isnan(metric.result())
+
+
+def test_scores_that_are_nan_have_no_area():
+    for metric in (metrics.AUC(), metrics.AUC("PR")):
+        metric.update_state(np.array([0, 1, 0, 1]), np.array([0.1, np.nan, 0.3, 0.9]))
+        assert math.isnan(metric.result())

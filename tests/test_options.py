@@ -64,7 +64,7 @@ LOOSE: dict[str, tuple[Callable[[], Any], str]] = {
     "alpha array": (lambda: ops.add(X, X, alpha=X), "add: alpha is"),
     "rounding_mode": (lambda: ops.divide(X, X, rounding_mode="up"), "divide: rounding_mode is 'up'"),
     "reshape True": (lambda: ops.reshape(X, (True, 12)), "reshape: shape is"),
-    "pad pairs": (lambda: ops.pad(X, ((1, 1), (2, 2))), "pad: pad is"),
+    "pad pairs": (lambda: ops.pad(X, ((1, 1), (2, 2, 2))), "pad: pad is"),
     "pad mode": (lambda: ops.pad(X, (1, 1), "mirror"), "pad: mode is 'mirror'"),
     "addmm beta": (lambda: ops.addmm(X[:, :3], X, X.T, beta=None), "addmm: beta is None"),
 }

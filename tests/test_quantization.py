@@ -265,3 +265,13 @@ def test_what_is_refused() -> None:
         small(np.ones((1, 4), np.float32))
     with pytest.raises(DTypeError, match=r"x has dtype float64"):
         small(np.ones((1, 3)))
+
+
+def test_scales_keep_their_type() -> None:
+    """A cast of the model leaves what the kernels take."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    quantized = einkorn.quantization.quantize_dynamic(model)
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    wanted = np.asarray(quantized(x))
+    for dtype in ("float64", "bfloat16", "float32"):
+        np.testing.assert_array_equal(np.asarray(quantized.to(dtype)(x)), wanted)

@@ -30,6 +30,15 @@ _HOMES = {
     "is_autocast_enabled": "_autocast",
     "GradScaler": "grad_scaler",
     "bfloat16": "dtypes",
+    "double": "dtypes",
+    "float32": "dtypes",
+    "float64": "dtypes",
+    "int8": "dtypes",
+    "int16": "dtypes",
+    "int32": "dtypes",
+    "int64": "dtypes",
+    "long": "dtypes",
+    "uint8": "dtypes",
     "finfo": "dtypes",
     "manual_seed": "random",
     "arange": "creation",
@@ -168,7 +177,19 @@ if TYPE_CHECKING:
         zeros,
         zeros_like,
     )
-    from einkorn.dtypes import bfloat16, finfo
+    from einkorn.dtypes import (
+        bfloat16,
+        double,
+        finfo,
+        float32,
+        float64,
+        int8,
+        int16,
+        int32,
+        int64,
+        long,
+        uint8,
+    )
     from einkorn.engines import get_engine, set_engine
     from einkorn.errors import (
         ArgumentError,

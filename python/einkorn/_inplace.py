@@ -316,6 +316,10 @@ def _values(op: str, value: Any, data: Any) -> Any:
             new = np.asarray(value)
         except (TypeError, ValueError, RuntimeError) as error:
             raise DTypeError(f"{op}: value is a {type(value).__name__}, expected numbers: {error}") from None
+    if type(value) is int and data.dtype.kind in "iu":
+        limits = np.iinfo(data.dtype)
+        if not limits.min <= value <= limits.max:
+            raise ArgumentError(f"{op}: value is {value}, beyond the numbers of {data.dtype}")
     if isinstance(new, np.ma.MaskedArray) and np.ma.is_masked(new):
         raise ArgumentError(f"{op}: value is an array with masked elements, expected one without: fill them")
     if new.dtype.kind not in "fiub" and not _bfloat16.is_bfloat16(new.dtype):

@@ -410,6 +410,8 @@ class Tensor(Methods):
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __invert__(self) -> Tensor:
+        if self._data.dtype.kind == "u":
+            return Tensor._wrap(~self._data, False, None)
         return _bitwise("bitwise_xor", self, True if self._data.dtype.kind == "b" else -1)
 
     def __getitem__(self, key: Any) -> Tensor:

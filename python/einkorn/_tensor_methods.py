@@ -103,7 +103,12 @@ class Methods(Products, InPlace):
 
     def std(self, *args: Any, **options: Any) -> Tensor:
         """Standard deviation, the root of :meth:`var`, with its arguments."""
-        return einkorn.ops.sqrt(self.var(*args, **options))
+        spread = self.var(*args, **options)
+        flat = spread._data == 0
+        if not spread._requires_grad or not flat.any():
+            return einkorn.ops.sqrt(spread)
+        whole = einkorn.ops.where(flat, 1.0, spread)  # whose root has a slope
+        return einkorn.ops.where(flat, 0.0, einkorn.ops.sqrt(whole))
 
     def max(
         self, dim: Any = None, keepdim: _Truth = False, *, axis: Any = _MISSING, keepdims: Any = None

@@ -158,10 +158,16 @@ class Pool:
             self.close()
 
     def _submit(self, number: int, function: Any, *arguments: Any) -> Future[Any]:
+        # A process that starts here must not hear Ctrl-C before it has said that it does not want to.
+        masks = not self._threads and hasattr(signal, "pthread_sigmask")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else None
         try:
             return self._executors[number].submit(function, *arguments)
         except BrokenProcessPool as error:
             raise self._died(error) from error
+        finally:
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _result(self, future: Future[Any]) -> Any:
         try:

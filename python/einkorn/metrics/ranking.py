@@ -115,10 +115,12 @@ class AUC(Metric):
         return bool((score >= 0).all() and (abs(score.sum(1) - 1) < 1e-4).all())
 
     def result(self) -> float:
-        """The area; NaN where only one class has been seen."""
+        """The area; NaN where only one class has been seen, or a score that is NaN."""
         if not self.kept:
             return float("nan")
         parts = [np.concatenate([batch[i] for batch in self.kept]) for i in range(3)]
+        if np.isnan(parts[1]).any():
+            return float("nan")
         hits, alarms, _ = _steps(parts[0], parts[1].astype(np.float64), parts[2])
         if not hits[-1] or (self.curve == "ROC" and not alarms[-1]):
             return float("nan")

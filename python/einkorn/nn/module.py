@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Module(Hooked, Trainable):
     """
 
     training: bool = True
+    _keeps_types: ClassVar[bool] = False  # whether buffers are of the types that its kernels take
     _buffers: Mapping[str, bool] = MappingProxyType({})  # name -> kept in the state_dict
 
     def __init__(self) -> None:
@@ -285,14 +286,14 @@ class Module(Hooked, Trainable):
             if is_device(target):
                 self._change(functools.partial(move, device=target))
             else:
-                self._change(functools.partial(_cast, wanted=_float_type(target)))
+                self._change(functools.partial(_cast, wanted=_float_type(target)), casts=True)
         return self
 
     def _settle(self, device: Any, dtype: Any) -> None:
         """What a layer's ``device`` and ``dtype`` ask for, at the end of its ``__init__``."""
         self.to(*[target for target in (device, dtype) if target is not None])
 
-    def _change(self, change: Callable[[Any], Any]) -> None:
+    def _change(self, change: Callable[[Any], Any], casts: bool = False) -> None:
         """Put what ``change`` makes of them in the place of all parameters' and buffers' arrays."""
         for parameter in self.parameters():
             changed = change(parameter.data)
@@ -300,6 +301,8 @@ class Module(Hooked, Trainable):
                 parameter.data = changed
                 parameter.grad = None
         for module in self.modules():
+            if casts and module._keeps_types:
+                continue
             for name in module._buffers:
                 value = module.__dict__[name]
                 if isinstance(value, Tensor):

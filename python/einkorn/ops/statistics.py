@@ -15,7 +15,7 @@ from einkorn.ops import _integers
 from einkorn.ops._elementwise import _binary_kernel, _chosen, _plain, _scalar_like, _scaled
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import ABSENT, axes_of, flag, number, reduced
-from einkorn.ops._road import contiguous, result, unwrap
+from einkorn.ops._road import contiguous, needs, result, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import cast, concatenate, getitem, permute, reshape
 from einkorn.ops.elementwise import absolute, divide, negative, power, sqrt, where
@@ -145,20 +145,25 @@ def std(
     dim: Any = ABSENT,
     keepdim: bool = ABSENT,
 ) -> Any:
-    """Standard deviation, the root of :func:`var`, with its arguments; ``ddof`` is NumPy's ``correction``."""
-    return sqrt(
-        var(
-            x,
-            axis,
-            *given,
-            keepdims=keepdims,
-            correction=correction,
-            unbiased=unbiased,
-            ddof=ddof,
-            dim=dim,
-            keepdim=keepdim,
-        )
+    """Standard deviation, the root of :func:`var`, with its arguments; ``ddof`` is NumPy's ``correction``.
+
+    Where all elements are equal its gradient is 0, as in torch.
+    """
+    spread = var(
+        x,
+        axis,
+        *given,
+        keepdims=keepdims,
+        correction=correction,
+        unbiased=unbiased,
+        ddof=ddof,
+        dim=dim,
+        keepdim=keepdim,
     )
+    if not needs(spread):
+        return sqrt(spread)
+    flat = spread._data == 0
+    return where(flat, 0.0, sqrt(where(flat, 1.0, spread))) if flat.any() else sqrt(spread)
 
 
 def logsumexp(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn.dtypes import finfo
 from einkorn.errors import ArgumentError
 from einkorn.optim.optimizer import Optimizer, Run
 
@@ -102,7 +103,7 @@ class Adafactor(Optimizer):
     ) -> None:
         step = run.steps + 1
         weight, relative = step ** group["beta2_decay"], min(group["lr"], 1 / math.sqrt(step))
-        least = np.finfo(run.dtype).eps if group["eps"][0] is None else group["eps"][0]
+        least = finfo(run.dtype).eps if group["eps"][0] is None else group["eps"][0]
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             if param.size == 0:
                 continue

@@ -60,6 +60,7 @@ class Linear(Module):
     """
 
     weight: NDArray[np.int8]
+    _keeps_types = True
     weight_scale: NDArray[np.float32]
     bias: NDArray[np.float32] | None
 
