@@ -63,7 +63,7 @@ def test_batches_hold_every_row_once(shuffle, drop_last, sizes):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])
 def test_shuffled_batches_keep_type_and_shape(dtype):
     x = np.arange(2 * 3 * 4).reshape(2, 3, 4).astype(dtype)
-    (batch,) = next(iter(data.DataLoader(x, 2, shuffle=True, seed=0)))
+    batch = next(iter(data.DataLoader(x, 2, shuffle=True, seed=0)))
     assert batch.dtype == dtype
     assert batch.shape == (2, 3, 4)
 
@@ -72,7 +72,7 @@ def test_orders_follow_the_seeds():
     x = np.arange(50)
 
     def orders(loader, passes=2):
-        return [np.concatenate([batch for (batch,) in loader]).tolist() for _ in range(passes)]
+        return [np.concatenate(list(loader)).tolist() for _ in range(passes)]
 
     def own(seed):
         return orders(data.DataLoader(x, 8, shuffle=True, seed=seed))
@@ -99,7 +99,7 @@ def test_other_datasets_are_stacked():
     assert [xb.shape for xb, _ in batches] == [(2, 3), (2, 3), (1, 3)]
     assert_array_equal(batches[1][1], [4, 9])
     values = list(data.DataLoader([1.0, 2.0, 3.0], 2))
-    assert_array_equal(values[0][0], [1, 2])
+    assert_array_equal(values[0], [1, 2])  # of rows that are no tuples, an array
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -111,8 +111,10 @@ def test_what_is_done_to_a_batch_does_not_reach_the_dataset(dtype, shuffle):
         for _ in range(2):
             batches = []
             for batch in data.DataLoader(source, 3, shuffle):
-                batches.append(batch[0].copy())
-                for part in batch:
+                parts = batch if isinstance(batch, tuple) else (batch,)
+                assert isinstance(batch, tuple) == isinstance(source, (tuple, data.ArrayDataset))
+                batches.append(parts[0].copy())
+                for part in parts:
                     part += 1
                     part[...] = 7
             assert_array_equal(np.sort(np.concatenate(batches), 0), kept)
@@ -121,7 +123,7 @@ def test_what_is_done_to_a_batch_does_not_reach_the_dataset(dtype, shuffle):
 
 def test_batches_that_are_lent_cannot_be_written_into():
     x = np.arange(10.0)
-    for (batch,) in data.DataLoader(x, 4).lend():
+    for batch in data.DataLoader(x, 4).lend():
         with pytest.raises(ValueError, match="read-only"):
             batch += 1
         assert np.shares_memory(batch, x)
@@ -151,7 +153,7 @@ def test_datasets_are_asked_for_their_rows_and_no_more():
     for bad in ({"x": 1}, "rows", 3, iter([1])):
         with pytest.raises(ArgumentError, match="dataset is"):
             data.DataLoader(bad)
-    assert len(next(iter(data.DataLoader(np.zeros(9))))[0]) == 1  # torch's batch size
+    assert len(next(iter(data.DataLoader(np.zeros(9))))) == 1  # torch's batch size
 
 
 def test_an_empty_dataset_has_no_batches():

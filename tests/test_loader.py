@@ -220,16 +220,16 @@ class Stream(data.IterableDataset):
 
 
 def test_iterable_datasets():
-    assert [batch[0].tolist() for batch in data.DataLoader(Stream(), 4)] == [
+    assert [batch.tolist() for batch in data.DataLoader(Stream(), 4)] == [
         [0, 1, 2, 3],
         [4, 5, 6, 7],
         [8, 9, 10],
     ]
     assert len(list(data.DataLoader(Stream(), 4, drop_last=True))) == 2
-    shared = [batch[0].tolist() for batch in data.DataLoader(Stream(), 2, num_workers=2)]
+    shared = [batch.tolist() for batch in data.DataLoader(Stream(), 2, num_workers=2)]
     assert shared == [[0, 2], [1, 3], [4, 6], [5, 7], [8, 10], [9]]
     both = Stream() + Stream()
-    assert sum(len(batch[0]) for batch in data.DataLoader(both, 5)) == 22
+    assert sum(len(batch) for batch in data.DataLoader(both, 5)) == 22
     with pytest.raises(ArgumentError, match="Stream is iterable and has an order of its own"):
         data.DataLoader(Stream(), 4, shuffle=True)
     with pytest.raises(TypeError):

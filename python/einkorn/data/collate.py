@@ -61,6 +61,5 @@ def _stack(values: Any, numbers: Any) -> np.ndarray:
 
 
 def collate_rows(items: list[Any], numbers: Any) -> Any:
-    """A batch of the loader: a tuple of columns, a dict, or a tuple of one column."""
-    batch = _collate(items, numbers, "row")
-    return batch if isinstance(batch, (tuple, dict)) else (batch,)
+    """A batch of the loader: what its rows are, an array, a tuple or a dict."""
+    return _collate(items, numbers, "row")

@@ -30,7 +30,7 @@ Batch = tuple[np.ndarray, ...]
 
 
 class DataLoader:
-    """Iterate over batches, each a tuple of arrays.
+    """Iterate over batches: tuples of arrays, or what else a row is.
 
     Parameters
     ----------
@@ -103,10 +103,12 @@ class DataLoader:
         threads: bool = False,
     ) -> None:
         self.iterable = _is_iterable(dataset)
+        self._bare = False  # one array: its batches are arrays, not tuples of one
         if isinstance(dataset, tuple):
             dataset = ArrayDataset(*dataset)
         elif isinstance(dataset, Tensor) or hasattr(dataset, "__array__"):
             dataset = ArrayDataset(dataset)
+            self._bare = True
         elif not (
             self.iterable or isinstance(dataset, (list, range, ArrayDataset)) or is_map_dataset(dataset)
         ):
@@ -205,7 +207,8 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         if self._plain():
-            return self._gather(permutation(len(self.dataset), self._own)) if self.shuffle else self._copies()
+            order = permutation(len(self.dataset), self._own) if self.shuffle else None
+            return self._told(self._copies() if order is None else self._gather(order))
         if self.iterable:
             return self._stream()
         return self._collate(self._numbers())
@@ -223,6 +226,8 @@ class DataLoader:
         return iter(BatchSampler(rows, self.batch_size or 1, self.drop_last))
 
     def _batch(self, rows: list[Any], numbers: Any) -> Any:
+        if self._bare:
+            rows = [row[0] for row in rows]
         if self.batch_size is None:
             return rows[0] if self.collate_fn is None else self.collate_fn(rows[0])
         return collate_rows(rows, numbers) if self.collate_fn is None else self.collate_fn(rows)
@@ -257,7 +262,10 @@ class DataLoader:
         """The batches for a reader: those in order are read-only views, and nothing is copied."""
         if self.shuffle or not self._plain():
             return iter(self)
-        return self._views()
+        return self._told(self._views())
+
+    def _told(self, batches: Iterator[Batch]) -> Iterator[Any]:
+        return (batch[0] for batch in batches) if self._bare else batches
 
     def _starts(self) -> range:
         size = self.batch_size or 1
