@@ -276,8 +276,10 @@ def test_a_worker_that_dies_or_hangs_is_told_of():
 
 
 INTERRUPTED = """
-import sys, time, numpy as np
+import signal, sys, time, numpy as np
 from einkorn import data
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 class Slow:
     def __len__(self):
