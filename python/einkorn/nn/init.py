@@ -244,7 +244,7 @@ def dirac_(tensor: T, groups: int = 1) -> T:
 
     Parameters
     ----------
-    tensor : Tensor or array [outputs, inputs / groups, *kernel]
+    tensor : Tensor or array [outputs, inputs / groups, kernel...]
     groups : int, default 1
     """
     data = _array(tensor, "dirac_")

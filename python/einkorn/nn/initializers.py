@@ -1,7 +1,7 @@
 """Initial values with Keras' names: objects that are made once and called with a parameter.
 
-Weights are [units, inputs, *kernel] here, and fans are counted so. The numbers come from einkorn's generator,
-or with ``seed`` from one of the initializer's own.
+Weights are [units, inputs, kernel...] here, and fans are counted so. The numbers come from einkorn's
+generator, or with ``seed`` from one of the initializer's own.
 """
 
 from __future__ import annotations

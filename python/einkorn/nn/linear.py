@@ -37,10 +37,10 @@ class Linear(Module):
         Whether b is learned; without it b is 0.
     activation : "relu", "leaky_relu", "sigmoid", "tanh" or None, keyword-only, default None
         Fused into the kernel: it costs no further pass over memory.
-    kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint, kernel_initializer,
-        bias_initializer : str or object, keyword-only, optional
-        Of ``einkorn.nn.regularizers``, ``constraints`` and ``initializers``, by name or made; ``fit`` heeds
-        them.
+    kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint : str or object, optional
+        Keyword-only. Of ``einkorn.nn.regularizers`` and ``constraints``, by name or made, for ``fit``.
+    kernel_initializer, bias_initializer : str or object, keyword-only, optional
+        Of ``einkorn.nn.initializers``.
 
     Attributes
     ----------

@@ -128,7 +128,7 @@ def cartesian_prod(*tensors: Any) -> Any:
 
 @rounded_once
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
-    """The subsets of r elements of a vector, as rows, in the order of :mod:`itertools`."""
+    """The subsets of r elements of a vector, as rows, in the order of ``itertools``."""
     if np.ndim(input) != 1:
         raise ShapeError(f"combinations: input has shape {np.shape(input)}, expected a vector")
     size = integer("combinations", "r", r, 0)

@@ -56,7 +56,7 @@ class Linear(Module):
     Raises
     ------
     GradientError
-        When called with an input that requires a gradient, outside :func:`einkorn.no_grad`.
+        When called with an input that requires a gradient, outside ``einkorn.no_grad()``.
     """
 
     weight: NDArray[np.int8]
