@@ -23,8 +23,10 @@ from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403
 from einkorn.ops.loss_classes import *  # noqa: F403
 from einkorn.ops.math import *  # noqa: F403
+from einkorn.ops.math_questions import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
 from einkorn.ops.norm import *  # noqa: F403
+from einkorn.ops.norm_local_response import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403
 from einkorn.ops.pool_average import *  # noqa: F403
 from einkorn.ops.positions import *  # noqa: F403

@@ -26,7 +26,8 @@ from einkorn.ops.elementwise import (
     subtract,
     where,
 )
-from einkorn.ops.math import isnan, log1p
+from einkorn.ops.math import log1p
+from einkorn.ops.math_questions import isnan
 
 __all__ = ["deg2rad", "erfinv", "fmax", "fmin", "heaviside", "logit", "rad2deg", "sinc", "xlogy"]
 

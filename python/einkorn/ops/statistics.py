@@ -19,7 +19,7 @@ from einkorn.ops._road import contiguous, needs, result, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import cast, concatenate, getitem, permute, reshape
 from einkorn.ops.elementwise import absolute, divide, negative, power, sqrt, where
-from einkorn.ops.math import isnan
+from einkorn.ops.math_questions import isnan
 from einkorn.ops.reduce import _shapes, argmax, var
 from einkorn.ops.reduce import max as largest
 from einkorn.ops.reduce import min as smallest
