@@ -13,7 +13,7 @@ from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.data.loader import DataLoader
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.nn.regularizers import penalized, penalty_of
+from einkorn.nn.regularizers import penalty_of
 from einkorn.training import hints
 from einkorn.training.batches import (
     Loaded,
@@ -28,6 +28,7 @@ from einkorn.training.batches import (
 )
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
 from einkorn.training.events import Events
+from einkorn.training.forward import Forward
 from einkorn.training.modes import evaluating
 from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, unbatched
 from einkorn.training.state import state_of
@@ -91,28 +92,13 @@ def run_evaluation(model: Any, compiled: Compiled, batches: Any, op: str, events
     return logs
 
 
-class Tester:
+class Tester(Forward):
     """The loss of one batch after the other, without gradients."""
-
-    def __init__(self, model: Any, compiled: Compiled, op: str) -> None:
-        self.model = model
-        self.compiled = compiled
-        self.loss = compiled.loss
-        self.op = op
-        self.fresh = True
-        self.penalized = penalized(model)
 
     def add(self, figures: Any, inputs: Any, target: Any, weight: Any) -> None:
         """Enter a batch into the figures."""
+        output, values = self.run(inputs)
         loss = self.loss
-        if self.fresh:
-            output = hints.call(self.model, inputs, self.op)
-            values = loss.outputs(output, self.op)
-            loss = self.loss = loss.settle(values, hints.ends_in(self.model))
-            self.fresh = False
-        else:
-            output = call_model(self.model, inputs)
-            values = loss.outputs(output, self.op)
         wanted = loss.prepare(values, target)
         value, parts = loss.batch(output, wanted, weight)
         number = parts

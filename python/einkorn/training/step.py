@@ -10,12 +10,11 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import EinkornError
 from einkorn.nn.constraints import constrain, constrained
-from einkorn.nn.regularizers import penalized, penalty_of
+from einkorn.nn.regularizers import penalty_of
 from einkorn.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from einkorn.optim import Optimizer
-from einkorn.training import hints
-from einkorn.training.batches import call_model
 from einkorn.training.compiled import Compiled
+from einkorn.training.forward import Forward
 
 __all__ = ["Batched", "Stepper"]
 
@@ -31,7 +30,7 @@ class Batched(NamedTuple):
     wanted: Any  # the targets as the loss takes them
 
 
-class Stepper:
+class Stepper(Forward):
     """Forward and update of one model.
 
     The gradients of ``gradient_accumulation_steps`` batches are those of one large batch: each counts as
@@ -39,14 +38,9 @@ class Stepper:
     """
 
     def __init__(self, model: Any, compiled: Compiled, optimizer: Optimizer, op: str) -> None:
-        self.model = model
-        self.compiled = compiled
+        super().__init__(model, compiled, op)
         self.optimizer = optimizer
-        self.loss = compiled.loss
-        self.op = op
-        self.penalized = penalized(model)
         self.constrained = constrained(model)
-        self.fresh = True  # the first batch tells what kind of outputs there are
         self.gathered = 0  # batches since the last update
         self.weight = 0.0  # what they count together
 
@@ -54,15 +48,8 @@ class Stepper:
         """The loss of a batch, recorded."""
         if self.gathered == 0:
             self.optimizer.zero_grad()
+        output, values = self.run(inputs)
         loss = self.loss
-        if self.fresh:
-            output = hints.call(self.model, inputs, self.op)
-            values = loss.outputs(output, self.op)
-            loss = self.loss = loss.settle(values, hints.ends_in(self.model))
-            self.fresh = False
-        else:
-            output = call_model(self.model, inputs)
-            values = loss.outputs(output, self.op)
         wanted = loss.prepare(values, target)
         value, parts = loss.batch(output, wanted, weight)
         if self.compiled.loss_weight != 1.0:
