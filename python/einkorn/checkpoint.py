@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -291,7 +290,7 @@ def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
         The file cannot be written.
     """
     target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
-    begun = target.with_name(f".{_short(target.name)}.{secrets.token_hex(4)}.tmp")
+    begun = target.with_name(f".{_short(target.name)}.{os.urandom(4).hex()}.tmp")
     try:
         before = _mode(target)
         if before is not None and not stat.S_ISREG(before):

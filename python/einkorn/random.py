@@ -8,7 +8,6 @@ the same on every engine and for every number of threads.
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from typing import NamedTuple
 
@@ -39,7 +38,7 @@ class Generator:
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
         self._state = State(0, 0)
-        self.manual_seed(secrets.randbits(64) if seed is None else seed)
+        self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of ``seed`` from its beginning; returns the generator."""

@@ -5,8 +5,9 @@ Needs scikit-learn (``pip install "einkorn[boosting]"``). Classes are imported w
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from einkorn._later import later
 
 # What is reached as einkorn.boosting.NAME, and the module it lives in.
 _HOMES = {
@@ -63,22 +64,4 @@ if TYPE_CHECKING:
     from einkorn.boosting.transfer import TrAdaBoostClassifier, TrAdaBoostRegressor
     from einkorn.boosting.trees import Trees
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'einkorn.boosting' has no attribute {name!r}")
-    try:
-        home = importlib.import_module(f"einkorn.boosting.{_HOMES[name]}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("", "einkorn"):
-            raise  # a fault of ours, not an absent package
-        from einkorn import _extras
-
-        raise _extras.missing(error, f"boosting.{name}") from error
-    value = getattr(home, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = later(__name__, _HOMES)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,5 +101,5 @@ class Weighted:
 
 
 def _check_free(path: str | PathLike[str], overwrite: bool, op: str) -> None:
-    if not overwrite and Path(path).exists():
+    if not overwrite and os.path.exists(path):
         raise CheckpointError(f"{op}: {path} is there already; overwrite=True replaces it")

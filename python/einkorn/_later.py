@@ -1,0 +1,46 @@
+"""Packages whose names are imported when they are first used (PEP 562): importing them costs little."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["later"]
+
+
+def later(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a package, whose modules are attributes of it too.
+
+    Parameters
+    ----------
+    package
+        Its ``__name__``.
+    homes
+        For each public name the module inside the package that defines it; "" for a name that is itself
+        such a module.
+
+    Raises
+    ------
+    MissingPackageError
+        By the first use of a name whose module needs a package that is not installed: it names the extra.
+    """
+
+    def find(name: str) -> Any:
+        within = homes.get(name, "")
+        try:
+            home = importlib.import_module(f"{package}.{within or name}")
+        except ModuleNotFoundError as error:
+            if error.name == f"{package}.{name}":
+                raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+            if name not in homes or (error.name or "").partition(".")[0] in ("", "einkorn"):
+                raise  # the module's own words, or a fault of ours
+            from einkorn import _extras
+
+            raise _extras.missing(error, f"{package.partition('.')[2]}.{name}") from error
+        value = getattr(home, name) if within else home
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return find, lambda: sorted(homes)

@@ -1,0 +1,59 @@
+"""Packages that import their names on first use: all are there, type checkers see the same, faults pass."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("einkorn", "einkorn.boosting", "einkorn.data", "einkorn.training", "einkorn.vision")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_type_checkers_see_the_names_that_are_there(package: str) -> None:
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    guarded = next(
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen = [
+        alias.asname or alias.name
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(seen) == sorted(set(module.__all__) - {"__version__"})
+    assert dir(module) == sorted(module.__all__)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
+    module = importlib.import_module(package)
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'no_such_name'"):
+        _ = module.no_such_name
+    assert not hasattr(module, "__wrapped__")
+
+
+def test_modules_of_a_lazy_package_are_attributes() -> None:
+    code = (
+        "import einkorn.data as d, einkorn.training as t\n"
+        "print(d.loader.DataLoader is d.DataLoader, t.metrics.__name__)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed.split() == ["True", "einkorn.training.metrics"]
+
+
+def test_a_module_that_fails_to_import_says_what_failed(tmp_path: Path) -> None:
+    package = tmp_path / "broken"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from einkorn._later import later\n_HOMES = {'name': 'home'}\n"
+        "__getattr__, __dir__ = later(__name__, _HOMES)\n"
+    )
+    (package / "home.py").write_text("import einkorn.no_such_module\n")
+    run = subprocess.run(
+        [sys.executable, "-c", "import broken; broken.name"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "ModuleNotFoundError: No module named 'einkorn.no_such_module'" in run.stderr
