@@ -40,5 +40,5 @@ target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=gpu)
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all)
 
-einkorn_module(_cuda ${cuda_bind_sources} ${cuda_family_bindings})
+einkorn_module(_cuda ${cuda_bind_sources} bind/function.cpp ${cuda_family_bindings})
 target_link_libraries(_cuda PRIVATE einkorn_kernels_cuda CUDA::cudart_static)

@@ -20,7 +20,7 @@ add_library(einkorn_kernels_cuda_host OBJECT ${host_kernel_sources})
 target_compile_options(einkorn_kernels_cuda_host PRIVATE -O1 -fsanitize=thread -Wall -Wextra -Wno-unknown-pragmas)
 
 einkorn_module(_cuda_host cuda_host/device.cpp cuda_host/memory.cpp cuda_host/module.cpp bind/cuda/runtime.cpp bind/array.cpp
-                          ${cuda_family_bindings})
+                          bind/function.cpp ${cuda_family_bindings})
 set_target_properties(_cuda_host PROPERTIES UNITY_BUILD OFF)
 target_link_libraries(_cuda_host PRIVATE einkorn_kernels_cuda_host)
 foreach(target einkorn_kernels_cuda_host _cuda_host)

@@ -13,13 +13,24 @@ foreach(header IN LISTS headers)
   file(COPY_FILE ${pybind11_INCLUDE_DIR}/${header} ${pybind11_copy}/${header} ONLY_IF_DIFFERENT)
 endforeach()
 
-# Several files are compiled as one: reading pybind11 and compiling its part of a module takes three times as long as a file of
-# bindings, which for that reason keeps its helpers in a namespace of its own, einkorn::bind_<family>.
+# Files of bindings are compiled several as one, for which reason each keeps its helpers in a namespace of its own,
+# einkorn::bind_<family>. Those that need pybind11 are one by themselves: its headers take longer than all the others together.
 function(einkorn_module name)
   python_add_library(${name} MODULE WITH_SOABI ${ARGN})
   target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_include_directories(${name} SYSTEM PRIVATE ${pybind11_copy})
   target_compile_options(${name} PRIVATE -O2 -Wall -Wextra)
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  set(count 0)
+  foreach(source IN LISTS ARGN)
+    file(STRINGS ${source} reads_pybind11 REGEX "#include (<pybind11/|\"bind/kernels.h\")")
+    if(reads_pybind11)
+      set(group pybind11)
+    else()
+      math(EXPR group "${count} / 8")
+      math(EXPR count "${count} + 1")
+    endif()
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group})
+  endforeach()
   install(TARGETS ${name} LIBRARY DESTINATION einkorn)
 endfunction()

@@ -1,13 +1,15 @@
-#include "bind/array.h"
+#include <pybind11/numpy.h>
+
+#include "bind/view.h"
 
 namespace einkorn {
 
 namespace {
 
-DType dtype_from_numpy(const py::detail::PyArrayDescr_Proxy* descr) {
+DType dtype_from_numpy(const pybind11::detail::PyArrayDescr_Proxy* descr) {
   const bool native = descr->byteorder == '=' || descr->byteorder == '|';
   if (!native) return DType::none;
-  using Api = py::detail::npy_api;
+  using Api = pybind11::detail::npy_api;
   switch (descr->type_num) {
     case Api::NPY_FLOAT_:
       return DType::float32;
@@ -51,17 +53,17 @@ constexpr int64_t item_size(DType dtype) {
 }  // namespace
 
 bool view_array(PyObject* object, Array& array) {
-  if (!py::isinstance<py::array>(object)) return false;
-  const auto* proxy = py::detail::array_proxy(object);
-  const auto* descr = py::detail::array_descriptor_proxy(proxy->descr);
+  if (!pybind11::isinstance<pybind11::array>(object)) return false;
+  const auto* proxy = pybind11::detail::array_proxy(object);
+  const auto* descr = pybind11::detail::array_descriptor_proxy(proxy->descr);
   const DType dtype = dtype_from_numpy(descr);
   if (dtype == DType::none || proxy->nd > kMaxDims) return false;
   const int64_t itemsize = item_size(dtype);
   array.data = proxy->data;
   array.ndim = proxy->nd;
   array.dtype = dtype;
-  array.writeable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
-  if ((proxy->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) return false;
+  array.writeable = (proxy->flags & pybind11::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
+  if ((proxy->flags & pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) return false;
   for (int d = 0; d < proxy->nd; ++d) {
     array.shape[d] = proxy->dimensions[d];
     if (proxy->strides[d] % itemsize != 0) return false;

@@ -1,13 +1,6 @@
-// Arrays on their way from Python to an argument struct.
-//
-// Array is a borrowed view of a NumPy array (or, in the CUDA module, of a CuPy array): pointer, shape, strides in elements,
-// element type. Public functions have checked shapes and values already (python/einkorn/ops); here only what would break memory
-// safety or read the wrong type is refused.
+// What files of bindings are written with: arrays on their way from Python to an argument struct, and launches.
 
 #pragma once
-
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
 
 #include <string>
 
@@ -22,112 +15,6 @@
 
 namespace einkorn {
 
-namespace py = pybind11;
-
-// "x"_a names an argument that is not None; "x"_a.none(true) one that may be.
-inline py::arg operator""_a(const char* name, size_t) {
-  return py::arg(name).none(false);
-}
-
-enum class DType : uint8_t { none, float32, float64, int8, int32, int64, uint8, uint16, uint32 };
-
-template <class T>
-constexpr DType dtype_of = DType::none;
-template <>
-inline constexpr DType dtype_of<float> = DType::float32;
-template <>
-inline constexpr DType dtype_of<double> = DType::float64;
-template <>
-inline constexpr DType dtype_of<int8_t> = DType::int8;
-template <>
-inline constexpr DType dtype_of<int32_t> = DType::int32;
-template <>
-inline constexpr DType dtype_of<int64_t> = DType::int64;
-template <>
-inline constexpr DType dtype_of<uint8_t> = DType::uint8;
-template <>
-inline constexpr DType dtype_of<uint16_t> = DType::uint16;
-template <>
-inline constexpr DType dtype_of<uint32_t> = DType::uint32;
-
-struct Array {
-  void* data = nullptr;  // null: None was passed
-  int ndim = 0;
-  DType dtype = DType::none;
-  bool writeable = false;
-  int64_t shape[kMaxDims];
-  int64_t strides[kMaxDims];
-
-  explicit operator bool() const { return dtype != DType::none; }
-
-  int64_t size() const {
-    int64_t n = 1;
-    for (int d = 0; d < ndim; ++d) n *= shape[d];
-    return n;
-  }
-
-  bool contiguous() const {
-    int64_t step = 1;
-    for (int d = ndim - 1; d >= 0; --d) {
-      if (shape[d] != 1 && strides[d] != step) return size() == 0;
-      step *= shape[d];
-    }
-    return true;
-  }
-
-  // The elements as T, in any layout; in row-major order without gaps; the same for outputs. None, where an argument
-  // may be None, gives null.
-  template <class T>
-  const T* strided(const char* name) const {
-    if (*this && dtype != dtype_of<T>)
-      throw py::type_error(std::string("argument '") + name + "' has another dtype than this call's kernel expects");
-    return static_cast<const T*>(data);
-  }
-
-  template <class T>
-  const T* in(const char* name) const {
-    const T* p = strided<T>(name);
-    if (!contiguous()) throw py::value_error(std::string("argument '") + name + "' must be C-contiguous");
-    return p;
-  }
-
-  template <class T>
-  T* strided_out(const char* name) const {
-    return const_cast<T*>(require_writeable(strided<T>(name), name));
-  }
-
-  template <class T>
-  T* out(const char* name) const {
-    return const_cast<T*>(require_writeable(in<T>(name), name));
-  }
-
-  // The same, and null for None.
-  template <class T>
-  const T* optional_in(const char* name) const {
-    return *this ? in<T>(name) : nullptr;
-  }
-
-  template <class T>
-  const T* optional_strided(const char* name) const {
-    return *this ? strided<T>(name) : nullptr;
-  }
-
-  template <class T>
-  T* optional_out(const char* name) const {
-    return *this ? out<T>(name) : nullptr;
-  }
-
- private:
-  template <class T>
-  T* require_writeable(T* p, const char* name) const {
-    if (*this && !writeable) throw py::value_error(std::string("argument '") + name + "' is read-only");
-    return p;
-  }
-};
-
-// Reads the fields of a NumPy array without a copy and without Python calls. False: not an array einkorn's kernels take.
-bool view_array(PyObject* object, Array& array);
-
 // Calls fn.template operator()<T>() with the element type of `array`.
 template <class Fn>
 void by_dtype(const Array& array, const Fn& fn) {
@@ -139,10 +26,26 @@ void by_dtype(const Array& array, const Fn& fn) {
     throw py::type_error("kernels take float32 or float64 arrays");
 }
 
+// A kernel's entries in both tables of its family: what many kernels of one argument struct are bound by in one piece of code.
+template <template <class> class Table, template <class> class Args>
+struct Entry {
+  void (*Table<float>::*f32)(const Args<float>&);
+  void (*Table<double>::*f64)(const Args<double>&);
+
+  template <class T>
+  auto of() const {
+    if constexpr (std::is_same_v<T, float>)
+      return f32;
+    else
+      return f64;
+  }
+};
+#define EINKORN_ENTRY(Table, name) (Entry{&Table<float>::name, &Table<double>::name})
+
 // The common layout of arrays of one shape, the output first: size-1 dimensions dropped, dimensions merged where all operands
 // step through them as through one.
 template <int N>
-Layout<N> merged_layout(const Array* const (&arrays)[N]) {
+[[gnu::noinline]] Layout<N> merged_layout(const Array* const (&arrays)[N]) {
   const Array& out = *arrays[0];
   for (const Array* a : arrays) {
     bool same = static_cast<bool>(*a) && a->ndim == out.ndim;  // None is no operand
@@ -203,17 +106,3 @@ void run_in_scratch(void (*Table::*kernel)(const Args&), Args args) {
 }
 
 }  // namespace einkorn
-
-namespace pybind11::detail {
-
-template <>
-struct type_caster<einkorn::Array> {
-  PYBIND11_TYPE_CASTER(einkorn::Array, const_name("numpy.ndarray | None"));
-
-  bool load(handle source, bool) {
-    if (source.is_none()) return true;
-    return einkorn::view_array(source.ptr(), value);
-  }
-};
-
-}  // namespace pybind11::detail

@@ -8,8 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "bind/array.h"
 #include "bind/kernels.h"
+#include "bind/module.h"
+#include "runtime/launch.h"
 
 namespace einkorn::bind_dispatch {
 
@@ -51,10 +52,11 @@ std::vector<std::string> stop_trace() {
 
 }  // namespace
 
-EINKORN_BINDINGS(dispatch, m) {
+EINKORN_BINDINGS(dispatch, module) {
+  auto m = pybind11::reinterpret_borrow<pybind11::module_>(module.ptr());
   m.def("isas", &available_isas, "Instruction sets built into this library that this machine has, slowest first.");
   m.def("get_isa", &active_isa, "The instruction set whose kernels run.");
-  m.def("set_isa", &set_isa, "isa"_a, "Run the kernels of another instruction set.");
+  m.def("set_isa", &set_isa, pybind11::arg("isa").none(false), "Run the kernels of another instruction set.");
   m.def("kernels", &kernels, "Name and element types of every kernel that this module has.");
   m.def("start_trace", &start_trace, "Write down the kernels that this thread launches from now on.");
   m.def("stop_trace", &stop_trace, "End the trace and return the names in order of launch.");

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "bind/array.h"
 #include "runtime/kernel_table.h"
+#include "runtime/launch.h"
 
 namespace einkorn {
 
@@ -33,13 +33,13 @@ void for_each_kernel(const Visit& visit) {
 }
 
 // name -> element types, for the support matrix.
-inline py::dict kernels() {
+inline pybind11::dict kernels() {
   std::map<std::string, std::vector<std::string>> found;
   for_each_kernel([&](const char* name, const char* type, AnyKernel kernel) {
     if (kernel != nullptr) found[name].push_back(type);
   });
-  py::dict out;
-  for (const auto& [name, types] : found) out[py::str(name)] = py::tuple(py::cast(types));
+  pybind11::dict out;
+  for (const auto& [name, types] : found) out[pybind11::str(name)] = pybind11::tuple(pybind11::cast(types));
   return out;
 }
 

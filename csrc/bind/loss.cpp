@@ -25,21 +25,21 @@ void check_logits(const Array& logits) {
   if (logits.ndim != 2) throw py::value_error("logits must be [rows, n]");
 }
 
-template <class T>
-void run_loss(void (*LossKernels<T>::*kernel)(const LossForward<T>&), const Array& loss, const Array& x,
-              const Array& target, double scale, double beta) {
+void run_loss(Entry<LossKernels, LossForward> kernel, const Array& loss, const Array& x, const Array& target,
+              double scale, double beta) {
   require_array(x, "x");
   require_array(target, "target");
   require_size(target, x.size(), "target");
   const bool each = loss.ndim > 0;
   require_size(loss, each ? x.size() : 1, "loss");
-  run_in_scratch<LossParts>(
-      kernel, {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(), scale, beta, each, workspace()});
+  by_dtype(loss, [&]<class T>() {
+    run_in_scratch<LossParts>(kernel.of<T>(), {loss.out<T>("loss"), x.in<T>("x"), target.in<T>("target"), x.size(),
+                                               scale, beta, each, workspace()});
+  });
 }
 
-template <class T>
-void run_loss_grad(void (*LossKernels<T>::*kernel)(const LossBackward<T>&), const Array& gx, const Array& gloss,
-                   const Array& x, const Array& target, double scale, double beta) {
+void run_loss_grad(Entry<LossKernels, LossBackward> kernel, const Array& gx, const Array& gloss, const Array& x,
+                   const Array& target, double scale, double beta) {
   require_array(gloss, "gloss");
   require_array(x, "x");
   require_array(target, "target");
@@ -47,8 +47,29 @@ void run_loss_grad(void (*LossKernels<T>::*kernel)(const LossBackward<T>&), cons
   require_size(gloss, each ? gx.size() : 1, "gloss");
   require_size(x, gx.size(), "x");
   require_size(target, gx.size(), "target");
-  run(kernel, {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale, beta,
-               each, workspace()});
+  by_dtype(gx, [&]<class T>() {
+    run(kernel.of<T>(), {gx.out<T>("gx"), gloss.in<T>("gloss"), x.in<T>("x"), target.in<T>("target"), gx.size(), scale,
+                         beta, each, workspace()});
+  });
+}
+
+// Losses of a prediction and a target: name_forward(loss, x, target, scale), name_backward(gx, gloss, x, target, scale)
+void bind_forward(const Module& m, const char* name, Entry<LossKernels, LossForward> kernel) {
+  m.def(
+      name,
+      [kernel](const Array& loss, const Array& x, const Array& target, double scale) {
+        run_loss(kernel, loss, x, target, scale, 0);
+      },
+      "loss"_a, "x"_a, "target"_a, "scale"_a);
+}
+
+void bind_backward(const Module& m, const char* name, Entry<LossKernels, LossBackward> kernel) {
+  m.def(
+      name,
+      [kernel](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale) {
+        run_loss_grad(kernel, gx, gloss, x, target, scale, 0);
+      },
+      "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a);
 }
 
 }  // namespace
@@ -160,21 +181,9 @@ EINKORN_BINDINGS(loss, m) {
       },
       "gx"_a, "gloss"_a, "target"_a, "row_weight"_a, "total_weight"_a, "reduction"_a);
 
-#define EINKORN_BIND_LOSS(name)                                                                                      \
-  m.def(                                                                                                             \
-      #name "_forward",                                                                                              \
-      [](const Array& loss, const Array& x, const Array& target, double scale) {                                     \
-        by_dtype(loss, [&]<class T>() { run_loss<T>(&LossKernels<T>::name##_forward, loss, x, target, scale, 0); }); \
-      },                                                                                                             \
-      "loss"_a, "x"_a, "target"_a, "scale"_a);                                                                       \
-  m.def(                                                                                                             \
-      #name "_backward",                                                                                             \
-      [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale) {                   \
-        by_dtype(gx, [&]<class T>() {                                                                                \
-          run_loss_grad<T>(&LossKernels<T>::name##_backward, gx, gloss, x, target, scale, 0);                        \
-        });                                                                                                          \
-      },                                                                                                             \
-      "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a);
+#define EINKORN_BIND_LOSS(name)                                                  \
+  bind_forward(m, #name "_forward", EINKORN_ENTRY(LossKernels, name##_forward)); \
+  bind_backward(m, #name "_backward", EINKORN_ENTRY(LossKernels, name##_backward));
   EINKORN_BIND_LOSS(mse)
   EINKORN_BIND_LOSS(l1)
   EINKORN_BIND_LOSS(bce)
@@ -186,16 +195,13 @@ EINKORN_BINDINGS(loss, m) {
   m.def(
       "smooth_l1_forward",
       [](const Array& loss, const Array& x, const Array& target, double scale, double beta) {
-        by_dtype(loss,
-                 [&]<class T>() { run_loss<T>(&LossKernels<T>::smooth_l1_forward, loss, x, target, scale, beta); });
+        run_loss(EINKORN_ENTRY(LossKernels, smooth_l1_forward), loss, x, target, scale, beta);
       },
       "loss"_a, "x"_a, "target"_a, "scale"_a, "beta"_a);
   m.def(
       "smooth_l1_backward",
       [](const Array& gx, const Array& gloss, const Array& x, const Array& target, double scale, double beta) {
-        by_dtype(gx, [&]<class T>() {
-          run_loss_grad<T>(&LossKernels<T>::smooth_l1_backward, gx, gloss, x, target, scale, beta);
-        });
+        run_loss_grad(EINKORN_ENTRY(LossKernels, smooth_l1_backward), gx, gloss, x, target, scale, beta);
       },
       "gx"_a, "gloss"_a, "x"_a, "target"_a, "scale"_a, "beta"_a);
 }

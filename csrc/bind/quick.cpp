@@ -1,5 +1,7 @@
 #include "bind/quick.h"
 
+#include <pybind11/numpy.h>
+
 #include <cmath>
 #include <new>
 
@@ -7,6 +9,8 @@
 #include "kernels/copy.h"
 
 namespace einkorn::bind_quick {
+
+namespace py = pybind11;
 
 namespace {
 
@@ -255,7 +259,7 @@ PyObject* quick(PyObject*, PyObject* const* args, Py_ssize_t count) {
   call.out = py::detail::array_proxy(out)->data;
   call.size = operands.size;
   try {
-    kernel->run(call);
+    kernel->run(kernel->callable, call);
   } catch (const std::exception& error) {
     Py_DECREF(out);
     PyErr_SetString(PyExc_RuntimeError, error.what());

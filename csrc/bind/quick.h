@@ -55,7 +55,8 @@ struct QuickKernel {
   const char* name;
   int inputs, numbers;
   bool broadcasts;  // inputs may be numbers, or arrays of other shapes
-  void (*run)(const QuickCall& call);
+  const void* callable;
+  void (*run)(const void* callable, const QuickCall& call);
 };
 
 // Filled when the bindings are, looked up by name.
@@ -75,15 +76,17 @@ void run_quick(const QuickCall& call, void (*Table::*kernel)(const Args&), const
     run(kernel, args);
 }
 
-// `call(q, T{})` runs the kernel on elements of type T.
-template <class Call>
-void add_quick(const char* name, int inputs, int numbers, bool broadcasts, const Call&) {
-  quick_kernels().push_back({name, inputs, numbers, broadcasts, [](const QuickCall& q) {
-                               if (q.dtype == DType::float32)
-                                 Call{}(q, float{});
-                               else
-                                 Call{}(q, double{});
-                             }});
+// `callable.operator()<T>(call)` runs the kernel on elements of type T.
+template <class Callable>
+void add_quick(const char* name, int inputs, int numbers, bool broadcasts, const Callable& callable) {
+  const auto run = [](const void* kept, const QuickCall& call) {
+    const Callable& c = *static_cast<const Callable*>(kept);
+    if (call.dtype == DType::float32)
+      c.template operator()<float>(call);
+    else
+      c.template operator()<double>(call);
+  };
+  quick_kernels().push_back({name, inputs, numbers, broadcasts, new Callable(callable), run});
 }
 
 }  // namespace einkorn

@@ -70,15 +70,28 @@ Prepared prepare(const Array& out, const Array& x, bool each = false) {
   return p;
 }
 
-template <class T>
-void run_reduce(void (*ReduceKernels<T>::*kernel)(const Reduce<T>&), const Array& out, const Array& x,
-                const Prepared& p, double scale) {
+void run_reduce(Entry<ReduceKernels, Reduce> kernel, const Array& out, const Array& x, const Prepared& p,
+                double scale) {
   // Dividing by n is exact more often than multiplying by 1/n: recognize the scale of a mean.
   const double n = std::nearbyint(1.0 / scale);
   const bool divides = std::isfinite(n) && n > 1 && 1.0 / n == scale;
-  run_in_scratch<ReduceParts<T>>(kernel, {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
-                                          static_cast<T>(divides ? p.repeats : scale * p.repeats),
-                                          static_cast<T>(divides ? n : 1.0), workspace()});
+  by_dtype(out, [&]<class T>() {
+    run_in_scratch<ReduceParts<T>>(kernel.of<T>(), {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
+                                                    static_cast<T>(divides ? p.repeats : scale * p.repeats),
+                                                    static_cast<T>(divides ? n : 1.0), workspace()});
+  });
+}
+
+// name(out, x)
+void bind_reduction(const Module& m, const char* name, Entry<ReduceKernels, Reduce> kernel, bool each) {
+  m.def(
+      name,
+      [=](const Array& out, const Array& x) {
+        Prepared p = prepare(out, x, each);
+        p.repeats = 1;
+        run_reduce(kernel, out, x, p, 1.0);
+      },
+      "out"_a, "x"_a);
 }
 
 // The answer goes to Python at once; its place outlives the call, so that a recorded launch still has somewhere to write.
@@ -100,24 +113,13 @@ EINKORN_BINDINGS(reduce, m) {
   m.def(
       "reduce_sum",
       [](const Array& out, const Array& x, double scale) {
-        const Prepared p = prepare(out, x);
-        by_dtype(out, [&]<class T>() { run_reduce<T>(&ReduceKernels<T>::reduce_sum, out, x, p, scale); });
+        run_reduce(EINKORN_ENTRY(ReduceKernels, reduce_sum), out, x, prepare(out, x), scale);
       },
       "out"_a, "x"_a, "scale"_a);
 
-#define X(name, each)                                                                              \
-  m.def(                                                                                           \
-      #name,                                                                                       \
-      [](const Array& out, const Array& x) {                                                       \
-        Prepared p = prepare(out, x, each);                                                        \
-        p.repeats = 1;                                                                             \
-        by_dtype(out, [&]<class T>() { run_reduce<T>(&ReduceKernels<T>::name, out, x, p, 1.0); }); \
-      },                                                                                           \
-      "out"_a, "x"_a);
-  X(reduce_max, false)
-  X(reduce_min, false)
-  X(reduce_prod, true)
-#undef X
+  bind_reduction(m, "reduce_max", EINKORN_ENTRY(ReduceKernels, reduce_max), false);
+  bind_reduction(m, "reduce_min", EINKORN_ENTRY(ReduceKernels, reduce_min), false);
+  bind_reduction(m, "reduce_prod", EINKORN_ENTRY(ReduceKernels, reduce_prod), true);
 
   m.def(
       "argmax",

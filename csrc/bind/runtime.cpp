@@ -22,7 +22,7 @@
 namespace einkorn::bind_runtime {
 
 namespace py = pybind11;
-using namespace pybind11::literals;
+using pybind11::literals::operator""_a;
 
 namespace {
 
@@ -177,7 +177,7 @@ namespace einkorn {
 
 PyObject* fresh_array(PyObject* descriptor, int ndim, const Py_intptr_t* sizes, size_t bytes) {
   using namespace bind_runtime;
-  auto type = py::reinterpret_steal<py::object>(descriptor);
+  auto type = pybind11::reinterpret_steal<pybind11::object>(descriptor);
   void* data;
   try {
     data = allocate(bytes);
@@ -192,7 +192,7 @@ PyObject* fresh_array(PyObject* descriptor, int ndim, const Py_intptr_t* sizes, 
   }
   block->data = data;
   block->bytes = bytes;
-  auto owner = py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(block));
+  auto owner = pybind11::reinterpret_steal<pybind11::object>(reinterpret_cast<PyObject*>(block));
   constexpr int flags =
       NumpyApi::NPY_ARRAY_C_CONTIGUOUS_ | NumpyApi::NPY_ARRAY_ALIGNED_ | NumpyApi::NPY_ARRAY_WRITEABLE_;
   PyObject* const array = numpy->PyArray_NewFromDescr_(numpy->PyArray_Type_, type.release().ptr(), ndim, sizes, nullptr,
@@ -205,7 +205,8 @@ PyObject* fresh_array(PyObject* descriptor, int ndim, const Py_intptr_t* sizes, 
 
 namespace einkorn::bind_runtime {
 
-EINKORN_BINDINGS(runtime, m) {
+EINKORN_BINDINGS(runtime, module) {
+  auto m = py::reinterpret_borrow<py::module_>(module.ptr());
   find_known_dtypes();
   memory_stats();  // makes the cache now, while no other thread can be forking
   block_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&block_spec));

@@ -12,22 +12,24 @@ void check(const Array& x, const Array& like) {
   if (x.ndim != 3 || like.size() != x.size()) throw py::value_error("x must be 3-d and all arrays of its size");
 }
 
-template <class T>
-void run_scan(void (*ScanKernels<T>::*kernel)(const Scan<T>&), const Array& out, const Array& x, bool reverse) {
-  run(kernel, {out.out<T>("out"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], reverse, workspace()});
+// name(out, x, reverse)
+void bind_scan(const Module& m, const char* name, Entry<ScanKernels, Scan> kernel) {
+  m.def(
+      name,
+      [kernel](const Array& out, const Array& x, bool reverse) {
+        check(x, out);
+        by_dtype(out, [&]<class T>() {
+          run(kernel.of<T>(),
+              {out.out<T>("out"), x.in<T>("x"), x.shape[0], x.shape[1], x.shape[2], reverse, workspace()});
+        });
+      },
+      "out"_a, "x"_a, "reverse"_a);
 }
 
 }  // namespace
 
 EINKORN_BINDINGS(scan, m) {
-#define X(name)                                                                                 \
-  m.def(                                                                                        \
-      #name,                                                                                    \
-      [](const Array& out, const Array& x, bool reverse) {                                      \
-        check(x, out);                                                                          \
-        by_dtype(out, [&]<class T>() { run_scan<T>(&ScanKernels<T>::name, out, x, reverse); }); \
-      },                                                                                        \
-      "out"_a, "x"_a, "reverse"_a);
+#define X(name) bind_scan(m, #name, EINKORN_ENTRY(ScanKernels, name));
   X(cumsum)
   X(cumprod)
   X(log_cumsum_exp)

@@ -2,6 +2,8 @@
 
 #include "bind/module.h"
 
+#include <pybind11/numpy.h>
+
 #include "bind/cuda/errors.h"
 #include "bind/kernels.h"
 #include "cuda_host/device.h"
@@ -58,5 +60,5 @@ PYBIND11_MODULE(_cuda_host, m) {
       "The first byte that nothing has written, or -1.");
   m.def("planted", &host::planted, pybind11::arg("fault"), pybind11::arg("out"), pybind11::arg("x"),
         "Run a kernel with a fault, on arrays of one size.");
-  for (const einkorn::Bindings bind : einkorn::all_bindings()) bind(m);
+  for (const einkorn::Bindings bind : einkorn::all_bindings()) bind(einkorn::Module(m.ptr()));
 }

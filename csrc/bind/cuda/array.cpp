@@ -3,7 +3,9 @@
 // https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html. Its `stream` entry is not looked at: work goes to the
 // stream that set_stream() named, which is the one the caller's array library is using.
 
-#include "bind/array.h"
+#include <pybind11/pybind11.h>
+
+#include "bind/view.h"
 
 namespace einkorn {
 
@@ -18,21 +20,21 @@ struct ElementType {
 constexpr ElementType kElementTypes[] = {
     {"<f4", DType::float32, 4}, {"<f8", DType::float64, 8}, {"<i4", DType::int32, 4}, {"<i8", DType::int64, 8}};
 
-const ElementType* find_element_type(const py::object& typestr) {
-  if (!py::isinstance<py::str>(typestr)) return nullptr;
+const ElementType* find_element_type(const pybind11::object& typestr) {
+  if (!pybind11::isinstance<pybind11::str>(typestr)) return nullptr;
   for (const ElementType& type : kElementTypes)
     if (PyUnicode_CompareWithASCIIString(typestr.ptr(), type.typestr) == 0) return &type;
   return nullptr;
 }
 
-bool read_interface(const py::dict& interface, Array& array) {
+bool read_interface(const pybind11::dict& interface, Array& array) {
   if (interface["version"].cast<int>() < 2) return false;
   if (interface.contains("mask") && !interface["mask"].is_none()) return false;
   const ElementType* type = find_element_type(interface["typestr"]);
   if (type == nullptr) return false;
-  const py::tuple shape = interface["shape"];
+  const pybind11::tuple shape = interface["shape"];
   if (shape.size() > kMaxDims) return false;
-  const py::tuple data = interface["data"];
+  const pybind11::tuple data = interface["data"];
   const uintptr_t address = data[0].cast<uintptr_t>();
   if (address % static_cast<uintptr_t>(type->size) != 0) return false;
 
@@ -47,7 +49,7 @@ bool read_interface(const py::dict& interface, Array& array) {
     step *= array.shape[d];
   }
   if (!interface.contains("strides") || interface["strides"].is_none()) return true;
-  const py::tuple strides = interface["strides"];
+  const pybind11::tuple strides = interface["strides"];
   if (strides.size() != shape.size()) return false;
   for (int d = 0; d < array.ndim; ++d) {
     const int64_t bytes = strides[static_cast<size_t>(d)].cast<int64_t>();
@@ -66,12 +68,12 @@ bool view_array(PyObject* object, Array& array) {
     PyErr_Clear();
     return false;
   }
-  const py::object owned = py::reinterpret_steal<py::object>(interface);
+  const pybind11::object owned = pybind11::reinterpret_steal<pybind11::object>(interface);
   try {
-    return read_interface(py::dict(owned), array);
-  } catch (const py::builtin_exception&) {  // a malformed interface
+    return read_interface(pybind11::dict(owned), array);
+  } catch (const pybind11::builtin_exception&) {  // a malformed interface
     return false;
-  } catch (py::error_already_set&) {
+  } catch (pybind11::error_already_set&) {
     return false;
   }
 }

@@ -2,8 +2,10 @@
 
 #pragma once
 
-#include "bind/array.h"
+#include <pybind11/pybind11.h>
+
 #include "kernels/cuda_launch.h"
+#include "runtime/launch.h"
 
 namespace einkorn::cuda {
 
@@ -11,9 +13,9 @@ inline void translate(std::exception_ptr exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const CudaError& error) {
-    py::set_error(py::module_::import("einkorn.errors").attr("DeviceError"), error.what());
+    pybind11::set_error(pybind11::module_::import("einkorn.errors").attr("DeviceError"), error.what());
   } catch (const MissingKernel& error) {
-    py::set_error(py::module_::import("einkorn.errors").attr("EngineError"), error.what());
+    pybind11::set_error(pybind11::module_::import("einkorn.errors").attr("EngineError"), error.what());
   }
 }
 

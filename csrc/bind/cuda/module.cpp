@@ -4,6 +4,8 @@
 
 #include "bind/module.h"
 
+#include <pybind11/numpy.h>
+
 #include "bind/cuda/errors.h"
 #include "bind/cuda/runtime.h"
 #include "bind/kernels.h"
@@ -14,5 +16,5 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("set_stream", &einkorn::cuda::set_stream, pybind11::arg("handle"),
         "Send this thread's kernels to a stream, given by the number of its cudaStream_t.");
   m.def("kernels", &einkorn::kernels, "Name and element types of every kernel that this module has.");
-  for (const einkorn::Bindings bind : einkorn::all_bindings()) bind(m);
+  for (const einkorn::Bindings bind : einkorn::all_bindings()) bind(einkorn::Module(m.ptr()));
 }

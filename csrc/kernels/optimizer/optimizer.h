@@ -101,11 +101,16 @@ struct UpdateTensor {
 };
 
 // What all further kernels take. Each reads the coefficients that its formula names, and no others.
+struct UpdateRule {
+  double rate = 0, of_grad = 0, of_mean = 0, root = 0, beta1 = 0, beta2 = 0, eps = 0, momentum = 0, weight_decay = 0;
+  double shrink = 0, least = 0, most = 0;
+  bool adaptive = false, maximize = false;
+  // trust_step: of each tensor and its update; clip_norm_step: the total
+  const double *norms = nullptr, *other_norms = nullptr;
+};
+
 template <class T>
-struct Update {
-  double rate, beta1, beta2, eps, momentum, weight_decay, shrink, of_grad, of_mean, root, least, most;
-  bool maximize, adaptive;
-  const double *norms, *other_norms;  // trust_step: of each tensor and its update; clip_norm_step: the total
+struct Update : UpdateRule {
   int count;
   UpdateTensor<T> tensors[kOptimizerTensors];
   Workspace ws;
