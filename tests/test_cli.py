@@ -74,8 +74,8 @@ def test_bench_passes_its_arguments(monkeypatch):
         (["train", "mlp", "--data", "imagenet"], "invalid choice: 'imagenet'"),
         (["train", "mlp", "--data", "digits", "--epochs", "many"], "invalid int value"),
         (["train", "mlp", "--data", "digits", "--epochs", "0"], "--epochs is 0"),
-        (["train", "mlp", "--data", "digits", "--batch-size", "0"], "batch_size is 0"),
-        (["train", "mlp", "--data", "digits", "--lr", "-1"], "lr is -1"),
+        (["train", "mlp", "--data", "digits", "--batch-size", "0"], "--batch-size is 0"),
+        (["train", "mlp", "--data", "digits", "--lr", "-1"], "--lr is -1"),
         (["train", "mlp", "--data", "digits", "--threads", "0"], "0"),
         (["train", "mlp", "--data", "mnist"], "set EINKORN_DATA"),
         (["train", "mlp", "--data", "mnist", "--data-dir", "none"], "looked in none"),
@@ -150,6 +150,8 @@ def test_train_writes_its_results(tmp_path, capsys, optimizer):
         "history.csv",
         "learning-curve.png",
         "model.safetensors",
+        "report.html",
+        "run.json",
     ]
     assert isinstance(einkorn.load(folder / "model.safetensors"), models.SoftmaxRegression)
     lines = list(csv.DictReader((folder / "history.csv").open()))
@@ -323,7 +325,9 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(tmp_path, capsys, monkeyp
         "history.csv",
         "learning-curve.png",
         "model.safetensors",
+        "report.html",
         "resume.safetensors",
+        "run.json",
     ]
     accuracies = [float(line["val_accuracy"]) for line in csv.DictReader((folder / "history.csv").open())]
     assert len(accuracies) == 3

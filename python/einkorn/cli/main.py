@@ -7,20 +7,19 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from einkorn import __version__
 from einkorn.cli.boost import add_boost
 from einkorn.cli.detect import add_detect
 from einkorn.cli.outputs import stoppable, stopped
 from einkorn.cli.predict import add_predict
-from einkorn.cli.settings import add_outputs, add_settings
+from einkorn.cli.run_commands import add_compare, add_report, add_train
+from einkorn.cli.train_options import nearest
 from einkorn.errors import EinkornError
 
 __all__ = ["main"]
 
-MODELS = ("softmax_regression", "mlp", "lenet5")
-DATA = ("digits", "mnist", "cifar10")
 FAILED = 2
 INTERRUPTED = 130  # as shells report Ctrl-C
 PIPE_CLOSED = 141  # as shells report a reader that left, as in `einkorn info | head -1`
@@ -29,44 +28,22 @@ PIPE_CLOSED = 141  # as shells report a reader that left, as in `einkorn info | 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
+    commands: Any
+
     def error(self, message: str) -> NoReturn:
         self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(prog="einkorn", description="Compiled kernels for machine learning.")
     parser.add_argument("--version", action="version", version=f"einkorn {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    train = commands.add_parser(
-        "train",
-        help="train a model on a data set",
-        description="Train a model, show its accuracy on the test set, and write model.safetensors, "
-        "history.csv and learning-curve.png. What is not given is chosen to suit model and data. Ctrl-C "
-        "keeps what there is, the best epoch's model among it, and --resume goes on.",
-    )
-    train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
-    train.add_argument(
-        "--data",
-        choices=DATA,
-        required=True,
-        help="digits comes with scikit-learn; mnist and cifar10 are read from --data-dir",
-    )
-    train.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        help="holds the files of mnist or cifar10, or a folder of that name (default: $EINKORN_DATA)",
-    )
-    train.add_argument("--epochs", type=int, metavar="N", help="passes over the training set")
-    train.add_argument("--batch-size", type=int, metavar="N", help="rows per update")
-    train.add_argument("--lr", type=float, metavar="RATE", help="first learning rate")
-    train.add_argument("--optimizer", choices=("sgd", "adam", "adamw"), help="default: adam")
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    train.add_argument(
-        "--out", metavar="DIR", help="default: runs/MODEL-DATA, with a number where that is there already"
-    )
-    add_outputs(train, "go on with the interrupted run in DIR, with the same options")
-    add_settings(train)
+    add_train(commands)
+
+    add_report(commands)
+
+    add_compare(commands)
 
     add_predict(commands)
 
@@ -112,6 +89,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from einkorn.cli.predict import predict
 
         predict(arguments)
+    elif arguments.command == "report":
+        from einkorn.cli.report import report
+
+        report(arguments)
+    elif arguments.command == "compare":
+        from einkorn.cli.compare import compare
+
+        return compare(arguments)
     elif arguments.command == "detect":
         from einkorn.cli.detect import detect
 
@@ -143,6 +128,17 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The arguments; an option that does not exist is an error of its command, with the one it looks like."""
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        command = parser.commands.choices[arguments.command]
+        hint = nearest(unknown[0].partition("=")[0], command._option_string_actions)
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -158,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         and 128 and its number after another signal to end.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words)
+    arguments = _parsed(words)
     arguments.words = words
     for stream in (sys.stdout, sys.stderr):  # names and paths shall end no command on a stream of few letters
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

@@ -26,7 +26,7 @@ def add_outputs(command: Any, resume: str) -> None:
     command.add_argument("--resume", metavar="DIR", help=resume)
 
 
-def apply_settings(arguments: argparse.Namespace) -> None:
+def apply_settings(arguments: Any) -> None:
     """Choose engine and threads."""
     if arguments.engine is not None:
         einkorn.set_engine(arguments.engine)

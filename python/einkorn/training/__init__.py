@@ -12,6 +12,7 @@ from einkorn._later import later
 # What is reached as einkorn.training.NAME, and the module it lives in ("": it is that module).
 _HOMES = {
     "plots": "",
+    "WeightAveraging": "averaging",
     "BackupAndRestore": "backup",
     "CSVLogger": "callbacks",
     "Callback": "callbacks",
@@ -37,6 +38,7 @@ __all__ = [*_HOMES]
 
 if TYPE_CHECKING:
     from einkorn.training import plots
+    from einkorn.training.averaging import WeightAveraging
     from einkorn.training.backup import BackupAndRestore
     from einkorn.training.callbacks import (
         Callback,
