@@ -240,6 +240,25 @@ def test_nowhere_to_keep_compiled_loops(monkeypatch):
     assert len(compiled_without) == 1
 
 
+def test_a_loop_is_compiled_anew_when_what_it_calls_from_another_file_changes(tmp_path):
+    helper = "from einkorn.engines.numba._compile import inline\n\n@inline\ndef change(x):\n    return x {}\n"
+    (tmp_path / "loops.py").write_text(
+        "from einkorn.engines.numba._compile import Int, Loop, Out1, inline\n"
+        "from helper import change\n\n"
+        "@inline\ndef twice(x):\n    return change(change(x))\n\n"
+        "@Loop\ndef fill(n: Int, out: Out1) -> None:\n    for i in range(n):\n        out[i] = twice(i)\n"
+    )
+    script = (
+        "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np, loops\nout = np.zeros(3, np.float32)\nloops.fill(3, out)\nprint(*out)"
+    ).replace("sys.argv[1]", repr(str(tmp_path)))
+    for end, expected in (("+ 1", "2.0 3.0 4.0"), ("+ 1 # again", "2.0 3.0 4.0"), ("* 3", "0.0 9.0 18.0")):
+        (tmp_path / "helper.py").write_text(helper.format(end))
+        assert run(script, NUMBA_CACHE_DIR=str(tmp_path / "kept")) == expected
+    kept = [file.name for file in (tmp_path / "kept").rglob("*.nbi")]
+    assert len(kept) == 3, kept
+
+
 def test_mixed_and_foreign_dtypes_are_refused():
     x = numbers(10)
     with pytest.raises(TypeError):

@@ -21,6 +21,7 @@ instead of Python's ZeroDivisionError. Never with fastmath.
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -118,12 +119,32 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """Let compiled loops of the same file call `function`.
-
-    Of the same file, because the copies on disk are renewed when the loop's file changes, not when
-    another file does.
-    """
+    """Let compiled loops call `function`, from whatever file."""
     return njit(**_OPTIONS)(function)
+
+
+def _elsewhere(function: Any, names: dict[str, Any]) -> str:
+    """A mark of the text of other files that `function` is compiled with; "" where there are none.
+
+    Numba renews its copy of a loop on disk when the loop's own file changes. With the mark in its name a
+    loop is compiled anew, too, when a file changes that the `inline` functions it calls are from.
+    """
+    files, known = set(), set()
+    waiting = [(function, {**function.__globals__, **names})]
+    while waiting:
+        caller, known_names = waiting.pop()
+        for name in caller.__code__.co_names:
+            called = getattr(known_names.get(name), "py_func", None)
+            if called is not None and called not in known:
+                known.add(called)
+                files.add(called.__code__.co_filename)
+                waiting.append((called, called.__globals__))
+    files.discard(function.__code__.co_filename)
+    mark = 0
+    for file in sorted(files):
+        with open(file, "rb") as text:
+            mark = zlib.crc32(text.read(), mark)
+    return f"{mark:08x}" if files else ""
 
 
 class Loop:
@@ -147,6 +168,7 @@ class Loop:
         # Where the arguments are that decide what T, U and C are, and those that may be strided.
         self._deciding = {a.element: i for i, a in reversed(operands) if a.element in ("T", "U", "C")}
         self._strided = [i for i, a in operands if a.strided]
+        name += _elsewhere(function, names)
         self._function = instance(function, name, **names) if name else function
         self._compiled: dict[tuple[str, bool], Callable[..., None]] = {}
         self._lock = threading.Lock()
