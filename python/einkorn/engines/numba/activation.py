@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ._activation import logistic
 from ._checks import floats, read, require, write
 from ._compile import AnyIn4, AnyOut4, Array, Loop, Scalar, inline
 from ._kernels import kernel
@@ -63,12 +64,6 @@ def slope(function: Function) -> Callable[[Array, Array, Array, float, float], N
 
     body.__name__ = body.__qualname__ = function.__name__
     return kernel(body)
-
-
-@inline
-def _logistic(x: float) -> float:
-    e = math.exp(-abs(x))
-    return 1 / (1 + e) if x >= 0 else e / (1 + e)
 
 
 @forward
@@ -190,7 +185,7 @@ def log_sigmoid(x: float, alpha: float, beta: float) -> float:
 
 @slope
 def log_sigmoid_grad(x: float, alpha: float, beta: float) -> float:
-    return _logistic(-x)
+    return logistic(-x)
 
 
 @forward
@@ -213,7 +208,7 @@ def softplus_scaled(x: float, alpha: float, beta: float) -> float:
 
 @slope
 def softplus_scaled_grad(x: float, alpha: float, beta: float) -> float:
-    return 1.0 if x * alpha > beta else _logistic(x * alpha)
+    return 1.0 if x * alpha > beta else logistic(x * alpha)
 
 
 @forward

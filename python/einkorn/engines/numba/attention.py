@@ -19,22 +19,9 @@ from ._checks import floats, read, strided, strided_out, write
 from ._compile import AnyByteIn4, AnyIn4, AnyOut4, Array, In1, Int, Loop, Out1, Scalar, Word, inline, nothing
 from ._kernels import kernel
 from ._threads import parallel_for
+from .random import philox_words
 
-_MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_KEY_STEP_0, _KEY_STEP_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-_LOW, _32, _8, _0 = (np.uint64(v) for v in (0xFFFFFFFF, 32, 8, 0))
-
-
-@inline
-def _word(seed: int, counter: int, lane: int) -> int:
-    """Word ``lane`` of a counter of the Philox stream, as random.py has it."""
-    c0, c1, c2, c3 = counter & _LOW, counter >> _32, _0, _0
-    k0, k1 = seed & _LOW, seed >> _32
-    for _ in range(10):
-        p0, p1 = _MULTIPLIER_0 * c0, _MULTIPLIER_1 * c2
-        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _32) ^ c3 ^ k1, p0 & _LOW
-        k0, k1 = (k0 + _KEY_STEP_0) & _LOW, (k1 + _KEY_STEP_1) & _LOW
-    return (c0, c1, c2, c3)[lane]
+_8 = np.uint64(8)
 
 
 @inline
@@ -43,7 +30,7 @@ def _kept(place: int, queries: int, i: int, dropout: float, seed: int, offset: i
     if dropout == 0.0:
         return 1.0
     counter = offset + np.uint64(place * ((queries + 3) // 4) + i // 4)
-    draw = _word(seed, counter, i % 4) >> _8
+    draw = philox_words(seed, counter)[i % 4] >> _8
     return 1.0 / (1.0 - dropout) if dropout < 1.0 and draw >= math.ceil(dropout * 2.0**24) else 0.0
 
 

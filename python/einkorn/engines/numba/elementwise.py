@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ._activation import logistic
 from ._checks import floats, read, require, write
 from ._compile import AnyIn4, AnyOut4, Array, Loop, Scalar, inline
 from ._kernels import kernel
@@ -153,13 +154,6 @@ def gradient_alpha(function: Numbers) -> Callable[[Array, Array, Array, float], 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 _DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
-
-
-@inline
-def _logistic(x: float) -> float:
-    """1 / (1 + exp(-x)), from the exponential that cannot overflow."""
-    e = math.exp(-abs(x))
-    return 1 / (1 + e) if x >= 0 else e / (1 + e)
 
 
 @inline
@@ -351,7 +345,7 @@ def step(x: float) -> float:
 
 @unary
 def sigmoid(x: float) -> float:
-    return _logistic(x)
+    return logistic(x)
 
 
 @unary
@@ -363,7 +357,7 @@ def softplus(x: float) -> float:
 @unary
 def silu(x: float) -> float:
     """x sigmoid(x), whose limit at minus infinity is 0."""
-    return 0.0 if x == -math.inf else x * _logistic(x)
+    return 0.0 if x == -math.inf else x * logistic(x)
 
 
 @unary
@@ -414,12 +408,12 @@ def tanh_grad(g: float, s: float) -> float:
 
 @gradient
 def softplus_grad(g: float, s: float) -> float:
-    return g * _logistic(s)
+    return g * logistic(s)
 
 
 @gradient
 def silu_grad(g: float, s: float) -> float:
-    y = _logistic(s)
+    y = logistic(s)
     return g * y * (1 + s * (1 - y))
 
 

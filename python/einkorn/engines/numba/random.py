@@ -55,14 +55,15 @@ def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, i
 
 
 @inline
-def _lanes(seed: int, counter: int) -> tuple[int, int, int, int]:
+def philox_words(seed: int, counter: int) -> tuple[int, int, int, int]:
+    """The words of a counter of the stream that `seed` starts."""
     return philox(counter & _LOW, counter >> _32, _0, _0, seed & _LOW, seed >> _32)
 
 
 @inline
 def _pair(seed: int, counter: int) -> tuple[int, int]:
     """The two draws of 53 bits."""
-    a, b, c, d = _lanes(seed, counter)
+    a, b, c, d = philox_words(seed, counter)
     return (a | b << _32) >> _11, (c | d << _32) >> _11
 
 
@@ -79,7 +80,7 @@ def _uniform32(
     start: Int, stop: Int, out: Float32Out1, seed: Word, offset: Word, low: Scalar, high: Scalar
 ) -> None:
     for i in range(start, stop):
-        lanes = _lanes(seed, offset + np.uint64(i))
+        lanes = philox_words(seed, offset + np.uint64(i))
         for lane in range(min(4, out.shape[0] - 4 * i)):
             u = (lanes[lane] >> _8) * _STEP_24
             out[4 * i + lane] = low + u * (high - low)
@@ -100,7 +101,7 @@ def _normal32(
     start: Int, stop: Int, out: Float32Out1, seed: Word, offset: Word, mean: Scalar, std: Scalar
 ) -> None:
     for i in range(start, stop):
-        a, b, c, d = _lanes(seed, offset + np.uint64(i))
+        a, b, c, d = philox_words(seed, offset + np.uint64(i))
         z0, z1 = _box_muller(((a >> _8) + 1.0) * _STEP_24, (b >> _8) * _STEP_24)
         z2, z3 = _box_muller(((c >> _8) + 1.0) * _STEP_24, (d >> _8) * _STEP_24)
         z = (z0, z1, z2, z3)
@@ -123,7 +124,7 @@ def _normal64(
 def _dropout(start: Int, stop: Int, out: Out1, x: In1, seed: Word, offset: Word, p: Scalar) -> None:
     scale = 1 / (1 - p)
     for i in range(start, stop):
-        lanes = _lanes(seed, offset + np.uint64(i))
+        lanes = philox_words(seed, offset + np.uint64(i))
         for lane in range(min(4, out.shape[0] - 4 * i)):
             if (lanes[lane] >> _8) * _STEP_24 >= p:
                 out[4 * i + lane] = x[4 * i + lane] * scale
@@ -138,7 +139,7 @@ def _permutation(out: IndexOut1, seed: Word, offset: Word) -> None:
         out[i] = i
     for k in range(n - 1):
         if k % 4 == 0:
-            lanes = _lanes(seed, offset + np.uint64(k // 4))
+            lanes = philox_words(seed, offset + np.uint64(k // 4))
         i = n - 1 - k
         j = np.int64((lanes[k % 4] * np.uint64(i + 1)) >> _32)
         out[i], out[j] = out[j], out[i]

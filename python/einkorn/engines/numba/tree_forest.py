@@ -33,21 +33,30 @@ from ._compile import (
 )
 from ._kernels import kernel
 from ._threads import parallel_for
-from .random import philox
+from ._tree_statistics import (
+    CENTRE,
+    ENTROPY,
+    GINI,
+    MEAN,
+    SQUARED,
+    UNIT,
+    WHOLE,
+    above,
+    centre,
+    entropy_term,
+    middle,
+    rounded,
+    score_of,
+)
+from .random import philox_words
 
-_LOW, _32, _0, _1, _4 = (np.uint64(v) for v in (0xFFFFFFFF, 32, 0, 1, 4))
+_32, _0, _1, _4 = (np.uint64(v) for v in (32, 0, 1, 4))
 _NODES = np.uint64(1 << 40)  # the counter where the words of the nodes begin
-_GINI, _ENTROPY, _SQUARED = 0, 1, 2
 _OUT_OF_RANGE, _TOO_HEAVY, _NO_ROOM = -1, -2, -3
 _EPSILON = 2.220446049250313e-16
 # Columns of a tree's plan: what is known of a node or of a split.
 _START, _N, _DEPTH, _PARENT, _IS_LEFT, _FEATURE, _CODE, _MISSING_LEFT, _HAS_MISSING = range(9)
 _SCORE, _THRESHOLD, _GAIN = range(3)
-# What the scores of a regression node are taken about; the last for all nodes.
-_CENTRE, _UNIT, _MEAN, _WHOLE = range(4)
-_CENTRE_BITS = 20
-# Splits whose gains, or scores, differ by no more than this part of them are equal.
-_TIE_OF_GAIN, _TIE_OF_SCORE = 1e-9, 1e-13
 _MOST = 1.7976931348623157e308
 
 
@@ -57,85 +66,12 @@ def _word(taken: Array, seed: int, begin: int) -> int:
     i = taken[0]
     taken[0] = i + _1
     counter = begin + i // _4
-    lanes = philox(counter & _LOW, counter >> _32, _0, _0, seed & _LOW, seed >> _32)
-    return lanes[i % _4]
+    return philox_words(seed, counter)[i % _4]
 
 
 @inline
 def _below(taken: Array, seed: int, begin: int, n: int) -> int:
     return np.int64((_word(taken, seed, begin) * np.uint64(n)) >> _32)
-
-
-@inline
-def _term(x: float, total: float) -> float:
-    return x * math.log(x / total) if x > 0 else 0.0
-
-
-@inline
-def _poisson(s: float, w: float, total: float, weight: float, about: Array) -> float:
-    """w M ((1 + t) ln(1 + t) - t), the side's mean M (1 + t): see csrc/kernels/tree/tree_statistics.h."""
-    mean = about[_MEAN]
-    if about[_CENTRE] == 0:
-        if not s > 0:
-            return -math.inf
-        t = (s / w - mean) / mean
-    else:
-        t = (s / w - total / weight) / mean
-    if abs(t) < 2.0**-10:
-        return t * t * (0.5 - t * (1 / 6 - t * (1 / 12 - t * (1 / 20 - t * (1 / 30))))) * (w * mean)
-    return ((1 + t) * math.log1p(t) - t) * (w * mean)
-
-
-@inline
-def _score(
-    left: Array, total: Array, classes: int, criterion: int, w: float, weight: float, about: Array
-) -> float:
-    """Score of a split with `left` of the sums `total` on its left, where the weight is w of `weight`."""
-    a, b = 0.0, 0.0
-    if classes == 0:
-        s = left[1]
-        rest = total[1] - s
-        if criterion != _SQUARED:
-            return _poisson(s, w, total[1], weight, about) + _poisson(
-                rest, weight - w, total[1], weight, about
-            )
-        a, b = s * about[_UNIT], rest * about[_UNIT]
-        return a * a / w + b * b / (weight - w)
-    for c in range(classes):
-        v = left[c]
-        rest = total[c] - v
-        if criterion == _GINI:
-            a += v * v
-            b += rest * rest
-        else:
-            a += _term(v, w)
-            b += _term(rest, weight - w)
-    if criterion == _GINI:
-        return a / w + b / (weight - w)
-    return a + b
-
-
-@inline
-def _above(best: float, whole: float) -> float:
-    """What a score must exceed to count as better: less is rounding, and the first of equal splits wins."""
-    if best == -math.inf:
-        return best
-    return best + _TIE_OF_GAIN * max(best - whole, 0.0) + _TIE_OF_SCORE * abs(best)
-
-
-@inline
-def _rounded(gain: float) -> float:
-    """A gain with 20 binary digits, for comparison."""
-    if not 0 < gain < math.inf:
-        return gain
-    mantissa, exponent = math.frexp(gain)
-    return math.ldexp(math.floor(math.ldexp(mantissa, 21) + 0.5), exponent - 21)
-
-
-@inline
-def _middle(high: float, low: float) -> float:
-    between = high * 0.5 + low * 0.5
-    return between if high <= between < low else high
 
 
 @inline
@@ -167,7 +103,7 @@ def _try(
 ) -> tuple[float, int, int]:
     """The best split after one of the bins `used`: its score, place and whether missing rows go left."""
     found, found_left = -1, 0
-    bar = _above(best, about[_WHOLE])
+    bar = above(best, about[WHOLE])
     stride = bins.shape[1]
     left = np.zeros(stride)
     for side in range(2 if missing >= 0 else 1):
@@ -188,10 +124,10 @@ def _try(
                 continue
             if rows < leaf or n - rows < leaf:
                 continue
-            score = _score(left, total, classes, criterion, w, weight, about)
-            if score > bar:
-                best, found, found_left = score, i, side
-                bar = _above(best, about[_WHOLE])
+            value = score_of(left, total, classes, criterion, w, weight, about)
+            if value > bar:
+                best, found, found_left = value, i, side
+                bar = above(best, about[WHOLE])
     return best, found, found_left
 
 
@@ -261,7 +197,7 @@ def _look(
             b = np.int64(codes[f, rows[r]])
             if random_thresholds and b != last_code:
                 b = 0 if b <= cut else 1
-            _add(bins, b, classes, weights[r], targets[r], about[_CENTRE])
+            _add(bins, b, classes, weights[r], targets[r], about[CENTRE])
         m = 0
         for b in range(2 if random_thresholds else most + 1):
             if bins[b, bins.shape[1] - 1] > 0:
@@ -292,35 +228,10 @@ def _look(
                 plan[_CODE], real[_THRESHOLD] = cut, threshold
             else:
                 plan[_CODE] = used[found]
-                real[_THRESHOLD] = _middle(high[begin + used[found]], low[begin + used[found + 1]])
+                real[_THRESHOLD] = middle(high[begin + used[found]], low[begin + used[found + 1]])
         for b in used[:m]:
             bins[b, :] = 0.0
         bins[last_code, :] = 0.0
-
-
-@inline
-def _centre(
-    targets: Array, weights: Array, total: Array, weight: float, criterion: int, about: Array
-) -> None:
-    """A node's centre, unit and mean, from total[1], the sum of differences from the first target.
-
-    What they are for is told in csrc/kernels/tree/tree_statistics.h. total[1] becomes the sum of differences
-    from the centre.
-    """
-    least, most = targets.min(), targets.max()
-    exponent = math.frexp(most - least)[1] - 1
-    centre = targets[0] + total[1] / weight
-    step = math.ldexp(1.0, exponent - _CENTRE_BITS)
-    if criterion != _SQUARED and not least > 0.5 * centre:
-        centre = 0.0
-    elif step > 0:
-        centre = np.rint(centre / step) * step
-    total[1] = 0.0
-    for i in range(targets.shape[0]):
-        total[1] += weights[i] * (targets[i] - centre)
-    about[_CENTRE] = centre
-    about[_MEAN] = min(max(centre + total[1] / weight, least), most)
-    about[_UNIT] = math.ldexp(1.0, min(max(-exponent - (math.frexp(weight)[1] - 1), -1000), 1000))
 
 
 @Loop
@@ -400,7 +311,7 @@ def _grow(
                 leaves += 1
                 top = 0
                 for i in range(1, waiting):
-                    here, there = _rounded(reals[i, _GAIN]), _rounded(reals[top, _GAIN])
+                    here, there = rounded(reals[i, _GAIN]), rounded(reals[top, _GAIN])
                     if here > there or (here == there and plans[i, _PARENT] < plans[top, _PARENT]):
                         top = i
                 plan[:], real[:] = plans[top], reals[top]
@@ -442,22 +353,22 @@ def _grow(
                     for c in range(classes):
                         value[t, node, c] = total[c] / node_weight
                         squares += total[c] * total[c]
-                        whole += _term(total[c], node_weight)
+                        whole += entropy_term(total[c], node_weight)
                     if pure:
                         value[t, node, :] = 0.0
                         value[t, node, int(targets[begin])] = 1.0
-                    if criterion == _GINI:
+                    if criterion == GINI:
                         whole = squares / node_weight
                 else:
                     whole = 0.0
                     value[t, node, 0] = targets[begin]
                     if not pure:
                         part, wide = targets[begin:end], weights[begin:end]
-                        _centre(part, wide, total, node_weight, criterion, about)
-                        value[t, node, 0] = about[_MEAN]
-                        if criterion == _SQUARED:
-                            whole = (total[1] * about[_UNIT]) ** 2 / node_weight
-                about[_WHOLE] = whole
+                        centre(part, wide, total, node_weight, criterion, about)
+                        value[t, node, 0] = about[MEAN]
+                        if criterion == SQUARED:
+                            whole = (total[1] * about[UNIT]) ** 2 / node_weight
+                about[WHOLE] = whole
                 feature[t, node], left[t, node], right[t, node] = -1, -1, -1
                 threshold[t, node], missing_left[t, node], gain[t, node] = math.nan, 0, 0.0
                 cover[t, node], count[t, node] = node_weight, n
@@ -495,10 +406,10 @@ def _grow(
                 if plan[_FEATURE] < 0:
                     continue
                 improvement = real[_SCORE] - whole
-                if criterion == _ENTROPY:
+                if criterion == ENTROPY:
                     improvement *= 1.4426950408889634
-                elif criterion == _SQUARED:
-                    improvement = min(improvement / about[_UNIT] / about[_UNIT], _MOST)
+                elif criterion == SQUARED:
+                    improvement = min(improvement / about[UNIT] / about[UNIT], _MOST)
                 improvement = max(improvement, 0.0)
                 if improvement / whole_weight + _EPSILON < min_impurity_decrease:
                     continue

@@ -33,6 +33,7 @@ from ._compile import (
 )
 from ._kernels import kernel
 from ._threads import parallel_for
+from ._tree_statistics import rounded
 from .tree_grow_apply import read_codes
 
 _QUANTUM_BITS = 30
@@ -79,15 +80,6 @@ def _tie(score: float, parent: float) -> float:
     if score == -np.inf:
         return 0.0
     return _TIE * abs(score - parent) + _ROUNDING * (abs(score) + abs(parent))
-
-
-@inline
-def _rounded(gain: float) -> float:
-    """A gain with 20 binary digits, for comparison."""
-    if not 0 < gain < np.inf:
-        return gain
-    mantissa, exponent = math.frexp(gain)
-    return math.ldexp(math.floor(math.ldexp(mantissa, 21) + 0.5), exponent - 21)
 
 
 @inline
@@ -532,7 +524,7 @@ def tree_grow(
     leaves = [root]
     waiting = [root] if max_leaves > 1 and search(root) else []
     while len(leaves) < max_leaves and waiting:
-        node = min(waiting, key=lambda x: (0.0 if by_depth else -_rounded(x.gain), x.node))
+        node = min(waiting, key=lambda x: (0.0 if by_depth else -rounded(x.gain), x.node))
         waiting.remove(node)
         leaves.remove(node)
         i, f = node.node, node.feature
