@@ -402,3 +402,56 @@ def test_adafactor_steps() -> None:
     layer(einkorn.ones(1, 2, dtype="bfloat16")).sum().backward()
     optimizer.step()
     assert (layer.weight.float().numpy() != before).all()
+
+
+NORMS: dict[str, Any] = {
+    "layer_norm": lambda x, w, b: ops.layer_norm(x, w.shape, w, b),
+    "rms_norm": lambda x, w, b: ops.rms_norm(x, w.shape, w, activation="tanh"),
+    "group_norm": lambda x, w, b: ops.group_norm(x, 1, w, b, activation="relu"),
+    "instance_norm": lambda x, w, b: ops.instance_norm(x),
+    "batch_norm": lambda x, w, b: ops.batch_norm(x, None, None, w, b, True, residual=x, activation="relu"),
+}
+
+
+def _with_gradients(function: Any, arrays: list[Any], threads: int) -> list[np.ndarray]:
+    inputs = [Tensor(a.copy(), requires_grad=True) for a in arrays]
+    with einkorn.num_threads(threads):
+        out = function(*inputs)
+        out.backward(out.numpy())
+    return [out.numpy(), *(x.grad.numpy() for x in inputs if x.grad is not None)]
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("shape", [(5, 7), (130, 33), (3, 20, 41)])
+def test_norms_of_any_parameters(name: str, shape: tuple[int, ...], backend: str) -> None:
+    """Beside parameters of float32, too, the float32 result rounded; the same for any number of threads."""
+    if len(shape) == 2 and name == "instance_norm":
+        shape = (*shape, 9)
+    rng = np.random.default_rng(0)
+    channels = shape[1] if "group" in name or "batch" in name else shape[-1]
+    x, w, b = (rng.standard_normal(s).astype(BFLOAT16) for s in (shape, channels, channels))
+    wide = [a.astype(np.float32) for a in (x, w, b)]
+    results = _with_gradients(NORMS[name], [x, *wide[1:]], 1)
+    assert [a.dtype for a in results] == [BFLOAT16, BFLOAT16] + [np.float32] * (len(results) - 2)
+    for threads in (2, 4):
+        for one, other in zip(results, _with_gradients(NORMS[name], [x, *wide[1:]], threads), strict=True):
+            assert one.tobytes() == other.tobytes()
+    np.testing.assert_array_equal(
+        results[0].astype(np.float32), rounded(_with_gradients(NORMS[name], wide, 1)[0])
+    )
+
+
+def test_norms_of_large_arrays_are_not_widened(engine: str) -> None:
+    if engine == "numba":
+        pytest.skip("the fallback widens")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1 << 14, 1040), np.float32).astype(BFLOAT16)
+    w = rng.standard_normal(1040).astype(np.float32)
+    with einkorn.runtime.trace_launches() as launched:
+        low = _with_gradients(lambda x, w: ops.layer_norm(x, 1040, w), [x, w], 2)
+    assert set(launched) == {"row_norm_forward", "row_norm_backward", "copy"}  # of the test's own arrays
+    wide = Tensor(x.astype(np.float32), requires_grad=True)
+    out = ops.layer_norm(wide, 1040, w)
+    np.testing.assert_array_equal(low[0].astype(np.float32), rounded(out.numpy()))
+    out.backward(rounded(out.numpy()))
+    np.testing.assert_array_equal(low[1].astype(np.float32), rounded(wide.grad.numpy()))

@@ -26,6 +26,15 @@ void by_dtype(const Array& array, const Fn& fn) {
     throw py::type_error("kernels take float32 or float64 arrays");
 }
 
+// The same of kernels that take bfloat16 too, as its bits.
+template <class Fn>
+void by_stored_dtype(const Array& array, const Fn& fn) {
+  if (array.dtype == DType::uint16)
+    fn.template operator()<uint16_t>();
+  else
+    by_dtype(array, fn);
+}
+
 // A kernel's entries in both tables of its family: what many kernels of one argument struct are bound by in one piece of code.
 template <template <class> class Table, template <class> class Args>
 struct Entry {

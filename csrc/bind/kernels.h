@@ -27,6 +27,9 @@ void for_each_kernel(const Visit& visit) {
   entries(tables.Table##_f64, "float64");
   EINKORN_FLOAT_FAMILIES(F)
 #undef F
+#define F(Table, KERNELS) entries(tables.Table##_bf16, "bfloat16");
+  EINKORN_STORED_FAMILIES(F)
+#undef F
 #define F(Table, KERNELS) entries(tables.Table##_index, "int64");
   EINKORN_INDEX_FAMILIES(F)
 #undef F

@@ -44,7 +44,7 @@ EINKORN_BINDINGS(norm, m) {
       [](const Array& out, const Array& total, const Array& mean, const Array& rstd, const Array& x,
          const Array& residual, const Array& weight, const Array& bias, int64_t groups, int64_t run, double eps,
          int activation) {
-        by_dtype(x, [&]<class T>() {
+        by_stored_dtype(x, [&]<class T>() {
           RowNorm<T> args{};
           set_rows(args, x, groups, run);
           const int64_t size = args.rows * args.n, channels = groups * (args.n / run);
@@ -52,6 +52,7 @@ EINKORN_BINDINGS(norm, m) {
           require(rstd, args.rows, "rstd");
           allow(mean, args.rows, "mean");
           check(static_cast<bool>(total) == static_cast<bool>(residual), "total and residual come together");
+          check(!residual || sizeof(T) > 2, "bfloat16 has no residual here");
           allow(total, size, "total");
           allow(residual, size, "residual");
           allow(weight, channels, "weight");
@@ -59,7 +60,7 @@ EINKORN_BINDINGS(norm, m) {
           args.out = out.out<T>("out"), args.total = total.out<T>("total");
           args.mean = mean.out<double>("mean"), args.rstd = rstd.out<double>("rstd");
           args.x = x.in<T>("x"), args.residual = residual.in<T>("residual");
-          args.weight = weight.in<T>("weight"), args.bias = bias.in<T>("bias");
+          args.weight = weight.in<Number<T>>("weight"), args.bias = bias.in<Number<T>>("bias");
           args.eps = eps, args.activation = activation_from(activation), args.ws = workspace();
           run_in_scratch<RowNormParts<T>>(&NormKernels<T>::row_norm_forward, args);
         });
@@ -72,7 +73,7 @@ EINKORN_BINDINGS(norm, m) {
       [](const Array& gx, const Array& gweight, const Array& gbias, const Array& g, const Array& y, const Array& x,
          const Array& mean, const Array& rstd, const Array& weight, const Array& addend, int64_t groups, int64_t run,
          int activation) {
-        by_dtype(x, [&]<class T>() {
+        by_stored_dtype(x, [&]<class T>() {
           RowNormGrad<T> args{};
           set_rows(args, x, groups, run);
           const int64_t size = args.rows * args.n, channels = groups * (args.n / run);
@@ -87,10 +88,11 @@ EINKORN_BINDINGS(norm, m) {
           args.activation = activation_from(activation);
           check(y || args.activation == Activation::none, "y is needed where there is an activation");
           allow(y, size, "y");
-          args.gx = gx.out<T>("gx"), args.gweight = gweight.out<T>("gweight"), args.gbias = gbias.out<T>("gbias");
+          args.gx = gx.out<T>("gx"), args.gweight = gweight.out<Number<T>>("gweight"),
+          args.gbias = gbias.out<Number<T>>("gbias");
           args.g = g.in<T>("g"), args.y = y.in<T>("y"), args.x = x.in<T>("x");
           args.mean = mean.in<double>("mean"), args.rstd = rstd.in<double>("rstd");
-          args.weight = weight.in<T>("weight"), args.addend = addend.in<T>("addend"), args.ws = workspace();
+          args.weight = weight.in<Number<T>>("weight"), args.addend = addend.in<T>("addend"), args.ws = workspace();
           run_in_scratch<RowNormGradParts<T>>(&NormKernels<T>::row_norm_backward, args);
         });
       },
@@ -102,7 +104,7 @@ EINKORN_BINDINGS(norm, m) {
       [](const Array& out, const Array& mean, const Array& rstd, const Array& running_mean, const Array& running_var,
          const Array& x, const Array& residual, const Array& weight, const Array& bias, double momentum, double eps,
          bool training, int activation) {
-        by_dtype(x, [&]<class T>() {
+        by_stored_dtype(x, [&]<class T>() {
           BatchNorm<T> args{};
           set_channels(args, x);
           const int64_t size = x.size(), c = args.channels;
@@ -116,12 +118,13 @@ EINKORN_BINDINGS(norm, m) {
           allow(weight, c, "weight");
           allow(bias, c, "bias");
           args.out = out.out<T>("out"), args.mean = mean.out<double>("mean"), args.rstd = rstd.out<double>("rstd");
+          using N = Number<T>;
           args.running_mean =
-              const_cast<T*>(training ? running_mean.out<T>("running_mean") : running_mean.in<T>("running_mean"));
+              const_cast<N*>(training ? running_mean.out<N>("running_mean") : running_mean.in<N>("running_mean"));
           args.running_var =
-              const_cast<T*>(training ? running_var.out<T>("running_var") : running_var.in<T>("running_var"));
+              const_cast<N*>(training ? running_var.out<N>("running_var") : running_var.in<N>("running_var"));
           args.x = x.in<T>("x"), args.residual = residual.in<T>("residual");
-          args.weight = weight.in<T>("weight"), args.bias = bias.in<T>("bias");
+          args.weight = weight.in<Number<T>>("weight"), args.bias = bias.in<Number<T>>("bias");
           args.momentum = momentum, args.eps = eps, args.training = training;
           args.activation = activation_from(activation), args.ws = workspace();
           run_in_scratch<BatchNormParts<T>>(&NormKernels<T>::batch_norm_forward, args);
@@ -136,7 +139,7 @@ EINKORN_BINDINGS(norm, m) {
       [](const Array& gx, const Array& gresidual, const Array& gweight, const Array& gbias, const Array& g,
          const Array& y, const Array& x, const Array& mean, const Array& rstd, const Array& weight, bool training,
          int activation) {
-        by_dtype(x, [&]<class T>() {
+        by_stored_dtype(x, [&]<class T>() {
           BatchNormGrad<T> args{};
           set_channels(args, x);
           const int64_t size = x.size(), c = args.channels;
@@ -152,10 +155,10 @@ EINKORN_BINDINGS(norm, m) {
           check(y || args.activation == Activation::none, "y is needed where there is an activation");
           allow(y, size, "y");
           args.gx = gx.out<T>("gx"), args.gresidual = gresidual.out<T>("gresidual");
-          args.gweight = gweight.out<T>("gweight"), args.gbias = gbias.out<T>("gbias");
+          args.gweight = gweight.out<Number<T>>("gweight"), args.gbias = gbias.out<Number<T>>("gbias");
           args.g = g.in<T>("g"), args.y = y.in<T>("y"), args.x = x.in<T>("x");
           args.mean = mean.in<double>("mean"), args.rstd = rstd.in<double>("rstd");
-          args.weight = weight.in<T>("weight"), args.training = training, args.ws = workspace();
+          args.weight = weight.in<Number<T>>("weight"), args.training = training, args.ws = workspace();
           run_in_scratch<BatchNormGradParts<T>>(&NormKernels<T>::batch_norm_backward, args);
         });
       },

@@ -5,9 +5,11 @@
 // An instruction set of narrow numbers has bodies of those families alone; its table is empty elsewhere.
 #ifdef EINKORN_NARROW_ISA
 #define EINKORN_FLOAT_BODIES(F)
+#define EINKORN_STORED_BODIES(F)
 #define EINKORN_INDEX_BODIES(F) EINKORN_NARROW_FAMILIES(F)
 #else
 #define EINKORN_FLOAT_BODIES(F) EINKORN_FLOAT_FAMILIES(F)
+#define EINKORN_STORED_BODIES(F) EINKORN_STORED_FAMILIES(F)
 #define EINKORN_INDEX_BODIES(F) EINKORN_INDEX_FAMILIES(F)
 #endif
 
@@ -36,9 +38,14 @@ const Tables kTables = {
         EINKORN_FLOAT_BODIES(F)
 #undef F
 #undef X
+#define F(Table, KERNELS) .Table##_bf16 = {KERNELS(X)},
+#define X(name, Args) &EINKORN_ISA::name<uint16_t>,
+            EINKORN_STORED_BODIES(F)
+#undef F
+#undef X
 #define F(Table, KERNELS) .Table##_index = {KERNELS(X)},
 #define X(name, Args) &EINKORN_ISA::name,
-            EINKORN_INDEX_BODIES(F)
+                EINKORN_INDEX_BODIES(F)
 #undef X
 #undef F
 };

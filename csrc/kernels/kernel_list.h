@@ -71,6 +71,9 @@
   F(TreePredictKernels, EINKORN_TREE_PREDICT_KERNELS) \
   F(TreeShapKernels, EINKORN_TREE_SHAP_KERNELS)
 
+// Those of them that take arrays of bfloat16 as they are, by their lists of these.
+#define EINKORN_STORED_FAMILIES(F) F(NormKernels, EINKORN_NORM_STORED_KERNELS)
+
 // Kernels over narrow numbers. Some instruction sets are made for these alone: they have a table of these families, and take
 // the rest from the one before them (runtime/dispatch.cpp).
 #define EINKORN_NARROW_FAMILIES(F)                  \

@@ -56,7 +56,14 @@ EINKORN_INLINE bfloat16 narrowed(double value) {
 EINKORN_INLINE Vec<float> load_bf16(const bfloat16* p) {
   LaneHalves half;
   memcpy(&half, p, sizeof half);
+#if defined(__AVX512BW__)
+  // One permutation, which puts zeros between them.
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i halves = _mm512_castsi256_si512((__m256i)half);
+  return (Vec<float>)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_slli_epi32(lanes, 16), halves);
+#else
   return (Vec<float>)(__builtin_convertvector(half, LaneWords) << 16);
+#endif
 }
 
 EINKORN_INLINE LaneHalves narrowed_lanes(Vec<float> v) {
@@ -93,6 +100,29 @@ EINKORN_INLINE void store_bf16_n(bfloat16* p, int64_t n, Vec<float> v) {
   store_bf16(half, v);
   for (int64_t i = 0; i < n; ++i) p[i] = half[i];
 #endif
+}
+
+// The same under the names that floats have, for bodies that take either.
+EINKORN_INLINE float widened(float value) {
+  return value;
+}
+EINKORN_INLINE double widened(double value) {
+  return value;
+}
+EINKORN_INLINE Vec<float> load(const bfloat16* p) {
+  return load_bf16(p);
+}
+EINKORN_INLINE Vec<float> load_n(const bfloat16* p, int64_t n) {
+  return load_bf16_n(p, n);
+}
+EINKORN_INLINE void store(bfloat16* p, Vec<float> v) {
+  store_bf16(p, v);
+}
+EINKORN_INLINE void store_n(bfloat16* p, int64_t n, Vec<float> v) {
+  store_bf16_n(p, n, v);
+}
+EINKORN_INLINE void store_partial(bfloat16* p, int64_t n, Vec<float> v) {
+  store_bf16_n(p, n, v);
 }
 
 }  // namespace EINKORN_ISA

@@ -9,7 +9,8 @@
 #include <immintrin.h>
 #endif
 
-#include "simd/simd.h"
+#include "kernels/stored.h"
+#include "simd/bfloat16.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
@@ -17,7 +18,7 @@ inline namespace EINKORN_ISA {
 // From this size on a result does not fit the last cache beside what else is there.
 constexpr int64_t kStreamFrom = int64_t{32} << 20;
 
-// p is aligned to a whole vector.
+// p is aligned to the bytes that a vector is kept in.
 template <class T>
 EINKORN_INLINE void stream(T* p, Vec<T> v) {
 #if defined(__AVX512F__)
@@ -31,6 +32,17 @@ EINKORN_INLINE void stream(T* p, Vec<T> v) {
 #endif
 }
 
+EINKORN_INLINE void stream(bfloat16* p, Vec<float> v) {
+  const LaneHalves half = narrowed_lanes(v);
+#if defined(__AVX512F__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)half);
+#elif defined(__AVX2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)half);
+#else
+  memcpy(p, &half, sizeof half);
+#endif
+}
+
 // After the last streamed store of a task: other threads see them all.
 EINKORN_INLINE void finish_streaming() {
 #if defined(__x86_64__)
@@ -38,24 +50,26 @@ EINKORN_INLINE void finish_streaming() {
 #endif
 }
 
-// Elements from p to the next address that is a multiple of a vector, at most n.
+// Elements from p to the next address that is a multiple of a vector as it is kept, at most n.
 template <class T>
 EINKORN_INLINE int64_t unaligned_elements(const T* p, int64_t n) {
-  const int64_t past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) % kVectorBytes / sizeof(T));
-  const int64_t missing = past == 0 ? 0 : kLanes<T> - past;
+  constexpr int L = kLanes<Number<T>>;
+  const int64_t past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) % (L * sizeof(T)) / sizeof(T));
+  const int64_t missing = past == 0 ? 0 : L - past;
   return missing < n ? missing : n;
 }
 
 // out[i] = value(i, live) for a run; streamed past the caches where `streamed` says so (then finish_streaming ends the task).
 template <class T, class Value>
 EINKORN_INLINE void write_run(T* out, int64_t n, bool streamed, const Value& value) {
+  constexpr int L = kLanes<Number<T>>;
   int64_t i = 0;
   if (streamed) {
     i = unaligned_elements(out, n);
     if (i > 0) store_partial(out, i, value(0, i));
-    for (; i + kLanes<T> <= n; i += kLanes<T>) stream(out + i, value(i, static_cast<int64_t>(kLanes<T>)));
+    for (; i + L <= n; i += L) stream(out + i, value(i, static_cast<int64_t>(L)));
   } else {
-    for (; i + kLanes<T> <= n; i += kLanes<T>) store(out + i, value(i, static_cast<int64_t>(kLanes<T>)));
+    for (; i + L <= n; i += L) store(out + i, value(i, static_cast<int64_t>(L)));
   }
   if (i < n) store_partial(out + i, n - i, value(i, n - i));
 }

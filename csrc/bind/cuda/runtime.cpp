@@ -35,8 +35,13 @@ const Tables kTables = {
 #define X(name, Args) &cuda::name<double>,
         EINKORN_FLOAT_FAMILIES(F)
 #undef X
+#undef F
+#define F(Table, KERNELS) {},  // no bodies take bfloat16 as it is
+            EINKORN_STORED_FAMILIES(F)
+#undef F
+#define F(Table, KERNELS) {KERNELS(X)},
 #define X(name, Args) &cuda::name,
-            EINKORN_INDEX_FAMILIES(F)
+                EINKORN_INDEX_FAMILIES(F)
 #undef X
 #undef F
 };

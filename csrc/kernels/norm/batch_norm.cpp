@@ -76,12 +76,12 @@ EINKORN_INLINE void store_double(double* out, int64_t live, Vec<T> v) {
 // What a channel's statistics make of it: (x - centre) factor + summand.
 template <class T>
 struct Channel {
-  Centre<T> centre;
-  T factor, summand;
+  Centre<Number<T>> centre;
+  Number<T> factor, summand;
 
   EINKORN_INLINE Channel(const BatchNorm<T>& k, int64_t c)
       : centre(k.mean[c]),
-        factor(static_cast<T>(k.rstd[c] * (k.weight == nullptr ? 1 : static_cast<double>(k.weight[c])))),
+        factor(static_cast<Number<T>>(k.rstd[c] * (k.weight == nullptr ? 1 : static_cast<double>(k.weight[c])))),
         summand(k.bias == nullptr ? 0 : k.bias[c]) {}
 };
 
@@ -91,7 +91,7 @@ EINKORN_INLINE void write_channel(const BatchNorm<T>& k, const Channel<T>& chann
   const T* x = k.x + at;
   const T* residual = k.residual == nullptr ? nullptr : k.residual + at;
   write_run(k.out + at, n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
-    Vec<T> v = channel.centre.from(load_n(x + i, live)) * channel.factor + channel.summand;
+    Vec<Number<T>> v = channel.centre.from(load_n(x + i, live)) * channel.factor + channel.summand;
     if (residual != nullptr) v += load_n(residual + i, live);
     return kActivated ? activate(v, k.activation) : v;
   });
@@ -103,9 +103,10 @@ EINKORN_INLINE void take_statistics(const BatchNorm<T>& k, int64_t c, double mea
   k.mean[c] = mean;
   k.rstd[c] = 1 / __builtin_sqrt(var + k.eps);
   if (k.running_mean != nullptr)
-    k.running_mean[c] = static_cast<T>((1 - k.momentum) * k.running_mean[c] + k.momentum * mean);
+    k.running_mean[c] = static_cast<Number<T>>((1 - k.momentum) * k.running_mean[c] + k.momentum * mean);
   if (k.running_var != nullptr)
-    k.running_var[c] = static_cast<T>((1 - k.momentum) * k.running_var[c] + k.momentum * (squares / (count - 1)));
+    k.running_var[c] =
+        static_cast<Number<T>>((1 - k.momentum) * k.running_var[c] + k.momentum * (squares / (count - 1)));
 }
 
 template <class T>
@@ -114,8 +115,8 @@ EINKORN_INLINE Moments piece_moments(const BatchNorm<T>& k, const Pieces& pieces
   const T* x = k.x + pieces.first_run(p) * step + c * k.length + pieces.begin(p);
   const auto read = [&](int64_t run, int64_t i, int64_t live)
                         EINKORN_LAMBDA { return load_n(x + run * step + i, live); };
-  const auto one = [&](int64_t run, int64_t i) { return x[run * step + i]; };
-  return moments_of<T>(pieces.runs_of(p), pieces.length_of(p), one, read, read);
+  const auto one = [&](int64_t run, int64_t i) { return widened(x[run * step + i]); };
+  return moments_of<Number<T>>(pieces.runs_of(p), pieces.length_of(p), one, read, read);
 }
 
 template <bool kActivated, class T>
@@ -159,25 +160,26 @@ void column_statistics(const BatchNorm<T>& k, double* partial) {
   const int64_t columns = k.channels * k.length;
   for_row_chunks(k, kCost, [&](int64_t first, int64_t last, int64_t chunk) {
     double* means = partial + chunk * 2 * columns;
-    const T count = static_cast<T>(last - first);
-    for_strips<T>(columns, [&]<int N>(int64_t j, int64_t live, Vectors<N>) {
+    const Number<T> count = static_cast<Number<T>>(last - first);
+    for_strips<Number<T>>(columns, [&]<int N>(int64_t j, int64_t live, Vectors<N>) {
       const T* x = k.x + first * columns + j;
-      Vec<T> shift[N], sum[N] = {}, squares[N] = {};
-      EINKORN_UNROLL for (int v = 0; v < N; ++v) shift[v] = load_n(x + v * kLanes<T>, live);
+      Vec<Number<T>> shift[N], sum[N] = {}, squares[N] = {};
+      EINKORN_UNROLL for (int v = 0; v < N; ++v) shift[v] = load_n(x + v * kLanes<Number<T>>, live);
       for (int64_t r = 0; r < last - first; ++r)
-        EINKORN_UNROLL for (int v = 0; v < N; ++v) sum[v] += load_n(x + r * columns + v * kLanes<T>, live) - shift[v];
+        EINKORN_UNROLL for (int v = 0; v < N; ++v) sum[v] +=
+            load_n(x + r * columns + v * kLanes<Number<T>>, live) - shift[v];
       EINKORN_UNROLL for (int v = 0; v < N; ++v) sum[v] /= count;
       for (int64_t r = 0; r < last - first; ++r) EINKORN_UNROLL for (int v = 0; v < N; ++v) {
-          const Vec<T> off = (load_n(x + r * columns + v * kLanes<T>, live) - shift[v]) - sum[v];
+          const Vec<Number<T>> off = (load_n(x + r * columns + v * kLanes<Number<T>>, live) - shift[v]) - sum[v];
           squares[v] += off * off;
         }
       EINKORN_UNROLL for (int v = 0; v < N; ++v) {
-        T start[kLanes<T>], more[kLanes<T>];
+        Number<T> start[kLanes<Number<T>>], more[kLanes<Number<T>>];
         store(start, shift[v]);
         store(more, sum[v]);
         for (int64_t i = 0; i < live; ++i)
-          means[j + v * kLanes<T> + i] = static_cast<double>(start[i]) + static_cast<double>(more[i]);
-        store_double<T>(means + columns + j + v * kLanes<T>, live, squares[v]);
+          means[j + v * kLanes<Number<T>> + i] = static_cast<double>(start[i]) + static_cast<double>(more[i]);
+        store_double<Number<T>>(means + columns + j + v * kLanes<Number<T>>, live, squares[v]);
       }
     });
   });
@@ -207,7 +209,7 @@ void columns_forward(const BatchNorm<T>& k, bool streamed) {
   const BatchNormParts<T> parts = carve<BatchNormParts<T>>(k);
   if (k.training) column_statistics(k, parts.partial);
   const int64_t columns = k.channels * k.length;
-  T *high = parts.columns, *low = high + columns, *factor = low + columns, *summand = factor + columns;
+  Number<T>*high = parts.columns, *low = high + columns, *factor = low + columns, *summand = factor + columns;
   for (int64_t c = 0; c < k.channels; ++c) {
     const Channel<T> channel(k, c);
     for (int64_t j = c * k.length; j < (c + 1) * k.length; ++j) {
@@ -220,8 +222,8 @@ void columns_forward(const BatchNorm<T>& k, bool streamed) {
       const T* x = k.x + r * columns;
       const T* residual = k.residual == nullptr ? nullptr : k.residual + r * columns;
       write_run(k.out + r * columns, columns, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
-        const Vec<T> off = (load_n(x + j, live) - load_n(high + j, live)) - load_n(low + j, live);
-        Vec<T> v = off * load_n(factor + j, live) + load_n(summand + j, live);
+        const Vec<Number<T>> off = (load_n(x + j, live) - load_n(high + j, live)) - load_n(low + j, live);
+        Vec<Number<T>> v = off * load_n(factor + j, live) + load_n(summand + j, live);
         if (residual != nullptr) v += load_n(residual + j, live);
         return kActivated ? activate(v, k.activation) : v;
       });
@@ -235,28 +237,28 @@ void columns_forward(const BatchNorm<T>& k, bool streamed) {
 // gx = g factor - constant - (x - centre) slope
 template <class T>
 struct ChannelGrad {
-  Centre<T> centre;
-  T factor, constant, slope;
+  Centre<Number<T>> centre;
+  Number<T> factor, constant, slope;
 
   EINKORN_INLINE ChannelGrad(const BatchNormGrad<T>& k, int64_t c, double g_sum, double x_sum) : centre(k.mean[c]) {
     const double count = static_cast<double>(k.batch * k.length), rstd = k.rstd[c];
     const double a = rstd * (k.weight == nullptr ? 1 : static_cast<double>(k.weight[c]));
-    factor = static_cast<T>(a);
-    constant = static_cast<T>(k.training ? a * g_sum / count : 0);
-    slope = static_cast<T>(k.training ? a * rstd * x_sum / count : 0);
+    factor = static_cast<Number<T>>(a);
+    constant = static_cast<Number<T>>(k.training ? a * g_sum / count : 0);
+    slope = static_cast<Number<T>>(k.training ? a * rstd * x_sum / count : 0);
   }
 };
 
 template <bool kActivated, class T>
-EINKORN_INLINE Vec<T> gradient(const BatchNormGrad<T>& k, int64_t at, int64_t live) {
-  const Vec<T> g = load_n(k.g + at, live);
+EINKORN_INLINE Vec<Number<T>> gradient(const BatchNormGrad<T>& k, int64_t at, int64_t live) {
+  const Vec<Number<T>> g = load_n(k.g + at, live);
   return kActivated ? activation_grad(g, load_n(k.y + at, live), k.activation) : g;
 }
 
 template <class T>
 EINKORN_INLINE void give_sums(const BatchNormGrad<T>& k, int64_t c, double g_sum, double x_sum) {
-  if (k.gweight != nullptr) k.gweight[c] = static_cast<T>(x_sum);
-  if (k.gbias != nullptr) k.gbias[c] = static_cast<T>(g_sum);
+  if (k.gweight != nullptr) k.gweight[c] = static_cast<Number<T>>(x_sum);
+  if (k.gbias != nullptr) k.gbias[c] = static_cast<Number<T>>(g_sum);
 }
 
 template <bool kActivated, class T>
@@ -268,7 +270,7 @@ EINKORN_INLINE void write_gradient(const BatchNormGrad<T>& k, const ChannelGrad<
   if (k.gx == nullptr) return;
   const T* x = k.x + at;
   write_run(k.gx + at, n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
-    const Vec<T> g = gradient<kActivated>(k, at + i, live) * channel.factor;
+    const Vec<Number<T>> g = gradient<kActivated>(k, at + i, live) * channel.factor;
     if (!k.training) return g;
     return (g - channel.constant) - channel.centre.from(load_n(x + i, live)) * channel.slope;
   });
@@ -285,15 +287,16 @@ void planes_backward(const BatchNormGrad<T>& k, bool streamed) {
     parallel_for(k.ws, k.channels * pieces.count, cost, [&](int64_t task, int) {
       const int64_t c = task / pieces.count, p = task % pieces.count;
       const int64_t start = pieces.first_run(p) * step + c * k.length + pieces.begin(p);
-      const Centre<T> centre(k.mean[c]);
-      const T rstd = static_cast<T>(k.rstd[c]);
+      const Centre<Number<T>> centre(k.mean[c]);
+      const Number<T> rstd = static_cast<Number<T>>(k.rstd[c]);
       double g_sum = 0, x_sum = 0;
-      sums_of<T>(pieces.runs_of(p), pieces.length_of(p), g_sum, x_sum,
-                 [&](int64_t run, int64_t i, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
-                   const int64_t at = start + run * step + i;
-                   a = gradient<kActivated>(k, at, live);
-                   b = only<T>(a * (centre.from(load_n(k.x + at, live)) * rstd), live);
-                 });
+      sums_of<Number<T>>(pieces.runs_of(p), pieces.length_of(p), g_sum, x_sum,
+                         [&](int64_t run, int64_t i, int64_t live, Vec<Number<T>>& a, Vec<Number<T>>& b)
+                             EINKORN_LAMBDA {
+                               const int64_t at = start + run * step + i;
+                               a = gradient<kActivated>(k, at, live);
+                               b = only<Number<T>>(a * (centre.from(load_n(k.x + at, live)) * rstd), live);
+                             });
       parts.partial[2 * task] = g_sum;
       parts.partial[2 * task + 1] = x_sum;
       if (pieces.count > 1) return;
@@ -331,28 +334,29 @@ template <bool kActivated, class T>
 void columns_backward(const BatchNormGrad<T>& k, bool streamed) {
   const BatchNormGradParts<T> parts = carve<BatchNormGradParts<T>>(k);
   const int64_t columns = k.channels * k.length, rows = column_rows(columns), chunks = norm_divide_up(k.batch, rows);
-  T *high = parts.columns, *low = high + columns, *rstd = low + columns;
-  T *factor = rstd + columns, *constant = factor + columns, *slope = constant + columns;
+  Number<T>*high = parts.columns, *low = high + columns, *rstd = low + columns;
+  Number<T>*factor = rstd + columns, *constant = factor + columns, *slope = constant + columns;
   for (int64_t j = 0; j < columns; ++j) {
-    const Centre<T> centre(k.mean[j / k.length]);
+    const Centre<Number<T>> centre(k.mean[j / k.length]);
     high[j] = centre.high, low[j] = centre.low;
-    rstd[j] = static_cast<T>(k.rstd[j / k.length]);
+    rstd[j] = static_cast<Number<T>>(k.rstd[j / k.length]);
   }
   const auto centred = [&](int64_t r, int64_t j, int64_t live) EINKORN_LAMBDA {
     return (load_n(k.x + r * columns + j, live) - load_n(high + j, live)) - load_n(low + j, live);
   };
   for_row_chunks(k, kGradCost, [&](int64_t first, int64_t last, int64_t chunk) {
     double* sums = parts.partial + chunk * 2 * columns;
-    for_strips<T>(columns, [&]<int N>(int64_t j, int64_t live, Vectors<N>) {
-      Vec<T> g_sum[N] = {}, x_sum[N] = {};
+    for_strips<Number<T>>(columns, [&]<int N>(int64_t j, int64_t live, Vectors<N>) {
+      Vec<Number<T>> g_sum[N] = {}, x_sum[N] = {};
       for (int64_t r = first; r < last; ++r) EINKORN_UNROLL for (int v = 0; v < N; ++v) {
-          const Vec<T> g = gradient<kActivated>(k, r * columns + j + v * kLanes<T>, live);
+          const Vec<Number<T>> g = gradient<kActivated>(k, r * columns + j + v * kLanes<Number<T>>, live);
           g_sum[v] += g;
-          x_sum[v] += g * centred(r, j + v * kLanes<T>, live);
+          x_sum[v] += g * centred(r, j + v * kLanes<Number<T>>, live);
         }
       EINKORN_UNROLL for (int v = 0; v < N; ++v) {
-        store_double<T>(sums + j + v * kLanes<T>, live, g_sum[v]);
-        store_double<T>(sums + columns + j + v * kLanes<T>, live, x_sum[v] * load_n(rstd + j + v * kLanes<T>, live));
+        store_double<Number<T>>(sums + j + v * kLanes<Number<T>>, live, g_sum[v]);
+        store_double<Number<T>>(sums + columns + j + v * kLanes<Number<T>>, live,
+                                x_sum[v] * load_n(rstd + j + v * kLanes<Number<T>>, live));
       }
     });
   });
@@ -377,7 +381,7 @@ void columns_backward(const BatchNormGrad<T>& k, bool streamed) {
         });
       if (k.gx == nullptr) continue;
       write_run(k.gx + r * columns, columns, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
-        const Vec<T> g = gradient<kActivated>(k, r * columns + j, live) * load_n(factor + j, live);
+        const Vec<Number<T>> g = gradient<kActivated>(k, r * columns + j, live) * load_n(factor + j, live);
         if (!k.training) return g;
         return (g - load_n(constant + j, live)) - centred(r, j, live) * load_n(slope + j, live);
       });
@@ -422,7 +426,7 @@ void batch_norm_backward(const BatchNormGrad<T>& k) {
     activated ? planes_backward<true>(k, streamed) : planes_backward<false>(k, streamed);
 }
 
-EINKORN_INSTANTIATE(batch_norm_forward, BatchNorm)
-EINKORN_INSTANTIATE(batch_norm_backward, BatchNormGrad)
+EINKORN_INSTANTIATE_STORED(batch_norm_forward, BatchNorm)
+EINKORN_INSTANTIATE_STORED(batch_norm_backward, BatchNormGrad)
 
 }  // namespace einkorn::EINKORN_ISA

@@ -8,6 +8,7 @@
 
 #include "kernels/activation.h"
 #include "simd/activate.h"
+#include "simd/bfloat16.h"
 #include "simd/lanes.h"
 #include "simd/simd.h"
 #include "simd/stream.h"

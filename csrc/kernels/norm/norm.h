@@ -18,6 +18,8 @@
 //              batch_norm, local_response_norm: x, residual, out, scale (= d) [N, C, L]; all else [C].
 //              All contiguous. Optional ones are null: total with residual, w, b, running statistics, y without activation,
 //              every gradient.
+// bfloat16     rows and batches take x, residual, out, y, g, gx, gresidual and addend as bfloat16 (uint16_t), all else as float
+//              and double: the float kernel's result of the same numbers, bit by bit, rounded as it is stored. No total.
 // Aliasing     out may be x where there is no gradient to come; else none.
 // Zero sizes   sums over nothing are 0; the statistics of nothing are NaN.
 // NaN          a NaN or an infinity makes NaN of what it is normalised with, and of nothing else.
@@ -32,6 +34,7 @@
 #pragma once
 
 #include "kernels/activation.h"
+#include "kernels/stored.h"
 #include "kernels/table.h"
 #include "runtime/carver.h"
 #include "runtime/parallel.h"
@@ -46,8 +49,8 @@ struct RowNorm {
   double* rstd;
   const T* x;
   const T* residual;
-  const T* weight;
-  const T* bias;
+  const Number<T>* weight;
+  const Number<T>* bias;
   int64_t rows, n, groups, run;
   double eps;
   Activation activation;
@@ -57,14 +60,14 @@ struct RowNorm {
 template <class T>
 struct RowNormGrad {
   T* gx;
-  T* gweight;
-  T* gbias;
+  Number<T>* gweight;
+  Number<T>* gbias;
   const T* g;
   const T* y;
   const T* x;
   const double* mean;
   const double* rstd;
-  const T* weight;
+  const Number<T>* weight;
   const T* addend;
   int64_t rows, n, groups, run;
   Activation activation;
@@ -76,12 +79,12 @@ struct BatchNorm {
   T* out;
   double* mean;
   double* rstd;
-  T* running_mean;
-  T* running_var;
+  Number<T>* running_mean;
+  Number<T>* running_var;
   const T* x;
   const T* residual;
-  const T* weight;
-  const T* bias;
+  const Number<T>* weight;
+  const Number<T>* bias;
   int64_t batch, channels, length;
   double momentum, eps;
   bool training;
@@ -93,14 +96,14 @@ template <class T>
 struct BatchNormGrad {
   T* gx;
   T* gresidual;
-  T* gweight;
-  T* gbias;
+  Number<T>* gweight;
+  Number<T>* gbias;
   const T* g;
   const T* y;
   const T* x;
   const double* mean;
   const double* rstd;
-  const T* weight;
+  const Number<T>* weight;
   int64_t batch, channels, length;
   bool training;
   Activation activation;
@@ -128,11 +131,14 @@ struct LocalResponseNormGrad {
   Workspace ws;
 };
 
+#define EINKORN_NORM_STORED_KERNELS(X) \
+  X(row_norm_forward, RowNorm)         \
+  X(row_norm_backward, RowNormGrad)    \
+  X(batch_norm_forward, BatchNorm)     \
+  X(batch_norm_backward, BatchNormGrad)
+
 #define EINKORN_NORM_KERNELS(X)                     \
-  X(row_norm_forward, RowNorm)                      \
-  X(row_norm_backward, RowNormGrad)                 \
-  X(batch_norm_forward, BatchNorm)                  \
-  X(batch_norm_backward, BatchNormGrad)             \
+  EINKORN_NORM_STORED_KERNELS(X)                    \
   X(local_response_norm_forward, LocalResponseNorm) \
   X(local_response_norm_backward, LocalResponseNormGrad)
 

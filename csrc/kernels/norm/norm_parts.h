@@ -41,29 +41,29 @@ inline bool keeps_rows(const RowNorm<T>& k) {
 
 template <class T>
 struct RowNormParts {
-  T* weight;  // spread out to one an element, [groups, n]
-  T* bias;
+  Number<T>* weight;  // spread out to one an element, [groups, n]
+  Number<T>* bias;
   PartOfEach<T> row;  // [n]
 
   RowNormParts(Carver& c, const RowNorm<T>& k) {
     const bool spread = k.run > 1 && k.run < kShortRun;
-    weight = c.take<T>(spread && k.weight != nullptr ? k.groups * k.n : 0);
-    bias = c.take<T>(spread && k.bias != nullptr ? k.groups * k.n : 0);
+    weight = c.take<Number<T>>(spread && k.weight != nullptr ? k.groups * k.n : 0);
+    bias = c.take<Number<T>>(spread && k.bias != nullptr ? k.groups * k.n : 0);
     row = c.take_each<T>(k.ws.threads, keeps_rows(k) ? k.n : 0);
   }
 };
 
 template <class T>
 struct RowNormGradParts {
-  T* weight;     // as above
-  T* partial;    // short runs: [groups, chunks, 2, n], sums of g xhat and of g
-  double* sums;  // long runs: [rows, n / run, 2]
+  Number<T>* weight;   // as above
+  Number<T>* partial;  // short runs: [groups, chunks, 2, n], sums of g xhat and of g
+  double* sums;        // long runs: [rows, n / run, 2]
 
   RowNormGradParts(Carver& c, const RowNormGrad<T>& k) {
     const bool is_short = k.run < kShortRun, wanted = k.gweight != nullptr || k.gbias != nullptr;
-    weight = c.take<T>(is_short && k.run > 1 && k.weight != nullptr ? k.groups * k.n : 0);
+    weight = c.take<Number<T>>(is_short && k.run > 1 && k.weight != nullptr ? k.groups * k.n : 0);
     const Chunks chunks(k.rows / k.groups, k.n);
-    partial = c.take<T>(is_short && wanted ? k.groups * chunks.count * 2 * k.n : 0);
+    partial = c.take<Number<T>>(is_short && wanted ? k.groups * chunks.count * 2 * k.n : 0);
     sums = c.take<double>(!is_short && wanted ? k.rows * (k.n / k.run) * 2 : 0);
   }
 };
@@ -105,24 +105,24 @@ inline int64_t batch_norm_partials(int64_t batch, int64_t channels, int64_t leng
 template <class T>
 struct BatchNormParts {
   double* partial;
-  T* columns;  // [4, C L]: mean in two parts, factor, summand
+  Number<T>* columns;  // [4, C L]: mean in two parts, factor, summand
 
   BatchNormParts(Carver& c, const BatchNorm<T>& k) {
     partial = c.take<double>(k.training ? batch_norm_partials(k.batch, k.channels, k.length) : 0);
-    columns = c.take<T>(k.length < kShortRun ? 4 * k.channels * k.length : 0);
+    columns = c.take<Number<T>>(k.length < kShortRun ? 4 * k.channels * k.length : 0);
   }
 };
 
 template <class T>
 struct BatchNormGradParts {
   double* partial;
-  double* sums;  // [2, C]
-  T* columns;    // [6, C L]: mean in two parts, rstd, and the factors of g, of 1 and of x - mean in gx
+  double* sums;        // [2, C]
+  Number<T>* columns;  // [6, C L]: mean in two parts, rstd, and the factors of g, of 1 and of x - mean in gx
 
   BatchNormGradParts(Carver& c, const BatchNormGrad<T>& k) {
     partial = c.take<double>(batch_norm_partials(k.batch, k.channels, k.length));
     sums = c.take<double>(2 * k.channels);
-    columns = c.take<T>(k.length < kShortRun ? 6 * k.channels * k.length : 0);
+    columns = c.take<Number<T>>(k.length < kShortRun ? 6 * k.channels * k.length : 0);
   }
 };
 

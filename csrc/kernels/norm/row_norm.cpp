@@ -37,21 +37,24 @@ const T* spread(T* room, const T* weight, int64_t size, int64_t run) {
   return room;
 }
 
-// The first reading of a row: x, or x + residual, which is kept in `total`.
+// The first reading of a row: x, or x + residual, which is kept in `total`; there is none of bfloat16.
 template <class T>
 struct RowSource {
   const T* x;
   const T* residual;
   T* total;
 
-  EINKORN_INLINE Vec<T> first(int64_t i, int64_t live) const {
-    const Vec<T> v = load_n(x + i, live);
-    if (residual == nullptr) return v;
-    const Vec<T> sum = v + load_n(residual + i, live);
-    store_n(total + i, live, sum);
-    return sum;
+  EINKORN_INLINE Vec<Number<T>> first(int64_t i, int64_t live) const {
+    const Vec<Number<T>> v = load_n(x + i, live);
+    if constexpr (sizeof(T) > 2)
+      if (residual != nullptr) {
+        const Vec<T> sum = v + load_n(residual + i, live);
+        store_n(total + i, live, sum);
+        return sum;
+      }
+    return v;
   }
-  EINKORN_INLINE Vec<T> again(int64_t i, int64_t live) const {
+  EINKORN_INLINE Vec<Number<T>> again(int64_t i, int64_t live) const {
     return load_n((residual == nullptr ? x : total) + i, live);
   }
 };
@@ -61,20 +64,21 @@ template <class T>
 EINKORN_INLINE Moments row_moments(const RowSource<T>& row, int64_t n, bool centred) {
   if (centred) {
     const auto one = [&](int64_t, int64_t i) {
-      return row.residual == nullptr ? row.x[i] : row.x[i] + row.residual[i];
+      return row.residual == nullptr ? widened(row.x[i]) : widened(row.x[i]) + widened(row.residual[i]);
     };
-    return moments_of<T>(
+    return moments_of<Number<T>>(
         1, n, one, [&](int64_t, int64_t i, int64_t live) EINKORN_LAMBDA { return row.first(i, live); },
         [&](int64_t, int64_t i, int64_t live) EINKORN_LAMBDA { return row.again(i, live); });
   }
   Moments m;
   m.count = static_cast<double>(n);
   double unused = 0;
-  sums_of<T>(1, n, m.squares, unused, [&](int64_t, int64_t i, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
-    const Vec<T> v = row.first(i, live);
-    a = v * v;
-    b = Vec<T>{};
-  });
+  sums_of<Number<T>>(1, n, m.squares, unused,
+                     [&](int64_t, int64_t i, int64_t live, Vec<Number<T>>& a, Vec<Number<T>>& b) EINKORN_LAMBDA {
+                       const Vec<Number<T>> v = row.first(i, live);
+                       a = v * v;
+                       b = Vec<Number<T>>{};
+                     });
   return m;
 }
 
@@ -85,43 +89,49 @@ struct GradRow {
   const T* y;
   const T* x;
   T* gx;
-  Centre<T> centre;
-  T rstd;
+  Centre<Number<T>> centre;
+  Number<T> rstd;
 
-  EINKORN_INLINE Vec<T> gradient(int64_t i, int64_t live, Activation activation) const {
-    const Vec<T> v = load_n(g + i, live);
+  EINKORN_INLINE Vec<Number<T>> gradient(int64_t i, int64_t live, Activation activation) const {
+    const Vec<Number<T>> v = load_n(g + i, live);
     return activation == Activation::none ? v : activation_grad(v, load_n(y + i, live), activation);
   }
-  EINKORN_INLINE Vec<T> standard(int64_t i, int64_t live) const { return centre.from(load_n(x + i, live)) * rstd; }
+  EINKORN_INLINE Vec<Number<T>> standard(int64_t i, int64_t live) const {
+    return centre.from(load_n(x + i, live)) * rstd;
+  }
 };
 
 template <class T>
 EINKORN_INLINE GradRow<T> grad_row(const RowNormGrad<T>& k, int64_t r) {
-  return {k.g + r * k.n,  k.y == nullptr ? nullptr : k.y + r * k.n,     k.x + r * k.n,
-          k.gx + r * k.n, Centre<T>(k.mean == nullptr ? 0 : k.mean[r]), static_cast<T>(k.rstd[r])};
+  return {k.g + r * k.n,
+          k.y == nullptr ? nullptr : k.y + r * k.n,
+          k.x + r * k.n,
+          k.gx + r * k.n,
+          Centre<Number<T>>(k.mean == nullptr ? 0 : k.mean[r]),
+          static_cast<Number<T>>(k.rstd[r])};
 }
 
 // kRows rows of one group, `step` rows apart; weights an element each; gw and gb, if there, are added to.
 template <int kRows, bool kActivated, class T>
-EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, int64_t step, const T* weight, T* gw,
-                                        T* gb, bool streamed) {
+EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, int64_t step, const Number<T>* weight,
+                                        Number<T>* gw, Number<T>* gb, bool streamed) {
   GradRow<T> row[kRows];
   EINKORN_UNROLL for (int q = 0; q < kRows; ++q) row[q] = grad_row(k, first + q * step);
   const Activation activation = kActivated ? k.activation : Activation::none;
   double along[kRows] = {}, across[kRows] = {};  // sums of h, of h xhat
   for (int64_t begin = 0; begin < k.n; begin += kMomentBlock) {
     const int64_t size = k.n - begin < kMomentBlock ? k.n - begin : kMomentBlock;
-    Vec<T> h_sum[kRows] = {}, x_sum[kRows] = {};
+    Vec<Number<T>> h_sum[kRows] = {}, x_sum[kRows] = {};
     const auto body = [&](int64_t j, int64_t live) EINKORN_LAMBDA {
       const int64_t i = begin + j;
-      const Vec<T> w = weight == nullptr ? broadcast(static_cast<T>(1)) : load_n(weight + i, live);
-      Vec<T> g[kRows], gx[kRows];
+      const Vec<Number<T>> w = weight == nullptr ? broadcast(static_cast<Number<T>>(1)) : load_n(weight + i, live);
+      Vec<Number<T>> g[kRows], gx[kRows];
       EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
         g[q] = row[q].gradient(i, live, activation);
-        const Vec<T> xhat = row[q].standard(i, live);
+        const Vec<Number<T>> xhat = row[q].standard(i, live);
         gx[q] = g[q] * xhat;
         h_sum[q] += rounded(g[q] * w);
-        x_sum[q] += only<T>(gx[q], live) * w;
+        x_sum[q] += only<Number<T>>(gx[q], live) * w;
       }
       if (gw == nullptr) return;
       EINKORN_UNROLL for (int half = kRows / 2; half > 0; half /= 2) for (int q = 0; q < half; ++q) {
@@ -132,22 +142,23 @@ EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, 
       store_n(gb + i, live, load_n(gb + i, live) + g[0]);
     };
     int64_t j = 0;
-    for (; j + kLanes<T> <= size; j += kLanes<T>) body(j, static_cast<int64_t>(kLanes<T>));
+    for (; j + kLanes<Number<T>> <= size; j += kLanes<Number<T>>) body(j, static_cast<int64_t>(kLanes<Number<T>>));
     if (j < size) body(j, size - j);
     EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
-      along[q] += sum_lanes<T>(h_sum[q]);
-      across[q] += sum_lanes<T>(x_sum[q]);
+      along[q] += sum_lanes<Number<T>>(h_sum[q]);
+      across[q] += sum_lanes<Number<T>>(x_sum[q]);
     }
   }
   if (k.gx == nullptr) return;
   const double n = static_cast<double>(k.n);
   EINKORN_UNROLL for (int q = 0; q < kRows; ++q) {
-    const T mean_h = static_cast<T>(k.mean == nullptr ? 0 : along[q] / n), mean_x = static_cast<T>(across[q] / n);
+    const Number<T> mean_h = static_cast<Number<T>>(k.mean == nullptr ? 0 : along[q] / n),
+                    mean_x = static_cast<Number<T>>(across[q] / n);
     const T* addend = k.addend == nullptr ? nullptr : k.addend + (row[q].gx - k.gx);
     write_run(row[q].gx, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
-      Vec<T> h = row[q].gradient(i, live, activation);
+      Vec<Number<T>> h = row[q].gradient(i, live, activation);
       if (weight != nullptr) h = rounded(h * load_n(weight + i, live));
-      const Vec<T> gx = ((h - mean_h) - row[q].standard(i, live) * mean_x) * row[q].rstd;
+      const Vec<Number<T>> gx = ((h - mean_h) - row[q].standard(i, live) * mean_x) * row[q].rstd;
       return addend == nullptr ? gx : gx + load_n(addend + i, live);
     });
   }
@@ -156,7 +167,7 @@ EINKORN_INLINE void short_rows_backward(const RowNormGrad<T>& k, int64_t first, 
 template <bool kActivated, class T>
 void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
   const RowNormGradParts<T> parts = carve<RowNormGradParts<T>>(k);
-  const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
+  const Number<T>* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
   const int64_t samples = k.rows / k.groups;
   const Chunks chunks(samples, k.n);
   const bool wanted = k.gweight != nullptr || k.gbias != nullptr;
@@ -164,10 +175,10 @@ void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
                [&](int64_t task, int) {
                  const int64_t group = task / chunks.count, begin = task % chunks.count * chunks.each;
                  const int64_t end = begin + chunks.each < samples ? begin + chunks.each : samples;
-                 T* gw = wanted ? parts.partial + task * 2 * k.n : nullptr;
-                 T* gb = wanted ? gw + k.n : nullptr;
-                 if (wanted) memset(gw, 0, static_cast<size_t>(2 * k.n) * sizeof(T));
-                 const T* weight = weights == nullptr ? nullptr : weights + group * k.n;
+                 Number<T>* gw = wanted ? parts.partial + task * 2 * k.n : nullptr;
+                 Number<T>* gb = wanted ? gw + k.n : nullptr;
+                 if (wanted) memset(gw, 0, static_cast<size_t>(2 * k.n) * sizeof(Number<T>));
+                 const Number<T>* weight = weights == nullptr ? nullptr : weights + group * k.n;
                  int64_t s = begin;
                  for (; s + 4 <= end; s += 4)
                    short_rows_backward<4, kActivated>(k, s * k.groups + group, k.groups, weight, gw, gb, streamed);
@@ -184,11 +195,11 @@ void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
                  const int64_t end = (task + 1) * block < all ? (task + 1) * block : all;
                  for (int64_t c = task * block; c < end;) {
                    const int64_t group = c / channels, at = c % channels;
-                   const T* from = parts.partial + group * chunks.count * 2 * k.n;
+                   const Number<T>* from = parts.partial + group * chunks.count * 2 * k.n;
                    if (k.run == 1) {
                      const int64_t whole = channels - at < end - c ? channels - at : end - c;
-                     const int64_t live = whole < kLanes<T> ? whole : kLanes<T>;
-                     Vec<T> w = {}, b = {};
+                     const int64_t live = whole < kLanes<Number<T>> ? whole : kLanes<Number<T>>;
+                     Vec<Number<T>> w = {}, b = {};
                      for (int64_t q = 0; q < chunks.count; ++q) {
                        w += load_n(from + 2 * q * k.n + at, live);
                        b += load_n(from + (2 * q + 1) * k.n + at, live);
@@ -204,8 +215,8 @@ void short_runs_backward(const RowNormGrad<T>& k, bool streamed) {
                        w += from[2 * q * k.n + i];
                        b += from[(2 * q + 1) * k.n + i];
                      }
-                   if (k.gweight != nullptr) k.gweight[c] = static_cast<T>(w);
-                   if (k.gbias != nullptr) k.gbias[c] = static_cast<T>(b);
+                   if (k.gweight != nullptr) k.gweight[c] = static_cast<Number<T>>(w);
+                   if (k.gbias != nullptr) k.gbias[c] = static_cast<Number<T>>(b);
                    ++c;
                  }
                });
@@ -222,14 +233,15 @@ void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
     const int64_t end = (task + 1) * each < k.rows ? (task + 1) * each : k.rows;
     for (int64_t r = task * each; r < end; ++r) {
       const GradRow<T> row = grad_row(k, r);
-      const T* weight = k.weight == nullptr ? nullptr : k.weight + r % k.groups * channels;
+      const Number<T>* weight = k.weight == nullptr ? nullptr : k.weight + r % k.groups * channels;
       double along = 0, across = 0;
       for (int64_t c = 0; c < channels; ++c) {
         double g_sum = 0, x_sum = 0;
-        sums_of<T>(1, k.run, g_sum, x_sum, [&](int64_t, int64_t j, int64_t live, Vec<T>& a, Vec<T>& b) EINKORN_LAMBDA {
-          a = row.gradient(c * k.run + j, live, activation);
-          b = only<T>(a * row.standard(c * k.run + j, live), live);
-        });
+        sums_of<Number<T>>(1, k.run, g_sum, x_sum,
+                           [&](int64_t, int64_t j, int64_t live, Vec<Number<T>>& a, Vec<Number<T>>& b) EINKORN_LAMBDA {
+                             a = row.gradient(c * k.run + j, live, activation);
+                             b = only<Number<T>>(a * row.standard(c * k.run + j, live), live);
+                           });
         const double w = weight == nullptr ? 1 : weight[c];
         along += w * g_sum;
         across += w * x_sum;
@@ -241,13 +253,14 @@ void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
       }
       if (k.gx == nullptr) continue;
       const double n = static_cast<double>(k.n);
-      const T mean_h = static_cast<T>(k.mean == nullptr ? 0 : along / n), mean_x = static_cast<T>(across / n);
+      const Number<T> mean_h = static_cast<Number<T>>(k.mean == nullptr ? 0 : along / n),
+                      mean_x = static_cast<Number<T>>(across / n);
       for (int64_t c = 0; c < channels; ++c) {
-        const T w = weight == nullptr ? 1 : weight[c];
+        const Number<T> w = weight == nullptr ? 1 : weight[c];
         const T* addend = k.addend == nullptr ? nullptr : k.addend + r * k.n + c * k.run;
         write_run(row.gx + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
-          const Vec<T> h = row.gradient(c * k.run + j, live, activation) * w;
-          const Vec<T> gx = ((h - mean_h) - row.standard(c * k.run + j, live) * mean_x) * row.rstd;
+          const Vec<Number<T>> h = row.gradient(c * k.run + j, live, activation) * w;
+          const Vec<Number<T>> gx = ((h - mean_h) - row.standard(c * k.run + j, live) * mean_x) * row.rstd;
           return addend == nullptr ? gx : gx + load_n(addend + j, live);
         });
       }
@@ -262,8 +275,8 @@ void long_runs_backward(const RowNormGrad<T>& k, bool streamed) {
       w += sums[0];
       b += sums[1];
     }
-    if (k.gweight != nullptr) k.gweight[c] = static_cast<T>(w);
-    if (k.gbias != nullptr) k.gbias[c] = static_cast<T>(b);
+    if (k.gweight != nullptr) k.gweight[c] = static_cast<Number<T>>(w);
+    if (k.gbias != nullptr) k.gbias[c] = static_cast<Number<T>>(b);
   }
 }
 
@@ -274,9 +287,10 @@ EINKORN_INLINE bool is_streamed(int64_t elements) {
 
 template <bool kActivated, class T>
 void rows_forward(const RowNorm<T>& k) {
+  using N = Number<T>;
   const RowNormParts<T> parts = carve<RowNormParts<T>>(k);
-  const T* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
-  const T* biases = spread(parts.bias, k.bias, k.groups * k.n, k.run);
+  const N* weights = spread(parts.weight, k.weight, k.groups * k.n, k.run);
+  const N* biases = spread(parts.bias, k.bias, k.groups * k.n, k.run);
   const Activation activation = kActivated ? k.activation : Activation::none;
   const bool is_short = k.run < kShortRun, streamed = is_streamed<T>(k.rows * k.n);
   const bool buffered = streamed && keeps_rows(k);
@@ -294,8 +308,8 @@ void rows_forward(const RowNorm<T>& k) {
                    const double root = 1 / __builtin_sqrt(m.squares / m.count + k.eps);
                    if (k.mean != nullptr) k.mean[r] = m.mean;
                    k.rstd[r] = root;
-                   const Centre<T> centre(m.mean);
-                   const T rstd = static_cast<T>(root);
+                   const Centre<N> centre(m.mean);
+                   const N rstd = static_cast<N>(root);
                    T* out = k.out + r * k.n;
                    const T* source = k.residual == nullptr ? row.x : row.total;
                    // While this row is written the next one is fetched: the walks between would have nothing to wait for.
@@ -305,12 +319,12 @@ void rows_forward(const RowNorm<T>& k) {
                      write_run(k.total + r * k.n, k.n, true,
                                [&](int64_t i, int64_t live) EINKORN_LAMBDA { return load_n(source + i, live); });
                    if (is_short) {
-                     const T* w = weights == nullptr ? nullptr : weights + r % k.groups * k.n;
-                     const T* b = biases == nullptr ? nullptr : biases + r % k.groups * k.n;
+                     const N* w = weights == nullptr ? nullptr : weights + r % k.groups * k.n;
+                     const N* b = biases == nullptr ? nullptr : biases + r % k.groups * k.n;
                      write_run(out, k.n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
                        __builtin_prefetch(next + i);
                        __builtin_prefetch(next_residual + i);
-                       Vec<T> v = centre.from(load_n(source + i, live)) * rstd;
+                       Vec<N> v = centre.from(load_n(source + i, live)) * rstd;
                        if (w != nullptr) v *= load_n(w + i, live);
                        if (b != nullptr) v += load_n(b + i, live);
                        return activate(v, activation);
@@ -319,8 +333,8 @@ void rows_forward(const RowNorm<T>& k) {
                    }
                    const int64_t channels = k.n / k.run, first = r % k.groups * channels;
                    for (int64_t c = 0; c < channels; ++c) {
-                     const T w = weights == nullptr ? rstd : rstd * weights[first + c];
-                     const T b = biases == nullptr ? 0 : biases[first + c];
+                     const N w = weights == nullptr ? rstd : rstd * weights[first + c];
+                     const N b = biases == nullptr ? 0 : biases[first + c];
                      write_run(out + c * k.run, k.run, streamed, [&](int64_t j, int64_t live) EINKORN_LAMBDA {
                        return activate(centre.from(load_n(source + c * k.run + j, live)) * w + b, activation);
                      });
@@ -365,7 +379,7 @@ void row_norm_backward(const RowNormGrad<T>& k) {
     activated ? long_runs_backward<true>(k, streamed) : long_runs_backward<false>(k, streamed);
 }
 
-EINKORN_INSTANTIATE(row_norm_forward, RowNorm)
-EINKORN_INSTANTIATE(row_norm_backward, RowNormGrad)
+EINKORN_INSTANTIATE_STORED(row_norm_forward, RowNorm)
+EINKORN_INSTANTIATE_STORED(row_norm_backward, RowNormGrad)
 
 }  // namespace einkorn::EINKORN_ISA

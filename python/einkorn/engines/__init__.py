@@ -20,7 +20,16 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
-__all__ = ["ACTIVATIONS", "activation_code", "available", "cpu", "get_engine", "of", "set_engine"]
+__all__ = [
+    "ACTIVATIONS",
+    "activation_code",
+    "available",
+    "cpu",
+    "get_engine",
+    "of",
+    "set_engine",
+    "takes_bfloat16",
+]
 
 _MODULES = {"native": "einkorn.engines.native", "numba": "einkorn.engines.numba"}
 
@@ -109,6 +118,11 @@ def cpu() -> Any:
                 " numba is not installed; run: pip install 'einkorn[numba]'"
             )
     return _cpu
+
+
+def takes_bfloat16() -> frozenset[str]:
+    """The kernels of the CPU's engine that take arrays of bfloat16 as they are."""
+    return getattr(cpu(), "TAKES_BFLOAT16", frozenset())
 
 
 def of(array: Any) -> Any:

@@ -5,6 +5,9 @@ from einkorn._native import *  # noqa: F403
 from einkorn._native import _quick as quick  # noqa: F401
 from einkorn.errors import ArgumentError
 
+#: Kernels that take arrays of bfloat16 as they are, as uint16.
+TAKES_BFLOAT16 = frozenset(name for name, types in _native.kernels().items() if "bfloat16" in types)
+
 # Bad values of EINKORN_NUM_THREADS and EINKORN_ISA are refused here, not by whichever kernel comes first.
 try:
     _native.get_num_threads()

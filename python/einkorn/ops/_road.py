@@ -25,7 +25,9 @@ from einkorn.sparse import SparseRows
 
 __all__ = [
     "as_index",
+    "as_kept",
     "bfloat16_array",
+    "bits",
     "broadcast_shape",
     "broadcast_to",
     "by_formula",
@@ -33,9 +35,11 @@ __all__ = [
     "contiguous",
     "is_kept",
     "kept_as",
+    "kept_result",
     "lowered",
     "moved",
     "needs",
+    "number_type",
     "record",
     "result",
     "same_dtype",
@@ -120,6 +124,25 @@ def bfloat16_array(x: Any, op: str, name: str) -> Any:
         return x._data
     refuse_masked(x, f"{op}: {name}")
     return np.asarray(x)
+
+
+def as_kept(x: Any, op: str, name: str, kernel: str) -> Any:
+    """:func:`unwrap`, but bfloat16 as it is where the engine has a kernel that takes it so."""
+    if is_kept(x) and kernel in engines.takes_bfloat16():
+        a = bfloat16_array(x, op, name)
+        if a.size and a.ndim <= 8 and a.dtype.isnative:
+            return a if a.flags.aligned else a.copy()
+    return unwrap(x, op, name)
+
+
+def bits(a: Any) -> Any:
+    """An array as kernels take it: bfloat16 as its bits. None stays None."""
+    return a if a is None or a.dtype.kind != "V" else a.view(np.uint16)
+
+
+def number_type(a: Any) -> Any:
+    """The type that an array is computed with."""
+    return _FLOAT32 if a.dtype.kind == "V" else a.dtype
 
 
 def _widened(x: Any) -> Any:
@@ -298,6 +321,35 @@ def moved(
 ) -> Any:
     """:func:`result` of an operation that moves bfloat16 as it is, and whose gradient does."""
     return result(out, inputs, backward, saved, True)
+
+
+def kept_result(
+    out: Any, inputs: tuple[Any, ...], backward: Callable[..., Sequence[Any]], saved: tuple[Any, ...]
+) -> Any:
+    """:func:`result` of kernels that may have taken bfloat16 as it is, as the first array that is saved says.
+
+    Then ``backward`` gets the gradient of ``out`` and what was saved as bfloat16 as they are, and all of them
+    widened where it is itself differentiated. Inputs whose widened array is saved are kept as they came.
+    """
+    if saved[0].dtype.kind == "f":
+        return result(out, inputs, backward, saved)
+    low = [is_kept(x) for x in inputs]
+    kept, widens = list(saved), set()
+    for i, x in enumerate(inputs):
+        if low[i] and kept[i] is not None and kept[i].dtype == _FLOAT32:
+            widens.add(i)
+            if isinstance(x, Tensor):
+                kept[i] = x._data
+
+    def rule(g: Any, *kept: Any) -> list[Any]:
+        if isinstance(g, Tensor):
+            gradients = backward(widened(g), *[widened(x) for x in kept])
+        else:
+            arrays = [widened(x) if i in widens else x for i, x in enumerate(kept)]
+            gradients = backward(_bfloat16.astype(g, out.dtype), *arrays)
+        return [_narrow(gx) if of_low else gx for of_low, gx in zip(low, gradients, strict=True)]
+
+    return result(out, inputs, rule, tuple(kept), True)
 
 
 def _to_torch(out: Any) -> Any:

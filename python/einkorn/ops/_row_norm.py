@@ -6,24 +6,41 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from einkorn import engines, ops
 from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops._road import by_formula, contiguous, kept_as, needs, result, same_dtype, unwrap
+from einkorn.ops._road import (
+    bits,
+    by_formula,
+    contiguous,
+    kept_as,
+    kept_result,
+    needs,
+    number_type,
+    result,
+    same_dtype,
+    unwrap,
+)
 
 __all__ = ["RowNorm", "channels", "norm_of_nothing", "number", "operands"]
 
 
 def operands(op: str, a: Any, shape: tuple[int, ...], **given: Any) -> list[Any]:
-    """Weights and the like as contiguous arrays of one shape and of the type of ``a``; None stays None."""
+    """Weights and the like as contiguous arrays of one shape and of the type that ``a`` is computed with.
+
+    None stays None.
+    """
+    like = a if a.dtype.kind == "f" else np.empty(0, number_type(a))
     arrays: list[Any] = []
     for name, x in given.items():
         if x is None:
             arrays.append(None)
             continue
         w = unwrap(x, op, name)
-        same_dtype(op, input=a, **{name: w})
+        same_dtype(op, input=like, **{name: w})
         if w.shape != shape:
             raise ShapeError(f"{op}: {name} has shape {w.shape}, expected {shape}")
         arrays.append(contiguous(w))
@@ -74,7 +91,18 @@ class RowNorm:
         rstd = k.empty(rows.shape[:1], "float64")
         w, b = (x if x is None else x.reshape(-1) for x in (w, b))
         k.row_norm_forward(
-            out, total, mean, rstd, rows, residual, w, b, self.groups, self.run, self.eps, self.code
+            bits(out),
+            total,
+            mean,
+            rstd,
+            bits(rows),
+            residual,
+            w,
+            b,
+            self.groups,
+            self.run,
+            self.eps,
+            self.code,
         )
         return out, mean, rstd
 
@@ -95,15 +123,17 @@ class RowNorm:
             k = engines.of(x)
             rows = x.reshape(flat)
             gx = k.empty(flat, x.dtype) if need_x else None
-            gw = k.empty((size,), x.dtype) if need_w else None
-            gb = k.empty((size,), x.dtype) if need_b else None
+            gw = k.empty((size,), number_type(x)) if need_w else None
+            gb = k.empty((size,), number_type(x)) if need_b else None
             if addend is not None:
                 addend = contiguous(addend).reshape(flat)
             if y is not None:
                 y = y.reshape(flat)
             w = None if w is None else w.reshape(-1)
             g = contiguous(g).reshape(flat)
-            k.row_norm_backward(gx, gw, gb, g, y, rows, mean, rstd, w, addend, groups, run, code)
+            k.row_norm_backward(
+                bits(gx), gw, gb, bits(g), bits(y), bits(rows), mean, rstd, w, addend, groups, run, code
+            )
             return (
                 None if gx is None else gx.reshape(shape),
                 None if gw is None else gw.reshape(weight_shape),
@@ -138,7 +168,7 @@ class RowNorm:
         out, mean, rstd = self.forward(a.reshape(flat), w, b)
         out = kept_as(input, out.reshape(a.shape))
         gradient = self.gradient((needs(input), needs(weight), needs(bias)), flat, a.shape)
-        return result(out, (input, weight, bias), gradient, self.saved(a, w, b, out, mean, rstd))
+        return kept_result(out, (input, weight, bias), gradient, self.saved(a, w, b, out, mean, rstd))
 
 
 def norm_of_nothing(norm: RowNorm, input: Any, a: Any, weight: Any, bias: Any) -> Any:

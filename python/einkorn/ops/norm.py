@@ -12,7 +12,19 @@ from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._moves import movable
-from einkorn.ops._road import by_formula, contiguous, kept_as, needs, result, unwrap
+from einkorn.ops._road import (
+    as_kept,
+    bits,
+    by_formula,
+    contiguous,
+    is_kept,
+    kept_as,
+    kept_result,
+    needs,
+    number_type,
+    result,
+    unwrap,
+)
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops._row_norm import RowNorm, channels, norm_of_nothing, number, operands
 from einkorn.ops.elementwise import divide, multiply, sqrt, square
@@ -84,13 +96,13 @@ def layer_norm(
         For other types than float32 and float64, or several of them.
     """
     op = "layer_norm"
-    a = contiguous(unwrap(input, op, "input"))
+    a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     sizes, rows = _normalized(op, a, normalized_shape)
     return RowNorm(op, 1, 1, sizes, eps, activation)(input, a, rows, weight, bias)
 
 
 def _rms_eps(eps: Any, a: Any) -> Any:
-    return _EPS[str(a.dtype)] if eps is None else eps
+    return _EPS[str(number_type(a))] if eps is None else eps
 
 
 def rms_norm(
@@ -115,7 +127,7 @@ def rms_norm(
     array or Tensor of input's shape
     """
     op = "rms_norm"
-    a = contiguous(unwrap(input, op, "input"))
+    a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     sizes, rows = _normalized(op, a, normalized_shape)
     return RowNorm(op, 1, 1, sizes, _rms_eps(eps, a), activation, False)(input, a, rows, weight, None)
 
@@ -251,7 +263,7 @@ def group_norm(
         of each group and nothing to compare it with.
     """
     op = "group_norm"
-    a = contiguous(unwrap(input, op, "input"))
+    a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     n, c, length = channels(op, a)
     try:
         groups = operator.index(num_groups)
@@ -327,7 +339,8 @@ def batch_norm(
         If running statistics are missing outside training.
     """
     op = "batch_norm"
-    a = contiguous(unwrap(input, op, "input"))
+    wide = residual is not None and not is_kept(residual)  # then the sum with it is not of bfloat16 alone
+    a = contiguous(unwrap(input, op, "input") if wide else as_kept(input, op, "input", "batch_norm_forward"))
     n, c, length = channels(op, a)
     if not training and (running_mean is None or running_var is None):
         raise ArgumentError(f"{op}: running_mean and running_var are needed unless training")
@@ -337,7 +350,12 @@ def batch_norm(
         )
     code = activation_code(activation, op)
     w, b = operands(op, a, (c,), weight=weight, bias=bias)
-    (r,) = operands(op, a, a.shape, residual=residual)
+    if residual is not None and a.dtype.kind == "V":
+        r = contiguous(as_kept(residual, op, "residual", "batch_norm_forward"))
+        if r.shape != a.shape:
+            raise ShapeError(f"{op}: residual has shape {r.shape}, expected {a.shape}")
+    else:
+        (r,) = operands(op, a, a.shape, residual=residual)
     running = _running(op, a, c, running_mean=running_mean, running_var=running_var)
     k = engines.of(a)
     blocks, shape = (n, c, length), a.shape
@@ -346,7 +364,7 @@ def batch_norm(
     mean, rstd = k.empty((c,), "float64"), k.empty((c,), "float64")
     norm_eps = number(op, "eps", eps)
     k.batch_norm_forward(
-        out, mean, rstd, *running, x, None if r is None else r.reshape(blocks), w, b,
+        bits(out), mean, rstd, *running, bits(x), None if r is None else bits(r.reshape(blocks)), w, b,
         number(op, "momentum", momentum), norm_eps, bool(training), code,
     )  # fmt: skip
     if training:
@@ -360,7 +378,8 @@ def batch_norm(
             x = x - ops.mean(x, axes, True)
             x = x / ops.sqrt(ops.mean(ops.square(x), axes, True) + norm_eps)
         else:
-            x = (x - mean.astype(a.dtype).reshape(wide)) * rstd.astype(a.dtype).reshape(wide)
+            kind = number_type(a)
+            x = (x - mean.astype(kind).reshape(wide)) * rstd.astype(kind).reshape(wide)
         if w is not None:
             x = x * ops.reshape(w, wide)
         if b is not None:
@@ -372,7 +391,7 @@ def batch_norm(
     need = (needs(input), needs(weight), needs(bias), needs(residual))
     gradient = _batch_gradient(need, formula, mean, rstd, bool(training), code, blocks)
     saved = (a, w, b, r if activation is not None else None, out if activation is not None else None)
-    return result(out, (input, weight, bias, residual), gradient, saved)
+    return kept_result(out, (input, weight, bias, residual), gradient, saved)
 
 
 def _batch_gradient(
@@ -394,12 +413,13 @@ def _batch_gradient(
             return gradients
         k = engines.of(a)
         gx = k.empty(blocks, a.dtype) if need_x else None
-        gw = k.empty(blocks[1:2], a.dtype) if need_w else None
-        gb = k.empty(blocks[1:2], a.dtype) if need_b else None
+        gw = k.empty(blocks[1:2], number_type(a)) if need_w else None
+        gb = k.empty(blocks[1:2], number_type(a)) if need_b else None
         gr = k.empty(blocks, a.dtype) if need_r and y is not None else None
         flat = contiguous(g).reshape(blocks)
         y = None if y is None else y.reshape(blocks)
-        k.batch_norm_backward(gx, gr, gw, gb, flat, y, a.reshape(blocks), mean, rstd, w, training, code)
+        arrays = bits(flat), bits(y), bits(a.reshape(blocks))
+        k.batch_norm_backward(bits(gx), bits(gr), gw, gb, *arrays, mean, rstd, w, training, code)
         if gr is not None:
             gr = gr.reshape(a.shape)
         return None if gx is None else gx.reshape(a.shape), gw, gb, g if need_r and gr is None else gr
@@ -442,7 +462,7 @@ def instance_norm(
         If operands do not fit, or if a channel of a sample has a single value.
     """
     op = "instance_norm"
-    a = contiguous(unwrap(input, op, "input"))
+    a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     n, c, length = channels(op, a)
     if not use_input_stats:
         if running_mean is None or running_var is None:
@@ -467,7 +487,7 @@ def instance_norm(
     _write_back(op, running, running_mean=running_mean, running_var=running_var)
     out = kept_as(input, out.reshape(shape))
     gradient = norm.gradient((needs(input), needs(weight), needs(bias)), rows.shape, shape)
-    return result(out, (input, weight, bias), gradient, norm.saved(a, w, b, out, mean, rstd))
+    return kept_result(out, (input, weight, bias), gradient, norm.saved(a, w, b, out, mean, rstd))
 
 
 def adaptive_instance_norm(
@@ -495,7 +515,7 @@ def adaptive_instance_norm(
         If operands do not fit, or if a channel of a sample has a single value.
     """
     op = "adaptive_instance_norm"
-    a = contiguous(unwrap(input, op, "input"))
+    a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     n, c, length = channels(op, a)
     if length == 1:
         raise ShapeError(
