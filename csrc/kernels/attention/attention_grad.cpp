@@ -10,7 +10,13 @@
 //       gq of the block, turned back
 //
 // Two panels of queries make the sums over queries 64 long (AVX-512): their tiles are loaded from and stored to scratch
-// once for 64 steps. Where there are several chunks of keys, each leaves its own gq, and they are added up in order.
+// once for 64 steps. On the diagonal of a causal mask each vector of queries takes part only with the keys that it sees. Where there
+// are several chunks of keys, each leaves its own gq, and they are added up in order.
+//
+// versions tried, as in attention.cpp                                                  8x8x128x64        1x12x1024x64
+//                                                                                      full   causal     full   causal
+//   blocks of 56 keys and the rest, all queries of a block with all of its keys         58     34         75     69
+//   blocks of equal size, at most 64; vectors of queries with the keys they see         66     46         81     73
 
 #include "kernels/attention/attention_tile.h"
 #include "kernels/instantiate.h"
@@ -86,10 +92,24 @@ struct BlockGrad {
     const int64_t column = panel * kQueries<T>;
     T* const weight = task.p + column;
     T* const ds = task.ds + column;
-    multiply_rows(weight, B, x.k.at(batch, kv_head, at.j0), x.k.row, at.keys, task.q_down + column, B, p.width, 2);
-    multiply_rows(ds, B, x.v.at(batch, kv_head, at.j0), x.v.row, at.keys, task.g_down + column, B, p.v_width, 2);
-    const bool masked = is_masked(p, at), drops = p.dropout > 0;
-    if (masked) make_mask(task.mask, p, at);
+    const bool masked = has_mask(p), drops = p.dropout > 0;
+    // Later keys are hidden from all queries of the first vector.
+    const int64_t wide = masked ? at.keys : keys_up_to(p, at, at.i0 + L - 1), narrow = at.keys - wide;
+    const T* const keys = x.k.at(batch, kv_head, at.j0);
+    const T* const values = x.v.at(batch, kv_head, at.j0);
+    multiply_rows(weight, B, keys, x.k.row, wide, task.q_down + column, B, p.width, 2);
+    multiply_rows(ds, B, values, x.v.row, wide, task.g_down + column, B, p.v_width, 2);
+    if (narrow > 0) {
+      multiply_rows(weight + wide * B + L, B, keys + wide * x.k.row, x.k.row, narrow, task.q_down + column + L, B,
+                    p.width, 1);
+      multiply_rows(ds + wide * B + L, B, values + wide * x.v.row, x.v.row, narrow, task.g_down + column + L, B,
+                    p.v_width, 1);
+      for (int64_t j = wide; j < at.keys; ++j) store(ds + j * B, Vec<T>{});
+    }
+    if (masked)
+      make_mask(task.mask, p, at);
+    else
+      hide_outside_band(weight, B, p, at);
     if (drops) make_words(task.words, p, at);
     const Dropping<T> dropping(p.dropout);
     Vec<T> lse[kTileVectors], delta[kTileVectors];
@@ -117,7 +137,7 @@ struct BlockGrad {
     const AttentionProblem<T>& p = x.problem;
     T* const out = x.gbias + ((batch * p.heads + head) * p.q_len + i0) * p.k_len + at.j0;
     for (int64_t i = 0; i < queries; ++i)
-      for (int64_t j = 0; j < at.keys; ++j) out[i * p.k_len + j] = task.ds[j * kBlock<T> + i];
+      for (int64_t j = 0; j < keys_up_to(p, at, i0 + i); ++j) out[i * p.k_len + j] = task.ds[j * kBlock<T> + i];
   }
 
   void add_keys(int64_t j0, int64_t keys) const {
@@ -125,19 +145,33 @@ struct BlockGrad {
     constexpr int64_t B = kBlock<T>, C = kQueries<T>;
     const AttentionProblem<T>& p = x.problem;
     const int64_t first = j0 - chunk_begin, panels = queries > C ? 2 : 1;
-    ScoreBlock at = {batch, head, i0, queries, j0, keys};
+    const ScoreBlock all = {batch, head, i0, queries, j0, keys};
+    int64_t seen[kGradPanels] = {};  // keys of the block that a panel sees any of
     for (int64_t panel = 0; panel < panels; ++panel) {
+      ScoreBlock at = all;
       at.i0 = i0 + panel * C;
       at.queries = least(C, queries - panel * C);
-      weights(at, panel);
+      at.keys = seen[panel] = keys_up_to(p, all, at.i0 + at.queries - 1);
+      if (at.keys > 0) weights(at, panel);
     }
-    if (x.gbias != nullptr) keep_bias_gradient(at);
-    const int64_t width = padded(p.width), v_width = padded(p.v_width), depth = least(B, panels * C);
-    add_product(task.gv + first * v_width, v_width, task.p, B, keys, task.g, v_width, depth, v_width, task.sums);
-    add_product(task.gk + first * width, width, task.ds, B, keys, task.q, width, depth, width, task.sums);
+    if (x.gbias != nullptr) keep_bias_gradient(all);
+    // Sums over queries begin with the first vector of them that sees any of the keys.
+    const int64_t width = padded(p.width), v_width = padded(p.v_width), depth = panels * C;
+    const bool masked = has_mask(p);
+    for (int64_t from = 0, key = 0; from < depth && key < keys; from += L) {
+      const int64_t end = masked ? (from % C == 0 ? seen[from / C] : key) : keys_up_to(p, all, i0 + from + L - 1);
+      const int64_t until = from + L == depth ? keys : end, count = until - key;
+      if (count <= 0) continue;
+      add_product(task.gv + (first + key) * v_width, v_width, task.p + key * B + from, B, count,
+                  task.g + from * v_width, v_width, depth - from, v_width, task.sums);
+      add_product(task.gk + (first + key) * width, width, task.ds + key * B + from, B, count, task.q + from * width,
+                  width, depth - from, width, task.sums);
+      key = until;
+    }
     for_tiles(p.width, [&](int64_t d, int64_t height) {
       for (int64_t c = 0; c < panels * C; c += C) {
-        choose_tile<T>(height, kTileVectors, APanel::by_columns)(keys, x.k.at(batch, kv_head, j0) + d, x.k.row,
+        if (seen[c / C] == 0) continue;
+        choose_tile<T>(height, kTileVectors, APanel::by_columns)(seen[c / C], x.k.at(batch, kv_head, j0) + d, x.k.row,
                                                                  task.ds + c, B, task.sums, C);
         for (int64_t r = 0; r < height; ++r) EINKORN_UNROLL for (int v = 0; v < kTileVectors; ++v) {
             T* const sum = task.gq_down + (d + r) * B + c + v * L;
@@ -168,7 +202,7 @@ void grad_task(const AttentionGrad<T>& x, const AttentionGradParts<T>& parts, co
       const int64_t first = most(begin, range.begin), last = least(end, range.end);
       if (first < last) {
         block.pack();
-        for (int64_t j = first; j < last; j += kGradKeys) block.add_keys(j, least(kGradKeys, last - j));
+        for_blocks(first, last, kGradKeys, [&](int64_t j, int64_t keys) { block.add_keys(j, keys); });
       } else {
         for (int64_t d = 0; d < p.width * B; d += L) store(task.gq_down + d, Vec<T>{});
       }

@@ -85,6 +85,23 @@ inline void unpack_down(T* rows, int64_t row_step, const T* down, int64_t step, 
     }
 }
 
+// Asks for rows before they are read, or written: they lie in the last cache, a step of the model apart where heads lie side by
+// side, and what transposes them would wait for one line after the other.
+template <bool kToWrite, class T>
+EINKORN_INLINE void ask_for_rows(const T* rows, int64_t row_step, int64_t count, int64_t width) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t d = 0; d < width; d += kLine) __builtin_prefetch(rows + i * row_step + d, kToWrite, 2);
+}
+
+// Calls body(first, count) for blocks of nearly equal size, at most `largest` each.
+template <class Body>
+EINKORN_INLINE void for_blocks(int64_t begin, int64_t end, int64_t largest, const Body& body) {
+  if (begin >= end) return;
+  const int64_t blocks = (end - begin + largest - 1) / largest, size = (end - begin + blocks - 1) / blocks;
+  for (int64_t at = begin; at < end; at += size) body(at, least(size, end - at));
+}
+
 // A block of queries i0 .. i0 + queries and keys j0 .. j0 + keys of one head.
 struct ScoreBlock {
   int64_t batch, head, i0, queries, j0, keys;
@@ -99,10 +116,45 @@ inline KeyRange visible_keys(const AttentionProblem<T>& p, int64_t i0, int64_t q
   return {most(0, i0 + p.low), least(p.k_len, i0 + queries + p.high)};
 }
 
+// How many of the first keys of a block a query from i on may see, upwards: no later key of the block is seen by queries up to i.
+template <class T>
+EINKORN_INLINE int64_t keys_up_to(const AttentionProblem<T>& p, const ScoreBlock& at, int64_t i) {
+  return most(0, least(at.keys, i + 1 + p.high - at.j0));
+}
+
+// Whether scores get more than a band that hides some.
+template <class T>
+inline bool has_mask(const AttentionProblem<T>& p) {
+  return p.bias != nullptr || p.keep != nullptr || p.slopes != nullptr;
+}
+
 template <class T>
 inline bool is_masked(const AttentionProblem<T>& p, const ScoreBlock& at) {
-  return p.bias != nullptr || p.keep != nullptr || p.slopes != nullptr || at.j0 - (at.i0 + at.queries - 1) < p.low ||
-         at.j0 + at.keys - 1 - at.i0 > p.high;
+  return has_mask(p) || at.j0 - (at.i0 + at.queries - 1) < p.low || at.j0 + at.keys - 1 - at.i0 > p.high;
+}
+
+// -inf where the band hides a key of the block from a query of a panel of kQueries. Only keys that some query does not see are
+// looked at: those at the ends of the band.
+template <class T>
+EINKORN_INLINE void hide_outside_band(T* scores, int64_t step, const AttentionProblem<T>& p, const ScoreBlock& at) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t C = kQueries<T>;
+  using Lane = typename VectorOf<T>::lane_integer;
+  const IntVec<T> lane = lane_numbers<T>();
+  const int64_t seen_from = most(0, least(at.keys, at.i0 + at.queries - 1 + p.low - at.j0));
+  const int64_t seen_to = most(seen_from, keys_up_to(p, at, at.i0));
+  for (int64_t j = 0; j < at.keys; ++j) {
+    if (j == seen_from) j = seen_to;
+    if (j >= at.keys) break;
+    const int64_t distance = at.j0 + j - at.i0;
+    const auto first = static_cast<Lane>(most(0, least(C, distance - p.high)));
+    const auto last = static_cast<Lane>(most(-1, least(C, distance - p.low)));
+    for (int64_t i = 0; i < C; i += L) {
+      const IntVec<T> number = lane + static_cast<Lane>(i);
+      T* const score = scores + j * step + i;
+      store(score, number < first || number > last ? broadcast(-(T)INFINITY) : load(score));
+    }
+  }
 }
 
 // mask[j][i] = what is added to the score of key j0 + j and query i0 + i, times log2(e): a panel of kQueries, -inf past the last query
