@@ -104,9 +104,9 @@ def _page(
     body = [
         f"<h1>{escape(title)}</h1>",
         "<h2>What came of them</h2>",
-        table(heads, [((name, *values), False) for name, values in figures.items()]),
+        table(heads, [(name, *values) for name, values in figures.items()]),
         "<h2>In what they differ</h2>",
-        table(heads, [((name, *values), False) for name, values in settings.items()])
+        table(heads, [(name, *values) for name, values in settings.items()])
         if settings
         else '<p class="lead">The settings are the same.</p>',
         "<h2>Curves</h2>",

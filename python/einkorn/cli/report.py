@@ -47,8 +47,7 @@ svg .grid {{ stroke: var(--line); }}
 table {{ border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }}
 th {{ font-weight: 600; color: var(--soft); }}
-td:first-child, th:first-child {{ text-align: left; }}
-tr.changed td {{ background: #fdf3e3; }}
+td:first-child, th:first-child, .words td, .words th {{ text-align: left; }}
 .matrix td, .matrix th {{ text-align: center; border: 1px solid #fff; min-width: 36px; padding: 4px 5px; }}
 .wrong figure {{ margin: 0; width: 92px; text-align: center; }}
 .wrong img {{ width: 84px; height: 84px; image-rendering: pixelated; border-radius: 4px; background: #000; }}
@@ -115,10 +114,10 @@ def _page(record: Mapping[str, Any], history: History) -> str:
         parts += ["<h2>Gradients and activations by layer</h2>", _flow(record["flow"])]
     seconds = {name: float(value) for name, value in record["seconds"].items()}
     parts += ["<h2>Time by part</h2>", f'<div class="panels">{bars("seconds", seconds, " s")}</div>']
-    parts += ["<h2>Settings</h2>", table(("setting", "value"), _rows_of(used))]
+    parts += ["<h2>Settings</h2>", table(("setting", "value"), _rows_of(used), words=True)]
     machine = {name: value for name, value in record["machine"].items() if name != "optional"}
     machine.update(record["machine"].get("optional", {}))
-    parts += ["<h2>Machine</h2>", table(("", ""), _rows_of(machine))]
+    parts += ["<h2>Machine</h2>", table(("", ""), _rows_of(machine), words=True)]
     return PAGE.format(title=escape(title), body="\n".join(parts))
 
 
@@ -205,15 +204,17 @@ def _flow(layers: list[Mapping[str, Any]]) -> str:
         for layer in layers
     ]
     picture = curves("absolute gradient", lines, "layer with parameters, from the input on", log=True)
-    return f'<div class="panels">{picture}</div><br>{table(heads, [(row, False) for row in rows])}'
+    columns = [column for column in zip(heads, *rows, strict=True) if any(column[1:])]
+    heads, *rows = zip(*columns, strict=True)
+    return f'<div class="panels">{picture}</div><br>{table(heads, rows)}'
 
 
 def _number(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
-def _rows_of(values: Mapping[str, Any]) -> list[tuple[tuple[str, str], bool]]:
-    return [((name, text_of(value)), False) for name, value in values.items()]
+def _rows_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, text_of(value)) for name, value in values.items()]
 
 
 def text_of(value: Any) -> str:
@@ -222,13 +223,9 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def table(heads: Iterable[str], rows: Iterable[tuple[Iterable[str], bool]]) -> str:
-    """Rows, each with whether it is to stand out."""
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]], words: bool = False) -> str:
+    """A table; of numbers, which stand on the right, or of words."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join(
-        f"<tr{' class=changed' if marked else ''}>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for cells, marked in rows
-    )
-    return f'<div class="card"><table><tr>{head}</tr>{body}</table></div>'
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in rows)
+    kind = ' class="words"' if words else ""
+    return f'<div class="card"><table{kind}><tr>{head}</tr>{body}</table></div>'

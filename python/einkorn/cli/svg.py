@@ -49,7 +49,7 @@ def curves(title: str, lines: Mapping[str, Points], across: str = "epoch", log: 
         label = f"{10**value:.0e}" if log else f"{value:.4g}"
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for value in _ticks(left, right):
+    for value in _ticks(left, right, whole=all(x == int(x) for x in xs)):
         x, _ = place(value, low)
         parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
     for number, points in enumerate(kept.values()):
@@ -98,9 +98,9 @@ def _padded(low: float, high: float, share: float) -> tuple[float, float]:
     return low - share * (high - low), high + share * (high - low)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers between two."""
-    raw = (high - low) / 5
+def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """Four to eight round numbers between two; fewer where they have to be integers."""
+    raw = max((high - low) / 5, 1.0 if whole else 0.0)
     step = 10.0 ** math.floor(math.log10(raw))
     step *= next(factor for factor in (1, 2, 5, 10) if raw <= factor * step)
     first = math.ceil(low / step - 1e-9)
