@@ -15,9 +15,9 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16, _versions
+from einkorn._device import is_writeable
 from einkorn._grad_mode import mode, no_grad
 from einkorn._tape import Node, source
-from einkorn.device import is_writeable
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
@@ -110,10 +110,11 @@ def renew(x: Any, op: str, function: Any) -> Any:
 
 def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     """``tensor[key] = value``: value is a number, an array or a Tensor that broadcasts to ``tensor[key]``."""
+    from einkorn.ops._indexing import steps
     from einkorn.ops._road import needs, sum_to
     from einkorn.ops.copy import as_place, plain_key
 
-    key = as_place(plain_key(key))
+    *first, key = steps(as_place(plain_key(key)))
     data = tensor._data
     _check_writeable(tensor, op)
     new = _values(op, value, data)
@@ -131,7 +132,7 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     elif new.dtype != data.dtype and data.dtype.kind == "V":
         new = einkorn.ops.cast(new, data.dtype)  # rounded once
     try:
-        data[key] = new
+        (data[first[0]] if first else data)[key] = new
     except IndexError as error:
         raise IndexRangeError(f"{op}: {error} (the tensor has shape {data.shape})") from None
     except ValueError as error:
@@ -148,14 +149,16 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
             k = _bfloat16.of(g._data)
             kept = k.empty(g.shape, g.dtype)
             k.fill(kept, 1.0)
-            kept[key] = 0
-            return g * kept if keeps else None, sum_to(g[key], shape).to(kind) if gives else None
+            (kept[first[0]] if first else kept)[key] = 0
+            there = g[first[0]][key] if first else g[key]
+            return g * kept if keeps else None, sum_to(there, shape).to(kind) if gives else None
         if keeps:
             k = _bfloat16.of(g)
             rest = k.empty(g.shape, g.dtype)
             k.copy(rest, g)
-            rest[key] = 0
-        return rest, einkorn.ops.cast(sum_to(g[key], shape), kind) if gives else None
+            (rest[first[0]] if first else rest)[key] = 0
+        there = (g[first[0]] if first else g)[key]
+        return rest, einkorn.ops.cast(sum_to(there, shape), kind) if gives else None
 
     _adopt(tensor, Node(origins, set_item, ()))
 

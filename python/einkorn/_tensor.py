@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions
+from einkorn._device import is_whole
 from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import backward
-from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
-__all__ = ["Tensor"]
+__all__ = ["Tensor", "shown"]
+
+#: How ``repr`` writes elements: options of ``numpy.array2string``, which ``einkorn.set_printoptions`` sets.
+shown: dict[str, Any] = {"threshold": 20}
 
 
 class Tensor(Methods):
@@ -299,7 +302,7 @@ class Tensor(Methods):
             array = _bfloat16.widen(
                 array
             )  # NumPy lays the digits of a type that it does not know out by itself
-        values = np.array2string(array, separator=", ", prefix="Tensor(", threshold=20)
+        values = np.array2string(array, separator=", ", prefix="Tensor(", **shown)
         kind = "" if self.dtype in (np.float32, np.bool_) else f", dtype={self.dtype}"
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}{kind}{grad})"

@@ -11,6 +11,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn.errors import ArgumentError
+from einkorn.random import drawing_from
 
 if TYPE_CHECKING:
     from einkorn._tensor import Tensor
@@ -124,13 +125,15 @@ class Numbers:
 
     # --- draws ----------------------------------------------------------------------------------
 
-    def bernoulli(self) -> Tensor:
-        """1 with the probability that each element says, else 0."""
-        return einkorn.ops.bernoulli(self)
+    def bernoulli(self, p: _Real | None = None, *, generator: Any = None) -> Tensor:
+        """1 with the probability that each element says, or ``p``, else 0."""
+        with drawing_from("bernoulli", generator):
+            return einkorn.ops.bernoulli(self, p)
 
-    def multinomial(self, num_samples: _Whole, replacement: bool = False) -> Tensor:
+    def multinomial(self, num_samples: _Whole, replacement: bool = False, *, generator: Any = None) -> Tensor:
         """Indices drawn with chances in proportion to self; see :func:`einkorn.ops.multinomial`."""
-        return einkorn.ops.multinomial(self, num_samples, replacement)
+        with drawing_from("multinomial", generator):
+            return einkorn.ops.multinomial(self, num_samples, replacement)
 
     # --- along dimensions ---------------------------------------------------------------------
 

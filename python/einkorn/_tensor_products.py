@@ -83,6 +83,45 @@ class Products:
         """``beta * self`` plus ``alpha`` times the sum of the products of two stacks of matrices."""
         return _product("addbmm", self, batch1, batch2, beta=beta, alpha=alpha)
 
+    # --- decompositions ---------------------------------------------------------------------
+
+    def det(self) -> Tensor:
+        """:func:`einkorn.linalg.det`."""
+        return einkorn.linalg.det(self)
+
+    def slogdet(self) -> Any:
+        """:func:`einkorn.linalg.slogdet`."""
+        return einkorn.linalg.slogdet(self)
+
+    def logdet(self) -> Tensor:
+        """The logarithm of the determinant; NaN where that is negative."""
+        sign, size = einkorn.linalg.slogdet(self)
+        return einkorn.ops.where(sign < 0, np.nan, size)
+
+    def inverse(self) -> Tensor:
+        """:func:`einkorn.linalg.inv`."""
+        return einkorn.linalg.inv(self)
+
+    def pinverse(self, rcond: _Real = 1e-15) -> Tensor:
+        """:func:`einkorn.linalg.pinv`."""
+        return einkorn.linalg.pinv(self, rtol=rcond)
+
+    def cholesky(self, upper: bool = False) -> Tensor:
+        """:func:`einkorn.linalg.cholesky`."""
+        return einkorn.linalg.cholesky(self, upper=upper)
+
+    def qr(self, some: bool = True) -> Any:
+        """:func:`einkorn.linalg.qr`, reduced or complete."""
+        return einkorn.linalg.qr(self, "reduced" if some else "complete")
+
+    def matrix_power(self, n: int) -> Tensor:
+        """:func:`einkorn.linalg.matrix_power`."""
+        return einkorn.linalg.matrix_power(self, n)
+
+    def matrix_exp(self) -> Tensor:
+        """:func:`einkorn.linalg.matrix_exp`."""
+        return einkorn.linalg.matrix_exp(self)
+
     addmm_, addmv_, addbmm_, baddbmm_ = (
         in_place("addmm", addmm),
         in_place("addmv", addmv),

@@ -10,8 +10,8 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16, _versions
+from einkorn._device import device, device_of, is_device, move
 from einkorn._tensor_places import Places
-from einkorn.device import device_of, is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["Shapes"]
 _Real = float
 _Whole = int
 _Truth = bool
+_Place = device
 
 
 class Shapes(Places):
@@ -92,11 +93,18 @@ class Shapes(Places):
         return self._data if isinstance(self._data, np.ndarray) else self._data.get()
 
     @property
-    def device(self) -> str:
-        """Where the values are: ``"cpu"`` or ``"cuda:N"``."""
-        return device_of(self._data)
+    def device(self) -> _Place:
+        """Where the values are: ``"cpu"`` or ``"cuda:N"``, with torch's ``type`` and ``index``."""
+        return _Place(device_of(self._data))
 
-    def to(self, *targets: Any) -> Tensor:
+    def to(
+        self,
+        *targets: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: _Truth = False,
+        copy: _Truth = False,
+    ) -> Tensor:
         """Convert to a device, an element type, or those of another tensor.
 
         The gradient flows through from floats to floats. The tensor itself where there is nothing to do.
@@ -105,7 +113,13 @@ class Shapes(Places):
         ----------
         *targets : str, dtype or Tensor
             ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; a type of floats, integers or booleans; or a tensor that
-            has both.
+            has both. After them may stand torch's ``non_blocking`` and ``copy``.
+        dtype, device : keyword-only, optional
+            The same by name.
+        non_blocking : bool
+            As in torch, without effect on the CPU.
+        copy : bool, default False
+            New memory in any case.
 
         Raises
         ------
@@ -115,12 +129,16 @@ class Shapes(Places):
             When there is no such device, or nothing to reach it with.
         """
         out = self
-        for target in targets:
+        flags = [t for t in targets if isinstance(t, _Truth)]
+        targets = tuple([t for t in targets if not isinstance(t, _Truth)])
+        copy = flags[1] if len(flags) > 1 else copy
+        named = [str(device)] if device is not None else []
+        for target in (*targets, *named, *([dtype] if dtype is not None else [])):
             if isinstance(target, Shapes):
                 out = _moved(_cast(out, target._data.dtype), target.device)
             else:
                 out = _moved(out, target) if is_device(target) else _cast(out, target)
-        return _self(out)
+        return out.clone() if copy and out is self else _self(out)
 
     def cpu(self) -> Tensor:
         """``to("cpu")``."""

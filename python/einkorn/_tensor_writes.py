@@ -13,9 +13,11 @@ from einkorn import _versions
 from einkorn._grad_mode import mode
 from einkorn._inplace import _refuse_leaf, _version, assign, renew
 from einkorn._tensor_functions import Functions
+from einkorn._tensor_kinds import Kinds
 from einkorn._tensor_numbers import Numbers
 from einkorn._tensor_shapes import Shapes
 from einkorn.errors import ArgumentError
+from einkorn.random import drawing_from
 
 if TYPE_CHECKING:
     from einkorn._tensor import Tensor
@@ -41,7 +43,7 @@ def in_place(name: str, home: Any, keeps_type: bool = True) -> Callable[..., Ten
     return method
 
 
-class InPlace(Numbers, Functions, Shapes):
+class InPlace(Numbers, Kinds):
     """Base class of Tensor."""
 
     __slots__ = ()
@@ -71,6 +73,19 @@ class InPlace(Numbers, Functions, Shapes):
     deg2rad_, rad2deg_, renorm_ = (in_place(n, Numbers) for n in ("deg2rad", "rad2deg", "renorm"))
     xlogy_ = in_place("xlogy", Numbers)
     tril_, triu_ = (in_place(n, Shapes) for n in ("tril", "triu"))
+    arccos_, arcsin_, arctan_ = acos_, asin_, atan_
+    arccosh_, arcsinh_, arctanh_ = acosh_, asinh_, atanh_
+    arctan2_, fix_ = atan2_, Functions.trunc_
+    clamp_max_, clamp_min_ = (in_place(n, Numbers) for n in ("clamp_max", "clamp_min"))
+    heaviside_ = in_place("heaviside", Numbers)
+    bitwise_and_, bitwise_or_ = (in_place(n, Numbers) for n in ("bitwise_and", "bitwise_or"))
+    bitwise_xor_, bitwise_not_ = (in_place(n, Numbers) for n in ("bitwise_xor", "bitwise_not"))
+    bitwise_left_shift_ = in_place("bitwise_left_shift", Kinds)
+    bitwise_right_shift_ = in_place("bitwise_right_shift", Kinds)
+    addr_, gcd_, lcm_, ldexp_ = (in_place(n, Kinds) for n in ("addr", "gcd", "lcm", "ldexp"))
+    sgn_, float_power_ = (in_place(n, Kinds) for n in ("sgn", "float_power"))
+    index_put_, put_ = in_place("index_put", Kinds), in_place("put", Kinds)
+    greater_, greater_equal_, less_, less_equal_, not_equal_ = gt_, ge_, lt_, le_, ne_
 
     # --- another shape of the same memory -------------------------------------------------------
 
@@ -102,37 +117,64 @@ class InPlace(Numbers, Functions, Shapes):
 
     def uniform_(self, low: float = 0, high: float = 1, *, generator: Any = None) -> Tensor:
         """Every element becomes a number drawn evenly from ``[low, high)``."""
-        _no_generator("uniform_", generator)
         kind = _float_type(self, "uniform_")
-        drawn = einkorn.ops.uniform(self._data.shape, low=float(low), high=float(high), dtype=kind)
+        with drawing_from("uniform_", generator):
+            drawn = einkorn.ops.uniform(self._data.shape, low=float(low), high=float(high), dtype=kind)
         return _filled(self, "uniform_", drawn)
 
     def normal_(self, mean: float = 0, std: float = 1, *, generator: Any = None) -> Tensor:
         """Every element becomes a number of the normal distribution."""
-        _no_generator("normal_", generator)
         kind = _float_type(self, "normal_")
-        drawn = einkorn.ops.normal(self._data.shape, mean=float(mean), std=float(std), dtype=kind)
+        with drawing_from("normal_", generator):
+            drawn = einkorn.ops.normal(self._data.shape, mean=float(mean), std=float(std), dtype=kind)
         return _filled(self, "normal_", drawn)
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """Every element becomes 1 with the probability ``p``, a number or an array of this shape, else 0."""
-        _no_generator("bernoulli_", generator)
         chance = np.broadcast_to(np.asarray(p, np.float32), self._data.shape)
-        return _filled(self, "bernoulli_", einkorn.ops.bernoulli(chance).astype(self._data.dtype))
+        with drawing_from("bernoulli_", generator):
+            drawn = einkorn.ops.bernoulli(chance)
+        return _filled(self, "bernoulli_", drawn.astype(self._data.dtype))
 
     def random_(self, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
         """Every element becomes a whole number drawn from low to high - 1; one argument is high.
 
         Without limits, up to what the type holds exactly.
         """
-        _no_generator("random_", generator)
         if high is None:
             dtype = self._data.dtype
             exact = {"f": 1 << 24 if dtype.itemsize == 4 else 1 << 53, "b": 2}
             whole = exact.get(dtype.kind) or int(np.iinfo(dtype).max)
             low, high = (0, low) if low else (0, whole)
-        drawn = einkorn.randint(low, high, self._data.shape)
+        drawn = einkorn.randint(low, high, self._data.shape, generator=generator)
         return _filled(self, "random_", drawn._data.astype(self._data.dtype))
+
+    def exponential_(self, lambd: float = 1, *, generator: Any = None) -> Tensor:
+        """Every element becomes a number of the exponential distribution of that rate."""
+        return self._from_even("exponential_", generator, lambda u: -np.log1p(-u) / lambd)
+
+    def geometric_(self, p: float, *, generator: Any = None) -> Tensor:
+        """Every element becomes a number of tries up to the first success, whose probability is ``p``."""
+        return self._from_even(
+            "geometric_", generator, lambda u: np.ceil(np.log1p(-u) / np.log1p(-p)).clip(1)
+        )
+
+    def cauchy_(self, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
+        """Every element becomes a number of the Cauchy distribution."""
+        return self._from_even("cauchy_", generator, lambda u: median + sigma * np.tan(np.pi * (u - 0.5)))
+
+    def log_normal_(self, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
+        """Every element becomes the exponential of a number of the normal distribution."""
+        with drawing_from("log_normal_", generator):
+            kind = _float_type(self, "log_normal_")
+            drawn = einkorn.ops.normal(self._data.shape, mean=float(mean), std=float(std), dtype=kind)
+        return _filled(self, "log_normal_", np.exp(drawn))
+
+    def _from_even(self, op: str, generator: Any, function: Callable[[Any], Any]) -> Tensor:
+        """What a function makes of numbers that are drawn evenly from [0, 1)."""
+        with drawing_from(op, generator):
+            drawn = einkorn.ops.uniform(self._data.shape, dtype=np.float64)
+        return _filled(self, op, function(drawn).astype(self._data.dtype))
 
     def fill_diagonal_(self, fill_value: float, wrap: bool = False) -> Tensor:
         """The elements whose indices are all equal become a number; ``wrap``: a tall matrix goes on below."""
@@ -161,11 +203,6 @@ def _float_type(tensor: InPlace, op: str) -> Any:
     if tensor._data.dtype.kind != "f":
         raise ArgumentError(f"{op}: the tensor holds {tensor._data.dtype}, expected floats")
     return tensor._data.dtype
-
-
-def _no_generator(op: str, generator: Any) -> None:
-    if generator is not None:
-        raise ArgumentError(f"{op}: generator is {generator!r}, expected None: all draws share one stream")
 
 
 def _reshaped(tensor: InPlace, op: str, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -2,7 +2,7 @@
 
 Names, arguments and types are torch's: whole numbers give int64, others float32. ``dtype`` is a NumPy type or
 its name, ``device`` the name of a device, ``requires_grad`` whether operations on the result are recorded.
-Random numbers come from the stream that :func:`einkorn.random.manual_seed` starts.
+Random numbers come from the stream that :func:`einkorn.random.manual_seed` starts, or from a ``generator``.
 """
 
 from __future__ import annotations
@@ -17,27 +17,37 @@ from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._options import check_rank, flag, integer, number
 from einkorn.ops._road import check_size
+from einkorn.random import drawing_from
 
 __all__ = [
     "arange",
     "as_tensor",
+    "asarray",
     "empty",
     "empty_like",
     "eye",
+    "from_dlpack",
     "from_numpy",
+    "frombuffer",
     "full",
     "full_like",
     "is_tensor",
     "linspace",
+    "logspace",
+    "normal",
     "ones",
     "ones_like",
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "randperm",
+    "scalar_tensor",
     "tensor",
+    "tril_indices",
+    "triu_indices",
     "zeros",
     "zeros_like",
 ]
@@ -185,6 +195,45 @@ def linspace(
     return _finished(_bfloat16.astype(np.linspace(first, last, count), kind), device, requires_grad)
 
 
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``base`` to the power of the numbers of :func:`linspace`."""
+    first, last = number("logspace", "start", start), number("logspace", "end", end)
+    count = integer("logspace", "steps", steps, 0)
+    check_size("logspace", (count,), "steps")
+    kind = _type("logspace", dtype, np.float32)
+    values = np.power(number("logspace", "base", base), np.linspace(first, last, count))
+    return _finished(_bfloat16.astype(values, kind), device, requires_grad)
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one number without dimensions, float32 by default."""
+    return full((), float(s) if dtype is None else s, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Rows and columns [2, n] of the lower triangle of a matrix, int64 by default."""
+    return _places("tril_indices", ops.tril_indices, row, col, offset, dtype, device)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Rows and columns [2, n] of the upper triangle of a matrix, int64 by default."""
+    return _places("triu_indices", ops.triu_indices, row, col, offset, dtype, device)
+
+
+def _places(op: str, function: Any, row: int, col: int, offset: int, dtype: Any, device: Any) -> Tensor:
+    found = np.asarray(function(row, col, offset)).reshape(2, -1)
+    return _finished(found.astype(_type(op, dtype, np.int64)), device, False)
+
+
 def _float_type(op: str, dtype: Any) -> np.dtype[Any]:
     kind = _type(op, dtype, np.float32)
     if not _bfloat16.is_floating(kind):
@@ -192,15 +241,29 @@ def _float_type(op: str, dtype: Any) -> np.dtype[Any]:
     return kind
 
 
-def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers drawn evenly from [0, 1)."""
-    values = ops.uniform(_shape("rand", size), dtype=_float_type("rand", dtype))
+    with drawing_from("rand", generator):
+        values = ops.uniform(_shape("rand", size), dtype=_float_type("rand", dtype))
     return _finished(values, device, requires_grad)
 
 
-def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers drawn from the standard normal distribution."""
-    values = ops.normal(_shape("randn", size), dtype=_float_type("randn", dtype))
+    with drawing_from("randn", generator):
+        values = ops.normal(_shape("randn", size), dtype=_float_type("randn", dtype))
     return _finished(values, device, requires_grad)
 
 
@@ -209,6 +272,7 @@ def randint(
     high: Any = None,
     size: Any = None,
     *,
+    generator: Any = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -224,16 +288,111 @@ def randint(
         raise ArgumentError(f"randint: low is {least} and high {limit}, expected 1 to 2**32 numbers between")
     shape = _shape("randint", (size,))
     kind = _type("randint", dtype, np.int64)
-    fractions = ops.uniform(shape, dtype=np.float64)
+    with drawing_from("randint", generator):
+        fractions = ops.uniform(shape, dtype=np.float64)
     values = np.minimum((fractions * (limit - least)).astype(np.int64), limit - least - 1) + least
     return _finished(_bfloat16.astype(values, kind), device, requires_grad)
 
 
-def randperm(n: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64 by default."""
-    values = ops.permutation(integer("randperm", "n", n, 0))
+    with drawing_from("randperm", generator):
+        values = ops.permutation(integer("randperm", "n", n, 0))
     values = _bfloat16.astype(values, _type("randperm", dtype, np.int64))
     return _finished(values, device, False)
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers drawn from normal distributions.
+
+    Parameters
+    ----------
+    mean, std : number or Tensor
+        Tensors have one number for each to draw and broadcast together. std is at least 0.
+    size : tuple of int, optional
+        How many to draw from one distribution of numbers ``mean`` and ``std``.
+    """
+    with drawing_from("normal", generator):
+        if size is not None:
+            shape, kind = _shape("normal", (size,)), _float_type("normal", dtype)
+            first, spread = number("normal", "mean", mean), number("normal", "std", std)
+            return _finished(ops.normal(shape, mean=first, std=spread, dtype=kind), device, requires_grad)
+        given = [x for x in (mean, std) if isinstance(x, Tensor)]
+        if not given:
+            raise ArgumentError("normal: size is None and neither mean nor std is a Tensor, expected one")
+        try:
+            shape = np.broadcast_shapes(*(x.shape for x in given))
+        except ValueError:
+            raise ShapeError(
+                f"normal: mean {given[0].shape} and std {given[1].shape} do not broadcast together"
+            ) from None
+        if isinstance(std, Tensor) and bool((std < 0).any()):
+            raise ArgumentError("normal: std has elements below 0, expected none")
+        drawn = Tensor(ops.normal(shape, dtype=_float_type("normal", given[0].dtype)))
+        return (drawn * std + mean).detach()
+
+
+def randint_like(
+    input: Any,
+    low: int,
+    high: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """:func:`randint` in the shape, type and place of another tensor."""
+    shape, kind, where = _like("randint_like", input, dtype, device)
+    if high is None:
+        low, high = 0, low
+    return randint(
+        low, high, shape, generator=generator, dtype=kind, device=where, requires_grad=requires_grad
+    )
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """:func:`as_tensor`; with ``copy=True`` in memory of its own, with ``copy=False`` never in a copy."""
+    made = as_tensor(obj, dtype, device)
+    shared = made._data is getattr(obj, "_data", obj) or np.may_share_memory(made._data, np.asarray(obj))
+    if copy is False and not shared:
+        raise ArgumentError("asarray: copy is False, but the numbers have to be converted")
+    if copy and shared:
+        made = made.clone()
+    return made.requires_grad_() if requires_grad else made
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of another library's array."""
+    return from_numpy(np.from_dlpack(ext_tensor))
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A tensor over the memory of a buffer of bytes, which must be one that can be written."""
+    kind = _type("frombuffer", dtype, np.float32)
+    try:
+        array = np.frombuffer(buffer, kind, count, offset)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"frombuffer: {error}") from None
+    return _finished(array, None, requires_grad)
 
 
 def is_tensor(obj: Any) -> bool:

@@ -9,11 +9,24 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from einkorn.errors import ArgumentError
 
-__all__ = ["Generator", "State", "default_generator", "get_state", "manual_seed", "set_state", "take"]
+__all__ = [
+    "Generator",
+    "State",
+    "default_generator",
+    "drawing_from",
+    "get_rng_state",
+    "get_state",
+    "initial_seed",
+    "manual_seed",
+    "seed",
+    "set_rng_state",
+    "set_state",
+    "take",
+]
 
 _WORD = 2**64
 
@@ -32,10 +45,21 @@ class Generator:
     ----------
     seed : int, optional
         From 0 to 2**64 - 1; negative numbers are taken modulo 2**64. Default: drawn from the
-        operating system.
+        operating system. torch's ``Generator("cpu")`` is understood.
+
+    Attributes
+    ----------
+    device : str
+        ``"cpu"``: the same numbers are drawn on every device.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    device = "cpu"
+
+    def __init__(self, seed: int | str | None = None, *, device: Any = None) -> None:
+        if isinstance(seed, str):
+            seed, device = None, seed
+        if device is not None and str(device).partition(":")[0] not in ("cpu", "cuda"):
+            raise ArgumentError(f"Generator: device is {device!r}, expected 'cpu' or 'cuda'")
         self._lock = threading.Lock()
         self._state = State(0, 0)
         self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed)
@@ -51,6 +75,14 @@ class Generator:
         with self._lock:
             self._state = State(number % _WORD, 0)
         return self
+
+    def seed(self) -> int:
+        """Start a stream that the operating system chooses; returns its seed."""
+        return self.manual_seed(secrets.randbits(64)).initial_seed()
+
+    def initial_seed(self) -> int:
+        """The seed that the stream began with."""
+        return self._state.seed
 
     def get_state(self) -> State:
         """The seed and the number of counters taken so far."""
@@ -99,6 +131,48 @@ def set_state(state: tuple[int, int]) -> None:
     default_generator.set_state(state)
 
 
+get_rng_state, set_rng_state = get_state, set_state
+
+
+def seed() -> int:
+    """Start a stream that the operating system chooses; returns its seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that all random numbers began with."""
+    return default_generator.initial_seed()
+
+
+_chosen = threading.local()
+
+
+class drawing_from:  # noqa: N801 - a context manager, written like a function
+    """Within this context, this thread's draws come from a generator; from the default one where it is None.
+
+    Parameters
+    ----------
+    op : str
+        Who asks, for the message.
+    generator : Generator or None
+    """
+
+    def __init__(self, op: str, generator: Any) -> None:
+        if not (generator is None or isinstance(generator, Generator)):
+            raise ArgumentError(
+                f"{op}: generator is a {type(generator).__name__}, expected einkorn.Generator or None"
+            )
+        self._generator = generator
+
+    def __enter__(self) -> None:
+        self._before = getattr(_chosen, "generator", None)
+        if self._generator is not None:
+            _chosen.generator = self._generator
+
+    def __exit__(self, *error: Any) -> None:
+        _chosen.generator = self._before
+
+
 def take(counters: int) -> tuple[int, int]:
-    """Reserve counters of the default generator; returns (seed, first counter)."""
-    return default_generator.take(counters)
+    """Reserve counters of the generator that draws now; returns (seed, first counter)."""
+    return (getattr(_chosen, "generator", None) or default_generator).take(counters)

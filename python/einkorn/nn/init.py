@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines, random
+from einkorn._device import device_of, is_whole, move
 from einkorn._tensor import Tensor
-from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.parameter import is_deferred
 

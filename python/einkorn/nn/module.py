@@ -17,10 +17,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from einkorn import _bfloat16, _versions
+from einkorn._device import is_device, move
 from einkorn._foreign import numbers
 from einkorn._masked import refuse_masked
 from einkorn._tensor import Tensor
-from einkorn.device import is_device, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
 from einkorn.nn._names import check_attribute, check_class, check_name
@@ -263,7 +263,7 @@ class Module(Hooked, Trainable):
             else:
                 parameter.grad.zero_()
 
-    def to(self, *targets: Any) -> Module:
+    def to(self, *targets: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> Module:
         """Move parameters and buffers to a device, or cast the floating ones, in place.
 
         Gradients of what changes are dropped. An optimizer is made after this, not before.
@@ -274,6 +274,10 @@ class Module(Hooked, Trainable):
             ``"cpu"``, ``"cuda"`` (the current GPU) or ``"cuda:N"``; ``"float32"``, ``"float64"`` or
             ``"bfloat16"`` or the NumPy dtype; or one of each. float32 is the type that is fast, float64 the
             one gradients are checked in, bfloat16 takes half the memory.
+        dtype, device : keyword-only, optional
+            The same by name.
+        non_blocking : bool
+            As in torch, without effect on the CPU.
 
         Raises
         ------
@@ -282,7 +286,10 @@ class Module(Hooked, Trainable):
         DeviceError, EngineError
             When there is no such device, or nothing to reach it with.
         """
-        for target in targets:
+        named = [str(device)] if device is not None else []
+        for target in (*targets, *named, *([dtype] if dtype is not None else [])):
+            if isinstance(target, bool):
+                continue
             if is_device(target):
                 self._change(functools.partial(move, device=target))
             else:

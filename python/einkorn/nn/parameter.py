@@ -14,8 +14,8 @@ import numpy as np
 
 from einkorn import _bfloat16
 from einkorn._context import Context
+from einkorn._device import is_whole
 from einkorn._tensor import Tensor
-from einkorn.device import is_whole
 from einkorn.errors import CheckpointError, DTypeError
 
 __all__ = ["Parameter", "blank", "deferred", "is_deferred"]

@@ -18,6 +18,7 @@ from einkorn.ops.einsum import *  # noqa: F403
 from einkorn.ops.elementwise import *  # noqa: F403
 from einkorn.ops.embedding import *  # noqa: F403
 from einkorn.ops.gather import *  # noqa: F403
+from einkorn.ops.gather_put import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403

@@ -23,7 +23,7 @@ from einkorn.errors import IndexRangeError
 from einkorn.ops._options import check_rank
 from einkorn.ops._places import check_range, rows, take
 
-__all__ = ["advanced", "is_advanced"]
+__all__ = ["advanced", "is_advanced", "steps"]
 
 _ALL = slice(None)
 
@@ -35,6 +35,32 @@ def is_advanced(parts: tuple[Any, ...]) -> bool:
         or (hasattr(part, "__array__") and not isinstance(part, np.integer))
         for part in parts
     )
+
+
+def steps(key: Any) -> tuple[Any, ...]:
+    """torch's meaning of a plain index expression, as expressions in NumPy's meaning, one after the other.
+
+    In torch a number selects a slice before arrays are looked at. In NumPy it is an array like the others,
+    and where a slice parts the two (``x[0, :, index]``) their axis comes first.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if not any(type(part) is int for part in parts) or not is_advanced(parts):
+        return (key,)
+    places = [
+        i for i, part in enumerate(parts) if not (part is None or part is Ellipsis or type(part) is slice)
+    ]
+    if places[-1] - places[0] == len(places) - 1:
+        return (key,)
+    first: list[Any] = []
+    for part in parts:
+        if type(part) is int or part is Ellipsis:
+            first.append(part)
+        elif type(part) is slice:
+            first.append(_ALL)
+        elif part is not None:
+            array = np.asarray(part) if isinstance(part, (list, bool)) else part
+            first.extend([_ALL] * (array.ndim if array.dtype.kind == "b" else 1))
+    return tuple(first), tuple([part for part in parts if type(part) is not int])
 
 
 def _axes(part: Any) -> int:

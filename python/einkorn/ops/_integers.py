@@ -21,7 +21,7 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["as_float", "binary", "clip", "integral", "reduce", "refuse_zeros", "unary", "where"]
+__all__ = ["as_float", "binary", "clip", "integral", "reduce", "refuse_zeros", "unary", "where", "wrapped"]
 
 
 def _toward_zero(a: Any, b: Any) -> Any:
@@ -85,7 +85,7 @@ def _as_float32(x: Any) -> Any:
     return Tensor(x._data.astype(np.float32)) if isinstance(x, Tensor) else x
 
 
-def _wrapped(out: Any, *inputs: Any) -> Any:
+def wrapped(out: Any, *inputs: Any) -> Any:
     """An array; a Tensor, or a tensor of torch, where one of the arrays was one."""
     out = np.asarray(out)
     if any(isinstance(x, Tensor) for x in inputs):
@@ -120,7 +120,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
         raise ArgumentError("power: b has negative numbers and both are integers, expected floats")
     _check_shapes(op, a=left, b=right)
     try:
-        return _wrapped(_BINARY[op](left, right), a, b)
+        return wrapped(_BINARY[op](left, right), a, b)
     except (TypeError, OverflowError) as error:
         raise DTypeError(f"{op}: a and b hold integers that it does not take: {error}") from None
 
@@ -138,7 +138,7 @@ def unary(op: str, x: Any) -> Any:
         return getattr(ops, op)(_as_float32(x))
     if whole is None or op not in _UNARY or (whole.dtype.kind == "b" and op != "square"):
         return None
-    return _wrapped(_UNARY[op](whole), x)
+    return wrapped(_UNARY[op](whole), x)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -147,7 +147,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if both is None:
         return None
     _check_shapes("where", condition=condition, a=both[0], b=both[1])
-    return _wrapped(np.where(condition != 0, *both), a, b)
+    return wrapped(np.where(condition != 0, *both), a, b)
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:
@@ -166,7 +166,7 @@ def clip(x: Any, low: Any, high: Any) -> Any:
         out = np.maximum(out, bounds[0])
     if bounds[1] is not None:
         out = np.minimum(out, bounds[1])
-    return _wrapped(out.copy() if out is whole else out, x)
+    return wrapped(out.copy() if out is whole else out, x)
 
 
 def reduce(op: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -174,8 +174,8 @@ def reduce(op: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     whole = integral(x)
     if op == "sum":
         kind = whole.dtype if whole.dtype == np.uint64 else np.dtype(np.int64)
-        return _wrapped(whole.sum(axes, dtype=kind, keepdims=keepdims), x)
-    return _wrapped((whole.max if op == "max" else whole.min)(axes, keepdims=keepdims), x)
+        return wrapped(whole.sum(axes, dtype=kind, keepdims=keepdims), x)
+    return wrapped((whole.max if op == "max" else whole.min)(axes, keepdims=keepdims), x)
 
 
 def _check_shapes(op: str, **arrays: Any) -> None:

@@ -49,7 +49,7 @@ def rows(a: Any, d: int) -> tuple[Any, Any]:
 
 def wrapped(index: Any, *inputs: Any) -> Any:
     """Places as the inputs came: an int64 array, a Tensor of them where a Tensor came."""
-    return _integers._wrapped(index, *inputs)
+    return _integers.wrapped(index, *inputs)
 
 
 def taken(x: Any, index: Any, d: int) -> Any:

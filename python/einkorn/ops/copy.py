@@ -13,7 +13,7 @@ from einkorn import _autocast, _bfloat16, engines
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _road
-from einkorn.ops._indexing import advanced, is_advanced
+from einkorn.ops._indexing import advanced, is_advanced, steps
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
 from einkorn.ops._road import check_size, moved, result, same_dtype, sum_to
@@ -334,6 +334,8 @@ def as_place(key: Any) -> Any:
 def getitem(x: Any, key: Any) -> Any:
     """``x[key]`` with NumPy's rules for numbers, slices, None, Ellipsis and integer or boolean arrays.
 
+    Of a Tensor with torch's rules: a number beside arrays selects a slice before they are looked at.
+
     Parameters
     ----------
     x : array or Tensor
@@ -349,6 +351,10 @@ def getitem(x: Any, key: Any) -> Any:
     key = plain_key(key)
     parts = key if isinstance(key, tuple) else (key,)
     fancy = is_advanced(parts)
+    if fancy and isinstance(x, Tensor):
+        apart = steps(key)
+        if len(apart) == 2:
+            return getitem(getitem(x, apart[0]), apart[1])
     if fancy and isinstance(a, np.ndarray) and _bfloat16.is_floating(a.dtype):
         return advanced(x if isinstance(x, Tensor) else a, a.shape, parts)
     try:

@@ -61,7 +61,7 @@ def _norm_of(op: str, p: Any) -> float:
 
 
 @rounded_once
-def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_for_euclid_dist") -> Any:
     """Distances between all pairs of vectors, as ``torch.cdist``.
 
     Taken from the differences themselves, [..., n, m, d] of them, so that near vectors lose no digits.
@@ -73,6 +73,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
         The axes in front broadcast.
     p : float, default 2
         Of the norm: 0 (how many entries differ), 1, 2, infinity or another number above 0.
+    compute_mode : str
+        As in torch, without effect.
 
     Returns
     -------

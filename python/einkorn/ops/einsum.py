@@ -17,8 +17,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops import _integers
 from einkorn.ops._options import ABSENT, axis_of, integer
 from einkorn.ops._road import same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
@@ -79,6 +82,9 @@ def einsum(equation: Any, *operands: Any) -> Any:
         operands = tuple(operands[0])
     if not operands:
         raise ArgumentError("einsum: there are no operands, expected at least one")
+    whole = [_integers.integral(x) for x in operands]
+    if all(a is not None for a in whole):
+        return _of_integers(equation, operands, whole)
     arrays = [unwrap(x, "einsum", f"operands[{i}]") for i, x in enumerate(operands)]
     same_dtype("einsum", **{f"operands[{i}]": a for i, a in enumerate(arrays)})
     terms, output = _read(equation, [a.ndim for a in arrays])
@@ -94,6 +100,18 @@ def einsum(equation: Any, *operands: Any) -> Any:
     x, labels = _summed(*known[0], set(output))
     order = tuple([labels.index(label) for label in output])
     return x if order == tuple(range(len(order))) else ops.permute(x, order)
+
+
+def _of_integers(equation: str, operands: Sequence[Any], arrays: list[Any]) -> Any:
+    """Exact, by NumPy, once the equation has been read."""
+    terms, output = _read(equation, [a.ndim for a in arrays])
+    _check_sizes(equation, terms, [a.shape for a in arrays])
+    labels = sorted({label for term in terms for label in term}, key=str)
+    numbers = {label: i for i, label in enumerate(labels)}
+    pairs: list[Any] = []
+    for a, term in zip(arrays, terms, strict=True):
+        pairs += [a, [numbers[label] for label in term]]
+    return _integers.wrapped(np.einsum(*pairs, [numbers[label] for label in output]), *operands)
 
 
 def _from_lists(first: Any, rest: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
@@ -266,12 +284,16 @@ def tensordot(a: Any, b: Any, dims: Any = 2, *, axes: Any = ABSENT) -> Any:
     ----------
     a, b : array or Tensor
     dims : int or pair of sequences of int, default 2
-        The last so many axes of a with the first of b, or the axes of each.
+        The last so many axes of a with the first of b, or the axes of each, of equal sizes or of size 1.
     axes : keyword-only
         NumPy's name for the same.
     """
     dims = dims if axes is ABSENT else axes
-    left, right = unwrap(a, "tensordot", "a").shape, unwrap(b, "tensordot", "b").shape
+    whole = [_integers.integral(x) for x in (a, b)]
+    if whole[0] is not None and whole[1] is not None:
+        left, right = whole[0].shape, whole[1].shape
+    else:
+        left, right = unwrap(a, "tensordot", "a").shape, unwrap(b, "tensordot", "b").shape
     if isinstance(dims, (tuple, list)) and len(dims) == 2:
         ours, theirs = (
             [
@@ -283,7 +305,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2, *, axes: Any = ABSENT) -> Any:
     else:
         count = integer("tensordot", "dims", dims, 0, min(len(left), len(right)))
         ours, theirs = list(range(len(left) - count, len(left))), list(range(count))
-    if [left[d] for d in ours] != [right[d] for d in theirs]:
+    if len(ours) != len(theirs) or any(
+        left[i] != right[j] and 1 not in (left[i], right[j]) for i, j in zip(ours, theirs, strict=True)
+    ):
         raise ShapeError(f"tensordot: a has shape {left} and b {right}, which do not fit along {dims}")
     names = list(range(100, 100 + len(right)))
     for i, j in zip(ours, theirs, strict=True):
@@ -291,6 +315,11 @@ def tensordot(a: Any, b: Any, dims: Any = 2, *, axes: Any = ABSENT) -> Any:
     output = {d for d in range(len(left)) if d not in ours} | {n for n in names if n >= 100}
     if len(output) + len(ours) + len(theirs) != len(left) + len(right) or len(set(ours)) != len(ours):
         raise ArgumentError(f"tensordot: dims is {dims!r}, which names a dimension twice")
+    if whole[0] is not None and whole[1] is not None:
+        order = [n for n in (*range(len(left)), *names) if n in output]
+        small = {n: i for i, n in enumerate(dict.fromkeys((*range(len(left)), *names)))}
+        axes = [small[n] for n in range(len(left))], [small[n] for n in names], [small[n] for n in order]
+        return _integers.wrapped(np.einsum(whole[0], axes[0], whole[1], axes[1], axes[2]), a, b)
     return _contracted((a, tuple(range(len(left)))), (b, tuple(names)), output)[0]
 
 

@@ -502,7 +502,7 @@ def _holds(condition: Any) -> tuple[Any, ...]:
     """The indices where the condition holds, Tensors for a Tensor."""
     whole = _integers.integral(condition)
     found = np.nonzero(unwrap(condition, "where", "condition") if whole is None else whole)
-    return tuple([_integers._wrapped(index, condition) for index in found])
+    return tuple([_integers.wrapped(index, condition) for index in found])
 
 
 def where(condition: Any, a: Any = ABSENT, b: Any = ABSENT) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._device import is_whole
 from einkorn._tensor import Tensor
-from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import as_index, bfloat16_array, contiguous, is_kept, needs, result, same_dtype, unwrap

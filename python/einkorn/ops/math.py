@@ -122,7 +122,7 @@ def _flat(kernel: str, x: Any) -> Any:
     whole = _integers.integral(x)
     if whole is not None and (whole.dtype.kind != "b" or kernel == "sign"):
         signs = kernel == "sign" and whole.dtype.kind != "b"
-        return _integers._wrapped(np.sign(whole) if signs else whole.copy(), x)
+        return _integers.wrapped(np.sign(whole) if signs else whole.copy(), x)
     return _unary(kernel, x, lambda g, _: _scaled(g, 0.0))
 
 
@@ -245,7 +245,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     """
     whole = _integers.integral(x)
     if whole is not None:
-        return _integers._wrapped(whole.copy(), x)
+        return _integers.wrapped(whole.copy(), x)
     a = unwrap(x, "nan_to_num", "x")
     limits = np.finfo(a.dtype)
     values = {

@@ -74,7 +74,7 @@ def _integers_pair(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     _integers._check_shapes(function.__name__, a=both[0], b=both[1])
     if function in (np.fmod, np.remainder):
         _integers.refuse_zeros(function.__name__, both[1])
-    return _integers._wrapped(function(*both), a, b)
+    return _integers.wrapped(function(*both), a, b)
 
 
 def _asked(op: str, a: Any, b: Any) -> Any:
@@ -86,7 +86,7 @@ def _asked(op: str, a: Any, b: Any) -> Any:
     out, data = _bytes(left, shape)
     kind = (*_KINDS, *_LOGIC).index(op)
     engines.of(left).compare(data, broadcast_to(left, shape), broadcast_to(right, shape), kind)
-    return _integers._wrapped(out, a, b)
+    return _integers.wrapped(out, a, b)
 
 
 def _classified(kind: int, a: Any) -> Any:
@@ -98,7 +98,7 @@ def _classified(kind: int, a: Any) -> Any:
 def _classify(op: str, kind: int, x: Any, of_whole: Callable[[Any], Any]) -> Any:
     whole = _integers.integral(x)
     out = _classified(kind, unwrap(x, op, "x")) if whole is None else of_whole(whole)
-    return _integers._wrapped(out, x)
+    return _integers.wrapped(out, x)
 
 
 def eq(a: Any, b: Any) -> Any:
@@ -169,7 +169,7 @@ def logical_not(x: Any) -> Any:
     """Whether x is 0."""
     whole = _integers.integral(x)
     if whole is not None:
-        return _integers._wrapped(np.logical_not(whole), x)
+        return _integers.wrapped(np.logical_not(whole), x)
     return _asked("equal", x, 0.0)
 
 
@@ -221,14 +221,14 @@ def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan:
     flag("isclose", "equal_nan", equal_nan)
     pair = _integers._pair(a, b)
     if pair is not None:
-        return _integers._wrapped(np.isclose(*pair, rtol=rtol, atol=atol), a, b)
+        return _integers.wrapped(np.isclose(*pair, rtol=rtol, atol=atol), a, b)
     left, right = _operands("isclose", a, b)
     margin = _binary_kernel("add", _scaled(_plain("absolute", right), rtol), _scalar_like(atol, right))
     near = less_equal(absolute(subtract(left, right)), margin)
     near = (near & _classified(2, right)) | eq(left, right)
     if equal_nan:
         near = near | (isnan(left) & isnan(right))
-    return _integers._wrapped(near, a, b)
+    return _integers.wrapped(near, a, b)
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:

@@ -367,6 +367,7 @@ def searchsorted(
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
+    sorter: Any = None,
 ) -> Any:
     """Where ``input`` would have to be put to keep lines sorted.
 
@@ -382,6 +383,8 @@ def searchsorted(
         Behind equal elements, not before them.
     side : {"left", "right"}, keyword-only, optional
         The same in words.
+    sorter : array or Tensor of int64, keyword-only, optional
+        The places in ``sorted_sequence`` that its sorted lines would be taken from.
 
     Returns
     -------
@@ -394,6 +397,10 @@ def searchsorted(
             raise ArgumentError(f"{op}: side is {side!r} and right is {right!r}, expected 'left' or 'right'")
         behind = side == "right"
     flag(op, "out_int32", out_int32)
+    if sorter is not None:
+        from einkorn.ops.gather import take_along_dim
+
+        sorted_sequence = take_along_dim(sorted_sequence, sorter, -1)
     line = unwrap(_integers.as_float(sorted_sequence, np.float64), op, "sorted_sequence")
     if isinstance(input, (int, float, np.integer, np.floating)):
         value = np.asarray(input, line.dtype)

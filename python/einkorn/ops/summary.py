@@ -180,6 +180,10 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
     dx : number, keyword-only, default 1
     dim : int, keyword-only, default -1
     """
+    if isinstance(y, Tensor) and not y.is_floating_point():
+        y = y.float()
+    if isinstance(x, Tensor) and not x.is_floating_point():
+        x = x.float()
     a = unwrap(y, "trapezoid", "y")
     d = axis_of("trapezoid", dim, a.ndim, "dim")
     if not a.ndim:

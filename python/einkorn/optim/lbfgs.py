@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import _versions, engines, ops
+from einkorn._device import device_of, move
 from einkorn._foreign import numbers
-from einkorn.device import device_of, move
 from einkorn.errors import ArgumentError, DTypeError
 from einkorn.optim.optimizer import Optimizer, Run
 

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._device import device_of, is_whole, move
 from einkorn._foreign import numbers
 from einkorn._tensor import Tensor
 from einkorn.autograd import enable_grad
-from einkorn.device import device_of, is_whole, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous
 from einkorn.sparse import SparseRows

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._device import is_whole
 from einkorn._tensor import Tensor
-from einkorn.device import is_whole
 from einkorn.errors import ArgumentError, NonFiniteError
 from einkorn.ops._road import contiguous, unwrap
 

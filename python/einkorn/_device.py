@@ -10,9 +10,52 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
-__all__ = ["device_of", "is_device", "is_whole", "is_writeable", "move"]
+__all__ = ["device", "device_of", "is_device", "is_whole", "is_writeable", "move"]
 
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
+
+
+class device(str):  # noqa: N801 - torch's name
+    """The name of a place for tensors, ``"cpu"`` or ``"cuda:N"``, as ``torch.device``.
+
+    It is a text that equals its name, and serves wherever the name of a device does.
+
+    Parameters
+    ----------
+    name : str or int
+        ``"cpu"``, ``"cuda"`` (the current GPU), ``"cuda:N"``, or the number N of a GPU.
+    index : int, optional
+        The number of the GPU, beside ``"cuda"``.
+
+    Raises
+    ------
+    ArgumentError
+        For another name.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, name: Any, index: int | None = None) -> device:
+        full = f"cuda:{name}" if isinstance(name, int) else str(name)
+        if index is not None and full != "cpu":
+            full = f"{full}:{index}"
+        if _DEVICE.fullmatch("cpu" if full == "cpu:0" else full) is None:
+            raise ArgumentError(f"device: name is {name!r}, expected 'cpu', 'cuda' or 'cuda:N'")
+        return super().__new__(cls, "cpu" if full == "cpu:0" else full)
+
+    @property
+    def type(self) -> str:
+        """``"cpu"`` or ``"cuda"``."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> Any:
+        """The number of the GPU; None where it is not said."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+    def __repr__(self) -> str:
+        return f"device({str(self)!r})"
 
 
 def is_device(name: Any) -> bool:
