@@ -236,7 +236,7 @@ def var_mean(
     correction: Any = None,
     out: Any = None,
 ) -> Any:
-    """The pair of :meth:`Tensor.var` and :meth:`Tensor.mean`, with the arguments of the first."""
+    """Variance and mean, with the arguments of :meth:`einkorn.Tensor.var`."""
     return _spread("var_mean", Tensor.var, input, dim, unbiased, keepdim, correction, out)
 
 
@@ -249,7 +249,7 @@ def std_mean(
     correction: Any = None,
     out: Any = None,
 ) -> Any:
-    """The pair of :meth:`Tensor.std` and :meth:`Tensor.mean`, with the arguments of the first."""
+    """Standard deviation and mean, with the arguments of :meth:`einkorn.Tensor.var`."""
     return _spread("std_mean", Tensor.std, input, dim, unbiased, keepdim, correction, out)
 
 
@@ -401,7 +401,7 @@ def are_deterministic_algorithms_enabled() -> bool:
 
 
 def is_inference_mode_enabled() -> bool:
-    """Whether nothing is recorded because of :class:`einkorn.inference_mode` or ``no_grad``."""
+    """Whether nothing is recorded because of ``einkorn.inference_mode`` or ``einkorn.no_grad``."""
     from einkorn._grad_mode import mode
 
     return not mode.enabled

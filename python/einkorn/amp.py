@@ -1,4 +1,4 @@
-"""torch's home of mixed precision: :class:`einkorn.autocast` and :class:`einkorn.GradScaler`."""
+"""torch's home of mixed precision: ``einkorn.autocast`` and ``einkorn.GradScaler``."""
 
 from einkorn._autocast import autocast
 from einkorn.grad_scaler import GradScaler
@@ -7,5 +7,5 @@ __all__ = ["GradScaler", "autocast", "is_autocast_available"]
 
 
 def is_autocast_available(device_type: str) -> bool:
-    """Whether :class:`autocast` takes a device: the CPU."""
+    """Whether ``autocast`` takes a device: the CPU."""
     return device_type == "cpu"
