@@ -78,7 +78,7 @@ class Generator:
 
     def seed(self) -> int:
         """Start a stream that the operating system chooses; returns its seed."""
-        return self.manual_seed(secrets.randbits(64)).initial_seed()
+        return self.manual_seed(int.from_bytes(os.urandom(8), "little")).initial_seed()
 
     def initial_seed(self) -> int:
         """The seed that the stream began with."""
