@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("einkorn", "einkorn.boosting", "einkorn.data", "einkorn.training", "einkorn.vision")
+PACKAGES = (
+    "einkorn",
+    "einkorn.boosting",
+    "einkorn.data",
+    "einkorn.keras",
+    "einkorn.keras.layers",
+    "einkorn.training",
+    "einkorn.vision",
+)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

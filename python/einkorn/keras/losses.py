@@ -1,87 +1,167 @@
-"""Losses with Keras' names and arguments, for ``compile``."""
+"""Losses with Keras' names, arguments and values, for ``compile`` and to be called with (y_true, y_pred).
+
+Functions give a loss for each row, ``mean_squared_error`` say; classes the mean over the rows,
+``MeanSquaredError``. Classes are along the last axis.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from einkorn import nn
+import numpy as np
+
+from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
+from einkorn.keras._names import snake_case
+from einkorn.keras._row_losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 
 __all__ = [
-    "BinaryCrossentropy",
-    "CategoricalCrossentropy",
-    "Huber",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "SparseCategoricalCrossentropy",
-]
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalHinge",
+    "CosineSimilarity", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "MeanAbsoluteError",
+    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Poisson",
+    "SparseCategoricalCrossentropy", "SquaredHinge", "binary_crossentropy", "binary_focal_crossentropy",
+    "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "get", "hinge", "huber",
+    "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
+    "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy",
+    "squared_hinge",
+]  # fmt: skip
 
 
 class Loss:
-    """What ``compile`` is to take: a loss of the library, and whether outputs are raw scores."""
-
-    def __init__(self, loss: Any, from_logits: bool | None = None) -> None:
-        self.loss = loss
-        self.from_logits = from_logits
-
-
-class SparseCategoricalCrossentropy(Loss):
-    """Cross-entropy of class numbers.
+    """Base class: ``call(y_true, y_pred)`` gives a loss for each row.
 
     Parameters
     ----------
-    from_logits : bool, default False
-        Whether outputs are raw scores, or probabilities.
+    name : str, optional
+    reduction : "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight" or None
+        What calling it makes of the losses: by default their mean.
     """
 
-    def __init__(self, from_logits: bool = False) -> None:
-        super().__init__("sparse_categorical_crossentropy", from_logits)
+    _function: ClassVar[Any] = None
+    ignore_class: int | None = None
 
-
-class CategoricalCrossentropy(Loss):
-    """Cross-entropy of one-hot rows.
-
-    Parameters
-    ----------
-    from_logits : bool, default False
-    label_smoothing : float, default 0
-        Of raw scores only.
-    """
-
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        if label_smoothing and not from_logits:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        known = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+        if reduction not in known:
             raise ArgumentError(
-                "CategoricalCrossentropy: label_smoothing is given, expected from_logits=True with it"
+                f"{type(self).__name__}: reduction is {reduction!r}, expected {', '.join(map(repr, known))}"
             )
-        smoothed = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        super().__init__(smoothed if label_smoothing else "categorical_crossentropy", from_logits)
+        self.name = name or snake_case(type(self).__name__)
+        self.reduction = reduction
+        self.options = options
 
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """A loss for each row."""
+        if type(self)._function is None:
+            raise TypeError(f"{type(self).__name__} defines no call()")
+        return type(self)._function(y_true, y_pred, **self.options)
 
-class BinaryCrossentropy(Loss):
-    """Cross-entropy of two classes.
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The losses of the rows, weighted and reduced."""
+        each = self.call(y_true, y_pred)
+        weight = None
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight, np.float32)
+            weight = weight.reshape(*weight.shape, *[1] * (len(each.shape) - weight.ndim))
+            each = ops.multiply(each, np.broadcast_to(weight, tuple(each.shape)).copy())
+        if self.reduction in (None, "none") or not len(each.shape):
+            return each
+        total = ops.sum(each)
+        if self.reduction == "sum":
+            return total
+        if self.reduction == "mean_with_sample_weight" and weight is not None:
+            return ops.divide(total, float(np.broadcast_to(weight, tuple(each.shape)).sum()))
+        return ops.divide(total, self.rows(y_true, tuple(each.shape)))
 
-    Parameters
-    ----------
-    from_logits : bool, default False
-    """
+    def rows(self, y_true: Any, shape: tuple[int, ...]) -> float:
+        """How many losses of a batch count in the mean."""
+        if self.ignore_class is None:
+            return float(max(1, math.prod(shape)))
+        numbers = np.asarray(y_true.data if isinstance(y_true, Tensor) else y_true)
+        return float(max(1, int(np.count_nonzero(numbers != self.ignore_class))))
 
-    def __init__(self, from_logits: bool = False) -> None:
-        super().__init__("bce_with_logits" if from_logits else "binary_crossentropy")
+    def get_config(self) -> dict[str, Any]:
+        """Name, reduction and options."""
+        return {"name": self.name, "reduction": self.reduction, **self.options}
 
 
 class MeanSquaredError(Loss):
-    """The mean of squared differences."""
+    """The mean of squared differences; arguments as :class:`Loss`."""
 
-    def __init__(self) -> None:
-        super().__init__("mse")
+    _function = staticmethod(mean_squared_error)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_squared_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction)
 
 
 class MeanAbsoluteError(Loss):
-    """The mean of absolute differences."""
+    """The mean of absolute differences; arguments as :class:`Loss`."""
 
-    def __init__(self) -> None:
-        super().__init__("mae")
+    _function = staticmethod(mean_absolute_error)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_absolute_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class MeanAbsolutePercentageError(Loss):
+    """Absolute differences in hundredths of the target; arguments as :class:`Loss`."""
+
+    _function = staticmethod(mean_absolute_percentage_error)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_absolute_percentage_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class MeanSquaredLogarithmicError(Loss):
+    """Squared differences of log(1 + y); arguments as :class:`Loss`."""
+
+    _function = staticmethod(mean_squared_logarithmic_error)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_squared_logarithmic_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction)
 
 
 class Huber(Loss):
@@ -93,5 +173,246 @@ class Huber(Loss):
         Where one becomes the other.
     """
 
-    def __init__(self, delta: float = 1.0) -> None:
-        super().__init__(nn.HuberLoss(delta=delta))
+    _function = staticmethod(huber)
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "huber_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, delta=delta)
+
+
+class LogCosh(Loss):
+    """log(cosh(difference)); arguments as :class:`Loss`."""
+
+    _function = staticmethod(log_cosh)
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "log_cosh", dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class Hinge(Loss):
+    """max(1 - y_true y_pred, 0); arguments as :class:`Loss`."""
+
+    _function = staticmethod(hinge)
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "hinge", dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class SquaredHinge(Loss):
+    """The squares of it; arguments as :class:`Loss`."""
+
+    _function = staticmethod(squared_hinge)
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "squared_hinge", dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class CategoricalHinge(Loss):
+    """The same of several classes; arguments as :class:`Loss`."""
+
+    _function = staticmethod(categorical_hinge)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_hinge",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class KLDivergence(Loss):
+    """The sum of y_true log(y_true / y_pred); arguments as :class:`Loss`."""
+
+    _function = staticmethod(kl_divergence)
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "kl_divergence", dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class Poisson(Loss):
+    """y_pred - y_true log(y_pred); arguments as :class:`Loss`."""
+
+    _function = staticmethod(poisson)
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "poisson", dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class CosineSimilarity(Loss):
+    """Less the cosine between target and output.
+
+    Parameters
+    ----------
+    axis : int, default -1
+    """
+
+    _function = staticmethod(cosine_similarity)
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "cosine_similarity",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, axis=axis)
+
+
+class BinaryCrossentropy(Loss):
+    """Cross-entropy of two classes.
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether outputs are raw scores, or probabilities.
+    label_smoothing : float, default 0
+    axis : int, default -1
+    """
+
+    _function = staticmethod(binary_crossentropy)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+
+
+class BinaryFocalCrossentropy(Loss):
+    """Cross-entropy of two classes that weighs what is right already less.
+
+    Parameters
+    ----------
+    apply_class_balancing : bool, default False
+    alpha, gamma : float, default 0.25 and 2
+    from_logits : bool, default False
+    label_smoothing : float, default 0
+    """
+
+    _function = staticmethod(binary_focal_crossentropy)
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "binary_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            name,
+            reduction,
+            apply_class_balancing=apply_class_balancing,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+
+class CategoricalCrossentropy(Loss):
+    """Cross-entropy of one-hot rows.
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+    label_smoothing : float, default 0
+    """
+
+    _function = staticmethod(categorical_crossentropy)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """Cross-entropy of class numbers.
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+    ignore_class : int, optional
+        Rows of this class count nothing.
+    """
+
+    _function = staticmethod(sparse_categorical_crossentropy)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
+        self.ignore_class = ignore_class
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    kind._function.__name__: kind._function for kind in Loss.__subclasses__()
+}
+_SHORT = {
+    "mse": "mean_squared_error", "mae": "mean_absolute_error", "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error", "bce": "binary_crossentropy", "kld": "kl_divergence",
+}  # fmt: skip
+_CLASSES = {kind.__name__: kind for kind in Loss.__subclasses__()}
+
+
+def get(identifier: Any) -> Any:
+    """A loss from its name, or itself: something to call with (y_true, y_pred).
+
+    Raises
+    ------
+    ArgumentError
+        There is none of this name.
+    """
+    if isinstance(identifier, str):
+        name = _SHORT.get(identifier.lower(), identifier)
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name]
+        if name in _CLASSES:
+            return _CLASSES[name]()
+        raise ArgumentError(
+            f"compile: loss is {identifier!r}, expected a function or one of {', '.join(sorted(_FUNCTIONS))}"
+        )
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    if not callable(identifier):
+        raise ArgumentError(f"compile: loss is {type(identifier).__name__}, expected a function or a name")
+    return identifier

@@ -1,52 +1,199 @@
-"""Optimizers with Keras' names and arguments: made without parameters, which ``compile`` adds."""
+"""Optimizers with Keras' names and arguments, made without parameters: ``compile`` or ``apply`` adds them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from einkorn import optim
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
+from einkorn.keras._names import snake_case
 from einkorn.optim import schedules
 from einkorn.optim.lr_scheduler import FunctionLR
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop", "schedules"]
+__all__ = [
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer", "RMSprop", "get",
+    "schedules",
+]  # fmt: skip
 
 
-class _Recipe:
-    """What an optimizer will be, once ``compile`` calls it with the parameters."""
+class Optimizer:
+    """What an optimizer will be, once ``compile`` or ``apply`` brings the parameters.
 
-    def __init__(self, learning_rate: Any, make: Callable[[Any, float], optim.Optimizer]) -> None:
+    Attributes
+    ----------
+    learning_rate : float or schedule
+        Setting it takes effect with the next update.
+    iterations : int
+        How many updates there were.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        make: Callable[[Any, float], optim.Optimizer],
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        owner = type(self).__name__
         rate = learning_rate(0) if callable(learning_rate) else learning_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate >= 0:
             raise ArgumentError(
-                f"{type(self).__name__}: learning_rate is {learning_rate!r}, expected a number >= 0 "
-                "or a schedule"
+                f"{owner}: learning_rate is {learning_rate!r}, expected a number >= 0 or a schedule"
             )
-        self.learning_rate = learning_rate
+        if use_ema or loss_scale_factor is not None:
+            raise ArgumentError(
+                f"{owner}: use_ema and loss_scale_factor are not supported, expected None: "
+                "einkorn.optim.swa_utils has averages of weights"
+            )
+        if weight_decay is not None and not (isinstance(weight_decay, (int, float)) and weight_decay >= 0):
+            raise ArgumentError(f"{owner}: weight_decay is {weight_decay!r}, expected a number >= 0")
+        self.name = name or snake_case(owner)
+        self.weight_decay = weight_decay
+        self.clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        if sum(value is not None for value in self.clips.values()) > 1:
+            raise ArgumentError(f"{owner}: only one of {', '.join(self.clips)} can be given")
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.iterations = 0
+        self._rate = learning_rate
         self._make = make
+        self._bound: Any = None
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate now; of a schedule, that of the next update."""
+        if self._bound is not None:
+            return self._bound.param_groups[0]["lr"]
+        return self._rate(0) if callable(self._rate) else self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self._rate = value
+        if self._bound is not None:
+            for group in self._bound.param_groups:
+                group["lr"] = value(self.iterations) if callable(value) else float(value)
 
     def __call__(self, parameters: Any) -> optim.Optimizer:
-        schedule = self.learning_rate if callable(self.learning_rate) else None
-        optimizer = self._make(parameters, schedule(0) if schedule else self.learning_rate)
-        if schedule is not None:
-            _follow(optimizer, schedule)
-        return optimizer
+        """An optimizer of ``einkorn.optim`` for these parameters: what ``compile`` asks for."""
+        params = list(parameters)
+        schedule = self._rate if callable(self._rate) else None
+        made = self._make(params, schedule(0) if schedule else float(self._rate))
+        rates = FunctionLR(made, schedule) if schedule is not None else None
+        step = made.step
+
+        def stepped(closure: Any = None) -> Any:
+            if self.weight_decay:
+                _decay(made, self.weight_decay)
+            loss = step(closure)
+            self.iterations += 1
+            if rates is not None and callable(self._rate):
+                rates.step()
+            return loss
+
+        object.__setattr__(made, "step", stepped)
+        object.__setattr__(made, "apply", self.apply)
+        object.__setattr__(made, "apply_gradients", self.apply_gradients)
+        self._bound = made
+        return made
+
+    def build(self, variables: Any) -> None:
+        """Make the state for these variables."""
+        self([_parameter(variable) for variable in variables])
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Make an update with these gradients.
+
+        Parameters
+        ----------
+        grads : list of array or Tensor
+        trainable_variables : list of variables
+            As a model's ``trainable_weights``.
+        """
+        if trainable_variables is None:
+            if self._bound is None:
+                raise ArgumentError(f"{type(self).__name__}: apply got no variables, and none are known yet")
+            params = self._bound.param_groups[0]["params"]
+        else:
+            params = [_parameter(variable) for variable in trainable_variables]
+        given = list(grads)
+        if len(given) != len(params):
+            raise ArgumentError(f"apply: got {len(given)} gradients for {len(params)} variables")
+        if self._bound is None:
+            self(params)
+        known = {id(param) for group in self._bound.param_groups for param in group["params"]}
+        if not {id(param) for param in params} <= known:
+            raise ArgumentError("apply: some variables are not those that the optimizer was made for")
+        before = {}
+        for group in self._bound.param_groups:
+            for param in group["params"]:
+                before[id(param)] = (param, param.grad)
+                param.grad = None
+        for param, grad in zip(params, given, strict=True):
+            if grad is not None:
+                array = grad.data if isinstance(grad, Tensor) else np.asarray(grad)
+                param.grad = Tensor(np.asarray(array, param.data.dtype).reshape(param.data.shape))
+        self._clip(params)
+        self._bound.step()
+        for param, grad in before.values():
+            param.grad = grad
+
+    def apply_gradients(self, grads_and_vars: Any) -> None:
+        """``apply`` of pairs."""
+        pairs = list(grads_and_vars)
+        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+
+    def _clip(self, params: list[Any]) -> None:
+        from einkorn.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
+
+        if self.clips["clipvalue"] is not None:
+            clip_grad_value_(params, self.clips["clipvalue"])
+        if self.clips["global_clipnorm"] is not None:
+            clip_grad_norm_(params, self.clips["global_clipnorm"])
+        if self.clips["clipnorm"] is not None:
+            for param in params:
+                clip_grad_norm_([param], self.clips["clipnorm"])
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and rate."""
+        return {
+            "name": self.name,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            **self.clips,
+        }
 
 
-def _follow(optimizer: optim.Optimizer, schedule: Any) -> None:
-    """Step the schedule with every update."""
-    rates, step = FunctionLR(optimizer, schedule), optimizer.step
-
-    def stepped(closure: Any = None) -> Any:
-        loss = step(closure)
-        rates.step()
-        return loss
-
-    object.__setattr__(optimizer, "step", stepped)
+def _parameter(variable: Any) -> Tensor:
+    value = getattr(variable, "value", variable)
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"optimizer: got {type(variable).__name__}, expected variables of a model")
+    return value
 
 
-class SGD(_Recipe):
+def _decay(optimizer: optim.Optimizer, decay: float) -> None:
+    """Take the share rate * decay off all weights, as Keras does before an update."""
+    from einkorn import _versions
+
+    for group in optimizer.param_groups:
+        for param in group["params"]:
+            if param.grad is not None:
+                param.data[...] = param.data * (1 - decay * group["lr"])
+                _versions.wrote(param.data)
+
+
+class SGD(Optimizer):
     """Gradient descent.
 
     Parameters
@@ -54,20 +201,24 @@ class SGD(_Recipe):
     learning_rate : float or schedule, default 0.01
     momentum : float, default 0
     nesterov : bool, default False
-    weight_decay : float, optional
+    **options
+        weight_decay, clipnorm, clipvalue, global_clipnorm, gradient_accumulation_steps, name: see
+        :class:`Optimizer`.
     """
 
     def __init__(
         self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False,
-        weight_decay: float | None = None,
+        weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+        global_clipnorm: float | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(
-            learning_rate,
-            lambda p, lr: optim.SGD(p, lr, momentum, weight_decay=weight_decay or 0.0, nesterov=nesterov),
-        )
+            learning_rate, lambda p, lr: optim.SGD(p, lr, momentum, nesterov=nesterov),
+            weight_decay=weight_decay, clipnorm=clipnorm, clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm, **options,
+        )  # fmt: skip
 
 
-class Adam(_Recipe):
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2014).
 
     Parameters
@@ -76,37 +227,37 @@ class Adam(_Recipe):
     beta_1, beta_2 : float, default 0.9 and 0.999
     epsilon : float, default 1e-7
     amsgrad : bool, default False
+    **options : as :class:`SGD`
     """
 
     def __init__(
         self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        amsgrad: bool = False,
+        amsgrad: bool = False, weight_decay: float | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(
-            learning_rate, lambda p, lr: optim.Adam(p, lr, (beta_1, beta_2), epsilon, amsgrad=amsgrad)
-        )
+            learning_rate, lambda p, lr: optim.Adam(p, lr, (beta_1, beta_2), epsilon, amsgrad=amsgrad),
+            weight_decay=weight_decay, **options,
+        )  # fmt: skip
 
 
-class AdamW(_Recipe):
+class AdamW(Adam):
     """Adam with weight decay apart from the gradient.
 
     Parameters
     ----------
     learning_rate : float or schedule, default 0.001
     weight_decay : float, default 0.004
-    beta_1, beta_2, epsilon : as ``Adam``
+    beta_1, beta_2, epsilon, amsgrad, **options : as :class:`Adam`
     """
 
     def __init__(
         self, learning_rate: Any = 0.001, weight_decay: float = 0.004, beta_1: float = 0.9,
-        beta_2: float = 0.999, epsilon: float = 1e-7,
+        beta_2: float = 0.999, epsilon: float = 1e-7, amsgrad: bool = False, **options: Any,
     ) -> None:  # fmt: skip
-        super().__init__(
-            learning_rate, lambda p, lr: optim.AdamW(p, lr, (beta_1, beta_2), epsilon, weight_decay)
-        )
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, **options)
 
 
-class RMSprop(_Recipe):
+class RMSprop(Optimizer):
     """RMSprop.
 
     Parameters
@@ -116,19 +267,21 @@ class RMSprop(_Recipe):
     momentum : float, default 0
     epsilon : float, default 1e-7
     centered : bool, default False
+    **options : as :class:`SGD`
     """
 
     def __init__(
         self, learning_rate: Any = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-        centered: bool = False,
+        centered: bool = False, weight_decay: float | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(
             learning_rate,
             lambda p, lr: optim.RMSprop(p, lr, rho, epsilon, momentum=momentum, centered=centered),
-        )
+            weight_decay=weight_decay, **options,
+        )  # fmt: skip
 
 
-class Adagrad(_Recipe):
+class Adagrad(Optimizer):
     """Adagrad.
 
     Parameters
@@ -136,14 +289,119 @@ class Adagrad(_Recipe):
     learning_rate : float or schedule, default 0.001
     initial_accumulator_value : float, default 0.1
     epsilon : float, default 1e-7
+    **options : as :class:`SGD`
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7
-    ) -> None:
+        self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
         super().__init__(
             learning_rate,
             lambda p, lr: optim.Adagrad(
                 p, lr, initial_accumulator_value=initial_accumulator_value, eps=epsilon
             ),
+            weight_decay=weight_decay, **options,
+        )  # fmt: skip
+
+
+class Adadelta(Optimizer):
+    """Adadelta.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    rho : float, default 0.95
+    epsilon : float, default 1e-7
+    **options : as :class:`SGD`
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            learning_rate,
+            lambda p, lr: optim.Adadelta(p, lr, rho, epsilon),
+            weight_decay=weight_decay,
+            **options,
         )
+
+
+class Adamax(Optimizer):
+    """Adamax.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+    epsilon : float, default 1e-7
+    **options : as :class:`SGD`
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            learning_rate, lambda p, lr: optim.Adamax(p, lr, (beta_1, beta_2), epsilon),
+            weight_decay=weight_decay, **options,
+        )  # fmt: skip
+
+
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum; arguments as :class:`Adamax`."""
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            learning_rate, lambda p, lr: optim.NAdam(p, lr, (beta_1, beta_2), epsilon, momentum_decay=1.0),
+            weight_decay=weight_decay, **options,
+        )  # fmt: skip
+
+
+class Lion(Optimizer):
+    """Lion (Chen et al. 2023).
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.99
+    **options : as :class:`SGD`
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            learning_rate,
+            lambda p, lr: optim.Lion(p, lr, (beta_1, beta_2)),
+            weight_decay=weight_decay,
+            **options,
+        )
+
+
+_NAMES = {
+    kind.__name__.lower(): kind
+    for kind in (SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, Nadam, Lion)
+}
+
+
+def get(identifier: Any) -> Any:
+    """An optimizer from its name, or itself.
+
+    Raises
+    ------
+    ArgumentError
+        There is none of this name.
+    """
+    if isinstance(identifier, str):
+        if identifier.lower() not in _NAMES:
+            raise ArgumentError(
+                f"compile: optimizer is {identifier!r}, expected an Optimizer or one of {', '.join(_NAMES)}"
+            )
+        return _NAMES[identifier.lower()]()
+    return identifier

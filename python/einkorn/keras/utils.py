@@ -1,14 +1,19 @@
-"""``to_categorical``."""
+"""``to_categorical`` and other small things of ``keras.utils``."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, IndexRangeError
 
-__all__ = ["to_categorical"]
+__all__ = [
+    "PyDataset", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "set_random_seed",
+    "split_dataset", "to_categorical",
+]  # fmt: skip
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -32,3 +37,132 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
             f"to_categorical: x holds {numbers.min()} to {numbers.max()}, expected 0 to {classes - 1}"
         )
     return np.eye(classes, dtype=np.float32)[numbers]
+
+
+def set_random_seed(seed: int) -> None:
+    """Make what is drawn from now on repeatable: here, by NumPy and by Python.
+
+    Parameters
+    ----------
+    seed : int
+    """
+    import random
+
+    from einkorn.random import manual_seed
+
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise ArgumentError(f"set_random_seed: seed is {seed!r}, expected an integer")
+    random.seed(int(seed))
+    np.random.seed(int(seed) % 2**32)
+    manual_seed(int(seed))
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
+    """Vectors of length 1 along an axis; zeros stay."""
+    array = np.asarray(x, np.float64)
+    length = np.linalg.norm(array, order, axis, keepdims=True)
+    return array / np.where(length == 0, 1, length)
+
+
+def pad_sequences(
+    sequences: Any, maxlen: int | None = None, dtype: str = "int32", padding: str = "pre",
+    truncating: str = "pre", value: Any = 0.0,
+) -> np.ndarray:  # fmt: skip
+    """Sequences as rows of one length.
+
+    Parameters
+    ----------
+    sequences : list of sequences
+    maxlen : int, optional
+        By default the longest one's length.
+    dtype : str, default "int32"
+    padding, truncating : "pre" or "post", default "pre"
+        At which end they are filled up, and cut.
+    value : number, default 0
+        What they are filled with.
+    """
+    for name, where in (("padding", padding), ("truncating", truncating)):
+        if where not in ("pre", "post"):
+            raise ArgumentError(f"pad_sequences: {name} is {where!r}, expected 'pre' or 'post'")
+    length = max((len(row) for row in sequences), default=0) if maxlen is None else maxlen
+    rest = next((np.asarray(row).shape[1:] for row in sequences if len(row)), ())
+    out = np.full((len(sequences), length, *rest), value, dtype)
+    for i, row in enumerate(sequences):
+        kept = row[len(row) - length :] if truncating == "pre" and len(row) > length else row[:length]
+        if len(kept):
+            if padding == "post":
+                out[i, : len(kept)] = kept
+            else:
+                out[i, length - len(kept) :] = kept
+    return out
+
+
+def split_dataset(
+    dataset: Any, left_size: Any = None, right_size: Any = None, shuffle: bool = False, seed: Any = None
+) -> Any:
+    """Arrays in two parts.
+
+    Parameters
+    ----------
+    dataset : array, or tuple of arrays
+    left_size, right_size : float or int
+        The share of the rows, or their number, of one part.
+    shuffle : bool, default False
+    seed : int, optional
+    """
+    arrays = dataset if isinstance(dataset, tuple) else (dataset,)
+    rows = len(arrays[0])
+
+    def count(size: Any) -> int:
+        return math.ceil(size * rows) if isinstance(size, float) else int(size)
+
+    if left_size is None and right_size is None:
+        raise ArgumentError("split_dataset: expected left_size or right_size")
+    left = count(left_size) if left_size is not None else rows - count(right_size)
+    right = count(right_size) if right_size is not None else rows - left
+    order = np.random.default_rng(seed).permutation(rows) if shuffle else np.arange(rows)
+    parts = [
+        tuple(np.asarray(a)[order[:left]] for a in arrays),
+        tuple(np.asarray(a)[order[left : left + right]] for a in arrays),
+    ]
+    return tuple(part if isinstance(dataset, tuple) else part[0] for part in parts)
+
+
+class PyDataset:
+    """Base class of data that give a batch for a number: ``__getitem__`` and ``__len__`` are yours.
+
+    Parameters
+    ----------
+    workers, use_multiprocessing, max_queue_size : ignored
+        Batches are made when they are wanted; ``einkorn.data.DataLoader`` has workers.
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        pass
+
+    def __getitem__(self, index: int) -> Any:
+        raise TypeError(f"{type(self).__name__} defines no __getitem__()")
+
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} defines no __len__()")
+
+    def on_epoch_end(self) -> None:
+        """What is to be done after each pass."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(len(self)):
+            yield self[index]
+        self.on_epoch_end()
+
+
+Sequence = PyDataset
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Any:
+    """A decorator that changes nothing: classes are never looked up by the name in a file."""
+    return lambda kind: kind
+
+
+def plot_model(*_: Any, **__: Any) -> NoReturn:
+    """Refused: there is no picture of models; ``model.summary()`` has the table."""
+    raise ArgumentError("plot_model: is not supported, expected model.summary(), which prints the layers")

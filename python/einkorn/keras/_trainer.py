@@ -1,0 +1,259 @@
+"""Keras' verbs over the library's: data and losses as Keras takes them, weights made by the first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from einkorn._tensor import Tensor
+from einkorn.errors import ArgumentError, EinkornError
+from einkorn.keras import optimizers
+from einkorn.keras._base import Layer, built
+from einkorn.training.modes import evaluating
+from einkorn.training.state import state_of
+
+__all__ = ["Trainer"]
+
+# Arguments of Keras' compile that say how it computes, which it does here in any case.
+_IDLE = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
+
+
+class Trainer(Layer):
+    """``compile``, ``fit``, ``evaluate`` and ``predict`` in Keras' form."""
+
+    _waiting: Any = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+        **options: Any,
+    ) -> None:
+        """Choose how ``fit`` trains.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer, default "rmsprop"
+        loss : str, Loss, function of (y_true, y_pred), or a list or dict of them by output, optional
+            None where the layers' own losses, or a ``train_step``, say what is trained for.
+        loss_weights : list or dict of float by output, optional
+        metrics, weighted_metrics : list, or list or dict of lists by output, optional
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            Taken, and of no effect.
+        **options
+            Those of ``Trainable.compile``: clipnorm, autocast, ...
+        """
+        given = (optimizers.get(optimizer), loss, loss_weights, metrics, weighted_metrics, options)
+        self.__dict__["_waiting"] = None
+        if built(self) and not self._unknown_outputs(loss, metrics):
+            self._compile_now(*given)
+        else:
+            self.__dict__["_waiting"] = given
+
+    def _unknown_outputs(self, loss: Any, metrics: Any) -> bool:
+        """Whether the names of the outputs are needed, and come with the first rows only."""
+        several = any(isinstance(value, (list, tuple, Mapping)) for value in (loss,))
+        return several and self._output_names() is None and not self.__dict__.get("_seen_outputs")
+
+    def _output_names(self) -> list[str] | None:
+        """The names of several outputs, as far as the model knows them."""
+        return None
+
+    def _compile_now(
+        self,
+        optimizer: Any,
+        loss: Any,
+        loss_weights: Any,
+        metrics: Any,
+        weighted: Any,
+        options: dict[str, Any],
+    ) -> None:
+        from einkorn.keras._compile import RowLosses, by_output, loss_of, metrics_of
+
+        names = self._output_names() or self.__dict__.get("_seen_outputs")
+        recipe = optimizer
+        if isinstance(recipe, optimizers.Optimizer):
+            clips = {name: value for name, value in recipe.clips.items() if value is not None}
+            if recipe.gradient_accumulation_steps:
+                clips["gradient_accumulation_steps"] = recipe.gradient_accumulation_steps
+            options = {**clips, **options}
+        if names is None or len(names) == 1:
+            if isinstance(loss, Mapping):
+                loss = next(iter(loss.values()))
+            elif isinstance(loss, (list, tuple)):
+                loss = loss[0]
+            if isinstance(metrics, Mapping):
+                metrics = next(iter(metrics.values()))
+            factor = loss_weights
+            if isinstance(factor, Mapping):
+                factor = next(iter(factor.values()))
+            found: Any = loss_of(loss, self)
+            both: Any = metrics_of(_flat_list(metrics), weighted)
+            super().compile(recipe, "mse", factor, **options)
+        else:
+            parts = [loss_of(one, self) for one in by_output(loss, names, "loss")]
+            factors = [
+                1.0 if one is None else float(one) for one in by_output(loss_weights, names, "loss_weights")
+            ]
+            both = tuple(
+                metrics_of(some, weighted_some)
+                for some, weighted_some in zip(
+                    _metrics_by_output(metrics, names, "metrics"),
+                    _metrics_by_output(weighted, names, "weighted_metrics"),
+                    strict=True,
+                )
+            )
+            found = RowLosses(tuple(parts), tuple(factors), tuple(names), True)
+            super().compile(recipe, "mse", None, **options)
+        state = state_of(self)
+        assert state.compiled is not None
+        state.compiled = state.compiled._replace(loss=found, metrics=both)
+
+    # --- the first rows -------------------------------------------------------------------------
+
+    def _make(self, x: Any) -> None:
+        """Build the layers with one row, and do what ``compile`` has put off."""
+        if not built(self) or (self._waiting is not None and self._unknown_outputs(*self._waiting[1:4:2])):
+            rows = self._one_row(x)
+            with evaluating(self):
+                out = self(*rows)
+            if isinstance(out, Mapping):
+                self.__dict__["_seen_outputs"] = list(out)
+            elif isinstance(out, (list, tuple)):
+                self.__dict__["_seen_outputs"] = [f"output_{i + 1}" for i in range(len(out))]
+            missing = [m.name for m in self.modules() if isinstance(m, Layer) and not m.built]
+            if missing:
+                raise EinkornError(
+                    f"{type(self).__name__}: {', '.join(missing)} were not called, so they have no weights"
+                )
+        if self._waiting is not None:
+            given = self._waiting
+            self.__dict__["_waiting"] = None
+            self._compile_now(*given)
+
+    def _one_row(self, x: Any) -> tuple[Any, ...]:
+        """The first row of what ``fit`` takes."""
+        if isinstance(x, dict):
+            return ({key: np.asarray(part[:1]) for key, part in x.items()},)
+        if isinstance(x, (tuple, list)) and x and getattr(x[0], "ndim", None):
+            return tuple(np.asarray(part[:1]) for part in x)
+        if hasattr(x, "shape") or isinstance(x, list):
+            return (np.asarray(x[:1]),)
+        if hasattr(x, "__len__") and hasattr(x, "__getitem__") and not hasattr(x, "__iter__"):
+            return (np.asarray(x[0][0])[None],)
+        if hasattr(x, "__len__"):
+            batch = next(iter(x))
+            first = batch[0] if isinstance(batch, (tuple, list)) else batch
+            if isinstance(first, dict):
+                return ({key: np.asarray(part)[:1] for key, part in first.items()},)
+            if isinstance(first, (tuple, list)):
+                return tuple(np.asarray(part)[:1] for part in first)
+            return (np.asarray(first)[:1],)
+        raise EinkornError(
+            f"{type(self).__name__}: has no weights yet, and {type(x).__name__} cannot be looked into "
+            "without using it up: begin the model with Input(shape), or call it with one row first"
+        )
+
+    def _given(self, x: Any) -> Any:
+        """Inputs as the loop takes them: several as a tuple."""
+        if isinstance(x, list) and x and all(hasattr(part, "shape") and len(part.shape) for part in x):
+            same = len({len(part) for part in x}) == 1
+            if same and len(x) == (self._input_count() or len(x)):
+                return tuple(x) if len(x) > 1 else x[0]
+        if isinstance(x, Mapping):
+            return self._in_order(x)
+        return x
+
+    def _input_count(self) -> int | None:
+        return None
+
+    def _in_order(self, x: Any) -> Any:
+        return x
+
+    def _targets(self, y: Any) -> Any:
+        names = self._output_names()
+        if isinstance(y, Mapping) and names is not None and len(names) == 1:
+            return next(iter(y.values()))
+        if isinstance(y, list) and names is not None and len(names) > 1:
+            return [np.asarray(part) for part in y]
+        return y
+
+    # --- verbs ----------------------------------------------------------------------------------
+
+    def fit(self, x: Any = None, y: Any = None, *more: Any, **options: Any) -> Any:
+        """As ``Trainable.fit``, with a list of arrays for several inputs."""
+        x, y = self._given(x), self._targets(y)
+        self._make(x)
+        data = options.get("validation_data")
+        if isinstance(data, (tuple, list)) and len(data) in (2, 3):
+            options["validation_data"] = (self._given(data[0]), self._targets(data[1]), *data[2:])
+        if y is None and isinstance(x, (np.ndarray, Tensor)):
+            y = np.zeros((len(x), 1), np.float32)  # nobody asks for it: the model has losses of its own
+            if state_of(self).compiled is not None and not self._needs_no_target():
+                raise ArgumentError("fit: y is None, expected targets for the loss")
+        return super().fit(x, y, *more, **options)
+
+    def _needs_no_target(self) -> bool:
+        from einkorn.training.own_steps import overrides
+
+        compiled = state_of(self).compiled
+        source = getattr(compiled.loss, "source", None) if compiled is not None else None
+        return overrides(self, "train_step") or (isinstance(source, dict) and source["none"])
+
+    def evaluate(self, x: Any = None, y: Any = None, *more: Any, **options: Any) -> Any:
+        """As ``Trainable.evaluate``."""
+        x, y = self._given(x), self._targets(y)
+        self._make(x)
+        if y is None and isinstance(x, (np.ndarray, Tensor)) and self._needs_no_target():
+            y = np.zeros((len(x), 1), np.float32)
+        return super().evaluate(x, y, *more, **options)
+
+    def predict(self, x: Any, *more: Any, **options: Any) -> Any:
+        """As ``Trainable.predict``."""
+        x = self._given(x)
+        if not built(self):
+            with evaluating(self):
+                self(*self._one_row(x))
+        return super().predict(x, *more, **options)
+
+    def train_on_batch(self, x: Any, y: Any = None, *more: Any, **options: Any) -> Any:
+        """As ``Trainable.train_on_batch``."""
+        x = self._given(x)
+        self._make(x)
+        return super().train_on_batch(x, self._targets(y), *more, **options)
+
+    def test_on_batch(self, x: Any, y: Any = None, *more: Any, **options: Any) -> Any:
+        """As ``Trainable.test_on_batch``."""
+        x = self._given(x)
+        self._make(x)
+        return super().test_on_batch(x, self._targets(y), *more, **options)
+
+
+def _flat_list(metrics: Any) -> Any:
+    if isinstance(metrics, (list, tuple)) and len(metrics) == 1 and isinstance(metrics[0], (list, tuple)):
+        return metrics[0]
+    return metrics
+
+
+def _metrics_by_output(metrics: Any, names: list[str], what: str) -> list[Any]:
+    """A list of metrics for each output; a plain list of names is for all of them."""
+    if isinstance(metrics, Mapping):
+        return [metrics.get(name) for name in names]
+    if metrics is None:
+        return [None] * len(names)
+    if isinstance(metrics, (list, tuple)):
+        if len(metrics) == len(names):
+            return list(metrics)
+        if not any(isinstance(one, (list, tuple)) for one in metrics):
+            return [metrics] * len(names)
+        raise ArgumentError(f"compile: {what} has {len(metrics)} entries, expected {len(names)}")
+    return [[metrics]] * len(names)

@@ -1,0 +1,156 @@
+"""Keras' activations, as functions of arrays and Tensors, and ``get``, which knows their names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from einkorn import ops
+from einkorn.errors import ArgumentError
+from einkorn.nn import functional
+
+__all__ = [
+    "celu", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
+    "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
+    "softplus", "softsign", "swish", "tanh",
+]  # fmt: skip
+
+
+def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+    """x above the threshold, ``negative_slope * (x - threshold)`` below it, at most ``max_value``."""
+    if negative_slope == 0 and threshold == 0:
+        out = functional.relu(x)
+    else:
+        out = ops.where(x >= threshold, x, ops.multiply(ops.subtract(x, threshold), negative_slope))
+    return out if max_value is None else ops.minimum(out, _alike(out, max_value))
+
+
+def _alike(x: Any, value: float) -> Any:
+    return ops.add(ops.multiply(x.data if hasattr(x, "backward") else x, 0.0), value)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return functional.sigmoid(x)
+
+
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent."""
+    return functional.tanh(x)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """Shares that sum to 1 along an axis."""
+    return functional.softmax(x, axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """The logarithm of softmax."""
+    return functional.log_softmax(x, axis)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x, or alpha (exp(x) - 1) below 0."""
+    return functional.elu(x, alpha)
+
+
+def selu(x: Any) -> Any:
+    """The self-normalizing linear unit."""
+    return functional.selu(x)
+
+
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """x, or alpha (exp(x / alpha) - 1) below 0."""
+    return functional.celu(x, alpha)
+
+
+def gelu(x: Any, approximate: bool = False) -> Any:
+    """x times the normal distribution function, or its approximation by tanh."""
+    return functional.gelu(x, approximate="tanh" if approximate else "none")
+
+
+def silu(x: Any) -> Any:
+    """x sigmoid(x)."""
+    return functional.silu(x)
+
+
+swish = silu
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    """x, or ``negative_slope * x`` below 0."""
+    return functional.leaky_relu(x, negative_slope)
+
+
+def relu6(x: Any) -> Any:
+    """x between 0 and 6."""
+    return functional.relu6(x)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x))."""
+    return functional.softplus(x)
+
+
+def softsign(x: Any) -> Any:
+    """x / (1 + abs(x))."""
+    return functional.softsign(x)
+
+
+def mish(x: Any) -> Any:
+    """x tanh(softplus(x))."""
+    return functional.mish(x)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """x / 6 + 0.5 between 0 and 1."""
+    return functional.hardsigmoid(x)
+
+
+def hard_silu(x: Any) -> Any:
+    """x hard_sigmoid(x)."""
+    return functional.hardswish(x)
+
+
+def hard_tanh(x: Any) -> Any:
+    """x between -1 and 1."""
+    return functional.hardtanh(x)
+
+
+def log_sigmoid(x: Any) -> Any:
+    """The logarithm of sigmoid."""
+    return functional.logsigmoid(x)
+
+
+def exponential(x: Any) -> Any:
+    """exp(x)."""
+    return ops.exp(x)
+
+
+def linear(x: Any) -> Any:
+    """x itself."""
+    return x
+
+
+_NAMES: dict[str, Any] = {name: globals()[name] for name in __all__ if name != "get"}
+_NAMES["hard_swish"] = hard_silu
+
+
+def get(identifier: Any, owner: str = "activation") -> Any:
+    """A function from its name, or itself; None is ``linear``.
+
+    Raises
+    ------
+    ArgumentError
+        There is none of this name, or it is no function.
+    """
+    if identifier is None:
+        return linear
+    if isinstance(identifier, str):
+        if identifier not in _NAMES:
+            raise ArgumentError(
+                f"{owner}: activation is {identifier!r}, expected one of {', '.join(sorted(_NAMES))}"
+            )
+        return _NAMES[identifier]
+    if not callable(identifier):
+        raise ArgumentError(f"{owner}: activation is {identifier!r}, expected a function or a name")
+    return identifier

@@ -1,0 +1,405 @@
+"""Layers, losses, metrics and optimizers beside Keras itself, of the same weights, where it is installed."""
+
+import os
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from small_problems import blobs, rows
+
+from einkorn import keras
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+theirs = pytest.importorskip("keras", reason="Keras is not installed")
+
+TOKENS = np.array([[3, 1, 2, 0, 0], [4, 4, 0, 0, 0], [1, 2, 3, 4, 1]])
+
+# name -> (what makes the layer of either library's ``layers``, shapes of the inputs, arguments of the call)
+LAYERS = {
+    "dense": (lambda L: L.Dense(4, activation="gelu"), [(3, 5)], {}),
+    "dense of steps": (lambda L: L.Dense(4, use_bias=False), [(3, 2, 5)], {}),
+    "einsum dense": (lambda L: L.EinsumDense("abc,cd->abd", (None, 6), bias_axes="d"), [(3, 2, 5)], {}),
+    "conv1d causal": (lambda L: L.Conv1D(4, 3, padding="causal", dilation_rate=2), [(2, 9, 3)], {}),
+    "conv1d same": (lambda L: L.Conv1D(4, 4, strides=2, padding="same"), [(2, 9, 3)], {}),
+    "conv2d": (lambda L: L.Conv2D(4, (3, 2), activation="relu"), [(2, 7, 6, 3)], {}),
+    "conv2d same": (lambda L: L.Conv2D(4, 3, strides=2, padding="same"), [(2, 7, 6, 3)], {}),
+    "conv2d groups": (lambda L: L.Conv2D(4, 3, groups=2), [(2, 7, 6, 4)], {}),
+    "conv2d dilated": (lambda L: L.Conv2D(4, 3, dilation_rate=2, padding="same"), [(2, 7, 6, 3)], {}),
+    "conv3d": (lambda L: L.Conv3D(2, 2, padding="same"), [(2, 4, 5, 3, 2)], {}),
+    "transposed 1d": (lambda L: L.Conv1DTranspose(4, 3, strides=2, padding="same"), [(2, 5, 3)], {}),
+    "transposed same": (lambda L: L.Conv2DTranspose(4, 3, strides=2, padding="same"), [(2, 5, 4, 3)], {}),
+    "transposed even": (lambda L: L.Conv2DTranspose(4, 4, strides=2, padding="same"), [(2, 5, 4, 3)], {}),
+    "transposed valid": (lambda L: L.Conv2DTranspose(4, 3, strides=2), [(2, 5, 4, 3)], {}),
+    "transposed 1": (lambda L: L.Conv2DTranspose(4, 3, padding="same"), [(2, 5, 4, 3)], {}),
+    "depthwise": (lambda L: L.DepthwiseConv2D(3, depth_multiplier=2, padding="same"), [(2, 6, 5, 3)], {}),
+    "separable": (lambda L: L.SeparableConv2D(5, 3, depth_multiplier=2), [(2, 6, 5, 3)], {}),
+    "separable 1d": (lambda L: L.SeparableConv1D(5, 3, padding="same"), [(2, 6, 3)], {}),
+    "max pool": (lambda L: L.MaxPooling2D(3, strides=2, padding="same"), [(2, 7, 6, 3)], {}),
+    "max pool 1d": (lambda L: L.MaxPooling1D(2), [(2, 7, 3)], {}),
+    "average pool": (lambda L: L.AveragePooling2D(2, padding="same"), [(2, 7, 6, 3)], {}),
+    "average pool 3d": (lambda L: L.AveragePooling3D(2), [(2, 4, 4, 5, 2)], {}),
+    "global average": (lambda L: L.GlobalAveragePooling2D(keepdims=True), [(2, 7, 6, 3)], {}),
+    "global max": (lambda L: L.GlobalMaxPooling1D(), [(2, 7, 3)], {}),
+    "batch norm": (lambda L: L.BatchNormalization(), [(4, 5, 3)], {}),
+    "batch norm training": (lambda L: L.BatchNormalization(momentum=0.7), [(4, 5, 5, 3)], {"training": True}),
+    "batch norm axis 1": (lambda L: L.BatchNormalization(1, scale=False), [(4, 3, 5, 2)], {"training": True}),
+    "layer norm": (lambda L: L.LayerNormalization(), [(4, 5, 3)], {}),
+    "layer norm axes": (lambda L: L.LayerNormalization(axis=[1, 2], center=False), [(4, 5, 3)], {}),
+    "group norm": (lambda L: L.GroupNormalization(groups=2), [(3, 5, 5, 4)], {}),
+    "rms norm": (lambda L: L.RMSNormalization(), [(3, 5)], {}),
+    "unit norm": (lambda L: L.UnitNormalization(), [(3, 5)], {}),
+    "lstm": (lambda L: L.LSTM(4), [(3, 5, 2)], {}),
+    "lstm sequences": (lambda L: L.LSTM(4, return_sequences=True, return_state=True), [(3, 5, 2)], {}),
+    "lstm backwards": (lambda L: L.LSTM(4, go_backwards=True, return_sequences=True), [(3, 5, 2)], {}),
+    "lstm other": (lambda L: L.LSTM(4, activation="relu", recurrent_activation="tanh"), [(3, 5, 2)], {}),
+    "gru": (lambda L: L.GRU(4, return_sequences=True), [(3, 5, 2)], {}),
+    "gru reset before": (lambda L: L.GRU(4, reset_after=False), [(3, 5, 2)], {}),
+    "simple rnn": (lambda L: L.SimpleRNN(4, return_state=True), [(3, 5, 2)], {}),
+    "rnn of cells": (lambda L: L.RNN([L.LSTMCell(3), L.GRUCell(4)]), [(3, 5, 2)], {}),
+    "bidirectional": (lambda L: L.Bidirectional(L.LSTM(4, return_sequences=True)), [(3, 5, 2)], {}),
+    "bidirectional sum": (lambda L: L.Bidirectional(L.GRU(4), merge_mode="sum"), [(3, 5, 2)], {}),
+    "bidirectional states": (lambda L: L.Bidirectional(L.LSTM(4, return_state=True)), [(3, 5, 2)], {}),
+    "time distributed": (lambda L: L.TimeDistributed(L.Conv2D(2, 3)), [(2, 3, 5, 5, 2)], {}),
+    "attention": (lambda L: L.Attention(use_scale=True), [[(2, 3, 4), (2, 5, 4)]], {}),
+    "attention causal": (lambda L: L.Attention(), [[(2, 5, 4), (2, 5, 4)]], {"use_causal_mask": True}),
+    "attention concat": (lambda L: L.Attention(score_mode="concat"), [[(2, 3, 4), (2, 5, 4)]], {}),
+    "additive attention": (lambda L: L.AdditiveAttention(), [[(2, 3, 4), (2, 5, 4)]], {}),
+    "heads": (lambda L: L.MultiHeadAttention(2, 3), [(2, 5, 4), (2, 6, 4)], {}),
+    "heads causal": (
+        lambda L: L.MultiHeadAttention(2, 3, value_dim=5, output_shape=7),
+        [(2, 5, 4), (2, 5, 4)],
+        {"use_causal_mask": True, "return_attention_scores": True},
+    ),
+    "add": (lambda L: L.Add(), [[(2, 3), (2, 3), (2, 3)]], {}),
+    "subtract": (lambda L: L.Subtract(), [[(2, 3), (2, 3)]], {}),
+    "multiply": (lambda L: L.Multiply(), [[(2, 5, 3), (2, 1, 3)]], {}),
+    "average": (lambda L: L.Average(), [[(2, 3), (2, 3)]], {}),
+    "maximum": (lambda L: L.Maximum(), [[(2, 3), (2, 3)]], {}),
+    "minimum": (lambda L: L.Minimum(), [[(2, 3), (2, 3)]], {}),
+    "concatenate": (lambda L: L.Concatenate(axis=1), [[(2, 3, 2), (2, 4, 2)]], {}),
+    "dot": (lambda L: L.Dot(axes=1), [[(2, 3), (2, 3)]], {}),
+    "dot matrices": (lambda L: L.Dot(axes=(2, 1), normalize=True), [[(2, 3, 4), (2, 4, 5)]], {}),
+    "flatten first": (lambda L: L.Flatten(data_format="channels_first"), [(2, 3, 4, 5)], {}),
+    "reshape": (lambda L: L.Reshape((-1, 2)), [(2, 3, 4)], {}),
+    "permute": (lambda L: L.Permute((2, 1, 3)), [(2, 3, 4, 5)], {}),
+    "repeat": (lambda L: L.RepeatVector(3), [(2, 4)], {}),
+    "crop": (lambda L: L.Cropping2D(((1, 0), (2, 1))), [(2, 4, 6, 3)], {}),
+    "crop 1d": (lambda L: L.Cropping1D((1, 2)), [(2, 6, 3)], {}),
+    "pad": (lambda L: L.ZeroPadding2D((1, 2)), [(2, 4, 6, 3)], {}),
+    "pad 1d": (lambda L: L.ZeroPadding1D((0, 2)), [(2, 4, 3)], {}),
+    "up": (lambda L: L.UpSampling2D((2, 3)), [(2, 4, 3, 2)], {}),
+    "up bilinear": (lambda L: L.UpSampling2D(2, interpolation="bilinear"), [(2, 4, 3, 2)], {}),
+    "up 1d": (lambda L: L.UpSampling1D(3), [(2, 4, 3)], {}),
+    "relu": (lambda L: L.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.1), [(3, 5)], {}),
+    "leaky relu": (lambda L: L.LeakyReLU(), [(3, 5)], {}),
+    "elu": (lambda L: L.ELU(0.5), [(3, 5)], {}),
+    "prelu": (lambda L: L.PReLU(alpha_initializer="random_normal", shared_axes=[1]), [(3, 4, 5)], {}),
+    "softmax": (lambda L: L.Softmax(axis=1), [(3, 4, 5)], {}),
+    "rescaling": (lambda L: L.Rescaling(1 / 255, offset=-0.5), [(3, 4)], {}),
+    "normalization": (lambda L: L.Normalization(mean=[1.0, 2.0], variance=[4.0, 0.5]), [(3, 2)], {}),
+    "resizing": (lambda L: L.Resizing(3, 7), [(2, 5, 4, 3)], {}),
+    "center crop": (lambda L: L.CenterCrop(2, 3), [(2, 5, 4, 3)], {}),
+}
+
+
+def given(shapes):
+    """Rows of these shapes, lists within lists."""
+    seed = iter(range(100, 200))
+
+    def one(shape):
+        if isinstance(shape, list):
+            return [one(part) for part in shape]
+        return np.random.default_rng(next(seed)).normal(size=shape).astype(np.float32)
+
+    return [one(shape) for shape in shapes]
+
+
+def array(value):
+    """An array of whatever either library gives."""
+    if hasattr(value, "detach") and not hasattr(value, "_data"):
+        value = value.detach()
+    return np.asarray(getattr(value, "data", value) if hasattr(value, "_data") else value)
+
+
+def parts(value):
+    return (
+        [part for one in value for part in parts(one)] if isinstance(value, (list, tuple)) else [array(value)]
+    )
+
+
+def spread(weights):
+    """Other weights than those that layers begin with, which have zeros."""
+    generator = np.random.default_rng(5)
+    return [
+        np.abs(w + 0.3 * generator.normal(size=w.shape)).astype(w.dtype) * np.sign(w + 0.1) for w in weights
+    ]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_gives_what_keras_gives(name):
+    make, shapes, options = LAYERS[name]
+    inputs = given(shapes)
+    layer, own = make(theirs.layers), make(keras.layers)
+    layer(*inputs)
+    own(*inputs)
+    weights = spread(layer.get_weights())
+    assert [w.shape for w in own.get_weights()] == [w.shape for w in weights]
+    assert own.count_params() == layer.count_params()
+    layer.set_weights(weights)
+    own.set_weights(weights)
+    wanted, found = parts(layer(*inputs, **options)), parts(own(*inputs, **options))
+    assert [part.shape for part in found] == [part.shape for part in wanted]
+    for part, other in zip(found, wanted, strict=True):
+        assert_allclose(part, other, rtol=1e-4, atol=2e-5)
+    for weight, other in zip(own.get_weights(), layer.get_weights(), strict=True):
+        assert_allclose(weight, other, rtol=1e-5, atol=1e-6)  # moving statistics move alike
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_masked_steps_are_left_out_as_in_keras(kind, backwards):
+    found = []
+    for library in (theirs, keras):
+        L = library.layers
+        table = L.Embedding(6, 3, mask_zero=True)
+        layer = getattr(L, kind)(4, return_sequences=True, return_state=True, go_backwards=backwards)
+        layer(table(TOKENS))
+        table.set_weights([np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)])
+        generator = np.random.default_rng(1)
+        layer.set_weights([generator.normal(size=w.shape).astype(np.float32) for w in layer.get_weights()])
+        found.append(parts(layer(table(TOKENS))))
+    for part, other in zip(*found, strict=True):
+        assert_allclose(part, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mask_reaches_means_attention_and_losses():
+    found = []
+    for library in (theirs, keras):
+        L = library.layers
+        table = L.Embedding(6, 4, mask_zero=True)
+        table(TOKENS)
+        table.set_weights([np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)])
+        heads = L.MultiHeadAttention(2, 3)
+        x = table(TOKENS)
+        heads(x, x)
+        generator = np.random.default_rng(1)
+        heads.set_weights([generator.normal(size=w.shape).astype(np.float32) for w in heads.get_weights()])
+        mean = L.GlobalAveragePooling1D()(table(TOKENS))
+        x = table(TOKENS)
+        y = table(TOKENS)
+        found.append(parts([mean, heads(x, x), L.Attention()([y, y])]))
+    for part, other in zip(*found, strict=True):
+        real = TOKENS[..., None] != 0 if part.ndim == 3 else True
+        assert_allclose(part * real, other * real, rtol=1e-4, atol=1e-5)
+
+
+TARGETS = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], np.float32)
+SHARES = np.array([[0.2, 0.5, 0.3], [0.9, 0.1, 0.0], [0.3, 0.3, 0.4], [1.0, 0.0, 0.0]], np.float32)
+LOSSES = [
+    ("MeanSquaredError", {}), ("MeanAbsoluteError", {}), ("MeanAbsolutePercentageError", {}),
+    ("MeanSquaredLogarithmicError", {}), ("Huber", {"delta": 0.3}), ("LogCosh", {}), ("Hinge", {}),
+    ("SquaredHinge", {}), ("CategoricalHinge", {}), ("KLDivergence", {}), ("Poisson", {}),
+    ("CosineSimilarity", {}), ("BinaryCrossentropy", {}),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}), ("BinaryFocalCrossentropy", {}),
+    ("CategoricalCrossentropy", {}), ("CategoricalCrossentropy", {"label_smoothing": 0.1}),
+    ("CategoricalCrossentropy", {"from_logits": True}),
+    ("MeanSquaredError", {"reduction": "sum"}), ("MeanSquaredError", {"reduction": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), LOSSES)
+def test_a_loss_is_keras_loss(name, options):
+    weights = np.array([1.0, 0.5, 0.0, 2.0], np.float32)
+    loss, own = getattr(theirs.losses, name)(**options), getattr(keras.losses, name)(**options)
+    assert own.name == loss.name
+    assert_allclose(array(own(TARGETS, SHARES)), array(loss(TARGETS, SHARES)), rtol=2e-5, atol=1e-6)
+    assert_allclose(
+        array(own(TARGETS, SHARES, weights)), array(loss(TARGETS, SHARES, weights)), rtol=2e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"from_logits": True}, {"ignore_class": 1}])
+def test_the_loss_of_class_numbers_is_keras_loss(options):
+    numbers = TARGETS.argmax(-1)
+    loss = theirs.losses.SparseCategoricalCrossentropy(**options)
+    own = keras.losses.SparseCategoricalCrossentropy(**options)
+    assert_allclose(array(own(numbers, SHARES)), array(loss(numbers, SHARES)), rtol=2e-5)
+    steps = np.stack([SHARES, SHARES[::-1]])  # classes are along the last axis
+    targets = np.stack([numbers, numbers])
+    assert_allclose(array(own(targets, steps)), array(loss(targets, steps)), rtol=2e-5)
+
+
+METRICS = [
+    ("BinaryAccuracy", {}),
+    ("CategoricalAccuracy", {}),
+    ("TopKCategoricalAccuracy", {"k": 2}),
+    ("MeanSquaredError", {}),
+    ("RootMeanSquaredError", {}),
+    ("MeanAbsoluteError", {}),
+    ("CosineSimilarity", {}),
+    ("KLDivergence", {}),
+    ("BinaryCrossentropy", {}),
+    ("CategoricalCrossentropy", {}),
+    ("Precision", {}),
+    ("Precision", {"top_k": 1}),
+    ("Recall", {"class_id": 1}),
+    ("Precision", {"thresholds": [0.2, 0.6]}),
+    ("TruePositives", {}),
+    ("FalseNegatives", {}),
+    ("F1Score", {}),
+    ("F1Score", {"average": "macro"}),
+    ("F1Score", {"average": "weighted", "threshold": 0.4}),
+    ("LogCoshError", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), METRICS)
+def test_a_metric_is_keras_metric(name, options):
+    metric, own = getattr(theirs.metrics, name)(**options), getattr(keras.metrics, name)(**options)
+    assert own.name == metric.name
+    for each in (metric, own):
+        each.update_state(TARGETS[:3], SHARES[:3])
+        each.update_state(TARGETS[3:], SHARES[3:])
+    assert_allclose(array(own.result()), array(metric.result()), rtol=1e-5)
+    if name != "F1Score":
+        return
+    own.reset_state()
+    own.update_state(TARGETS, SHARES, [1.0, 2.0, 0.0, 1.0])
+    metric.reset_state()
+    metric.update_state(TARGETS, SHARES, np.array([1.0, 2.0, 0.0, 1.0], np.float32))
+    assert_allclose(array(own.result()), array(metric.result()), rtol=1e-5)
+
+
+OPTIMIZERS = [
+    ("SGD", {}), ("SGD", {"momentum": 0.9}), ("SGD", {"momentum": 0.9, "nesterov": True, "clipnorm": 0.1}),
+    ("Adam", {}), ("Adam", {"amsgrad": True, "clipvalue": 0.01}), ("AdamW", {"learning_rate": 0.1}),
+    ("RMSprop", {}), ("RMSprop", {"momentum": 0.5, "centered": True}), ("Adagrad", {}),
+    ("Adadelta", {"learning_rate": 1.0}), ("Adamax", {}), ("Nadam", {}), ("Lion", {}),
+    ("Adam", {"global_clipnorm": 0.05, "weight_decay": 0.1}),
+]  # fmt: skip
+
+
+def program(library, optimizer, options):
+    L = library.layers
+    model = library.Sequential(
+        [library.Input((2,)), L.Dense(5, activation="tanh"), L.Dense(3, activation="softmax")]
+    )
+    generator = np.random.default_rng(3)
+    model.set_weights([generator.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    model.compile(
+        optimizer=getattr(library.optimizers, optimizer)(**options),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_fit_goes_the_way_of_keras(name, options):
+    """Two epochs from the same weights: losses, accuracy and the weights at the end."""
+    x, y = blobs(50)
+    x = x.astype(np.float32)
+    found = []
+    for library in (theirs, keras):
+        model = program(library, name, options)
+        history = model.fit(
+            x, y, batch_size=16, epochs=2, shuffle=False, verbose=0, validation_split=0.2
+        ).history
+        found.append(
+            (history, model.get_weights(), model.evaluate(x, y, verbose=0), model.predict(x, verbose=0))
+        )
+    (wanted, weights, score, out), (history, own, own_score, own_out) = found
+    assert sorted(history) == sorted(wanted)
+    for key in history:
+        assert_allclose(history[key], wanted[key], rtol=1e-3, atol=1e-5, err_msg=key)
+    for weight, other in zip(own, weights, strict=True):
+        assert_allclose(weight, other, rtol=1e-3, atol=3e-5)
+    assert_allclose(own_score, score, rtol=1e-3)
+    assert_allclose(own_out, out, rtol=1e-3, atol=1e-5)
+
+
+def test_weights_of_the_sample_count_as_in_keras():
+    x, y = blobs(30)
+    x = x.astype(np.float32)
+    weights = np.linspace(0, 2, 30).astype(np.float32)
+    found = []
+    for library in (theirs, keras):
+        model = program(library, "SGD", {"learning_rate": 0.1})
+        one = model.fit(x, y, 10, 2, shuffle=False, sample_weight=weights, verbose=0).history["loss"]
+        two = model.fit(x, y, 10, 2, shuffle=False, class_weight={0: 2.0, 1: 0.5}, verbose=0).history["loss"]
+        found.append([*one, *two])
+    assert_allclose(found[1], found[0], rtol=1e-3)
+
+
+def two_heads(library):
+    L = library.layers
+    first = library.Input((4,), name="numbers")
+    second = library.Input((6, 3), name="steps")
+    shared = L.Dense(3, activation="relu", name="shared")
+    hidden = L.Concatenate(name="both")([shared(first), L.GRU(3, name="walk")(second)])
+    again = L.Add(name="sum")([hidden, L.Dense(6, name="inner")(hidden)])
+    model = library.Model(
+        [first, second],
+        [L.Dense(1, name="size")(again), L.Dense(3, activation="softmax", name="kind")(again)],
+        name="two",
+    )
+    generator = np.random.default_rng(4)
+    model.set_weights([generator.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    model.compile(
+        library.optimizers.Adam(0.01),
+        loss={"size": "mse", "kind": "sparse_categorical_crossentropy"},
+        loss_weights={"size": 0.5, "kind": 1.0},
+        metrics={"kind": ["accuracy"]},
+    )
+    return model
+
+
+def test_a_model_of_several_inputs_and_outputs_is_keras_model():
+    numbers, steps = rows(20, 4), rows(20, 6, 3)
+    targets = {"size": rows(20, 1), "kind": np.arange(20) % 3}
+    found = []
+    for library in (theirs, keras):
+        model = two_heads(library)
+        history = model.fit(
+            {"numbers": numbers, "steps": steps}, targets, batch_size=8, epochs=2, shuffle=False, verbose=0
+        ).history
+        out = model.predict([numbers, steps], verbose=0)
+        names = [layer.name for layer in model.layers]
+        found.append(
+            (history, out, names, [layer.count_params() for layer in model.layers], model.output_names)
+        )
+    (wanted, out, names, counts, outputs), (history, own, own_names, own_counts, own_outputs) = found
+    assert sorted(history) == sorted(wanted)
+    for key in history:
+        assert_allclose(history[key], wanted[key], rtol=1e-3, atol=1e-5, err_msg=key)
+    for part, other in zip(own, out, strict=True):
+        assert_allclose(part, other, rtol=1e-3, atol=1e-4)
+    assert own_names == names
+    assert own_counts == counts
+    assert own_outputs == outputs
+
+
+def test_steps_have_their_classes_last():
+    tokens = np.arange(60).reshape(10, 6) % 7
+    found = []
+    for library in (theirs, keras):
+        L = library.layers
+        model = library.Sequential(
+            [
+                library.Input((None,), dtype="int32"),
+                L.Embedding(7, 4),
+                L.GRU(5, return_sequences=True),
+                L.Dense(7),
+            ]
+        )
+        generator = np.random.default_rng(4)
+        model.set_weights([generator.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+        loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(library.optimizers.SGD(0.1), loss, metrics=["accuracy"])
+        history = model.fit(
+            tokens, (tokens + 1) % 7, batch_size=4, epochs=2, shuffle=False, verbose=0
+        ).history
+        found.append((history, model.output_shape))
+    assert found[0][1] == found[1][1] == (None, None, 7)
+    for key in found[0][0]:
+        assert_allclose(found[1][0][key], found[0][0][key], rtol=1e-3)
