@@ -14,7 +14,9 @@
 // causal products counted as half                                                      full   causal     full   causal
 //   blocks of 112 keys and the rest; masked blocks get a mask of all their scores       51     32         75     70
 //   blocks of equal size, at most 128; hidden scores alone are overwritten; queries
-//   and the lines of the result asked for ahead; up to 4 panels of a head to a task     59     44         82     76
+//   and the lines of the result asked for ahead; up to 4 panels of a head to a task     64     45         82     76
+//   at most 96 keys                                                                     70     52         82     77
+//   at most 64 keys: scores, values and queries fit the L1 cache together               68     54         82     77
 // Counted for 128 keys, in cycles a panel of 32 queries: products 32768 (causal: 9/8 of its half, as 16 queries see a key or do
 // not), exponentials 4400, turning the queries and the result 2000 and their waits for the last cache.
 

@@ -14,7 +14,7 @@ constexpr int64_t kMostQueries = 128 / static_cast<int64_t>(sizeof(T));
 constexpr int64_t kMostRows = 14;
 constexpr int64_t kMostWords = 32;  // random words of a row of a panel
 
-constexpr int64_t kKeys = 128;      // keys of a block, forward: a panel of their scores stays in the L1 cache
+constexpr int64_t kKeys = 64;       // keys of a block, forward: their scores, values and the queries fit the L1 cache
 constexpr int64_t kGradKeys = 64;   // the same, backward, where a block is several panels wide
 constexpr int64_t kGradPanels = 2;  // panels of queries of a block, backward
 
