@@ -54,6 +54,7 @@ def test_kernels_that_no_operation_calls(layout: str, dtype: str, backend: str) 
 #: and what is put together from operations that have cases.
 WITHOUT_CASES = {
     "assemble": "test_array_names.py",
+    "augment": "test_augment.py",
     "boost_loss": "test_boost_loss.py",
     "ctc_greedy_decode": "test_ctc.py",
     "haar": "test_haar.py",

@@ -146,6 +146,12 @@ def call_the_rest(k: Any) -> None:
     rects, weights = random_cascade(2).rects, random_cascade(2).weights
     sums, scale = ops.haar.haar_patch_sums(np.stack([image_of(12, 10, i) for i in range(5)]))
     k.haar_features(np.empty((len(rects), 5), np.float32), sums, scale, rects, weights, 12, 10)
+    pictures, which = np.zeros((2, 3, 5, 4), np.uint8), np.arange(2)
+    window, field, fill = [0, 1, 3, 4], np.zeros((2, 2, 5, 4), np.float32), np.zeros(3)
+    ops.augment_warp(pictures, np.eye(3), window=window, field=field, fill=fill, scale=fill, shift=fill)
+    ops.augment_color(pictures, [1, 2, 8], 0.5, scale=fill, shift=fill)
+    ops.augment_filter(pictures, np.ones(3), np.ones(5))
+    ops.augment_noise(pictures, which, 0.5)
     rows, one = np.array([2, 0], np.int64), np.zeros(2, np.int64)
     k.embedding_renorm(x.copy(), rows, 1.0, 2.0)
     k.embedding_put(x.copy(), out[:2], rows)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels/attention/attention.h"
+#include "kernels/augment/augment.h"
 #include "kernels/boost_loss.h"
 #include "kernels/cast.h"
 #include "kernels/conv/conv.h"
@@ -82,6 +83,7 @@
 
 // Kernels over arrays of fixed types: indices, codes, pixels.
 #define EINKORN_INDEX_FAMILIES(F)                              \
+  F(AugmentIndexKernels, EINKORN_AUGMENT_INDEX_KERNELS)        \
   F(BoostLossIndexKernels, EINKORN_BOOST_LOSS_INDEX_KERNELS)   \
   F(HaarIndexKernels, EINKORN_HAAR_INDEX_KERNELS)              \
   F(HistogramIndexKernels, EINKORN_HISTOGRAM_INDEX_KERNELS)    \

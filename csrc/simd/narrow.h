@@ -53,5 +53,31 @@ EINKORN_INLINE Vec<int32_t> gather(const int32_t* p, Vec<int32_t> index) {
 #endif
 }
 
+// The same of floats.
+EINKORN_INLINE Vec<float> gather_floats(const float* p, Vec<int32_t> index) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_i32gather_ps((__m512i)index, p, 4);
+#elif defined(__AVX2__)
+  return (Vec<float>)_mm256_i32gather_ps(p, (__m256i)index, 4);
+#else
+  Vec<float> v = {};
+  for (int i = 0; i < kLanes<float>; ++i) v[i] = p[index[i]];
+  return v;
+#endif
+}
+
+// Lane i is the four bytes from p + index[i] on, the first one lowest.
+EINKORN_INLINE Vec<int32_t> gather_bytes(const uint8_t* p, Vec<int32_t> index) {
+#if defined(__AVX512F__)
+  return (Vec<int32_t>)_mm512_i32gather_epi32((__m512i)index, p, 1);
+#elif defined(__AVX2__)
+  return (Vec<int32_t>)_mm256_i32gather_epi32(reinterpret_cast<const int*>(p), (__m256i)index, 1);
+#else
+  Vec<int32_t> v = {};
+  for (int i = 0; i < kLanes<int32_t>; ++i) memcpy(reinterpret_cast<char*>(&v) + 4 * i, p + index[i], 4);
+  return v;
+#endif
+}
+
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

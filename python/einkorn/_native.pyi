@@ -124,6 +124,35 @@ def attention_forward(
     seed: int,
     offset: int,
 ) -> None: ...
+def augment_color(
+    out: _Array, x: _Array, kinds: _Array, values: _Array, scale: _Array, shift: _Array, limit: float
+) -> None: ...
+def augment_filter(
+    out: _Array,
+    x: _Array,
+    rows: _Array,
+    columns: _Array,
+    keep: _Array,
+    gain: _Array,
+    edges: bool,
+    limit: float,
+) -> None: ...
+def augment_noise(
+    out: _Array, x: _Array, rows: _Array, amount: _Array, salt: _Array, seed: int, kind: int, limit: float
+) -> None: ...
+def augment_warp(
+    out: _Array,
+    x: _Array,
+    matrix: _Array,
+    window: _Array,
+    field: _Array,
+    fill: _Array,
+    scale: _Array,
+    shift: _Array,
+    mode: int,
+    border: int,
+    taps: int,
+) -> None: ...
 def avg_pool2d_backward(
     gx: _Array,
     gy: _Array,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, tee
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,15 @@ class DataLoader:
     threads : bool, keyword-only, default False
         Whether workers are threads: for datasets that wait for files, or whose work releases the interpreter.
         Their random numbers are those of the whole process.
+    transform : callable, keyword-only, optional
+        Of the first array of each batch, or of the batch where it is one array: a transform of
+        ``einkorn.data.augment``, which is told the numbers of the rows and which pass it is, so that a row's
+        picture follows from its seed; or any function of a batch.
+
+    Attributes
+    ----------
+    epoch : int
+        The passes that were begun; what transforms with a seed are told.
 
     Raises
     ------
@@ -101,6 +110,7 @@ class DataLoader:
         in_order: bool = True,
         seed: int | None = None,
         threads: bool = False,
+        transform: Callable[..., Any] | None = None,
     ) -> None:
         self.iterable = _is_iterable(dataset)
         self._bare = False  # one array: its batches are arrays, not tuples of one
@@ -127,12 +137,18 @@ class DataLoader:
         self.prefetch_factor = (
             2 if prefetch_factor is None else _integer(prefetch_factor, "prefetch_factor", 1)
         )
-        for name, function in (("collate_fn", collate_fn), ("worker_init_fn", worker_init_fn)):
+        functions = (
+            ("collate_fn", collate_fn),
+            ("worker_init_fn", worker_init_fn),
+            ("transform", transform),
+        )
+        for name, function in functions:
             if function is not None and not callable(function):
                 raise ArgumentError(f"DataLoader: {name} is {function!r}, expected a function")
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
             raise ArgumentError(f"DataLoader: timeout is {timeout!r}, expected seconds >= 0")
         self.collate_fn, self.worker_init_fn = collate_fn, worker_init_fn
+        self.transform, self.epoch = transform, 0
         self.timeout, self.threads = timeout, _flag(threads, "threads")
         self.multiprocessing_context = multiprocessing_context
         self.seed = None if seed is None else _integer(seed, "seed", 0)
@@ -208,10 +224,40 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         if self._plain():
             order = permutation(len(self.dataset), self._own) if self.shuffle else None
-            return self._told(self._copies() if order is None else self._gather(order))
+            batches = self._told(self._copies() if order is None else self._gather(order))
+            if self.transform is None:
+                return batches
+            rows = range(len(self.dataset)) if order is None else order
+            size = self.batch_size or 1
+            return self._transformed(batches, (rows[start : start + size] for start in self._starts()))
         if self.iterable:
-            return self._stream()
-        return self._collate(self._numbers())
+            batches = self._stream()
+            return batches if self.transform is None else self._transformed(batches, None)
+        if self.transform is None:
+            return self._collate(self._numbers())
+        numbers, told = tee(self._numbers())
+        return self._transformed(self._collate(numbers), told)
+
+    def _transformed(self, batches: Iterator[Any], numbers: Iterator[Any] | None) -> Iterator[Any]:
+        """The batches after ``transform``; ``numbers`` are those of their rows, by default counted."""
+        transform, epoch, first = self.transform, self.epoch, 0
+        self.epoch += 1
+        if transform is None:
+            return
+        keyed = hasattr(transform, "_transformed")
+        for batch in batches:
+            parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+            if keyed:
+                count = len(parts[0]) if self.batch_size is not None or self.batch_sampler is not None else 1
+                rows = range(first, first + count) if numbers is None else next(numbers)
+                first += count
+                done = transform(parts[0], rows=np.asarray(rows), epoch=epoch)
+            else:
+                done = transform(parts[0])
+            if parts is batch:
+                yield type(batch)((done, *parts[1:]))
+            else:
+                yield done
 
     def _numbers(self) -> Iterator[list[int]]:
         """The numbers of the rows of each batch."""
@@ -260,7 +306,7 @@ class DataLoader:
 
     def lend(self) -> Iterator[Any]:
         """The batches for a reader: those in order are read-only views, and nothing is copied."""
-        if self.shuffle or not self._plain():
+        if self.shuffle or self.transform is not None or not self._plain():
             return iter(self)
         return self._told(self._views())
 

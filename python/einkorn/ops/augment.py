@@ -1,0 +1,366 @@
+"""Augmentation of batches of pictures: seen from elsewhere, in other colours, filtered, with noise.
+
+Pictures are uint8 or float32 [images, channels, height, width]; nothing here has a gradient. Each image has
+parameters of its own. Transforms with names and random parameters are in :mod:`einkorn.data.augment`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn._masked import refuse_masked
+from einkorn._tensor import Tensor
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops._options import flag, integer, number, pair
+
+__all__ = ["augment_color", "augment_filter", "augment_noise", "augment_warp"]
+
+_BYTE, _FLOAT = np.dtype(np.uint8), np.dtype(np.float32)
+_MODES = ("bilinear", "nearest")
+_BORDERS = ("constant", "nearest", "symmetric", "reflect", "wrap")
+_KINDS = (
+    "none", "brightness", "contrast", "saturation", "hue", "posterize", "solarize", "invert", "autocontrast",
+    "equalize", "grayscale", "offset",
+)  # fmt: skip
+_NOISES = ("normal", "uniform", "salt_and_pepper")
+_MOST_PIXELS = 1 << 30
+_MOST_TAPS = 8191
+
+
+def _pictures(op: str, x: Any) -> np.ndarray:
+    """The uint8 or float32 array behind a batch of pictures, contiguous."""
+    if isinstance(x, Tensor):
+        x = x.data
+    elif hasattr(x, "detach"):  # torch's
+        x = x.detach().numpy()
+    if not hasattr(x, "__array__"):
+        raise DTypeError(f"{op}: x is a {type(x).__name__}, expected a uint8 or float32 array")
+    refuse_masked(x, f"{op}: x")
+    a = np.asarray(x)
+    if a.dtype.newbyteorder("=") not in (_BYTE, _FLOAT):
+        raise DTypeError(f"{op}: x has dtype {a.dtype}, expected uint8 or float32")
+    if a.ndim != 4:
+        raise ShapeError(f"{op}: x has shape {a.shape}, expected [images, channels, height, width]")
+    _check_pixels(op, a.shape)
+    return np.require(a, a.dtype.newbyteorder("="), ["C", "A"])
+
+
+def _check_pixels(op: str, shape: tuple[int, ...]) -> None:
+    if math.prod(shape) and math.prod(shape[1:]) >= _MOST_PIXELS:
+        raise ShapeError(f"{op}: an image of shape {shape[1:]} has 2**30 pixels or more")
+
+
+def _choice(op: str, name: str, value: Any, known: tuple[str, ...]) -> int:
+    if not isinstance(value, str) or value not in known:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected one of {', '.join(map(repr, known))}")
+    return known.index(value)
+
+
+def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    """Numbers of this shape; fewer are repeated as NumPy repeats them."""
+    refuse_masked(value, f"{op}: {name}")
+    a = np.asarray(value.data if isinstance(value, Tensor) else value)
+    if a.dtype.kind not in ("iu" if np.dtype(dtype).kind == "i" else "iuf"):
+        raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected numbers")
+    try:
+        return np.ascontiguousarray(np.broadcast_to(a, shape), dtype=dtype)
+    except ValueError:
+        raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {shape}") from None
+
+
+def _new(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    return engines.cpu().empty(shape, np.dtype(dtype))
+
+
+def _out_dtype(op: str, a: np.ndarray, dtype: Any, scale: Any) -> np.dtype:
+    wanted = np.dtype(dtype) if dtype is not None else (a.dtype if scale is None else _FLOAT)
+    if wanted not in (a.dtype, _FLOAT):
+        raise DTypeError(f"{op}: dtype is {wanted}, expected {a.dtype} or float32")
+    return wanted
+
+
+def _scaling(op: str, scale: Any, shift: Any, channels: int) -> tuple[Any, Any]:
+    if scale is None and shift is None:
+        return None, None
+    return (
+        _numbers(op, "scale", 1.0 if scale is None else scale, (channels,)),
+        _numbers(op, "shift", 0.0 if shift is None else shift, (channels,)),
+    )
+
+
+def _limit(op: str, a: np.ndarray, limit: Any) -> float:
+    if limit is None:
+        return 255.0 if a.dtype == _BYTE else 1.0
+    value = float(number(op, "limit", limit))
+    if not 0 < value <= 65536 or (a.dtype == _BYTE and value != 255):
+        raise ArgumentError(f"{op}: limit is {limit!r}, expected 255 for uint8, or above 0 up to 65536")
+    return value
+
+
+def augment_warp(
+    x: Any,
+    matrix: Any,
+    *,
+    size: Any = None,
+    window: Any = None,
+    field: Any = None,
+    mode: str = "bilinear",
+    border: str = "constant",
+    fill: Any = 0.0,
+    antialias: bool = False,
+    scale: Any = None,
+    shift: Any = None,
+    dtype: Any = None,
+) -> np.ndarray:
+    """Each image seen through a matrix of its own: affine, perspective, crops, flips, displacements.
+
+    Parameters
+    ----------
+    x : uint8 or float32 array [images, channels, height, width]
+    matrix : array [images, 3, 3] or [3, 3]
+        From an output pixel (column, row, 1) to its place in x, in pixels: (X, Y, W) stands for
+        (X / W, Y / W), and (0, 0) is the centre of the first pixel.
+    size : int or (int, int), optional
+        Height and width of the result. Default: those of x.
+    window : int array [images, 4] or [4], optional
+        Left, top, right and bottom of what counts of an image: places are counted from its corner, and the
+        border is around it.
+    field : array [images, 2, height, width], optional
+        Displacements of the places, along columns and rows, in pixels.
+    mode : "bilinear" or "nearest", default "bilinear"
+    border : str, default "constant"
+        What lies around an image a b c d: "constant" k k k|a b c d|k k k, "nearest" a a a|a b c d|d d d,
+        "symmetric" c b a|a b c d|d c b, "reflect" d c b|a b c d|c b a, "wrap" b c d|a b c d|a b c.
+    fill : float or array [channels], default 0
+    antialias : bool, default False
+        For matrices that leave axes axes, with border "nearest": an axis that shrinks is smoothed by a
+        triangle as wide as the scale.
+    scale, shift : float or array [channels], optional
+        The result times scale plus shift, in float32.
+    dtype : uint8 or float32, optional
+        Of the result. Default: that of x; float32 where it is scaled.
+
+    Returns
+    -------
+    array [images, channels, *size]
+
+    Raises
+    ------
+    DTypeError, ShapeError, ArgumentError
+        For other types, shapes and options; a window that leaves the image.
+    """
+    op = "augment_warp"
+    a = _pictures(op, x)
+    images, channels, height, width = a.shape
+    out_height, out_width = (height, width) if size is None else pair(size, op, "size")
+    _check_pixels(op, (images, channels, out_height, out_width))
+    matrices = _numbers(op, "matrix", matrix, (images, 3, 3), np.float64)
+    corner = matrices[:, 2, 2:3, None]
+    if images and (matrices[:, 2, 2] != 1).any():
+        with np.errstate(all="ignore"):
+            matrices = np.where(corner == 0, matrices, matrices / np.where(corner == 0, 1.0, corner))
+    windows = None
+    if window is not None:
+        windows = _numbers(op, "window", window, (images, 4), np.int64)
+        inside = (
+            (windows[:, :2] >= 0) & (windows[:, :2] < windows[:, 2:]) & (windows[:, 2:] <= (width, height))
+        )
+        if not inside.all():
+            raise ArgumentError(f"{op}: a window leaves its image of {height} x {width} pixels, or is empty")
+        windows = windows.astype(np.int32)
+    fields = None
+    if field is not None:
+        fields = _numbers(op, "field", field, (images, 2, out_height, out_width))
+    kind, edge = _choice(op, "mode", mode, _MODES), _choice(op, "border", border, _BORDERS)
+    taps = 0
+    if flag(op, "antialias", antialias):
+        if edge != 1 or kind != 0 or fields is not None:
+            raise ArgumentError(f"{op}: antialias is True, expected border 'nearest' and mode 'bilinear'")
+        if matrices[:, [0, 1, 2, 2], [1, 0, 0, 1]].any() or (matrices[:, 2, 2] != 1).any():
+            raise ArgumentError(f"{op}: antialias is True, expected matrices that leave axes axes")
+        largest = float(np.abs(matrices[:, [0, 1], [0, 1]]).max()) if images else 1.0
+        if not largest < _MOST_TAPS / 2:
+            raise ArgumentError(
+                f"{op}: matrix shrinks an axis {largest:g} times, expected below {_MOST_TAPS // 2}"
+            )
+        taps = int(2 * largest) + 2 if largest > 1 else 0
+    factors = _scaling(op, scale, shift, channels)
+    out = _new((images, channels, out_height, out_width), _out_dtype(op, a, dtype, factors[0]))
+    if out.size and a.size == 0:
+        raise ShapeError(f"{op}: x has shape {a.shape}, expected at least one pixel")
+    fills = _numbers(op, "fill", fill, (channels,))
+    engines.of(out).augment_warp(
+        out, a, np.ascontiguousarray(matrices), windows, fields, fills, *factors, kind, edge, taps
+    )
+    return out
+
+
+def augment_color(
+    x: Any,
+    kinds: Any,
+    values: Any,
+    *,
+    limit: float | None = None,
+    scale: Any = None,
+    shift: Any = None,
+    dtype: Any = None,
+) -> np.ndarray:
+    """Steps on colours, a list of them for each image, one after the other.
+
+    Parameters
+    ----------
+    x : uint8 or float32 array [images, channels, height, width]
+    kinds : list of str, or int array [images, steps]
+        Numbers are places in this list: "none"; "brightness" v x; "contrast" v x + (1 - v) mean of grey;
+        "saturation" v x + (1 - v) grey; "hue", turned by v of a circle, from -0.5 to 0.5; "posterize" to v
+        bits; "solarize", inverted where x >= v; "invert"; "autocontrast"; "equalize"; "grayscale"; "offset"
+        x + v, within the range that the image has.
+    values : array [images, steps], or what gives it when repeated
+        v of each step.
+    limit : float, optional
+        White. Default: 255 for uint8, 1 for float32.
+    scale, shift, dtype : as :func:`augment_warp`
+
+    Returns
+    -------
+    array
+        As x. Of bytes, each step rounds down.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ArgumentError
+        For other types, shapes and options.
+
+    Notes
+    -----
+    Steps are those of torchvision's functions of the same names. Saturation, hue and grayscale leave pictures
+    of one channel as they are, hue all but those of three.
+    """
+    op = "augment_color"
+    a = _pictures(op, x)
+    if isinstance(kinds, (list, tuple)) and all(isinstance(kind, str) for kind in kinds):
+        kinds = [_choice(op, "kinds", kind, _KINDS) for kind in kinds]
+    kinds = np.asarray(kinds if len(kinds) else np.empty((0,), np.int32))
+    steps = kinds.shape[-1] if kinds.ndim else 1
+    codes = _numbers(op, "kinds", kinds, (len(a), steps), np.int32)
+    shares = _numbers(op, "values", values, (len(a), steps))
+    if codes.size and not 0 <= codes.min() <= codes.max() < len(_KINDS):
+        raise ArgumentError(
+            f"{op}: kinds has numbers {codes.min()} to {codes.max()}, expected 0 to {len(_KINDS) - 1}"
+        )
+    if steps > 1024:
+        raise ArgumentError(f"{op}: kinds has {steps} steps, expected at most 1024")
+    if not (np.abs(shares[codes == 4]) <= 0.5).all():
+        raise ArgumentError(f"{op}: values turns a hue by more than half a circle, expected -0.5 to 0.5")
+    if not ((shares[codes == 5] >= 0) & (shares[codes == 5] <= 8)).all():
+        raise ArgumentError(f"{op}: values has a number of bits outside of 0 to 8")
+    factors = _scaling(op, scale, shift, a.shape[1])
+    out = _new(a.shape, _out_dtype(op, a, dtype, factors[0]))
+    engines.of(out).augment_color(out, a, codes, shares, *factors, _limit(op, a, limit))
+    return out
+
+
+def augment_filter(
+    x: Any,
+    rows: Any,
+    columns: Any,
+    *,
+    keep: Any = 0.0,
+    gain: Any = 1.0,
+    edges: bool = False,
+    limit: float | None = None,
+) -> np.ndarray:
+    """keep x + gain times a separable filter of x, whose outermost pixels are mirrors.
+
+    Parameters
+    ----------
+    x : uint8 or float32 array [images, channels, height, width]
+    rows, columns : array [images, taps] or [taps]
+        Weights downwards and across, an odd number of each.
+    keep, gain : float or array [images], default 0 and 1
+    edges : bool, default False
+        Whether pixels whose window sticks out of the image are left as they are.
+    limit : float, optional
+        Results are clamped to 0 .. limit. Default: not, and uint8 to 0 .. 255.
+
+    Returns
+    -------
+    array
+        As x.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ArgumentError
+        For other types, shapes and options.
+    """
+    op = "augment_filter"
+    a = _pictures(op, x)
+    weights = []
+    for name, given in (("rows", rows), ("columns", columns)):
+        taps = np.shape(given)[-1] if np.ndim(given) else 1
+        if taps % 2 == 0 or taps > _MOST_TAPS:
+            raise ShapeError(f"{op}: {name} has {taps} taps, expected an odd number up to {_MOST_TAPS}")
+        weights.append(_numbers(op, name, given, (len(a), taps)))
+    kept, gained = (_numbers(op, name, v, (len(a),)) for name, v in (("keep", keep), ("gain", gain)))
+    most = 0.0 if limit is None else _limit(op, a, limit)
+    out = _new(a.shape, a.dtype)
+    engines.of(out).augment_filter(out, a, *weights, kept, gained, flag(op, "edges", edges), most)
+    return out
+
+
+def augment_noise(
+    x: Any,
+    rows: Any,
+    amount: Any,
+    *,
+    kind: str = "normal",
+    salt: Any = 0.5,
+    seed: int = 0,
+    limit: float | None = None,
+) -> np.ndarray:
+    """Noise that depends on the seed and the number of each image, and on nothing else.
+
+    Parameters
+    ----------
+    x : uint8 or float32 array [images, channels, height, width]
+    rows : int array [images]
+        The numbers of the images, from 0 to 2**32 - 1: the same number has the same noise in any batch.
+    amount : float or array [images]
+        The standard deviation, the half width of uniform noise, or the share of elements that change.
+    kind : "normal", "uniform" or "salt_and_pepper", default "normal"
+    salt : float or array [images], default 0.5
+        Of elements that change, the share that becomes white.
+    seed : int, default 0
+        From 0 to 2**64 - 1.
+    limit : float, optional
+        Results are clamped to 0 .. limit. Default: not, and uint8 to 0 .. 255. For salt it is white, by
+        default 255 for uint8 and 1 for float32.
+
+    Returns
+    -------
+    array
+        As x.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ArgumentError
+        For other types, shapes and options.
+    """
+    op = "augment_noise"
+    a = _pictures(op, x)
+    numbers = _numbers(op, "rows", rows, (len(a),), np.int64)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < 2**32:
+        raise ArgumentError(
+            f"{op}: rows has numbers {numbers.min()} to {numbers.max()}, expected 0 to 2**32 - 1"
+        )
+    amounts, salts = (_numbers(op, name, v, (len(a),)) for name, v in (("amount", amount), ("salt", salt)))
+    code = _choice(op, "kind", kind, _NOISES)
+    most = 0.0 if limit is None and code < 2 else _limit(op, a, limit)
+    key = integer(op, "seed", seed, 0, 2**64 - 1)
+    out = _new(a.shape, a.dtype)
+    engines.of(out).augment_noise(out, a, numbers, amounts, salts, key, code, most)
+    return out
