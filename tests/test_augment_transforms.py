@@ -141,10 +141,10 @@ def test_resized_crops_have_areas_and_ratios_of_their_span() -> None:
 
 
 def test_shares_of_the_images() -> None:
-    x = np.arange(8, dtype=np.float32).reshape(1, 1, 2, 4).repeat(2000, 0)
+    x = np.arange(8, dtype=np.float32).reshape(1, 1, 2, 4).repeat(8000, 0)
     flipped = (augment.RandomHorizontalFlip(0.3, seed=2)(x) != x).any((1, 2, 3))
     assert abs(flipped.mean() - 0.3) < 0.03
-    chosen = augment.RandomChoice([augment.RandomInvert(1.0), augment.Pad(0)], [1, 3], seed=1)(x)
+    chosen = augment.RandomChoice([augment.RandomInvert(1.0), augment.Pad(0)], [1, 3], seed=3)(x)
     assert abs((chosen != x).any((1, 2, 3)).mean() - 0.25) < 0.03
     with pytest.raises(ShapeError, match="must not change their size"):
         augment.RandomApply([augment.CenterCrop(1)])(x)
