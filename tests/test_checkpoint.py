@@ -316,3 +316,48 @@ def test_files_of_other_libraries_are_named(tmp_path):
         for read in (einkorn.load, lambda path: einkorn.load_weights(layer, path)):
             with pytest.raises(CheckpointError, match=words):
                 read(path)
+
+
+def test_dicts_of_arrays_come_back_as_they_were(tmp_path):
+    einkorn.manual_seed(0)
+    model = nn.Linear(3, 2)
+    optimizer = einkorn.optim.Adam(model.parameters())
+    model(np.ones((4, 3), np.float32)).sum().backward()
+    optimizer.step()
+    path = tmp_path / "net.weights"
+    einkorn.save(model.state_dict(), path)
+    fresh = nn.Linear(3, 2)
+    fresh.load_state_dict(einkorn.load(path, weights_only=True))
+    np.testing.assert_array_equal(fresh.weight.data, model.weight.data)
+    whole = {
+        "epoch": 3,
+        "note": "å",
+        "best": None,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    einkorn.save({**whole, "t": einkorn.tensor([1, 2]), "pair": (1.5, [True])}, path)
+    back = einkorn.load(path, map_location="cpu")
+    assert (back["epoch"], back["note"], back["best"], back["pair"]) == (3, "å", None, (1.5, [True]))
+    assert isinstance(back["t"], einkorn.Tensor)
+    again = einkorn.optim.Adam(fresh.parameters())
+    again.load_state_dict(back["optimizer"])
+    for net, its in ((model, optimizer), (fresh, again)):
+        net.zero_grad()
+        net(np.ones((4, 3), np.float32)).sum().backward()
+        its.step()
+    np.testing.assert_array_equal(fresh.weight.data, model.weight.data)
+    with pytest.raises(CheckpointError, match=r"save: a\.b is function, expected arrays"):
+        einkorn.save({"a": {"b": lambda: None}}, path)
+    with pytest.raises(CheckpointError, match="map_location is 'cuda'"):
+        einkorn.load(path, map_location="cuda")
+
+
+@pytest.mark.parametrize("text", ["", "[", "[1]", '["t","missing"]', '["x",1]', '["d",[[1]]]', "[" * 10000])
+def test_a_structure_that_is_none_is_refused(tmp_path, text):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "bad.safetensors"
+    save_file({"a": np.zeros(2, np.float32)}, path, {"structure": text})
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors: the structure"):
+        einkorn.load(path)

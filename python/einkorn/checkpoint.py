@@ -50,16 +50,19 @@ _TYPES = {
 }
 
 
-def save(model: Module, path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a registered model: its name, configuration and arrays.
+def save(
+    model: Module | Mapping[Any, Any], path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a registered model: its name, configuration and arrays; or a dict of arrays.
 
     The file is written beside its place, synced and renamed: after a failure, whatever was there
     before is there still.
 
     Parameters
     ----------
-    model : Module
-        One of ``einkorn.models``. For models of your own use ``save_weights``.
+    model : Module or dict
+        One of ``einkorn.models``; for models of your own use ``save_weights``. Or a ``state_dict``, or a dict
+        of several, of arrays, Tensors, numbers and texts, which ``load`` gives back.
     path : str or path
     metadata : mapping of str to str, optional, keyword-only
         More to keep in the file, which ``einkorn.checkpoint.read_metadata`` gives back.
@@ -71,6 +74,12 @@ def save(model: Module, path: str | PathLike[str], *, metadata: Mapping[str, str
     """
     from einkorn import models
 
+    if isinstance(model, Mapping):
+        from einkorn._states import packed
+
+        arrays, form = packed(model)
+        _write(path, arrays, {**dict(metadata or {}), "format": "pt", "structure": form})
+        return
     name = models.name_of(model)
     if name is None:
         raise CheckpointError(
@@ -104,8 +113,16 @@ def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
         raise CheckpointError(f"{path}: is no readable safetensors file: {error}") from error
 
 
-def load(path: str | PathLike[str]) -> Any:
-    """Rebuild a model that ``save`` wrote, in train mode as every new model.
+def load(path: str | PathLike[str], map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """Rebuild a model that ``save`` wrote, in train mode as every new model, or read a dict that it wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    map_location : "cpu" or None, optional
+        As torch has it. What is read lies in memory; ``to`` moves it.
+    weights_only : bool, keyword-only, default True
+        It makes no difference: nothing is ever unpickled.
 
     Raises
     ------
@@ -116,7 +133,16 @@ def load(path: str | PathLike[str]) -> Any:
     from einkorn import models
     from einkorn.nn.parameter import deferred
 
+    if map_location is not None and str(map_location) != "cpu":
+        raise CheckpointError(f"load: map_location is {map_location!r}, expected None or 'cpu'")
     arrays, metadata = _read(path, keep_bfloat16=True)
+    if "structure" in metadata:
+        from einkorn._states import unpacked
+
+        try:
+            return unpacked(arrays, metadata["structure"])
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
     name, text = metadata.get("model"), metadata.get("config")
     if metadata.get("format") != _FORMAT or name is None or text is None:
         raise CheckpointError(
