@@ -122,7 +122,9 @@ class Tensor(Methods):
                 f" expected {self._data.dtype} of shape {self._data.shape}"
             )
         if self._requires_grad and not _bfloat16.is_floating(data.dtype):
-            raise DTypeError(f"data: got {data.dtype}, expected float32 or float64: a gradient is required")
+            raise DTypeError(
+                f"data: got {data.dtype}, expected float32, float64 or bfloat16: a gradient is required"
+            )
         self._data = data
 
     @property
@@ -485,6 +487,8 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
     elif type(other).__module__.partition(".")[0] == "torch":
         other = np.asarray(other.detach())
     mine, kind = tensor._data, getattr(other, "dtype", None)
+    if type(other) is int:
+        other = _integers.fitted(symbol, other, mine)
     if mine.dtype.kind == "V":
         mine, other = _bfloat16.comparable(mine, other)
     elif kind is not None and kind.kind == "V":

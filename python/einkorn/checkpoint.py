@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from einkorn import _bfloat16
-from einkorn.errors import CheckpointError, EinkornError
+from einkorn.errors import ArgumentError, CheckpointError, EinkornError
 
 if TYPE_CHECKING:
     from einkorn.nn import Module
@@ -50,6 +50,11 @@ _TYPES = {
 }
 
 
+def _check_path(op: str, path: Any) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"{op}: path is {path!r}, expected a text or a path")
+
+
 def save(
     model: Module | Mapping[Any, Any], path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -74,6 +79,7 @@ def save(
     """
     from einkorn import models
 
+    _check_path("save", path)
     if isinstance(model, Mapping):
         from einkorn._states import packed
 
@@ -104,6 +110,7 @@ def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
     """
     from safetensors import SafetensorError, safe_open
 
+    _check_path("read_metadata", path)
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file")
     try:
@@ -133,6 +140,7 @@ def load(path: str | PathLike[str], map_location: Any = None, *, weights_only: b
     from einkorn import models
     from einkorn.nn.parameter import deferred
 
+    _check_path("load", path)
     if map_location is not None and str(map_location) != "cpu":
         raise CheckpointError(f"load: map_location is {map_location!r}, expected None or 'cpu'")
     arrays, metadata = _read(path, keep_bfloat16=True)
@@ -175,6 +183,7 @@ def save_weights(model: Module, path: str | PathLike[str]) -> None:
     CheckpointError
         The file cannot be written.
     """
+    _check_path("save_weights", path)
     _write(path, model.state_dict(), {"format": "pt"})
 
 
@@ -198,6 +207,7 @@ def load_weights(model: Module, path: str | PathLike[str], strict: bool = True) 
     CheckpointError
         The file is missing or corrupt, or its arrays do not fit. The message names the file.
     """
+    _check_path("load_weights", path)
     return _fill(model, _read(path)[0], path, strict)
 
 
@@ -214,6 +224,7 @@ def _read(
     """Arrays and metadata of a safetensors file; bfloat16, unless it is kept, as float32."""
     from safetensors import SafetensorError, safe_open
 
+    _check_path("read_metadata", path)
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file")
     arrays: dict[str, np.ndarray] = {}

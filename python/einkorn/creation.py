@@ -15,6 +15,7 @@ import numpy as np
 from einkorn import _bfloat16, engines, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops import _integers
 from einkorn.ops._options import check_rank, flag, integer, number
 from einkorn.ops._road import check_size
 from einkorn.random import drawing_from
@@ -93,6 +94,7 @@ def _filled(
     op: str, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: Any
 ) -> Tensor:
     out = _blank(shape, dtype)
+    _integers.refuse_beyond(f"{op}: fill_value", value, dtype)
     if dtype.kind == "f":
         engines.cpu().fill(out, number(op, "fill_value", value))
     else:
@@ -423,6 +425,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
                 raise DTypeError(
                     f"as_tensor: data is a {type(data).__name__}, expected numbers: {error}"
                 ) from None
+            wanted = None if dtype is None else _bfloat16.dtype_of(dtype)
+            if wanted is not None and listed.size and listed.dtype.kind in "iu":
+                for value in (int(listed.min()), int(listed.max())):
+                    _integers.refuse_beyond("as_tensor: an element of data", value, wanted)
             data = listed.astype(np.float32) if listed.dtype == np.float64 else listed
             if data.dtype.kind not in "fiub":
                 raise DTypeError(f"as_tensor: data holds {data.dtype}, expected numbers")

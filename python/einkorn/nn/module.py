@@ -373,6 +373,11 @@ class Module(Hooked, Trainable):
         DTypeError
             A value is not numeric.
         """
+        if not isinstance(state_dict, Mapping):
+            raise ArgumentError(
+                f"{type(self).__name__}: load_state_dict got a {type(state_dict).__name__}, expected a"
+                " mapping of names to arrays"
+            )
         own = self.state_dict()
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]

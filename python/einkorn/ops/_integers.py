@@ -21,7 +21,18 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["as_float", "binary", "clip", "integral", "reduce", "refuse_zeros", "unary", "where", "wrapped"]
+__all__ = [
+    "as_float",
+    "binary",
+    "clip",
+    "fitted",
+    "integral",
+    "reduce",
+    "refuse_zeros",
+    "unary",
+    "where",
+    "wrapped",
+]
 
 
 def _toward_zero(a: Any, b: Any) -> Any:
@@ -114,6 +125,8 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if both is None or op not in _BINARY:
         return None
     left, right = both
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        left, right = fitted(op, left, right), fitted(op, right, left)
     if op in ("divide_floor", "divide_trunc"):
         refuse_zeros("divide", right)
     if op == "power" and np.min(right, initial=0) < 0:
@@ -123,6 +136,27 @@ def binary(op: str, a: Any, b: Any) -> Any:
         return wrapped(_BINARY[op](left, right), a, b)
     except (TypeError, OverflowError) as error:
         raise DTypeError(f"{op}: a and b hold integers that it does not take: {error}") from None
+
+
+def fitted(op: str, value: Any, other: Any) -> Any:
+    """A plain number beside a Tensor of integers; beyond their type, what torch makes of it: its low bits."""
+    kind = getattr(other, "dtype", None)
+    if type(value) is not int or kind is None or kind.kind not in "iu":
+        return value
+    limits = np.iinfo(kind)
+    if limits.min <= value <= limits.max:
+        return value
+    if op == "power" or not -(1 << 63) <= value < 1 << 63:
+        raise ArgumentError(f"{op}: got {value}, beyond the numbers of {kind if op == 'power' else 'int64'}")
+    return np.array(value, np.int64).astype(kind)
+
+
+def refuse_beyond(what: str, value: Any, kind: Any) -> None:
+    """A plain whole number that a type of integers does not hold."""
+    if type(value) is int and kind is not None and kind.kind in "iu":
+        limits = np.iinfo(kind)
+        if not limits.min <= value <= limits.max:
+            raise ArgumentError(f"{what} is {value}, beyond the numbers of {kind}")
 
 
 def refuse_zeros(op: str, b: Any) -> None:
@@ -147,12 +181,16 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if both is None:
         return None
     _check_shapes("where", condition=condition, a=both[0], b=both[1])
+    for name, value, other in (("a", both[0], both[1]), ("b", both[1], both[0])):
+        refuse_beyond(f"where: {name}", value, getattr(other, "dtype", None))
     return wrapped(np.where(condition != 0, *both), a, b)
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:
     """Limits for integers, themselves integers; None where something holds floats."""
     whole = integral(x)
+    for name, limit in (("min", low), ("max", high)):
+        refuse_beyond(f"clip: {name}", limit, None if whole is None else whole.dtype)
     bounds = [low if low is None or type(low) is int else integral(low) for low in (low, high)]
     if whole is None or any(
         b is None and given is not None for b, given in zip(bounds, (low, high), strict=True)

@@ -163,11 +163,11 @@ def _from_torch(x: Any, op: str, name: str) -> Any:
             return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16.bfloat16())
         return x.numpy()
     except TypeError:
-        raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected float32 or float64") from None
+        raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected float32, float64 or bfloat16") from None
 
 
 def _dtype_error(dtype: Any, op: str, name: str) -> DTypeError:
-    return DTypeError(f"{op}: {name} has dtype {dtype}, expected float32 or float64")
+    return DTypeError(f"{op}: {name} has dtype {dtype}, expected float32, float64 or bfloat16")
 
 
 def same_dtype(op: str, **arrays: Any) -> None:

@@ -72,6 +72,9 @@ def _integers_pair(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     if both is None:
         return None
     _integers._check_shapes(function.__name__, a=both[0], b=both[1])
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        name = function.__name__
+        both = _integers.fitted(name, both[0], both[1]), _integers.fitted(name, both[1], both[0])
     if function in (np.fmod, np.remainder):
         _integers.refuse_zeros(function.__name__, both[1])
     return _integers.wrapped(function(*both), a, b)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
-from einkorn.ops import _pool
+from einkorn.ops import _integers, _pool
 from einkorn.ops._options import LARGEST, flag, integer, number, sizes
 from einkorn.ops._pool import Shape
 from einkorn.ops._pool_windows import (
@@ -87,7 +87,7 @@ def max_pool2d(
     ArgumentError
         For options out of range.
     DTypeError
-        Unless x is float32 or float64.
+        Unless x holds floats or integers; these have no gradient.
     """
     return _max_pool("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -134,6 +134,11 @@ def _max_pool(
     ceil_mode: Any,
     return_indices: Any,
 ) -> Any:
+    whole = _integers.integral(x)
+    if whole is not None and whole.dtype.kind != "b":
+        values = whole.astype(np.float64)
+        found = _max_pool(op, spatial, values, kernel_size, stride, padding, dilation, ceil_mode, True)
+        return _of_integers(op, x, whole, found, return_indices)
     shape = _planes(op, x, spatial)
     kernel, strides, pads = _windows(op, spatial, kernel_size, stride, padding)
     dilations = sizes(dilation, op, "dilation", spatial, 1, LARGEST)
@@ -166,6 +171,17 @@ def _max_pool(
         return pooled
     assert places is not None
     return pooled, places.astype("int64").reshape(result_shape)
+
+
+def _of_integers(op: str, x: Any, whole: Any, found: Any, return_indices: Any) -> Any:
+    """The maximum of integers, found by way of float64, which holds them exactly up to 2**53."""
+    if whole.size and max(abs(int(whole.min())), abs(int(whole.max()))) > 1 << 53:
+        raise ArgumentError(f"{op}: x has integers beyond 2**53, expected smaller ones")
+    values, places = found
+    out = np.where(places < 0, 0, values).astype(whole.dtype)
+    out[places < 0] = np.iinfo(whole.dtype).min  # a window without an element
+    pooled = _integers.wrapped(out, x)
+    return (pooled, places) if flag(op, "return_indices", return_indices) else pooled
 
 
 def _joined_places(inner: Any, outer: Any, plane: int, out_plane: int) -> Any:

@@ -228,7 +228,15 @@ def _median(op: str, x: Any, axis: Any, keepdims: Any, dim: Any, keepdim: Any, s
         raise ShapeError(f"{op}: x has shape {a.shape}; there is nothing to take the median of")
     found = _lower(op, merged, a, d, skip, keep and dim is not None)
     if dim is None:
-        return reshape(found.values, ones if keep else left)
+        plain = found.values._data if isinstance(found.values, Tensor) else found.values
+        equal = np.isnan(a) if np.isnan(plain).all() else a == plain
+        share = (equal / np.maximum(np.count_nonzero(equal), 1)).astype(a.dtype)
+        shape, whole_shape = plain.reshape(ones if keep else left).shape, np.shape(x)
+
+        def shared(g: Any) -> tuple[Any]:  # by all elements that are equal to the median
+            return (reshape(multiply(reshape(g, (1,)), share.reshape(-1)), whole_shape),)
+
+        return result(np.asarray(plain).reshape(shape), (x,), shared, ())
     return Extremes(found.values, wrapped(found.indices, x))
 
 

@@ -67,6 +67,15 @@ class Run:
         return parts[0], parts[1]
 
 
+#: Options that optimizers differ in. Others (foreach, fused, capturable ...) come and go with versions.
+_TELLING = frozenset(
+    {
+        *("alpha", "amsgrad", "beta2_decay", "betas", "d", "dampening", "etas", "history_size", "lambd"),
+        *("lr_decay", "momentum", "momentum_decay", "nesterov", "ns_steps", "rho", "step_sizes", "t0"),
+    }
+)
+
+
 class Optimizer(ABC):
     """Base class. Subclasses name their options and launch their kernel in ``_launch``.
 
@@ -450,7 +459,8 @@ class Optimizer(ABC):
         Raises
         ------
         ArgumentError
-            The groups, their sizes, or the shapes of state arrays differ.
+            The groups, their sizes, or the shapes of state arrays differ, or the options are those of another
+            optimizer.
         """
         name = type(self).__name__
         try:
@@ -460,6 +470,7 @@ class Optimizer(ABC):
             raise ArgumentError(
                 f"{name}: load_state_dict expects state and param_groups, as state_dict gives"
             ) from error
+        self._refuse_other_kind(groups)
         own = [len(group["params"]) for group in self.param_groups]
         if sizes != own:
             raise ArgumentError(f"{name}: load_state_dict got groups of {sizes} parameters, expected {own}")
@@ -492,6 +503,19 @@ class Optimizer(ABC):
         for group, options in zip(self.param_groups, merged, strict=True):
             group.update(options)
         self._runs = new_runs
+
+    def _refuse_other_kind(self, groups: Any) -> None:
+        """Options tell whose state it is: none of those that optimizers differ in may be missing or new."""
+        mine = _TELLING & self.defaults.keys()
+        for group in groups:
+            theirs = _TELLING & group.keys()
+            if theirs != mine and group.keys() > {"params"}:
+                what = f"has {', '.join(sorted(theirs - mine))}" if theirs - mine else "lacks options"
+                known = ", ".join(sorted(mine)) or "none of these"
+                raise ArgumentError(
+                    f"{type(self).__name__}: load_state_dict got the state of another optimizer, which"
+                    f" {what}; expected {known}"
+                )
 
     def _steps(self, value: Any, number: Any) -> int:
         """The number of steps that a saved state says was made: a number, or an array or tensor of one."""

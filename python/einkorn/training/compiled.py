@@ -88,7 +88,9 @@ def compile_model(
         raise ArgumentError(f"compile: autocast is {autocast!r}, expected True or False")
     every = 1 if accumulate is None else integer(accumulate, "compile", "gradient_accumulation_steps", 1)
     limits = _limits(clips or Clipping())
-    made = find_optimizer(optimizer, list(model.parameters()))
+    parameters = list(model.parameters())
+    # A quantized model has nothing to train, and is evaluated all the same.
+    made = find_optimizer(optimizer, parameters) if parameters or not isinstance(optimizer, str) else None
     state = state_of(model)
     state.compiled = Compiled(found, both, factor, made is not optimizer, every, limits, autocast)
     state.optimizer = made
@@ -121,9 +123,12 @@ def _loss_weight(value: Any) -> float:
 
 def compiled_of(model: Any, op: str) -> tuple[State, Compiled, Optimizer]:
     state = state_of(model)
-    if state.compiled is None or state.optimizer is None:
+    if state.compiled is None:
         raise EinkornError(f"{op}: the model has no loss and optimizer yet: call compile() first")
-    return state, state.compiled, state.optimizer
+    optimizer: Any = state.optimizer
+    if optimizer is None and op not in ("evaluate", "test_on_batch"):
+        raise EinkornError(f"{op}: the model has no parameters to train, only evaluate and predict")
+    return state, state.compiled, optimizer
 
 
 def types_of(model: Any, compiled: Compiled) -> Types:

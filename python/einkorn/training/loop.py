@@ -17,7 +17,7 @@ import numpy as np
 
 from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
-from einkorn.errors import ArgumentError, EinkornError, NonFiniteError
+from einkorn.errors import ArgumentError, CheckpointError, EinkornError, NonFiniteError
 from einkorn.optim import Optimizer
 from einkorn.training import hints
 from einkorn.training.batches import Types, class_weights, in_order, integer, is_batches, length, split
@@ -245,6 +245,7 @@ class Run:
         return {
             "model": self.model.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "trained": [type(self.model).__name__, type(optimizer).__name__],
             "callbacks": self.events.state_dict(),
             "epoch": self.epoch_number,
             "stopped": self.state.stop_training,
@@ -268,6 +269,13 @@ class Run:
         if self.pending is None:
             return self.epoch_number
         kept, self.pending = self.pending, None
+        now = [type(self.model).__name__, type(self.stepper.optimizer).__name__]
+        before = list(kept.get("trained", now))
+        if before != now:
+            raise CheckpointError(
+                f"fit: what was kept is a training of {before[0]} by {before[1]}, and this one is of {now[0]}"
+                f" by {now[1]}: give it another folder, or the arguments of the one that was kept"
+            )
         self.model.load_state_dict(kept["model"])
         self.stepper.optimizer.load_state_dict(kept["optimizer"])
         self.events.load_state_dict(kept["callbacks"])

@@ -126,6 +126,9 @@ class Loss(NamedTuple):
     def mean(self, output: Any, target: np.ndarray) -> Any:
         """The loss of a batch."""
         value = self.function(self._scores(output), target)
+        if not isinstance(value, (Tensor, np.ndarray, float, int, np.generic)):
+            what = repr(value) if value is None else f"a {type(value).__name__}"
+            raise ArgumentError(f"the loss function returned {what}, expected a Tensor")
         if isinstance(value, Tensor):
             return (
                 value if value.data.ndim == 0 else ops.divide(ops.sum(value), float(max(1, value.data.size)))

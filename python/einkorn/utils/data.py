@@ -1,10 +1,22 @@
-"""The classes of ``einkorn.data`` that torch has under ``torch.utils.data``."""
+"""The classes of ``einkorn.data`` that torch has under ``torch.utils.data``, with Tensors as torch has them.
 
+Rows of a :class:`TensorDataset` and batches of a :class:`DataLoader` are Tensors here and arrays in
+``einkorn.data``, which ``fit`` takes as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from einkorn import data
+from einkorn._tensor import Tensor
 from einkorn.data import (
     BatchSampler,
     ChainDataset,
     ConcatDataset,
-    DataLoader,
     Dataset,
     DistributedSampler,
     IterableDataset,
@@ -14,9 +26,7 @@ from einkorn.data import (
     StackDataset,
     Subset,
     SubsetRandomSampler,
-    TensorDataset,
     WeightedRandomSampler,
-    default_collate,
     get_worker_info,
     random_split,
 )
@@ -38,6 +48,55 @@ __all__ = [
     "TensorDataset",
     "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
     "get_worker_info",
     "random_split",
 ]
+
+
+def default_convert(batch: Any) -> Any:
+    """Arrays and numbers of NumPy as Tensors, in tuples, lists and dicts as they are; the rest as it is."""
+    if isinstance(batch, (np.ndarray, np.generic)):
+        return Tensor(batch) if batch.dtype.kind in "fiubV" and batch.dtype != np.float16 else batch
+    if isinstance(batch, tuple):
+        parts = [default_convert(part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+    if isinstance(batch, list):
+        return [default_convert(part) for part in batch]
+    if isinstance(batch, Mapping):
+        return {key: default_convert(part) for key, part in batch.items()}
+    return batch
+
+
+def default_collate(batch: Any) -> Any:
+    """:func:`einkorn.data.default_collate`, with Tensors."""
+    return default_convert(data.default_collate(batch))
+
+
+class TensorDataset(data.TensorDataset):
+    """Tensors of equal length, row for row; a row is a tuple of Tensors.
+
+    Parameters
+    ----------
+    *tensors : Tensor or array
+    """
+
+    @property
+    def tensors(self) -> tuple[Any, ...]:
+        """The Tensors, over the memory of what was given."""
+        return tuple([Tensor(array) for array in self.arrays])
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        key = np.asarray(index) if isinstance(index, (Tensor, list)) else index
+        return tuple([default_convert(array[key]) for array in self.arrays])
+
+
+class DataLoader(data.DataLoader):
+    """:class:`einkorn.data.DataLoader`, with its arguments.
+
+    Batches are Tensors, unless a ``collate_fn`` makes something else of rows.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = super().__iter__()
+        return batches if self.collate_fn is not None else map(default_convert, batches)
