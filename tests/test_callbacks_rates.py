@@ -162,3 +162,28 @@ def test_tensorboard_files_hold_what_happened(tmp_path):
     tags = [tag for _, tag, _ in train]
     assert any(tag.startswith("model") for tag in tags)
     assert any("hparams" in tag for tag in tags)
+
+
+def test_tensorboard_itself_reads_what_was_written(tmp_path):
+    pytest.importorskip("tensorboardX")
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    x, y = blobs(40)
+    model = classifier()
+    callback = training.TensorBoard(tmp_path, 1, write_images=True, hparams={"rate": 0.02})
+    history = model.fit(x, y, 10, 3, validation_data=(x, y), callbacks=[callback], verbose=0).history
+    for folder, prefix in (("train", ""), ("validation", "val_")):
+        events = reader.EventAccumulator(str(tmp_path / folder))
+        events.Reload()
+        scalars = events.Scalars("epoch_loss")
+        assert [scalar.step for scalar in scalars] == [0, 1, 2]
+        assert [scalar.value for scalar in scalars] == pytest.approx(history[f"{prefix}loss"])
+    events = reader.EventAccumulator(str(tmp_path / "train"))
+    events.Reload()
+    tags = events.Tags()
+    names = list(model.state_dict())
+    assert set(names) <= set(tags["histograms"])
+    assert tags["images"] == ["0.weight", "1.weight"]
+    histogram = events.Histograms(names[0])[-1].histogram_value
+    assert histogram.num == model.state_dict()[names[0]].size
+    assert histogram.sum == pytest.approx(float(model.state_dict()[names[0]].sum()), rel=1e-5)
+    assert any(tag.startswith("model") for tag in tags["tensors"])
