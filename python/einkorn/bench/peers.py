@@ -12,7 +12,7 @@ from einkorn.errors import ArgumentError
 __all__ = ["PEERS", "Peers"]
 
 #: Module names of the libraries that rows compare with.
-PEERS = ("torch", "lightgbm", "xgboost", "sklearn", "cv2")
+PEERS = ("torch", "lightgbm", "xgboost", "sklearn", "cv2", "torchvision")
 
 
 class Peers:

@@ -21,7 +21,7 @@ from einkorn.errors import ArgumentError
 __all__ = ["FAMILIES", "Prepared", "Row", "rows_of"]
 
 #: Everything that ``einkorn bench`` can measure, in its order.
-FAMILIES = (*CASE_FAMILIES, "narrow", "training", "boosting", "vision", "busy")
+FAMILIES = (*CASE_FAMILIES, "narrow", "training", "boosting", "vision", "augment", "busy")
 
 _HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # what the estimators stand on
 
@@ -129,6 +129,10 @@ def _family_rows(family: str) -> list[Row]:
         from einkorn.bench.vision import vision_rows
 
         return vision_rows()
+    if family == "augment":
+        from einkorn.bench.augment import augment_rows
+
+        return augment_rows()
     if family == "busy":
         return _busy_rows()
     rows = [_case_row(family, case) for case in cases_of(family) if case.for_bench]
