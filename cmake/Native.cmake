@@ -3,6 +3,7 @@
 find_package(Threads REQUIRED)
 
 file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS kernels/*.cpp)
+list(FILTER kernel_sources EXCLUDE REGEX "_pairs\\.cpp$")  # for sets of narrow numbers alone
 file(GLOB runtime_sources CONFIGURE_DEPENDS runtime/*.cpp)
 file(GLOB bind_sources CONFIGURE_DEPENDS bind/*.cpp)
 
@@ -89,7 +90,8 @@ function(einkorn_narrow_isa name base)
   if(NOT base IN_LIST built_isas)
     return()
   endif()
-  file(GLOB narrow_sources CONFIGURE_DEPENDS kernels/isa_table.cpp kernels/matmul_bf16.cpp kernels/matmul_int8.cpp)
+  file(GLOB_RECURSE narrow_sources CONFIGURE_DEPENDS kernels/isa_table.cpp kernels/matmul_bf16.cpp kernels/matmul_int8.cpp
+       kernels/*_pairs.cpp)
   einkorn_kernels(${name} "${narrow_sources}" ${ARGN})
   target_compile_definitions(einkorn_kernels_${name} PRIVATE EINKORN_NARROW_ISA)
 endfunction()

@@ -75,14 +75,15 @@ EINKORN_BINDINGS(attention, m) {
       [](const Array& out, const Array& lse, const Array& q, const Array& k, const Array& v, const Array& bias,
          const Array& keep, const Array& slopes, double scale, int64_t low, int64_t high, double dropout, uint64_t seed,
          uint64_t offset) {
-        by_dtype(out, [&]<class T>() {
+        by_stored_dtype(out, [&]<class T>() {
+          using N = Number<T>;
           Attention<T> x{};
-          x.problem = problem_of<T>(q, k, v, bias, keep, slopes, scale, low, high, dropout, seed, offset);
-          const AttentionProblem<T>& p = x.problem;
+          x.problem = problem_of<N>(q, k, v, bias, keep, slopes, scale, low, high, dropout, seed, offset);
+          const AttentionProblem<N>& p = x.problem;
           check_rows(out, p.batch, p.heads, p.q_len, p.v_width, "out");
           check(!lse || lse.size() == p.batch * p.heads * p.q_len, "lse must have one number a query");
           x.out = rows_out<T>(out, "out");
-          x.lse = lse.optional_out<T>("lse");
+          x.lse = lse.optional_out<N>("lse");
           x.q = rows_in<T>(q, "q"), x.k = rows_in<T>(k, "k"), x.v = rows_in<T>(v, "v");
           x.ws = workspace();
           run_in_scratch<AttentionParts<T>>(&AttentionKernels<T>::attention_forward, x);
@@ -96,10 +97,11 @@ EINKORN_BINDINGS(attention, m) {
       [](const Array& gq, const Array& gk, const Array& gv, const Array& gbias, const Array& g, const Array& out,
          const Array& lse, const Array& q, const Array& k, const Array& v, const Array& bias, const Array& keep,
          const Array& slopes, double scale, int64_t low, int64_t high, double dropout, uint64_t seed, uint64_t offset) {
-        by_dtype(g, [&]<class T>() {
+        by_stored_dtype(g, [&]<class T>() {
+          using N = Number<T>;
           AttentionGrad<T> x{};
-          x.problem = problem_of<T>(q, k, v, bias, keep, slopes, scale, low, high, dropout, seed, offset);
-          const AttentionProblem<T>& p = x.problem;
+          x.problem = problem_of<N>(q, k, v, bias, keep, slopes, scale, low, high, dropout, seed, offset);
+          const AttentionProblem<N>& p = x.problem;
           check_rows(gq, p.batch, p.heads, p.q_len, p.width, "gq");
           check_rows(gk, p.batch, p.kv_heads, p.k_len, p.width, "gk");
           check_rows(gv, p.batch, p.kv_heads, p.k_len, p.v_width, "gv");
@@ -108,9 +110,9 @@ EINKORN_BINDINGS(attention, m) {
           check(lse && lse.size() == p.batch * p.heads * p.q_len, "lse must have one number a query");
           check(!gbias || gbias.size() == p.batch * p.heads * p.q_len * p.k_len, "gbias must have one number a score");
           x.gq = rows_out<T>(gq, "gq"), x.gk = rows_out<T>(gk, "gk"), x.gv = rows_out<T>(gv, "gv");
-          x.gbias = gbias.optional_out<T>("gbias");
+          x.gbias = gbias.optional_out<N>("gbias");
           x.g = rows_in<T>(g, "g"), x.out = rows_in<T>(out, "out");
-          x.lse = lse.in<T>("lse");
+          x.lse = lse.in<N>("lse");
           x.q = rows_in<T>(q, "q"), x.k = rows_in<T>(k, "k"), x.v = rows_in<T>(v, "v");
           x.ws = workspace();
           run_in_scratch<AttentionGradParts<T>>(&AttentionKernels<T>::attention_backward, x);

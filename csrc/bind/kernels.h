@@ -28,7 +28,7 @@ void for_each_kernel(const Visit& visit) {
   EINKORN_FLOAT_FAMILIES(F)
 #undef F
 #define F(Table, KERNELS) entries(tables.Table##_bf16, "bfloat16");
-  EINKORN_STORED_FAMILIES(F)
+  EINKORN_BFLOAT16_FAMILIES(F)
 #undef F
 #define F(Table, KERNELS) entries(tables.Table##_index, "int64");
   EINKORN_INDEX_FAMILIES(F)

@@ -5,7 +5,7 @@
 // An instruction set of narrow numbers has bodies of those families alone; its table is empty elsewhere.
 #ifdef EINKORN_NARROW_ISA
 #define EINKORN_FLOAT_BODIES(F)
-#define EINKORN_STORED_BODIES(F)
+#define EINKORN_STORED_BODIES(F) EINKORN_PAIR_FAMILIES(F)
 #define EINKORN_INDEX_BODIES(F) EINKORN_NARROW_FAMILIES(F)
 #else
 #define EINKORN_FLOAT_BODIES(F) EINKORN_FLOAT_FAMILIES(F)
@@ -20,6 +20,7 @@ namespace einkorn::EINKORN_ISA {
   template <class T>  \
   void name(const Args<T>&);
 EINKORN_FLOAT_BODIES(F)
+EINKORN_STORED_BODIES(F)
 #undef X
 #define X(name, Args) void name(const Args&);
 EINKORN_INDEX_BODIES(F)

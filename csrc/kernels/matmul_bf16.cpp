@@ -14,9 +14,8 @@
 
 #include "kernels/matmul_bf16.h"
 
-#include "kernels/gemm_packed.h"
+#include "kernels/gemm_pairs.h"
 #include "kernels/matmul_epilogue.h"
-#include "simd/narrow_products.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -39,26 +38,7 @@ EINKORN_INLINE void ask_for(HalfOrFloat at) {
 namespace {
 
 #if defined(__AVX512BF16__)
-// Two neighbours along k in a lane.
-struct Reader {
-  static constexpr bool kAcross = true;
-  EINKORN_INLINE static Vec<int32_t> along(const bfloat16* p, int64_t n) { return load_pairs(p, n); }
-
-  EINKORN_INLINE static Vec<int32_t> across(const bfloat16* p, int64_t k_step, int64_t depth, int64_t lanes) {
-    const Vec<float> first = load_bf16_n(p, lanes);
-    const Vec<float> second = depth == 2 ? load_bf16_n(p + k_step, lanes) : Vec<float>{};
-    return (Vec<int32_t>)((LaneWords)first >> 16 | (LaneWords)second);
-  }
-};
-
-struct Product {
-  using A = Reader;
-  using B = Reader;
-  using Packed = int32_t;
-  using Sum = float;
-  static constexpr int kGroup = 2;
-  EINKORN_INLINE static Vec<float> add(Vec<float> sum, Vec<int32_t> a, Vec<int32_t> b) { return add_pairs(sum, a, b); }
-};
+using Product = Pairs;
 constexpr double kCost = 0.012;
 #else
 // Widened, one in a lane.

@@ -24,6 +24,10 @@ constexpr int64_t kMostPackedColumns = 128, kPackedSlack = 64, kMostPanelRows = 
 
 inline namespace EINKORN_ISA {
 
+inline int64_t halved(int64_t n) {
+  return (n + 1) / 2;
+}
+
 // Scratch, for lanes of at most four bytes of which each holds at least one element of k.
 struct PackedParts {
   PartOfEach<int32_t> slices;  // of B, of threads

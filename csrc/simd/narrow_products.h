@@ -8,6 +8,10 @@
 
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "simd/bfloat16.h"
 
 namespace einkorn {

@@ -37,7 +37,7 @@ const Tables kTables = {
 #undef X
 #undef F
 #define F(Table, KERNELS) {},  // no bodies take bfloat16 as it is
-            EINKORN_STORED_FAMILIES(F)
+            EINKORN_BFLOAT16_FAMILIES(F)
 #undef F
 #define F(Table, KERNELS) {KERNELS(X)},
 #define X(name, Args) &cuda::name,

@@ -14,6 +14,9 @@
 //              v [batch, kv_heads, k_len, v_width]. Query head h reads key head h / (heads / kv_heads).
 // Layout       stride 1 along width, other strides free (gradients as well). bias, keep: any strides, 0 broadcasts.
 //              lse [batch, heads, q_len] and gbias [batch, heads, q_len, k_len] contiguous.
+// bfloat16     rows are bfloat16 (uint16_t), all else is float; where pairs of bfloat16 are multiplied (avx512_bf16). The weights p,
+//              and ds, are rounded to bfloat16 before they are multiplied with v, g, k and q; sums stay float, and are rounded as
+//              they are stored. A result is off by no more than 2^-8 of the largest value that it weighs, beside its own rounding.
 // Aliasing     outputs overlap nothing.
 // Zero sizes   no keys: out = 0. No output: nothing happens.
 // Hidden rows  a query that sees no key: out = 0, lse = +inf, gradients 0 (PyTorch's answer).
@@ -33,6 +36,7 @@
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/stored.h"
 #include "kernels/table.h"
 #include "runtime/parallel.h"
 
@@ -65,20 +69,20 @@ struct Rows {
 template <class T>
 struct Attention {
   Rows<T> out;
-  T* lse;  // log of the sum of exp(s) of each row, for backward; null: not wanted
+  Number<T>* lse;  // log of the sum of exp(s) of each row, for backward; null: not wanted
   Rows<const T> q, k, v;
-  AttentionProblem<T> problem;
+  AttentionProblem<Number<T>> problem;
   Workspace ws;
 };
 
 template <class T>
 struct AttentionGrad {
   Rows<T> gq, gk, gv;
-  T* gbias;  // null: not wanted
+  Number<T>* gbias;  // null: not wanted
   Rows<const T> g, out;
-  const T* lse;
+  const Number<T>* lse;
   Rows<const T> q, k, v;
-  AttentionProblem<T> problem;
+  AttentionProblem<Number<T>> problem;
   Workspace ws;
 };
 

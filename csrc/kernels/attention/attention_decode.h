@@ -18,13 +18,13 @@ inline namespace EINKORN_ISA {
 constexpr int64_t kDecodeBlock = 128;  // keys
 
 // scores[j] = query . keys[j], j < count; room for whole vectors.
-template <class T>
-inline void dot_rows(T* scores, const T* query, const T* keys, int64_t step, int64_t count, int64_t width) {
+template <class In, class T>
+inline void dot_rows(T* scores, const In* query, const In* keys, int64_t step, int64_t count, int64_t width) {
   constexpr int L = kLanes<T>;
   for (int64_t j = 0; j < count; j += L) {
     Vec<T> sum[L];
     EINKORN_UNROLL for (int l = 0; l < L; ++l) sum[l] = Vec<T>{};
-    const T* row[L];
+    const In* row[L];
     EINKORN_UNROLL for (int l = 0; l < L; ++l) row[l] = keys + least(j + l, count - 1) * step;
     for_vectors<T>(width, [&](int64_t d, int64_t n) __attribute__((always_inline)) {
       const Vec<T> q = load_n(query + d, n);
@@ -38,8 +38,8 @@ inline void dot_rows(T* scores, const T* query, const T* keys, int64_t step, int
 }
 
 // out[d] = out[d] * shrink + sum over j of weights[j] * rows[j][d].
-template <class T>
-inline void add_rows(T* out, T shrink, const T* weights, const T* rows, int64_t step, int64_t count, int64_t width) {
+template <class In, class T>
+inline void add_rows(T* out, T shrink, const T* weights, const In* rows, int64_t step, int64_t count, int64_t width) {
   constexpr int L = kLanes<T>, N = 4;
   for (int64_t d = 0; d < width; d += N * L) {
     Vec<T> even[N], odd[N];
@@ -52,14 +52,14 @@ inline void add_rows(T* out, T shrink, const T* weights, const T* rows, int64_t 
     int64_t j = 0;
     if (live[N - 1] == L) {
       for (; j + 2 <= count; j += 2) {
-        const T* const row = rows + j * step + d;
+        const In* const row = rows + j * step + d;
         EINKORN_UNROLL for (int v = 0; v < N; ++v) even[v] += load(row + v * L) * weights[j];
         EINKORN_UNROLL for (int v = 0; v < N; ++v) odd[v] += load(row + step + v * L) * weights[j + 1];
       }
     }
     for (; j < count; ++j)
       EINKORN_UNROLL for (int v = 0; v < N; ++v) even[v] +=
-          (live[v] > 0 ? load_partial(rows + j * step + d + v * L, live[v]) : Vec<T>{}) * weights[j];
+          (live[v] > 0 ? load_n(rows + j * step + d + v * L, live[v]) : Vec<T>{}) * weights[j];
     EINKORN_UNROLL for (int v = 0; v < N; ++v) store(out + d + v * L, even[v] + odd[v]);
   }
 }
@@ -85,15 +85,16 @@ struct DecodeRow {
   T* out;
   T &maximum, &sum;
 
-  DecodeRow(const AttentionParts<T>& parts, const AttentionProblem<T>& p, int64_t query_row, int64_t chunk)
+  template <class Parts>
+  DecodeRow(const Parts& parts, const AttentionProblem<T>& p, int64_t query_row, int64_t chunk)
       : out(parts.partials + (query_row * decode_chunks(p) + chunk) * decode_row(p)),
         maximum(out[decode_row(p) - 2]),
         sum(out[decode_row(p) - 1]) {}
 };
 
-template <class T>
-inline void decode_block(const Attention<T>& x, const AttentionTask<T>& task, const DecodeRow<T>& row, int64_t batch,
-                         int64_t head, int64_t i, int64_t j0, int64_t keys) {
+template <class In, class Task, class T>
+inline void decode_block(const Attention<In>& x, const Task& task, const DecodeRow<T>& row, int64_t batch, int64_t head,
+                         int64_t i, int64_t j0, int64_t keys) {
   constexpr int L = kLanes<T>;
   const AttentionProblem<T>& p = x.problem;
   const int64_t kv_head = head / (p.heads / p.kv_heads);
@@ -128,8 +129,9 @@ inline void decode_block(const Attention<T>& x, const AttentionTask<T>& task, co
   add_rows(row.out, shrink, s, x.v.at(batch, kv_head, j0), x.v.row, keys, p.v_width);
 }
 
-template <class T>
-inline void merge_chunks(const Attention<T>& x, const AttentionParts<T>& parts, int64_t r) {
+template <class In>
+inline void merge_chunks(const Attention<In>& x, const AttentionParts<In>& parts, int64_t r) {
+  using T = Number<In>;
   const AttentionProblem<T>& p = x.problem;
   const int64_t chunks = decode_chunks(p);
   T top = -(T)INFINITY;
@@ -151,19 +153,20 @@ inline void merge_chunks(const Attention<T>& x, const AttentionParts<T>& parts, 
   }
   const T factor = sum == 0 ? (T)0 : 1 / sum;
   const int64_t i = r % p.q_len, head = r / p.q_len % p.heads, batch = r / p.q_len / p.heads;
-  T* const out = x.out.at(batch, head, i);
+  In* const out = x.out.at(batch, head, i);
   for_vectors<T>(p.v_width, [&](int64_t d, int64_t n) { store_n(out + d, n, load(total.out + d) * factor); });
   if (x.lse != nullptr) x.lse[r] = sum == 0 ? (T)INFINITY : top + log(broadcast(sum))[0];
 }
 
-template <class T>
-inline void decode(const Attention<T>& x, const AttentionParts<T>& parts) {
+template <class In>
+inline void decode(const Attention<In>& x, const AttentionParts<In>& parts) {
+  using T = Number<In>;
   const AttentionProblem<T>& p = x.problem;
   const int64_t chunks = decode_chunks(p), group = p.heads / p.kv_heads;
   const double key_cost = 0.05 * static_cast<double>(group * p.q_len * (p.width + p.v_width + 16));
   parallel_for(x.ws, p.batch * p.kv_heads * chunks, key_cost * static_cast<double>(least(kDecodeKeys, p.k_len)),
                [&](int64_t t, int slot) {
-                 const AttentionTask<T> task = parts.task[slot];
+                 const auto task = parts.task[slot];
                  const int64_t chunk = t % chunks, kv_head = t / chunks % p.kv_heads, batch = t / chunks / p.kv_heads;
                  const int64_t end = least(p.k_len, (chunk + 1) * kDecodeKeys);
                  const auto for_queries = [&](const auto& body) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/attention/attention.h"
+#include "kernels/packed_operands.h"
 #include "runtime/carver.h"
 
 namespace einkorn {
@@ -35,6 +36,11 @@ inline int64_t decode_chunks(const AttentionProblem<T>& p) {
 template <class T>
 inline int64_t decode_row(const AttentionProblem<T>& p) {
   return (p.v_width + 63) / 64 * 64 + 64;
+}
+
+template <class T>
+inline int64_t decode_size(const AttentionProblem<T>& p) {
+  return is_decoding(p) ? p.batch * p.heads * p.q_len * decode_chunks(p) * decode_row(p) : 0;
 }
 
 // Keys a task of the backward pass takes: their gradients stay in the L2 cache, and few heads still make many tasks.
@@ -81,10 +87,7 @@ struct AttentionParts {
   PartsOfEach<AttentionTask<T>, AttentionProblem<T>> task;
 
   AttentionParts(Carver& c, const Attention<T>& x)
-      : partials(c.take<T>(is_decoding(x.problem) ? x.problem.batch * x.problem.heads * x.problem.q_len *
-                                                        decode_chunks(x.problem) * decode_row(x.problem)
-                                                  : 0)),
-        task(c.each<AttentionTask<T>>(x.ws.threads, x.problem)) {}
+      : partials(c.take<T>(decode_size(x.problem))), task(c.each<AttentionTask<T>>(x.ws.threads, x.problem)) {}
 };
 
 // What a running task of the backward pass needs.
@@ -129,6 +132,99 @@ struct AttentionGradParts {
                                                       x.problem.q_len * x.problem.width
                                                 : 0)),
         task(c.each<AttentionGradTask<T>>(x.ws.threads, x.problem)) {}
+};
+
+// The same over bfloat16, whose products are of pairs in lanes of 32 bits. Blocks of keys begin at even ones.
+inline int64_t pair_chunk(const AttentionProblem<float>& p) {
+  return 2 * halved(grad_chunk(p));
+}
+inline int64_t pair_chunks(const AttentionProblem<float>& p) {
+  return p.k_len == 0 ? 1 : (p.k_len + pair_chunk(p) - 1) / pair_chunk(p);
+}
+
+struct AttentionPairTask {
+  int32_t* q;     // [pairs of the width][queries]
+  float* out;     // [v_width][queries]
+  float* scores;  // [keys][queries], then [pairs of keys][queries]
+  float* mask;
+  float* sums;
+  uint32_t* words;
+
+  AttentionPairTask(Carver& c, const AttentionProblem<float>& p)
+      : q(c.take<int32_t>(halved(p.width) * kMostQueries<float>)),
+        out(c.take<float>(p.v_width * kMostQueries<float>)),
+        scores(c.take<float>(kKeys * kMostQueries<float>)),
+        mask(c.take<float>(kKeys * kMostQueries<float>)),
+        sums(c.take<float>(kMostRows * kMostQueries<float>)),
+        words(c.take<uint32_t>(p.dropout > 0 ? kKeys * kMostWords : 0)) {}
+};
+
+template <>
+struct AttentionParts<uint16_t> {
+  float* partials;  // decoding
+  int32_t* k;       // [batch, kv head][k_len][pairs of the width]
+  int32_t* v;       // [batch, kv head][pairs of keys][v_width]
+  PartsOfEach<AttentionPairTask, AttentionProblem<float>> task;
+
+  AttentionParts(Carver& c, const Attention<uint16_t>& x) : partials(c.take<float>(decode_size(x.problem))) {
+    const AttentionProblem<float>& p = x.problem;
+    const int64_t heads = is_decoding(p) ? 0 : p.batch * p.kv_heads;
+    k = c.take<int32_t>(heads * p.k_len * halved(p.width));
+    v = c.take<int32_t>(heads * halved(p.k_len) * p.v_width);
+    task = c.each<AttentionPairTask>(x.ws.threads, p);
+  }
+};
+
+struct AttentionGradPairTask {
+  int32_t *q_down, *g_down;   // [pairs of the width][queries], of v_width
+  int32_t *q, *g;             // [pairs of queries][padded width]
+  float *p, *ds;              // [keys][queries]
+  int32_t *p_rows, *ds_rows;  // [keys][pairs of queries]
+  int32_t* ds_down;           // [pairs of keys][queries]
+  float* mask;                // [keys][queries of a panel]
+  float* gq_down;             // [width][queries]
+  float *gk, *gv;             // [chunk][padded width]
+  float *lse, *delta, *sums;
+  uint32_t* words;
+
+  AttentionGradPairTask(Carver& c, const AttentionProblem<float>& s)
+      : q_down(c.take<int32_t>(halved(s.width) * kQueries)),
+        g_down(c.take<int32_t>(halved(s.v_width) * kQueries)),
+        q(c.take<int32_t>(kQueries / 2 * padded(s.width))),
+        g(c.take<int32_t>(kQueries / 2 * padded(s.v_width))),
+        p(c.take<float>(kGradKeys * kQueries)),
+        ds(c.take<float>(kGradKeys * kQueries)),
+        p_rows(c.take<int32_t>(kGradKeys * kQueries / 2)),
+        ds_rows(c.take<int32_t>(kGradKeys * kQueries / 2)),
+        ds_down(c.take<int32_t>(kGradKeys / 2 * kQueries)),
+        mask(c.take<float>(kGradKeys * kMostQueries<float>)),
+        gq_down(c.take<float>(s.width * kQueries)),
+        gk(c.take<float>(pair_chunk(s) * padded(s.width))),
+        gv(c.take<float>(pair_chunk(s) * padded(s.v_width))),
+        lse(c.take<float>(kQueries)),
+        delta(c.take<float>(kQueries)),
+        sums(c.take<float>(kMostRows * kMostQueries<float>)),
+        words(c.take<uint32_t>(s.dropout > 0 ? kGradKeys * kMostWords : 0)) {}
+
+  static constexpr int64_t kQueries = kGradPanels * kMostQueries<float>;
+};
+
+template <>
+struct AttentionGradParts<uint16_t> {
+  float* gq;                 // [chunk][batch][head][q_len][width]; unused where there is one chunk
+  int32_t *k_rows, *v_rows;  // [batch, kv head][k_len][pairs of the width]
+  int32_t* k_pairs;          // [batch, kv head][pairs of keys][width]
+  PartsOfEach<AttentionGradPairTask, AttentionProblem<float>> task;
+
+  AttentionGradParts(Carver& c, const AttentionGrad<uint16_t>& x) {
+    const AttentionProblem<float>& p = x.problem;
+    const int64_t chunks = pair_chunks(p), heads = p.batch * p.kv_heads;
+    gq = c.take<float>(chunks > 1 ? chunks * p.batch * p.heads * p.q_len * p.width : 0);
+    k_rows = c.take<int32_t>(heads * p.k_len * halved(p.width));
+    v_rows = c.take<int32_t>(heads * p.k_len * halved(p.v_width));
+    k_pairs = c.take<int32_t>(heads * halved(p.k_len) * p.width);
+    task = c.each<AttentionGradPairTask>(x.ws.threads, p);
+  }
 };
 
 }  // namespace EINKORN_ISA

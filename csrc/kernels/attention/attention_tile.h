@@ -12,8 +12,9 @@
 #pragma once
 
 #include "kernels/attention/attention_parts.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/gemm_cuts.h"
 #include "kernels/philox.h"
+#include "simd/bfloat16.h"
 #include "simd/lanes.h"
 #include "simd/math.h"
 
@@ -26,9 +27,6 @@ constexpr int64_t kQueries = kTileColumns<T>;
 // Scores are kept times log2(e), so that weights are powers of two: scale and bias bring the factor in, lse leaves without it.
 constexpr double kLog2E = 1.4426950408889634074, kLn2 = 0.69314718055994530942;
 
-inline int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
 inline int64_t most(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
@@ -69,8 +67,8 @@ inline void pack_down(T* down, int64_t step, const T* rows, int64_t row_step, in
 }
 
 // rows[i][d] = x[d][i] * factor of the query, for i < queries.
-template <class T>
-inline void unpack_down(T* rows, int64_t row_step, const T* down, int64_t step, int64_t queries, int64_t width,
+template <class Out, class T>
+inline void unpack_down(Out* rows, int64_t row_step, const T* down, int64_t step, int64_t queries, int64_t width,
                         const T* factor) {
   constexpr int L = kLanes<T>;
   for (int64_t i = 0; i < queries; i += L)

@@ -122,7 +122,7 @@ def cpu() -> Any:
 
 def takes_bfloat16() -> frozenset[str]:
     """The kernels of the CPU's engine that take arrays of bfloat16 as they are."""
-    return getattr(cpu(), "TAKES_BFLOAT16", frozenset())
+    return getattr(cpu(), "takes_bfloat16", frozenset)()
 
 
 def of(array: Any) -> Any:

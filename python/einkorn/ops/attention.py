@@ -12,7 +12,22 @@ from einkorn import random as generator
 from einkorn._masked import refuse_masked
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import broadcast_to, contiguous, needs, result, same_dtype, same_kept, sum_to, unwrap
+from einkorn.ops._road import (
+    as_kept,
+    bits,
+    broadcast_to,
+    contiguous,
+    is_kept,
+    kept_as,
+    moved,
+    needs,
+    number_type,
+    result,
+    same_dtype,
+    same_kept,
+    sum_to,
+    unwrap,
+)
 
 __all__ = ["packed_self_attention", "scaled_dot_product_attention"]
 
@@ -56,8 +71,13 @@ def _mask_array(mask: Any, like: Any) -> tuple[Any, Any]:
     if a.dtype == np.bool_:
         return None, (np.asarray(a) if isinstance(a, np.ndarray) else a).view(np.uint8)
     numbers = unwrap(mask, _OP, "attn_mask")
-    same_dtype(_OP, query=like, attn_mask=numbers)
+    same_dtype(_OP, query=_numbers(like), attn_mask=numbers)
     return numbers, None
+
+
+def _numbers(a: Any) -> Any:
+    """An array of the type that ``a`` is computed with."""
+    return a if a.dtype.kind == "f" else np.empty(0, number_type(a))
 
 
 def _window(window: Any) -> tuple[int, int]:
@@ -133,7 +153,13 @@ def scaled_dot_product_attention(
     """
     if _autocast.active:
         query, key, value = _autocast.lower(query, key, value)
-    q, k, v = (unwrap(x, _OP, n) for x, n in ((query, "query"), (key, "key"), (value, "value")))
+    given = (query, "query"), (key, "key"), (value, "value")
+    q, k, v = (_operand(x, _OP, n) for x, n in given)
+    # A mask of float32 that learns makes the result float32.
+    if q.dtype.kind == "V" and needs(attn_mask) and not is_kept(attn_mask):
+        q = unwrap(query, _OP, "query")
+    if not q.dtype == k.dtype == v.dtype:
+        q, k, v = (unwrap(x, _OP, n) for x, n in given)
     same_dtype(_OP, query=q, key=k, value=v)
     if _bfloat16.met:
         same_kept(_OP, query=query, key=key, value=value)
@@ -167,16 +193,26 @@ def scaled_dot_product_attention(
 
     def backward(g: Any) -> tuple[Any, Any, Any, Any]:
         gq, gk, gv = (_empty_like(core.engine, a) for a in (q4, k4, v4))
-        gbias = core.engine.empty((*q4.shape[:3], k.shape[-2]), q.dtype) if wants_bias else None
-        core.backward(gq, gk, gv, gbias, _four(_unit_stride(g)), out4)
+        gbias = core.engine.empty((*q4.shape[:3], k.shape[-2]), number_type(q)) if wants_bias else None
+        core.backward(gq, gk, gv, gbias, _four(_unit_stride(_bfloat16.astype(g, q.dtype))), out4)
         gradients = [
             sum_to(a.reshape(s), x.shape) for a, s, x in zip((gq, gk, gv), full, (q, k, v), strict=True)
         ]
-        g_mask = None if gbias is None else sum_to(gbias.reshape(scores), mask.bias_shape)
+        g_mask = None if gbias is None else kept_as(attn_mask, sum_to(gbias.reshape(scores), mask.bias_shape))
         return (*gradients, g_mask)
 
     out = out4.reshape((*lead, q.shape[-2], v.shape[-1]))
-    return result(out, (query, key, value, attn_mask if wants_bias else None), backward)
+    wrap = result if q.dtype.kind == "f" else _moved
+    return wrap(out, (query, key, value, attn_mask if wants_bias else None), backward)
+
+
+def _operand(x: Any, op: str, name: str) -> Any:
+    return as_kept(x, op, name, "attention_forward")
+
+
+def _moved(out: Any, inputs: tuple[Any, ...], backward: Any) -> Any:
+    """Wrap bfloat16 that kernels wrote as it is, with a gradient of the first order."""
+    return moved(out, inputs, backward, None)
 
 
 def packed_self_attention(
@@ -212,7 +248,8 @@ def packed_self_attention(
     op = "packed_self_attention"
     if _autocast.active:
         (qkv,) = _autocast.lower(qkv)
-    a = _unit_stride(unwrap(qkv, op, "qkv"))
+    wide = needs(attn_mask) and not is_kept(attn_mask)
+    a = _unit_stride(unwrap(qkv, op, "qkv") if wide else _operand(qkv, op, "qkv"))
     if a.ndim != 5 or a.shape[2] != 3:
         raise ShapeError(f"{op}: qkv has shape {a.shape}, expected (batch, length, 3, heads, width)")
     _check_options(dropout_p, is_causal, "upper left")
@@ -231,11 +268,13 @@ def packed_self_attention(
 
     def backward(g: Any) -> tuple[Any, Any]:
         packed = core.engine.empty(a.shape, a.dtype)
-        gbias = core.engine.empty((batch, heads, length, length), a.dtype) if wants_bias else None
-        core.backward(*operands(packed), gbias, _unit_stride(g).swapaxes(1, 2), out.swapaxes(1, 2))
-        return packed, None if gbias is None else sum_to(gbias, mask.bias_shape)
+        gbias = core.engine.empty((batch, heads, length, length), number_type(a)) if wants_bias else None
+        g = _unit_stride(_bfloat16.astype(g, a.dtype)).swapaxes(1, 2)
+        core.backward(*operands(packed), gbias, g, out.swapaxes(1, 2))
+        return packed, None if gbias is None else kept_as(attn_mask, sum_to(gbias, mask.bias_shape))
 
-    return result(out, (qkv, attn_mask if wants_bias else None), backward)
+    wrap = result if a.dtype.kind == "f" else _moved
+    return wrap(out, (qkv, attn_mask if wants_bias else None), backward)
 
 
 def _check_options(dropout_p: Any, is_causal: Any, alignment: Any) -> None:
@@ -270,7 +309,7 @@ class _Mask:
         self.slopes = None
         if alibi_slopes is not None:
             self.slopes = contiguous(unwrap(alibi_slopes, _OP, "alibi_slopes"))
-            same_dtype(_OP, query=q, alibi_slopes=self.slopes)
+            same_dtype(_OP, query=_numbers(q), alibi_slopes=self.slopes)
             heads = scores[-3] if len(scores) > 2 else 1
             if self.slopes.shape != (heads,):
                 raise ShapeError(f"{_OP}: alibi_slopes has shape {self.slopes.shape}, expected ({heads},)")
@@ -284,8 +323,8 @@ class _Attention:
     ) -> None:
         batch, heads, length, width = q.shape
         self.engine = engines.of(q)
-        self.lse = self.engine.empty((batch, heads, length), q.dtype) if record else None
-        self.operands = (q, k, v, mask.bias, mask.keep, mask.slopes)
+        self.lse = self.engine.empty((batch, heads, length), number_type(q)) if record else None
+        self.operands = (bits(q), bits(k), bits(v), mask.bias, mask.keep, mask.slopes)
         seed, offset = 0, 0
         if dropout_p > 0:
             seed, offset = generator.take(batch * heads * k.shape[2] * -(-length // 4))
@@ -293,10 +332,11 @@ class _Attention:
         self.options = (factor, mask.low, mask.high, float(dropout_p), seed, offset)
 
     def forward(self, out: Any) -> None:
-        self.engine.attention_forward(out, self.lse, *self.operands, *self.options)
+        self.engine.attention_forward(bits(out), self.lse, *self.operands, *self.options)
 
     def backward(self, gq: Any, gk: Any, gv: Any, gbias: Any, g: Any, out: Any) -> None:
-        self.engine.attention_backward(gq, gk, gv, gbias, g, out, self.lse, *self.operands, *self.options)
+        rows = bits(gq), bits(gk), bits(gv), gbias, bits(g), bits(out)
+        self.engine.attention_backward(*rows, self.lse, *self.operands, *self.options)
 
 
 def _leading(q: Any, k: Any, v: Any, grouped: bool) -> tuple[int, ...]:
