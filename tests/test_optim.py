@@ -40,6 +40,8 @@ OPTIMIZERS = [
     ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
     ("Rprop", {}),
     ("Rprop", {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-3, 0.2), "maximize": True}),
+    ("ASGD", {"weight_decay": 0.1}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 2, "maximize": True}),
     ("Adafactor", {"weight_decay": 0.1}),
     ("Adafactor", {"lr": 0.5, "beta2_decay": -0.5, "eps": (1e-3, 0.1), "d": 2.0, "maximize": True}),
 ]
@@ -229,6 +231,8 @@ def test_zero_grad_of_an_optimizer():
         ("Adadelta", {"rho": 1.5}, "Adadelta: rho is 1.5, expected a number from 0 to 1"),
         ("RMSprop", {"alpha": -1}, "RMSprop: alpha is -1"),
         ("NAdam", {"momentum_decay": -1}, "NAdam: momentum_decay is -1"),
+        ("ASGD", {"lambd": -1}, "ASGD: lambd is -1"),
+        ("ASGD", {"maximize": 1}, "ASGD: maximize is 1"),
         ("Rprop", {"etas": (0.5, 0.9)}, r"Rprop: etas is \(0.5, 0.9\), expected 0 < etas"),
         ("Rprop", {"step_sizes": 1.0}, "Rprop: step_sizes is 1.0, expected a pair"),
         ("Lion", {"betas": (0.9, 2)}, r"Lion: betas\[1\] is 2"),
@@ -472,3 +476,66 @@ def test_state_of_two_byte_floats_is_loaded():
     optimizer.load_state_dict(peer.state_dict())
     loaded = optimizer.state_dict()["state"][0]["exp_avg"]
     assert_array_equal(loaded, peer.state_dict()["state"][0]["exp_avg"].float())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"nesterov": False, "adjust_lr_fn": "match_rms_adamw"},
+        {"lr": 0.1, "weight_decay": 0.0, "ns_steps": 3},
+    ],
+    ids=str,
+)
+def test_muon_agrees_with_torch_as_far_as_bfloat16_does(options):
+    torch, ours, theirs, a, b = pair(
+        "Muon", {"lr": 0.02, **options}, np.float32, ((12, 5), (5, 12), (7, 7), (1, 3))
+    )
+    begun = [x.numpy().copy() for x in ours]
+    for step in range(5):
+        give_gradients(torch, ours, theirs, step)
+        a.step()
+        b.step()
+    for x, t, first in zip(ours, theirs, begun, strict=True):
+        way = np.abs(t.detach().numpy() - first).max()
+        assert_allclose(x.numpy(), t.detach().numpy(), atol=0.03 * way)
+    for i, entry in b.state_dict()["state"].items():
+        assert_allclose(
+            a.state_dict()["state"][i]["momentum_buffer"], entry["momentum_buffer"].numpy(), rtol=1e-5
+        )
+
+
+def test_muon_moves_orthogonally_and_its_state_is_taken_over():
+    torch, ours, theirs, a, b = pair(
+        "Muon", {"lr": 1.0, "weight_decay": 0.0, "momentum": 0.9}, np.float64, ((6, 4),)
+    )
+    begun = ours[0].numpy().copy()
+    give_gradients(torch, ours, theirs, 0)
+    a.step()
+    singular = np.linalg.svd((begun - ours[0].numpy()) / np.sqrt(1.5), compute_uv=False)
+    assert singular.min() > 0.6
+    assert singular.max() < 1.3
+    b.step()
+    again = optim.Muon(ours)
+    again.load_state_dict(b.state_dict())
+    assert_allclose(
+        again.state_dict()["state"][0]["momentum_buffer"], b.state_dict()["state"][0]["momentum_buffer"]
+    )
+    b.load_state_dict(in_torch(torch, a.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ns_steps": 100}, "Muon: ns_steps is 100"),
+        ({"ns_coefficients": (1, 2)}, r"Muon: ns_coefficients is \(1, 2\)"),
+        ({"adjust_lr_fn": "none"}, "Muon: adjust_lr_fn is 'none'"),
+        ({"nesterov": 1}, "Muon: nesterov is 1"),
+        ({"momentum": -1}, "Muon: momentum is -1"),
+    ],
+)
+def test_muon_refuses(options, said):
+    with pytest.raises(ArgumentError, match=said):
+        optim.Muon([nn.Parameter(np.ones((2, 2)))], **options)
+    with pytest.raises(ArgumentError, match=r"Muon: parameter 1 has shape \(3,\), expected 2 dimensions"):
+        optim.Muon([nn.Parameter(np.ones((2, 2))), nn.Parameter(np.ones(3))])

@@ -9,15 +9,18 @@ from einkorn.optim import lr_scheduler, schedules
 from einkorn.optim.adafactor import Adafactor
 from einkorn.optim.adagrad import Adadelta, Adagrad, RMSprop
 from einkorn.optim.adam import Adam, AdamW
+from einkorn.optim.asgd import ASGD
 from einkorn.optim.lamb import LAMB
 from einkorn.optim.lbfgs import LBFGS
 from einkorn.optim.moments import Adamax, NAdam, RAdam
+from einkorn.optim.muon import Muon
 from einkorn.optim.optimizer import Optimizer
 from einkorn.optim.sgd import SGD
 from einkorn.optim.sign import Lion, Rprop
 from einkorn.optim.sparse_adam import SparseAdam
 
 __all__ = [
+    "ASGD",
     "LAMB",
     "LBFGS",
     "SGD",
@@ -28,6 +31,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Lion",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
