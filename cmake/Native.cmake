@@ -56,11 +56,18 @@ set(kernel_flags ${optimize} -fno-math-errno -fno-trapping-math -ffp-contract=fa
 file(GLOB haar_sources CONFIGURE_DEPENDS kernels/haar/*.cpp)
 set_source_files_properties(${haar_sources} PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
-# Products and convolutions are written in vectors throughout: -O3 makes them larger, not faster.
-if(NOT EINKORN_SANITIZE)
-  file(GLOB written_in_vectors CONFIGURE_DEPENDS kernels/conv/*.cpp kernels/matmul*.cpp kernels/matmul/*.cpp)
-  set_source_files_properties(${written_in_vectors} PROPERTIES COMPILE_OPTIONS -O2)
-endif()
+# Products and convolutions are written in vectors throughout: -O3 makes them larger, not faster. So it does with what is
+# instantiated most, but for its few loops over single numbers, which are to become vectors all the same.
+function(einkorn_optimize options)
+  file(GLOB sources CONFIGURE_DEPENDS ${ARGN})
+  if(NOT EINKORN_SANITIZE)
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS
+                                                      "$<$<NOT:$<BOOL:$<TARGET_PROPERTY:EINKORN_FALLBACK>>>:${options}>")
+  endif()
+endfunction()
+einkorn_optimize(-O2 kernels/conv/*.cpp kernels/matmul*.cpp kernels/matmul/*.cpp)
+einkorn_optimize("-O2;-ftree-vectorize;$<$<CXX_COMPILER_ID:GNU>:-fvect-cost-model=dynamic>"
+                 kernels/elementwise/*.cpp kernels/reduce.cpp kernels/tree/tree_grow.cpp kernels/tree/tree_forest.cpp)
 
 add_library(einkorn_runtime OBJECT ${runtime_sources})
 target_include_directories(einkorn_runtime PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
@@ -103,8 +110,14 @@ function(einkorn_kernels name sources)
   target_include_directories(${library} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(${library} PRIVATE EINKORN_ISA=${name} ${checked})
   target_compile_options(${library} PRIVATE ${kernel_flags} ${ARGN})
+
+  # The intrinsics' header is longer than most kernels. Read once, where no cache of objects is asked, which might not know how.
+  if(NOT name STREQUAL "baseline" AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    target_precompile_headers(${library} PRIVATE simd/simd.h)
+  endif()
   if(name STREQUAL "baseline" AND NOT wanted_isas MATCHES "^(all|baseline|neon)$" AND NOT EINKORN_SANITIZE)
-    target_compile_options(${library} PRIVATE -O2)  # something to compare with, where a better one will run
+    set_target_properties(${library} PROPERTIES EINKORN_FALLBACK ON)  # something to compare with, where a better one will run
+    target_compile_options(${library} PRIVATE -O1)
   endif()
   target_link_libraries(_native PRIVATE ${library})
   string(TOUPPER ${name} upper)

@@ -169,10 +169,14 @@ EINKORN_INLINE Vec<T> load_run(const T* x, int64_t i, int64_t n) {
   return identity == 0 ? v : (first_lanes<T>(n) ? v : broadcast(identity));
 }
 
+// n lanes from elements `step` apart. Not inlined where many are loaded: so many loads of one number hide a call.
 template <class T>
-EINKORN_INLINE Vec<T> load_steps(const T* x, int64_t step, int64_t i, int64_t n) {
-  T lane[kLanes<T>];
-  EINKORN_UNROLL for (int j = 0; j < kLanes<T>; ++j) lane[j] = j < n ? x[(i + j) * step] : 0;
+__attribute__((noinline)) Vec<T> load_steps(const T* x, int64_t step, int64_t n) {
+  T lane[kLanes<T>] = {};
+  if (n == kLanes<T>)
+    EINKORN_UNROLL for (int j = 0; j < kLanes<T>; ++j) lane[j] = x[j * step];
+  else
+    for (int64_t j = 0; j < n; ++j) lane[j] = x[j * step];
   return load(lane);
 }
 
@@ -273,16 +277,18 @@ void fold_rows(const Reduce<T>& k, const ReducePlan& plan, T* out, int64_t first
   for (int64_t j = 0; j < count; ++j) out[j] = total[j].fold();
 }
 
-// out[0 : width] = the combination of `count` rows, and of out itself where it holds something already.
-template <class Op, bool kUnit, class T, class NextRow>
-EINKORN_INLINE void fold_columns(T* out, int64_t width, int64_t count, int64_t step, bool fresh,
-                                 const NextRow& next_row) {
+// out[0 : width] = the combination of the next `count` rows of x, and of out itself where it holds something already.
+template <class Op, bool kUnit, class T>
+__attribute__((noinline)) void fold_columns(T* out, int64_t width, int64_t count, int64_t step, bool fresh, const T* x,
+                                            Odometer rows) {
   using Lanes = typename Op::template Lanes<T>;
   const auto take = [&]<int kRows>() {
     const T* row[kRows];
-    for (int r = 0; r < kRows; ++r) row[r] = next_row();
+    for (int r = 0; r < kRows; ++r, rows.next()) row[r] = x + rows.offset;
     for_vectors<T>(width, [&](int64_t i, int64_t n) {
-      const auto lanes = [&](int r) { return Lanes(kUnit ? load_n(row[r] + i, n) : load_steps(row[r], step, i, n)); };
+      const auto lanes = [&](int r) {
+        return Lanes(kUnit ? load_n(row[r] + i, n) : load_steps(row[r] + i * step, step, n));
+      };
       Lanes a = lanes(0);
       if constexpr (kRows >= 2) a.join(lanes(1));
       if constexpr (kRows >= 4) {
@@ -317,20 +323,15 @@ void fold_unit(const Reduce<T>& k, const ReducePlan& plan, T* out, const T* x, i
   bool fresh = true;
   if (plan.fold > 1 && end - begin >= 2 * plan.fold) {
     T wide[kReduceFold];
-    const T* row = x + begin * width;
     const int64_t wide_width = plan.fold * width, wide_rows = (end - begin) / plan.fold;
-    fold_columns<Op, true>(wide, wide_width, wide_rows, 1, true, [&] { return (row += wide_width) - wide_width; });
-    row = wide;
-    fold_columns<Op, true>(out, width, plan.fold, 1, true, [&] { return (row += width) - width; });
+    fold_columns<Op, true>(wide, wide_width, wide_rows, 1, true, x + begin * width,
+                           Odometer(1, &wide_rows, &wide_width, 0));
+    fold_columns<Op, true>(out, width, plan.fold, 1, true, wide, Odometer(1, &plan.fold, &width, 0));
     begin += wide_rows * plan.fold;
     fresh = false;
   }
-  Odometer reduced(layout.reduced_ndim, layout.reduced_shape, layout.reduced_strides, begin);
-  fold_columns<Op, kUnit>(out, width, end - begin, step, fresh, [&] {
-    const T* const row = x + reduced.offset;
-    reduced.next();
-    return row;
-  });
+  fold_columns<Op, kUnit>(out, width, end - begin, step, fresh, x,
+                          Odometer(layout.reduced_ndim, layout.reduced_shape, layout.reduced_strides, begin));
 }
 
 template <class T>

@@ -35,7 +35,7 @@ EINKORN_INLINE V gelu_tanh_slope(V s) {
 
 // The quotient rounded down, from the remainder, so that it is the floor of the exact quotient where a / b itself is rounded up.
 template <class T>
-inline T floor_quotient(T a, T b) {
+T floor_quotient(T a, T b) {
   if (b == 0) return a / b;
   const T rest = (T)::fmod(a, b);
   T quotient = (a - rest) / b;
@@ -43,6 +43,19 @@ inline T floor_quotient(T a, T b) {
   if (quotient == 0) return (T)::copysign((T)0, a / b);
   const T whole = (T)::floor(quotient);
   return quotient - whole > (T)0.5 ? whole + 1 : whole;
+}
+
+// Not inlined, as call_lanes.
+template <class T>
+__attribute__((noinline)) Vec<T> floor_quotients(Vec<T> a, Vec<T> b) {
+  for (int i = 0; i < kLanes<T>; ++i) a[i] = floor_quotient<T>(a[i], b[i]);
+  return a;
+}
+
+template <class T>
+__attribute__((noinline)) Vec<T> powers(Vec<T> a, Vec<T> b) {
+  for (int i = 0; i < kLanes<T>; ++i) a[i] = (T)::pow((double)a[i], (double)b[i]);
+  return a;
 }
 
 }  // namespace
@@ -63,8 +76,8 @@ EINKORN_UNARY(log, kCostly, EINKORN_ISA::log(x))
 EINKORN_UNARY(sqrt, kCheap, square_root(x))
 EINKORN_UNARY(square, kCheap, x* x)
 EINKORN_UNARY(reciprocal, kCheap, 1 / x)
-EINKORN_UNARY(sin, 10 * kCostly, each_lane(x, [](T v) { return (T)::sin((double)v); }))
-EINKORN_UNARY(cos, 10 * kCostly, each_lane(x, [](T v) { return (T)::cos((double)v); }))
+EINKORN_UNARY(sin, 10 * kCostly, call_lanes(x, [](T v) { return (T)::sin((double)v); }))
+EINKORN_UNARY(cos, 10 * kCostly, call_lanes(x, [](T v) { return (T)::cos((double)v); }))
 EINKORN_UNARY(sign, kCheap, x != x ? x : one_where(Vec<T>{}, x > 0) - one_where(Vec<T>{}, x < 0))
 EINKORN_UNARY(erf, kCostly, EINKORN_ISA::erf(x))
 EINKORN_UNARY(relu, kCheap, EINKORN_ISA::maximum(Vec<T>{}, x))
@@ -114,17 +127,11 @@ EINKORN_BINARY(add, kCheap, a + b)
 EINKORN_BINARY(subtract, kCheap, a - b)
 EINKORN_BINARY(multiply, kCheap, a* b)
 EINKORN_BINARY(divide, kCheap, a / b)
-EINKORN_BINARY(divide_floor, 20 * kCostly, ([&] {
-                 for (int i = 0; i < kLanes<T>; ++i) a[i] = floor_quotient<T>(a[i], b[i]);
-                 return a;
-               }()))
+EINKORN_BINARY(divide_floor, 20 * kCostly, floor_quotients<T>(a, b))
 EINKORN_BINARY(divide_trunc, 5 * kCostly, each_lane(a / b, [](T v) { return (T)::trunc(v); }))
 EINKORN_BINARY(maximum, kCheap, (a > b) | (a != a) ? a : b)
 EINKORN_BINARY(minimum, kCheap, (a < b) | (a != a) ? a : b)
-EINKORN_BINARY(power, 20 * kCostly, ([&] {
-                 for (int i = 0; i < kLanes<T>; ++i) a[i] = (T)::pow((double)a[i], (double)b[i]);
-                 return a;
-               }()))
+EINKORN_BINARY(power, 20 * kCostly, powers<T>(a, b))
 EINKORN_BINARY(greater, kCheap, one_where(Vec<T>{}, a > b))
 EINKORN_BINARY(greater_equal, kCheap, one_where(Vec<T>{}, a >= b))
 EINKORN_BINARY(equal, kCheap, one_where(Vec<T>{}, a == b))

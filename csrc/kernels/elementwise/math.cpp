@@ -67,7 +67,7 @@ EINKORN_INLINE Vec<float> power_of_two(Vec<float> x) {
 }
 
 EINKORN_INLINE Vec<double> power_of_two(Vec<double> x) {
-  return each_lane(x, [](double v) { return ::exp2(v); });
+  return call_lanes(x, [](double v) { return ::exp2(v); });
 }
 
 // log2(x) = e + log(m) / ln 2, x = 2^e m with m in [sqrt(1/2), sqrt(2)): whole for powers of two.
@@ -83,7 +83,7 @@ EINKORN_INLINE Vec<float> log_to_base_2(Vec<float> x) {
 }
 
 EINKORN_INLINE Vec<double> log_to_base_2(Vec<double> x) {
-  return each_lane(x, [](double v) { return ::log2(v); });
+  return call_lanes(x, [](double v) { return ::log2(v); });
 }
 
 // log(exp(a) + exp(b)) = the larger + log(1 + exp(-|a - b|)); equal infinities have no difference.
@@ -99,9 +99,16 @@ inline T remainder_of(T a, T b) {  // of the division rounded down: the sign of 
   return rest != 0 ? ((b < 0) != (rest < 0) ? rest + b : rest) : (T)::copysign(rest, b);
 }
 
+// Not inlined, as call_lanes.
 template <class T, class Fn>
-EINKORN_INLINE Vec<T> each_pair(Vec<T> a, Vec<T> b, const Fn& fn) {
+__attribute__((noinline)) Vec<T> call_pairs(Vec<T> a, Vec<T> b, const Fn& fn) {
   for (int i = 0; i < kLanes<T>; ++i) a[i] = (T)fn(a[i], b[i]);
+  return a;
+}
+
+template <class T>
+EINKORN_INLINE Vec<T> copysign_of(Vec<T> a, Vec<T> b) {
+  for (int i = 0; i < kLanes<T>; ++i) a[i] = (T)::copysign((double)a[i], (double)b[i]);
   return a;
 }
 
@@ -148,7 +155,7 @@ EINKORN_INLINE void ask(const Classify<T>& k, const Ask& question) {
 
 // A function of the C library.
 #define EINKORN_MATH_LIBRARY(name) \
-  EINKORN_MATH_UNARY(name, kSlow, each_lane(x, [](T v) { return (T)::name((double)v); }))
+  EINKORN_MATH_UNARY(name, kSlow, call_lanes(x, [](T v) { return (T)::name((double)v); }))
 
 EINKORN_MATH_UNARY(exp2, kCostly, power_of_two(x))
 EINKORN_MATH_UNARY(expm1, kCostly, EINKORN_ISA::expm1(x))
@@ -180,12 +187,12 @@ EINKORN_MATH_LIBRARY(erfc)
   }                                                                                               \
   EINKORN_INSTANTIATE(name, Binary)
 
-EINKORN_MATH_BINARY(atan2, kSlow, each_pair<T>(a, b, [](double u, double v) { return ::atan2(u, v); }))
+EINKORN_MATH_BINARY(atan2, kSlow, call_pairs<T>(a, b, [](double u, double v) { return ::atan2(u, v); }))
 EINKORN_MATH_BINARY(logaddexp, kCostly, log_of_sum(a, b))
-EINKORN_MATH_BINARY(fmod, kSlow, each_pair<T>(a, b, [](T u, T v) { return ::fmod(u, v); }))
-EINKORN_MATH_BINARY(remainder, kSlow, each_pair<T>(a, b, [](T u, T v) { return remainder_of<T>(u, v); }))
-EINKORN_MATH_BINARY(hypot, kSlow, each_pair<T>(a, b, [](double u, double v) { return ::hypot(u, v); }))
-EINKORN_MATH_BINARY(copysign, kCheap, each_pair<T>(a, b, [](T u, T v) { return ::copysign((double)u, (double)v); }))
+EINKORN_MATH_BINARY(fmod, kSlow, call_pairs<T>(a, b, [](T u, T v) { return ::fmod(u, v); }))
+EINKORN_MATH_BINARY(remainder, kSlow, call_pairs<T>(a, b, [](T u, T v) { return remainder_of<T>(u, v); }))
+EINKORN_MATH_BINARY(hypot, kSlow, call_pairs<T>(a, b, [](double u, double v) { return ::hypot(u, v); }))
+EINKORN_MATH_BINARY(copysign, kCheap, copysign_of<T>(a, b))
 
 template <class T>
 void compare(const Compare<T>& k) {

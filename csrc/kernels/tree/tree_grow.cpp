@@ -64,43 +64,27 @@ EINKORN_INLINE void draw_features(uint8_t* marks, int64_t n, double share, uint6
 
 // ---- the tree ----
 
-template <class T, class Code, SumKind kKind>
-class Grower {
+// All of it that is the same for any codes and any kind of sums.
+class Growth {
  public:
-  Grower(const TreeGrow<T>& args, const GrowPlan& plan) : k(args), p(plan) {}
+  Scoring s;
 
-  void grow() {
-    NodeSums all;
-    setup();
-    if (const int bad = quantise<T, kKind>(k, p, all, s); bad != 0) {
-      *k.nodes = bad;
-      return;
-    }
-    OpenLeaf& root = p.leaves[0];
-    root = {all, {}, -__builtin_inf(), __builtin_inf(), 0, 0, 0, -1};
-    leaf_count = 1;
-    add_node(root);
-    for (int64_t w = 0; k.groups != nullptr && w < k.group_words; ++w) p.paths[w] = 0;
-    if (k.max_leaves > 1 && may_split(root)) {
-      root.slot = take_slot();
-      const Job job = {&root, 0};
-      const Hist whole = hist(root.slot);
-      allow(job);
-      sum_rows(whole, 0, root.sums.n, [&](int64_t j, int thread) { search(job, whole, j, thread); });
-      settle(job);
-    }
-    while (leaf_count < k.max_leaves && heap_size > 0) split(p.leaves[pop()]);
-    finish();
-  }
-
- private:
+ protected:
   // A leaf whose best split is looked for, and where its candidates go.
   struct Job {
-    OpenLeaf* leaf;
+    OpenLeaf* leaf;  // null: none
     int side;
   };
 
-  void setup() {
+  // What follows when a feature's bins are summed: the larger child's by subtraction, and searches.
+  struct Search {
+    Hist summed;
+    Job of_summed;
+    Hist rest;  // the parent's, of which the larger child's remain
+    Job of_rest;
+  };
+
+  Growth(const TreeGrowth& args, const GrowPlan& plan, SumKind kind) : k(args), p(plan), kind_(kind) {
     s = {1,
          1,
          k.alpha,
@@ -116,26 +100,15 @@ class Grower {
          k.monotone != nullptr || k.step > 0};
     p.bin_at[0] = 0;
     for (int64_t f = 0; f < k.n; ++f) p.bin_at[f + 1] = p.bin_at[f] + (k.n_bins[f] + 1 + 7) / 8 * 8;
-    const int64_t used = k.features != nullptr ? k.feature_count : k.n;
+    used = k.features != nullptr ? k.feature_count : k.n;
     for (int64_t j = 0; j < used; ++j) p.features[j] = k.features != nullptr ? k.features[j] : static_cast<int32_t>(j);
-    sums = {static_cast<const Code*>(k.by_row),
-            k.width,
-            reinterpret_cast<const typename PairOf<kKind>::type*>(p.pairs),
-            p.features,
-            used,
-            k.n_bins,
-            p.bin_at,
-            p.bins,
-            used == k.n,
-            p.accumulators,
-            p.block_bytes};
     for (int64_t i = 0; i < k.slots; ++i) p.free_slots[i] = k.slots - 1 - i;
     free_count = k.slots;
     if (k.rows != nullptr) memcpy(p.order, k.rows, static_cast<size_t>(k.row_count) * 4);
     identity = k.rows == nullptr;
   }
 
-  Hist hist(int64_t slot) const { return hist_at(p.slots[slot], p.bins, kKind); }
+  Hist hist(int64_t slot) const { return hist_at(p.slots[slot], p.bins, kind_); }
   int64_t take_slot() { return free_count > 0 ? p.free_slots[--free_count] : -1; }
   void free_slot(int64_t slot) {
     if (slot >= 0 && slot < k.slots) p.free_slots[free_count++] = slot;
@@ -158,7 +131,7 @@ class Grower {
   }
 
   bool may_split(const OpenLeaf& leaf) const {
-    return leaf.depth < k.max_depth && leaf.sums.n >= 2 * k.min_samples && sums.feature_count > 0 &&
+    return leaf.depth < k.max_depth && leaf.sums.n >= 2 * k.min_samples && used > 0 &&
            h_of(leaf.sums, s) >= 2 * k.min_weight;
   }
 
@@ -168,7 +141,7 @@ class Grower {
   void allow(const Job& job) {
     uint8_t* const marks = p.allowed + job.side * k.n;
     memset(marks, 0, static_cast<size_t>(k.n));
-    for (int64_t j = 0; j < sums.feature_count; ++j) marks[p.features[j]] = 1;
+    for (int64_t j = 0; j < used; ++j) marks[p.features[j]] = 1;
     const uint64_t stream = k.tree << 40, stride = static_cast<uint64_t>(k.n / 4 + 1);
     const OpenLeaf& leaf = *job.leaf;
     if (k.by_level < 1)
@@ -215,7 +188,7 @@ class Grower {
     const double parent = node_score(leaf.sums, s.l2, s, {leaf.lower, leaf.upper});
     int64_t best = 0;
     double bar = 0;
-    for (int64_t j = 0; j < sums.feature_count; ++j) {
+    for (int64_t j = 0; j < used; ++j) {
       if (!(found[j].gain > bar)) continue;
       best = j;
       bar = found[j].gain + tie_of(found[j].gain + parent, parent);
@@ -232,159 +205,39 @@ class Grower {
     }
   }
 
-  // ---- histograms ----
-
-  // Sums rows into `out` and calls then(j, slot) for each of the tree's features when its bins are there.
-  template <class Then>
-  void sum_rows(const Hist& out, int64_t begin, int64_t n, const Then& then) {
-    const int64_t blocks = sums.block_count(), row_blocks = (n + kGrowBlock - 1) / kGrowBlock;
-    const int32_t* const order = identity ? nullptr : p.order;
-    const double bins_each = static_cast<double>(p.bins) / static_cast<double>(blocks) * 2 * kBinCost;
-    if (row_blocks <= 1) {
-      const double cost = static_cast<double>(n * sums.feature_count / blocks) * kUpdateCost + bins_each;
-      parallel_for(k.ws, blocks, cost, [&](int64_t b, int slot) {
-        const FeatureBlock block = sums.block(b);
-        sums.template run<false>(out, block, {order, begin, begin + n}, slot);
-        for (int j = 0; j < block.count; ++j) then(block.first + j, slot);
-      });
-      return;
+  void follow(const Search& then, int64_t j, int thread) {
+    if (then.of_rest.leaf != nullptr) {
+      subtract(then.rest, then.summed, j);
+      search(then.of_rest, then.rest, j, thread);
     }
-    // With many blocks of rows a task has all features of one: its codes then come from the L2 cache but for the first.
-    const int64_t groups = row_blocks >= 8 ? 1 : blocks;
-    memset(p.partial_used, 0, static_cast<size_t>(k.ws.threads));
-    const double cost = static_cast<double>(n / row_blocks * sums.feature_count / groups) * kUpdateCost;
-    parallel_for(k.ws, row_blocks * groups, cost, [&](int64_t task, int slot) {
-      char* const memory = p.partial[slot];
-      if (p.partial_used[slot] == 0) {
-        memset(memory, 0, static_cast<size_t>(p.slot_bytes));
-        p.partial_used[slot] = 1;
-      }
-      const Hist part = hist_at(memory, p.bins, kKind);
-      const int64_t group = task % groups, first = begin + task / groups * kGrowBlock;
-      const int64_t last = first + kGrowBlock < begin + n ? first + kGrowBlock : begin + n;
-      for (int64_t b = blocks * group / groups; b < blocks * (group + 1) / groups; ++b)
-        sums.template run<true>(part, sums.block(b), {order, first, last}, slot);
-    });
-    parallel_for(k.ws, blocks, bins_each, [&](int64_t b, int slot) {
-      const FeatureBlock block = sums.block(b);
-      for (int j = 0; j < block.count; ++j) {
-        const int64_t f = p.features[block.first + j], at = p.bin_at[f], bins = p.bin_at[f + 1] - at;
-        bool first = true;
-        for (int t = 0; t < k.ws.threads; ++t) {
-          if (p.partial_used[t] == 0) continue;
-          const Hist part = hist_at(p.partial[t], p.bins, kKind);
-          add_bins(out, part, at, bins, first);
-          first = false;
-        }
-        then(block.first + j, slot);
-      }
-    });
+    if (then.of_summed.leaf != nullptr) search(then.of_summed, then.summed, j, thread);
   }
 
-  static EINKORN_INLINE void add_bins(const Hist& out, const Hist& part, int64_t at, int64_t bins, bool first) {
+  // ---- histograms ----
+
+  static void add_bins(const Hist& out, const Hist& part, int64_t at, int64_t bins, bool first) {
     for (int64_t i = at; i < at + bins; ++i) out.g[i] = (first ? 0 : out.g[i]) + part.g[i];
     for (int64_t i = at; i < at + bins; ++i) out.n[i] = (first ? 0 : out.n[i]) + part.n[i];
-    if (kKind != SumKind::ones)
+    if (out.h != nullptr)
       for (int64_t i = at; i < at + bins; ++i) out.h[i] = (first ? 0 : out.h[i]) + part.h[i];
-    if (kKind == SumKind::wide)
+    if (out.g_low != nullptr)
       for (int64_t i = at; i < at + bins; ++i) {
         out.g_low[i] = (first ? 0 : out.g_low[i]) + part.g_low[i];
         out.h_low[i] = (first ? 0 : out.h_low[i]) + part.h_low[i];
       }
   }
 
-  EINKORN_INLINE void subtract(const Hist& from, const Hist& what, int64_t j) const {
+  void subtract(const Hist& from, const Hist& what, int64_t j) const {
     const int64_t f = p.features[j], begin = p.bin_at[f], end = p.bin_at[f + 1];
     for (int64_t i = begin; i < end; ++i) from.g[i] -= what.g[i];
     for (int64_t i = begin; i < end; ++i) from.n[i] -= what.n[i];
-    if (kKind != SumKind::ones)
+    if (from.h != nullptr)
       for (int64_t i = begin; i < end; ++i) from.h[i] -= what.h[i];
-    if (kKind == SumKind::wide)
+    if (from.g_low != nullptr)
       for (int64_t i = begin; i < end; ++i) {
         from.g_low[i] -= what.g_low[i];
         from.h_low[i] -= what.h_low[i];
       }
-  }
-
-  // ---- one split ----
-
-  void split(OpenLeaf& parent) {
-    const Candidate best = parent.best;
-    const int64_t node = parent.node, at = &parent - p.leaves;
-    const NodeSums right_sums = minus(parent.sums, best.left);
-    const SideTest test = {best.categorical != 0 ? k.categories + node * k.words : nullptr, best.code,
-                           sizeof(Code) == 1 ? 255 : 65535, k.n_bins[best.feature], best.missing_left != 0};
-    part_rows(k.ws, p, static_cast<const Code*>(k.codes) + best.feature * k.all_rows, parent.begin, parent.sums.n,
-              identity, test);
-    identity = false;
-    k.feature[node] = best.feature;
-    k.code[node] = best.categorical != 0 ? -1 : best.code;
-    k.missing_left[node] = best.missing_left;
-    k.gain[node] = best.gain;
-
-    // The left child takes the parent's place, the right one a new place.
-    OpenLeaf& left = parent;
-    OpenLeaf& right = p.leaves[leaf_count++];
-    const int64_t slot = parent.slot;
-    right = {right_sums, {}, parent.lower, parent.upper, parent.begin + best.left.n, 0, parent.depth + 1, -1};
-    left = {best.left, {}, parent.lower, parent.upper, parent.begin, 0, parent.depth + 1, -1};
-    if (k.monotone != nullptr && k.monotone[best.feature] != 0) {
-      const Bounds bounds = {left.lower, left.upper};
-      const double middle = (weight_of(left.sums, s.l2, bounds) + weight_of(right.sums, s.l2, bounds)) / 2;
-      const bool rises = k.monotone[best.feature] > 0;
-      (rises ? left.upper : left.lower) = middle;
-      (rises ? right.lower : right.upper) = middle;
-    }
-    add_node(left);
-    add_node(right);
-    k.left[node] = left.node;
-    k.right[node] = right.node;
-    if (k.groups != nullptr) {
-      uint32_t* const path = p.paths + at * k.group_words;
-      path[best.feature / 32] |= uint32_t{1} << (best.feature % 32);
-      memcpy(p.paths + (&right - p.leaves) * k.group_words, path, static_cast<size_t>(k.group_words) * 4);
-    }
-    if (leaf_count < k.max_leaves) open(left, right, slot);
-  }
-
-  // Histograms and best splits of two new leaves; the parent's histogram is in `slot`, if there is one.
-  void open(OpenLeaf& left, OpenLeaf& right, int64_t slot) {
-    const bool left_smaller = left.sums.n <= right.sums.n;
-    OpenLeaf& small = left_smaller ? left : right;
-    OpenLeaf& large = left_smaller ? right : left;
-    const bool open_small = may_split(small), open_large = may_split(large);
-    const Job small_job = {&small, 0}, large_job = {&large, 1};
-    if (!open_small && !open_large) {
-      free_slot(slot);
-      return;
-    }
-    if (open_small) allow(small_job);
-    if (open_large) allow(large_job);
-    const int64_t kept = take_slot();
-    const Hist of_small = hist(kept >= 0 ? kept : k.slots);
-    small.slot = kept;
-    if (slot >= 0) {
-      const Hist of_large = hist(slot);
-      large.slot = slot;
-      sum_rows(of_small, small.begin, small.sums.n, [&](int64_t j, int thread) {
-        if (open_large) {
-          subtract(of_large, of_small, j);
-          search(large_job, of_large, j, thread);
-        }
-        if (open_small) search(small_job, of_small, j, thread);
-      });
-    } else {
-      large.slot = open_large ? take_slot() : -1;
-      const Hist of_large = hist(large.slot >= 0 ? large.slot : k.slots + 1);
-      if (open_small)
-        sum_rows(of_small, small.begin, small.sums.n,
-                 [&](int64_t j, int thread) { search(small_job, of_small, j, thread); });
-      if (open_large)
-        sum_rows(of_large, large.begin, large.sums.n,
-                 [&](int64_t j, int thread) { search(large_job, of_large, j, thread); });
-    }
-    close(small_job, open_small);
-    close(large_job, open_large);
   }
 
   void close(const Job& job, bool opened) {
@@ -444,22 +297,192 @@ class Grower {
     *k.nodes = node_count;
   }
 
-  const TreeGrow<T>& k;
+  const TreeGrowth& k;
   const GrowPlan& p;
-  Scoring s;
-  Histograms<Code, kKind> sums;
+  int64_t used;  // features
   int64_t node_count = 0, leaf_count = 0, heap_size = 0, free_count = 0;
   bool identity = true;
+
+ private:
+  const SumKind kind_;
 };
+
+template <class Code, SumKind kKind>
+class Grower : public Growth {
+ public:
+  Grower(const TreeGrowth& args, const GrowPlan& plan)
+      : Growth(args, plan, kKind),
+        sums{static_cast<const Code*>(k.by_row),
+             k.width,
+             reinterpret_cast<const typename PairOf<kKind>::type*>(p.pairs),
+             p.features,
+             used,
+             k.n_bins,
+             p.bin_at,
+             p.bins,
+             used == k.n,
+             p.accumulators,
+             p.block_bytes} {}
+
+  // From the sums over all rows.
+  void grow(const NodeSums& all) {
+    OpenLeaf& root = p.leaves[0];
+    root = {all, {}, -__builtin_inf(), __builtin_inf(), 0, 0, 0, -1};
+    leaf_count = 1;
+    add_node(root);
+    for (int64_t w = 0; k.groups != nullptr && w < k.group_words; ++w) p.paths[w] = 0;
+    if (k.max_leaves > 1 && may_split(root)) {
+      root.slot = take_slot();
+      const Job job = {&root, 0};
+      allow(job);
+      sum_rows(0, root.sums.n, {hist(root.slot), job, {}, {}});
+      settle(job);
+    }
+    while (leaf_count < k.max_leaves && heap_size > 0) split(p.leaves[pop()]);
+    finish();
+  }
+
+ private:
+  // Sums rows, and does what follows for each of the tree's features when its bins are there.
+  void sum_rows(int64_t begin, int64_t n, const Search& then) {
+    const Hist& out = then.summed;
+    const int64_t blocks = sums.block_count(), row_blocks = (n + kGrowBlock - 1) / kGrowBlock;
+    const int32_t* const order = identity ? nullptr : p.order;
+    const double bins_each = static_cast<double>(p.bins) / static_cast<double>(blocks) * 2 * kBinCost;
+    if (row_blocks <= 1) {
+      const double cost = static_cast<double>(n * used / blocks) * kUpdateCost + bins_each;
+      parallel_for(k.ws, blocks, cost, [&](int64_t b, int slot) {
+        const FeatureBlock block = sums.block(b);
+        sums.template run<false>(out, block, {order, begin, begin + n}, slot);
+        for (int j = 0; j < block.count; ++j) follow(then, block.first + j, slot);
+      });
+      return;
+    }
+    // With many blocks of rows a task has all features of one: its codes then come from the L2 cache but for the first.
+    const int64_t groups = row_blocks >= 8 ? 1 : blocks;
+    memset(p.partial_used, 0, static_cast<size_t>(k.ws.threads));
+    const double cost = static_cast<double>(n / row_blocks * used / groups) * kUpdateCost;
+    parallel_for(k.ws, row_blocks * groups, cost, [&](int64_t task, int slot) {
+      char* const memory = p.partial[slot];
+      if (p.partial_used[slot] == 0) {
+        memset(memory, 0, static_cast<size_t>(p.slot_bytes));
+        p.partial_used[slot] = 1;
+      }
+      const Hist part = hist_at(memory, p.bins, kKind);
+      const int64_t group = task % groups, first = begin + task / groups * kGrowBlock;
+      const int64_t last = first + kGrowBlock < begin + n ? first + kGrowBlock : begin + n;
+      for (int64_t b = blocks * group / groups; b < blocks * (group + 1) / groups; ++b)
+        sums.template run<true>(part, sums.block(b), {order, first, last}, slot);
+    });
+    parallel_for(k.ws, blocks, bins_each, [&](int64_t b, int slot) {
+      const FeatureBlock block = sums.block(b);
+      for (int j = 0; j < block.count; ++j) {
+        const int64_t f = p.features[block.first + j], at = p.bin_at[f], bins = p.bin_at[f + 1] - at;
+        bool first = true;
+        for (int t = 0; t < k.ws.threads; ++t) {
+          if (p.partial_used[t] == 0) continue;
+          const Hist part = hist_at(p.partial[t], p.bins, kKind);
+          add_bins(out, part, at, bins, first);
+          first = false;
+        }
+        follow(then, block.first + j, slot);
+      }
+    });
+  }
+
+  // ---- one split ----
+
+  void split(OpenLeaf& parent) {
+    const Candidate best = parent.best;
+    const int64_t node = parent.node, at = &parent - p.leaves;
+    const NodeSums right_sums = minus(parent.sums, best.left);
+    const SideTest test = {best.categorical != 0 ? k.categories + node * k.words : nullptr, best.code,
+                           sizeof(Code) == 1 ? 255 : 65535, k.n_bins[best.feature], best.missing_left != 0};
+    part_rows(k.ws, p, static_cast<const Code*>(k.codes) + best.feature * k.all_rows, parent.begin, parent.sums.n,
+              identity, test);
+    identity = false;
+    k.feature[node] = best.feature;
+    k.code[node] = best.categorical != 0 ? -1 : best.code;
+    k.missing_left[node] = best.missing_left;
+    k.gain[node] = best.gain;
+
+    // The left child takes the parent's place, the right one a new place.
+    OpenLeaf& left = parent;
+    OpenLeaf& right = p.leaves[leaf_count++];
+    const int64_t slot = parent.slot;
+    right = {right_sums, {}, parent.lower, parent.upper, parent.begin + best.left.n, 0, parent.depth + 1, -1};
+    left = {best.left, {}, parent.lower, parent.upper, parent.begin, 0, parent.depth + 1, -1};
+    if (k.monotone != nullptr && k.monotone[best.feature] != 0) {
+      const Bounds bounds = {left.lower, left.upper};
+      const double middle = (weight_of(left.sums, s.l2, bounds) + weight_of(right.sums, s.l2, bounds)) / 2;
+      const bool rises = k.monotone[best.feature] > 0;
+      (rises ? left.upper : left.lower) = middle;
+      (rises ? right.lower : right.upper) = middle;
+    }
+    add_node(left);
+    add_node(right);
+    k.left[node] = left.node;
+    k.right[node] = right.node;
+    if (k.groups != nullptr) {
+      uint32_t* const path = p.paths + at * k.group_words;
+      path[best.feature / 32] |= uint32_t{1} << (best.feature % 32);
+      memcpy(p.paths + (&right - p.leaves) * k.group_words, path, static_cast<size_t>(k.group_words) * 4);
+    }
+    if (leaf_count < k.max_leaves) open(left, right, slot);
+  }
+
+  // Histograms and best splits of two new leaves; the parent's histogram is in `slot`, if there is one.
+  void open(OpenLeaf& left, OpenLeaf& right, int64_t slot) {
+    const bool left_smaller = left.sums.n <= right.sums.n;
+    OpenLeaf& small = left_smaller ? left : right;
+    OpenLeaf& large = left_smaller ? right : left;
+    const bool open_small = may_split(small), open_large = may_split(large);
+    const Job small_job = {&small, 0}, large_job = {&large, 1};
+    if (!open_small && !open_large) {
+      free_slot(slot);
+      return;
+    }
+    if (open_small) allow(small_job);
+    if (open_large) allow(large_job);
+    const int64_t kept = take_slot();
+    const Hist of_small = hist(kept >= 0 ? kept : k.slots);
+    small.slot = kept;
+    const Job none = {};
+    if (slot >= 0) {
+      large.slot = slot;
+      sum_rows(small.begin, small.sums.n,
+               {of_small, open_small ? small_job : none, hist(slot), open_large ? large_job : none});
+    } else {
+      large.slot = open_large ? take_slot() : -1;
+      const Hist of_large = hist(large.slot >= 0 ? large.slot : k.slots + 1);
+      if (open_small) sum_rows(small.begin, small.sums.n, {of_small, small_job, {}, none});
+      if (open_large) sum_rows(large.begin, large.sums.n, {of_large, large_job, {}, none});
+    }
+    close(small_job, open_small);
+    close(large_job, open_large);
+  }
+
+  const Histograms<Code, kKind> sums;
+};
+
+template <class T, class Code, SumKind kKind>
+void grow_tree(const TreeGrow<T>& k, const GrowPlan& plan) {
+  Grower<Code, kKind> grower(k, plan);
+  NodeSums all;
+  if (const int bad = quantise<T, kKind>(k, plan, all, grower.s); bad != 0)
+    *k.nodes = bad;
+  else
+    grower.grow(all);
+}
 
 template <class T, class Code>
 void grow_over(const TreeGrow<T>& k, const GrowPlan& plan) {
   if (k.hessians == nullptr)
-    Grower<T, Code, SumKind::ones>(k, plan).grow();
+    grow_tree<T, Code, SumKind::ones>(k, plan);
   else if (k.wide)
-    Grower<T, Code, SumKind::wide>(k, plan).grow();
+    grow_tree<T, Code, SumKind::wide>(k, plan);
   else
-    Grower<T, Code, SumKind::single>(k, plan).grow();
+    grow_tree<T, Code, SumKind::single>(k, plan);
 }
 
 }  // namespace

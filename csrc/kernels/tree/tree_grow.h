@@ -71,8 +71,8 @@ struct CodeRowsParts {
 // What *nodes says when no tree was grown.
 enum GrowFailure : int { kBadGradient = -1, kBadHessian = -2, kNeedsWide = -3 };
 
-template <class T>
-struct TreeGrow {
+// All but the gradients.
+struct TreeGrowth {
   int64_t* nodes;  // how many there are
   int32_t* feature;
   int32_t* code;
@@ -89,8 +89,6 @@ struct TreeGrow {
   const void* by_row;
   const int32_t* n_bins;
   const uint8_t* categorical;
-  const T* gradients;
-  const T* hessians;        // null: ones
   const int32_t* rows;      // null: all
   const int32_t* features;  // those in use; null: all
   const int32_t* monotone;  // null: none
@@ -106,6 +104,12 @@ struct TreeGrow {
   bool depth_first;
   bool wide;     // sums in two parts
   Workspace ws;  // scratch: GrowPlan (tree_grow_plan.h)
+};
+
+template <class T>
+struct TreeGrow : TreeGrowth {
+  const T* gradients;
+  const T* hessians;  // null: ones
 };
 
 struct TreeApplyCodes {
