@@ -1,5 +1,7 @@
 #include "kernels/stump/stump.h"
 
+#include <algorithm>
+
 #include "bind/array.h"
 
 namespace einkorn::bind_stump {
@@ -35,11 +37,15 @@ void stump_search(const Array& place, const Array& sums, const Array& order, con
   require(missing && missing.size() == features, "missing must be int64 [features]");
   const int64_t* absent = missing.in<int64_t>("missing");
   for (int64_t f = 0; f < features; ++f) require(absent[f] >= 0 && absent[f] <= rows, "missing must be at most rows");
+  const int32_t* entries = order.in<int32_t>("order");
+  uint32_t last = 0;
+  for (int64_t i = 0; i < features * rows; ++i) last = std::max(last, static_cast<uint32_t>(entries[i] & INT32_MAX));
+  require(rows == 0 || last < rows, "order must hold rows");
   run_in_scratch<StumpParts>(
       &StumpIndexKernels::stump_search,
-      {place.out<int64_t>("place"), sums.out<double>("sums"), order.in<int32_t>("order"),
-       missing.in<int64_t>("missing"), weights.in<float>("weights"), target.optional_in<int32_t>("target"), rows,
-       features, classes, criterion_from(criterion), workspace()});
+      {place.out<int64_t>("place"), sums.out<double>("sums"), entries, missing.in<int64_t>("missing"),
+       weights.in<float>("weights"), target.optional_in<int32_t>("target"), rows, features, classes,
+       criterion_from(criterion), workspace()});
 }
 
 void stump_search_binned(const Array& place, const Array& sums, const Array& codes, const Array& bins,

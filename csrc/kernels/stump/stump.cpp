@@ -109,21 +109,18 @@ void finish_pair(double* found, const PairScan& right, const PairScan& left, dou
   found[5] = best.w;
 }
 
-// The row of an entry; of a number beyond the rows the last one: the order comes from outside.
-EINKORN_INLINE int32_t row_of(int32_t entry, int32_t last) {
-  const int32_t row = entry & kRow;
-  return row < last ? row : last;
+EINKORN_INLINE int32_t row_of(int32_t entry) {
+  return entry & kRow;
 }
 
 template <StumpCriterion kCriterion>
 void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
   const int32_t* order = k.order + f * k.rows;
   const int64_t missing = k.missing[f], n = k.rows - missing;
-  const int32_t last = static_cast<int32_t>(k.rows - 1);
   const double tie = kTie * plan.total[1];
   double ms = 0, mw = 0;
   for (int64_t i = n; i < k.rows; ++i) {
-    const float v = k.weights[row_of(order[i], last)];
+    const float v = k.weights[row_of(order[i])];
     ms += v;
     mw += __builtin_fabsf(v);
   }
@@ -135,8 +132,8 @@ void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
     const int64_t size = n - begin < kBlock ? n - begin : kBlock;
     int64_t i = 0;
     for (; i + 4 <= size; i += 4) {
-      const double a = k.weights[row_of(o[i], last)], b = k.weights[row_of(o[i + 1], last)];
-      const double c = k.weights[row_of(o[i + 2], last)], d = k.weights[row_of(o[i + 3], last)];
+      const double a = k.weights[row_of(o[i])], b = k.weights[row_of(o[i + 1])];
+      const double c = k.weights[row_of(o[i + 2])], d = k.weights[row_of(o[i + 3])];
       const double ab = a + b, abc = ab + c, cd = c + d;
       S[i] = s + a;
       S[i + 1] = s + ab;
@@ -150,7 +147,7 @@ void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
       W[i + 3] = w = w + (wab + wcd);
     }
     for (; i < size; ++i) {
-      const double v = k.weights[row_of(o[i], last)];
+      const double v = k.weights[row_of(o[i])];
       S[i] = s += v;
       W[i] = w += __builtin_fabs(v);
     }
@@ -164,15 +161,14 @@ void search_pair(const StumpSearch& k, const StumpParts& plan, int64_t f) {
 void search_classes(const StumpSearch& k, const StumpParts& plan, int64_t f) {
   const int32_t* order = k.order + f * k.rows;
   const int64_t n = k.rows - k.missing[f];
-  const int32_t last = static_cast<int32_t>(k.rows - 1);
   ClassScan scan(k.criterion, plan.features[f], plan.total, k.classes);
   for (int64_t i = n; i < k.rows; ++i) {
-    const int32_t row = row_of(order[i], last);
+    const int32_t row = row_of(order[i]);
     scan.missing[k.target[row]] += k.weights[row];
   }
   scan.has_missing = n < k.rows;
   for (int64_t i = 0; i < n; ++i) {
-    const int32_t row = row_of(order[i], last);
+    const int32_t row = row_of(order[i]);
     scan.left[k.target[row]] += k.weights[row];
     if (order[i] < 0) scan.score_here(i);
   }

@@ -184,15 +184,14 @@ def _search(
     found, bests = np.empty(4), np.empty((2, classes))
     left, missing = np.empty(classes), np.empty(classes)
     rows = order.shape[1]
-    last = rows - 1  # stands for rows that there are not: the order comes from outside
     for f in range(start, stop):
         _clear(found, bests, left, missing)
         n = rows - missing_rows[f]
         for i in range(n, rows):
-            row = min(order[f, i] & _ROW, last)
+            row = order[f, i] & _ROW
             missing[_class_of(weights[row], row, target)] += abs(weights[row])
         for i in range(n):
-            row = min(order[f, i] & _ROW, last)
+            row = order[f, i] & _ROW
             left[_class_of(weights[row], row, target)] += abs(weights[row])
             if order[f, i] < 0:
                 _take(found, bests, left, missing, total, i, criterion)
@@ -270,6 +269,7 @@ def stump_search(
     features, rows = order.shape
     place, sums, weights, y = _check_search(place, sums, weights, target, rows, classes, criterion)
     order = read("order", order, np.int32, features, rows)
+    require(bool(((order & _ROW) < rows).all()), "order must hold rows")
     missing = read("missing", missing, np.int64, features)
     require(bool(((missing >= 0) & (missing <= rows)).all()), "missing must be at most rows")
     total = np.zeros(classes)
