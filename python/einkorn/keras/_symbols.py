@@ -234,7 +234,7 @@ def graph_of(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node
     def want(symbol: KerasTensor) -> None:
         if id(symbol) in known:
             return
-        if symbol.node is None or symbol.node.target is None:
+        if symbol.node is None or not symbol.node.inputs:
             raise ArgumentError(
                 f"Model: {symbol.name} is needed for the outputs, expected it among the inputs, which are "
                 f"{', '.join(each.name for each in inputs)}"

@@ -80,7 +80,8 @@ class Trainer(Layer):
         from einkorn.keras._compile import RowLosses, by_output, loss_of, metrics_of
 
         names = self._output_names() or self.__dict__.get("_seen_outputs")
-        recipe = optimizer
+        # A model without weights can be evaluated: the name alone asks for no optimizer's state.
+        recipe = optimizer if next(iter(self.parameters()), None) is not None else "sgd"
         if isinstance(recipe, optimizers.Optimizer):
             clips = {name: value for name, value in recipe.clips.items() if value is not None}
             if recipe.gradient_accumulation_steps:

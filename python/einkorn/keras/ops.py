@@ -229,9 +229,8 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
     """Numbers in a row."""
     args = (start,) if stop is None else (start, stop) if step is None else (start, stop, step)
-    return np.arange(
-        *args, dtype=dtype or ("int32" if all(isinstance(n, (int, np.integer)) for n in args) else "float32")
-    )
+    kind = np.result_type(*[type(number) for number in args]).kind
+    return np.arange(*args, dtype=str(dtype or ("float32" if kind == "f" else "int32")))
 
 
 def linspace(start: Any, stop: Any, num: int = 50) -> Any:

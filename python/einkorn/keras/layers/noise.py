@@ -122,7 +122,7 @@ class GaussianDropout(_Noise):
         if not training or self.rate == 0:
             return x
         deviation = math.sqrt(self.rate / (1 - self.rate))
-        return ops.multiply(x, ops.normal(tuple(x.shape), 1.0, deviation))
+        return ops.multiply(x, ops.normal(tuple(x.shape), mean=1.0, std=deviation))
 
 
 class GaussianNoise(Layer):
@@ -141,7 +141,7 @@ class GaussianNoise(Layer):
         self.stddev, self.seed = stddev, seed
 
     def call(self, x: Any, training: bool = False) -> Any:
-        return ops.add(x, ops.normal(tuple(x.shape), 0.0, self.stddev)) if training else x
+        return ops.add(x, ops.normal(tuple(x.shape), std=self.stddev)) if training else x
 
 
 class AlphaDropout(_Noise):
