@@ -22,14 +22,14 @@ def network(side: int) -> nn.Module:
         return [nn.Conv2d(channels, filters, size, padding=size // 2), nn.BatchNorm2d(filters), nn.ReLU()]
 
     return nn.Sequential(
-        *block(1, 24, 5),
+        *block(1, 16, 5),
         nn.MaxPool2d(2),
-        *block(24, 48, 3),
-        *block(48, 48, 3),
+        *block(16, 32, 3),
         nn.MaxPool2d(2),
+        *block(32, 64, 3),
         nn.Flatten(),
         nn.Dropout(0.3),
-        nn.Linear(48 * (side // 4) ** 2, 128),
+        nn.Linear(64 * (side // 4) ** 2, 128),
         nn.ReLU(),
         nn.Dropout(0.3),
         nn.Linear(128, 10),

@@ -62,6 +62,8 @@ def _choice(op: str, name: str, value: Any, known: tuple[str, ...]) -> int:
 
 def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
     """Numbers of this shape; fewer are repeated as NumPy repeats them."""
+    if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
+        return np.ascontiguousarray(value)
     refuse_masked(value, f"{op}: {name}")
     a = np.asarray(value.data if isinstance(value, Tensor) else value)
     if a.dtype.kind not in ("iu" if np.dtype(dtype).kind == "i" else "iuf"):

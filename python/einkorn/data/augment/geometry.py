@@ -73,20 +73,25 @@ def affine(
     translate, shear : array [images, 2]
         Columns, then rows; in pixels, in degrees.
     scale : array [images]
-    center : (float, float), optional
+    center : (float, float) or array [images, 2], optional
         Column and row, of edges: (0, 0) is the upper left corner. Default: the middle.
     """
     turn, slant = np.radians(angle), np.radians(shear)
-    a = np.cos(turn - slant[:, 1]) / np.cos(slant[:, 1])
-    c = np.sin(turn - slant[:, 1]) / np.cos(slant[:, 1])
-    forward = np.zeros((len(a), 3, 3))
-    forward[:, 0, 0], forward[:, 0, 1] = a, -a * np.tan(slant[:, 0]) - np.sin(turn)
-    forward[:, 1, 0], forward[:, 1, 1] = c, -c * np.tan(slant[:, 0]) + np.cos(turn)
-    forward[:, :2] *= np.asarray(scale)[:, None, None]
-    forward[:, 2, 2] = 1
+    a = np.cos(turn - slant[:, 1]) / np.cos(slant[:, 1]) * scale
+    c = np.sin(turn - slant[:, 1]) / np.cos(slant[:, 1]) * scale
+    skew = np.tan(slant[:, 0])
+    b, d = -a * skew - np.sin(turn) * scale, -c * skew + np.cos(turn) * scale
+    area = a * d - b * c
+    matrix = np.zeros((len(a), 3, 3))
+    matrix[:, 0, 0], matrix[:, 0, 1] = d / area, -b / area
+    matrix[:, 1, 0], matrix[:, 1, 1] = -c / area, a / area
+    matrix[:, 2, 2] = 1
     middle = np.array([size[1] / 2, size[0] / 2] if center is None else center) - 0.5
-    forward[:, :2, 2] = middle + translate - forward[:, :2, :2] @ middle
-    return np.linalg.inv(forward)
+    back = middle + translate
+    for axis in range(2):
+        moved = matrix[:, axis, 0] * back[:, 0] + matrix[:, axis, 1] * back[:, 1]
+        matrix[:, axis, 2] = middle[..., axis] - moved
+    return matrix
 
 
 class RandomHorizontalFlip(Transform):

@@ -73,6 +73,7 @@ class Plan:
         self._kinds: list[np.ndarray] = []
         self._values: list[np.ndarray] = []
         self._scale: tuple[np.ndarray, np.ndarray] | None = None
+        self._owned = False  # whether x is the plan's own, and may be written over
         self._drawn = 0
         self._numbers = np.empty((self.images, 0))
         if draws:
@@ -167,10 +168,20 @@ class Plan:
     def filter(self, rows: Any, columns: Any, **options: Any) -> None:
         """As ``ops.augment_filter``."""
         self._flush()
+        keep, gain = (
+            np.broadcast_to(options.pop(name, v), (self.images,))
+            for name, v in (("keep", 0.0), ("gain", 1.0))
+        )
         if self.active is not None:
-            options["keep"] = np.where(self.active, options.get("keep", 0.0), 1.0)
-            options["gain"] = np.where(self.active, options.get("gain", 1.0), 0.0)
-        self.x = augment_filter(self.x, rows, columns, **options)
+            keep, gain = np.where(self.active, keep, 1.0), np.where(self.active, gain, 0.0)
+        weights = [np.broadcast_to(w, (self.images, np.shape(w)[-1])) for w in (rows, columns)]
+
+        def launch(x: np.ndarray, part: Any) -> np.ndarray:
+            return augment_filter(
+                x, weights[0][part], weights[1][part], keep=keep[part], gain=gain[part], **options
+            )
+
+        self._apply(launch, (keep != 1) | (gain != 0))
 
     def noise(self, amount: Any, **options: Any) -> None:
         """As ``ops.augment_noise``."""
@@ -178,6 +189,7 @@ class Plan:
         if self.active is not None:
             amount = np.where(self.active, amount, 0.0)
         self.x = augment_noise(self.x, self.rows, amount, seed=self.stream(), **options)
+        self._owned = True
 
     def erase(self, boxes: np.ndarray, value: Any) -> None:
         """Fill a box of each image, [images, 4] of left, top, right, bottom, with a value or one a channel.
@@ -190,12 +202,12 @@ class Plan:
             noise = augment_noise(np.zeros(self.x.shape, np.float32), self.rows, 1.0, seed=self.stream())
         else:
             value = np.broadcast_to(np.asarray(value), (self.channels,)).reshape(-1, 1, 1)
-        out = self.x.copy()
+        out = self.x if self._owned else self.x.copy()
         for n, (left, top, right, bottom) in enumerate(boxes.tolist()):
             if right > left and bottom > top and (self.active is None or self.active[n]):
                 part = (n, slice(None), slice(top, bottom), slice(left, right))
                 out[part] = value if noise is None else noise[part]
-        self.x = out
+        self.x, self._owned = out, True
 
     def finished(self) -> np.ndarray:
         """The pictures when everything is done."""
@@ -210,15 +222,37 @@ class Plan:
         scaling: dict[str, Any] = {} if scale is None else {"scale": scale[0], "shift": scale[1]}
         if warp is not None:
             self.targets = _moved(self.targets, warp, self.x.shape[2:])
-            self.x = augment_warp(
-                self.x, warp.matrix, size=warp.size, window=warp.window, field=warp.field, **warp.options,
-                **({} if kinds else scaling),
-            )  # fmt: skip
+            self._look(warp, {} if kinds else scaling)
         if kinds or (scale is not None and warp is None):
             steps = np.concatenate(kinds, 1) if kinds else np.empty((self.images, 0), np.int32)
             values = np.concatenate(self._values, 1) if kinds else np.empty((self.images, 0), np.float32)
             self._values = []
-            self.x = augment_color(self.x, steps, values, **scaling)
+
+            def launch(x: np.ndarray, part: Any) -> np.ndarray:
+                return augment_color(x, steps[part], values[part], **scaling)
+
+            self._apply(launch, np.ones(self.images, bool) if scaling else (steps != 0).any(1))
+
+    def _look(self, warp: _Warp, scaling: dict[str, Any]) -> None:
+        def launch(x: np.ndarray, part: Any) -> np.ndarray:
+            window, field = (None if a is None else a[part] for a in (warp.window, warp.field))
+            return augment_warp(
+                x, warp.matrix[part], size=warp.size, window=window, field=field, **warp.options, **scaling
+            )
+
+        plain = warp.window is None and warp.field is None and warp.size == self.x.shape[2:] and not scaling
+        moves = (warp.matrix != np.eye(3)).any((1, 2)) if plain else np.ones(self.images, bool)
+        self._apply(launch, moves)
+
+    def _apply(self, launch: Any, changed: np.ndarray) -> None:
+        """One launch, over those images alone that it changes where the others may stay where they are."""
+        if self._owned and changed.sum() <= 0.75 * self.images:
+            rows = np.flatnonzero(changed)
+            if len(rows):
+                self.x[rows] = launch(self.x[rows], rows)
+        else:
+            self.x = launch(self.x, slice(None))
+            self._owned = True
 
 
 # --- what goes along ---------------------------------------------------------------------------------------

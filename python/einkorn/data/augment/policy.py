@@ -68,12 +68,11 @@ class _Policy(Transform):
         if moved.any():
             shift = np.stack([np.where(step == 3, strength, 0), np.where(step == 4, strength, 0)], 1)
             slant = np.degrees(np.arctan(np.stack([strength * (step == 1), strength * (step == 2)], 1)))
-            one, zero = np.ones(plan.images), np.zeros(plan.images)
-            sheared = affine(plan.size, zero, np.trunc(shift), one, slant, (0.0, 0.0))
-            turned = affine(
-                plan.size, -strength * (step == 5), np.zeros((plan.images, 2)), one, np.zeros_like(shift)
+            turns = step == 5  # about the middle; shears leave the upper left corner where it is
+            center = turns[:, None] * np.array([plan.size[1] / 2, plan.size[0] / 2])
+            matrix = affine(
+                plan.size, -strength * turns, np.trunc(shift), np.ones(plan.images), slant, center
             )
-            matrix = np.where((step == 5)[:, None, None], turned, sheared)
             matrix[~moved] = np.eye(3)
             plan.warp(matrix, mode=self.interpolation, fill=self.fill)
         kinds = np.zeros(len(_NAMES), np.int64)
