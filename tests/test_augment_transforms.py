@@ -421,6 +421,40 @@ def test_plot_augmented() -> None:
     assert again[1, 3].images[-1].get_array().shape == (32, 24, 3)
 
 
+# --- Keras' layers -------------------------------------------------------------------------------------
+
+
+def test_layers_of_keras_change_images_while_training() -> None:
+    layers = einkorn.keras.layers
+    x = (pictures(40, 3, 20, 30) * 255).transpose(0, 2, 3, 1)
+    ramp = np.stack(np.meshgrid(np.arange(30.0), np.arange(20.0)), -1)[None].repeat(40, 0).astype(np.float32)
+    for layer in (
+        layers.RandomRotation(0.1, seed=1), layers.RandomTranslation(0.2, (0.1, 0.3)), layers.RandomZoom(0.2),
+        layers.RandomContrast(0.5), layers.RandomBrightness(0.2),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(np.asarray(layer(x)), x)
+        changed = np.asarray(layer(x, training=True))
+        assert changed.shape == x.shape
+        assert (np.abs(changed - x).max((1, 2, 3)) > 0.5).mean() > 0.8
+    moved = layers.RandomTranslation((0.2, 0.2), (-0.1, -0.1), "nearest")(ramp, training=True).data
+    np.testing.assert_allclose(moved[:, 8, 10], np.broadcast_to([13, 4], (40, 2)), atol=1e-4)
+    zoomed = layers.RandomZoom((0.5, 0.5), (-0.5, -0.5), "nearest")(ramp, training=True).data
+    np.testing.assert_allclose(zoomed[0, 10, 20], [14.5 + 5.5 * 0.5, 9.5 + 0.5 * 1.5], atol=1e-4)
+    turned = layers.RandomRotation((0.25, 0.25), "constant")(ramp, training=True).data
+    np.testing.assert_allclose(turned[0, 9, 14], [14.5 + 0.5, 9.5 - 0.5], atol=1e-4)
+    turned = layers.RandomRotation((0.25, 0.25), "constant")(ramp, training=True).data
+    np.testing.assert_allclose(turned[0, 9, 20], [15.0, 15.0], atol=1e-4)
+    sharp = layers.RandomContrast((0.0, 0.9), seed=3)(x, training=True).data
+    mean = x.mean((1, 2), keepdims=True)
+    factor = ((sharp - mean) / (x - mean))[np.arange(40), 5, 5]
+    inside = (sharp[:, 5, 5] > 0) & (sharp[:, 5, 5] < 255) & (np.abs((x - mean)[:, 5, 5]) > 5)
+    assert factor[inside].min() + 0.01 >= 1
+    assert factor[inside].max() < 1.91
+    for bad in (lambda: layers.RandomZoom((0.3, 0.1)), lambda: layers.RandomRotation(0.1, "mirror")):
+        with pytest.raises(ArgumentError, match="expected"):
+            bad()
+
+
 # --- torchvision ---------------------------------------------------------------------------------------
 
 

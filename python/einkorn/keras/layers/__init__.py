@@ -83,6 +83,11 @@ _HOMES = {
     "MaxPooling1D": "pool",
     "MaxPooling2D": "pool",
     "MaxPooling3D": "pool",
+    "RandomBrightness": "augmentation",
+    "RandomContrast": "augmentation",
+    "RandomRotation": "augmentation",
+    "RandomTranslation": "augmentation",
+    "RandomZoom": "augmentation",
     "CategoryEncoding": "preprocessing",
     "CenterCrop": "preprocessing",
     "IntegerLookup": "preprocessing",
@@ -117,6 +122,13 @@ __all__ = [*_HOMES]
 
 if TYPE_CHECKING:
     from einkorn.keras.layers.attention import AdditiveAttention, Attention, MultiHeadAttention
+    from einkorn.keras.layers.augmentation import (
+        RandomBrightness,
+        RandomContrast,
+        RandomRotation,
+        RandomTranslation,
+        RandomZoom,
+    )
     from einkorn.keras.layers.base import Layer
     from einkorn.keras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
     from einkorn.keras.layers.conv import (

@@ -1,0 +1,269 @@
+"""Layers that change images at random while training, each image by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import random
+from einkorn._tensor import Tensor
+from einkorn.data.augment.geometry import affine
+from einkorn.data.augment.plan import Plan, Targets, mixed
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.keras._base import Layer
+from einkorn.keras.layers._sides import is_first
+from einkorn.ops.augment import augment_color, augment_warp
+
+__all__ = ["RandomBrightness", "RandomContrast", "RandomRotation", "RandomTranslation", "RandomZoom"]
+
+_BORDERS = {"reflect": "symmetric", "wrap": "wrap", "constant": "constant", "nearest": "nearest"}
+_CONTRAST = 2
+
+
+def _factors(owner: str, name: str, factor: Any, low: float) -> tuple[float, float]:
+    """Two numbers in order; one is the span from its negative."""
+    pair = (-factor, factor) if np.ndim(factor) == 0 and factor is not None else factor
+    try:
+        first, last = (float(v) for v in pair)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{owner}: {name} is {factor!r}, expected a number or two") from None
+    if not low <= first <= last:
+        raise ArgumentError(f"{owner}: {name} is {factor!r}, expected two numbers in order from {low:g} on")
+    return first, last
+
+
+class _Random(Layer):
+    """What is drawn comes from einkorn's generator, or from one of the layer's own where it has a seed."""
+
+    _integers = False
+
+    def __init__(self, seed: int | None, data_format: str | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.seed = seed
+        self.first = is_first(data_format, type(self).__name__)
+        self._generator = random.default_generator if seed is None else random.Generator(seed)
+
+    def _drawn(self, images: int, *spans: tuple[float, float]) -> np.ndarray:
+        """A number of each span for each image."""
+        flat = np.zeros((images, 1, 1, 1), np.float32)
+        plan = Plan(flat, Targets(), np.arange(images), mixed(*self._generator.take(1)), len(spans))
+        low, high = np.array(spans).T
+        return low + plan.uniform(len(spans)) * (high - low)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training:
+            return x
+        name = type(self).__name__
+        if isinstance(x, Tensor) and x.requires_grad:
+            raise ArgumentError(f"{name}: x requires a gradient, which does not pass this layer")
+        array = np.asarray(x.data if isinstance(x, Tensor) else x)
+        if array.ndim not in (3, 4):
+            raise ShapeError(f"{name}: x has shape {array.shape}, expected [rows, height, width, channels]")
+        pictures = np.asarray(array[None] if array.ndim == 3 else array, np.float32)
+        pictures = np.ascontiguousarray(pictures if self.first else pictures.transpose(0, 3, 1, 2))
+        out = self._changed(pictures)
+        out = np.ascontiguousarray(out if self.first else out.transpose(0, 2, 3, 1))
+        out = out.astype(array.dtype if array.dtype.kind == "f" else np.float32)
+        return Tensor(out[0] if array.ndim == 3 else out)
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} defines no _changed()")
+
+
+class _Moved(_Random):
+    def __init__(
+        self,
+        fill_mode: str,
+        interpolation: str,
+        seed: int | None,
+        fill_value: float,
+        data_format: str | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(seed, data_format, **options)
+        name = type(self).__name__
+        if fill_mode not in _BORDERS:
+            raise ArgumentError(f"{name}: fill_mode is {fill_mode!r}, expected one of {', '.join(_BORDERS)}")
+        if interpolation not in ("bilinear", "nearest"):
+            raise ArgumentError(f"{name}: interpolation is {interpolation!r}, expected bilinear or nearest")
+        self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
+
+    def _seen(self, x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        border = _BORDERS[self.fill_mode]
+        return augment_warp(x, matrix, mode=self.interpolation, border=border, fill=self.fill_value)
+
+
+class RandomRotation(_Moved):
+    """Turns images about their middle while training.
+
+    Parameters
+    ----------
+    factor : float or (float, float)
+        Shares of a whole turn, counterclockwise; one number is the span from its negative.
+    fill_mode : "reflect", "wrap", "constant" or "nearest", default "reflect"
+    interpolation : "bilinear" or "nearest", default "bilinear"
+    seed : int, optional
+    fill_value : float, default 0
+    data_format : "channels_last" or "channels_first", optional
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
+        self.factor = _factors("RandomRotation", "factor", factor, -np.inf)
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        turn = -360 * self._drawn(len(x), self.factor)[:, 0]
+        zero = np.zeros((len(x), 2))
+        return self._seen(x, affine(x.shape[2:], turn, zero, np.ones(len(x)), zero))
+
+
+class RandomTranslation(_Moved):
+    """Shifts images while training.
+
+    Parameters
+    ----------
+    height_factor, width_factor : float or (float, float)
+        Shares of the sides, downwards and to the right; one number is the span from its negative.
+    fill_mode, interpolation, seed, fill_value, data_format : as ``RandomRotation``
+    """
+
+    def __init__(
+        self,
+        height_factor: Any,
+        width_factor: Any,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
+        self.height_factor = _factors("RandomTranslation", "height_factor", height_factor, -1)
+        self.width_factor = _factors("RandomTranslation", "width_factor", width_factor, -1)
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        matrix = np.tile(np.eye(3), (len(x), 1, 1))
+        matrix[:, :2, 2] = -self._drawn(len(x), self.width_factor, self.height_factor) * x.shape[:1:-1]
+        return self._seen(x, matrix)
+
+
+class RandomZoom(_Moved):
+    """Zooms images about their middle while training.
+
+    Parameters
+    ----------
+    height_factor : float or (float, float)
+        What is added to 1: above 0 the picture becomes smaller, below larger; one number is the span from its
+        negative.
+    width_factor : float or (float, float), optional
+        Default: the sides keep their ratio.
+    fill_mode, interpolation, seed, fill_value, data_format : as ``RandomRotation``
+    """
+
+    def __init__(
+        self,
+        height_factor: Any,
+        width_factor: Any = None,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
+        self.height_factor = _factors("RandomZoom", "height_factor", height_factor, -1)
+        self.width_factor = None
+        if width_factor is not None:
+            self.width_factor = _factors("RandomZoom", "width_factor", width_factor, -1)
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        drawn = 1 + self._drawn(len(x), self.width_factor or self.height_factor, self.height_factor)
+        if self.width_factor is None:
+            drawn[:, 0] = drawn[:, 1]
+        middle = (np.array(x.shape[:1:-1]) - 1) / 2
+        matrix = np.tile(np.eye(3), (len(x), 1, 1))
+        matrix[:, [0, 1], [0, 1]] = drawn
+        matrix[:, :2, 2] = middle - drawn * middle
+        return self._seen(x, matrix)
+
+
+def _white(owner: str, value_range: Any) -> float:
+    low, high = (float(v) for v in value_range)
+    if low != 0 or not 0 < high <= 65536:
+        raise ArgumentError(f"{owner}: value_range is {value_range!r}, expected 0 and a number above it")
+    return high
+
+
+class RandomContrast(_Random):
+    """Moves values away from or towards each channel's mean while training.
+
+    Parameters
+    ----------
+    factor : float or (float, float)
+        The factor is drawn from 1 - factor to 1 + factor; of two numbers, one for each side.
+    value_range : (float, float), default (0, 255)
+        Black, which is 0, and white: results stay between them.
+    seed : int, optional
+    data_format : "channels_last" or "channels_first", optional
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: Any = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(seed, data_format, **options)
+        low, high = (factor, factor) if np.ndim(factor) == 0 else factor
+        if not (0 <= low <= 1 and high >= 0):
+            raise ArgumentError(f"RandomContrast: factor is {factor!r}, expected shares, the first up to 1")
+        self.factor, self.white = (1 - float(low), 1 + float(high)), _white("RandomContrast", value_range)
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        each = x.reshape(-1, 1, *x.shape[2:])  # a channel has a mean of its own
+        factors = self._drawn(len(x), self.factor).repeat(x.shape[1], 0)
+        return augment_color(each, [_CONTRAST], factors, limit=self.white).reshape(x.shape)
+
+
+class RandomBrightness(_Random):
+    """Adds a share of white to images while training.
+
+    Parameters
+    ----------
+    factor : float or (float, float)
+        From -1 to 1; one number is the span from its negative.
+    value_range : (float, float), default (0, 255)
+        Black, which is 0, and white: results stay between them.
+    seed : int, optional
+    data_format : "channels_last" or "channels_first", optional
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: Any = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(seed, data_format, **options)
+        self.factor = _factors("RandomBrightness", "factor", factor, -1)
+        self.white = _white("RandomBrightness", value_range)
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        added = self._drawn(len(x), self.factor).astype(np.float32)[:, :, None, None]
+        return np.clip(x + added * np.float32(self.white), 0, np.float32(self.white))
