@@ -150,3 +150,38 @@ def test_refusals(error: type[Exception], text: str, call: Callable[[], Any]) ->
         call()
     assert isinstance(caught.value, EinkornError)
     assert not isinstance(caught.value, DTypeError) or isinstance(caught.value, TypeError)
+
+
+FORESTS = ("DecisionTreeClassifier", "RandomForestClassifier", "ExtraTreesClassifier")
+
+
+@pytest.mark.parametrize("name", FORESTS)
+def test_one_class_alone_is_learned_as_by_scikit_learn(name: str) -> None:
+    from sklearn import ensemble, tree
+
+    from einkorn import boosting
+
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.full(20, 7)
+    peer = getattr(tree, name, None) or getattr(ensemble, name)
+    models = [kind(random_state=0).fit(x, y) for kind in (getattr(boosting, name), peer)]
+    for found in ("predict", "predict_proba"):
+        np.testing.assert_array_equal(*[getattr(model, found)(x) for model in models])
+    assert models[0].classes_.tolist() == [7]
+    assert models[0].score(x, y) == 1
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "name", [*FORESTS, "AdaBoostClassifier", "RandomForestRegressor", "AdaBoostRegressor"]
+)
+def test_infinities_are_refused_where_scikit_learn_refuses_them(name: str, value: float) -> None:
+    from einkorn import boosting
+
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    model = getattr(boosting, name)().fit(x, y)
+    x[3, 1] = value
+    for call in (lambda: getattr(boosting, name)().fit(x, y), lambda: model.predict(x)):
+        with pytest.raises(ArgumentError, match="infinity"):
+            call()
+    x[3, 1] = np.nan
+    assert len(getattr(boosting, name)().fit(x, y).predict(x)) == 20

@@ -58,7 +58,14 @@ _FLOATS = (np.float64, np.float32)  # the first is what other element types beco
 
 
 def check_X(  # noqa: N802
-    estimator: Any, X: Any, *, reset: bool, allow_nan: bool = True, op: str = "fit", categories: bool = False
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    allow_nan: bool = True,
+    infinite: bool = True,
+    op: str = "fit",
+    categories: bool = False,
 ) -> np.ndarray:
     """``X`` as a dense float32 or float64 matrix; sets or compares ``n_features_in_`` and names.
 
@@ -72,6 +79,8 @@ def check_X(  # noqa: N802
         True in ``fit``: remember the columns. False later: compare with them.
     allow_nan : bool, default True
         NaN means missing, and infinities are values. False: both are refused.
+    infinite : bool, default True
+        False: infinities are refused in any case, as by scikit-learn's estimators of the name.
     op : str
         The method, for messages.
     categories : bool, default False
@@ -104,7 +113,7 @@ def check_X(  # noqa: N802
             reset=reset,
             dtype=_FLOATS,
             accept_sparse=("csr", "csc"),
-            ensure_all_finite=not allow_nan,
+            ensure_all_finite="allow-nan" if allow_nan and not infinite else not allow_nan,
         )
     if not isinstance(X, np.ndarray):
         return _dense(X, where)
@@ -219,10 +228,12 @@ def check_targets(y: Any, n: int, where: str, name: str = "y") -> np.ndarray:
     return column
 
 
-def encode_classes(y: Any, n: int, where: str, name: str = "y") -> tuple[np.ndarray, np.ndarray]:
+def encode_classes(
+    y: Any, n: int, where: str, name: str = "y", least: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
     """The classes in ascending order, and each row's place among them (int32 [n]).
 
-    NaN, one class alone, and real numbers (a regression target) are refused.
+    NaN, fewer than ``least`` classes, and real numbers (a regression target) are refused.
     """
     column = column_of(y, n, where, name)
     with _as_einkorn(where):
@@ -240,7 +251,7 @@ def encode_classes(y: Any, n: int, where: str, name: str = "y") -> tuple[np.ndar
         else:
             check_classification_targets(column)
             classes, codes = np.unique(column, return_inverse=True)
-    if classes.size < 2:
+    if classes.size < least:
         raise ArgumentError(
             f"{where}: {name} has only one class, {classes[:1].tolist()}; a classifier needs at least two"
         )

@@ -163,7 +163,7 @@ class TreeEnsemble(BaseEstimator):
     def _mean(self, X: Any, method: str) -> np.ndarray:
         """The mean of the trees' leaves, float64 [rows, width]."""
         check_is_fitted(self)
-        X = _base.check_X(self, X, reset=False, op=method)
+        X = _base.check_X(self, X, reset=False, infinite=False, op=method)
         with _base.threads(getattr(self, "n_jobs", None), self._where(method)):
             out = predict_trees(self.trees_, X)
         out /= self.trees_.n_trees
@@ -171,7 +171,7 @@ class TreeEnsemble(BaseEstimator):
 
     def _leaves(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = _base.check_X(self, X, reset=False, op="apply")
+        X = _base.check_X(self, X, reset=False, infinite=False, op="apply")
         with _base.threads(getattr(self, "n_jobs", None), self._where("apply")):
             return apply_trees(self.trees_, X)
 
@@ -237,7 +237,7 @@ class Classifies(ClassifierMixin):
     _where: Callable[..., str]
 
     def _targets(self, y: Any, n: int) -> np.ndarray:
-        self.classes_, target = _base.encode_classes(y, n, self._where())
+        self.classes_, target = _base.encode_classes(y, n, self._where(), least=1)
         self.n_classes_ = self.classes_.size
         return target
 
@@ -323,7 +323,7 @@ class Forest(TreeEnsemble):
         where = self._where()
         grown = self.trees_ if self.warm_start and hasattr(self, "trees_") else None
         old_classes = getattr(self, "classes_", None)
-        given = _base.check_X(self, X, reset=True)
+        given = _base.check_X(self, X, reset=True, infinite=False)
         X, target, weight, total, kept = self._data(given, y, sample_weight)
         number = _base.whole(self.n_estimators, where, "n_estimators", 1)
         draws = self._draws(X.shape[0])

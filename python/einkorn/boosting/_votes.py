@@ -196,7 +196,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
     def _votes(self, X: Any, op: str) -> Iterator[np.ndarray]:
         """Sums of votes after each round, [rows, outputs]; the array may be changed later."""
         check_is_fitted(self, "estimator_weights_")
-        X = check_X(self, X, reset=False, op=op, allow_nan=takes_nan(self.estimator))
+        X = check_X(self, X, reset=False, infinite=False, op=op, allow_nan=takes_nan(self.estimator))
         if self._stumps is not None:
             yield from staged_predict_trees(self.trees_, X)
             return
@@ -209,7 +209,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
     def _all_votes(self, X: Any, op: str) -> np.ndarray:
         check_is_fitted(self, "estimator_weights_")
         if self._stumps is not None:
-            return predict_trees(self.trees_, check_X(self, X, reset=False, op=op))
+            return predict_trees(self.trees_, check_X(self, X, reset=False, infinite=False, op=op))
         *_, votes = self._votes(X, op)
         return votes
 

@@ -123,7 +123,7 @@ class AdaBoostClassifier(VotingClassifier):
         """
         where = f"{type(self).__name__}.fit"
         self._check_options(where)
-        X = check_X(self, X, reset=True, allow_nan=takes_nan(self.estimator))
+        X = check_X(self, X, reset=True, infinite=False, allow_nan=takes_nan(self.estimator))
         X, y, weights = weighted_rows(X, y, sample_weight, where)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
         self.n_classes_ = self.classes_.size
@@ -157,7 +157,14 @@ class AdaBoostClassifier(VotingClassifier):
         """
         check_is_fitted(self, "estimator_weights_")
         where = f"{type(self).__name__}.staged_sample_weight"
-        X = check_X(self, X, reset=False, op="staged_sample_weight", allow_nan=takes_nan(self.estimator))
+        X = check_X(
+            self,
+            X,
+            reset=False,
+            infinite=False,
+            op="staged_sample_weight",
+            allow_nan=takes_nan(self.estimator),
+        )
         _, y, given, kept = used_rows(X, y, sample_weight, where)
         zero = np.zeros(X.shape[0], bool) if kept is None else ~kept
         codes = np.zeros(X.shape[0], np.int32)
@@ -266,7 +273,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         one_of(self.loss, where, "loss", LOSSES)
         if self.estimator is not None:
             check_learner(where, self.estimator, "regressor", weighted=False)
-        X = check_X(self, X, reset=True, allow_nan=takes_nan(self.estimator))
+        X = check_X(self, X, reset=True, infinite=False, allow_nan=takes_nan(self.estimator))
         X, y, weights = weighted_rows(X, y, sample_weight, where)
         y = check_targets(y, X.shape[0], where)
         random = check_random_state(self.random_state)
@@ -307,7 +314,7 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     def _predictions(self, X: Any, op: str) -> np.ndarray:
         check_is_fitted(self, "estimators_")
-        X = check_X(self, X, reset=False, op=op, allow_nan=takes_nan(self.estimator))
+        X = check_X(self, X, reset=False, infinite=False, op=op, allow_nan=takes_nan(self.estimator))
         return np.stack([learner.predict(X) for learner in self.estimators_], axis=1)
 
     def predict(self, X: Any) -> np.ndarray:

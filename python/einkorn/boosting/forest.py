@@ -60,7 +60,7 @@ class _DecisionTree(TreeEnsemble):
             For data and options that do not fit, by name.
         """
         where = self._where()
-        X = _base.check_X(self, X, reset=True)
+        X = _base.check_X(self, X, reset=True, infinite=False)
         X, target, weight, total, _ = self._data(X, y, sample_weight)
         options = self._options(X.shape[0], X.shape[1], total)
         splitter = _base.one_of(self.splitter, where, "splitter", ("best", "random"))

@@ -108,8 +108,12 @@ class TrAdaBoostClassifier(VotingClassifier):
         where = f"{type(self).__name__}.fit"
         self._check_options(where)
         allow_nan = takes_nan(self.estimator)
-        X = check_X(self, X, reset=True, allow_nan=allow_nan)
-        more = None if X_source is None else check_X(self, X_source, reset=False, allow_nan=allow_nan)
+        X = check_X(self, X, reset=True, infinite=False, allow_nan=allow_nan)
+        more = (
+            None
+            if X_source is None
+            else check_X(self, X_source, reset=False, infinite=False, allow_nan=allow_nan)
+        )
         X, y, weights, is_source = _joined(where, X, y, sample_weight, source, more, y_source)
         X, y, weights, n = _source_first(where, X, y, weights, is_source, balanced=True)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
@@ -223,8 +227,12 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
         if self.estimator is not None:
             check_learner(where, self.estimator, "regressor")
         allow_nan = takes_nan(self.estimator)
-        X = check_X(self, X, reset=True, allow_nan=allow_nan)
-        more = None if X_source is None else check_X(self, X_source, reset=False, allow_nan=allow_nan)
+        X = check_X(self, X, reset=True, infinite=False, allow_nan=allow_nan)
+        more = (
+            None
+            if X_source is None
+            else check_X(self, X_source, reset=False, infinite=False, allow_nan=allow_nan)
+        )
         X, y, weights, is_source = _joined(where, X, y, sample_weight, source, more, y_source)
         X, y, weights, n = _source_first(where, X, y, weights, is_source, balanced=False)
         y = check_targets(y, X.shape[0], where)
@@ -311,7 +319,7 @@ class TrAdaBoostRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """The learners' weighted median for each row."""
         check_is_fitted(self, "estimators_")
-        X = check_X(self, X, reset=False, op="predict", allow_nan=takes_nan(self.estimator))
+        X = check_X(self, X, reset=False, infinite=False, op="predict", allow_nan=takes_nan(self.estimator))
         said = np.stack([learner.predict(X) for learner in self.estimators_], axis=1)
         return weighted_median(said, self.estimator_weights_)
 
