@@ -277,3 +277,19 @@ def test_memory_is_shared_where_torch_shares_it():
     assert raw == b"\x07" * 8
     with pytest.raises(ArgumentError, match="asarray: copy"):
         einkorn.asarray([1.0], copy=False)
+
+
+def test_torchs_homes_of_functions_and_switches():
+    assert einkorn.autograd.Function is einkorn.Function
+    with pytest.raises(AttributeError, match="Functions"):
+        einkorn.autograd.Functions  # noqa: B018
+    before = einkorn.backends.cudnn.deterministic
+    einkorn.backends.cudnn.benchmark = True
+    assert before
+    assert not einkorn.backends.mps.is_available()
+    assert not einkorn.backends.cudnn.is_available()
+    einkorn.use_deterministic_algorithms(True)
+    assert einkorn.are_deterministic_algorithms_enabled()
+    assert einkorn.cuda.synchronize() is None or einkorn.cuda.is_available()
+    einkorn.cuda.manual_seed_all(3)
+    assert einkorn.initial_seed() == 3

@@ -153,6 +153,7 @@ _HOMES = {
 _MODULES = (
     "amp",
     "autograd",
+    "backends",
     "bench",
     "boosting",
     "checkpoint",
@@ -201,6 +202,7 @@ if TYPE_CHECKING:
     from einkorn import (
         amp,
         autograd,
+        backends,
         bench,
         boosting,
         checkpoint,

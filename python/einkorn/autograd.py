@@ -244,3 +244,11 @@ def grad(
             g = g.to_dense()
         results.append(g if g is None or is_tensor(g) else x._wrap(own(g, None), False, None))
     return tuple(results)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Function":  # torch's place for it; it is built on this module
+        from einkorn.function import Function
+
+        return Function
+    raise AttributeError(f"module 'einkorn.autograd' has no attribute {name!r}")
