@@ -15,16 +15,19 @@ namespace einkorn::cuda_host {
 namespace {
 
 // `bytes` bytes of the device's memory, poisoned, as a NumPy array of uint8.
-py::array empty(size_t bytes, size_t item) {
+pybind11::array empty(size_t bytes, size_t item) {
   void* const data = allocate_tracked(bytes, item);
-  const py::capsule owner(data, &free_tracked);
-  return py::array(py::dtype::of<uint8_t>(), std::vector<py::ssize_t>{static_cast<py::ssize_t>(bytes)}, data, owner);
+  const pybind11::capsule owner(data, &free_tracked);
+  return pybind11::array(pybind11::dtype::of<uint8_t>(),
+                         std::vector<pybind11::ssize_t>{static_cast<pybind11::ssize_t>(bytes)}, data, owner);
 }
 
-void planted(const std::string& fault, const Array& out, const Array& x) {
-  if (out.size() != x.size()) throw py::value_error("out and x must have one size");
+void planted(const std::string& fault, const pybind11::object& to, const pybind11::object& from) {
+  Array out, x;
+  if (!view_array(to.ptr(), out) || !view_array(from.ptr(), x)) throw pybind11::type_error("out and x must be arrays");
+  if (out.size() != x.size()) throw pybind11::value_error("out and x must have one size");
   if (!run_planted(fault.c_str(), out.out<float>("out"), x.in<float>("x"), x.size()))
-    throw py::value_error("no such fault: " + fault);
+    throw pybind11::value_error("no such fault: " + fault);
 }
 
 const void* address(uintptr_t a) {
@@ -35,7 +38,7 @@ void translate_fault(std::exception_ptr exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const Fault& fault) {
-    py::set_error(py::module_::import("einkorn.errors").attr("DeviceError"), fault.what());
+    pybind11::set_error(pybind11::module_::import("einkorn.errors").attr("DeviceError"), fault.what());
   }
 }
 
