@@ -28,10 +28,15 @@ def test_type_checkers_see_the_names_that_are_there(package: str) -> None:
         node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
     seen = [
-        alias.asname or alias.name
+        name
         for node in guarded.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
+        for name in (
+            importlib.import_module(str(node.module)).NAMES
+            if alias.name == "*"
+            else [alias.asname or alias.name]
+        )
     ]
     assert sorted(seen) == sorted(set(module.__all__) - {"__version__"})
     assert dir(module) == sorted(module.__all__)
