@@ -274,6 +274,11 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path):
         for write in (model.save, model.save_weights, model.load_weights):
             with pytest.raises(CheckpointError, match=r"one of Keras' own formats"):
                 write(tmp_path / name)
+        for read in (keras.models.load_model, keras.callbacks.ModelCheckpoint):
+            with pytest.raises(CheckpointError, match=r"one of Keras' own formats"):
+                read(tmp_path / name)
+    with pytest.raises(CheckpointError, match="expected the program that makes the model"):
+        keras.models.load_model(tmp_path / "m.safetensors")
     with pytest.raises(ArgumentError, match="plot_model: is not supported"):
         keras.utils.plot_model(model)
     with pytest.raises(ArgumentError, match="use_bias is 'relu'"):

@@ -1,5 +1,9 @@
 """Keras' callbacks, which are those of ``einkorn.training``."""
 
+from typing import Any
+
+from einkorn import training
+from einkorn.keras.models import check_name
 from einkorn.training import (
     BackupAndRestore,
     Callback,
@@ -8,7 +12,6 @@ from einkorn.training import (
     History,
     LambdaCallback,
     LearningRateScheduler,
-    ModelCheckpoint,
     ReduceLROnPlateau,
     TensorBoard,
     TerminateOnNaN,
@@ -27,3 +30,14 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+
+class ModelCheckpoint(training.ModelCheckpoint):
+    """Writes weights while ``fit`` goes on; arguments as :class:`einkorn.training.ModelCheckpoint`.
+
+    The file's name must not end in .keras or .h5, which are formats that are not written here.
+    """
+
+    def __init__(self, filepath: Any, *more: Any, **options: Any) -> None:
+        check_name(filepath, "ModelCheckpoint")
+        super().__init__(filepath, *more, **options)

@@ -17,7 +17,7 @@ from einkorn.keras._trainer import Trainer
 from einkorn.keras.layers.core import InputLayer
 from einkorn.nn.module import Module, children_of
 
-__all__ = ["Model", "Sequential", "clone_model"]
+__all__ = ["Model", "Sequential", "check_name", "clone_model", "load_model"]
 
 
 class Model(Trainer):
@@ -263,7 +263,7 @@ class Model(Trainer):
         CheckpointError
             The name ends in .keras or .h5, which are Keras' own formats, or the file cannot be written.
         """
-        _check_name(filepath, "save")
+        check_name(filepath, "save")
         self.save_weights(filepath, overwrite)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True, **options: Any) -> None:
@@ -274,7 +274,7 @@ class Model(Trainer):
         CheckpointError
             The name ends in .keras or .h5, or the file cannot be written.
         """
-        _check_name(filepath, "save_weights")
+        check_name(filepath, "save_weights")
         super().save_weights(filepath, overwrite)
 
     def load_weights(
@@ -287,7 +287,7 @@ class Model(Trainer):
         CheckpointError
             The file is missing or corrupt, of another format, or does not fit.
         """
-        _check_name(filepath, "load_weights")
+        check_name(filepath, "load_weights")
         super().load_weights(filepath, skip_mismatch)
 
     def export(self, filepath: Any, *_: Any, **__: Any) -> None:
@@ -295,7 +295,8 @@ class Model(Trainer):
         raise CheckpointError("export: only save_weights('NAME.safetensors') is supported")
 
 
-def _check_name(path: Any, op: str) -> None:
+def check_name(path: Any, op: str) -> None:
+    """Refuse names that say that a file has one of Keras' own formats."""
     name = fspath(path)
     if str(name).endswith((".keras", ".h5", ".hdf5")):
         raise CheckpointError(
@@ -303,6 +304,21 @@ def _check_name(path: Any, op: str) -> None:
             "weights, to be read into a model that the same program makes. Weights of a Keras model itself "
             "come over by set_weights(keras_model.get_weights())"
         )
+
+
+def load_model(filepath: str | PathLike[str], *_: Any, **__: Any) -> None:
+    """Refused: files hold weights, and a model is made by its program.
+
+    Raises
+    ------
+    CheckpointError
+        Always; it says what to do instead.
+    """
+    check_name(filepath, "load_model")
+    raise CheckpointError(
+        f"load_model: {fspath(filepath)} holds weights alone, expected the program that makes the model, and "
+        "then model.load_weights(filepath)"
+    )
 
 
 def _takes_one(function: Any) -> bool:
