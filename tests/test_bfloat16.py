@@ -130,7 +130,7 @@ def test_reads_as_its_numbers() -> None:
     assert x.float().dtype == np.float32
     assert x.double().dtype == np.float64
     assert x.float().bfloat16().numpy().tobytes() == x.numpy().tobytes()
-    with pytest.raises(DTypeError, match="float32 or float64"):
+    with pytest.raises(DTypeError, match="float32, float64 or bfloat16"):
         einkorn.Tensor(np.zeros(2, np.float16))
 
 
