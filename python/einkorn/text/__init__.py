@@ -12,6 +12,7 @@ from einkorn._later import later
 _HOMES = {
     "Encoding": "encoding",
     "Tokenizer": "tokenizer",
+    "Vocabulary": "vocabulary",
     "read_bert_vocabulary": "files",
     "read_clip": "files",
     "read_gpt2": "files",
@@ -41,5 +42,6 @@ if TYPE_CHECKING:
     )
     from einkorn.text.tokenizer import Tokenizer
     from einkorn.text.training import train_bpe
+    from einkorn.text.vocabulary import Vocabulary
 
 __getattr__, __dir__ = later(__name__, _HOMES)

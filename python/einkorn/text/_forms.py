@@ -12,7 +12,7 @@ Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 # What a form may change together: a character, and the marks, jamo and the like that follow it.
 _CLUSTER = re.compile(
-    r".[^\x00-\u02ff\u0370-\u0482\u2000-\u20cf\u3100-\ua66e\ue000-\ufaff\ufe30-\U0001bc9c]*", re.DOTALL
+    r".[^\x00-\u02ff\u0370-\u0482\u2000-\u20cf\u3100-\ua66e\ue000-\ufaff\ufe30-\U000101fc]*", re.DOTALL
 )
 
 
@@ -26,14 +26,17 @@ def normalize_between(
     places: list[tuple[int, int]] = []
 
     def stretch(start: int, end: int) -> None:
-        for match in _CLUSTER.finditer(text, start, end):
-            cluster = match.group()
-            becomes = unicodedata.normalize(form, cluster)
-            parts.append(becomes)
-            if len(becomes) == len(cluster):
-                places.extend((i, i + 1) for i in range(match.start(), match.end()))
+        whole = unicodedata.normalize(form, text[start:end])
+        spans = [match.span() for match in _CLUSTER.finditer(text, start, end)]
+        clusters = [unicodedata.normalize(form, text[first:last]) for first, last in spans]
+        if "".join(clusters) != whole:  # something changed across clusters: they have one place
+            spans, clusters = [(start, end)], [whole]
+        parts.append(whole)
+        for (first, last), becomes in zip(spans, clusters, strict=True):
+            if len(becomes) == last - first:
+                places.extend((i, i + 1) for i in range(first, last))
             else:
-                places.extend([match.span()] * len(becomes))
+                places.extend([(first, last)] * len(becomes))
 
     at = 0
     for match in keep.finditer(text) if keep else ():
