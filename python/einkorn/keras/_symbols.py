@@ -65,7 +65,7 @@ class KerasTensor:
         None for axes whose length the data decide, the rows among them.
     dtype : str
     name : str
-    node : Node
+    node : object
         The call that gives it.
     """
 
