@@ -22,7 +22,10 @@ BFLOAT16 = einkorn.bfloat16
 ELSEWHERE = {"optimizer", "ctc"}
 
 #: Operations with a kernel of their own, which sums in float32 in another order than that of float32.
-SUMMED = {"matmul", "bmm", "linear", "addmm"}
+SUMMED = {"matmul", "bmm", "linear", "addmm", "rnn", "lstm", "gru"}
+
+#: Those of them whose gradients are products of gradients that were rounded for it, each 2^-9 off.
+ROUNDED_GRADIENTS = {"rnn", "lstm", "gru"}
 
 
 #: Operations that round what they multiply, on instruction sets that multiply pairs of bfloat16: weights of a
@@ -87,7 +90,7 @@ def check_gradients(case: Case) -> None:
     results, reads_result = gradients(case, low)
     for got, wanted in zip(results, expected, strict=True):
         assert got.dtype == BFLOAT16
-        if not reads_result and case.op.name not in PAIRED:
+        if not reads_result and case.op.name not in PAIRED | ROUNDED_GRADIENTS:
             assert_rounded(case, got, wanted)
             continue
         # The result was kept rounded, and its derivative follows from it; some gradients are sums of such.
@@ -528,3 +531,32 @@ def test_attention_over_what_is_masked(any_backend: str) -> None:
     assert np.isnan(result[0, 0]).all()
     assert np.isfinite(result[0, 1]).all()
     assert ops.scaled_dot_product_attention(q.numpy(), k.numpy()[:, :, :0], v.numpy()[:, :, :0]).sum() == 0
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_recurrent_layers_multiply_bfloat16(name: str, reverse: bool, engine: str) -> None:
+    """The products around the walk are of bfloat16; the same bits for any number of threads."""
+    rng = np.random.default_rng(0)
+    kinds = {"rnn": 1, "lstm": 4, "gru": 3}[name]
+    shapes = (6, 5, 18), (kinds * 20, 18), (kinds * 20, 20), (kinds * 20,), (kinds * 20,), (5, 20)
+    low = [(rng.standard_normal(s) / 3).astype(BFLOAT16) for s in shapes]
+
+    def layer(*operands: Any) -> Any:
+        return getattr(ops, name)(*operands, reverse=reverse)[0]
+
+    results = _with_gradients(layer, low, 1)
+    assert {a.dtype for a in results} == {BFLOAT16}
+    for one, other in zip(results, _with_gradients(layer, low, 4), strict=True):
+        assert one.tobytes() == other.tobytes()
+    wanted = _with_gradients(layer, [a.astype(np.float32) for a in low], 1)
+    np.testing.assert_allclose(results[0].astype(np.float32), rounded(wanted[0]), rtol=2.0**-7, atol=1e-6)
+    for got, expected in zip(results[1:], wanted[1:], strict=True):
+        # Of 30 products at most, each 2^-8 off with what they are made of.
+        size = float(np.abs(expected).max())
+        np.testing.assert_allclose(got.astype(np.float32), expected, rtol=2.0**-6, atol=2.0**-6 * size)
+    if engine == "native":
+        with einkorn.runtime.trace_launches() as launched:
+            _with_gradients(layer, low, 1)
+        assert launched.count("matmul_bf16") >= 4
+        assert "matmul" not in launched

@@ -18,6 +18,7 @@ from einkorn.ops._elementwise import _scaled, activation_gradient
 from einkorn.ops._options import number
 from einkorn.ops._road import (
     bfloat16_array,
+    bits,
     broadcast_to,
     check_size,
     contiguous,
@@ -93,8 +94,7 @@ def _multiply(
     if a.dtype.kind != "V":
         return k.matmul(out, a, b, bias, alpha, beta, activation)
     out = out if out.dtype.kind == "f" else out.view(np.uint16)
-    bias = None if bias is None else bias.view(np.uint16)
-    k.matmul_bf16(out, a.view(np.uint16), b.view(np.uint16), bias, alpha, beta, activation)
+    k.matmul_bf16(out, a.view(np.uint16), b.view(np.uint16), bits(bias), alpha, beta, activation)
 
 
 def _product(a: Any, b: Any, bias: Any = None, activation: int = 0, dtype: Any = None) -> Any:

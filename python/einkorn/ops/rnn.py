@@ -1,7 +1,8 @@
 """Recurrent layers: one layer and one direction, all steps in one launch.
 
 The products of all steps are plain matrix products around it: ``x @ w_ih.T`` before, and after the walk back
-through time the gradients of x and of the weights, from the gradients of all gates.
+through time the gradients of x and of the weights, from the gradients of all gates. In bfloat16 these are
+products of bfloat16, for which the gradients of the gates are rounded; the walks are float32.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from einkorn import _autocast, _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import contiguous, needs, result, same_dtype, same_kept, unwrap
-from einkorn.ops.matmul import _product
+from einkorn.ops._road import contiguous, needs, number_type, result, same_dtype, same_kept, unwrap
+from einkorn.ops.matmul import _are_low, _low_array, _multiply, _product
 
 __all__ = ["gru", "lstm", "rnn"]
 
@@ -34,8 +35,13 @@ class _Layer:
         arrays: dict[str, Any] = {
             name: None if value is None else contiguous(unwrap(value, op, name))
             for name, value in given.items()
+            if name not in ("x", "w_ih")
         }
-        same_dtype(op, **arrays)
+        take = _low_array if _are_low(*given.values()) else unwrap
+        multiplied = {name: contiguous(take(given[name], op, name)) for name in ("x", "w_ih")}
+        if take is unwrap:
+            same_dtype(op, **multiplied, **arrays)
+        arrays = {**multiplied, **arrays}
         if _bfloat16.met:
             same_kept(op, **given)
         a, w_ih, w_hh = arrays["x"], arrays["w_ih"], arrays["w_hh"]
@@ -76,14 +82,23 @@ class _Layer:
         self.w_ih = w_ih
 
     def empty(self, *shape: int) -> Any:
-        return self.engine.empty(shape, self.rows.dtype)
+        return self.engine.empty(shape, number_type(self.rows))
 
     def rows_of(self, width: int) -> Any:
         return self.empty(self.rows.shape[0], width)
 
     def gates(self, bias: Any) -> Any:
         """What the gates get from x, of all steps."""
-        return _product(self.rows, self.w_ih.T, bias)
+        return _product(self.rows, self.w_ih.T, bias, dtype=number_type(self.rows))
+
+    def to_multiply(self, rows: Any) -> Any:
+        """An array in the type of x, which it is multiplied with or like."""
+        return rows if rows is None or self.rows.dtype.kind == "f" else _bfloat16.narrow(rows)
+
+    def former(self, h: Any, reverse: bool) -> Any:
+        """The states before each step's, from the results; to be multiplied."""
+        h, h0 = self.to_multiply(h), self.to_multiply(self.arrays["h0"])
+        return _former(self.batch_sizes, len(h), self.batch, reverse, h, h0)
 
     def shaped(self, rows: Any) -> Any:
         """Rows of all steps in the shape of the result."""
@@ -129,7 +144,7 @@ def _outputs(
         gradients[:] = [None] * len(gradients)
         return backward(found)
 
-    edge = layer.engine.empty((0,), layer.rows.dtype)
+    edge = layer.empty(0)
     joint = result(edge, layer.inputs, collected)
 
     def put_down(index: int) -> Callable[[Any], tuple[Any]]:
@@ -161,7 +176,7 @@ def _former(layer_sizes: Any, rows: int, batch: int, reverse: bool, h: Any, h0: 
         if h0 is not None and rows:
             pairs.append((slice(inner, rows) if reverse else slice(0, batch), h0))
         return pairs
-    k = engines.of(h)
+    k = _bfloat16.of(h)
     before = k.empty(h.shape, h.dtype)
     known = np.zeros(rows, bool)
     for row, source, count in _walk(layer_sizes, reverse):
@@ -185,7 +200,7 @@ def _sum_of_products(k: Any, out: Any, pairs: list[tuple[Any, Any]]) -> None:
     if not pairs:
         k.fill(out, 0.0)
     for index, (a, b) in enumerate(pairs):
-        k.matmul(out, a.T, b, None, 1.0, float(index > 0), 0)
+        _multiply(k, out, a.T, b, None, 1.0, float(index > 0))
 
 
 def _sum_of_rows(k: Any, a: Any) -> Any:
@@ -256,15 +271,16 @@ def rnn(
         ga, gh0 = k.empty(out.shape, out.dtype), k.empty((batch, out.shape[1]), out.dtype)
         g = None if g is None else g.reshape(out.shape)
         k.rnn_backward(ga, gh0, g, gh_n, out, w_h, sizes, reverse, relu)
+        factors = layer.to_multiply(ga)
         gw_hh = None
         if wanted[2]:
             gw_hh = k.empty(w_h.shape, out.dtype)
-            former = _former(sizes, len(out), batch, reverse, out, start)
-            _sum_of_products(k, gw_hh, [(ga[part], h) for part, h in former])
+            former = layer.former(out, reverse)
+            _sum_of_products(k, gw_hh, [(factors[part], h) for part, h in former])
         gb = _sum_of_rows(k, ga) if wanted[3] or wanted[4] else None
         return (
-            _product(ga, w_x).reshape(shape) if wanted[0] else None,
-            _product(ga.T, rows) if wanted[1] else None,
+            _product(factors, w_x).reshape(shape) if wanted[0] else None,
+            _product(factors.T, rows) if wanted[1] else None,
             gw_hh,
             *_shared(k, gb, wanted[3:5]),
             gh0 if wanted[5] else None,
@@ -362,15 +378,16 @@ def lstm(
         k.lstm_backward(
             ggates, gout, gh0, gc0, g, gh_n, gc_n, gates, cells, start_c, w_h, w_r, sizes, reverse
         )
+        factors = layer.to_multiply(ggates)
         gw_hh = None
         if wanted[2]:
             gw_hh = k.empty(w_h.shape, dtype)
-            former = _former(sizes, len(out), batch, reverse, out, start)
-            _sum_of_products(k, gw_hh, [(ggates[part], h) for part, h in former])
+            former = layer.former(out, reverse)
+            _sum_of_products(k, gw_hh, [(factors[part], h) for part, h in former])
         gb = _sum_of_rows(k, ggates) if wanted[3] or wanted[4] else None
         return (
-            _product(ggates, w_x).reshape(shape) if wanted[0] else None,
-            _product(ggates.T, rows) if wanted[1] else None,
+            _product(factors, w_x).reshape(shape) if wanted[0] else None,
+            _product(factors.T, rows) if wanted[1] else None,
             gw_hh,
             *_shared(k, gb, wanted[3:5]),
             _product(gout.T, hidden) if wanted[5] else None,
@@ -459,13 +476,15 @@ def gru(
         gh0 = k.empty((batch, units), dtype)
         g = None if g is None else g.reshape(out.shape)
         k.gru_backward(ggates, gcells, gh0, g, gh_n, out, gates, cells, start, w_h, sizes, reverse)
+        factors = layer.to_multiply(ggates)
         gw_hh = gb_hh = None
         gb_ih: Any = None
         if wanted[2]:
             gw_hh = k.empty(w_h.shape, dtype)
-            former = _former(sizes, len(out), batch, reverse, out, start)
-            _sum_of_products(k, gw_hh[:split], [(ggates[part, :split], h) for part, h in former])
-            _sum_of_products(k, gw_hh[split:], [(gcells[part], h) for part, h in former])
+            former = layer.former(out, reverse)
+            cell_factors = layer.to_multiply(gcells)
+            _sum_of_products(k, gw_hh[:split], [(factors[part, :split], h) for part, h in former])
+            _sum_of_products(k, gw_hh[split:], [(cell_factors[part], h) for part, h in former])
         if wanted[3] or wanted[4]:
             gb_ih = _sum_of_rows(k, ggates)
         if wanted[4]:
@@ -473,8 +492,8 @@ def gru(
             k.copy(gb_hh[:split], gb_ih[:split])
             k.copy(gb_hh[split:], _sum_of_rows(k, gcells))
         return (
-            _product(ggates, w_x).reshape(shape) if wanted[0] else None,
-            _product(ggates.T, rows) if wanted[1] else None,
+            _product(factors, w_x).reshape(shape) if wanted[0] else None,
+            _product(factors.T, rows) if wanted[1] else None,
             gw_hh,
             gb_ih if wanted[3] else None,
             gb_hh,
