@@ -26,7 +26,7 @@ EVERYTHING = {
     "epochs": 4,
     "batch_size": 100,
     "optimizer": "sgd",
-    "lr": 0.1,
+    "lr": 0.2,
     "optimizer_options": {"momentum": 0.8, "nesterov": True},
     "schedule": "cosine",
     "schedule_by": "batch",
@@ -37,11 +37,12 @@ EVERYTHING = {
     "global_clipnorm": 1.0,
     "autocast": True,
     "average": "ema",
-    "average_decay": 0.9,
+    "average_decay": 0.5,
     "early_stopping": 3,
     "restore_best_weights": True,
     "checkpoints": 2,
     "keep_every": 3,
+    "augment": {"RandomRotation": 10, "RandomAffine": {"degrees": 0, "translate": [0.1, 0.1]}},
     "mix": "cutmix",
     "mix_alpha": 1,
     "validation_split": 0.1,
@@ -50,13 +51,20 @@ EVERYTHING = {
 }
 
 
+def written(value):
+    """A value as TOML has it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {written(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value)
+
+
 def toml(values):
     """Settings as a file has them."""
     plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
     tables = {name: value for name, value in values.items() if isinstance(value, dict)}
     lines = [f"{name} = {json.dumps(value)}" for name, value in plain.items()]
     for name, table in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+        lines += [f"[{name}]", *(f"{key} = {written(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -101,10 +109,10 @@ def test_a_file_and_options_mean_the_same(tmp_path, capsys):
     assert a["test"]["rows"] == 359
     assert a["rows"][0] + a["rows"][1] == 1438
     # the command line goes before the file
-    options = ("--epochs", "2", "--no-autocast", "--out", str(tmp_path / "c"))
+    options = ("--epochs", "2", "--no-autocast", "--average", "none", "--out", str(tmp_path / "c"))
     assert run("train", "--config", str(tmp_path / "run.toml"), *options) == 0
     settings = json.loads((tmp_path / "c" / "run.json").read_text())["settings"]
-    assert (settings["epochs"], settings["autocast"], settings["lr"]) == (2, False, 0.1)
+    assert (settings["epochs"], settings["autocast"], settings["lr"]) == (2, False, 0.2)
     capsys.readouterr()
 
 
@@ -152,6 +160,18 @@ def test_errors_of_a_file_name_its_key(text, message, tmp_path, capsys, monkeypa
         (("--class-weight", "0=1", "--mix", "mixup"), "--class-weight does not apply to --mix mixup"),
         (("--label-smoothing", "0.1", "--loss", "multi-margin"), "--label-smoothing does not apply"),
         (("--clipnorm", "1", "--clipvalue", "1"), "clipnorm and clipvalue are given"),
+        (
+            ("--augment", "RandomRotate=10"),
+            "--augment: there is no RandomRotate; did you mean RandomRotation?",
+        ),
+        (
+            ("--augment", 'RandomRotation={"degree":10}'),
+            "--augment: RandomRotation: got degree, expected some",
+        ),
+        (
+            ("--augment", "Resize=4"),
+            "--augment: images of shape (1, 8, 8) become (1, 4, 4), expected the same",
+        ),
         (("--metrics", "accuarcy"), "accuarcy"),
         (("--early-stopping", "2", "--monitor", "val_los"), "monitor is 'val_los'"),
         (("--restore-best-weights",), "--restore-best-weights needs --early-stopping"),

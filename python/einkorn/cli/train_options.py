@@ -110,6 +110,11 @@ class Settings:
     restore_best_weights: bool = _setting(bool, "end with the weights of the best epoch", False)
     checkpoints: int = _setting(int, "keep a model of each of the last N epochs (default: 0)", 0)
     keep_every: int | None = _setting(int, "keep the training after every N batches, too", least=1)
+    augment: dict[str, Any] = _setting(
+        dict,
+        "random changes of the training images: transforms of einkorn.data.augment, each with true, its first"
+        """ argument, or a table of arguments, as in RandomRotation=10 RandomCrop='{"size":8,"padding":1}'""",
+    )
     mix: str = _setting(
         str, "blend pairs of images and targets (default: none)", "none", choices=("none", "mixup", "cutmix")
     )

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import data, models, nn, optim
-from einkorn.cli.train_options import Origins, Settings, with_options
-from einkorn.errors import ArgumentError
+from einkorn.cli.train_options import Origins, Settings, nearest, with_options
+from einkorn.errors import ArgumentError, EinkornError
 from einkorn.optim import lr_scheduler
 from einkorn.training import (
     Callback,
@@ -165,9 +165,38 @@ def batches(
         if settings.mix_alpha == 0:
             raise ArgumentError(f"{origins['mix_alpha']} is 0, expected more than 0")
         changes.append(kind(settings.mix_alpha, num_classes=classes))
-    if not changes:
+    if not changes and not settings.augment:
         return None
-    return _Changed(data.DataLoader(data.ArrayDataset(x, y), batch_size=batch_size, shuffle=True), changes)
+    transform = _augmentation(settings.augment, origins["augment"], x) if settings.augment else None
+    loader = data.DataLoader((x, y), batch_size=batch_size, shuffle=True, transform=transform)
+    return _Changed(loader, changes) if changes else loader
+
+
+def _augmentation(wanted: dict[str, Any], where: str, x: np.ndarray) -> Any:
+    """The transforms of a table, one after the other. Numbers come from einkorn's generator, so that a run
+    that goes on draws what it would have drawn."""
+    from einkorn.data import augment
+
+    steps = []
+    for name, value in wanted.items():
+        kind = getattr(augment, name, None) if name in augment.__all__ else None
+        if not isinstance(kind, type) or name in ("Compose", "ImageDataGenerator"):
+            raise ArgumentError(f"{where}: there is no {name}{nearest(name, augment.__all__)}")
+        if value is False or value is None:
+            continue
+        options = value if isinstance(value, dict) else {}
+        first = () if isinstance(value, dict) or value is True else (value,)
+        steps.append(with_options(kind, first, options, f"{where}: {name}"))
+    transform = augment.Compose(steps)
+    try:
+        changed = transform(x[:1])
+    except EinkornError as error:
+        raise ArgumentError(f"{where}: {error}") from error
+    if np.shape(changed) != x[:1].shape:
+        raise ArgumentError(
+            f"{where}: images of shape {x.shape[1:]} become {np.shape(changed)[1:]}, expected the same"
+        )
+    return transform
 
 
 # --- callbacks ------------------------------------------------------------------------------------
