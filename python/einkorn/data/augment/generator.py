@@ -151,7 +151,7 @@ class ImageDataGenerator:
     # --- one picture ---
 
     def get_random_transform(self, img_shape: Any, seed: int | None = None) -> dict[str, Any]:
-        """Parameters for one picture of this shape: what :meth:`apply_transform` takes.
+        """Parameters for one picture of this shape: what ``apply_transform`` takes.
 
         Parameters
         ----------
@@ -336,7 +336,7 @@ class ImageDataGenerator:
             "categorical" shares, "binary" or "sparse" numbers, "input" the pictures themselves, None nothing.
         interpolation : "nearest" or "bilinear", default "nearest"
         keep_aspect_ratio : False
-        batch_size, shuffle, seed, subset, ... : as :meth:`flow`
+        batch_size, shuffle, seed, subset, ... : as ``flow``
         """
         _refuse_saving("flow_from_directory", save_to_dir)
         if keep_aspect_ratio:
@@ -526,14 +526,14 @@ class _Batches:
 
 
 class NumpyArrayIterator(_Batches):
-    """What :meth:`ImageDataGenerator.flow` returns: batches of transformed pictures, targets and weights.
+    """What ``ImageDataGenerator.flow`` returns: batches of transformed pictures, targets and weights.
 
     Parameters
     ----------
     x : array [images, height, width, channels]
     y : array [images, ...] or None
     image_data_generator : ImageDataGenerator
-    batch_size, shuffle, sample_weight, seed, subset : as :meth:`ImageDataGenerator.flow`
+    batch_size, shuffle, sample_weight, seed, subset : as ``ImageDataGenerator.flow``
     """
 
     def __init__(
@@ -573,7 +573,7 @@ class NumpyArrayIterator(_Batches):
 
 
 class DirectoryIterator(_Batches):
-    """What :meth:`ImageDataGenerator.flow_from_directory` returns; its arguments in that order.
+    """What ``ImageDataGenerator.flow_from_directory`` returns; its arguments in that order.
 
     Attributes
     ----------
