@@ -127,7 +127,7 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:
-    """Rows of a table, the table first, as torch has it here; see :func:`einkorn.nn.functional.embedding`."""
+    """Rows of a table, the table first, as torch has it here; see ``einkorn.nn.functional.embedding``."""
     from einkorn.nn import functional
 
     padding = None if padding_idx == -1 else padding_idx

@@ -189,7 +189,7 @@ class _Network(BaseEstimator):
 _PARAMETERS = """
     Parameters
     ----------
-    module : Module, or class or function (features, outputs, **module_options), optional
+    module : Module, or class or function of features, outputs and ``module_options``, optional
         The network, which gives {gives}. A Module is copied for each ``fit``. ``features`` is the number of
         columns, or the shape of a row of more axes. By default fully connected layers of
         ``hidden_layer_sizes``.
