@@ -1,0 +1,91 @@
+"""Published tokenisers beside the reference libraries: the same ids, offsets, texts and merges."""
+
+import lzma
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from text_samples import SENTENCES, random_texts
+
+import einkorn.text as et
+
+tokenizers = pytest.importorskip("tokenizers")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def published(folder: str, name: str) -> Path:
+    """A published file, under EINKORN_DATA or beside the repository."""
+    for root in (os.environ.get("EINKORN_DATA"), SHARED):
+        if root and (file := Path(root) / folder / name).is_file():
+            return file
+    pytest.skip(f"{folder}/{name} is neither under EINKORN_DATA nor in {SHARED}")
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Passages of a play and of an encyclopedia, one text of each whole, and random ones."""
+    play = published("tinyshakespeare", "input.txt").read_text()[:150_000]
+    with lzma.open(published("wikipedia_extract", "enwiki_extract.txt.xz"), "rt", encoding="utf-8") as file:
+        articles = file.read(150_000)
+    return [play, articles, *play.split("\n\n")[:100], SENTENCES, *random_texts(1500, 3)]
+
+
+def compare(ours: et.Tokenizer, reference: Any, texts: list[str], offsets: bool = True) -> None:
+    found = ours.encode_batch(texts)
+    expected = reference.encode_batch(texts)
+    for text, mine, theirs in zip(texts, found, expected, strict=True):
+        assert list(mine.ids) == theirs.ids, text[:200]
+        assert not offsets or [tuple(pair) for pair in mine.offsets] == theirs.offsets, text[:200]
+        assert ours.decode(theirs.ids) == reference.decode(theirs.ids), text[:200]
+
+
+def test_gpt2(texts: list[str]) -> None:
+    files = published("tokenizers", "gpt2_encoder.json"), published("tokenizers", "gpt2_vocab.bpe")
+    reference = tokenizers.ByteLevelBPETokenizer(*(str(file) for file in files), add_prefix_space=False)
+    reference.add_special_tokens(["<|endoftext|>"])
+    ours = et.read_gpt2(*files)
+    compare(ours, reference, texts)
+    compare(ours, reference, ["a <|endoftext|> b", "<|endoftext|>"])
+    assert all(ours.decode_bytes(ours.ids(text)) == text.encode() for text in texts)
+
+
+def test_whisper(texts: list[str]) -> None:
+    tiktoken = pytest.importorskip("tiktoken")
+    from tiktoken.load import load_tiktoken_bpe
+
+    file = published("tokenizers", "whisper_multilingual.tiktoken")
+    pattern = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+    reference = tiktoken.Encoding(
+        "whisper", pat_str=pattern, mergeable_ranks=load_tiktoken_bpe(str(file)), special_tokens={}
+    )
+    ours = et.read_tiktoken(file, pattern="gpt2")
+    for text in texts:
+        assert list(ours.ids(text)) == reference.encode_ordinary(text), text[:200]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_bert(texts: list[str], lowercase: bool) -> None:
+    file = published("tokenizers", "bert_base_uncased_vocab.txt")
+    reference = tokenizers.BertWordPieceTokenizer(str(file), lowercase=lowercase)
+    compare(et.read_bert_vocabulary(file, lowercase=lowercase), reference, texts)
+
+
+def test_llama(texts: list[str]) -> None:
+    ours = et.read_llama2c(published("tokenizers", "llama2c_tokenizer.bin"))
+    compare(ours, tokenizers.Tokenizer.from_str(ours.to_str()), texts)
+
+
+def test_clip(texts: list[str]) -> None:
+    ours = et.read_clip(published("tokenizers", "clip_bpe_simple_vocab_16e6.txt.gz"))
+    compare(ours, tokenizers.Tokenizer.from_str(ours.to_str()), texts, offsets=False)
+
+
+def test_training(texts: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("".join(texts[:2]))
+    reference = tokenizers.ByteLevelBPETokenizer(add_prefix_space=False)
+    reference.train([str(file)], vocab_size=1500, min_frequency=0, show_progress=False)
+    ours = et.train_bpe(file, 1500)
+    assert ours.get_vocab() == reference.get_vocab()
