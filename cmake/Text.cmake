@@ -1,7 +1,8 @@
 # einkorn._text: tokenisers. C++ (csrc/text) under Cython, which knows Python's objects; without either, einkorn.text runs its plain form.
 
-find_program(EINKORN_CYTHON NAMES cython cython3 HINTS ${Python_ROOT_DIR}/bin)
-if(NOT EINKORN_CYTHON)
+# As a module of Python: the program's path is another one in each isolated build.
+execute_process(COMMAND ${Python_EXECUTABLE} -m cython --version RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+if(failed)
   message(WARNING "Cython was not found: einkorn.text is installed in its slower form in plain Python (pip install cython).")
   return()
 endif()
@@ -9,7 +10,7 @@ endif()
 set(wrapper ${CMAKE_CURRENT_BINARY_DIR}/_text.cpp)
 add_custom_command(
   OUTPUT ${wrapper}
-  COMMAND ${EINKORN_CYTHON} -3 --cplus --module-name einkorn._text -o ${wrapper} ${CMAKE_CURRENT_SOURCE_DIR}/text/_text.pyx
+  COMMAND ${Python_EXECUTABLE} -m cython -3 --cplus --module-name einkorn._text -o ${wrapper} ${CMAKE_CURRENT_SOURCE_DIR}/text/_text.pyx
   DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/text/_text.pyx
   VERBATIM)
 file(GLOB text_sources CONFIGURE_DEPENDS text/*.cpp)

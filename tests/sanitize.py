@@ -3,8 +3,8 @@
 python tests/sanitize.py [whole|sample] [address|thread]
 
 The case list and its gradients, kernels with arguments that do not fit, cascades on images of many sizes,
-trees and forests on ragged tables; with 1, 2 and 5 threads, on every instruction set. Results must not
-depend on the threads. Prints how much ran.
+trees and forests on ragged tables, with 1, 2 and 5 threads, on every instruction set; tokenisers on random
+texts. Results must not depend on the threads. Prints how much ran.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import numpy as np
 import scan_sizes
 from checking import all_cases, as_arrays
 from test_refusals import Recorder, changed, differentiate, examples, outcome
+from text_samples import SENTENCES, random_texts
 
 import einkorn
-from einkorn import boosting, engines, runtime
+from einkorn import boosting, engines, runtime, text
 from einkorn.boosting import explain
+from einkorn.text import _compile, _engine
 
 THREADS = (1, 2, 5)
 
@@ -133,26 +135,50 @@ def run_trees(count: int) -> int:
     return fits
 
 
-#: Every how many-th case, how many sizes of images, how many tables. ThreadSanitizer is slow where memory is
-#: read in no order.
+def run_texts(count: int) -> int:
+    """Learn byte pairs from so many random texts and encode them; bytes that are no text by every pattern."""
+    if not _engine.compiled():
+        raise SystemExit("einkorn._text was not built: it needs Cython")
+    texts = [SENTENCES, *random_texts(count)]
+    rng = np.random.default_rng(count)
+    octets = [rng.choice([0x20, 0x41, 0x80, 0xC3, 0xE2, 0xF0, 0xF4, 0xFF], n % 40) for n in range(count)]
+    for split in ("gpt2", "cl100k", "llama3", "words", "spaces"):
+        tokenizer = text.train_bpe(texts, 600, split=split, special_tokens=["<|x|>"])
+
+        def run(tokenizer: Any = tokenizer) -> list[np.ndarray]:
+            found = tokenizer.encode_batch(texts)
+            return [np.concatenate([np.ravel(part) for e in found for part in (e.ids, e.offsets)])]
+
+        same_for_all_threads(f"texts cut by {split}", run)
+    for split in (*_compile.PATTERN, "bert", "words", "spaces", "metaspace"):
+        pipeline = _engine.form.Pipeline(
+            _engine.characters(), tokenizer._model, {0xFFFD: "x", 0x41: ""}, split, [], b"", "never", False
+        )
+        pipeline.encode([bytes(o.tolist()) for o in octets], 2, True)
+    return 2 * count
+
+
+#: Every how many-th case, how many sizes of images, how many tables, how many texts. ThreadSanitizer is slow
+#: where memory is read in no order.
 _AMOUNTS = {
-    ("whole", "address"): (1, 1000, 150),
-    ("whole", "thread"): (1, 60, 20),
-    ("sample", "address"): (12, 60, 5),
-    ("sample", "thread"): (12, 20, 5),
+    ("whole", "address"): (1, 1000, 150, 3000),
+    ("whole", "thread"): (1, 60, 20, 300),
+    ("sample", "address"): (12, 60, 5, 200),
+    ("sample", "thread"): (12, 20, 5, 100),
 }
 
 
 def main(part: str, kind: str) -> None:
     """Run all, on every instruction set."""
     warnings.simplefilter("ignore")
-    step, sizes, tables = _AMOUNTS[part, kind]
+    step, sizes, tables, texts = _AMOUNTS[part, kind]
     jobs: list[tuple[str, Callable[[], int]]] = [
         ("cases", lambda: run_cases(step)),
         ("changed calls", lambda: run_refusals(step)),
         ("images", lambda: scan_sizes.main(sizes)),
         ("fits of trees", lambda: run_trees(tables)),
     ]
+    print(f"{run_texts(texts)} texts", flush=True)
     isas = [isa for isa in runtime.isas() if f"{isa}_bf16" not in runtime.isas()]  # that has its kernels too
     for isa in isas:
         runtime.set_isa(isa)

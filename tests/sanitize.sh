@@ -5,7 +5,7 @@
 #
 # address: AddressSanitizer and UndefinedBehaviorSanitizer, thread: ThreadSanitizer. `sample` builds the baseline instruction
 # set alone, without UndefinedBehaviorSanitizer, which more than doubles the build, and takes a part of everything; EINKORN_ISAS chooses the instruction sets of the whole run (all). EINKORN_DATA is
-# where the published cascades are looked for. Needs what `pip install -e ".[dev]"` installs, cmake, ninja, pybind11 and a
+# where the published cascades are looked for. Needs what `pip install -e ".[dev]"` installs, cmake, ninja, pybind11, Cython and a
 # compiler with its sanitizers' libraries; without these a sample is left out with a line. Stops at the first finding.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,7 +33,7 @@ rm -rf "$build/package" && mkdir -p "$build/package/einkorn"
 for file in python/einkorn/*; do
   case $file in *.so) ;; *) ln -s "$PWD/$file" "$build/package/einkorn/" ;; esac
 done
-ln -s "$PWD/$build"/_native*.so "$build/package/einkorn/"
+ln -s "$PWD/$build"/_native*.so "$PWD/$build"/_text*.so "$build/package/einkorn/"
 
 compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:.*=//p' "$build/CMakeCache.txt")
 export LD_PRELOAD="$("$compiler" -print-file-name=$runtime):$("$compiler" -print-file-name=libstdc++.so)"

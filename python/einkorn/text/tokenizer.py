@@ -78,9 +78,6 @@ class Tokenizer:
         self._octets: list[bytes] | None = None
         self._only_bytes = (self._description.get("decoder") or {}).get("type") == "ByteLevel"
 
-    #
-    #
-    #
     # -------------------- files
 
     @classmethod
@@ -133,9 +130,6 @@ class Tokenizer:
         """A copy of the description."""
         return copy.deepcopy(self._description)
 
-    #
-    #
-    #
     # -------------------- encoding
 
     def _run(
@@ -354,9 +348,6 @@ class Tokenizer:
             ids += self._model.sample(piece, float(alpha), rng.random(len(piece)).tolist())
         return ids
 
-    #
-    #
-    #
     # -------------------- decoding
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
@@ -405,9 +396,6 @@ class Tokenizer:
                 raise ArgumentError(f"decode: the vocabulary has no token with id {number!r}")
         return [number for number in numbers if number not in special] if special else numbers
 
-    #
-    #
-    #
     # -------------------- vocabulary
 
     def token_to_id(self, token: str) -> int | None:
