@@ -125,7 +125,7 @@ def _commands(text: Path) -> list[list[str]]:
     found = []
     for line in lines:
         for command in line.split("&&"):
-            words = shlex.split(command.partition(">")[0], comments=True)
+            words = shlex.split(command.partition(" > ")[0], comments=True)
             if words[:1] == ["einkorn"]:
                 found.append(words[1:])
     return found

@@ -30,7 +30,6 @@ KEYS: list[Any] = [
     (slice(None), _indices(3, below=5)),
     (slice(3, 0, -1), _indices(3, below=5)),
     (_indices(2, 3, below=4), slice(None), _indices(2, 1, below=6)),
-    (0, slice(None), _indices(2, below=6)),
     (slice(None), 0, _indices(2, below=6)),
     (_indices(2, 3, below=4), None, _indices(3, below=5)),
     (None, _indices(2, below=4), _indices(2, below=5)),
@@ -68,6 +67,13 @@ def test_indexing_is_that_of_numpy(key: Any, engine: str) -> None:
         np.testing.assert_allclose(t.grad.numpy(), gradient, atol=1e-15)
     whole = np.arange(120).reshape(4, 5, 6)
     np.testing.assert_array_equal(Tensor(whole)[key], whole[key])
+
+
+def test_a_number_apart_from_an_index_array(engine: str) -> None:
+    places = _indices(2, below=6)
+    key = (0, slice(None), places)
+    np.testing.assert_array_equal(ops.getitem(X, key), X[key])  # NumPy: the array's axis comes first
+    np.testing.assert_array_equal(Tensor(X)[key].numpy(), X[0][:, places])  # torch: the number is taken first
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from einkorn.nn import utils
 from einkorn.optim import swa_utils
 from einkorn.training.optimizers import OPTIMIZERS
 
-OTHERS = ("Optimizer", "LBFGS", "SparseAdam")  # the base, one with a closure, one for sparse gradients
+# The base, one with a closure, one for matrices alone, one for sparse gradients.
+OTHERS = ("Optimizer", "LBFGS", "Muon", "SparseAdam")
 ALL = [name for name in optim.__all__ if name[0].isupper() and name not in OTHERS]
 
 
@@ -36,9 +37,10 @@ def steps_of(name, arrays, options=None, count=5):
 # --- all of them --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, "Muon"])
 def test_the_number_of_threads_changes_no_bit(name):
-    arrays = [rows(70_001).astype(np.float32), rows(301, 307).astype(np.float32)]
+    vector = (1, 70_001) if name == "Muon" else (70_001,)
+    arrays = [rows(*vector).astype(np.float32), rows(301, 307).astype(np.float32)]
     outcomes = []
     for threads in (1, 2, 4):
         with einkorn.num_threads(threads):
