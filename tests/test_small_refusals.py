@@ -159,3 +159,30 @@ def test_a_saved_step_is_a_whole_number(step):
     state["state"][0]["step"] = np.float32(7)
     optimizer.load_state_dict(state)
     assert optimizer.state_dict()["state"][0]["step"] == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ek.combinations(ek.ones(200), 20), "combinations: .*because of r, larger than any memory"),
+        (lambda: ek.vander(ek.ones(3), 2**61), "vander: .*because of N, larger than any memory"),
+        (lambda: ek.zeros(2, dtype=ek.int64).fill_(float("inf")), "value is inf, which no int64 is"),
+        (lambda: ek.tensor([1.0, float("nan")], dtype=ek.int64), "NaN or infinity, which no int64 is"),
+        (lambda: ek.full((2,), float("nan"), dtype=ek.int8), "fill_value is nan, which no int8 is"),
+    ],
+)
+def test_what_no_memory_or_type_holds(call, message):
+    with pytest.raises(ek.EinkornError, match=message):
+        call()
+
+
+def test_slopes_of_angles_at_and_near_the_origin():
+    y = ek.tensor([0.0, 1e-30, 3e25], requires_grad=True)
+    ek.atan2(y, ek.tensor([0.0, 1e-30, 4e25])).sum().backward()
+    np.testing.assert_allclose(y.grad.numpy(), [0.0, 5e29, 1.6e-26], rtol=1e-6)
+
+
+def test_shifts_of_plain_numbers():
+    assert (1 << ek.tensor([3])).tolist() == [8]
+    assert (64 >> ek.tensor([3])).tolist() == [8]
+    assert tuple(ek.randint(10, size=(2,)).shape) == tuple(ek.randint(high=10, size=(2,)).shape) == (2,)

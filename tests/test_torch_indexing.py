@@ -142,3 +142,14 @@ def test_index_put_refuses_what_does_not_fit():
     low = einkorn.zeros(3, dtype="bfloat16")
     low.index_put_((einkorn.tensor([1, 1]),), einkorn.ones(2, dtype="bfloat16"), accumulate=True)
     assert low.tolist() == [0, 2, 0]
+
+
+def test_bytes_are_a_mask() -> None:
+    mask = np.array([1, 0, 1, 0], np.uint8)
+    x = Tensor(np.arange(8.0).reshape(4, 2), requires_grad=True)
+    x[Tensor(mask)].sum().backward()
+    np.testing.assert_array_equal(x[Tensor(mask)].detach().numpy(), [[0, 1], [4, 5]])
+    np.testing.assert_array_equal(x.grad.numpy(), np.repeat(mask[:, None], 2, 1))
+    written = Tensor(np.zeros((2, 4)))
+    written[1, Tensor(mask)] = 3.0
+    np.testing.assert_array_equal(written.numpy(), [[0, 0, 0, 0], [3, 0, 3, 0]])

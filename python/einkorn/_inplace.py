@@ -8,6 +8,7 @@ old values' gradient any more) and their views; ``einkorn._versions`` notices sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -323,6 +324,8 @@ def _values(op: str, value: Any, data: Any) -> Any:
         limits = np.iinfo(data.dtype)
         if not limits.min <= value <= limits.max:
             raise ArgumentError(f"{op}: value is {value}, beyond the numbers of {data.dtype}")
+    if type(value) is float and not math.isfinite(value) and data.dtype.kind in "iu":
+        raise ArgumentError(f"{op}: value is {value}, which no {data.dtype} is")
     if isinstance(new, np.ma.MaskedArray) and np.ma.is_masked(new):
         raise ArgumentError(f"{op}: value is an array with masked elements, expected one without: fill them")
     if new.dtype.kind not in "fiub" and not _bfloat16.is_bfloat16(new.dtype):

@@ -378,8 +378,14 @@ class Tensor(Methods):
     def __lshift__(self, other: Any) -> Tensor:
         return _bitwise("left_shift", self, other)
 
+    def __rlshift__(self, other: Any) -> Tensor:
+        return Tensor(np.asarray(other, self._data.dtype)) << self
+
     def __rshift__(self, other: Any) -> Tensor:
         return _bitwise("right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return Tensor(np.asarray(other, self._data.dtype)) >> self
 
     def __pow__(self, other: Any) -> Tensor:
         return ops.power(self, other)

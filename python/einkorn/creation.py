@@ -128,6 +128,8 @@ def full(
         raise ArgumentError(f"full: fill_value is {fill_value!r}, expected a number")
     natural = np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
     kind = _type("full", dtype, natural)
+    if kind.kind in "iu" and not math.isfinite(value):
+        raise ArgumentError(f"full: fill_value is {value}, which no {kind} is")
     if _bfloat16.is_floating(kind):
         value = float(value)
     return _filled("full", _shape("full", (size,)), value, kind, device, requires_grad)
@@ -270,7 +272,7 @@ def randn(
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,
@@ -285,6 +287,8 @@ def randint(
     """
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     least, limit = integer("randint", "low", low), integer("randint", "high", high)
     if not 0 < limit - least <= 1 << 32:
         raise ArgumentError(f"randint: low is {least} and high {limit}, expected 1 to 2**32 numbers between")
@@ -429,6 +433,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
             if wanted is not None and listed.size and listed.dtype.kind in "iu":
                 for value in (int(listed.min()), int(listed.max())):
                     _integers.refuse_beyond("as_tensor: an element of data", value, wanted)
+            if wanted is not None and wanted.kind in "iu" and not np.isfinite(listed).all():
+                raise ArgumentError(f"as_tensor: data holds NaN or infinity, which no {wanted} is")
             data = listed.astype(np.float32) if listed.dtype == np.float64 else listed
             if data.dtype.kind not in "fiub":
                 raise DTypeError(f"as_tensor: data holds {data.dtype}, expected numbers")

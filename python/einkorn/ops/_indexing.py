@@ -41,9 +41,13 @@ def steps(key: Any) -> tuple[Any, ...]:
     """torch's meaning of a plain index expression, as expressions in NumPy's meaning, one after the other.
 
     In torch a number selects a slice before arrays are looked at. In NumPy it is an array like the others,
-    and where a slice parts the two (``x[0, :, index]``) their axis comes first.
+    and where a slice parts the two (``x[0, :, index]``) their axis comes first. An array of bytes is a mask.
     """
-    parts = key if isinstance(key, tuple) else (key,)
+    parts = tuple(
+        np.asarray(part) != 0 if getattr(part, "dtype", None) == np.uint8 and np.ndim(part) else part
+        for part in (key if isinstance(key, tuple) else (key,))
+    )
+    key = parts if isinstance(key, tuple) else parts[0]
     if not any(type(part) is int for part in parts) or not is_advanced(parts):
         return (key,)
     places = [

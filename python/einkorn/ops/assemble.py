@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
-from einkorn import ops
+from einkorn import ops, runtime
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._lines import wrapped
 from einkorn.ops._options import axis_of, flag, integer
-from einkorn.ops._road import unwrap
+from einkorn.ops._road import check_size, unwrap
 from einkorn.ops._rounding import rounded_once
 
 __all__ = [
@@ -134,7 +135,12 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     size = integer("combinations", "r", r, 0)
     repeated = flag("combinations", "with_replacement", with_replacement)
     choose = itertools.combinations_with_replacement if repeated else itertools.combinations
-    places = np.array(list(choose(range(np.shape(input)[0]), size)), np.int64).reshape(-1, size)
+    n = np.shape(input)[0]
+    count = math.comb(n + size - 1 if repeated and size else n, size)
+    check_size("combinations", (count, size), "r")
+    places = runtime.empty((count, size), np.int64)  # refuses what memory does not hold
+    flat = itertools.chain.from_iterable(choose(range(n), size))
+    places.reshape(-1)[:] = np.fromiter(flat, np.int64, count * size)
     return ops.getitem(input, places) if size else ops.getitem(input, np.zeros(0, np.int64))
 
 
@@ -238,6 +244,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     if np.ndim(x) != 1:
         raise ShapeError(f"vander: x has shape {np.shape(x)}, expected a vector")
     count = np.shape(x)[0] if N is None else integer("vander", "N", N, 0)
+    check_size("vander", (np.shape(x)[0], count), "N")
     powers = range(count) if flag("vander", "increasing", increasing) else range(count - 1, -1, -1)
     kept = np.asarray(x)
     if not count:

@@ -352,9 +352,10 @@ def getitem(x: Any, key: Any) -> Any:
     parts = key if isinstance(key, tuple) else (key,)
     fancy = is_advanced(parts)
     if fancy and isinstance(x, Tensor):
-        apart = steps(key)
-        if len(apart) == 2:
-            return getitem(getitem(x, apart[0]), apart[1])
+        *first, key = steps(key)
+        if first:
+            return getitem(getitem(x, first[0]), key)
+        parts = key if isinstance(key, tuple) else (key,)
     if fancy and isinstance(a, np.ndarray) and _bfloat16.is_floating(a.dtype):
         return advanced(x if isinstance(x, Tensor) else a, a.shape, parts)
     try:

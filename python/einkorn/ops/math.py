@@ -271,10 +271,13 @@ def atan2(a: Any, b: Any) -> Any:
 
     def gradients_of(left: Any, right: Any, out: Any, need_a: bool, need_b: bool) -> Gradients:
         def rule(g: Any, left: Any, right: Any) -> tuple[Any, Any]:
-            scaled = _over(g, _binary_kernel("add", _times(left, left), _times(right, right)))
+            # Divided by the distance twice, its square may be 0 or infinite; at the origin the gradient is 0.
+            far = hypot(left, right)
+            far = clip(far, np.finfo(far.dtype).tiny)
+            scaled = _over(g, far)
             return (
-                _times(scaled, right) if need_a else None,
-                _negated(_times(scaled, left)) if need_b else None,
+                _times(scaled, _over(right, far)) if need_a else None,
+                _negated(_times(scaled, _over(left, far))) if need_b else None,
             )
 
         return rule, (left, right)
