@@ -324,3 +324,11 @@ def test_the_table_of_a_model():
         " Trainable params: 6 (24.00 B)",
         " Non-trainable params: 21 (84.00 B)",
     ]
+
+
+def test_an_input_of_a_whole_batch() -> None:
+    x = np.ones((6, 5, 3), np.float32)
+    model = keras.Sequential([layers.Input(batch_shape=(6, 5, 3)), layers.LSTM(4, stateful=True)])
+    first, second = (model.predict(x, batch_size=6, verbose=0) for _ in range(2))
+    assert first.shape == (6, 4)
+    assert not np.array_equal(first, second)  # the state went on

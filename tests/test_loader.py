@@ -329,3 +329,23 @@ def test_torchs_place_for_the_classes():
     assert (Dataset, random_split) == (data.Dataset, data.random_split)
     assert issubclass(DataLoader, data.DataLoader)  # whose batches are Tensors
     assert issubclass(einkorn.utils.data.TensorDataset, data.TensorDataset)
+
+
+def test_workers_end_with_a_caller_that_was_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, time, numpy as np\n"
+        "from einkorn.data import DataLoader\n"
+        "class Rows:\n"
+        "    def __len__(self): return 1000\n"
+        "    def __getitem__(self, i): time.sleep(0.01); return np.zeros(2), os.getpid()\n"
+        "if __name__ == '__main__':\n"
+        "    batches = iter(DataLoader(Rows(), batch_size=2, num_workers=2))\n"
+        "    pids = {int(next(batches)[1][0]) for _ in range(4)}\n"
+        "    print(*pids, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    workers = [int(pid) for pid in run.stdout.split()]
+    assert len(workers) == 2, run.stderr
+    assert not any(os.path.exists(f"/proc/{pid}/exe") for pid in workers)

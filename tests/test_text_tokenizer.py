@@ -1,6 +1,9 @@
 """Tokenisers: the course's example, published files, both forms, damaged input."""
 
+import base64
+import copy
 import json
+import pickle
 import random
 import struct
 import subprocess
@@ -347,3 +350,32 @@ def test_the_package_is_imported_when_it_is_used() -> None:
     code = "import sys, einkorn; print({'einkorn.text', 'einkorn._text'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_a_text_that_is_too_short_to_be_cut(tmp_path: Path) -> None:
+    tokenizer = small_bert(tmp_path)
+    tokenizer.enable_truncation(max_length=5, strategy="only_first")
+    with pytest.raises(ArgumentError, match=r"truncation: .* the first text, the one to be cut, has 1"):
+        tokenizer.encode("the", "low new tower the low")
+
+
+def test_copies_and_pickles(form: Any, tmp_path: Path) -> None:
+    for tokenizer in (small_bpe(), small_bert(tmp_path)):
+        for other in (pickle.loads(pickle.dumps(tokenizer)), copy.deepcopy(tokenizer)):
+            ids = tokenizer.encode(SENTENCES).ids
+            assert other.encode(SENTENCES).ids == ids
+            assert other.decode(ids) == tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("special", ["<a>", [None], b"<a>"])
+def test_special_tokens_that_are_no_list_of_tokens(special: Any) -> None:
+    with pytest.raises(ArgumentError, match="special_tokens is"):
+        et.train_bpe(["the aa"], 270, special_tokens=special)
+
+
+def test_an_empty_token_of_ranks_comes_back(tmp_path: Path) -> None:
+    ranks = [base64.b64encode(bytes([b])).decode() for b in range(256)]
+    (tmp_path / "ranks").write_text("".join(f"{r} {i}\n" for i, r in enumerate([*ranks, "="])))
+    tokenizer = et.read_tiktoken(tmp_path / "ranks")
+    et.write_tiktoken(tokenizer, tmp_path / "written")
+    assert (tmp_path / "written").read_text() == (tmp_path / "ranks").read_text()

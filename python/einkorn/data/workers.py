@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import multiprocessing.connection
 import os
 import random as _random
 import signal
@@ -58,11 +59,20 @@ def _begin(info: WorkerInfo, collate: Any, init: Any, process: bool) -> None:
     _place.info, _place.collate, _place.rows = info, collate, None
     if process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's business
+        threading.Thread(target=_leave_with_the_caller, name="einkorn-loader-watch", daemon=True).start()
         np.random.seed(info.seed % 2**32)
         _random.seed(info.seed)
         random.manual_seed(info.seed)
     if init is not None:
         init(info.id)
+
+
+def _leave_with_the_caller() -> None:
+    """End this worker when the process that reads from it is gone, killed perhaps: nobody else would."""
+    caller = multiprocessing.parent_process()
+    if caller is not None:
+        multiprocessing.connection.wait([caller.sentinel])
+        os._exit(1)
 
 
 def _make(rows: Any) -> Any:

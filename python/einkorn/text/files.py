@@ -540,7 +540,7 @@ def write_tiktoken(tokenizer: Tokenizer, path: FilePath) -> None:
     for token, rank in sorted(model["vocab"].items(), key=lambda item: item[1]):
         if token not in special:
             octets = bytes([BYTE_OF[c] for c in token])
-            lines.append(f"{base64.b64encode(octets).decode()} {rank}\n")
+            lines.append(f"{base64.b64encode(octets).decode() or '='} {rank}\n")
     write_text(path, "".join(lines))
 
 

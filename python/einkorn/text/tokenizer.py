@@ -78,6 +78,9 @@ class Tokenizer:
         self._octets: list[bytes] | None = None
         self._only_bytes = (self._description.get("decoder") or {}).get("type") == "ByteLevel"
 
+    def __reduce__(self) -> Any:
+        return type(self), (self._description,)
+
     # -------------------- files
 
     @classmethod
@@ -522,6 +525,12 @@ def _truncate(limits: dict[str, Any], first: int, second: int, around: int) -> l
     if excess <= 0:
         return [(0, first), (0, second)]
     strategy = limits.get("strategy", "LongestFirst")
+    for name, size in (("OnlyFirst", first), ("OnlySecond", second)):
+        if strategy == name and size < excess:
+            which = name[4:].lower()
+            raise ArgumentError(
+                f"truncation: {excess} tokens are too many, the {which} text, the one to be cut, has {size}"
+            )
     if strategy == "OnlyFirst" or (strategy == "LongestFirst" and not second):
         keep = max(first - excess, 0), second
     elif strategy == "OnlySecond":

@@ -153,7 +153,11 @@ def train_bpe(
     splits = ("gpt2", "cl100k", "llama3", "words", "spaces", "whole")
     if split not in splits:
         raise ArgumentError(f"train_bpe: split must be one of {', '.join(splits)}, got {split!r}")
+    if isinstance(special_tokens, (str, bytes)):
+        raise ArgumentError(f"train_bpe: special_tokens is {special_tokens!r}, expected a list of tokens")
     special = list(dict.fromkeys(special_tokens))
+    if not all(isinstance(token, str) for token in special):
+        raise ArgumentError(f"train_bpe: special_tokens is {special!r}, expected a list of str")
     if unk_token is not None and unk_token not in special:
         special.insert(0, unk_token)
     threads = _threads()

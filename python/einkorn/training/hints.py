@@ -33,7 +33,7 @@ def call(model: Any, inputs: tuple[np.ndarray, ...], op: str) -> Any:
 def check_rows(model: Any, inputs: tuple[np.ndarray, ...], op: str) -> None:
     """Refuse rows with fewer axes than a model says that its rows have."""
     shape = getattr(model, "input_shape", None)
-    if isinstance(shape, tuple) and None in shape:
+    if isinstance(shape, tuple) and (None in shape or "_inputs" in model.__dict__):
         return  # of Keras' form, with the rows: such a model looks at its inputs itself
     if isinstance(shape, tuple) and len(inputs) == 1 and inputs[0].ndim <= len(shape):
         x = inputs[0]

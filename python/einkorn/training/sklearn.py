@@ -102,7 +102,7 @@ class _Network(BaseEstimator):
             return made
         if options:
             raise ArgumentError(f"{name}: module_options are given without a module")
-        sizes = [int(np.prod(row)), *self.hidden_layer_sizes]
+        sizes = [int(np.prod(row)), *np.atleast_1d(np.asarray(self.hidden_layer_sizes, int)).tolist()]
         layers: list[Any] = [nn.Flatten()] if len(row) > 1 else []
         layers += [nn.Linear(a, b, activation="relu") for a, b in pairwise(sizes)]
         return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
@@ -349,7 +349,7 @@ class NetworkTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Net
 
     def _built(self, row: tuple[int, ...], outputs: int) -> Any:
         encoder = super()._built(row, self.n_components)
-        sizes = [self.n_components, *reversed(self.hidden_layer_sizes)]
+        sizes = [self.n_components, *np.atleast_1d(np.asarray(self.hidden_layer_sizes, int))[::-1].tolist()]
         layers = [nn.Linear(a, b, activation="relu") for a, b in pairwise(sizes)]
         return nn.Sequential(encoder, nn.Sequential(*layers, nn.Linear(sizes[-1], int(np.prod(row)))))
 
