@@ -4,6 +4,7 @@
 # Mangled names are compared, because demanglers give up on some lambdas: einkorn::avx2 is N7einkorn4avx2 there.
 
 string(REPLACE "|" ";" objects "${OBJECTS}")
+list(FILTER objects EXCLUDE REGEX "\\.[gp]ch$")  # a precompiled header counts among a target's objects and is none
 string(LENGTH "${ISA}" length)
 set(namespace "N[rVKRO]*7einkorn${length}${ISA}")  # the letters: of const and other members
 execute_process(COMMAND ${NM} --defined-only ${objects} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
