@@ -108,60 +108,37 @@ class Loss:
         return {"name": self.name, "reduction": self.reduction, **self.options}
 
 
-class MeanSquaredError(Loss):
+class _OfFunction(Loss):
+    """A loss without options of its own, named as its function."""
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(name or type(self)._function.__name__, reduction)
+
+
+class MeanSquaredError(_OfFunction):
     """The mean of squared differences; arguments as :class:`Loss`."""
 
     _function = staticmethod(mean_squared_error)
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "mean_squared_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(_OfFunction):
     """The mean of absolute differences; arguments as :class:`Loss`."""
 
     _function = staticmethod(mean_absolute_error)
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "mean_absolute_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class MeanAbsolutePercentageError(Loss):
+class MeanAbsolutePercentageError(_OfFunction):
     """Absolute differences in hundredths of the target; arguments as :class:`Loss`."""
 
     _function = staticmethod(mean_absolute_percentage_error)
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "mean_absolute_percentage_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class MeanSquaredLogarithmicError(Loss):
+class MeanSquaredLogarithmicError(_OfFunction):
     """Squared differences of log(1 + y); arguments as :class:`Loss`."""
 
     _function = staticmethod(mean_squared_logarithmic_error)
-
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "mean_squared_logarithmic_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction)
 
 
 class Huber(Loss):
@@ -185,73 +162,40 @@ class Huber(Loss):
         super().__init__(name, reduction, delta=delta)
 
 
-class LogCosh(Loss):
+class LogCosh(_OfFunction):
     """log(cosh(difference)); arguments as :class:`Loss`."""
 
     _function = staticmethod(log_cosh)
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "log_cosh", dtype: Any = None
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class Hinge(Loss):
+class Hinge(_OfFunction):
     """max(1 - y_true y_pred, 0); arguments as :class:`Loss`."""
 
     _function = staticmethod(hinge)
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "hinge", dtype: Any = None
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class SquaredHinge(Loss):
+class SquaredHinge(_OfFunction):
     """The squares of it; arguments as :class:`Loss`."""
 
     _function = staticmethod(squared_hinge)
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "squared_hinge", dtype: Any = None
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class CategoricalHinge(Loss):
+class CategoricalHinge(_OfFunction):
     """The same of several classes; arguments as :class:`Loss`."""
 
     _function = staticmethod(categorical_hinge)
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "categorical_hinge",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class KLDivergence(Loss):
+class KLDivergence(_OfFunction):
     """The sum of y_true log(y_true / y_pred); arguments as :class:`Loss`."""
 
     _function = staticmethod(kl_divergence)
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "kl_divergence", dtype: Any = None
-    ) -> None:
-        super().__init__(name, reduction)
 
-
-class Poisson(Loss):
+class Poisson(_OfFunction):
     """y_pred - y_true log(y_pred); arguments as :class:`Loss`."""
 
     _function = staticmethod(poisson)
-
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "poisson", dtype: Any = None
-    ) -> None:
-        super().__init__(name, reduction)
 
 
 class CosineSimilarity(Loss):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -93,9 +94,10 @@ class Vocabulary:
         self.most = max(ids, default=-1)
 
 
-class Model:
+class Model(ABC):
+    @abstractmethod
     def encode(self, piece: bytes) -> Tokens:
-        raise NotImplementedError
+        """The tokens of a piece."""
 
 
 _UNKNOWN = -3

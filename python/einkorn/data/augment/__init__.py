@@ -34,7 +34,8 @@ from einkorn.data.augment.color import (
     SaltAndPepperNoise,
     ToDtype,
 )
-from einkorn.data.augment.generator import ImageDataGenerator, NumpyArrayIterator
+from einkorn.data.augment.flows import DirectoryIterator, NumpyArrayIterator
+from einkorn.data.augment.generator import ImageDataGenerator
 from einkorn.data.augment.geometry import (
     CenterCrop,
     ElasticTransform,
@@ -56,6 +57,7 @@ __all__ = [
     "CenterCrop",
     "ColorJitter",
     "Compose",
+    "DirectoryIterator",
     "ElasticTransform",
     "GaussianBlur",
     "GaussianNoise",

@@ -29,209 +29,41 @@ from ._compile import (
     Int32Out2,
     Loop,
     Scalar,
-    inline,
 )
 from ._kernels import kernel
 from ._threads import parallel_for
+from ._tree_split import (
+    CODE,
+    DEPTH,
+    FEATURE,
+    GAIN,
+    HAS_MISSING,
+    IS_LEFT,
+    MISSING_LEFT,
+    PARENT,
+    ROWS,
+    SCORE,
+    START,
+    THRESHOLD,
+    best_split,
+    drawn_below,
+)
 from ._tree_statistics import (
-    CENTRE,
     ENTROPY,
     GINI,
     MEAN,
     SQUARED,
     UNIT,
     WHOLE,
-    above,
     centre,
     entropy_term,
-    middle,
     rounded,
-    score_of,
 )
-from .random import philox_words
 
-_32, _0, _1, _4 = (np.uint64(v) for v in (32, 0, 1, 4))
-_NODES = np.uint64(1 << 40)  # the counter where the words of the nodes begin
+_0 = np.uint64(0)
 _OUT_OF_RANGE, _TOO_HEAVY, _NO_ROOM = -1, -2, -3
 _EPSILON = 2.220446049250313e-16
-# Columns of a tree's plan: what is known of a node or of a split.
-_START, _N, _DEPTH, _PARENT, _IS_LEFT, _FEATURE, _CODE, _MISSING_LEFT, _HAS_MISSING = range(9)
-_SCORE, _THRESHOLD, _GAIN = range(3)
 _MOST = 1.7976931348623157e308
-
-
-@inline
-def _word(taken: Array, seed: int, begin: int) -> int:
-    """The next word of a stream; `taken` counts them."""
-    i = taken[0]
-    taken[0] = i + _1
-    counter = begin + i // _4
-    return philox_words(seed, counter)[i % _4]
-
-
-@inline
-def _below(taken: Array, seed: int, begin: int, n: int) -> int:
-    return np.int64((_word(taken, seed, begin) * np.uint64(n)) >> _32)
-
-
-@inline
-def _add(bins: Array, b: int, classes: int, weight: float, target: float, centre: float) -> None:
-    if classes == 0:
-        bins[b, 0] += weight
-        bins[b, 1] += weight * (target - centre)
-        bins[b, 2] += 1
-    else:
-        bins[b, int(target)] += weight
-        bins[b, classes] += 1
-
-
-@inline
-def _try(
-    bins: Array,
-    used: Array,
-    m: int,
-    missing: int,
-    n: int,
-    total: Array,
-    weight: float,
-    classes: int,
-    criterion: int,
-    leaf: int,
-    leaf_weight: float,
-    best: float,
-    about: Array,
-) -> tuple[float, int, int]:
-    """The best split after one of the bins `used`: its score, place and whether missing rows go left."""
-    found, found_left = -1, 0
-    bar = above(best, about[WHOLE])
-    stride = bins.shape[1]
-    left = np.zeros(stride)
-    for side in range(2 if missing >= 0 else 1):
-        left[:] = 0.0
-        if side == 1:
-            left[:] = bins[missing]
-        for i in range(m if missing >= 0 and side == 0 else m - 1):
-            for c in range(stride):
-                left[c] += bins[used[i], c]
-            w = 0.0
-            if classes == 0:
-                w = left[0]
-            else:
-                for c in range(classes):
-                    w += left[c]
-            rows = left[stride - 1]
-            if not (w > 0 and weight - w > 0) or w < leaf_weight or weight - w < leaf_weight:
-                continue
-            if rows < leaf or n - rows < leaf:
-                continue
-            value = score_of(left, total, classes, criterion, w, weight, about)
-            if value > bar:
-                best, found, found_left = value, i, side
-                bar = above(best, about[WHOLE])
-    return best, found, found_left
-
-
-@inline
-def _look(
-    codes: Array,
-    offsets: Array,
-    low: Array,
-    high: Array,
-    rows: Array,
-    weights: Array,
-    targets: Array,
-    features: Array,
-    taken: Array,
-    seed: int,
-    bins: Array,
-    used: Array,
-    total: Array,
-    weight: float,
-    plan: Array,
-    real: Array,
-    classes: int,
-    criterion: int,
-    random_thresholds: bool,
-    max_features: int,
-    leaf: int,
-    leaf_weight: float,
-    about: Array,
-) -> None:
-    """Write the best split of a node's rows into plan and real."""
-    n = rows.shape[0]
-    last_code = bins.shape[0] - 1
-    seen, constant = 0, 0
-    for i in range(features.shape[0]):
-        if not (seen < max_features or constant == seen):
-            break
-        seen += 1
-        if max_features < features.shape[0]:
-            j = i + _below(taken, seed, _NODES, features.shape[0] - i)
-            features[i], features[j] = features[j], features[i]
-        f = features[i]
-        begin = offsets[f]
-        least, most, n_missing = last_code, -1, 0
-        for r in range(n):
-            code = np.int64(codes[f, rows[r]])
-            if code == last_code:
-                n_missing += 1
-            else:
-                least, most = min(least, code), max(most, code)
-        if most < 0 or (least == most and n_missing == 0):
-            constant += 1
-            continue
-        cut, threshold = most, math.inf
-        if random_thresholds and least < most:
-            u = np.float64(_word(taken, seed, _NODES)) * 2.0**-32
-            threshold = (1 - u) * low[begin + least] + u * high[begin + most]
-            cut, above = least, most
-            while above - cut > 1:
-                half = (cut + above) // 2
-                if high[begin + half] <= threshold:
-                    cut = half
-                else:
-                    above = half
-            if not high[begin + cut] <= threshold < low[begin + cut + 1]:
-                threshold = high[begin + cut]
-        for r in range(n):
-            b = np.int64(codes[f, rows[r]])
-            if random_thresholds and b != last_code:
-                b = 0 if b <= cut else 1
-            _add(bins, b, classes, weights[r], targets[r], about[CENTRE])
-        m = 0
-        for b in range(2 if random_thresholds else most + 1):
-            if bins[b, bins.shape[1] - 1] > 0:
-                used[m] = b
-                m += 1
-        score, found, missing_left = _try(
-            bins,
-            used,
-            m,
-            last_code if n_missing else -1,
-            n,
-            total,
-            weight,
-            classes,
-            criterion,
-            leaf,
-            leaf_weight,
-            real[_SCORE],
-            about,
-        )
-        if found >= 0:
-            real[_SCORE] = score
-            plan[_FEATURE], plan[_MISSING_LEFT] = f, missing_left
-            plan[_HAS_MISSING] = 1 if n_missing else 0
-            if found == m - 1:
-                plan[_CODE], real[_THRESHOLD] = most, math.inf
-            elif random_thresholds:
-                plan[_CODE], real[_THRESHOLD] = cut, threshold
-            else:
-                plan[_CODE] = used[found]
-                real[_THRESHOLD] = middle(high[begin + used[found]], low[begin + used[found + 1]])
-        for b in used[:m]:
-            bins[b, :] = 0.0
-        bins[last_code, :] = 0.0
 
 
 @Loop
@@ -302,7 +134,7 @@ def _grow(
         seed = np.uint64(seeds[t])
         nodes, reserved, leaves, whole_weight, full = 0, 1, 1, 0.0, False
         plans[0, :] = 0
-        plans[0, _N], plans[0, _PARENT] = n, -1
+        plans[0, ROWS], plans[0, PARENT] = n, -1
         waiting, opened = 1, 0  # best first: those below `opened` are nodes already, with their splits
         while waiting > 0:
             if max_leaf_nodes > 0 and opened == waiting:
@@ -311,15 +143,15 @@ def _grow(
                 leaves += 1
                 top = 0
                 for i in range(1, waiting):
-                    here, there = rounded(reals[i, _GAIN]), rounded(reals[top, _GAIN])
-                    if here > there or (here == there and plans[i, _PARENT] < plans[top, _PARENT]):
+                    here, there = rounded(reals[i, GAIN]), rounded(reals[top, GAIN])
+                    if here > there or (here == there and plans[i, PARENT] < plans[top, PARENT]):
                         top = i
                 plan[:], real[:] = plans[top], reals[top]
                 waiting -= 1
                 plans[top], reals[top] = plans[waiting], reals[waiting]
                 opened = waiting
-                node = plan[_PARENT]
-                gain[t, node] = real[_GAIN]
+                node = plan[PARENT]
+                gain[t, node] = real[GAIN]
             else:
                 # A new node.
                 at = opened if max_leaf_nodes > 0 else waiting - 1
@@ -332,12 +164,12 @@ def _grow(
                     waiting -= 1
                 node = nodes
                 nodes += 1
-                if plan[_PARENT] >= 0:
-                    if plan[_IS_LEFT]:
-                        left[t, plan[_PARENT]] = node
+                if plan[PARENT] >= 0:
+                    if plan[IS_LEFT]:
+                        left[t, plan[PARENT]] = node
                     else:
-                        right[t, plan[_PARENT]] = node
-                begin, n = plan[_START], plan[_N]
+                        right[t, plan[PARENT]] = node
+                begin, n = plan[START], plan[ROWS]
                 end = begin + n
                 total[:] = 0.0
                 node_weight, pure = 0.0, True
@@ -375,10 +207,10 @@ def _grow(
                 if node == 0:
                     whole_weight = node_weight
                 is_leaf = pure or n < min_samples_split or n < 2 * min_samples_leaf
-                if is_leaf or node_weight < 2 * min_weight_leaf or (0 <= max_depth <= plan[_DEPTH]):
+                if is_leaf or node_weight < 2 * min_weight_leaf or (0 <= max_depth <= plan[DEPTH]):
                     continue
-                real[_SCORE], plan[_FEATURE] = -math.inf, -1
-                _look(
+                real[SCORE], plan[FEATURE] = -math.inf, -1
+                best_split(
                     codes,
                     offsets,
                     low,
@@ -403,9 +235,9 @@ def _grow(
                     min_weight_leaf,
                     about,
                 )
-                if plan[_FEATURE] < 0:
+                if plan[FEATURE] < 0:
                     continue
-                improvement = real[_SCORE] - whole
+                improvement = real[SCORE] - whole
                 if criterion == ENTROPY:
                     improvement *= 1.4426950408889634
                 elif criterion == SQUARED:
@@ -413,11 +245,11 @@ def _grow(
                 improvement = max(improvement, 0.0)
                 if improvement / whole_weight + _EPSILON < min_impurity_decrease:
                     continue
-                real[_GAIN] = improvement
+                real[GAIN] = improvement
                 if max_leaf_nodes > 0:
                     if opened < waiting:
                         plans[waiting] = plans[opened]
-                    plan[_PARENT] = node
+                    plan[PARENT] = node
                     plans[opened], reals[opened] = plan, real
                     opened += 1
                     waiting += 1
@@ -428,11 +260,11 @@ def _grow(
             if full:
                 break
             # Move the rows apart.
-            begin, end = plan[_START], plan[_START] + plan[_N]
-            f, n_left, n_right = plan[_FEATURE], 0, 0
+            begin, end = plan[START], plan[START] + plan[ROWS]
+            f, n_left, n_right = plan[FEATURE], 0, 0
             for i in range(begin, end):
                 code = np.int64(codes[f, rows[i]])
-                if code <= plan[_CODE] or (code == last_code and plan[_MISSING_LEFT] == 1):
+                if code <= plan[CODE] or (code == last_code and plan[MISSING_LEFT] == 1):
                     at = begin + n_left
                     rows[at], weights[at], targets[at] = rows[i], weights[i], targets[i]
                     n_left += 1
@@ -444,17 +276,17 @@ def _grow(
             rows[middle:end] = spare[:n_right]
             weights[middle:end] = spare_weights[:n_right]
             targets[middle:end] = spare_targets[:n_right]
-            feature[t, node], threshold[t, node] = f, real[_THRESHOLD]
-            missing_left[t, node] = plan[_MISSING_LEFT] if plan[_HAS_MISSING] else n_left > n_right
-            depth = plan[_DEPTH] + 1
+            feature[t, node], threshold[t, node] = f, real[THRESHOLD]
+            missing_left[t, node] = plan[MISSING_LEFT] if plan[HAS_MISSING] else n_left > n_right
+            depth = plan[DEPTH] + 1
             # Depth first takes the last one first, best first opens the first one first: the left child.
             for i in range(2):
                 is_left = (i == 0) == (max_leaf_nodes > 0)
                 plans[waiting, :] = 0
-                plans[waiting, _START] = begin if is_left else middle
-                plans[waiting, _N] = n_left if is_left else n_right
-                plans[waiting, _DEPTH], plans[waiting, _PARENT] = depth, node
-                plans[waiting, _IS_LEFT] = is_left
+                plans[waiting, START] = begin if is_left else middle
+                plans[waiting, ROWS] = n_left if is_left else n_right
+                plans[waiting, DEPTH], plans[waiting, PARENT] = depth, node
+                plans[waiting, IS_LEFT] = is_left
                 waiting += 1
         node_count[t] = _NO_ROOM if full else nodes
 
@@ -466,7 +298,7 @@ def _bootstrap(start: Int, stop: Int, counts: CountsOut2, seeds: Index1, draws: 
         counts[t, :] = 0
         taken[0] = 0
         for _ in range(draws):
-            r = _below(taken, np.uint64(seeds[t]), _0, counts.shape[1])
+            r = drawn_below(taken, np.uint64(seeds[t]), _0, counts.shape[1])
             if counts[t, r] < 65535:
                 counts[t, r] += 1
 

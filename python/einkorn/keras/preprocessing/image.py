@@ -1,5 +1,5 @@
 """``ImageDataGenerator`` and what its ``flow`` gives, under Keras' name."""
 
-from einkorn.data.augment.generator import DirectoryIterator, ImageDataGenerator, NumpyArrayIterator
+from einkorn.data.augment import DirectoryIterator, ImageDataGenerator, NumpyArrayIterator
 
 __all__ = ["DirectoryIterator", "ImageDataGenerator", "NumpyArrayIterator"]
