@@ -328,14 +328,16 @@ class SparseCategoricalCrossentropy(Loss):
         self.ignore_class = ignore_class
 
 
+_CLASSES: dict[str, type[Loss]] = {
+    name: globals()[name] for name in __all__ if name[0].isupper() and name != "Loss"
+}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    kind._function.__name__: kind._function for kind in Loss.__subclasses__()
+    kind._function.__name__: kind._function for kind in _CLASSES.values()
 }
 _SHORT = {
     "mse": "mean_squared_error", "mae": "mean_absolute_error", "mape": "mean_absolute_percentage_error",
     "msle": "mean_squared_logarithmic_error", "bce": "binary_crossentropy", "kld": "kl_divergence",
 }  # fmt: skip
-_CLASSES = {kind.__name__: kind for kind in Loss.__subclasses__()}
 
 
 def get(identifier: Any) -> Any:
