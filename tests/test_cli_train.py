@@ -442,3 +442,8 @@ def test_compare_s_status(two_runs, tmp_path, capsys):
     (folder / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
     assert run("compare", str(two_runs / "a"), str(folder)) == 1
     assert "the settings are the same" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_run_is_no_run_to_resume(tmp_path, capsys):
+    assert run("train", "--resume", str(tmp_path / "nix")) == 2
+    assert f"--resume: {tmp_path / 'nix'} holds no run" in capsys.readouterr().err

@@ -27,7 +27,7 @@ from einkorn.cli.train_parts import (
     make_callbacks,
     make_optimizer,
 )
-from einkorn.errors import ArgumentError, CheckpointError, EinkornError
+from einkorn.errors import ArgumentError, CheckpointError, EinkornError, MissingFileError
 from einkorn.models import ImageClassifier
 from einkorn.training import BackupAndRestore, Callback, History
 
@@ -310,6 +310,8 @@ class _Run:
 def train(arguments: argparse.Namespace) -> int:
     """Train as the command line says, tell the accuracy and write the results; the exit status."""
     kept = read_kept(Path(arguments.resume)) if arguments.resume is not None else {}
+    if arguments.resume is not None and not kept and arguments.model is None and arguments.config is None:
+        raise MissingFileError(f"--resume: {arguments.resume} holds no run: it has no run.json")
     settings, origins = gather(arguments, kept.get("settings"))
     apply_settings(settings)
     if kept:
