@@ -224,7 +224,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: Iterable[Any], *, add_special_tokens: bool = True) -> list[Encoding]:
         """:meth:`encode` for each text or pair of texts (a tuple), on several threads
-        (:func:`einkorn.set_num_threads`).
+        (``einkorn.set_num_threads``).
         """
         kept = list(texts)
         pairs = [i for i, text in enumerate(kept) if isinstance(text, tuple)]
