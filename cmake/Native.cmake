@@ -92,13 +92,12 @@ function(einkorn_isa name)
   einkorn_kernels(${name} "${kernel_sources}" ${ARGN})
 endfunction()
 
-# einkorn_narrow_isa(NAME BASE FLAGS...): one more set for the kernels over narrow numbers, wherever BASE is built.
-function(einkorn_narrow_isa name base)
+# einkorn_narrow_isa(NAME BASE SOURCES FLAGS...): one more set for the kernels over narrow numbers, wherever BASE is built.
+function(einkorn_narrow_isa name base sources)
   if(NOT base IN_LIST built_isas)
     return()
   endif()
-  file(GLOB_RECURSE narrow_sources CONFIGURE_DEPENDS kernels/isa_table.cpp kernels/matmul_bf16.cpp kernels/matmul_int8.cpp
-       kernels/*_pairs.cpp)
+  file(GLOB_RECURSE narrow_sources CONFIGURE_DEPENDS kernels/isa_table.cpp ${sources})
   einkorn_kernels(${name} "${narrow_sources}" ${ARGN})
   target_compile_definitions(einkorn_kernels_${name} PRIVATE EINKORN_NARROW_ISA)
 endfunction()
@@ -146,12 +145,22 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set(avx512 -march=x86-64-v4 -mprefer-vector-width=512 $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
              $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   einkorn_isa(avx512 ${avx512})
-  einkorn_narrow_isa(avx512_bf16 avx512 ${avx512} -mavx512bf16 -mavx512vnni)
+  set(narrow ${avx512} -mavx512bf16 -mavx512vnni)
+  set(products kernels/matmul_bf16.cpp kernels/matmul_int8.cpp)
+  einkorn_narrow_isa(avx512_bf16 avx512 "${products};kernels/*_pairs.cpp" ${narrow})
+  # Tiles: products of matrices alone. Only where this machine has them, or all is asked for. Exceptions, which these bodies
+  # neither throw nor meet, would bring a weak symbol of the compiler's where tiles are given back.
+  if(wanted_isas MATCHES "all|amx")
+    einkorn_narrow_isa(amx avx512 "${products}" ${narrow} -fno-exceptions -DEINKORN_TILES=1)
+  endif()
+  if(EINKORN_TILES_IN_SOFTWARE)
+    einkorn_narrow_isa(amx_in_software avx512 "${products}" ${narrow} -fno-exceptions -DEINKORN_TILES=2)
+  endif()
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   einkorn_isa(neon)
 endif()
 
-list(REMOVE_ITEM wanted_isas all ${built_isas} baseline)
+list(REMOVE_ITEM wanted_isas all ${built_isas} baseline amx)
 if(wanted_isas)
   message(FATAL_ERROR "EINKORN_ISAS=${EINKORN_ISAS}: unknown here: ${wanted_isas}. Instruction sets of this processor's family "
                       "are x86-64's baseline, avx2 and avx512, or arm64's neon; or say native or all.")

@@ -1,4 +1,4 @@
-// Prints the best instruction set that kernels can use on this machine, by the rule that chooses among them at import.
+// Prints the best instruction set, and AMX's tiles where they are beside it, that kernels can use on this machine, by the rule that chooses among them at import.
 
 #include <cstdio>
 
@@ -7,7 +7,7 @@
 int main() {
   for (const char* isa : {"avx512", "avx2", "neon", "baseline"}) {
     if (einkorn::cpu_supports(isa)) {
-      std::puts(isa);
+      std::printf("%s%s\n", isa, einkorn::cpu_supports("amx") ? ";amx" : "");
       return 0;
     }
   }

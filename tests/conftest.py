@@ -37,7 +37,7 @@ def _all_backends() -> list[str]:
 ALL_BACKENDS = _all_backends()
 #: Those of ``backend``. An instruction set made for narrow numbers has its other kernels from the one before
 #: it, which need not run twice.
-BACKENDS = [name for name in ALL_BACKENDS if f"{name}_bf16" not in ALL_BACKENDS]
+BACKENDS = [name for name in ALL_BACKENDS if f"{name}_bf16" not in ALL_BACKENDS and "amx" not in name]
 _ran: Counter[str] = Counter()
 
 

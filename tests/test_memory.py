@@ -383,3 +383,5 @@ def test_cpu_info_agrees_with_the_kernel():
     assert info["avx512"] == (info["avx2"] and wanted.issubset(flags))
     narrow = {"avx512_bf16", "avx512_vnni"}
     assert info["avx512_bf16"] == (info["avx512"] and narrow.issubset(flags))
+    if not {"amx_tile", "amx_bf16", "amx_int8"}.issubset(flags):
+        assert not info["amx"]

@@ -160,8 +160,8 @@ void set_limit(std::optional<int64_t> bytes) {
 py::dict cpu_dict() {
   const CpuInfo& cpu = cpu_info();
   return py::dict("brand"_a = cpu.brand, "avx2"_a = cpu.avx2, "avx512"_a = cpu.avx512,
-                  "avx512_bf16"_a = cpu.avx512_bf16, "neon"_a = cpu.neon, "l1d"_a = cpu.l1d, "l2"_a = cpu.l2,
-                  "l3"_a = cpu.l3, "memory"_a = cpu.memory, "usable_cpus"_a = usable_cpus(),
+                  "avx512_bf16"_a = cpu.avx512_bf16, "amx"_a = cpu.amx, "neon"_a = cpu.neon, "l1d"_a = cpu.l1d,
+                  "l2"_a = cpu.l2, "l3"_a = cpu.l3, "memory"_a = cpu.memory, "usable_cpus"_a = usable_cpus(),
                   "usable_cores"_a = usable_cores(), "usable_memory"_a = usable_memory());
 }
 

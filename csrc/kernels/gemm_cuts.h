@@ -22,14 +22,15 @@ struct TaskCuts {
   int64_t columns, column_blocks;
   int64_t rows, row_blocks;
 
-  TaskCuts(int64_t m, int64_t n, int64_t tile_columns, int64_t most_columns, int64_t across = 8) {
+  TaskCuts(int64_t m, int64_t n, int64_t tile_columns, int64_t most_columns, int64_t across = 8,
+           int64_t tile_rows = kTileRows) {
     // About that many tasks across, each at least one panel wide; down, only as tall products need.
     columns = least(ceil_div(ceil_div(n, across), tile_columns) * tile_columns, most_columns);
     column_blocks = ceil_div(n, columns);
-    const int64_t least_rows = 4 * kTileRows, wanted = ceil_div(m * column_blocks, 8);
+    const int64_t least_rows = 4 * tile_rows, wanted = ceil_div(m * column_blocks, 8);
     rows = column_blocks >= 8 ? kRowsPerTask : least(kRowsPerTask, wanted < least_rows ? least_rows : wanted);
     row_blocks = ceil_div(m, rows);
-    rows = ceil_div(ceil_div(m, row_blocks), kTileRows) * kTileRows;
+    rows = ceil_div(ceil_div(m, row_blocks), tile_rows) * tile_rows;
     row_blocks = ceil_div(m, rows);
   }
 };

@@ -59,12 +59,12 @@ inline void pack_panel(T* panel, int64_t lanes, int64_t step, int64_t k_size, co
               Reader::across(p + k * k_step + r, k_step, least(G, k_size - k), least(L, lanes - r)));
 }
 
-// A slice of B, [panel][g][kTileColumns]; zeros past the last column of a vector.
+// A slice of B, [panel][g][kTileColumns], a panel of `groups` at least as many as K has; zeros past the last column of a vector.
 template <class Product, class In, class T = typename Product::Packed>
-inline void pack_slice(T* slice, int64_t columns, int64_t k_size, const In* b, int64_t k_step, int64_t column_step) {
+inline void pack_slice(T* slice, int64_t columns, int64_t k_size, int64_t groups, const In* b, int64_t k_step,
+                       int64_t column_step) {
   using Reader = typename Product::B;
   constexpr int L = kLanes<T>, C = kTileColumns<T>, G = Product::kGroup;
-  const int64_t groups = ceil_div(k_size, G);
   if constexpr (Reader::kAcross)
     if (column_step == 1 && k_step != 1) {  // whole rows, so that the hardware sees long runs
       for (int64_t k = 0; k < k_size; k += G) {
@@ -119,38 +119,64 @@ void tile(int64_t depth, const typename Product::Packed* a, int64_t a_step, cons
       });
 }
 
-template <class Product>
-using Tile = void (*)(int64_t, const typename Product::Packed*, int64_t, const typename Product::Packed*,
-                      typename Product::Sum*);
-
-template <class Product>
-inline Tile<Product> choose(int64_t rows, bool wide) {
-  Tile<Product> chosen = nullptr;
-  with_rows(static_cast<int>(rows),
-            [&]<int kRows>() { chosen = wide ? &tile<Product, kRows, 2> : &tile<Product, kRows, 1>; });
-  return chosen;
-}
-
 }  // namespace packed
+
+// How panels lie and are multiplied: by vectors, as gemm_tile.h does. (By tiles of the processor: gemm_tiles.h.)
+template <class Product>
+class ByVectors {
+ public:
+  using T = typename Product::Packed;
+  using S = typename Product::Sum;
+  static constexpr int64_t kRows = kTileRows;  // of a panel of A
+
+  static int64_t groups_of(int64_t k) { return ceil_div(k, Product::kGroup); }
+  static int64_t panel_size(int64_t groups) { return groups * kRows + kLanes<T>; }
+
+  template <class In>
+  static void pack_a(T* panel, int64_t rows, int64_t k, const In* a, int64_t a_m, int64_t a_k) {
+    packed::pack_panel<Product, typename Product::A>(panel, rows, rows, k, a, a_m, a_k);
+  }
+  template <class In>
+  static void pack_b(T* slice, int64_t columns, int64_t k, const In* b, int64_t b_k, int64_t b_n) {
+    packed::pack_slice<Product>(slice, columns, k, groups_of(k), b, b_k, b_n);
+  }
+
+  // The panel of A that the next products are with.
+  void take(const T* panel, int64_t rows) {
+    panel_ = panel, rows_ = rows;
+    with_rows(static_cast<int>(rows), [&]<int kRows>() {
+      wide_ = &packed::tile<Product, kRows, 2>, narrow_ = &packed::tile<Product, kRows, 1>;
+    });
+  }
+  // sums[row][kTileColumns] of `depth` groups, from group g on; b is where those of the panel of B lie.
+  void multiply(int64_t g, int64_t depth, const T* b, int64_t columns, S* sums) const {
+    (columns > kLanes<T> ? wide_ : narrow_)(depth, panel_ + g * rows_, rows_, b, sums);
+  }
+
+ private:
+  using Tile = void (*)(int64_t, const T*, int64_t, const T*, S*);
+  const T* panel_ = nullptr;
+  int64_t rows_ = 0;
+  Tile wide_ = nullptr, narrow_ = nullptr;
+};
 
 // One product or, with `entry_of`, a stack of them. finish(entry, sums, rows, columns, i, j) takes each tile, its sums kTileColumns
 // apart, to row i and column j; finish.prefetch(entry, rows, i, j) comes before it. `cost` is nanoseconds a multiply-add.
-template <class Product, class In, class EntryOf, class Finish>
+template <class Product, class Form = ByVectors<Product>, class In, class EntryOf, class Finish>
 void packed_products(const Workspace& ws, const PackedParts& parts, int64_t entries, const PackedOperands<In>& sizes,
                      const EntryOf& entry_of, double cost, const Finish& finish) {
   using T = typename Product::Packed;
   using S = typename Product::Sum;
-  constexpr int64_t C = kTileColumns<T>;
-  const int64_t m = sizes.m, n = sizes.n, k = sizes.k, groups = ceil_div(k, Product::kGroup);
+  constexpr int64_t C = kTileColumns<T>, R = Form::kRows;
+  const int64_t m = sizes.m, n = sizes.n, k = sizes.k, groups = Form::groups_of(k);
   const int64_t deep = kSliceLanes / (groups + 1) / C * C;
   const bool all = sizes.packs_all_of_a();
   // Where each task packs the panels of A anew, few tasks share them.
-  const TaskCuts cuts(m, n, C, deep < C ? C : least(deep, kMostPackedColumns), all ? 8 : 1);
-  const int64_t panels = ceil_div(m, kTileRows), panel_size = groups * kTileRows + kLanes<T>;
+  const TaskCuts cuts(m, n, C, deep < C ? C : least(deep, kMostPackedColumns), all ? 8 : 1, R);
+  const int64_t panels = ceil_div(m, R), panel_size = Form::panel_size(groups);
   T* const a_packed = reinterpret_cast<T*>(parts.a_packed);
   const auto pack_a = [&](T* panel, const PackedOperands<In>& x, int64_t row) {
-    const int64_t rows = least(kTileRows, m - row);
-    packed::pack_panel<Product, typename Product::A>(panel, rows, rows, k, x.a + row * x.a_m, x.a_m, x.a_k);
+    Form::pack_a(panel, least(R, m - row), k, x.a + row * x.a_m, x.a_m, x.a_k);
   };
 
   const auto run = [&](int64_t entry, int64_t task, int slot) {
@@ -158,22 +184,21 @@ void packed_products(const Workspace& ws, const PackedParts& parts, int64_t entr
     const int64_t j_begin = task % cuts.column_blocks * cuts.columns, j_end = least(n, j_begin + cuts.columns);
     const int64_t i_begin = task / cuts.column_blocks * cuts.rows, i_end = least(m, i_begin + cuts.rows);
     T* const slice = reinterpret_cast<T*>(parts.slices[slot]);
-    packed::pack_slice<Product>(slice, j_end - j_begin, k, x.b + j_begin * x.b_n, x.b_k, x.b_n);
-    alignas(64) S sums[kTileRows * C] = {}, part[kTileRows * C] = {};
-    for (int64_t i = i_begin; i < i_end; i += kTileRows) {
-      const int64_t rows = least(kTileRows, i_end - i);
-      T* panel = a_packed + i / kTileRows * panel_size;
+    Form::pack_b(slice, j_end - j_begin, k, x.b + j_begin * x.b_n, x.b_k, x.b_n);
+    alignas(64) S sums[R * C] = {}, part[R * C] = {};
+    Form form;
+    for (int64_t i = i_begin; i < i_end; i += R) {
+      const int64_t rows = least(R, i_end - i);
+      T* panel = a_packed + i / R * panel_size;
       if (!all) pack_a(panel = reinterpret_cast<T*>(parts.panels[slot]), x, i);
-      const packed::Tile<Product> wide = packed::choose<Product>(rows, true),
-                                  narrow = packed::choose<Product>(rows, false);
+      form.take(panel, rows);
       for (int64_t j = j_begin; j < j_end; j += C) {
         const int64_t columns = least(C, j_end - j);
         const T* const b = slice + (j - j_begin) * groups;
-        const packed::Tile<Product> multiply = columns > kLanes<T> ? wide : narrow;
         finish.prefetch(entry, rows, i, j);
-        multiply(least(kTileDepth, groups), panel, rows, b, sums);
+        form.multiply(0, least(kTileDepth, groups), b, columns, sums);
         for (int64_t g = kTileDepth; g < groups; g += kTileDepth) {
-          multiply(least(kTileDepth, groups - g), panel + g * rows, rows, b + g * C, part);
+          form.multiply(g, least(kTileDepth, groups - g), b + g * C, columns, part);
           for (int64_t s = 0; s < rows * C; s += kLanes<S>) store(sums + s, load(sums + s) + load(part + s));
         }
         finish(entry, sums, rows, columns, i, j);
@@ -190,8 +215,8 @@ void packed_products(const Workspace& ws, const PackedParts& parts, int64_t entr
   }
   for (int64_t entry = 0; entry < entries; ++entry) {
     const PackedOperands<In> x = entry_of(entry);
-    parallel_for(ws, panels, 0.1 * static_cast<double>(kTileRows * k),
-                 [&](int64_t p, int) { pack_a(a_packed + p * panel_size, x, p * kTileRows); });
+    parallel_for(ws, panels, 0.1 * static_cast<double>(R * k),
+                 [&](int64_t p, int) { pack_a(a_packed + p * panel_size, x, p * R); });
     parallel_for(ws, tasks, task_cost, [&](int64_t task, int slot) { run(entry, task, slot); });
   }
 }

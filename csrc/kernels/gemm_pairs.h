@@ -34,6 +34,10 @@ struct Pairs {
   using Sum = float;
   static constexpr int kGroup = 2;
   EINKORN_INLINE static Vec<float> add(Vec<float> sum, Vec<int32_t> a, Vec<int32_t> b) { return add_pairs(sum, a, b); }
+  template <int kC, int kA, int kB, class Tiles>
+  EINKORN_INLINE static void add_tiles(Tiles& tiles) {
+    tiles.template add_pairs<kC, kA, kB>();
+  }
 };
 
 // A tile as a function, as in gemm_tile.h (gemm_pairs.cpp). Depth and steps count pairs.

@@ -5,7 +5,11 @@
 // An instruction set of narrow numbers has bodies of those families alone; its table is empty elsewhere.
 #ifdef EINKORN_NARROW_ISA
 #define EINKORN_FLOAT_BODIES(F)
+#ifdef EINKORN_TILES
+#define EINKORN_STORED_BODIES(F)
+#else
 #define EINKORN_STORED_BODIES(F) EINKORN_PAIR_FAMILIES(F)
+#endif
 #define EINKORN_INDEX_BODIES(F) EINKORN_NARROW_FAMILIES(F)
 #else
 #define EINKORN_FLOAT_BODIES(F) EINKORN_FLOAT_FAMILIES(F)

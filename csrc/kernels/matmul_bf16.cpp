@@ -1,6 +1,7 @@
 // matmul_bf16: packed panels and a register tile (gemm_packed.h), dot products and sums of rows for vectors.
 //
 // With vdpbf16ps a lane holds two neighbours along k and a step of the tile multiplies both: half the steps of float, each as long.
+// AMX multiplies whole tiles (gemm_tiles.h): its packing and cuts are tested, no processor that has it has timed it yet.
 // Elsewhere packing widens to float, and the tile is that of float: the speed of float, from half the bytes.
 //
 // versions, bfloat16 to bfloat16, two Zen 4 cores (the tile alone, one panel after the other: 450)  256  1024  2048  GFLOP/s
@@ -15,6 +16,7 @@
 #include "kernels/matmul_bf16.h"
 
 #include "kernels/gemm_pairs.h"
+#include "kernels/gemm_tiles.h"
 #include "kernels/matmul_epilogue.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -96,7 +98,8 @@ void products(const MatmulBf16& x, int64_t batch) {
     operands.b += batch_offset(x, x.b_batch, entry);
     return operands;
   };
-  packed_products<Product>(x.ws, parts.panels, batch, x.operands(), entry_of, kCost, FinishOfEntry{x});
+  packed_products<Product, BestForm<Product>>(x.ws, parts.panels, batch, x.operands(), entry_of, kCost,
+                                              FinishOfEntry{x});
 }
 
 inline const bfloat16* gathered(bfloat16* room, const bfloat16* p, int64_t step, int64_t n) {

@@ -12,8 +12,9 @@
 // NaN          propagates; beta = 0 does not read out, so NaN there does not survive.
 // Sums         in float over all of K; a bfloat16 out is rounded once, at the end, after bias and activation. Where the instruction
 //              set has vdpbf16ps (avx512_bf16), two products are added to a sum at a time, each operation rounded to the
-//              nearest, and subnormal operands, products and sums are zeros; everywhere else, and where one operand is a vector
-//              that multiplies rows, products are exact, and subnormal numbers are numbers.
+//              nearest, and subnormal operands, products and sums are zeros; by tiles (amx) so are they, and sums of even and of
+//              odd k run apart for 32 elements. Everywhere else, and where one operand is a vector that multiplies rows,
+//              products are exact, and subnormal numbers are numbers.
 // Writes       every element of out. Same bits for any thread count, not for every instruction set.
 // Cost         2 M N K FLOP a matrix; bytes: a, b and out once (and out again for beta).
 

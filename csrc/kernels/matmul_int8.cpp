@@ -5,7 +5,7 @@
 
 #include "kernels/matmul_int8.h"
 
-#include "kernels/gemm_packed.h"
+#include "kernels/gemm_tiles.h"
 #include "simd/activate.h"
 #include "simd/narrow_products.h"
 
@@ -38,6 +38,10 @@ struct Product {
   static constexpr int kGroup = 4;
   EINKORN_INLINE static Vec<int32_t> add(Vec<int32_t> sum, Vec<int32_t> a, Vec<int32_t> b) {
     return add_quads(sum, a, b);
+  }
+  template <int kC, int kA, int kB, class Tiles>
+  EINKORN_INLINE static void add_tiles(Tiles& tiles) {
+    tiles.template add_quads<kC, kA, kB>();
   }
 };
 constexpr double kCost = 0.006;
@@ -202,7 +206,8 @@ void matmul_int8(const MatmulInt8& x) {
   if (x.m == 0 || x.n == 0) return;
   if (x.m <= kMostDottedRows) return dots(x);
   const auto parts = carve<MatmulInt8Parts>(x);
-  packed_products<Product>(x.ws, parts.panels, 1, x.operands(), [&](int64_t) { return x.operands(); }, kCost, Scale{x});
+  packed_products<Product, BestForm<Product>>(
+      x.ws, parts.panels, 1, x.operands(), [&](int64_t) { return x.operands(); }, kCost, Scale{x});
 }
 
 }  // namespace einkorn::EINKORN_ISA

@@ -20,7 +20,9 @@ struct PackedOperands {
   bool packs_all_of_a() const { return n >= 192 && m * n * k > (int64_t{1} << 21); }
 };
 
-constexpr int64_t kMostPackedColumns = 128, kPackedSlack = 64, kMostPanelRows = 16, kLeastPanelRows = 6;
+constexpr int64_t kMostPackedColumns = 128, kPackedSlack = 64, kMostPanelRows = 32, kLeastPanelRows = 6;
+// Lanes along k that a panel may have beyond those of K itself: up to the end of a tile.
+constexpr int64_t kDepthSlack = 16;
 
 inline namespace EINKORN_ISA {
 
@@ -37,11 +39,11 @@ struct PackedParts {
   template <class In>
   PackedParts(Carver& c, const PackedOperands<In>& x, int threads) {
     const int64_t columns = x.n + kPackedSlack < kMostPackedColumns ? x.n + kPackedSlack : kMostPackedColumns;
-    slices = c.take_each<int32_t>(threads, x.k * columns + kPackedSlack);
+    const int64_t depth = x.k + kDepthSlack;
+    slices = c.take_each<int32_t>(threads, depth * columns + kPackedSlack);
     const bool all = x.packs_all_of_a();
-    panels =
-        c.take_each<int32_t>(all ? 0 : threads, x.k * (x.m < kMostPanelRows ? x.m : kMostPanelRows) + kPackedSlack);
-    a_packed = c.take<int32_t>(all ? (x.m + kPackedSlack) * x.k + (x.m / kLeastPanelRows + 1) * kPackedSlack : 0);
+    panels = c.take_each<int32_t>(all ? 0 : threads, depth * kMostPanelRows + kPackedSlack);
+    a_packed = c.take<int32_t>(all ? (x.m + kPackedSlack) * depth + (x.m / kLeastPanelRows + 1) * kPackedSlack : 0);
   }
 };
 

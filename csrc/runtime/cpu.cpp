@@ -23,6 +23,7 @@
 
 #ifdef __linux__
 #include <sched.h>
+#include <sys/syscall.h>
 #endif
 
 namespace einkorn {
@@ -45,6 +46,16 @@ unsigned saved_registers() {
   return low;
 }
 
+// Linux gives tiles to processes that ask, because each of their threads then takes 8 KB more to switch.
+bool ask_for_tiles() {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 void detect_isa(CpuInfo* info) {
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return;
@@ -58,8 +69,9 @@ void detect_isa(CpuInfo* info) {
   const unsigned avx512_f_dq_cd_bw_vl = bit(16) | bit(17) | bit(28) | bit(30) | bit(31);
   info->avx2 = all(b, avx2 | bmi2);
   info->avx512 = info->avx2 && all(saved, mask_zmm) && all(b, avx512_f_dq_cd_bw_vl);
-  const bool vnni = all(c, bit(11));
+  const bool vnni = all(c, bit(11)), tiles = all(d, bit(22) | bit(24) | bit(25)) && all(saved, bit(17) | bit(18));
   info->avx512_bf16 = info->avx512 && vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && all(a, bit(5));
+  info->amx = info->avx512_bf16 && tiles && ask_for_tiles();
 }
 
 std::string detect_brand() {
@@ -220,7 +232,8 @@ const CpuInfo& cpu_info() {
 bool cpu_supports(const std::string& isa) {
   const CpuInfo& info = cpu_info();
   return isa == "baseline" || (isa == "avx2" && info.avx2) || (isa == "avx512" && info.avx512) ||
-         (isa == "avx512_bf16" && info.avx512_bf16) || (isa == "neon" && info.neon);
+         ((isa == "avx512_bf16" || isa == "amx_in_software") && info.avx512_bf16) || (isa == "amx" && info.amx) ||
+         (isa == "neon" && info.neon);
 }
 
 int usable_cpus() {

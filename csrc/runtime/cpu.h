@@ -14,6 +14,7 @@ struct CpuInfo {
   bool avx512 = false;       // the above and AVX-512 F, CD, BW, DQ, VL
   bool neon = false;         // arm64
   bool avx512_bf16 = false;  // avx512 and AVX512-BF16 and VNNI
+  bool amx = false;          // the above and AMX's tiles, with products of bfloat16 and of bytes
 
   std::string brand;  // "AMD EPYC 9B45", "Neoverse-N1", ...; "unknown" when the machine does not tell
 
@@ -28,7 +29,7 @@ struct CpuInfo {
 // Detected at the first call.
 const CpuInfo& cpu_info();
 
-// Whether kernels built for "baseline", "avx2", "avx512", "avx512_bf16" or "neon" run here.
+// Whether kernels built for "baseline", "avx2", "avx512", "avx512_bf16", "amx", "amx_in_software" or "neon" run here.
 bool cpu_supports(const std::string& isa);
 
 // Hardware threads in this process's affinity mask, but no more than its control group grants (rounded down, at least

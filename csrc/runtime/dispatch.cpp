@@ -25,6 +25,12 @@ EINKORN_DECLARE_ISA(avx2)
 EINKORN_DECLARE_ISA(avx512)
 EINKORN_DECLARE_ISA(avx512_bf16)
 #endif
+#ifdef EINKORN_BUILT_AMX_IN_SOFTWARE
+EINKORN_DECLARE_ISA(amx_in_software)
+#endif
+#ifdef EINKORN_BUILT_AMX
+EINKORN_DECLARE_ISA(amx)
+#endif
 #ifdef EINKORN_BUILT_NEON
 EINKORN_DECLARE_ISA(neon)
 #endif
@@ -34,7 +40,8 @@ namespace {
 struct Isa {
   const char* name;
   const Tables* tables;
-  bool narrow = false;  // has kernels over narrow numbers alone, the others of the one before it
+  bool narrow = false;     // has kernels over narrow numbers alone, the others of the one before it
+  bool for_tests = false;  // never chosen but by name
 };
 
 // Slowest first.
@@ -44,7 +51,14 @@ constexpr Isa kBuilt[] = {
     {"avx2", &avx2::kTables},
 #endif
 #ifdef EINKORN_BUILT_AVX512
-    {"avx512", &avx512::kTables},     {"avx512_bf16", &avx512_bf16::kTables, true},
+    {"avx512", &avx512::kTables},
+    {"avx512_bf16", &avx512_bf16::kTables, true},
+#endif
+#ifdef EINKORN_BUILT_AMX_IN_SOFTWARE
+    {"amx_in_software", &amx_in_software::kTables, true, true},
+#endif
+#ifdef EINKORN_BUILT_AMX
+    {"amx", &amx::kTables, true},
 #endif
 #ifdef EINKORN_BUILT_NEON
     {"neon", &neon::kTables},
@@ -60,7 +74,8 @@ AllTables complete_tables() {
     all[i] = *kBuilt[i].tables;
     if (!kBuilt[i].narrow) continue;
     AnyKernel* const own = reinterpret_cast<AnyKernel*>(&all[i]);
-    const AnyKernel* const before = reinterpret_cast<const AnyKernel*>(&all[i - 1]);
+    const size_t whole = kBuilt[i - 1].for_tests ? i - 2 : i - 1;
+    const AnyKernel* const before = reinterpret_cast<const AnyKernel*>(&all[whole]);
     for (size_t entry = 0; entry < sizeof(Tables) / sizeof(AnyKernel); ++entry)
       if (own[entry] == nullptr) own[entry] = before[entry];
   }
@@ -78,7 +93,10 @@ const Isa& find_isa(const std::string& name) {
 const Isa* initial_isa() {
   const char* wanted = std::getenv("EINKORN_ISA");
   if (wanted != nullptr && *wanted != '\0') return &find_isa(wanted);
-  return &find_isa(available_isas().back());
+  const Isa* best = nullptr;
+  for (const Isa& isa : kBuilt)
+    if (!isa.for_tests && cpu_supports(isa.name)) best = &isa;
+  return best;
 }
 
 std::atomic<const Isa*>& active() {

@@ -19,7 +19,7 @@ const Tables& active_tables();
 template <class Table>
 const Table& active_table();
 
-// Instruction sets, by name ("baseline", "avx2", "avx512", "avx512_bf16", "neon"): built into this library and present on this
+// Instruction sets, by name ("baseline", "avx2", "avx512", "avx512_bf16", "amx", "neon"): built into this library and present on this
 // machine, slowest first; the active one; and a choice among them, which throws std::invalid_argument when it is not on
 // the list.
 std::vector<std::string> available_isas();

@@ -1,7 +1,7 @@
 // Vectors: the only place, with math.h beside it, that knows instruction sets.
 //
 // A kernel body is written once over Vec<T> and compiled once per instruction set, into the namespace EINKORN_ISA (baseline,
-// avx2, avx512, neon). Vec<T> is a compiler vector type as wide as the machine's registers, so + - * / < and the ternary work
+// avx2, avx512, neon, ...). Vec<T> is a compiler vector type as wide as the machine's registers, so + - * / < and the ternary work
 // lane by lane and a * b + c becomes one fused instruction where there is one. What plain vector types lack is here: loads,
 // stores, partial ones for the tail of a row, broadcasts and sums over lanes.
 //

@@ -122,7 +122,9 @@ def isas() -> tuple[str, ...]:
     """Return the instruction sets that kernels were built for and this machine has, slowest first.
 
     Names are ``"baseline"``, ``"avx2"``, ``"avx512"``, ``"avx512_bf16"`` (the kernels of avx512, and its own
-    for bfloat16 and int8) and ``"neon"``.
+    for bfloat16 and int8), ``"amx"`` (those, and products of bfloat16 and int8 by tiles) and ``"neon"``.
+    Where the library was built for tests, ``"amx_in_software"`` has the kernels of ``"amx"`` on processors
+    without.
 
     Raises
     ------
@@ -171,8 +173,8 @@ def cpu_info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``brand`` (str); ``avx2``, ``avx512``, ``avx512_bf16``, ``neon`` (bool: the CPU has it and the
-        operating system allows it); ``l1d``, ``l2``, ``l3``, ``memory``, ``usable_memory`` (bytes, 0 when
+        ``brand`` (str); ``avx2``, ``avx512``, ``avx512_bf16``, ``amx``, ``neon`` (bool: the CPU has it and
+        the operating system allows it); ``l1d``, ``l2``, ``l3``, ``memory``, ``usable_memory`` (bytes, 0 when
         unknown); ``usable_cpus``, ``usable_cores`` (hardware threads and physical cores within the
         affinity mask and the control group's limit).
 
