@@ -39,9 +39,9 @@ void conv2d_forward(const Conv2dForward<T>& k) {
                                       s.pad_h, s.pad_w, s.C * 9, 9, false},
                                      scratch, k.ws);
     else if constexpr (Parts::kMethod == ConvMethod::strided)
-      return convolve_strided_by_winograd<T>(
-          {k.out, k.x, k.w, k.bias, k.activation, s.N, s.C, s.K, s.H, s.W, s.OH, s.OW, s.C * 16, 16, false}, scratch,
-          k.ws);
+      return convolve_strided_by_winograd<T>({k.out, k.x, k.w, k.bias, k.activation, s.N, s.C, s.K, s.H, s.W, s.OH,
+                                              s.OW, s.C * s.R * s.S, s.R * s.S, static_cast<int>(s.R), false},
+                                             scratch, k.ws);
     else {
       for (int64_t r = 0; r < s.R; ++r)
         for (int64_t c = 0; c < s.S; ++c)
@@ -96,8 +96,9 @@ void convolve_back(const Args<T>& k, T* out, const T* in, const T* bias, Activat
                                       2 - s.pad_w, 9, s.C * 9, true},
                                      scratch, k.ws);
     else if constexpr (Parts::kMethod == ConvMethod::strided)
-      return convolve_strided_by_winograd<T>(
-          {out, in, k.w, bias, activation, s.N, s.K, s.C, s.OH, s.OW, s.H, s.W, 16, s.C * 16, true}, scratch, k.ws);
+      return convolve_strided_by_winograd<T>({out, in, k.w, bias, activation, s.N, s.K, s.C, s.OH, s.OW, s.H, s.W,
+                                              s.R * s.S, s.C * s.R * s.S, static_cast<int>(s.R), true},
+                                             scratch, k.ws);
     else {
       // Phases follow one another; by matrix products a few go together, which read the weights once for all.
       TapConvolution<T> phases[kPhasesTogether];

@@ -15,8 +15,8 @@
 //             their last axis, which has none but 1.
 // Aliasing    none.
 // Zero sizes  N = 0, or no output pixels: empty outputs, gw and gbias all zero. C = 0: out = act(bias). K = 0: gx all zero.
-// NaN         propagates. A 3x3 kernel of stride 1 over many channels is computed by Winograd's method, and so is a 4x4 kernel of
-//             stride 2 and padding 1. There a NaN reaches the same outputs, but an infinity gives NaN where the sum above gives an
+// NaN         propagates. A 3x3 kernel of stride 1 over many channels is computed by Winograd's method, and so is a 3x3 or
+//             4x4 kernel of stride 2 and padding 1. There a NaN reaches the same outputs, but an infinity gives NaN where the sum above gives an
 //             infinity; and in the weight gradient a NaN near the border of x or gy may reach taps that do not touch it.
 // Accumulates in T: forward and input gradient over all channels and taps in one sum, as the formula reads (16 or 9 sums of channels
 //             by Winograd); the weight gradient in parts of the positions, fixed by the shape.

@@ -65,7 +65,7 @@ struct WinogradConvolution {
 template <class T>
 void convolve_by_winograd(const WinogradConvolution<T>& c, const WinogradScratch<T>& scratch, const Workspace& ws);
 
-// A 4x4 convolution at stride 2 and padding 1, forward or `back` (its input gradient, a transposed convolution).
+// A convolution with 4x4 or 3x3 kernels (`size`) at stride 2 and padding 1, forward or `back` (its input gradient, a transposed convolution).
 // w[o, i, t] lies at o * w_out_step + i * w_in_step + t.
 template <class T>
 struct StridedConvolution {
@@ -77,6 +77,7 @@ struct StridedConvolution {
   int64_t images, in_channels, out_channels;
   int64_t in_h, in_w, out_h, out_w;
   int64_t w_out_step, w_in_step;
+  int size;
   bool back;
 };
 

@@ -307,18 +307,19 @@ struct StridedGradScratch {
 
   StridedGradScratch(Carver& c, const ConvShape& s, int threads) {
     const int64_t tiles = s.N * ceil_div(s.OH, 2) * ceil_div(s.OW, 2);
-    x = c.take<T>(9 * tiles * (4 * s.C + kMostTileColumns) + kPanelRoom);
+    const int64_t panels = s.R == 4 ? 36 : 25;  // of kTileColumns channels of x: points and phases
+    x = c.take<T>(panels * tiles * (s.C + kMostTileColumns) + kPanelRoom);
     gy = c.take<T>(9 * tiles * most_padded_rows(s.K) + kPanelRoom);
-    points = c.take_each<T>(threads, 9 * (kMostTileColumns + 1) * kMostTileColumns + kPanelRoom);
+    points = c.take_each<T>(threads, 9 * (4 * kMostTileColumns + 1) * kMostTileColumns + kPanelRoom);
     room = c.take_each<T>(threads, kMostTileRows * kMostTileColumns + kPanelRoom);
-    products = c.take_each<T>(threads, 9 * kStridedGradPanels * kMostTileRows * kMostTileColumns + kPanelRoom);
+    products = c.take_each<T>(threads, panels * kStridedGradPanels * kMostTileRows * kMostTileColumns + kPanelRoom);
   }
 };
 
-// 4x4 at stride 2 and padding 1, with channels enough to pay for the transforms.
+// 4x4 or 3x3 at stride 2 and padding 1, with channels enough to pay for the transforms.
 inline bool suits_strided(const ConvShape& s) {
-  return s.R == 4 && s.S == 4 && s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 && s.dilation_w == 1 &&
-         s.pad_h == 1 && s.pad_w == 1 && s.groups == 1 && s.C >= 32 && s.K >= 32;
+  return (s.R == 4 || s.R == 3) && s.S == s.R && s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 &&
+         s.dilation_w == 1 && s.pad_h == 1 && s.pad_w == 1 && s.groups == 1 && s.C >= 32 && s.K >= 32;
 }
 
 // --- weight gradient by Winograd's method (conv_winograd_grad.cpp) ---

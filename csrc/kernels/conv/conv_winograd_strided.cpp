@@ -1,5 +1,5 @@
-// Winograd's minimal filtering F(2x2, 2x2) for 4x4 kernels of stride 2 and padding 1, forward and back: the halving and doubling
-// layers of image generators. 9 multiplications where the plain sum takes 16.
+// Winograd's minimal filtering F(2x2, 2x2) for 4x4 and 3x3 kernels of stride 2 and padding 1, forward and back: the halving and doubling
+// layers of image generators, and those of residual networks. 9 multiplications where the plain sum of 4x4 taps takes 16.
 //
 // Every second pixel in both directions is a phase. A phase sees 2x2 of the kernel's taps, at stride 1:
 //
@@ -11,6 +11,10 @@
 //        | 1 -1  0 |        | 1  0 |
 //   Bt = | 0  1  0 |    G = | 1  1 |    At = | 1  1  0 |       nothing but sums: exact for integers
 //        | 0 -1  1 |        | 0  1 |         | 0  1  1 |
+//
+// A 3x3 kernel is a 4x4 one whose last row and column are zero. In a direction, the phase of two taps has three points as before, that
+// of one tap two, because the weights of the third are zero and left out: 25 multiplications where the plain sum takes 36. Forward
+// a point's product is then C, 2 C or 4 C deep.
 //
 // U and V, the transformed weights and pixels, are 36/16 and 9/4 times as large as what they come from. The one that is used
 // once for each block of 32 tiles or panel of output channels is made there and then, and stays in L2:
@@ -27,6 +31,10 @@
 //   passes for U, for V and for the products                             173 / 243 / 204
 //   the larger of U and V made where it is used                          166 / 244 / 243     (the first two on a busier machine)
 // The first is bound by its weights: 8 MB, and 19 MB of U, for two blocks of tiles.
+//
+// 3x3, one thread (limit 117), N8 C128 28x28 K256: 7.6 ms forward (torch 9.4; the products alone 5.6 at the limit, and that is what they
+// take), 24.6 with both gradients (torch 29.1). Transforms of pixels take 12%, of weights 5%, of outputs 8%: rows of 7 tiles fill
+// less than half of a vector.
 
 #include "kernels/conv/conv_winograd_strided.h"
 
@@ -44,8 +52,10 @@ struct Strided {
   const StridedScratch<T>& scratch;
   RowPanels panels;
   int64_t tiles_y, tiles_x, tiles, blocks;
-  int64_t depth;       // of a product
-  int sets;            // products of different weights and pixels: phases of the output, back
+  int sets;                                // products of different weights and pixels: phases of the output, back
+  int64_t depth[kPhases][kStridedPoints];  // of a product, and of those before it
+  int64_t before[kPhases][kStridedPoints];
+  int64_t total_depth;
   int64_t point_step;  // of V; odd in units of two lines: spreads points over L1's sets
 
   Strided(const StridedConvolution<T>& c, const StridedScratch<T>& scratch)
@@ -55,13 +65,21 @@ struct Strided {
     tiles_x = ceil_div(c.out_w, across);
     tiles = c.images * tiles_y * tiles_x;
     blocks = ceil_div(tiles, kTileColumns<T>);
-    depth = c.back ? c.in_channels : kPhases * c.in_channels;
     sets = c.back ? kPhases : 1;
-    point_step = (depth + 1) * kTileColumns<T>;
+    int64_t sum = 0;
+    for (int set = 0; set < sets; ++set)
+      for (int p = 0; p < kStridedPoints; ++p) {
+        const bool live = has_point(c.size, true, set / 2, p / 3) && has_point(c.size, true, set % 2, p % 3);
+        depth[set][p] = c.in_channels * (c.back ? (live ? 1 : 0) : phases_of(c.size, p));
+        before[set][p] = sum;
+        sum += depth[set][p];
+      }
+    total_depth = sum;
+    point_step = ((c.back ? 1 : kPhases) * c.in_channels + 1) * kTileColumns<T>;
   }
 
   // Of a panel of output channels: u[set][point][depth][row]. Of a block of tiles: v[set][point][depth][tile].
-  int64_t weights_step() const { return sets * kStridedPoints * depth * panels.rows; }
+  int64_t weights_step() const { return total_depth * panels.rows; }
   int64_t input_step() const { return sets * kStridedPoints * point_step; }
 
   // One panel of output channels.
@@ -71,13 +89,14 @@ struct Strided {
     const int64_t o = panel * rows;
     const int live = static_cast<int>(larger(smaller(rows, c.out_channels - o), 0));
     const T* const w = c.w + o * c.w_out_step;
+    const int size = c.size, taps_count = size * size;
     T taps[16 * kTileRows + L];
     for (T& t : taps) t = 0;
     for (int64_t i = 0; i < c.in_channels; ++i) {
       if (live == rows)
-        pack_a_panel(taps, rows, 16, w + i * c.w_in_step, c.w_out_step, 1);
+        pack_a_panel(taps, rows, taps_count, w + i * c.w_in_step, c.w_out_step, 1);
       else
-        for (int t = 0; t < 16; ++t)
+        for (int t = 0; t < taps_count; ++t)
           for (int r = 0; r < live; ++r) taps[t * rows + r] = w[r * c.w_out_step + i * c.w_in_step + t];
       EINKORN_UNROLL for (int r = 0; r < padded; r += L) {
         if (r >= rows) break;
@@ -88,21 +107,25 @@ struct Strided {
           Vec<T> g[2][2], half[3][2], point[3][3];
           EINKORN_UNROLL for (int s = 0; s < 2; ++s) EINKORN_UNROLL for (int t = 0; t < 2; ++t) {
             const int y = a + 2 * (c.back ? 1 - s : s), x = b + 2 * (c.back ? 1 - t : t);
-            g[s][t] = load_n(taps + (y * 4 + x) * rows + r, n);
+            g[s][t] = y < size && x < size ? load_n(taps + (y * size + x) * rows + r, n) : Vec<T>{};
           }
           EINKORN_UNROLL for (int t = 0; t < 2; ++t) half[0][t] = g[0][t], half[1][t] = g[0][t] + g[1][t],
                                                      half[2][t] = g[1][t];
           EINKORN_UNROLL for (int s = 0; s < 3; ++s) point[s][0] = half[s][0], point[s][1] = half[s][0] + half[s][1],
                                                      point[s][2] = half[s][1];
-          const int64_t at = c.back ? i : i * kPhases + phase;
-          EINKORN_UNROLL for (int p = 0; p < kStridedPoints; ++p) store_n(
-              u + (((c.back ? phase : 0) * kStridedPoints + p) * depth + at) * rows + r, n, point[p / 3][p % 3]);
+          const int set = c.back ? phase : 0;
+          EINKORN_UNROLL for (int p = 0; p < kStridedPoints; ++p) {
+            if (!has_point(size, c.back, phase / 2, p / 3) || !has_point(size, c.back, phase % 2, p % 3)) continue;
+            const int64_t at = c.back ? i : i * phases_of(size, p) + phase_index(size, p, phase / 2, phase % 2);
+            store_n(u + (before[set][p] + at) * rows + r, n, point[p / 3][p % 3]);
+          }
         }
       }
     }
   }
 
   // Back: 4x4 pixels a tile, every second one a lane; each phase of the output sees 3x3 of them.
+  template <int kSize>
   __attribute__((noinline)) void share_pixels(const TileRun& run, T* v, int64_t begin, int64_t end) const {
     constexpr int L = kLanes<T>;
     const int64_t y = 2 * run.y - 1, x = 2 * run.x - 1;
@@ -133,7 +156,9 @@ struct Strided {
         Vec<T> seen[3][3];
         EINKORN_UNROLL for (int a = 0; a < 3; ++a) EINKORN_UNROLL for (int b = 0; b < 3; ++b) seen[a][b] =
             point[phase % 2][phase / 2 + a][b];
-        put_points(seen, run, v + phase * kStridedPoints * point_step + i * kTileColumns<T>, point_step);
+        put_points<T, kSize, true>(seen, run, phase / 2, phase % 2, [&](int p) __attribute__((always_inline)) {
+          return v + (phase * kStridedPoints + p) * point_step + i * kTileColumns<T>;
+        });
       }
     }
   }
@@ -193,10 +218,10 @@ struct Strided {
   void transform_input(int64_t block, T* v, int64_t begin, int64_t end) const {
     constexpr int64_t C = kTileColumns<T>;
     for_runs(tiles_y, tiles_x, block * C, smaller(C, tiles - block * C), kLanes<T>, [&](const TileRun& run) {
-      if (c.back)
-        share_pixels(run, v, begin, end);
-      else
-        StridedPixels<T>{c.in, c.in_channels, c.in_h, c.in_w, point_step}.split_phases(run, v, begin, end, 0);
+      if (c.back) return c.size == 4 ? share_pixels<4>(run, v, begin, end) : share_pixels<3>(run, v, begin, end);
+      const StridedPixels<T> pixels = {c.in, c.in_channels, c.in_h, c.in_w, point_step, 0};
+      c.size == 4 ? pixels.template split_phases<4>(run, v, begin, end, begin)
+                  : pixels.template split_phases<3>(run, v, begin, end, begin);
     });
   }
 
@@ -209,8 +234,9 @@ struct Strided {
     if (live <= 0) return;
     const Tile<T> product = choose_tile<T>(panels.rows, count > kLanes<T> ? 2 : 1);
     for (int set = 0; set < sets; ++set) {
-      for (int point = 0; point < kStridedPoints; ++point, u += depth * panels.rows, v += point_step)
-        product({depth, u, v, m + point * step, C, live, nullptr, false, false});
+      for (int point = 0; point < kStridedPoints; ++point, v += point_step)
+        product({depth[set][point], u + before[set][point] * panels.rows, v, m + point * step, C, live, nullptr, false,
+                 false});
       finish_products(m, y + set * 4 * step, live);
     }
     for_runs(tiles_y, tiles_x, first, count, kLanes<T>, [&](const TileRun& run) { put_outputs(run, y, o, live); });
@@ -226,7 +252,7 @@ void convolve_strided_by_winograd(const StridedConvolution<T>& c, const StridedS
   if (work.tiles == 0) return;
   const double channels = static_cast<double>(c.in_channels), columns = static_cast<double>(kTileColumns<T>);
   const double panel_cost = 60.0 * channels, block_cost = 200.0 * channels;
-  const double product_cost = 0.01 * kStridedPoints * kPhases * channels * columns * work.panels.rows;
+  const double product_cost = 0.01 * static_cast<double>(work.total_depth * work.panels.rows) * columns;
   if (has_many_strided_blocks(work.tiles)) {
     parallel_for(ws, work.panels.count, panel_cost, [&](int64_t panel, int) {
       work.transform_weights(panel, scratch.weights + panel * work.weights_step());

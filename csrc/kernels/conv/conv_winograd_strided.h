@@ -11,6 +11,23 @@ inline namespace EINKORN_ISA {
 
 constexpr int kStridedPoints = 9, kPhases = 4;
 
+// In one direction, whether a point of a phase has weights. A 3x3 kernel is a 4x4 one whose last row and column are zero: the phase
+// that is left with one tap has no last point forward, no first one back.
+constexpr bool has_point(int size, bool back, int phase, int point) {
+  return size == 4 || (back ? phase == 1 || point > 0 : phase == 0 || point < 2);
+}
+
+// Forward, how many phases have a point: 1, 2 or 4, always the first ones.
+constexpr int phases_of(int size, int point) {
+  const bool y = has_point(size, false, 1, point / 3), x = has_point(size, false, 1, point % 3);
+  return (y ? 2 : 1) * (x ? 2 : 1);
+}
+
+// Which of them a phase is.
+constexpr int phase_index(int size, int point, int phase_y, int phase_x) {
+  return has_point(size, false, 1, point % 3) ? 2 * phase_y + phase_x : phase_y;
+}
+
 // Bt d
 template <class V>
 EINKORN_INLINE void phase_points(const V& d0, const V& d1, const V& d2, V& p0, V& p1, V& p2) {
@@ -19,33 +36,35 @@ EINKORN_INLINE void phase_points(const V& d0, const V& d1, const V& d2, V& p0, V
   p2 = d2 - d1;
 }
 
-// The nine points of a run of tiles, whose rows are transformed, `point_step` apart.
-template <class T>
-EINKORN_INLINE void put_points(const Vec<T> (&row)[3][3], const TileRun& run, T* out, int64_t point_step) {
-  out += run.at;
+// The points of one phase of a run of tiles, whose rows are transformed, each to place(point).
+template <class T, int kSize, bool kBack, class Place>
+EINKORN_INLINE void put_points(const Vec<T> (&row)[3][3], const TileRun& run, int phase_y, int phase_x,
+                               const Place& place) {
   const bool fits = run.at + kLanes<T> <= kTileColumns<T>;  // what a whole vector writes past the run is the next run's
   EINKORN_UNROLL for (int b = 0; b < 3; ++b) {
     Vec<T> p[3];
     phase_points(row[0][b], row[1][b], row[2][b], p[0], p[1], p[2]);
     EINKORN_UNROLL for (int a = 0; a < 3; ++a) {
+      if (!has_point(kSize, kBack, phase_y, a) || !has_point(kSize, kBack, phase_x, b)) continue;
+      T* const out = place(a * 3 + b) + run.at;
       if (fits)
-        store(out + (a * 3 + b) * point_step, p[a]);
+        store(out, p[a]);
       else
-        store_partial(out + (a * 3 + b) * point_step, run.size, p[a]);
+        store_partial(out, run.size, p[a]);
     }
   }
 }
 
-// The input of a forward pass.
+// The input of a forward pass. Its points lie at v[point][...][tile], `point_step` apart, and within one either channel by channel, each
+// with its phases, or phase by phase, `phase_step` elements apart where that is not 0.
 template <class T>
 struct StridedPixels {
   const T* in;
-  int64_t channels, height, width, point_step;
+  int64_t channels, height, width, point_step, phase_step;
 
-  // 6x6 pixels a tile, every fourth one a lane; channels begin to end, whose phases v[point][phase of a channel][tile] has from
-  // channel `base` on.
-  __attribute__((noinline)) void split_phases(const TileRun& run, T* v, int64_t begin, int64_t end,
-                                              int64_t base) const {
+  // 6x6 pixels a tile, every fourth one a lane; channels begin to end, which are channels `at`, at + 1, ... of v.
+  template <int kSize>
+  __attribute__((noinline)) void split_phases(const TileRun& run, T* v, int64_t begin, int64_t end, int64_t at) const {
     constexpr int L = kLanes<T>;
     const int64_t y = 4 * run.y - 1, x = 4 * run.x - 1;
     int64_t row[6];
@@ -55,14 +74,14 @@ struct StridedPixels {
       row[a] = inside ? (y + a) * width + x : 0;
       for (int side = 0; side < 2; ++side)
         for (int part = 0; part < 4; ++part) {
-          const int64_t at = x + 4 * side + part * L;
+          const int64_t from = x + 4 * side + part * L;
           // Past the run's last tile nothing is read.
-          window[a][side][part] = make_window<T>(-at, inside ? smaller(width, x + 4 * run.size + 2) - at : 0);
+          window[a][side][part] = make_window<T>(-from, inside ? smaller(width, x + 4 * run.size + 2) - from : 0);
         }
     }
     const int64_t plane = height * width;
     const T* image = in + (run.image * channels + begin) * plane;
-    for (int64_t i = begin; i < end; ++i, image += plane) EINKORN_UNROLL for (int a = 0; a < 2; ++a) {
+    for (int64_t i = begin; i < end; ++i, ++at, image += plane) EINKORN_UNROLL for (int a = 0; a < 2; ++a) {
         Vec<T> point[2][3][3];
         EINKORN_UNROLL for (int k = 0; k < 3; ++k) {
           const int line = a + 2 * k;
@@ -79,7 +98,12 @@ struct StridedPixels {
           phase_points(even<T>(o0, o1), odd<T>(o0, o1), d5, point[1][k][0], point[1][k][1], point[1][k][2]);
         }
         EINKORN_UNROLL for (int b = 0; b < 2; ++b)
-            put_points(point[b], run, v + ((i - base) * kPhases + a * 2 + b) * kTileColumns<T>, point_step);
+            put_points<T, kSize, false>(point[b], run, a, b, [&](int p) __attribute__((always_inline)) {
+              const int64_t index = phase_index(kSize, p, a, b);
+              return v + p * point_step +
+                     (phase_step == 0 ? (at * phases_of(kSize, p) + index) * kTileColumns<T>
+                                      : index * phase_step + at * kTileColumns<T>);
+            });
       }
   }
 };

@@ -430,11 +430,16 @@ def _transposed_cases() -> list[Case]:
 
 
 def _strided_cases() -> list[Case]:
-    """4x4 at stride 2 over many channels: odd sizes; few tiles and many."""
+    """4x4 and 3x3 at stride 2 over many channels: odd sizes; few tiles and many."""
     options = {"stride": 2, "padding": 1}
     return [
         conv2d(normal(2, 33, 9, 7), normal(40, 33, 4, 4), normal(40), **options, activation="relu").grad(),
         conv2d(integers(3, 32, 33, 70), integers(37, 32, 4, 4), integers(37), **options).grad().exact(),
+        conv2d(normal(2, 33, 9, 8), normal(40, 33, 3, 3), normal(40), **options, activation="relu").grad(),
+        conv2d(integers(3, 35, 38, 70), integers(32, 35, 3, 3), integers(32), **options).grad().exact(),
+        conv_transpose2d(
+            integers(2, 33, 5, 19), integers(33, 40, 3, 3), integers(40), **options, activation="relu"
+        ).exact(),
         conv_transpose2d(integers(1, 35, 3, 18), integers(35, 32, 4, 4), integers(32), **options).exact(),
         conv_transpose2d(
             normal(2, 32, 5, 4),
