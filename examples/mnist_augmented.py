@@ -76,7 +76,7 @@ def main() -> None:
             losses.append(loss.item())
         model.eval()
         with einkorn.no_grad():
-            batches = [model(einkorn.Tensor(x_test[i : i + 500])).data for i in range(0, len(x_test), 500)]
+            batches = [model(einkorn.Tensor(x_test[i : i + 500])).numpy() for i in range(0, len(x_test), 500)]
         right = (np.concatenate(batches).argmax(1) == y_test).mean()
         seconds = time.perf_counter() - begin
         print(

@@ -156,7 +156,7 @@ def test_output_size_formula(size, kernel, stride, padding):
 
 
 def parameters(module):
-    return sum(parameter.data.size for parameter in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_parameter_counts():

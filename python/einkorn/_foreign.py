@@ -25,7 +25,7 @@ def numbers(value: Any, what: str) -> np.ndarray[Any, Any]:
         For what holds no numbers; ``what`` begins the message.
     """
     if isinstance(value, Tensor):
-        value = value.data
+        value = value._data
     if type(value).__module__.partition(".")[0] == "cupy":
         value = value.get()
     if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients

@@ -45,7 +45,7 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
 
     data = tensor._data
     _check_writeable(tensor, op)
-    if data.dtype.kind != "f":
+    if data.dtype.kind != "f" or getattr(other, "dtype", data.dtype) != data.dtype:
         return _update_other(tensor, op, other)
     if op in _COMPOSED:
         return rewrite(tensor, op, lambda before: getattr(einkorn.ops, op)(before, other))
@@ -83,20 +83,19 @@ def _update_recorded(tensor: Tensor, op: str, other: Any) -> Tensor:
 def _update_other(tensor: Tensor, op: str, other: Any) -> Tensor:
     """The same for bfloat16, integers and booleans: the result must be of their kind."""
     data = tensor._data
-    if _bfloat16.is_bfloat16(data.dtype):
+    if _bfloat16.is_floating(data.dtype):
         if _records(tensor, other):
             return _update_recorded(tensor, op, other)
         with no_grad():
             new = getattr(einkorn.ops, op)(tensor, other)._data
         _check_broadcast(op, new.shape, data.shape)
-        _bfloat16.copy(data, new)
+        _bfloat16.of(data).copy(data, new)
         _versions.wrote(data)
         return tensor
     new = getattr(einkorn.ops, op)(tensor, other)._data
-    if not np.can_cast(new.dtype, data.dtype, "same_kind"):
-        raise DTypeError(f"{op}: the result is of {new.dtype}, which a tensor of {data.dtype} does not hold")
+    _check_kind(op, new.dtype, data.dtype)
     _check_broadcast(op, new.shape, data.shape)
-    np.copyto(data, new, casting="same_kind")
+    np.copyto(data, new, casting="unsafe")  # integers lose their high bits
     _versions.wrote(data)
     return tensor
 
@@ -176,7 +175,8 @@ def rewrite(tensor: Tensor, op: str, function: Callable[[Tensor], Tensor]) -> Te
     new = function(_version(tensor, data.copy()))
     _check_broadcast(op, new.shape, data.shape)
     if new.dtype != data.dtype:
-        raise DTypeError(f"{op}: the result is of {new.dtype}, which a tensor of {data.dtype} does not hold")
+        _check_kind(op, new.dtype, data.dtype)
+        new = einkorn.ops.cast(new, data.dtype)
     if new._requires_grad:
         _refuse_leaf(tensor, op)
     mover(data).copy(data, new._data)
@@ -290,6 +290,13 @@ def _refuse_leaf(tensor: Tensor, op: str) -> None:
 def _check_writeable(tensor: Tensor, op: str) -> None:
     if not is_writeable(tensor._data):
         raise GradientError(f"{op}: the tensor of shape {tensor.shape} is read-only, so it cannot be changed")
+
+
+def _check_kind(op: str, new: Any, kind: Any) -> None:
+    from einkorn.ops._promotion import category
+
+    if category(new) > category(kind):
+        raise DTypeError(f"{op}: the result is of {new}, which a tensor of {kind} does not hold")
 
 
 def _check_broadcast(op: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

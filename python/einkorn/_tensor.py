@@ -22,6 +22,12 @@ __all__ = ["Tensor", "shown"]
 shown: dict[str, Any] = {"threshold": 20}
 
 
+#: NumPy's functions that hand their arguments to the method of their name, or read one as a number.
+_OF_ARRAYS = frozenset(
+    ["sum", "mean", "prod", "max", "min", "amax", "amin", "any", "all", "std", "var", "nonzero", "size"]
+)
+
+
 class Tensor(Methods):
     """An array that operations can record gradients for.
 
@@ -41,8 +47,9 @@ class Tensor(Methods):
 
     Attributes
     ----------
-    data : array
-        The values. What is assigned must be of this kind too; ``t.data[...] = values`` writes past the tape.
+    data : Tensor
+        The same memory, cut from the graph: what is written through it goes past the tape and its checks. A
+        Tensor or an array may be assigned; its memory takes the place of the tensor's.
     grad : Tensor or None
         Sum of the gradients of all backward passes since the last :meth:`zero_grad`; leaves only. What is
         assigned must have the shape and type of the values.
@@ -106,16 +113,16 @@ class Tensor(Methods):
     # --- state ------------------------------------------------------------------------------
 
     @property
-    def data(self) -> Any:
-        """The values."""
-        return self._data
+    def data(self) -> Tensor:
+        """The same memory, cut from the graph; writes through it go past the tape and its checks."""
+        return Tensor._wrap(_versions.uncounted(self._data), False, None)
 
     @data.setter
     def data(self, value: Any) -> None:
-        if value is self._data:  # t.data -= ... wrote into the array and hands it back
-            _versions.wrote(value)
+        array = value._data if isinstance(value, Tensor) else _array(value, "data")
+        if _versions.is_same(array, self._data):  # t.data -= ... wrote into the memory and hands it back
             return
-        data = self._accepted(_array(value, "data"))
+        data = self._accepted(array)
         if self._node is not None and (data.shape != self._data.shape or data.dtype != self._data.dtype):
             raise GradientError(
                 f"data: {data.dtype} of shape {data.shape} is assigned to the result of a recorded operation,"
@@ -239,6 +246,13 @@ class Tensor(Methods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's functions: those that would call a method of another meaning get the array."""
+        if func.__name__ in _OF_ARRAYS:
+            args = [x._data if isinstance(x, Tensor) else x for x in args]
+            kwargs = {name: x._data if isinstance(x, Tensor) else x for name, x in kwargs.items()}
+        return func._implementation(*args, **kwargs)
 
     def __dlpack__(self, **options: Any) -> Any:
         if self._data.dtype.kind == "V":
@@ -396,11 +410,15 @@ class Tensor(Methods):
     def __matmul__(self, other: Any) -> Tensor:
         if self._data.dtype.kind != "f":
             return self.matmul(other)
+        if type(other) is np.ndarray and other.dtype != self._data.dtype:
+            return ops.matmul(*_of_one_type(self, other))
         return ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         if self._data.dtype.kind != "f":
             return Tensor._wrap(np.asarray(other), False, None).matmul(self)
+        if type(other) is np.ndarray and other.dtype != self._data.dtype:
+            return ops.matmul(*reversed(_of_one_type(self, other)))
         return ops.matmul(other, self)
 
     def __neg__(self) -> Tensor:
@@ -470,8 +488,15 @@ def _array(data: Any, op: str) -> Any:
     return whole if whole.flags.aligned else whole.copy()
 
 
+def _of_one_type(tensor: Tensor, array: np.ndarray) -> tuple[Any, Any]:
+    """A Tensor and an array of NumPy, in the type that NumPy would compute their product with."""
+    wanted = np.promote_types(tensor._data.dtype, array.dtype.newbyteorder("="))
+    return ops.cast(tensor, wanted), array.astype(wanted, copy=False)
+
+
 def _bitwise(op: str, tensor: Tensor, other: Any) -> Any:
-    out = _integers.binary(op, tensor, other)
+    left, right = _promotion.pair(tensor, other) or (tensor, other)
+    out = _integers.binary(op, left, right)
     if out is None:
         kinds = f"{tensor.dtype} and {getattr(other, 'dtype', type(other).__name__)}"
         raise DTypeError(f"{op}: got {kinds}, expected integers or booleans")
@@ -501,6 +526,9 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
         other, mine = _bfloat16.comparable(other, mine)
     if getattr(getattr(other, "dtype", None), "kind", "f") not in "fiub":
         return NotImplemented
+    if kind is not None and kind != mine.dtype:
+        wanted = _promotion.common_type(mine, other)
+        mine, other = mine.astype(wanted, copy=False), other.astype(wanted, copy=False)
     try:
         return Tensor._wrap(np.asarray(compare(mine, other)), False, None)
     except ValueError:
@@ -512,5 +540,5 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
 # At the end: the operations are built on Tensor.
 from einkorn import ops  # noqa: E402
 from einkorn._inplace import assign, update  # noqa: E402
-from einkorn.ops import _integers  # noqa: E402
+from einkorn.ops import _integers, _promotion  # noqa: E402
 from einkorn.ops._moves import movable  # noqa: E402

@@ -181,13 +181,20 @@ class Kinds(Functions, Shapes):
 
     def ldexp(self, other: Any) -> Tensor:
         """``self * 2 ** other``."""
-        power = other.to(np.float32) if isinstance(other, Kinds) and not other.is_floating_point() else other
+        from einkorn.ops._promotion import common_type
+
+        power = other
+        if isinstance(other, Kinds) and not other.is_floating_point():
+            power = other.to(common_type(self, other, 1.0))
         return einkorn.ops.multiply(self, einkorn.ops.exp2(power))
 
     def logaddexp2(self, other: Any) -> Tensor:
         """``log2(2**self + 2**other)`` without overflow."""
+        from einkorn.ops._promotion import alike
+
         two = float(np.log(2.0))
-        total = einkorn.ops.logaddexp(einkorn.ops.multiply(self, two), einkorn.ops.multiply(other, two))
+        left, right = alike(self, other)
+        total = einkorn.ops.logaddexp(einkorn.ops.multiply(left, two), einkorn.ops.multiply(right, two))
         return einkorn.ops.divide(total, two)
 
     def addr(self, vec1: Any, vec2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:

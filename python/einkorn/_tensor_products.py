@@ -153,6 +153,10 @@ _WHOLE: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
 
 
 def _product(op: str, *operands: Any, **options: Any) -> Any:
+    if op in ("inner", "kron", "outer"):
+        from einkorn.ops._promotion import alike
+
+        operands = alike(*operands)
     if operands[0]._data.dtype.kind in "iub":
         from einkorn.ops import _integers
 

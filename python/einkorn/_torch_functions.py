@@ -13,6 +13,7 @@ from einkorn import _bfloat16, ops
 from einkorn._tensor import Tensor, shown
 from einkorn.creation import as_tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.ops import _promotion
 from einkorn.ops._options import integer
 
 __all__ = [
@@ -276,18 +277,9 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 # --- types --------------------------------------------------------------------------------------
 
 
-def _rank(kind: Any) -> int:
-    return {"b": 0, "u": 1, "i": 1}.get(kind.kind, 2)
-
-
 def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
     """The smallest type that both convert to, by torch's rules: a float beside integers stays what it is."""
-    a, b = _bfloat16.dtype_of(type1), _bfloat16.dtype_of(type2)
-    if _rank(a) != _rank(b):
-        return a if _rank(a) > _rank(b) else b
-    if _bfloat16.is_bfloat16(a) or _bfloat16.is_bfloat16(b):
-        return b if _bfloat16.is_bfloat16(a) else a
-    return np.promote_types(a, b)
+    return _promotion.promote_types(_bfloat16.dtype_of(type1), _bfloat16.dtype_of(type2))
 
 
 def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
@@ -296,26 +288,13 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
     Tensors without dimensions, and plain numbers still more so, count only where the others are of a lower
     category: booleans, integers, floats.
     """
-    found: list[np.dtype[Any] | None] = [None, None, None]  # of dimensions, of none, of numbers
-    for x in (tensor1, tensor2):
-        if isinstance(x, (bool, int, float)):
-            at, kind = 2, np.dtype((np.bool_, np.int64, np.float32)[(bool, int, float).index(type(x))])
-        else:
-            at, kind = 0 if x.ndim else 1, x.dtype
-        known = found[at]
-        found[at] = kind if known is None else promote_types(known, kind)
-    out: np.dtype[Any] | None = None
-    for kind_of in found:
-        if kind_of is not None and (out is None or _rank(kind_of) > _rank(out)):
-            out = kind_of
-    assert out is not None
-    return out
+    return _promotion.common_type(tensor1, tensor2)
 
 
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether torch converts one type to the other in an operation: no float to integers."""
     a, b = _bfloat16.dtype_of(from_), _bfloat16.dtype_of(to)
-    return _rank(a) <= _rank(b)
+    return _promotion.category(a) <= _promotion.category(b)
 
 
 def typename(obj: Any) -> str:

@@ -199,7 +199,7 @@ def written(name: str, out: Any, result: Any) -> Any:
     if into.shape != values.shape:
         if into.numel() or into is not out:
             raise ShapeError(f"{name}: out has shape {into.shape}, expected {values.shape}")
-        into.data = values.to(into.dtype).data  # one without elements takes any shape
+        into.data = values.to(into.dtype)._data  # one without elements takes any shape
         return out
     into.copy_(values)
     return out

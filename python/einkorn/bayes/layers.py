@@ -38,7 +38,7 @@ class Normal(NamedTuple):
         ln(s / sigma) + (sigma^2 + mean^2) / (2 s^2) - 1/2 each."""
         squares = ops.add(ops.multiply(sigma, sigma), ops.multiply(mean, mean))
         each = ops.subtract(ops.multiply(squares, 0.5 / self.sigma**2), ops.log(sigma))
-        return ops.add(ops.sum(each), float(mean.data.size) * (math.log(self.sigma) - 0.5))
+        return ops.add(ops.sum(each), float(mean._data.size) * (math.log(self.sigma) - 0.5))
 
 
 class ScaleMixture(NamedTuple):
@@ -53,7 +53,7 @@ class ScaleMixture(NamedTuple):
 
     def divergence(self, mean: Any, sigma: Any) -> Any:
         """An estimate of KL(N(mean, sigma^2) || prior) without bias: ln q(w) - ln p(w) of weights w of q."""
-        noise = ops.normal(mean.shape, dtype=mean.data.dtype)
+        noise = ops.normal(mean.shape, dtype=mean._data.dtype)
         w = ops.add(mean, ops.multiply(sigma, noise))
         squares = ops.multiply(w, w)
         parts = [
@@ -168,7 +168,7 @@ class _Bayes(Module):
 
 
 def _drawn(mean: Any, sigma: Any) -> Any:
-    return ops.add(mean, ops.multiply(sigma, ops.normal(mean.shape, dtype=mean.data.dtype)))
+    return ops.add(mean, ops.multiply(sigma, ops.normal(mean.shape, dtype=mean._data.dtype)))
 
 
 _COMMON = """    prior : Normal or ScaleMixture, keyword-only, default Normal(1.0)

@@ -108,7 +108,7 @@ def batch_outputs(model: Any, x: Any, batch_size: int, op: str) -> np.ndarray:
     parts = []
     for start in range(0, len(rows), batch_size):
         out = model(rows[start : start + batch_size])
-        parts.append(np.array(out.data if isinstance(out, Tensor) else out))
+        parts.append(np.array(out._data if isinstance(out, Tensor) else out))
     return np.concatenate(parts)
 
 

@@ -183,7 +183,7 @@ class SWAG(Callback):
 
 
 def _flat(model: Any) -> np.ndarray:
-    parts = [np.asarray(parameter.data, np.float64).reshape(-1) for parameter in model.parameters()]
+    parts = [np.asarray(parameter._data, np.float64).reshape(-1) for parameter in model.parameters()]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -193,7 +193,7 @@ def _put(model: Any, weights: np.ndarray) -> None:
     start = 0
     values = {}
     for name, parameter in model.named_parameters():
-        size = parameter.data.size
+        size = parameter._data.size
         values[name] = weights[start : start + size].reshape(parameter.shape).astype(own[name].dtype)
         start += size
     if start != len(weights):

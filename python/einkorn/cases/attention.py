@@ -62,7 +62,7 @@ def _call(einkorn: Any, arrays: list[Any], dtype: Any, options: dict[str, Any]) 
     mask, slopes = [*rest, None, None][:2]
     named = {key: value for key, value in options.items() if key != "booleans"}
     if options.get("booleans"):
-        data = mask.data if isinstance(mask, einkorn.Tensor) else mask
+        data = mask._data if isinstance(mask, einkorn.Tensor) else mask
         mask = data > 0
     return einkorn.ops.scaled_dot_product_attention(q, k, v, mask, alibi_slopes=slopes, **named)
 

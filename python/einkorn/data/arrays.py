@@ -32,7 +32,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     if type(value) is np.ndarray:
         return value
     if isinstance(value, Tensor):
-        return value.data
+        return value._data
     if isinstance(value, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(value)))
         if masked:

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def as_array(value: Any) -> np.ndarray:
-    return np.asarray(value.data if isinstance(value, Tensor) else value)
+    return np.asarray(value._data if isinstance(value, Tensor) else value)
 
 
 class Metric(_Metric):
@@ -45,7 +45,7 @@ class Metric(_Metric):
     ) -> Weight:  # fmt: skip
         """A number, or an array, that ``reset_state`` makes zero again."""
         variable = Weight(initial(initializer, tuple(shape)), False, name or "variable")
-        self._variables.append((variable, variable.data.copy()))
+        self._variables.append((variable, variable._data.copy()))
         return variable
 
     def add_weight(
@@ -70,7 +70,7 @@ class Metric(_Metric):
 
     def state_dict(self) -> dict[str, Any]:
         """The account."""
-        return {**super().state_dict(), "variables": [variable.data.copy() for variable in self.variables]}
+        return {**super().state_dict(), "variables": [variable._data.copy() for variable in self.variables]}
 
     def load_state_dict(self, state: Any) -> None:
         """Take over what ``state_dict`` gave."""

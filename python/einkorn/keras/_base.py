@@ -59,7 +59,7 @@ def initial(identifier: Any, shape: tuple[int, ...]) -> np.ndarray:
         return np.array(values, order="C")
     names = parameters_of(found) if hasattr(found, "__code__") else frozenset(("dtype",))
     value = found(shape, dtype="float32") if "dtype" in names else found(shape)
-    array = np.array(value.data if isinstance(value, Tensor) else value, np.float32)
+    array = np.array(value._data if isinstance(value, Tensor) else value, np.float32)
     if array.shape != tuple(shape):
         raise ShapeError(f"initializer gave shape {array.shape}, expected {tuple(shape)}")
     return array
@@ -219,9 +219,9 @@ class Layer(Module):
     def _taken(self, value: Any) -> Any:
         """An argument as the layer computes with it: arrays of doubles as floats, numbers as arrays."""
         if isinstance(value, Tensor):
-            if self._integers or value.data.dtype.kind == "f":
+            if self._integers or value._data.dtype.kind == "f":
                 return value
-            return value.data.astype(np.float32)
+            return value._data.astype(np.float32)
         if isinstance(value, np.ndarray):
             kind = value.dtype.kind
             if kind == "f":
@@ -240,7 +240,9 @@ class Layer(Module):
     def _narrowed(self, value: np.ndarray) -> np.ndarray:
         for parameter in self.parameters():
             return (
-                value.astype(parameter.data.dtype, copy=False) if parameter.data.dtype.kind == "f" else value
+                value.astype(parameter._data.dtype, copy=False)
+                if parameter._data.dtype.kind == "f"
+                else value
             )
         return value
 

@@ -37,9 +37,9 @@ _SPARSE = "sparse_categorical_crossentropy"
 def _pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Both of one shape and one type: an axis of length 1 may be missing at the end."""
     y_pred = y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float32)
-    target = y_true.data if isinstance(y_true, Tensor) and not y_true.requires_grad else y_true
+    target = y_true._data if isinstance(y_true, Tensor) and not y_true.requires_grad else y_true
     target = target if hasattr(target, "dtype") else np.asarray(target)
-    kind = y_pred.data.dtype if isinstance(y_pred, Tensor) else y_pred.dtype
+    kind = y_pred._data.dtype if isinstance(y_pred, Tensor) else y_pred.dtype
     if isinstance(target, np.ndarray) and target.dtype != kind:
         target = target.astype(kind)
     shape, wanted = tuple(target.shape), tuple(y_pred.shape)
@@ -99,7 +99,7 @@ def log_cosh(y_true: Any, y_pred: Any) -> Any:
 
 def _signed(target: Any) -> Any:
     """Targets of 0 and 1 as -1 and 1."""
-    values = target.data if isinstance(target, Tensor) else target
+    values = target._data if isinstance(target, Tensor) else target
     binary = bool(((values == 0) | (values == 1)).all())
     return ops.subtract(ops.multiply(target, 2.0), 1.0) if binary else target
 
@@ -215,7 +215,7 @@ def sparse_categorical_crossentropy(
     """-log(p) of the right class, of class numbers; 0 where the class is ``ignore_class``."""
     if axis not in (-1, len(y_pred.shape) - 1):
         raise ArgumentError(f"sparse_categorical_crossentropy: axis is {axis!r}, expected -1")
-    numbers = np.asarray(y_true.data if isinstance(y_true, Tensor) else y_true)
+    numbers = np.asarray(y_true._data if isinstance(y_true, Tensor) else y_true)
     output = y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float32)
     rows, classes = tuple(output.shape[:-1]), output.shape[-1]
     if numbers.shape == (*rows, 1):

@@ -52,7 +52,7 @@ class Variable:
 
     def _array(self) -> np.ndarray:
         value = self.value
-        return value.data if isinstance(value, Tensor) else value
+        return value._data if isinstance(value, Tensor) else value
 
     def numpy(self) -> np.ndarray:
         """A copy in Keras' layout."""
@@ -83,7 +83,7 @@ class Variable:
 
     def assign(self, value: Any) -> Variable:
         """Write values in Keras' layout."""
-        given = np.asarray(value.data if isinstance(value, Tensor) else value)
+        given = np.asarray(value._data if isinstance(value, Tensor) else value)
         if given.shape != self.shape:
             raise ShapeError(f"{self.path}: assign got shape {given.shape}, expected {self.shape}")
         array = self._array()
@@ -126,20 +126,20 @@ class Weight(Parameter):
 
     def assign(self, value: Any) -> Weight:
         """Write values."""
-        given = np.asarray(value.data if isinstance(value, Tensor) else value)
-        if given.shape not in ((), self.data.shape):
-            raise ShapeError(f"{self.name}: assign got shape {given.shape}, expected {self.data.shape}")
-        self.data[...] = given
-        _versions.wrote(self.data)
+        given = np.asarray(value._data if isinstance(value, Tensor) else value)
+        if given.shape not in ((), self._data.shape):
+            raise ShapeError(f"{self.name}: assign got shape {given.shape}, expected {self._data.shape}")
+        self._data[...] = given
+        _versions.wrote(self._data)
         return self
 
     def assign_add(self, value: Any) -> Weight:
         """Add to the values."""
-        return self.assign(self.data + np.asarray(value.data if isinstance(value, Tensor) else value))
+        return self.assign(self._data + np.asarray(value._data if isinstance(value, Tensor) else value))
 
     def assign_sub(self, value: Any) -> Weight:
         """Take away from the values."""
-        return self.assign(self.data - np.asarray(value.data if isinstance(value, Tensor) else value))
+        return self.assign(self._data - np.asarray(value._data if isinstance(value, Tensor) else value))
 
 
 def variables_of(module: Module) -> list[Variable]:
@@ -167,7 +167,7 @@ def _places(module: Module, path: str) -> Iterator[tuple[Place, str]]:
             yield Place(name, module, name), path
     for name in module._buffers:
         value = getattr(module, name)
-        if value is not None and (value.data if isinstance(value, Tensor) else value).dtype.kind == "f":
+        if value is not None and (value._data if isinstance(value, Tensor) else value).dtype.kind == "f":
             yield Place(name, module, name), path
     for name, child in children_of(module):
         yield from _places(child, f"{path}/{getattr(child, 'name', None) or name}")

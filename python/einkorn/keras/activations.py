@@ -25,7 +25,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
 
 def _alike(x: Any, value: float) -> Any:
-    return ops.add(ops.multiply(x.data if hasattr(x, "backward") else x, 0.0), value)
+    return ops.add(ops.multiply(x._data if hasattr(x, "backward") else x, 0.0), value)
 
 
 def sigmoid(x: Any) -> Any:

@@ -100,7 +100,7 @@ class Loss:
         """How many losses of a batch count in the mean."""
         if self.ignore_class is None:
             return float(max(1, math.prod(shape)))
-        numbers = np.asarray(y_true.data if isinstance(y_true, Tensor) else y_true)
+        numbers = np.asarray(y_true._data if isinstance(y_true, Tensor) else y_true)
         return float(max(1, int(np.count_nonzero(numbers != self.ignore_class))))
 
     def get_config(self) -> dict[str, Any]:

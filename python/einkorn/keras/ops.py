@@ -64,7 +64,7 @@ def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
 
 def convert_to_numpy(x: Any) -> np.ndarray:
     """x as an array of NumPy's."""
-    return np.asarray(x.data if isinstance(x, Tensor) else x)
+    return np.asarray(x._data if isinstance(x, Tensor) else x)
 
 
 def stop_gradient(x: Any) -> Any:
@@ -76,10 +76,10 @@ def stop_gradient(x: Any) -> Any:
 def cast(x: Any, dtype: Any) -> Any:
     """x as another type."""
     kind = np.dtype(str(getattr(dtype, "name", dtype)))
-    if isinstance(x, Tensor) and kind.kind == "f" and x.data.dtype.kind == "f":
+    if isinstance(x, Tensor) and kind.kind == "f" and x._data.dtype.kind == "f":
         return x.to(str(kind))
     if isinstance(x, Tensor):
-        return Tensor(x.data.astype(kind))
+        return Tensor(x._data.astype(kind))
     return np.asarray(x).astype(kind)
 
 

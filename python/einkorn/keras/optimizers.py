@@ -142,8 +142,8 @@ class Optimizer:
                 param.grad = None
         for param, grad in zip(params, given, strict=True):
             if grad is not None:
-                array = grad.data if isinstance(grad, Tensor) else np.asarray(grad)
-                param.grad = Tensor(np.asarray(array, param.data.dtype).reshape(param.data.shape))
+                array = grad._data if isinstance(grad, Tensor) else np.asarray(grad)
+                param.grad = Tensor(np.asarray(array, param._data.dtype).reshape(param._data.shape))
         self._clip(params)
         self._bound.step()
         for param, grad in before.values():
@@ -189,8 +189,8 @@ def _decay(optimizer: optim.Optimizer, decay: float) -> None:
     for group in optimizer.param_groups:
         for param in group["params"]:
             if param.grad is not None:
-                param.data[...] = param.data * (1 - decay * group["lr"])
-                _versions.wrote(param.data)
+                param._data[...] = param._data * (1 - decay * group["lr"])
+                _versions.wrote(param._data)
 
 
 class SGD(Optimizer):

@@ -73,7 +73,7 @@ class Perceptron(Module):
             Itself; ``converged`` and ``updates`` tell how it went.
         """
         rows = self._rows(x, "fit")
-        labels = np.asarray(y.data if isinstance(y, Tensor) else y).astype(rows.dtype)
+        labels = np.asarray(y._data if isinstance(y, Tensor) else y).astype(rows.dtype)
         if labels.shape != rows.shape[:1]:
             raise ShapeError(
                 f"Perceptron.fit: y has shape {labels.shape}, expected {rows.shape[:1]} as x has "
@@ -85,7 +85,7 @@ class Perceptron(Module):
             limit = operator.index(max_iter)
         except TypeError:
             raise ArgumentError(f"Perceptron.fit: max_iter is {max_iter!r}, expected an int") from None
-        weight, bias = self.linear.weight.data, self.linear.bias.data  # type: ignore[union-attr]
+        weight, bias = self.linear.weight._data, self.linear.bias._data  # type: ignore[union-attr]
         self.converged = False
         self.updates = 0
         position = 0  # the search goes on behind the row that was updated last
@@ -114,13 +114,13 @@ class Perceptron(Module):
         return float(np.mean(self.predict(x) == np.asarray(y)))
 
     def _rows(self, x: Any, op: str) -> np.ndarray:
-        rows = np.asarray(x.data if isinstance(x, Tensor) else x)
+        rows = np.asarray(x._data if isinstance(x, Tensor) else x)
         if rows.ndim != 2 or rows.shape[1] != self.linear.in_features:
             raise ShapeError(
                 f"Perceptron.{op}: x has shape {rows.shape}, expected [n, {self.linear.in_features}]"
             )
-        return np.ascontiguousarray(rows, dtype=self.linear.weight.data.dtype)
+        return np.ascontiguousarray(rows, dtype=self.linear.weight._data.dtype)
 
     def _signs(self, rows: np.ndarray) -> np.ndarray:
         with no_grad():
-            return np.sign(self.linear(rows).data[:, 0])
+            return np.sign(self.linear(rows)._data[:, 0])

@@ -23,7 +23,7 @@ _OP = "MultiheadAttention"
 
 
 def _array(mask: Any, name: str) -> Any:
-    a = mask.data if isinstance(mask, Tensor) else mask
+    a = mask._data if isinstance(mask, Tensor) else mask
     if type(a).__module__.partition(".")[0] == "torch":
         a = a.detach().numpy()
     if not hasattr(a, "dtype"):

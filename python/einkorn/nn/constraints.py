@@ -174,9 +174,9 @@ def constrain(entries: list[Constrained]) -> None:
         if parameter is None:
             continue
         with no_grad():
-            values = function(parameter.data)
-        data = parameter.data
-        data[...] = values.data if hasattr(values, "backward") else np.asarray(values, data.dtype)
+            values = function(parameter._data)
+        data = parameter._data
+        data[...] = values._data if hasattr(values, "backward") else np.asarray(values, data.dtype)
         _versions.wrote(data)
 
 

@@ -54,7 +54,7 @@ class _Table(Module):
         """Draw new initial values: standard normal ones, and zeros in the padding row."""
         init.normal_(self.weight)
         if self.padding_idx is not None and not is_deferred():
-            row = self.weight.data[self.padding_idx]
+            row = self.weight._data[self.padding_idx]
             engines.of(row).fill(row, 0.0)
 
     @classmethod

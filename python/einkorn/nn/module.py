@@ -303,8 +303,8 @@ class Module(Hooked, Trainable):
     def _change(self, change: Callable[[Any], Any], casts: bool = False) -> None:
         """Put what ``change`` makes of them in the place of all parameters' and buffers' arrays."""
         for parameter in self.parameters():
-            changed = change(parameter.data)
-            if changed is not parameter.data:
+            changed = change(parameter._data)
+            if changed is not parameter._data:
                 parameter.data = changed
                 parameter.grad = None
         for module in self.modules():
@@ -313,7 +313,7 @@ class Module(Hooked, Trainable):
             for name in module._buffers:
                 value = module.__dict__[name]
                 if isinstance(value, Tensor):
-                    value.data = change(value.data)
+                    value.data = change(value._data)
                 elif value is not None:
                     module.__dict__[name] = change(value)
 
@@ -341,11 +341,11 @@ class Module(Hooked, Trainable):
             lead = f"{path}." if path else ""
             for name, value in module.__dict__.items():
                 if isinstance(value, Parameter):
-                    state[lead + name] = value.data
+                    state[lead + name] = value._data
             for name, persistent in module._buffers.items():
                 value = module.__dict__[name]
                 if persistent and value is not None:
-                    state[lead + name] = value.data if isinstance(value, Tensor) else value
+                    state[lead + name] = value._data if isinstance(value, Tensor) else value
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:

@@ -24,7 +24,7 @@ def _chance(value: Any, owner: str, below_one: bool = False) -> float:
 
 def _like(x: Any, shape: tuple[int, ...]) -> Any:
     """An array of that shape, of x's type and on its device."""
-    data = x.data if isinstance(x, Tensor) else x
+    data = x._data if isinstance(x, Tensor) else x
     return engines.of(data).empty(shape, data.dtype)
 
 

@@ -11,7 +11,7 @@ from einkorn import _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError
-from einkorn.ops import _integers
+from einkorn.ops import _integers, _promotion
 from einkorn.ops._blocks import in_blocks
 from einkorn.ops._road import (
     broadcast_shape,
@@ -201,6 +201,9 @@ def _operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     try:
         return _float_operands(op, a, b)
     except DTypeError:
+        both = _promotion.pair(a, b)
+        if both is not None and any(_bfloat16.is_floating(x.dtype) for x in both if hasattr(x, "dtype")):
+            return _float_operands(op, *both)
         left, right = _integers.integral(a), _integers.integral(b)
         if (left is None) == (right is None) or _is_scalar(a) or _is_scalar(b):
             raise
@@ -263,6 +266,9 @@ def _binary(
             try:
                 left, right = _float_operands(op, a, b)
             except DTypeError:
+                both = _promotion.pair(a, b)
+                if both is not None:
+                    return _binary(op, *both, gradients_of, reads_numbers)
                 whole = _integers.binary(op, a, b)
                 if whole is not None:
                     return whole

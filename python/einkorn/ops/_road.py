@@ -199,7 +199,7 @@ def same_kept(op: str, **given: Any) -> None:
 def as_index(x: Any, op: str, name: str) -> Any:
     """Return an integer array as contiguous int64; other element types are refused."""
     if isinstance(x, Tensor):
-        x = x.data
+        x = x._data
     elif type(x).__module__.partition(".")[0] == "torch":
         x = _from_torch(x, op, name)
     if not isinstance(x, _ndarray):

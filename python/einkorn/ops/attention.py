@@ -62,7 +62,7 @@ def _empty_like(k: Any, a: Any, width: int | None = None) -> Any:
 
 def _mask_array(mask: Any, like: Any) -> tuple[Any, Any]:
     """A mask as (numbers to add, booleans as bytes), one of them None."""
-    a = mask.data if isinstance(mask, Tensor) else mask
+    a = mask._data if isinstance(mask, Tensor) else mask
     refuse_masked(a, f"{_OP}: attn_mask")
     if not isinstance(a, Tensor) and not hasattr(a, "dtype"):
         raise DTypeError(f"{_OP}: attn_mask is a {type(mask).__name__}, expected an array or a Tensor")

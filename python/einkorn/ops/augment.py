@@ -34,7 +34,7 @@ _MOST_TAPS = 8191
 def _pictures(op: str, x: Any) -> np.ndarray:
     """The uint8 or float32 array behind a batch of pictures, contiguous."""
     if isinstance(x, Tensor):
-        x = x.data
+        x = x._data
     elif hasattr(x, "detach"):  # torch's
         x = x.detach().numpy()
     if not hasattr(x, "__array__"):
@@ -65,7 +65,7 @@ def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any 
     if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
         return np.ascontiguousarray(value)
     refuse_masked(value, f"{op}: {name}")
-    a = np.asarray(value.data if isinstance(value, Tensor) else value)
+    a = np.asarray(value._data if isinstance(value, Tensor) else value)
     if a.dtype.kind not in ("iu" if np.dtype(dtype).kind == "i" else "iuf"):
         raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected numbers")
     try:

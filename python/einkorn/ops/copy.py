@@ -12,7 +12,7 @@ import numpy as np
 from einkorn import _autocast, _bfloat16, engines
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from einkorn.ops import _road
+from einkorn.ops import _promotion, _road
 from einkorn.ops._indexing import advanced, is_advanced, steps
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axis_of, check_rank, integer, number
@@ -31,6 +31,9 @@ __all__ = [
     "stack",
     "transpose",
 ]
+
+
+_BOTH = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 def _dense(a: Any) -> Any:
@@ -216,8 +219,10 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     first = unwrapped[0]
     for a in unwrapped:
         if a.dtype is not first.dtype or type(a) is not type(first):
-            if len({a.dtype for a in unwrapped}) > 1 and any(a.dtype.kind == "V" for a in unwrapped):
-                given = tuple([_road.widened(x) for x in given])  # the widest type, as in torch
+            floats = {a.dtype for a in unwrapped if _bfloat16.is_floating(a.dtype)}
+            if any(isinstance(x, Tensor) for x in given) or not floats >= _BOTH:
+                wanted = _promotion.common_type(*unwrapped)
+                given = tuple([cast(x, wanted) for x in given])
                 unwrapped = [movable(x, op, "arrays") for x in given]
             same_dtype(op, **{f"arrays[{i}]": a for i, a in enumerate(unwrapped)})
             break

@@ -9,7 +9,7 @@ import numpy as np
 from einkorn import engines
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops import _integers
+from einkorn.ops import _integers, _promotion
 from einkorn.ops._elementwise import (
     Gradients,
     _binary,
@@ -68,8 +68,9 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
     Parameters
     ----------
     a, b : array, Tensor or number
-        float32 or float64, of one type; at least one is no plain number. An array of integers or booleans
-        takes the type of floats beside it, as in torch; integers on both sides give integers.
+        At least one is no plain number. An array of integers or booleans takes the type of floats beside it,
+        as in torch; integers on both sides give integers. Where a Tensor is among them, float32 beside
+        float64 (and bfloat16 beside either) becomes the wider one, by torch's rules.
     alpha : number, keyword-only, default 1
 
     Returns
@@ -81,7 +82,7 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
     ShapeError
         If the shapes do not broadcast together.
     DTypeError
-        If two types of floats meet, or there is no array.
+        If float32 and float64 meet in plain arrays, or there is no array.
     """
     if type(alpha) is not int or alpha != 1:
         return _with_factor("add", a, b, alpha)
@@ -426,6 +427,10 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     The gradient goes to x where it lies within the limits, ends included, else to the limit that holds.
     """
     plain = all(bound is None or _is_scalar(bound) for bound in (min, max))
+    if not plain or (isinstance(x, Tensor) and x._data.dtype.kind in "iub"):
+        x, min, max = _promotion.alike(x, min, max)
+        if isinstance(x, Tensor) and x._data.dtype.kind in "iu":
+            min, max = (int(bound) if isinstance(bound, bool) else bound for bound in (min, max))
     try:
         a = unwrap(x, "clip", "x")
     except DTypeError:
@@ -525,6 +530,9 @@ def where(condition: Any, a: Any = ABSENT, b: Any = ABSENT) -> Any:
         mask = np.asarray(condition) if isinstance(condition, (bool, list)) else condition
         if type(mask) is not np.ndarray or mask.dtype.kind != "b":
             mask = unwrap(mask, "where", "condition")
+    both = _promotion.pair(a, b)
+    if both is not None:
+        return where(condition, *both)
     try:
         left, right = _operands("where", a, b)
     except DTypeError:

@@ -493,8 +493,15 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     _spread("masked_fill", m, x)
     if getattr(value, "shape", ()) != ():
         raise ShapeError(f"masked_fill: value has shape {tuple(value.shape)}, expected a number or a scalar")
-    if movable(x, "masked_fill").dtype.kind == "b" and not hasattr(value, "shape"):
+    kind = movable(x, "masked_fill").dtype
+    if hasattr(value, "dtype"):
+        value = ops.cast(value if hasattr(value, "ndim") else np.asarray(value), kind)
+    elif kind.kind == "b":
         value = bool(value)
+    elif kind.kind in "iu" and isinstance(value, float):
+        if not math.isfinite(value):
+            raise ArgumentError(f"masked_fill: value is {value}, which no {kind} is")
+        value = int(value)
     return ops.where(m, value, x)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from einkorn import engines
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops import _integers
+from einkorn.ops import _integers, _promotion
 from einkorn.ops._options import flag, number, refuse_positional
 from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
@@ -46,6 +46,9 @@ _ORDER = (
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
+#: The kernels of losses that take inputs and targets of different types.
+_PROMOTING = ("mse", "l1", "smooth_l1")
+
 _Slopes = Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -71,6 +74,8 @@ def _elementwise(
     ``slopes(x, t)`` gives two functions that compute d loss / d x and d loss / d t of each element with
     operations, before scaling: for the target's gradient, and for both that are themselves differentiated.
     """
+    if kernel in _PROMOTING:
+        input, target = _promotion.alike(input, target)
     a = unwrap(input, op, "input")
     target = _integers.as_float(target, a.dtype)
     t = unwrap(target, op, "target")

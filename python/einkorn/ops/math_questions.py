@@ -13,7 +13,7 @@ import numpy as np
 from einkorn import engines
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.ops import _integers
+from einkorn.ops import _integers, _promotion
 from einkorn.ops._elementwise import (
     _binary_kernel,
     _operands,
@@ -68,6 +68,7 @@ def _bytes(a: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
 
 def _integers_pair(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     """A function of NumPy where both sides are integers or booleans, else None."""
+    a, b = _promotion.pair(a, b) or (a, b)
     both = _integers._pair(a, b)
     if both is None:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.ops import _integers
+from einkorn.ops import _integers, _promotion
 from einkorn.ops._elementwise import _binary_kernel, _plain, _scaled
 from einkorn.ops._options import number
 from einkorn.ops._road import result, unwrap
@@ -109,11 +109,13 @@ def sinc(x: Any) -> Any:
 @rounded_once
 def xlogy(x: Any, y: Any) -> Any:
     """``x * log(y)``, 0 where x is 0 (NaN where y is), with broadcasting."""
-    x, y = (v if isinstance(v, (int, float)) else _float(v) for v in (x, y))
+    x, y = (v if isinstance(v, (int, float)) else _float(v) for v in _promotion.alike(x, y))
     if isinstance(x, (int, float)) and isinstance(y, (int, float)):
         raise ArgumentError("xlogy: x and y are both numbers, expected at least one array")
     factor, argument = np.asarray(x), np.asarray(y)
     usual = (argument > 0) & (argument < np.inf)
+    if isinstance(y, (int, float)):
+        y = np.asarray(y, unwrap(x, "xlogy", "x").dtype)
     return multiply(x, log(where((factor == 0) & ~usual & ~np.isnan(argument), 1.0, y)))
 
 

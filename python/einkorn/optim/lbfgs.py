@@ -276,13 +276,13 @@ class LBFGS(Optimizer):
 
     def _flat(self, value: Any, key: str) -> Any:
         params = self.param_groups[0]["params"]
-        size = sum(param.data.size for param in params)
-        array = numbers(value, f"LBFGS: load_state_dict: {key}").astype(params[0].data.dtype, order="C")
+        size = sum(param._data.size for param in params)
+        array = numbers(value, f"LBFGS: load_state_dict: {key}").astype(params[0]._data.dtype, order="C")
         if array.shape != (size,):
             raise ArgumentError(
                 f"LBFGS: load_state_dict has {key} of shape {array.shape}, expected ({size},)"
             )
-        return move(array, device_of(params[0].data))
+        return move(array, device_of(params[0]._data))
 
 
 class _Point(NamedTuple):

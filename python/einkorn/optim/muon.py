@@ -110,7 +110,7 @@ class Muon(Optimizer):
                 seen = engine.empty(grad.shape, grad.dtype)
                 engine.copy(seen, grad)
                 engine.lerp_step([seen], [mean], momentum)
-            update = ops.contiguous(_orthogonal(seen, group).to(param.dtype)).data
+            update = ops.contiguous(_orthogonal(seen, group).to(param.dtype))._data
             adjusted = rate * _factor(param.shape, group["adjust_lr_fn"])
             decay = rate * group["weight_decay"] / adjusted if adjusted else 0.0
             engine.sgd_step([param], [update], None, adjusted, 0.0, 0.0, decay, False, False, False)

@@ -180,7 +180,7 @@ class Optimizer(ABC):
             raise ArgumentError(
                 f"{name}: parameter {position} was computed by a recorded operation, expected a leaf"
             )
-        if not is_whole(param.data):
+        if not is_whole(param._data):
             raise ArgumentError(
                 f"{name}: parameter {position} is not C-contiguous and writeable, "
                 "so it cannot be updated in place"
@@ -380,7 +380,7 @@ class Optimizer(ABC):
         """One run per type and kind."""
         alike: dict[Any, list[Tensor]] = {}
         for param in params:
-            alike.setdefault((param.data.dtype, self._kind(param.data.shape)), []).append(param)
+            alike.setdefault((param._data.dtype, self._kind(param._data.shape)), []).append(param)
         return [Run(members, {}, 0, key[0], dict(self._scalars)) for key, members in alike.items()]
 
     def _new_state(self, params: list[Any], group: dict[str, Any]) -> dict[str, list[Any]]:
@@ -488,16 +488,16 @@ class Optimizer(ABC):
                 has_state = any(entry.get(key) is not None for key in self._state_names)
                 steps = self._steps(entry.get("step", 1 if has_state else 0), number)
                 scalars = {key: float(entry.get(key, value)) for key, value in self._scalars.items()}
-                dtype = param.data.dtype
+                dtype = param._data.dtype
                 run = runs.setdefault(
-                    (dtype, self._kind(param.data.shape), steps, *scalars.values()),
+                    (dtype, self._kind(param._data.shape), steps, *scalars.values()),
                     Run([], {}, steps, dtype, scalars),
                 )
                 run.params.append(param)
                 if steps and _bfloat16.is_bfloat16(dtype):
                     run.masters.append(self._master(entry, param, number))
                 if steps:
-                    for key in self._names_of(group, param.data.shape):
+                    for key in self._names_of(group, param._data.shape):
                         run.state.setdefault(key, []).append(self._state(entry, key, param, number))
             new_runs.append(list(runs.values()))
         for group, options in zip(self.param_groups, merged, strict=True):
@@ -536,20 +536,20 @@ class Optimizer(ABC):
         if entry.get(key) is None:
             raise ArgumentError(f"{name}: load_state_dict has no {key} for parameter {number}")
         what = f"{name}: load_state_dict: {key} of parameter {number}"
-        low = _bfloat16.is_bfloat16(param.data.dtype)
-        array = numbers(entry[key], what).astype(np.float32 if low else param.data.dtype, order="C")
-        expected = self._state_shape(key, param.data.shape)
+        low = _bfloat16.is_bfloat16(param._data.dtype)
+        array = numbers(entry[key], what).astype(np.float32 if low else param._data.dtype, order="C")
+        expected = self._state_shape(key, param._data.shape)
         if array.shape != expected:
             raise ArgumentError(
                 f"{name}: load_state_dict has {key} of shape {array.shape} for parameter "
                 f"{number}, expected {expected}"
             )
-        return move(array, device_of(param.data))
+        return move(array, device_of(param._data))
 
     def _master(self, entry: Mapping[str, Any], param: Tensor, number: Any) -> Any:
         """The float32 copy of a bfloat16 parameter, from the parameter where there is none of it."""
         if entry.get("master") is None:
-            return _bfloat16.widen(param.data)
+            return _bfloat16.widen(param._data)
         return self._state(entry, "master", param, number)
 
     def __repr__(self) -> str:

@@ -91,7 +91,7 @@ def in_order(x: Mapping[str, Any], model: Any) -> tuple[tuple[Any, ...], tuple[s
 def float_type(model: Any) -> Any:
     """The floating type of the model's parameters."""
     for parameter in model.parameters():
-        return parameter.data.dtype
+        return parameter._data.dtype
     return np.dtype(np.float32)
 
 

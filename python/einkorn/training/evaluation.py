@@ -187,10 +187,10 @@ def _outputs(model: Any, batches: Iterable[Any], rows: int | None, events: Event
 
 def _arrays(output: Any) -> Any:
     if isinstance(output, Mapping):
-        return {name: part.data if isinstance(part, Tensor) else part for name, part in output.items()}
+        return {name: part._data if isinstance(part, Tensor) else part for name, part in output.items()}
     if isinstance(output, (tuple, list)):
-        return [part.data if isinstance(part, Tensor) else part for part in output]
-    return output.data if isinstance(output, Tensor) else output
+        return [part._data if isinstance(part, Tensor) else part for part in output]
+    return output._data if isinstance(output, Tensor) else output
 
 
 def _shape_of(output: Any) -> Any:
@@ -203,7 +203,7 @@ def _shape_of(output: Any) -> Any:
 
 def _rows(output: Any, inputs: Any) -> np.ndarray:
     """An output's array, which has a row for each of the input."""
-    array = output.data if isinstance(output, Tensor) else as_array(output, "predict: the model's output")
+    array = output._data if isinstance(output, Tensor) else as_array(output, "predict: the model's output")
     if array.ndim == 0 or len(array) != len(inputs[0]):
         raise ShapeError(
             f"predict: the model gives shape {array.shape} for {len(inputs[0])} rows, expected a row "

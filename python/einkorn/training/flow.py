@@ -132,8 +132,8 @@ def gradient_flow(model: Any, x: Any, y: Any = None) -> GradientFlow:
 
     def note(module: Any, args: Any, output: Any) -> None:
         first = output[0] if isinstance(output, (tuple, list)) else output
-        if isinstance(first, Tensor) and first.data.dtype == float_type(model):
-            outputs[id(module)] = np.array(first.data)
+        if isinstance(first, Tensor) and first._data.dtype == float_type(model):
+            outputs[id(module)] = np.array(first._data)
 
     handles = [module.register_forward_hook(note) for _, module in leaves]
     numbers = random_state()
@@ -158,9 +158,9 @@ def gradient_flow(model: Any, x: Any, y: Any = None) -> GradientFlow:
 
 def _flow(name: str, module: Any, output: np.ndarray | None) -> LayerFlow:
     parameters = list(module.parameters(recurse=False))
-    grads = [np.abs(np.asarray(p.grad.data, np.float64)).ravel() for p in parameters if p.grad is not None]
+    grads = [np.abs(np.asarray(p.grad._data, np.float64)).ravel() for p in parameters if p.grad is not None]
     joined = np.concatenate(grads) if grads else np.full(1, np.nan)
-    squares = sum(float((np.asarray(p.data, np.float64) ** 2).sum()) for p in parameters)
+    squares = sum(float((np.asarray(p._data, np.float64) ** 2).sum()) for p in parameters)
     dead = units = 0
     mean = std = zeros = float("nan")
     if output is not None and output.size:

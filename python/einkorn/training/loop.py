@@ -241,7 +241,7 @@ class Run:
         between = self.done == 0
         gradients: list[Any] = []
         if self.stepper.gathered:
-            gradients = [None if g is None else np.array(g.data) for g in self._gradients()]
+            gradients = [None if g is None else np.array(g._data) for g in self._gradients()]
         return {
             "model": self.model.state_dict(),
             "optimizer": optimizer.state_dict(),

@@ -111,7 +111,7 @@ class Loss(NamedTuple):
     def outputs(self, output: Any, op: str) -> np.ndarray:
         """The array of what the model gave."""
         if isinstance(output, Tensor):
-            return output.data
+            return output._data
         if isinstance(output, (tuple, list, dict)):
             raise ArgumentError(
                 f"{op}: the model gives a {type(output).__name__}, expected one Tensor; for several outputs "
@@ -131,7 +131,9 @@ class Loss(NamedTuple):
             raise ArgumentError(f"the loss function returned {what}, expected a Tensor")
         if isinstance(value, Tensor):
             return (
-                value if value.data.ndim == 0 else ops.divide(ops.sum(value), float(max(1, value.data.size)))
+                value
+                if value._data.ndim == 0
+                else ops.divide(ops.sum(value), float(max(1, value._data.size)))
             )
         return np.mean(value)
 
@@ -221,7 +223,7 @@ class Loss(NamedTuple):
 
 
 def _array(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+    return value._data if isinstance(value, Tensor) else np.asarray(value)
 
 
 def _within(output: np.ndarray) -> bool:

@@ -49,7 +49,7 @@ def numbers_of(logs: Any, op: str) -> dict[str, float]:
         raise ArgumentError(f"{op}: gave {type(logs).__name__}, expected a dict of figures")
     found = {}
     for name, value in logs.items():
-        array = np.asarray(value.data if isinstance(value, Tensor) else value)
+        array = np.asarray(value._data if isinstance(value, Tensor) else value)
         if array.size != 1:
             raise ArgumentError(f"{op}: {name} has shape {array.shape}, expected a number")
         found[str(name)] = float(array.reshape(()))
@@ -68,7 +68,7 @@ class _Mean(Stream):
     def update_state(  # type: ignore[override]
         self, values: Any, sample_weight: Any = None
     ) -> None:
-        array = np.asarray(values.data if isinstance(values, Tensor) else values, np.float64)
+        array = np.asarray(values._data if isinstance(values, Tensor) else values, np.float64)
         weight = 1.0 if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.total += float(np.sum(array * weight))
         self.count += float(np.sum(np.broadcast_to(weight, array.shape)))
@@ -93,8 +93,8 @@ class _Tracked(Stream):
         return {"total": 0.0, "count": 0.0, "kept": []}
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        output = y_pred.data if isinstance(y_pred, Tensor) else np.asarray(y_pred)
-        target = y_true.data if isinstance(y_true, Tensor) else np.asarray(y_true)
+        output = y_pred._data if isinstance(y_pred, Tensor) else np.asarray(y_pred)
+        target = y_true._data if isinstance(y_true, Tensor) else np.asarray(y_true)
         if isinstance(self._loss, Loss):
             target = self._loss.prepare(output, target)
         if self._metric.parts is None:

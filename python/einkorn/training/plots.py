@@ -162,7 +162,7 @@ def plot_weights(model: Any, bins: int = 50, ax: Any = None) -> Any:
     bins : int, default 50
     ax : matplotlib axes, optional
     """
-    arrays = {name: p.numpy() for name, p in model.named_parameters() if p.data.ndim > 1}
+    arrays = {name: p.numpy() for name, p in model.named_parameters() if p._data.ndim > 1}
     return _histograms(arrays, "weight", bins, ax, "plot_weights")
 
 
@@ -182,7 +182,7 @@ def plot_activations(model: Any, x: Any, bins: int = 50, ax: Any = None) -> Any:
 
     def note_as(name: str) -> Any:
         def note(module: Any, args: Any, output: Any) -> None:
-            data = output.data if isinstance(output, Tensor) else output
+            data = output._data if isinstance(output, Tensor) else output
             if isinstance(data, np.ndarray):
                 found[name] = data.copy()
 

@@ -37,7 +37,7 @@ class Several(NamedTuple):
     def outputs(self, output: Any, op: str) -> tuple[np.ndarray, ...]:
         """The arrays of what the model gave, in the order of the losses."""
         return tuple(
-            part.data if isinstance(part, Tensor) else as_array(part, f"{op}: the model's output")
+            part._data if isinstance(part, Tensor) else as_array(part, f"{op}: the model's output")
             for part in self.parts(output, op)
         )
 

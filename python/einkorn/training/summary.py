@@ -61,7 +61,7 @@ def describe(model: Any, example: Any) -> str:
 def _row(names: dict[int, str], module: Any, shape: str) -> tuple[str, str, int]:
     name = names[id(module)]
     kind = type(module).__name__
-    count = sum(p.data.size for p in module.parameters(recurse=False))
+    count = sum(p._data.size for p in module.parameters(recurse=False))
     return (f"{name} ({kind})" if name else kind), shape, count
 
 
@@ -76,9 +76,9 @@ def _table(title: str, rows: list[tuple[str, str, int]], model: Any) -> str:
 
     total = trainable = size = 0
     for parameter in model.parameters():
-        total += parameter.data.size
-        size += parameter.data.nbytes
-        trainable += parameter.data.size * bool(parameter.requires_grad)
+        total += parameter._data.size
+        size += parameter._data.nbytes
+        trainable += parameter._data.size * bool(parameter.requires_grad)
     buffers = sum(np.size(getattr(b, "data", b)) for b in model.buffers())
     lines = [f'Model: "{title}"', line, text(head), line]
     lines += [text((name, shape, f"{count:,}")) for name, shape, count in rows]

@@ -109,7 +109,7 @@ class Transform:
     def _pictures(self, x: Any) -> tuple[np.ndarray, bool]:
         """Pictures with their channels first, and whether it was a single one."""
         name = type(self).__name__
-        array = x.data if isinstance(x, Tensor) else x.detach().numpy() if hasattr(x, "detach") else x
+        array = x._data if isinstance(x, Tensor) else x.detach().numpy() if hasattr(x, "detach") else x
         if not hasattr(array, "__array__"):
             raise DTypeError(f"{name}: x is a {type(x).__name__}, expected a uint8 or float32 array")
         array = np.asarray(array)

@@ -82,10 +82,10 @@ class Weighted(Layer):
             parameter = None if part is None else getattr(inner, name)
             if parameter is None:
                 continue
-            shape = parameter.data.shape if turn is None else turn(parameter.data).shape
+            shape = parameter._data.shape if turn is None else turn(parameter._data).shape
             values = initial(self.rules[f"{part}_initializer"], shape)
-            parameter.data[...] = values if back is None else back(values)
-            _versions.wrote(parameter.data)
+            parameter._data[...] = values if back is None else back(values)
+            _versions.wrote(parameter._data)
             for kind in ("regularizer", "constraint"):
                 rule = self.rules[f"{part}_{kind}"]
                 if rule is not None:

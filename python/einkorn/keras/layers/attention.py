@@ -83,9 +83,11 @@ class MultiHeadAttention(Layer):
         size_in, size_out = int(np.prod(inputs)), int(np.prod(outputs))
         layer = nn.Linear(size_in, size_out, self.use_bias)
         shape = (*np.atleast_1d(inputs).tolist(), *np.atleast_1d(outputs).tolist())
-        layer.weight.data[...] = initial(self.rules["kernel_initializer"], shape).reshape(size_in, size_out).T
+        layer.weight._data[...] = (
+            initial(self.rules["kernel_initializer"], shape).reshape(size_in, size_out).T
+        )
         if layer.bias is not None:
-            layer.bias.data[...] = initial(self.rules["bias_initializer"], (size_out,))
+            layer.bias._data[...] = initial(self.rules["bias_initializer"], (size_out,))
         for kind in ("regularizer", "constraint"):
             for part, name in (("kernel", "weight"), ("bias", "bias")):
                 rule = self.rules[f"{part}_{kind}"]

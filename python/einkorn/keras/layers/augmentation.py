@@ -57,7 +57,7 @@ class _Random(Layer):
         name = type(self).__name__
         if isinstance(x, Tensor) and x.requires_grad:
             raise ArgumentError(f"{name}: x requires a gradient, which does not pass this layer")
-        array = np.asarray(x.data if isinstance(x, Tensor) else x)
+        array = np.asarray(x._data if isinstance(x, Tensor) else x)
         if array.ndim not in (3, 4):
             raise ShapeError(f"{name}: x has shape {array.shape}, expected [rows, height, width, channels]")
         pictures = np.asarray(array[None] if array.ndim == 3 else array, np.float32)

@@ -105,7 +105,7 @@ class _Cell(Layer):
 
     def begin_sequence(self, x: Any, training: bool) -> None:
         """Draw what is left out in all steps of a sequence."""
-        kind = x.data.dtype if hasattr(x, "backward") else x.dtype
+        kind = x._data.dtype if hasattr(x, "backward") else x.dtype
 
         def draw(rate: float, size: int) -> Any:
             return (

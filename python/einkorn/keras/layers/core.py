@@ -196,7 +196,7 @@ class Embedding(Layer):
         self.input_dim, self.output_dim, self.mask_zero = input_dim, output_dim, mask_zero
         self.supports_masking = mask_zero
         self.inner = nn.Embedding(input_dim, output_dim)
-        self.inner.weight.data[...] = initial(rules["embeddings_initializer"], (input_dim, output_dim))
+        self.inner.weight._data[...] = initial(rules["embeddings_initializer"], (input_dim, output_dim))
         for kind in ("regularizer", "constraint"):
             if rules[f"embeddings_{kind}"] is not None:
                 self.inner.__dict__.setdefault(f"_{kind}s", {})["weight"] = rules[f"embeddings_{kind}"]
@@ -205,14 +205,14 @@ class Embedding(Layer):
             self.set_weights(weights if isinstance(weights, (list, tuple)) else [weights])
 
     def call(self, x: Any) -> Any:
-        numbers = x.data if isinstance(x, Tensor) else x
+        numbers = x._data if isinstance(x, Tensor) else x
         return self.inner(numbers.astype(np.int64) if numbers.dtype.kind == "f" else numbers)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Where the numbers are not 0."""
         if not self.mask_zero:
             return None
-        return np.asarray(inputs.data if isinstance(inputs, Tensor) else inputs) != 0
+        return np.asarray(inputs._data if isinstance(inputs, Tensor) else inputs) != 0
 
     def _keras_places(self) -> list[Place]:
         return [Place("embeddings", self.inner, "weight")]
@@ -235,7 +235,7 @@ class Masking(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Where any feature is another."""
-        return (np.asarray(inputs.data if isinstance(inputs, Tensor) else inputs) != self.mask_value).any(-1)
+        return (np.asarray(inputs._data if isinstance(inputs, Tensor) else inputs) != self.mask_value).any(-1)
 
     def call(self, x: Any) -> Any:
         keep = self.compute_mask(x)[..., None]

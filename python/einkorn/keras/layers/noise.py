@@ -33,7 +33,7 @@ class _Noise(Layer):
 
 
 def _ones(x: Any, shape: tuple[int, ...]) -> np.ndarray:
-    return np.ones(shape, x.data.dtype if hasattr(x, "backward") else x.dtype)
+    return np.ones(shape, x._data.dtype if hasattr(x, "backward") else x.dtype)
 
 
 class Dropout(_Noise):

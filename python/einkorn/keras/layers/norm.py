@@ -86,7 +86,7 @@ class BatchNormalization(Layer):
         axis = self.axis % axes
         there, back = _forward(axes, axis)
         moved = x if axis == 1 else ops.permute(x, there)
-        mean, variance = self.moving_mean.data, self.moving_variance.data
+        mean, variance = self.moving_mean._data, self.moving_variance._data
         if not training or not self.trainable:
             out = ops.batch_norm(moved, mean, variance, self.gamma, self.beta, False, 0.0, self.epsilon)
         else:

@@ -55,7 +55,7 @@ class _Average(_Pool):
         if self.padding == "valid":
             return op(x, self.pool_size, self.strides)
         ones = (1,) * self._rank
-        plain = x.data if hasattr(x, "backward") else x
+        plain = x._data if hasattr(x, "backward") else x
         inside = ops.add(ops.multiply(plain[:1, :1], 0.0), 1.0)
         inside = op(same(inside, self.pool_size, self.strides, ones, 0.0), self.pool_size, self.strides)
         sums = op(same(x, self.pool_size, self.strides, ones, 0.0), self.pool_size, self.strides)
@@ -152,7 +152,7 @@ class GlobalAveragePooling1D(_Global):
         axis = self._axes(x)
         if mask is None:
             return ops.mean(x, axis=axis, keepdims=self.keepdims)
-        kept = mask.astype(x.data.dtype if hasattr(x, "backward") else x.dtype)
+        kept = mask.astype(x._data.dtype if hasattr(x, "backward") else x.dtype)
         kept = kept[:, None] if self.first else kept[..., None]
         total = ops.sum(ops.multiply(x, kept), axis=axis, keepdims=self.keepdims)
         return ops.divide(total, kept.sum(axis, keepdims=self.keepdims))

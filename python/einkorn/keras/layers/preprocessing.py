@@ -74,7 +74,7 @@ class Normalization(Layer):
 
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data: an array, or an iterable of batches."""
-        x = np.asarray(data.data if isinstance(data, Tensor) else data, np.float64)
+        x = np.asarray(data._data if isinstance(data, Tensor) else data, np.float64)
         kept = {axis % x.ndim for axis in self.axis}
         others = tuple(i for i in range(x.ndim) if i not in kept)
         self.__dict__["mean"] = x.mean(others, keepdims=True)[0].astype(np.float32)

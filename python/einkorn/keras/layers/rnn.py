@@ -83,7 +83,7 @@ class RNN(Layer):
             return [self._taken(np.asarray(s) if isinstance(s, list) else s) for s in given]
         if self.stateful and self._kept is not None and len(self._kept[0]) == x.shape[0]:
             return list(self._kept)
-        kind = x.data.dtype if isinstance(x, Tensor) else x.dtype
+        kind = x._data.dtype if isinstance(x, Tensor) else x.dtype
         return [np.zeros((x.shape[0], size), kind) for size in self._sizes()]
 
     def reset_state(self) -> None:
@@ -109,7 +109,7 @@ class RNN(Layer):
             mask = None if mask.all() else mask
         out, last, states = self._walk(x, states, mask, training)
         if self.stateful:
-            self.__dict__["_kept"] = [np.array(s.data if isinstance(s, Tensor) else s) for s in states]
+            self.__dict__["_kept"] = [np.array(s._data if isinstance(s, Tensor) else s) for s in states]
         result = out if self.return_sequences else last
         return [result, *states] if self.return_state else result
 

@@ -100,7 +100,7 @@ class Linear(Module):
         if type(mod) is not linear.Linear:
             raise ArgumentError(f"{_NAME}.from_float: mod is {type(mod).__name__}, expected nn.Linear")
         made = cls(mod.in_features, mod.out_features, mod.bias is not None, activation=mod.activation)
-        weight = contiguous(mod.weight.data)
+        weight = contiguous(mod.weight._data)
         if weight.dtype != np.float32:
             raise DTypeError(f"{_NAME}.from_float: weight has dtype {weight.dtype}, expected float32")
         engines.of(weight).quantize_rows_s8(made.weight, made.weight_scale, weight)
@@ -108,7 +108,7 @@ class Linear(Module):
             raise NonFiniteError(f"{_NAME}.from_float: weight holds NaN or infinity")
         if mod.bias is not None:
             assert made.bias is not None
-            made.bias[...] = mod.bias.data
+            made.bias[...] = mod.bias._data
         made.train(mod.training)
         return made
 

@@ -47,11 +47,11 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     if not isinstance(vec, Tensor):
         raise ArgumentError(f"vector_to_parameters: vec is {type(vec).__name__}, expected a Tensor")
     params = list(parameters)
-    size = sum(param.data.size for param in params)
+    size = sum(param._data.size for param in params)
     if vec.shape != (size,):
         raise ShapeError(f"vector_to_parameters: vec has shape {tuple(vec.shape)}, expected ({size},)")
     begin = 0
     for param in params:
-        end = begin + param.data.size
-        param.data = vec._data[begin:end].reshape(param.data.shape)
+        end = begin + param._data.size
+        param.data = vec._data[begin:end].reshape(param._data.shape)
         begin = end
