@@ -58,6 +58,11 @@ def _tracked(call: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
+@functools.cache
+def _takes_bfloat16() -> frozenset[str]:
+    return frozenset(name for name, types in _cuda_host.kernels().items() if "bfloat16" in types)
+
+
 class Engine:
     """Looks like a module of ``einkorn.engines``; threads are those of the engine it stands in for."""
 
@@ -66,6 +71,7 @@ class Engine:
         self.set_num_threads = instead_of.set_num_threads
         self.empty = empty
         self.quick = lambda kernel, *operands: None
+        self.takes_bfloat16 = _takes_bfloat16
 
     def __getattr__(self, name: str) -> Any:
         kernel = getattr(_cuda_host, name, None)

@@ -28,6 +28,7 @@ FAMILIES = (
     "elementwise",
     "loss",
     "matmul",
+    "norm",
     "optimizer",
     "pool",
     "random",

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <bit>
+
 #include "cuda_host/device.h"
 
 #define __global__
@@ -126,6 +128,12 @@ EINKORN_NOT_CHECKED T atomicCAS(T* p, T expected, T value) {
 template <class T>
 inline T __ldg(const T* p) {
   return *p;
+}
+inline float __uint_as_float(unsigned bits) {
+  return std::bit_cast<float>(bits);
+}
+inline unsigned __float_as_uint(float value) {
+  return std::bit_cast<unsigned>(value);
 }
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);

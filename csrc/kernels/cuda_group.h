@@ -38,6 +38,12 @@ __device__ __forceinline__ T shuffle_xor(T v, int distance) {
   return __shfl_xor_sync(0xffffffffu, v, distance);
 }
 
+template <int kGroup, class T>
+__device__ __forceinline__ T summed(T v) {
+  return fold_group<kGroup>(
+      v, [](T a, T b) { return a + b; }, [](T a, int distance) { return shuffle_xor(a, distance); });
+}
+
 // body(row, lane, live) for every row, by groups of kGroup threads. All threads of a block call body equally often, those
 // beyond the last row with live = false, because a fold needs whole warps.
 template <int kGroup, class Body>

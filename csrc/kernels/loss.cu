@@ -22,12 +22,6 @@ __device__ __forceinline__ T not_a_number() {
   return static_cast<T>(NAN);
 }
 
-template <int kGroup, class T>
-__device__ __forceinline__ T summed(T v) {
-  return fold_group<kGroup>(
-      v, [](T a, T b) { return a + b; }, [](T a, int distance) { return shuffle_xor(a, distance); });
-}
-
 // ---- cross-entropy ----
 
 // What label smoothing needs besides: the sum of the class weights.

@@ -21,12 +21,6 @@ namespace {
 
 constexpr int64_t kBlockRow = 1024;  // from this length on a block shares a row
 
-template <int kGroup, class T>
-__device__ __forceinline__ T summed(T v) {
-  return fold_group<kGroup>(
-      v, [](T a, T b) { return a + b; }, [](T a, int distance) { return shuffle_xor(a, distance); });
-}
-
 // body(row, lane) for every row, by groups of kGroup threads. All threads of a group call body together.
 template <int kGroup, class Body>
 __device__ __forceinline__ void for_rows(int64_t rows, const Body& body) {
