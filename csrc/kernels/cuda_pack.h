@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cuda_runtime.h>
 #include <stdint.h>
 
 namespace einkorn::cuda {
@@ -13,7 +14,7 @@ struct alignas(kCount * sizeof(T)) Pack {
 
 constexpr int kPackBytes = 16;
 
-inline bool is_aligned(const void* p, size_t bytes) {
+__host__ __device__ inline bool is_aligned(const void* p, size_t bytes) {
   return reinterpret_cast<uintptr_t>(p) % bytes == 0;
 }
 

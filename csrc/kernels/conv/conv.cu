@@ -3,7 +3,7 @@
 //
 //                   i (rows)           j (columns)              k (summed)
 //   forward         output channel     image, output y, x       input channel, tap
-//   input grad      input channel      image, input y, x        output channel, tap
+//   input grad      input channel      image, input y, x        output channel, tap        also the transposed convolution
 //   weight grad     output channel     input channel, tap       image, output y, x     cut into parts of positions
 //
 // float32 multiply-adds, no tensor cores: exact for whole numbers, the same bits every time.
@@ -158,7 +158,7 @@ struct InputGradProblem {
     Pixel at;
   };
 
-  Conv2dInputGrad<T> x;
+  Conv2dTranspose<T> x;
   Sizes z;
   int64_t m, n, k, batches;
 
@@ -185,11 +185,13 @@ struct InputGradProblem {
     if (z.stride_h > 1) oh = h / z.stride_h;
     if (z.stride_w > 1) ow = w / z.stride_w;
     if (oh >= z.OH || ow >= z.OW || oh * z.stride_h != h || ow * z.stride_w != w) return 0;
-    return x.gy[((column.plane + tap.channel) * z.OH + oh) * z.OW + ow];
+    return x.x[((column.plane + tap.channel) * z.OH + oh) * z.OW + ow];
   }
   __device__ void store(int64_t group, int64_t i, int64_t j, T sum) const {
     const int64_t plane = static_cast<int64_t>(z.H) * z.W, image = quotient(j, plane);
-    x.gx[(image * z.C + group * z.channels + i) * plane + j - image * plane] = sum;
+    const int64_t channel = group * z.channels + i;
+    if (x.bias != nullptr) sum += x.bias[channel];
+    x.out[(image * z.C + channel) * plane + j - image * plane] = activate(sum, x.activation);
   }
 };
 
@@ -235,7 +237,7 @@ constexpr int kFewChannels = 4;
 //
 //      stride 2      x   0 2 4 6 ... | 1 3 5 7 ...
 template <class T>
-__global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dInputGrad<T> k, Sizes z, int64_t groups) {
+__global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dTranspose<T> k, Sizes z, int64_t groups) {
   const int per_phase = (z.W + z.stride_w - 1) / z.stride_w, slots = per_phase * z.stride_w, taps = z.R * z.S;
   grid_stride(z.N * groups * z.H * slots, [&](int64_t i) {
     const int64_t rows = quotient(i, slots), planes = quotient(rows, z.H), image = quotient(planes, groups);
@@ -244,7 +246,7 @@ __global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dInputGra
     const int64_t group = planes - image * groups;
     if (x >= z.W) return;
     T sums[kFewChannels] = {};
-    const T* const gy = k.gy + (image * z.K + group * z.filters) * z.OH * z.OW;
+    const T* const gy = k.x + (image * z.K + group * z.filters) * z.OH * z.OW;
     const T* const w = k.w + group * z.filters * z.channels * taps;
     for (int r = 0; r < z.R; ++r) {
       const int h = y + z.pad_h - r * z.dilation_h, oh = h / z.stride_h;
@@ -265,9 +267,12 @@ __global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dInputGra
         }
       }
     }
-    T* const gx = k.gx + ((image * z.C + group * z.channels) * z.H + y) * z.W + x;
-    for (int c = 0; c < kFewChannels; ++c)
-      if (c < z.channels) gx[static_cast<int64_t>(c) * z.H * z.W] = sums[c];
+    T* const out = k.out + ((image * z.C + group * z.channels) * z.H + y) * z.W + x;
+    for (int c = 0; c < kFewChannels; ++c) {
+      if (c >= z.channels) break;
+      if (k.bias != nullptr) sums[c] += k.bias[group * z.channels + c];
+      out[static_cast<int64_t>(c) * z.H * z.W] = activate(sums[c], k.activation);
+    }
   });
 }
 
@@ -323,17 +328,23 @@ void conv2d_forward(const Conv2dForward<T>& x) {
        ForwardProblem<T>{x, sizes_of(s), s.K / s.groups, s.N * s.OH * s.OW, s.C / s.groups * s.R * s.S, s.groups});
 }
 
+// The input gradient is a transposed convolution without bias and activation.
 template <class T>
-void conv2d_input_grad(const Conv2dInputGrad<T>& x) {
+void conv2d_transpose(const Conv2dTranspose<T>& x) {
+  const char* const name = "conv2d_transpose";
   const ConvShape& s = x.shape;
   if (s.C / s.groups <= kFewChannels) {
     const int64_t slots = pieces_of(s.W, s.stride_w) * s.stride_w;
-    launch_over("conv2d_input_grad", few_channels_input_grad<T>, s.N * s.groups * s.H * slots, x, sizes_of(s),
-                s.groups);
+    launch_over(name, few_channels_input_grad<T>, s.N * s.groups * s.H * slots, x, sizes_of(s), s.groups);
     return;
   }
-  gemm("conv2d_input_grad",
+  gemm(name,
        InputGradProblem<T>{x, sizes_of(s), s.C / s.groups, s.N * s.H * s.W, s.K / s.groups * s.R * s.S, s.groups});
+}
+
+template <class T>
+void conv2d_input_grad(const Conv2dInputGrad<T>& x) {
+  conv2d_transpose(Conv2dTranspose<T>{x.gx, x.gy, x.w, nullptr, x.shape, Activation::none, x.ws});
 }
 
 template <class T>
@@ -345,6 +356,7 @@ void conv2d_weight_grad(const Conv2dWeightGrad<T>& x) {
 }
 
 EINKORN_INSTANTIATE(conv2d_forward, Conv2dForward)
+EINKORN_INSTANTIATE(conv2d_transpose, Conv2dTranspose)
 EINKORN_INSTANTIATE(conv2d_input_grad, Conv2dInputGrad)
 EINKORN_INSTANTIATE(conv2d_weight_grad, Conv2dWeightGrad)
 

@@ -5,17 +5,12 @@
 #include <math.h>
 
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/elementwise/elementwise_cuda.h"
+#include "kernels/elementwise/functions_cuda.h"
 #include "kernels/instantiate.h"
 
 namespace einkorn::cuda {
 
 namespace {
-
-template <class T>
-__device__ __forceinline__ T logistic(T x) {
-  return 1 / (1 + ::exp(-x));
-}
 
 template <class T>
 __device__ __forceinline__ T normal_cdf(T x) {
@@ -69,31 +64,7 @@ struct Limit {
   }
 };
 
-// Three arrays without gaps.
-inline Layout<3> flat(int64_t size) {
-  Layout<3> layout = {};
-  layout.ndim = 1;
-  layout.shape[0] = size;
-  for (auto& strides : layout.strides) strides[0] = 1;
-  return layout;
-}
-
 }  // namespace
-
-#define EINKORN_UNARY(name, expression)                                \
-  namespace {                                                          \
-  template <class T>                                                   \
-  struct name##_function {                                             \
-    T alpha;                                                           \
-    __device__ T operator()(T x) const { return expression; }          \
-  };                                                                   \
-  }                                                                    \
-  template <class T>                                                   \
-  void name(const Unary<T>& k) {                                       \
-    using Function = name##_function<T>;                               \
-    for_elements<1>(#name, k.layout, k.out, {k.x}, Function{k.alpha}); \
-  }                                                                    \
-  EINKORN_INSTANTIATE(name, Unary)
 
 EINKORN_UNARY(negative, -x)
 EINKORN_UNARY(absolute, ::fabs(x))
@@ -117,21 +88,6 @@ EINKORN_UNARY(step, x != x ? x : static_cast<T>(x >= 0))
 EINKORN_UNARY(leaky_relu, x > 0 ? x : x * alpha)
 EINKORN_UNARY(elu, x < 0 ? ::expm1(x) * alpha : x)
 
-#define EINKORN_UNARY_GRAD(name, expression)                                   \
-  namespace {                                                                  \
-  template <class T>                                                           \
-  struct name##_function {                                                     \
-    T alpha;                                                                   \
-    __device__ T operator()(T g, T s) const { return expression; }             \
-  };                                                                           \
-  }                                                                            \
-  template <class T>                                                           \
-  void name(const UnaryGrad<T>& k) {                                           \
-    using Function = name##_function<T>;                                       \
-    for_elements<2>(#name, flat(k.size), k.gx, {k.g, k.s}, Function{k.alpha}); \
-  }                                                                            \
-  EINKORN_INSTANTIATE(name, UnaryGrad)
-
 EINKORN_UNARY_GRAD(absolute_grad, s > 0 ? g : (s < 0 ? -g : T{0}))
 EINKORN_UNARY_GRAD(relu_grad, s <= 0 ? T{0} : g)
 EINKORN_UNARY_GRAD(sigmoid_grad, g*(s * (1 - s)))
@@ -143,20 +99,6 @@ EINKORN_UNARY_GRAD(silu_grad, g* silu_slope(s))
 EINKORN_UNARY_GRAD(softplus_grad, g* logistic(s))
 EINKORN_UNARY_GRAD(leaky_relu_grad, s > 0 ? g : g * alpha)
 EINKORN_UNARY_GRAD(elu_grad, s > 0 ? g : g * (::exp(s) * alpha))
-
-#define EINKORN_BINARY(name, expression)                             \
-  namespace {                                                        \
-  template <class T>                                                 \
-  struct name##_function {                                           \
-    __device__ T operator()(T a, T b) const { return expression; }   \
-  };                                                                 \
-  }                                                                  \
-  template <class T>                                                 \
-  void name(const Binary<T>& k) {                                    \
-    using Function = name##_function<T>;                             \
-    for_elements<2>(#name, k.layout, k.out, {k.a, k.b}, Function{}); \
-  }                                                                  \
-  EINKORN_INSTANTIATE(name, Binary)
 
 EINKORN_BINARY(add, a + b)
 EINKORN_BINARY(subtract, a - b)
