@@ -14,7 +14,8 @@
 // What a step does to a sum is a Product: Fused multiplies and adds numbers, others (matmul_bf16.cpp, matmul_int8.cpp) groups of
 // narrow ones that lie in a lane together, the groups of a column of A and a row of B under each other.
 //
-// The caller's `finish(row, vector, sum)` takes the sums out of the registers.
+// The caller's `finish(row, vector, sum)` takes the sums out of the registers; `beside(k)` is done with every step of k, which has
+// room for more than multiply-adds: asking for lines that will be wanted next.
 
 #pragma once
 
@@ -39,11 +40,16 @@ struct Fused {
   EINKORN_INLINE static Vec<T> add(Vec<T> sum, Vec<T> a, Vec<T> b) { return sum + a * b; }
 };
 
+struct NothingBeside {
+  EINKORN_INLINE void operator()(int64_t) const {}
+};
+
 // sum[r][v] = sum over k of A[r][k] * B[k][v-th vector], for k_size steps.
 // `a_step` is the distance between columns (by_columns) or rows (by_rows) of A, `b_step` that between rows of B.
-template <class Product, int kRows, int kVectors, APanel kPanel, class Finish, class T = typename Product::Packed>
+template <class Product, int kRows, int kVectors, APanel kPanel, class Finish, class Beside = NothingBeside,
+          class T = typename Product::Packed>
 EINKORN_INLINE void product_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b,
-                                 int64_t b_step, const Finish& finish) {
+                                 int64_t b_step, const Finish& finish, const Beside& beside = {}) {
   using Sums = Vec<typename Product::Sum>;
   Sums sum[kRows][kVectors];
   EINKORN_UNROLL for (int r = 0; r < kRows; ++r) EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Sums{};
@@ -68,6 +74,7 @@ EINKORN_INLINE void product_tile(int64_t k_size, const T* __restrict a, int64_t 
       EINKORN_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Product::add(sum[r][v], av, bv[v]);
     }
     b += b_step;
+    beside(k);
     if constexpr (kPanel == APanel::by_columns) {
       __builtin_prefetch(a + 24 * a_step);  // deep panels of A come from L2
       a += a_step;
@@ -79,10 +86,10 @@ EINKORN_INLINE void product_tile(int64_t k_size, const T* __restrict a, int64_t 
       finish(r, v, sum[r][v]);
 }
 
-template <class T, int kRows, int kVectors, APanel kPanel, class Finish>
+template <class T, int kRows, int kVectors, APanel kPanel, class Finish, class Beside = NothingBeside>
 EINKORN_INLINE void gemm_tile(int64_t k_size, const T* __restrict a, int64_t a_step, const T* __restrict b,
-                              int64_t b_step, const Finish& finish) {
-  product_tile<Fused<T>, kRows, kVectors, kPanel>(k_size, a, a_step, b, b_step, finish);
+                              int64_t b_step, const Finish& finish, const Beside& beside = {}) {
+  product_tile<Fused<T>, kRows, kVectors, kPanel>(k_size, a, a_step, b, b_step, finish, beside);
 }
 
 // Calls fn.template operator()<rows>() for the run-time row count, 1 to kTileRows.

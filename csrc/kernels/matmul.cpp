@@ -53,36 +53,60 @@ struct Cuts : TaskCuts {
   }
 };
 
-// Packed A: [depth block][panel][k][row], panels of kTileRows rows, a vector of room after each for whole-vector stores.
+// Packed A of a depth block: [panel][k][row], panels of kTileRows rows, a vector of room after each for whole-vector stores.
 template <class T>
-inline T* packed_panel(T* base, const Matmul<T>& x, const Cuts<T>& cuts, int64_t block, int64_t panel) {
-  const int64_t panels = ceil_div(x.m, kTileRows);
-  const int64_t depth = least(cuts.depth, x.k - block * cuts.depth);
-  return base + block * panels * (cuts.depth * kTileRows + kLanes<T>)+panel * (depth * kTileRows + kLanes<T>);
+inline T* packed_panel(T* base, int64_t depth, int64_t panel) {
+  return base + panel * (depth * kTileRows + kLanes<T>);
+}
+
+// A lies transposed, and its rows are long: neighbouring panels read them together, since those of a single one would be a line
+// or two of each page.
+constexpr int64_t kPanelsAtOnce = 8, kRowsAhead = 8;
+
+template <class T>
+void pack_panels_across(T* packed, int64_t depth, int64_t first, int64_t panels, const T* a, int64_t rows,
+                        int64_t a_k) {
+  constexpr int L = kLanes<T>, kLine = 64 / static_cast<int>(sizeof(T));
+  const T* const begin = a + first * kTileRows;
+  const int64_t width = least(rows - first * kTileRows, panels * kTileRows);
+  for (int64_t k = 0; k < depth; ++k) {
+    const T* const row = begin + k * a_k;
+    for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(row + kRowsAhead * a_k + c);
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const int64_t high = least(kTileRows, width - panel * kTileRows);
+      T* const out = packed_panel(packed, depth, first + panel) + k * high;
+      for (int64_t r = (high - 1) / L * L; r >= 0; r -= L)
+        store(out + r, load_partial(row + panel * kTileRows + r, least(L, high - r)));
+    }
+  }
 }
 
 template <class T>
-void pack_all_of_a(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, T* packed) {
+void pack_all_of_a(const Matmul<T>& x, const T* a, int64_t depth, T* packed) {
   const int64_t panels = ceil_div(x.m, kTileRows);
-  const double cost = 0.2 * static_cast<double>(kTileRows * cuts.depth);
-  parallel_for(x.ws, panels * cuts.depth_blocks, cost, [&](int64_t task, int) {
-    const int64_t panel = task / cuts.depth_blocks, block = task % cuts.depth_blocks;
-    const int64_t row = panel * kTileRows, k0 = block * cuts.depth;
-    pack_a_panel(packed_panel(packed, x, cuts, block, panel), static_cast<int>(least(kTileRows, x.m - row)),
-                 least(cuts.depth, x.k - k0), a + row * x.a_m + k0 * x.a_k, x.a_m, x.a_k);
+  const bool across = x.a_m == 1 && x.a_k >= kPanelsAtOnce * kTileRows;
+  const int64_t at_once = across ? kPanelsAtOnce : 1;
+  const double cost = 0.2 * static_cast<double>(at_once * kTileRows * depth);
+  parallel_for(x.ws, ceil_div(panels, at_once), cost, [&](int64_t task, int) {
+    const int64_t first = task * at_once, row = first * kTileRows;
+    if (across)
+      pack_panels_across(packed, depth, first, least(at_once, panels - first), a, x.m, x.a_k);
+    else
+      pack_a_panel(packed_panel(packed, depth, first), static_cast<int>(least(kTileRows, x.m - row)), depth,
+                   a + row * x.a_m, x.a_m, x.a_k);
   });
 }
 
 template <class T>
 void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, T* out, T* a_packed, T* b_slice,
-               int64_t row_block, int64_t column_block) {
+               int64_t row_block, int64_t column_block, int64_t first_depth, int64_t end_depth) {
   constexpr int64_t C = kTileColumns<T>;
   const int64_t j_begin = column_block * cuts.columns, j_end = least(x.n, j_begin + cuts.columns);
   const int64_t i_begin = row_block * cuts.rows, i_end = least(x.m, i_begin + cuts.rows);
   const APanel by = !cuts.pack_a && x.a_k == 1 ? APanel::by_rows : APanel::by_columns;
   const int64_t a_step = by == APanel::by_rows ? x.a_m : x.a_k;
   alignas(64) T sums[kTileRows * C];
-  for (int64_t block = 0; block < cuts.depth_blocks; ++block) {
+  for (int64_t block = first_depth; block < end_depth; ++block) {
     const int64_t k0 = block * cuts.depth, depth = least(cuts.depth, x.k - k0);
     const Epilogue<Matmul<T>> epilogue{x, out, block == 0, block + 1 == cuts.depth_blocks};
     const bool plain = epilogue.is_plain();
@@ -95,7 +119,7 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
     for (int64_t i = i_begin; i < i_end; i += kTileRows) {
       const int64_t rows = least(kTileRows, i_end - i);
       const T* a_panel = a + i * x.a_m + k0 * x.a_k;
-      if (cuts.pack_a) a_panel = packed_panel(a_packed, x, cuts, block, i / kTileRows);
+      if (cuts.pack_a) a_panel = packed_panel(a_packed, depth, i / kTileRows);
       const TileSums<T> wide = choose_tile<T>(rows, 2, by), narrow = choose_tile<T>(rows, 1, by);
       for (int64_t j = j_begin; j < j_end; j += C) {
         const int64_t columns = least(C, j_end - j);
@@ -117,22 +141,28 @@ void gemm(const Matmul<T>& x, int64_t batch) {
   const Cuts<T> cuts(x);
   const auto parts = carve<MatmulParts<T>>(x);
   const int64_t tasks = cuts.row_blocks * cuts.column_blocks;
-  const double cost =
-      0.01 * static_cast<double>(x.k) * static_cast<double>(least(cuts.rows, x.m) * least(cuts.columns, x.n));
-  const auto run = [&](int64_t entry, int64_t task, int slot) {
+  const double cost = 0.01 * static_cast<double>(cuts.pack_a ? cuts.depth : x.k) *
+                      static_cast<double>(least(cuts.rows, x.m) * least(cuts.columns, x.n));
+  const auto run = [&](int64_t entry, int64_t task, int slot, int64_t first_depth, int64_t end_depth) {
     gemm_task(x, cuts, x.a + batch_offset(x, x.a_batch, entry), x.b + batch_offset(x, x.b_batch, entry),
               x.out + batch_offset(x, x.out_batch, entry), parts.a_packed, parts.b_slices[slot],
               task / cuts.column_blocks,
-              task % cuts.column_blocks);  // columns first: neighbouring tasks share rows of a in the L3 cache
+              task % cuts.column_blocks,  // columns first: neighbouring tasks share rows of a in the L3 cache
+              first_depth, end_depth);
   };
   if (!cuts.pack_a) {
-    parallel_for(x.ws, batch * tasks, cost, [&](int64_t task, int slot) { run(task / tasks, task % tasks, slot); });
+    parallel_for(x.ws, batch * tasks, cost,
+                 [&](int64_t task, int slot) { run(task / tasks, task % tasks, slot, 0, cuts.depth_blocks); });
     return;
   }
-  for (int64_t entry = 0; entry < batch; ++entry) {
-    pack_all_of_a(x, cuts, x.a + batch_offset(x, x.a_batch, entry), parts.a_packed);
-    parallel_for(x.ws, tasks, cost, [&](int64_t task, int slot) { run(entry, task, slot); });
-  }
+  // A depth block at a time, whose packed A the L3 cache still has when it is read. (K of nothing has a block of nothing.)
+  for (int64_t entry = 0; entry < batch; ++entry)
+    for (int64_t block = 0; block < cuts.depth_blocks; ++block) {
+      const int64_t k0 = block * cuts.depth;
+      pack_all_of_a(x, x.a + batch_offset(x, x.a_batch, entry) + k0 * x.a_k, least(cuts.depth, x.k - k0),
+                    parts.a_packed);
+      parallel_for(x.ws, tasks, cost, [&](int64_t task, int slot) { run(entry, task, slot, block, block + 1); });
+    }
 }
 
 // A block of 4 rows and 4 (or 2) columns of dot products at a time; the sums over lanes come from one transposition. Sums run

@@ -99,10 +99,9 @@ struct MatmulParts {
   MatmulParts(Carver& c, const Matmul<T>& x) {
     const bool is_row = x.m == 1 && x.k > 0, is_dot = is_row && is_dot_of_row(x), is_sum = is_row && !is_dot;
     const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
-    const int64_t panels = (x.m / kLeastTileRows + 1) * (x.k / kDepthBlock + 1);
-    b_slices = c.take_each<T>(is_row || is_dotted(x) ? 0 : x.ws.threads,
-                              (x.k <= kUncutDepth ? x.k : kDepthBlock) * columns + kPanelSlack);
-    a_packed = c.take<T>(packs_a(x) ? (x.m + kPanelSlack) * x.k + panels * kPanelSlack : 0);
+    const int64_t panels = x.m / kLeastTileRows + 1, depth = x.k <= kUncutDepth ? x.k : kDepthBlock;
+    b_slices = c.take_each<T>(is_row || is_dotted(x) ? 0 : x.ws.threads, depth * columns + kPanelSlack);
+    a_packed = c.take<T>(packs_a(x) ? (x.m + kPanelSlack) * depth + panels * kPanelSlack : 0);
     totals = c.take_each<double>(is_dot ? dot_pieces(x) : is_sum ? vector_chunks(x) : 0, x.n);
     sums = c.take_each<T>(is_sum ? vector_chunks(x) : 0, x.n + kPanelSlack);
     row = c.take<T>(is_dot && x.n > 1 && x.a_k != 1 ? x.k : 0);

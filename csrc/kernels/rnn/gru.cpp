@@ -52,6 +52,17 @@ struct Gru {
     store_n(flow + 2 * H, at.live, gq);
     store_n(carry, at.live, gh * z);
   }
+
+  template <class T>
+  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
+    lines.add(x.cells + at.row * x.layer.units + at.unit, at.live);
+    if (at.before >= 0) lines.add(x.out + at.before * x.layer.units + at.unit, at.live);
+  }
+
+  template <class T>
+  static void writes(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
+    lines.add(x.gcells + at.row * x.layer.units + at.unit, at.live);
+  }
 };
 
 }  // namespace

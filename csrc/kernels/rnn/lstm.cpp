@@ -57,6 +57,15 @@ struct Lstm {
     store_n(later, at.live, gc * f);
     if (carry != nullptr) store_n(carry, at.live, Vec<T>{});
   }
+
+  template <class T>
+  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
+    lines.add(x.cells + at.row * x.layer.units + at.unit, at.live);
+    if (at.before >= 0) lines.add(x.cells + at.before * x.layer.units + at.unit, at.live);
+  }
+
+  template <class T>
+  static void writes(Lines&, const RecurrentGrad<T>&, const Place&) {}
 };
 
 }  // namespace

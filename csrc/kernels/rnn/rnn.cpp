@@ -28,6 +28,14 @@ struct Plain {
     store_n(flow, at.live, ga);
     store_n(carry, at.live, Vec<T>{});
   }
+
+  template <class T>
+  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
+    lines.add(x.out + at.row * x.layer.units + at.unit, at.live);
+  }
+
+  template <class T>
+  static void writes(Lines&, const RecurrentGrad<T>&, const Place&) {}
 };
 
 }  // namespace

@@ -147,6 +147,7 @@ struct Place {
 //   Vec<T> forward(x, place, sum, gate_step, h)        h of the step from the sums, `gate_step` apart; the former h
 //   void backward(x, place, gh, flow, carry)           gradients of the gates, to x.ggates and, H apart, to flow;
 //                                                      what of gh goes past the product, to carry
+//   void reads(lines, x, place), writes(...)           what backward reads and writes of arrays of all steps, beside gates
 template <class Cell, class T>
 void recurrent_forward(const Recurrent<T>& x) {
   constexpr int L = kLanes<T>, U = Cell::kUnitVectors * L, V = Cell::kGates * Cell::kUnitVectors, C = V * L;
@@ -176,13 +177,29 @@ void recurrent_forward(const Recurrent<T>& x) {
     const bool from_nothing = step == 0 && l.h0 == nullptr;
     alignas(64) T sums[kStateRows<V> * C];
     for_tiles<kStateRows<V>>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
-      for (int64_t r = 0; r < rows; ++r)
-        for (int gate = 0; gate < Cell::kGates; ++gate)
-          __builtin_prefetch(x.gates + ((first + b0 + r) * Cell::kGates + gate) * H + unit);
-      if (from_nothing)
+      Lines lines;
+      const auto ask_for_gates = [&] {
+        for (int64_t r = 0; r < rows; ++r)
+          for (int gate = 0; gate < Cell::kGates; ++gate)
+            lines.add(x.gates + ((first + b0 + r) * Cell::kGates + gate) * H + unit, units);
+      };
+      if (x.cells == nullptr) ask_for_gates();
+      lines.now_to_write();
+      if (x.cells != nullptr) ask_for_gates();
+      for (int64_t r = 0; r < rows; ++r) {
+        if (x.cells != nullptr) lines.add(x.cells + (first + b0 + r) * H + unit, units);
+        if (!projects) {
+          lines.add(x.out + (first + b0 + r) * P + unit, units);
+          lines.add(parts.state[(step + 1) & 1] + (b0 + r) * h_step + unit, units);
+        }
+      }
+      lines.add(sums, rows * C);
+      if (from_nothing) {
+        lines.ask_before(0);
         for (int64_t i = 0; i < rows * C; i += L) store(sums + i, Vec<T>{});
-      else
-        state_tile<T, V>(rows, P, state + b0 * h_step, h_step, parts.panels + block * P * C, sums);
+      } else {
+        state_tile<T, V>(rows, P, state + b0 * h_step, h_step, parts.panels + block * P * C, sums, lines);
+      }
       for (int64_t r = 0; r < rows; ++r)
         for_vectors<T>(units, [&](int64_t u, int64_t live) {
           const int64_t b = b0 + r;
@@ -200,7 +217,7 @@ void recurrent_forward(const Recurrent<T>& x) {
     alignas(64) T sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
       state_tile<T, kTileVectors>(rows, H, parts.unprojected + b0 * m_step, m_step, parts.projection + block * H * W,
-                                  sums);
+                                  sums, Lines{});
       for (int64_t r = 0; r < rows; ++r)
         for_vectors<T>(columns, [&](int64_t u, int64_t live) {
           put(step, first + b0 + r, b0 + r, block * W + u, live, load(sums + r * W + u));
@@ -233,12 +250,41 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
   pack_columns(x.ws, parts.panels, l.weight, P, depth);
   if (projects) pack_columns(x.ws, parts.projection, l.projection, H, P);
 
-  const auto cell = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh, T* carry)
-                        __attribute__((always_inline)) {
-                          const bool first = b >= walk.count(step + 1);
-                          const Place place{walk.first(step) + b, b, j, live, first ? -1 : walk.first(step + 1) + b};
-                          Cell::backward(x, place, gh, parts.flow[step & 1] + b * flow_step + j, carry);
-                        };
+  const auto place_of = [&](int64_t step, int64_t b, int64_t j, int64_t live) __attribute__((always_inline)) {
+    const bool first = b >= walk.count(step + 1);
+    return Place{walk.first(step) + b, b, j, live, first ? -1 : walk.first(step + 1) + b};
+  };
+  const auto cell = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh,
+                        T* carry) __attribute__((always_inline)) {
+    Cell::backward(x, place_of(step, b, j, live), gh, parts.flow[step & 1] + b * flow_step + j, carry);
+  };
+  // What the cells of some rows and units, and what is before them, read and write.
+  const auto lines_of = [&](int64_t step, int64_t b0, int64_t rows, int64_t j, int64_t n, bool arrives, bool is_cell) {
+    Lines lines;
+    const int64_t end = smaller(b0 + rows, walk.count(step));
+    for (int64_t b = b0; b < end; ++b) {
+      const Place place = place_of(step, b, j, n);
+      if (arrives && x.g != nullptr) lines.add(x.g + place.row * P + j, n);
+      if (!is_cell) continue;
+      for (int gate = 0; gate < Cell::kGates && x.gates != nullptr; ++gate)
+        lines.add(x.gates + (place.row * Cell::kGates + gate) * H + j, n);
+      Cell::reads(lines, x, place);
+    }
+    lines.now_to_write();
+    for (int64_t b = b0; b < end; ++b) {
+      const Place place = place_of(step, b, j, n);
+      if (!is_cell) {
+        lines.add(x.gout + place.row * P + j, n);
+        continue;
+      }
+      for (int gate = 0; gate < Cell::kGates; ++gate) {
+        lines.add(x.ggates + (place.row * Cell::kGates + gate) * H + j, n);
+        lines.add(parts.flow[step & 1] + b * flow_step + gate * H + j, n);
+      }
+      Cell::writes(lines, x, place);
+    }
+    return lines;
+  };
   // The gradient of h of this step, from all that read it; of a sequence that has no step left, the gradient of h0.
   const auto arrive = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh) __attribute__((always_inline)) {
     T* const carry = x.gh0 + b * P + j;
@@ -256,7 +302,8 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
     alignas(64) T sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, before), [&](int64_t b0, int64_t rows) {
       state_tile<T, kTileVectors>(rows, depth, parts.flow[(step - 1) & 1] + b0 * flow_step, flow_step,
-                                  parts.panels + block * depth * W, sums);
+                                  parts.panels + block * depth * W, sums,
+                                  lines_of(step, b0, rows, block * W, columns, true, !projects));
       for (int64_t r = 0; r < rows; ++r)
         for_vectors<T>(columns, [&](int64_t u, int64_t live) {
           arrive(step, b0 + r, block * W + u, live, load(sums + r * W + u));
@@ -269,7 +316,8 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
     const int64_t units = smaller(W, H - block * W);
     alignas(64) T sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
-      state_tile<T, kTileVectors>(rows, P, parts.total + b0 * h_step, h_step, parts.projection + block * P * W, sums);
+      state_tile<T, kTileVectors>(rows, P, parts.total + b0 * h_step, h_step, parts.projection + block * P * W, sums,
+                                  lines_of(step, b0, rows, block * W, units, false, true));
       for (int64_t r = 0; r < rows; ++r)
         for_vectors<T>(units, [&](int64_t u, int64_t live) {
           cell(step, b0 + r, block * W + u, live, load(sums + r * W + u), nullptr);
