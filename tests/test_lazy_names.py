@@ -14,6 +14,7 @@ PACKAGES = (
     "einkorn.data",
     "einkorn.keras",
     "einkorn.keras.layers",
+    "einkorn.models",
     "einkorn.text",
     "einkorn.training",
     "einkorn.vision",

@@ -18,6 +18,7 @@ _EXTRAS = {
     "tensorboardX": ("tensorboardX", "tensorboard"),
     "pyarrow": ("pyarrow", "parquet"),
     "PIL": ("Pillow", "vision"),
+    "h5py": ("h5py", "vision"),
     "numba": ("Numba", "numba"),
     "cupy": ("CuPy", "cuda"),
 }

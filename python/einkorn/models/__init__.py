@@ -1,24 +1,153 @@
 """Models of the course, and the closed registry that checkpoints are rebuilt from."""
 
-from einkorn.models.classifier import ImageClassifier
-from einkorn.models.keras_cnn import KerasCNN
-from einkorn.models.lenet import LeNet5
-from einkorn.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from einkorn.models.mlp import MLP
-from einkorn.models.perceptron import Perceptron
-from einkorn.models.registry import build, config_of, name_of, names
+from __future__ import annotations
 
-__all__ = [
-    "MLP",
-    "ImageClassifier",
-    "KerasCNN",
-    "LeNet5",
-    "LinearRegression",
-    "LogisticRegression",
-    "Perceptron",
-    "SoftmaxRegression",
-    "build",
-    "config_of",
-    "name_of",
-    "names",
-]
+from typing import TYPE_CHECKING
+
+from einkorn._later import later
+
+# What is reached as einkorn.models.NAME, and the module it lives in.
+_HOMES = {
+    "AlexNet": "alexnet",
+    "CIFARResNet": "cifar_resnet",
+    "DenseNet": "densenet",
+    "FCN": "fcn",
+    "ImageClassifier": "classifier",
+    "InceptionOutputs": "inception",
+    "InceptionResNetV2": "inception_resnet",
+    "InceptionV3": "inception",
+    "KerasCNN": "keras_cnn",
+    "LeNet5": "lenet",
+    "LinearRegression": "linear",
+    "LogisticRegression": "linear",
+    "MLP": "mlp",
+    "MobileNet": "mobilenet",
+    "MobileNetV2": "mobilenet",
+    "Network": "_blocks",
+    "Perceptron": "perceptron",
+    "Preprocessing": "preprocessing",
+    "ResNet": "resnet",
+    "ResNetV2": "resnet_v2",
+    "SoftmaxRegression": "linear",
+    "SqueezeNet": "squeezenet",
+    "UNet": "unet",
+    "VGG": "vgg",
+    "WeightsReport": "weights",
+    "Xception": "xception",
+    "alexnet": "alexnet",
+    "build": "registry",
+    "config_of": "registry",
+    "densenet121": "densenet",
+    "densenet161": "densenet",
+    "densenet169": "densenet",
+    "densenet201": "densenet",
+    "fcn_resnet101": "fcn",
+    "fcn_resnet50": "fcn",
+    "get_model": "registry",
+    "get_model_builder": "registry",
+    "inception_resnet_v2": "inception_resnet",
+    "inception_v3": "inception",
+    "list_models": "registry",
+    "load_pretrained": "weights",
+    "mobilenet": "mobilenet",
+    "mobilenet_v2": "mobilenet",
+    "name_of": "registry",
+    "names": "registry",
+    "plain110": "cifar_resnet",
+    "plain20": "cifar_resnet",
+    "plain32": "cifar_resnet",
+    "plain44": "cifar_resnet",
+    "plain56": "cifar_resnet",
+    "read_class_names": "weights",
+    "resnet101": "resnet",
+    "resnet101_v2": "resnet_v2",
+    "resnet110": "cifar_resnet",
+    "resnet152": "resnet",
+    "resnet152_v2": "resnet_v2",
+    "resnet18": "resnet",
+    "resnet20": "cifar_resnet",
+    "resnet32": "cifar_resnet",
+    "resnet34": "resnet",
+    "resnet44": "cifar_resnet",
+    "resnet50": "resnet",
+    "resnet50_v2": "resnet_v2",
+    "resnet56": "cifar_resnet",
+    "resnext101_32x8d": "resnet",
+    "resnext101_64x4d": "resnet",
+    "resnext50_32x4d": "resnet",
+    "squeezenet1_0": "squeezenet",
+    "squeezenet1_1": "squeezenet",
+    "unet": "unet",
+    "vgg11": "vgg",
+    "vgg11_bn": "vgg",
+    "vgg13": "vgg",
+    "vgg13_bn": "vgg",
+    "vgg16": "vgg",
+    "vgg16_bn": "vgg",
+    "vgg19": "vgg",
+    "vgg19_bn": "vgg",
+    "wide_resnet101_2": "resnet",
+    "wide_resnet50_2": "resnet",
+    "xception": "xception",
+}
+
+__all__ = [*_HOMES]
+
+if TYPE_CHECKING:
+    from einkorn.models._blocks import Network
+    from einkorn.models.alexnet import AlexNet, alexnet
+    from einkorn.models.cifar_resnet import (
+        CIFARResNet,
+        plain20,
+        plain32,
+        plain44,
+        plain56,
+        plain110,
+        resnet20,
+        resnet32,
+        resnet44,
+        resnet56,
+        resnet110,
+    )
+    from einkorn.models.classifier import ImageClassifier
+    from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
+    from einkorn.models.fcn import FCN, fcn_resnet50, fcn_resnet101
+    from einkorn.models.inception import InceptionOutputs, InceptionV3, inception_v3
+    from einkorn.models.inception_resnet import InceptionResNetV2, inception_resnet_v2
+    from einkorn.models.keras_cnn import KerasCNN
+    from einkorn.models.lenet import LeNet5
+    from einkorn.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+    from einkorn.models.mlp import MLP
+    from einkorn.models.mobilenet import MobileNet, MobileNetV2, mobilenet, mobilenet_v2
+    from einkorn.models.perceptron import Perceptron
+    from einkorn.models.preprocessing import Preprocessing
+    from einkorn.models.registry import (
+        build,
+        config_of,
+        get_model,
+        get_model_builder,
+        list_models,
+        name_of,
+        names,
+    )
+    from einkorn.models.resnet import (
+        ResNet,
+        resnet18,
+        resnet34,
+        resnet50,
+        resnet101,
+        resnet152,
+        resnext50_32x4d,
+        resnext101_32x8d,
+        resnext101_64x4d,
+        wide_resnet50_2,
+        wide_resnet101_2,
+    )
+    from einkorn.models.resnet_v2 import ResNetV2, resnet50_v2, resnet101_v2, resnet152_v2
+    from einkorn.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
+    from einkorn.models.unet import UNet, unet
+    from einkorn.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+    from einkorn.models.weights import WeightsReport, load_pretrained, read_class_names
+    from einkorn.models.xception import Xception, xception
+
+__getattr__, __dir__ = later(__name__, _HOMES)

@@ -6,63 +6,165 @@ else: there is no import by path, so a file cannot choose code to run.
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from einkorn.errors import ArgumentError
-from einkorn.models.keras_cnn import KerasCNN
-from einkorn.models.lenet import LeNet5
-from einkorn.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from einkorn.models.mlp import MLP
-from einkorn.models.perceptron import Perceptron
 from einkorn.nn import Module
 
-__all__ = ["build", "config_of", "name_of", "names"]
+__all__ = ["build", "config_of", "get_model", "get_model_builder", "list_models", "name_of", "names"]
 
-_MODELS: dict[str, type[Module]] = {
-    "perceptron": Perceptron,
-    "linear_regression": LinearRegression,
-    "logistic_regression": LogisticRegression,
-    "softmax_regression": SoftmaxRegression,
-    "mlp": MLP,
-    "lenet5": LeNet5,
-    "keras_cnn": KerasCNN,
+# Names of classes: the module here that has the class, and the class.
+_MODELS = {
+    "perceptron": ("perceptron", "Perceptron"),
+    "linear_regression": ("linear", "LinearRegression"),
+    "logistic_regression": ("linear", "LogisticRegression"),
+    "softmax_regression": ("linear", "SoftmaxRegression"),
+    "mlp": ("mlp", "MLP"),
+    "lenet5": ("lenet", "LeNet5"),
+    "keras_cnn": ("keras_cnn", "KerasCNN"),
 }
+
+# Modules here, and the functions in them that build networks of images.
+_NETWORKS = {
+    "alexnet": ("alexnet",),
+    "cifar_resnet": (
+        "plain20",
+        "plain32",
+        "plain44",
+        "plain56",
+        "plain110",
+        "resnet20",
+        "resnet32",
+        "resnet44",
+        "resnet56",
+        "resnet110",
+    ),
+    "densenet": ("densenet121", "densenet161", "densenet169", "densenet201"),
+    "fcn": ("fcn_resnet50", "fcn_resnet101"),
+    "inception": ("inception_v3",),
+    "inception_resnet": ("inception_resnet_v2",),
+    "mobilenet": ("mobilenet", "mobilenet_v2"),
+    "resnet": (
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "resnext50_32x4d",
+        "resnext101_32x8d",
+        "resnext101_64x4d",
+        "wide_resnet50_2",
+        "wide_resnet101_2",
+    ),
+    "resnet_v2": ("resnet50_v2", "resnet101_v2", "resnet152_v2"),
+    "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
+    "unet": ("unet",),
+    "vgg": ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
+    "xception": ("xception",),
+}
+
+_HOMES = {name: module for module, several in _NETWORKS.items() for name in several}
 
 
 def names() -> tuple[str, ...]:
     """The registered names."""
-    return tuple(_MODELS)
+    return (*_MODELS, *_HOMES)
+
+
+def list_models(include: str | None = None, exclude: str | None = None) -> list[str]:
+    """The names of the networks of images, sorted, as torchvision's function of this name.
+
+    Parameters
+    ----------
+    include, exclude : str, optional
+        Patterns such as ``"resnet*"``.
+    """
+    found = (name for name in _HOMES if include is None or fnmatchcase(name, include))
+    return sorted(name for name in found if exclude is None or not fnmatchcase(name, exclude))
+
+
+def get_model_builder(name: str) -> Callable[..., Any]:
+    """The function that builds the network of this name.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such network.
+    """
+    if not isinstance(name, str) or name not in _HOMES:
+        raise ArgumentError(f"get_model: name is {name!r}, expected one of {', '.join(sorted(_HOMES))}")
+    return getattr(importlib.import_module(f"einkorn.models.{_HOMES[name]}"), name)
+
+
+def get_model(name: str, **config: Any) -> Any:
+    """A network of images by its name: ``get_model("resnet50", num_classes=10)`` is
+    ``resnet50(num_classes=10)``.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`list_models`.
+    **config
+        ``weights``: a file that :func:`einkorn.models.load_pretrained` reads, or None for random initial
+        values, the default. ``num_classes``: 1000 unless the network says otherwise; where the file has
+        another number, the last layer keeps its initial values. Then the options of the network's class,
+        such as ``keras=True``, Keras' variant of a network that torchvision has too.
+
+    Raises
+    ------
+    ArgumentError
+        The name is unknown, or an argument is unknown or bad.
+    CheckpointError
+        The file does not fit.
+    """
+    builder = get_model_builder(name)
+    try:
+        return builder(**config)
+    except TypeError as error:
+        raise ArgumentError(f"get_model: {name}: {error}") from error
 
 
 def build(name: str, **config: Any) -> Any:
-    """A new model.
+    """A new model, of any registered name.
 
     Parameters
     ----------
     name : str
         One of ``names()``.
     **config
-        The arguments of its class.
+        The arguments of its class, or of its function.
 
     Raises
     ------
     ArgumentError
         The name is unknown, or an argument is unknown or bad.
     """
-    if name not in _MODELS:
-        raise ArgumentError(f"build: name is {name!r}, expected one of {', '.join(_MODELS)}")
+    if name not in names():
+        raise ArgumentError(f"build: name is {name!r}, expected one of {', '.join(names())}")
     try:
-        return _MODELS[name](**config)
+        return (get_model_builder(name) if name in _HOMES else _class_of(name))(**config)
     except TypeError as error:
         raise ArgumentError(f"build: {name}: {error}") from error
 
 
+def _class_of(name: str) -> type[Module]:
+    module, kind = _MODELS[name]
+    return getattr(importlib.import_module(f"einkorn.models.{module}"), kind)
+
+
 def name_of(model: Any) -> str | None:
     """The name a model is registered under; None for other classes, subclasses included."""
-    for name, kind in _MODELS.items():
-        if type(model) is kind:
+    home, _, module = type(model).__module__.rpartition(".")
+    if home != "einkorn.models":
+        return None
+    for name, (where, kind) in _MODELS.items():
+        if (module, type(model).__name__) == (where, kind):
             return name
-    return None
+    own = getattr(model, "name", None)
+    return own if own in _HOMES else None
 
 
 def config_of(model: Any) -> dict[str, Any]:

@@ -355,7 +355,7 @@ class _BatchNorm(_Running):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, activation)
         self._settle(device, dtype)
 
-    def forward(self, input: Any, *, residual: Any = None) -> Any:
+    def forward(self, input: Any, *, residual: Any = None, activation: str | None = None) -> Any:
         self._check(input, self._ranks)
         if hasattr(input, "shape"):
             self._check_channels(input.shape[1], input.shape)
@@ -375,7 +375,7 @@ class _BatchNorm(_Running):
             factor,
             self.eps,
             residual=residual,
-            activation=self.activation,
+            activation=self.activation if activation is None else activation,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.data.loader import DataLoader
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn._folding import folding
 from einkorn.nn.regularizers import penalty_of
 from einkorn.training import hints
 from einkorn.training.batches import (
@@ -34,6 +36,8 @@ from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, un
 from einkorn.training.state import state_of
 
 __all__ = ["Tester", "evaluate", "predict", "run_evaluation"]
+
+_WORTH_FOLDING = 8  # rows: multiplying the weights costs what a few rows save
 
 
 def evaluate(
@@ -140,7 +144,8 @@ def predict(
     events = Events(callbacks, model, {"steps": count, "verbose": shown}, "predict")
     batches = _shown(islice(batches, steps), count, shown, "predict")
     events.call("on_predict_begin", {})
-    with evaluating(model):
+    few = rows is not None and rows < _WORTH_FOLDING
+    with evaluating(model), nullcontext() if few else folding():
         result = _outputs(model, batches, rows, events)
     events.call("on_predict_end", {})
     return result

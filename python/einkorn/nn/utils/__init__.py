@@ -1,5 +1,6 @@
 """Tools for modules, with torch's names: computed weights, packed sequences, clipped gradients, vectors."""
 
+from einkorn.nn._folding import folding
 from einkorn.nn.utils import parametrizations, parametrize, rnn
 from einkorn.nn.utils.clip_grad import (
     clip_grad_norm_,
@@ -20,6 +21,7 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
+    "folding",
     "fuse_conv_bn_eval",
     "fuse_linear_bn_eval",
     "get_total_norm",
