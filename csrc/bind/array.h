@@ -90,11 +90,15 @@ inline Workspace workspace() {
   return Workspace{num_threads(), nullptr};
 }
 
-// Launches without the GIL.
+// Launches without the GIL. A kernel that a signal stopped leaves its outputs unfinished.
 template <class Table, class Args>
 void run(void (*Table::*kernel)(const Args&), const Args& args) {
-  const WithoutGil without_gil;
-  launch(kernel, args);
+  try {
+    const WithoutGil without_gil;
+    launch(kernel, args);
+  } catch (const Interrupted&) {
+    throw py::raised();
+  }
 }
 
 // The same with scratch for the parts that the kernel takes from it: a Parts(carver, args) of its contract.

@@ -260,6 +260,9 @@ PyObject* quick(PyObject*, PyObject* const* args, Py_ssize_t count) {
   call.size = operands.size;
   try {
     kernel->run(kernel->callable, call);
+  } catch (const ::einkorn::py::raised&) {
+    Py_DECREF(out);
+    return nullptr;
   } catch (const std::exception& error) {
     Py_DECREF(out);
     PyErr_SetString(PyExc_RuntimeError, error.what());

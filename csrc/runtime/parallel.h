@@ -23,7 +23,7 @@ struct Workspace {
 
 using TaskBody = void (*)(void* context, int64_t task, int slot);
 
-// Runs body(context, task, slot) for every task in [0, tasks) and returns when all are done. Never throws.
+// Runs body(context, task, slot) for every task in [0, tasks) and returns when all are done. Throws Interrupted alone.
 // Runs on the calling thread alone when that is expected to be quicker, when it is called from inside a task, or when
 // another Python thread is using the pool.
 void parallel_run(int threads, int64_t tasks, double cost, TaskBody body, void* context);

@@ -150,6 +150,30 @@ inline void set_float_mode([[maybe_unused]] uint64_t mode) {
 #endif
 }
 
+// Asking takes the interpreter's lock, so it is done when tasks of this much work, in estimated nanoseconds, are done and so
+// much time has passed: a handful of instructions a task at most.
+constexpr double kAskAfter = 20e6;
+constexpr auto kAskEvery = std::chrono::milliseconds(100);
+
+struct Asking {
+  Asker asker;
+  double unseen = 0;
+  Clock::time_point asked{};
+
+  // Whether to stop, after this much work more.
+  bool after(double work) {
+    if ((unseen += work) < kAskAfter) return false;
+    unseen = 0;
+    if (asker.ask == nullptr) return false;
+    const auto now = Clock::now();
+    if (now - asked < kAskEvery) return false;
+    asked = now;
+    return asker.ask(asker.context);
+  }
+};
+
+thread_local Asking asking;
+
 // True while this thread runs tasks: parallel_run within is serial.
 thread_local bool inside = false;
 
@@ -175,13 +199,14 @@ class Pool {
   }
   void release() { taken_.store(false, std::memory_order_release); }
 
-  void run(int threads, int64_t tasks, double cost, TaskBody body, void* context);
+  // Whether the caller was told to stop.
+  bool run(int threads, int64_t tasks, double cost, TaskBody body, void* context);
 
  private:
   void grow(int workers);
   void serve();
   int enter();
-  void grab(int slot);
+  bool grab(int slot);
   void leave();
   void wake_workers(int helpers, double work);
   void join();
@@ -192,6 +217,7 @@ class Pool {
   void* context_ = nullptr;
   int64_t tasks_ = 0;
   int64_t chunk_ = 1;
+  double cost_ = 0;
   uint64_t float_mode_ = 0;
   int caller_cpu_ = -1;
 
@@ -208,7 +234,7 @@ class Pool {
   Clock::time_point left_asleep_{};  // when the last such job ended
 };
 
-void Pool::run(int threads, int64_t tasks, double cost, TaskBody body, void* context) {
+bool Pool::run(int threads, int64_t tasks, double cost, TaskBody body, void* context) {
   grow(threads - 1);
   const int helpers = std::min(threads - 1, workers_);
   const double grabbed_at_once = kGrab / cost;
@@ -216,6 +242,7 @@ void Pool::run(int threads, int64_t tasks, double cost, TaskBody body, void* con
   body_ = body;
   context_ = context;
   tasks_ = tasks;
+  cost_ = cost;
   chunk_ = std::max<int64_t>(1, grabbed_at_once < fair_share ? static_cast<int64_t>(grabbed_at_once) : fair_share);
   float_mode_ = float_mode();
   caller_cpu_ = this_cpu();
@@ -224,9 +251,10 @@ void Pool::run(int threads, int64_t tasks, double cost, TaskBody body, void* con
 
   gate_.store(helpers * kPlace, std::memory_order_seq_cst);
   wake_workers(helpers, cost * static_cast<double>(tasks));
-  grab(0);
+  const bool stops = grab(0);
   join();
   if (leaves_asleep_) left_asleep_ = Clock::now();
+  return stops;
 }
 
 // Workers never end: they sleep, detached, and touch nothing but the pool, which is never destroyed either. So there is
@@ -277,12 +305,17 @@ int Pool::enter() {
   }
 }
 
-void Pool::grab(int slot) {
+// Slot 0 is the caller's. When it is to stop, it takes all tasks that are left and leaves them undone.
+bool Pool::grab(int slot) {
   for (;;) {
     int64_t task = next_.fetch_add(chunk_, std::memory_order_relaxed);
-    if (task >= tasks_) return;
+    if (task >= tasks_) return false;
     const int64_t end = std::min(task + chunk_, tasks_);
     for (; task < end; task++) body_(context_, task, slot);
+    if (slot == 0 && asking.after(cost_ * static_cast<double>(chunk_))) {
+      next_.store(tasks_, std::memory_order_relaxed);
+      return true;
+    }
   }
 }
 
@@ -358,11 +391,23 @@ Pool* pool() noexcept {
   return existing;
 }
 
-void run_alone(int64_t tasks, TaskBody body, void* context) {
+// Whether the caller was told to stop.
+bool run_alone(int64_t tasks, double cost, TaskBody body, void* context) {
   const bool was_inside = inside;
+  const double work = cost * static_cast<double>(tasks);
   inside = true;
-  for (int64_t task = 0; task < tasks; task++) body(context, task, 0);
-  inside = was_inside;
+  if (was_inside || work < kAskAfter) {
+    for (int64_t task = 0; task < tasks; task++) body(context, task, 0);
+    inside = was_inside;
+    return !was_inside && asking.after(work);
+  }
+  bool stops = false;
+  for (int64_t task = 0; task < tasks && !stops; task++) {
+    body(context, task, 0);
+    stops = asking.after(cost);
+  }
+  inside = false;
+  return stops;
 }
 
 std::atomic<int> threads_setting{0};  // 0 until it is asked for
@@ -382,13 +427,14 @@ void parallel_run(int threads, int64_t tasks, double cost, TaskBody body, void* 
     if (useful < threads) threads = static_cast<int>(useful);
     if (Pool* const p = pool(); p != nullptr && p->acquire()) {
       inside = true;
-      p->run(threads, tasks, cost, body, context);
+      const bool stops = p->run(threads, tasks, cost, body, context);
       inside = false;
       p->release();
+      if (stops) throw Interrupted();
       return;
     }
   }
-  run_alone(tasks, body, context);
+  if (run_alone(tasks, cost, body, context)) throw Interrupted();
 }
 
 namespace {
@@ -409,6 +455,9 @@ struct Steps {
   int ranges;
   StepBody body;
   void* context;
+  bool asks;    // the caller is in no task of another job
+  double work;  // of one thread in one step, in nanoseconds
+  std::atomic<bool> stops{false};
   alignas(64) std::atomic<int64_t> done{0};
   Range range[kMaxStepThreads];
 
@@ -424,6 +473,8 @@ struct Steps {
     for (;;) {
       const int64_t step = done.load(std::memory_order_acquire) / tasks;
       if (step == steps) return;
+      if (slot == 0 && asks && asking.after(work)) stops.store(true, std::memory_order_relaxed);
+      if (stops.load(std::memory_order_relaxed)) return;
       int64_t finished = 0;
       for (int r = 0; r < ranges; ++r) {
         const int which = (own + r) % ranges;
@@ -439,6 +490,7 @@ struct Steps {
   void wait_for(int64_t count) const {
     const auto start = Clock::now();
     for (int spins = 1; done.load(std::memory_order_acquire) < count; spins++) {
+      if (stops.load(std::memory_order_relaxed)) return;
       if (spins % 64 != 0 || Clock::now() - start < kSpin)
         relax();
       else
@@ -455,17 +507,20 @@ void parallel_run_steps(int threads, int64_t steps, int64_t tasks, double cost, 
   threads = std::min({threads, kMaxStepThreads, static_cast<int>(std::min<int64_t>(tasks, kMaxStepThreads))});
   if (work / kStepPerThread < threads) threads = static_cast<int>(work / kStepPerThread);
   if (threads <= 1) {
-    for (int64_t step = 0; step < steps; ++step)
+    for (int64_t step = 0; step < steps; ++step) {
       for (int64_t task = 0; task < tasks; ++task) body(context, step, task, 0);
+      if (!inside && asking.after(work)) throw Interrupted();
+    }
     return;
   }
-  Steps all{steps, tasks, threads, body, context};
+  Steps all{steps, tasks, threads, body, context, !inside, work / threads};
   parallel_run(
       threads, threads, work * static_cast<double>(steps) / threads,
       [](void* shared, int64_t own, int slot) {
         static_cast<Steps*>(shared)->participate(static_cast<int>(own), slot);
       },
       &all);
+  if (all.stops.load(std::memory_order_relaxed)) throw Interrupted();
 }
 
 int default_num_threads() {
@@ -486,6 +541,12 @@ int num_threads() {
     threads_setting.store(threads, std::memory_order_relaxed);
   }
   return threads;
+}
+
+Asker exchange_asker(Asker asker) {
+  const Asker before = asking.asker;
+  asking.asker = asker;
+  return before;
 }
 
 void set_num_threads(int threads) {

@@ -16,4 +16,17 @@ int num_threads();
 // Throws std::invalid_argument unless 1 <= threads <= kMaxThreads.
 void set_num_threads(int threads);
 
+// Whether to stop: asked now and then, between tasks, by the thread that launched a kernel.
+struct Asker {
+  bool (*ask)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+// Sets whom the calling thread asks and returns whom it asked before.
+Asker exchange_asker(Asker asker);
+
+// What parallel_run throws, once all threads have left the job, when the asker said to stop. It unwinds the kernel, which
+// holds nothing: memory is the caller's.
+struct Interrupted {};
+
 }  // namespace einkorn

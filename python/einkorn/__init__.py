@@ -147,6 +147,56 @@ _HOMES = {
         ),
         "_torch_functions",
     ),
+    **dict.fromkeys(
+        (
+            "BFloat16Tensor",
+            "BoolTensor",
+            "ByteTensor",
+            "CharTensor",
+            "DoubleTensor",
+            "FloatTensor",
+            "IntTensor",
+            "LongTensor",
+            "ShortTensor",
+            "channels_last",
+            "contiguous_format",
+            "default_generator",
+            "get_default_device",
+            "get_float32_matmul_precision",
+            "get_num_interop_threads",
+            "preserve_format",
+            "set_anomaly_enabled",
+            "set_default_device",
+            "set_default_tensor_type",
+            "set_float32_matmul_precision",
+            "set_num_interop_threads",
+            "strided",
+        ),
+        "_torch_old",
+    ),
+    **dict.fromkeys(
+        (
+            "as_strided",
+            "bartlett_window",
+            "batch_norm",
+            "blackman_window",
+            "embedding_bag",
+            "hamming_window",
+            "hann_window",
+            "histogram",
+            "instance_norm",
+            "is_inference",
+            "narrow_copy",
+            "nextafter",
+            "poisson",
+            "range",
+            "real",
+            "svd",
+        ),
+        "_torch_more",
+    ),
+    **dict.fromkeys(("digamma", "i0", "lgamma", "mvlgamma", "polygamma"), "special"),
+    "vmap": "func",
     "device": "_device",
     "is_autocast_available": "amp",
 }
@@ -163,6 +213,7 @@ _MODULES = (
     "dtypes",
     "engines",
     "errors",
+    "func",
     "function",
     "grad_scaler",
     "keras",
@@ -176,6 +227,7 @@ _MODULES = (
     "quantization",
     "random",
     "runtime",
+    "special",
     "text",
     "training",
     "utils",
@@ -213,6 +265,7 @@ if TYPE_CHECKING:
         dtypes,
         engines,
         errors,
+        func,
         function,
         grad_scaler,
         keras,
@@ -226,6 +279,7 @@ if TYPE_CHECKING:
         quantization,
         random,
         runtime,
+        special,
         text,
         training,
         utils,
@@ -265,7 +319,49 @@ if TYPE_CHECKING:
         var_mean,
         where,
     )
+    from einkorn._torch_more import (
+        as_strided,
+        bartlett_window,
+        batch_norm,
+        blackman_window,
+        embedding_bag,
+        hamming_window,
+        hann_window,
+        histogram,
+        instance_norm,
+        is_inference,
+        narrow_copy,
+        nextafter,
+        poisson,
+        range,
+        real,
+        svd,
+    )
     from einkorn._torch_names import *
+    from einkorn._torch_old import (
+        BFloat16Tensor,
+        BoolTensor,
+        ByteTensor,
+        CharTensor,
+        DoubleTensor,
+        FloatTensor,
+        IntTensor,
+        LongTensor,
+        ShortTensor,
+        channels_last,
+        contiguous_format,
+        default_generator,
+        get_default_device,
+        get_float32_matmul_precision,
+        get_num_interop_threads,
+        preserve_format,
+        set_anomaly_enabled,
+        set_default_device,
+        set_default_tensor_type,
+        set_float32_matmul_precision,
+        set_num_interop_threads,
+        strided,
+    )
     from einkorn.amp import is_autocast_available
     from einkorn.autograd import enable_grad, grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
     from einkorn.checkpoint import load, load_weights, save, save_weights
@@ -342,11 +438,13 @@ if TYPE_CHECKING:
         NonFiniteError,
         ShapeError,
     )
+    from einkorn.func import vmap
     from einkorn.function import Function
     from einkorn.grad_scaler import GradScaler
     from einkorn.ops import cat, einsum, stack
     from einkorn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
     from einkorn.runtime import get_isa, get_num_threads, num_threads, set_isa, set_num_threads
+    from einkorn.special import digamma, i0, lgamma, mvlgamma, polygamma
 
 
 def __getattr__(name: str) -> Any:
@@ -359,7 +457,9 @@ def __getattr__(name: str) -> Any:
     elif name in _ERRORS:
         value = getattr(importlib.import_module("einkorn.errors"), name)
     else:
-        raise AttributeError(f"module 'einkorn' has no attribute {name!r}")
+        from einkorn._near import MissingNameError
+
+        raise MissingNameError("module 'einkorn'", name, lambda: __all__)
     globals()[name] = value
     return value
 

@@ -85,6 +85,38 @@ class Numbers:
         """:func:`einkorn.ops.prelu`."""
         return einkorn.ops.prelu(self, weight)
 
+    def lgamma(self) -> Tensor:
+        """The logarithm of the gamma function's absolute value; :mod:`einkorn.special`."""
+        return einkorn.special.lgamma(self)
+
+    def digamma(self) -> Tensor:
+        """The slope of :meth:`lgamma`."""
+        return einkorn.special.digamma(self)
+
+    def polygamma(self, n: _Whole) -> Tensor:
+        """The n-th derivative of :meth:`digamma`."""
+        return einkorn.special.polygamma(n, self)
+
+    def mvlgamma(self, p: _Whole) -> Tensor:
+        """:meth:`lgamma` of ``p`` dimensions."""
+        return einkorn.special.mvlgamma(self, p)
+
+    def i0(self) -> Tensor:
+        """The modified Bessel function of order 0."""
+        return einkorn.special.i0(self)
+
+    def nextafter(self, other: Any) -> Tensor:
+        """The next number of the type in the direction of ``other``."""
+        return einkorn.nextafter(self, other)
+
+    def hardshrink(self, lambd: _Real = 0.5) -> Tensor:
+        """The tensor with 0 where its size is at most ``lambd``."""
+        return einkorn.nn.functional.hardshrink(self, lambd)
+
+    def histogram(self, bins: Any, **options: Any) -> Any:
+        """Counts of elements in bins, and the bins' edges."""
+        return einkorn.histogram(self, bins, **options)
+
     # --- counts and orders --------------------------------------------------------------------
 
     def unique(
@@ -205,6 +237,51 @@ class Numbers:
         if not -len(steps) <= dim < len(steps):
             raise ArgumentError(f"stride: dim is {dim}, out of range for {len(steps)} dimensions")
         return steps[dim]
+
+    def narrow_copy(self, dim: _Whole, start: _Whole, length: _Whole) -> Tensor:
+        """A copy of ``length`` slices of a dimension, from ``start`` on."""
+        return einkorn.narrow_copy(self, dim, start, length)
+
+    def as_strided(self, size: Any, stride: Any, storage_offset: _Whole | None = None) -> Tensor:
+        """A view of the memory by sizes and steps; see :func:`einkorn.as_strided`."""
+        return einkorn.as_strided(self, size, stride, storage_offset)
+
+    @property
+    def real(self) -> Tensor:
+        """The tensor itself: numbers are real here."""
+        return _self(self)
+
+    def storage_offset(self) -> _Whole:
+        """Elements from the memory's begin to the first one."""
+        base = self._data
+        while isinstance(getattr(base, "base", None), np.ndarray):
+            base = base.base
+        return (self._data.ctypes.data - base.ctypes.data) // self._data.itemsize
+
+    def is_inference(self) -> bool:
+        """False: tensors do not remember where they were made."""
+        return False
+
+    def is_pinned(self) -> bool:
+        """False: memory is not pinned here."""
+        return False
+
+    def is_shared(self) -> bool:
+        """False: memory is shared with child processes by ``fork`` alone."""
+        return False
+
+    def share_memory_(self) -> Tensor:
+        """The tensor itself: memory is shared with child processes by ``fork`` alone."""
+        return _self(self)
+
+    def to_dense(self) -> Tensor:
+        """The tensor itself: it holds all of its elements."""
+        return _self(self)
+
+    @property
+    def layout(self) -> str:
+        """``"strided"``: tensors hold all of their elements."""
+        return "strided"
 
     def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """A Tensor of its own memory, of this one's type unless ``dtype`` says another."""

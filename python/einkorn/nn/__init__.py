@@ -4,6 +4,8 @@ Layers that have parameters take ``device`` ("cpu", "cuda", "cuda:1") and ``dtyp
 "bfloat16"), as in torch: where the parameters are made, and of which type.
 """
 
+from typing import Any
+
 from einkorn.nn import constraints, functional, init, initializers, quantized, regularizers, utils
 from einkorn.nn.activation import (
     CELU,
@@ -136,6 +138,7 @@ from einkorn.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from einkorn.nn.parallel import DataParallel
 from einkorn.nn.parameter import Parameter
 from einkorn.nn.pool import (
     AdaptiveAvgPool1d,
@@ -223,6 +226,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "DiceLoss",
     "DotAttention",
     "DropPath",
@@ -363,3 +367,9 @@ __all__ = [
     "regularizers",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from einkorn._near import MissingNameError
+
+    raise MissingNameError("module 'einkorn.nn'", name, lambda: __all__)

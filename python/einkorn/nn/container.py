@@ -48,6 +48,47 @@ class _Numbered(Module):
             self.append(module)
         return self
 
+    def insert(self, index: int, module: Module) -> Any:
+        """Put a layer before the one of that index; returns self for a Sequential."""
+        layers = list(self._layers)
+        if not -len(layers) <= index <= len(layers):
+            raise IndexRangeError(
+                f"{type(self).__name__}: index {index} is out of range for {len(layers)} layers"
+            )
+        layers.insert(index, self._check(module, str(index)))
+        self._replace(layers)
+        return self
+
+    def pop(self, key: Any = -1) -> Any:
+        """Take a layer out and return it."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def _replace(self, layers: list[Module]) -> None:
+        for name, _ in list(children_of(self)):
+            Module.__delattr__(self, name)
+        self.__dict__["_layers"] = ()
+        self.extend(layers)
+
+    def __delitem__(self, key: Any) -> None:
+        layers = list(self._layers)
+        if not isinstance(key, slice):
+            self._name(key)
+            key = operator.index(key)
+        del layers[key]
+        self._replace(layers)
+
+    def __add__(self, other: Any) -> Any:
+        kind: Any = type(self)
+        return kind([*self._layers, *other])
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.extend(other)
+
+    def __contains__(self, module: object) -> bool:
+        return any(layer is module for layer in self._layers)
+
     def _name(self, index: int) -> str:
         names = [name for name, _ in children_of(self)]
         position = operator.index(index)
@@ -152,6 +193,27 @@ class ModuleDict(Module):
             raise ArgumentError(f"ModuleDict: {name} is {type(module).__name__}, expected a Module")
         self.add_module(name, module)
 
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        delattr(self, name)
+
+    def pop(self, key: str) -> Module:
+        """Take a module out and return it."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        for name in self.keys():
+            del self[name]
+
+    def update(self, modules: Any) -> None:
+        """Put the modules of a mapping, or of pairs, under their names."""
+        for name, module in dict(modules).items():
+            self[name] = module
+
     def __contains__(self, name: object) -> bool:
         return name in dict(children_of(self))
 
@@ -243,6 +305,41 @@ class ParameterDict(Module):
     def __delitem__(self, name: str) -> None:
         dict(self.items())[name]
         delattr(self, name)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter of that name, else the default."""
+        return dict(self.items()).get(key, default)
+
+    def pop(self, key: str) -> Parameter:
+        """Take a parameter out and return it."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Parameter]:
+        """Take the last parameter out and return it with its name."""
+        name = self.keys()[-1]
+        return name, self.pop(name)
+
+    def setdefault(self, key: str, default: Any = None) -> Parameter:
+        """The parameter of that name, which the default becomes where there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def clear(self) -> None:
+        """Take all parameters out."""
+        for name in self.keys():
+            del self[name]
+
+    def copy(self) -> ParameterDict:
+        """A dictionary of the same parameters."""
+        return ParameterDict(dict(self.items()))
+
+    def update(self, parameters: Any) -> None:
+        """Put the parameters of a mapping, or of pairs, under their names."""
+        for name, value in dict(parameters).items():
+            self[name] = value
 
     def __contains__(self, name: object) -> bool:
         return name in dict(self.items())

@@ -531,3 +531,9 @@ def embedding_bag(
         include_last_offset,
         padding_idx,
     )
+
+
+def __getattr__(name: str) -> Any:
+    from einkorn._near import MissingNameError
+
+    raise MissingNameError("module 'einkorn.nn.functional'", name, lambda: __all__)

@@ -20,6 +20,7 @@ from einkorn import _bfloat16, _versions
 from einkorn._device import is_device, move
 from einkorn._foreign import numbers
 from einkorn._masked import refuse_masked
+from einkorn._near import MissingNameError
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
@@ -232,6 +233,50 @@ class Module(Hooked, Trainable):
         fn(self)
         return self
 
+    def get_submodule(self, target: str) -> Module:
+        """The module of a dotted name; this one for "".
+
+        Raises
+        ------
+        AttributeError
+            There is none.
+        """
+        found: Any = self
+        for name in target.split(".") if target else ():
+            found = found.__dict__.get(name) if isinstance(found, Module) else None
+            if not isinstance(found, Module):
+                raise AttributeError(f"{type(self).__name__} has no submodule {target!r}")
+        return found
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module in the place of a dotted name; with ``strict`` only where there is one."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if strict and not isinstance(owner.__dict__.get(name), Module):
+            raise AttributeError(f"{type(self).__name__} has no submodule {target!r}")
+        owner.add_module(name, module)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of a dotted name; AttributeError where there is none."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path).__dict__.get(name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
+        return found
+
+    def get_buffer(self, target: str) -> Any:
+        """The buffer of a dotted name; AttributeError where there is none."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if name not in owner._buffers:
+            raise AttributeError(f"{type(self).__name__} has no buffer {target!r}")
+        return owner.__dict__[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise MissingNameError(f"{type(self).__name__!r} object", name, lambda: dir(self))
+
     # --- modes ------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Module:
@@ -329,13 +374,70 @@ class Module(Hooked, Trainable):
         """``to("bfloat16")``."""
         return self.to("bfloat16")
 
+    def half(self) -> Module:
+        """Refused: there are no kernels of float16 here.
+
+        Raises
+        ------
+        DTypeError
+            Always; :meth:`bfloat16` is the type of 16 bits.
+        """
+        raise DTypeError(f"{type(self).__name__}: half: there are no kernels of float16, expected bfloat16()")
+
+    def cpu(self) -> Module:
+        """``to("cpu")``."""
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Module:
+        """``to("cuda")``, or to the GPU of a number or name."""
+        return self.to(f"cuda:{device}" if isinstance(device, int) else "cuda" if device is None else device)
+
+    def to_empty(self, *, device: Any = None, recurse: bool = True) -> Module:
+        """``to(device)``: parameters always have memory here."""
+        return self if device is None else self.to(device=device)
+
+    def share_memory(self) -> Module:
+        """The module itself: memory is shared with child processes by ``fork`` alone."""
+        return self
+
     # --- state ------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
         """All parameters and persistent buffers by dotted name, in torch's names and layouts.
 
         The arrays share the module's memory, as torch's do: copy what must outlive a step.
+
+        Parameters
+        ----------
+        destination : dict, keyword-only, optional
+            What they are put into, and what is returned; a new one by default.
+        prefix : str, keyword-only, default ""
+            Stands before every name.
+        keep_vars : bool, keyword-only, default False
+            Give the parameters themselves, and buffers as they are kept, in the place of arrays.
         """
+        found = self._array_state() if not keep_vars else self._kept_state()
+        if not prefix and destination is None:
+            return found
+        state: dict[str, Any] = {} if destination is None else destination
+        state.update({prefix + name: value for name, value in found.items()})
+        return state
+
+    def _kept_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {}
+        for path, module in self.named_modules(None, "", False):
+            lead = f"{path}." if path else ""
+            for name, value in module.__dict__.items():
+                if isinstance(value, Parameter):
+                    state[lead + name] = value
+            for name, persistent in module._buffers.items():
+                if persistent and module.__dict__[name] is not None:
+                    state[lead + name] = module.__dict__[name]
+        return state
+
+    def _array_state(self) -> dict[str, np.ndarray]:
         state: dict[str, np.ndarray] = {}
         for path, module in self.named_modules(None, "", False):
             lead = f"{path}." if path else ""
@@ -348,7 +450,9 @@ class Module(Hooked, Trainable):
                     state[lead + name] = value._data if isinstance(value, Tensor) else value
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy values into parameters and buffers. Either all are written or none.
 
         Parameters
@@ -358,6 +462,8 @@ class Module(Hooked, Trainable):
         strict : bool, default True
             Whether the keys must be exactly the module's. With False, keys on one side only are
             returned instead of raised; shapes must agree all the same.
+        assign : bool, default False
+            Let parameters and buffers have the types of the given values, instead of casting the values.
 
         Returns
         -------
@@ -399,10 +505,21 @@ class Module(Hooked, Trainable):
                 values[key] = value
         if wrong:
             raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
+        if assign:
+            self._assign_types({key: state_dict[key] for key in values})
+            own = self.state_dict()
         for key, value in values.items():
             own[key][...] = _bfloat16.astype(value, own[key].dtype)
             _versions.wrote(own[key])
         return IncompatibleKeys(missing, unexpected)
+
+    def _assign_types(self, given: Mapping[str, Any]) -> None:
+        """Make the parameters of these names of the types that the values have."""
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            kind = str(getattr(given.get(name), "dtype", "")).removeprefix("torch.")
+            if kind in ("float32", "float64", "bfloat16") and kind != str(parameter.dtype):
+                parameter.data = _bfloat16.astype(parameter._data, _bfloat16.dtype_of(kind))
+                parameter.grad = None
 
     # --- words ------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""Where torch has its data classes: ``einkorn.utils.data``."""
+"""Where torch has its data classes and checkpoints: ``einkorn.utils.data``, ``einkorn.utils.checkpoint``."""
 
-from einkorn.utils import data
+from einkorn.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

@@ -1,7 +1,7 @@
 """Tools for modules, with torch's names: computed weights, packed sequences, clipped gradients, vectors."""
 
 from einkorn.nn._folding import folding
-from einkorn.nn.utils import parametrizations, parametrize, rnn
+from einkorn.nn.utils import parametrizations, parametrize, prune, rnn, stateless
 from einkorn.nn.utils.clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -10,6 +10,7 @@ from einkorn.nn.utils.clip_grad import (
 )
 from einkorn.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from einkorn.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from einkorn.nn.utils.init import skip_init
 from einkorn.nn.utils.reparametrize import (
     remove_spectral_norm,
     remove_weight_norm,
@@ -28,10 +29,13 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
+    "skip_init",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
 ]

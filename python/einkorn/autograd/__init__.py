@@ -32,14 +32,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Node",
+    "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+_LATER = ("Function", "functional", "gradcheck", "gradgradcheck")
 
 
 def _accumulate(leaves: dict[Tensor, Any]) -> None:
@@ -246,9 +251,40 @@ def grad(
     return tuple(results)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Function":  # torch's place for it; it is built on this module
-        from einkorn.function import Function
+class set_detect_anomaly:  # noqa: N801 - torch's name
+    """Without effect, as a call and as a block: errors of the backward pass name their operation anyway."""
 
-        return Function
-    raise AttributeError(f"module 'einkorn.autograd' has no attribute {name!r}")
+    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+detect_anomaly = set_detect_anomaly
+
+
+def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Tensor:  # noqa: N802
+    """A Tensor of the same memory, as in torch, where Tensors and Variables are one."""
+    from einkorn._tensor import Tensor
+
+    if volatile:
+        raise ArgumentError("Variable: volatile is True, expected False: use no_grad()")
+    return Tensor(data, requires_grad)
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "Function":  # torch's place for it; it is built on this module
+        return importlib.import_module("einkorn.function").Function
+    if name == "functional":
+        return importlib.import_module("einkorn.autograd.functional")
+    if name in ("gradcheck", "gradgradcheck", "GradcheckError"):
+        return getattr(importlib.import_module("einkorn.autograd._check"), name)
+    from einkorn._near import MissingNameError
+
+    raise MissingNameError("module 'einkorn.autograd'", name, lambda: [*__all__, *_LATER])
