@@ -8,10 +8,11 @@ if(failed)
 endif()
 
 set(wrapper ${CMAKE_CURRENT_BINARY_DIR}/_text.cpp)
+file(GLOB text_parts CONFIGURE_DEPENDS text/*.pxi)
 add_custom_command(
   OUTPUT ${wrapper}
   COMMAND ${Python_EXECUTABLE} -m cython -3 --cplus --module-name einkorn._text -o ${wrapper} ${CMAKE_CURRENT_SOURCE_DIR}/text/_text.pyx
-  DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/text/_text.pyx
+  DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/text/_text.pyx ${text_parts}
   VERBATIM)
 file(GLOB text_sources CONFIGURE_DEPENDS text/*.cpp)
 python_add_library(_text MODULE WITH_SOABI ${wrapper} ${text_sources})

@@ -1,26 +1,15 @@
 """Published tokenisers beside the reference libraries: the same ids, offsets, texts and merges."""
 
 import lzma
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from text_samples import SENTENCES, random_texts
+from text_samples import SENTENCES, published, random_texts
 
 import einkorn.text as et
 
 tokenizers = pytest.importorskip("tokenizers")
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def published(folder: str, name: str) -> Path:
-    """A published file, under EINKORN_DATA or beside the repository."""
-    for root in (os.environ.get("EINKORN_DATA"), SHARED):
-        if root and (file := Path(root) / folder / name).is_file():
-            return file
-    pytest.skip(f"{folder}/{name} is neither under EINKORN_DATA nor in {SHARED}")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """Texts that tokenisers are tried on."""
 
+import os
 import random
+from pathlib import Path
 
 SENTENCES = (
     "The low tower, the lower tower's newest wires: 12 345 of 'em.\n\n  We'll see\tit   again; DÉJÀ vu! "
@@ -29,3 +31,16 @@ def random_texts(count: int, seed: int = 0) -> list[str]:
     return [
         "".join(chr(rng.choice(rng.choice(pools))) for _ in range(rng.choice(sizes))) for _ in range(count)
     ]
+
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def published(folder: str, name: str) -> Path:
+    """A published file, under EINKORN_DATA or beside the repository."""
+    import pytest
+
+    for root in (os.environ.get("EINKORN_DATA"), SHARED):
+        if root and (file := Path(root) / folder / name).is_file():
+            return file
+    pytest.skip(f"{folder}/{name} is neither under EINKORN_DATA nor in {SHARED}")

@@ -372,3 +372,6 @@ def train(Counts words not None, size_t vocabulary, int64_t least, bint bytes, s
     with nogil:
         merges = train_pairs(words.own, training, strings)
     return [(merges[i].left, merges[i].right, merges[i].merged) for i in range(merges.size())], list(strings)
+
+
+include "words.pxi"

@@ -19,6 +19,8 @@ _EXTRAS = {
     "pyarrow": ("pyarrow", "parquet"),
     "PIL": ("Pillow", "vision"),
     "h5py": ("h5py", "vision"),
+    "snowballstemmer": ("snowballstemmer", "text"),
+    "simplemma": ("simplemma", "text"),
     "numba": ("Numba", "numba"),
     "cupy": ("CuPy", "cuda"),
 }

@@ -1,5 +1,5 @@
-"""Tokenisers: byte pairs, WordPiece and Unigram with the files of GPT-2, CLIP, BERT, Whisper and Llama,
-words, and vocabularies.
+"""Texts: tokenisers with the files of GPT-2, CLIP, BERT, Whisper and Llama, words and sentences,
+stems, counts of terms as scikit-learn's estimators, similarity.
 """
 
 from __future__ import annotations
@@ -10,15 +10,31 @@ from einkorn._later import later
 
 # What is reached as einkorn.text.NAME, and the module it lives in.
 _HOMES = {
+    "CountVectorizer": "counts",
     "Encoding": "encoding",
+    "HashingVectorizer": "counts",
+    "NLTKWordTokenizer": "words",
+    "STOP_WORDS": "normal",
+    "TfidfTransformer": "counts",
+    "TfidfVectorizer": "counts",
     "Tokenizer": "tokenizer",
     "Vocabulary": "vocabulary",
+    "cosine_similarity": "similarity",
+    "edit_distance": "normal",
+    "lemmatize": "normal",
+    "nearest_rows": "similarity",
+    "ngrams": "normal",
+    "normalize": "normal",
+    "porter_stem": "normal",
     "read_bert_vocabulary": "files",
     "read_clip": "files",
     "read_gpt2": "files",
     "read_llama2c": "files",
     "read_tiktoken": "files",
+    "remove_stop_words": "normal",
+    "sent_tokenize": "words",
     "train_bpe": "training",
+    "word_tokenize": "words",
     "write_gpt2": "files",
     "write_llama2c": "files",
     "write_tiktoken": "files",
@@ -28,6 +44,7 @@ _HOMES = {
 __all__ = [*_HOMES]
 
 if TYPE_CHECKING:
+    from einkorn.text.counts import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
     from einkorn.text.encoding import Encoding
     from einkorn.text.files import (
         read_bert_vocabulary,
@@ -40,8 +57,19 @@ if TYPE_CHECKING:
         write_tiktoken,
         write_vocabulary,
     )
+    from einkorn.text.normal import (
+        STOP_WORDS,
+        edit_distance,
+        lemmatize,
+        ngrams,
+        normalize,
+        porter_stem,
+        remove_stop_words,
+    )
+    from einkorn.text.similarity import cosine_similarity, nearest_rows
     from einkorn.text.tokenizer import Tokenizer
     from einkorn.text.training import train_bpe
     from einkorn.text.vocabulary import Vocabulary
+    from einkorn.text.words import NLTKWordTokenizer, sent_tokenize, word_tokenize
 
 __getattr__, __dir__ = later(__name__, _HOMES)

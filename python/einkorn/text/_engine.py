@@ -9,7 +9,7 @@ from typing import Any
 
 from einkorn.text import _plain, _unicode
 
-__all__ = ["characters", "compiled", "form"]
+__all__ = ["characters", "compiled", "form", "word_characters"]
 
 
 def _choose() -> Any:
@@ -24,6 +24,7 @@ def _choose() -> Any:
 
 form: Any = _choose()
 _characters: dict[Any, Any] = {}
+_word_characters: dict[Any, Any] = {}
 
 
 def compiled() -> bool:
@@ -36,3 +37,10 @@ def characters() -> Any:
     if form not in _characters:
         _characters[form] = form.Characters(_unicode.classes())
     return _characters[form]
+
+
+def word_characters() -> Any:
+    """What words are made of, for the form that runs."""
+    if form not in _word_characters:
+        _word_characters[form] = form.Characters(_unicode.word_classes())
+    return _word_characters[form]

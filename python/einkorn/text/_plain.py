@@ -18,8 +18,20 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 from einkorn.text import _unicode
+from einkorn.text._plain_words import Documents, Words, members
 
-__all__ = ["Characters", "Counts", "Merges", "Pipeline", "Unigram", "Vocabulary", "WordPiece", "train"]
+__all__ = [
+    "Characters",
+    "Counts",
+    "Documents",
+    "Merges",
+    "Pipeline",
+    "Unigram",
+    "Vocabulary",
+    "WordPiece",
+    "Words",
+    "train",
+]
 
 Tokens = list[tuple[int, int]]  # id, and bytes of the piece that it stands for
 
@@ -64,20 +76,8 @@ def _pattern(split: str) -> Callable[[str], Iterator[re.Match[str]]]:
         "P": _unicode.PUNCTUATION,
         "W": _unicode.WORD,
     }
-    sets = {name: _members(kind) for name, kind in kinds.items()}
+    sets = {name: members(kind) for name, kind in kinds.items()}
     return re.compile(_PATTERNS[split].format(**sets)).finditer
-
-
-def _members(kind: int) -> str:
-    """The characters of a class, as the inside of a regular expression's brackets."""
-    has = bytes(1 if classes & kind else 0 for classes in _unicode.classes())
-    parts = []
-    start = has.find(1)
-    while start >= 0:
-        end = has.find(0, start)
-        parts.append(f"\\U{start:08x}-\\U{end - 1:08x}")
-        start = has.find(1, end)
-    return "".join(parts)
 
 
 def _octets(text: str | bytes) -> bytes:

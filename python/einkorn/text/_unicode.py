@@ -21,6 +21,7 @@ __all__ = [
     "bert_map",
     "classes",
     "lower_map",
+    "word_classes",
 ]
 
 LETTER, NUMBER, SPACE, PUNCTUATION, WORD = 1, 2, 4, 8, 16
@@ -91,6 +92,25 @@ def classes() -> bytes:
     for point in range(0x21, 0x7F):
         if not chr(point).isalnum():
             table[point] |= PUNCTUATION
+    return bytes(table)
+
+
+@cache
+def word_classes() -> bytes:
+    """What ``\\s``, ``\\w`` and ``\\d`` match by Unicode (bits 1, 2 and 4), ``\\s`` and ``\\w`` by Python's
+    ``re`` (8 and 16): a byte for every code point.
+    """
+    table = bytearray(0x110000)
+    known = classes()
+    for point, character in _characters():
+        kinds = known[point]
+        table[point] = (
+            (1 if kinds & SPACE else 0)
+            | (2 if kinds & WORD else 0)
+            | (4 if character.isdecimal() else 0)
+            | (8 if character.isspace() else 0)
+            | (16 if character.isalnum() or character == "_" else 0)
+        )
     return bytes(table)
 
 
