@@ -169,3 +169,52 @@ def test_numbers_in_gradients_of_gradients() -> None:
     v = x.numpy()
     np.testing.assert_allclose(g.detach().numpy(), 2 * (1.5 * v * v + 1) * 3 * v)
     np.testing.assert_allclose(h.numpy(), 18 * v * v + 6 * (1.5 * v * v + 1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_and_products_have_the_bits_of_the_long_way(dtype: str) -> None:
+    k = _native()
+    x, b = _values((5, 17), dtype, 1), _values((17, 3), dtype, 2)
+    weight, bias = _values((17,), dtype, 3), _values((17,), dtype, 4)
+    for op in (ops.softmax, ops.log_softmax):
+        long = op(x[None].repeat(300, 0), axis=-1)[0]  # too large for the short cut
+        assert k.quick(f"{op.__name__}_forward", x).tobytes() == long.tobytes()
+        assert op(x, axis=-1).tobytes() == op(x).tobytes() == op(x, 1).tobytes()
+    product = np.empty((5, 3), dtype)
+    k.matmul(product, x, b, None, 1.0, 0.0, 0)
+    assert k.quick("matmul", x, b).tobytes() == ops.matmul(x, b).tobytes() == product.tobytes()
+    long = ops.layer_norm(x, 17, weight, bias, 1e-3, activation="relu")
+    short = k.quick("layer_norm", x, weight, bias, 17, 1e-3)
+    np.testing.assert_array_equal(np.where(short < 0, 0, short), long)
+    assert ops.layer_norm(x, (17,), weight, bias, 1e-3).tobytes() == short.tobytes()
+
+
+def test_rows_and_products_decline_what_does_not_fit() -> None:
+    k = _native()
+    x, weight = np.ones((4, 8), np.float32), np.ones(8, np.float32)
+    assert k.quick("softmax_forward", np.float32(1) * np.ones(())) is None
+    assert k.quick("softmax_forward", x.T) is None
+    assert k.quick("softmax_forward", x, 1) is None
+    for a, b in ((x, x), (x, weight), (x, x.T), (x, np.ones((8, 2))), (x[None], x.T.copy())):
+        assert k.quick("matmul", a, b) is None
+    assert k.quick("matmul", np.ones((300, 1)), np.ones((1, 300))) is None  # large
+    for given in ((x, weight, None, 8, 1e-5), (x, weight, weight, 4, 1e-5), (x, weight, weight, 8, 1), (x,)):
+        assert k.quick("layer_norm", *given) is None
+    assert k.quick("layer_norm", x, weight[:4], weight, 8, 1e-5) is None
+    for axis in (-1.0, True, 5):
+        with pytest.raises((TypeError, ValueError)):
+            ops.softmax(x, axis)
+
+
+def test_gradients_after_the_short_cut() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((3, 4)), rng.standard_normal((4, 5))
+    g = rng.standard_normal((3, 5))
+    x, y = Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)
+    ga, gb = einkorn.grad(ops.matmul(x, y), [x, y], g)
+    np.testing.assert_allclose(np.asarray(ga), g @ b.T)
+    np.testing.assert_allclose(np.asarray(gb), a.T @ g)
+    p = ops.softmax(x)
+    (gx,) = einkorn.grad(p, [x], g[:, :4])
+    q = np.asarray(p)
+    np.testing.assert_allclose(np.asarray(gx), q * (g[:, :4] - (q * g[:, :4]).sum(1, keepdims=True)))

@@ -1,6 +1,7 @@
 #include "kernels/matmul.h"
 
 #include "bind/product.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_matmul {
 
@@ -25,9 +26,26 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   run_in_scratch<MatmulParts<T>>(&MatmulKernels<T>::matmul, x);
 }
 
+// Two matrices whose product is small.
+PyObject* quick_matmul(PyObject* const* operands, Py_ssize_t count) {
+  constexpr int64_t kMost = 1 << 16;
+  Array a, b, out;
+  if (count != 2 || !view_plain(operands[0], a) || !view_plain(operands[1], b)) Py_RETURN_NONE;
+  if (a.ndim != 2 || b.ndim != 2 || a.dtype != b.dtype || a.shape[1] != b.shape[0]) Py_RETURN_NONE;
+  if (a.shape[0] > kMost || b.shape[1] > kMost / a.shape[0]) Py_RETURN_NONE;
+  Array like = a;
+  like.shape[1] = b.shape[1];
+  Fresh made(like);
+  if (!made.view(out)) return nullptr;
+  by_dtype(out, [&]<class T>() { run_matmul<T>(out, a, b, {}, 1, 0, 0); });
+  return made.hand_out();
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(matmul, m) {
+  add_quick("matmul", &quick_matmul);
+
   m.def(
       "matmul",
       [](const Array& out, const Array& a, const Array& b, const Array& bias, double alpha, double beta,

@@ -1,4 +1,5 @@
 #include "bind/array.h"
+#include "bind/quick.h"
 #include "kernels/norm/norm_parts.h"
 
 namespace einkorn {
@@ -36,9 +37,37 @@ void set_channels(Args& args, const Array& x) {
   args.batch = x.shape[0], args.channels = x.shape[1], args.length = x.shape[2];
 }
 
+// layer_norm(x, weight, bias, n, eps): the rows of a small array with all their weights.
+PyObject* quick_layer_norm(PyObject* const* operands, Py_ssize_t count) {
+  Array x, weight, bias, out;
+  if (count != 5 || !view_plain(operands[0], x) || !view_plain(operands[1], weight) || !view_plain(operands[2], bias))
+    Py_RETURN_NONE;
+  if (!PyLong_CheckExact(operands[3]) || !PyFloat_CheckExact(operands[4]) || x.ndim == 0 || x.size() > kKeepsGil)
+    Py_RETURN_NONE;
+  const int64_t n = x.shape[x.ndim - 1];
+  int overflow = 0;
+  if (PyLong_AsLongAndOverflow(operands[3], &overflow) != n || overflow != 0) Py_RETURN_NONE;
+  for (const Array* a : {&weight, &bias})
+    if (a->dtype != x.dtype || a->ndim != 1 || a->shape[0] != n) Py_RETURN_NONE;
+  Fresh made(x);
+  if (!made.view(out)) return nullptr;
+  double statistics[2 * kKeepsGil];
+  by_dtype(x, [&]<class T>() {
+    RowNorm<T> args{};
+    args.out = out.out<T>("out"), args.mean = statistics, args.rstd = statistics + kKeepsGil;
+    args.x = x.in<T>("x"), args.weight = weight.in<T>("weight"), args.bias = bias.in<T>("bias");
+    args.rows = x.size() / n, args.n = n, args.groups = args.run = 1;
+    args.eps = PyFloat_AS_DOUBLE(operands[4]), args.ws = workspace();
+    run_in_scratch<RowNormParts<T>>(&NormKernels<T>::row_norm_forward, args);
+  });
+  return made.hand_out();
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(norm, m) {
+  add_quick("layer_norm", &quick_layer_norm);
+
   m.def(
       "row_norm_forward",
       [](const Array& out, const Array& total, const Array& mean, const Array& rstd, const Array& x,

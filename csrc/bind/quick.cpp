@@ -21,29 +21,6 @@ PyTypeObject* array_type = nullptr;
 PyObject* float32_descriptor = nullptr;
 PyObject* float64_descriptor = nullptr;
 
-// An array that needs no second look; false for any other object.
-bool view_plain(PyObject* object, Array& array) {
-  if (Py_TYPE(object) != array_type) return false;
-  const auto* proxy = py::detail::array_proxy(object);
-  constexpr int needed = NumpyApi::NPY_ARRAY_C_CONTIGUOUS_ | NumpyApi::NPY_ARRAY_ALIGNED_;
-  if ((proxy->flags & needed) != needed || proxy->nd > kMaxDims) return false;
-  if (proxy->descr == float32_descriptor)
-    array.dtype = DType::float32;
-  else if (proxy->descr == float64_descriptor)
-    array.dtype = DType::float64;
-  else
-    return false;
-  array.data = proxy->data;
-  array.ndim = proxy->nd;
-  int64_t step = 1;
-  for (int d = array.ndim - 1; d >= 0; --d) {
-    array.shape[d] = proxy->dimensions[d];
-    array.strides[d] = step;
-    step *= array.shape[d];
-  }
-  return step > 0;
-}
-
 // A number beside an array: only where it becomes one of the array's type without a warning.
 struct Number {
   float single;
@@ -244,6 +221,14 @@ PyObject* quick(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count < 2 || current_recorder() != nullptr) Py_RETURN_NONE;  // a recorder keeps numbers, too, in arrays
   if (PyList_CheckExact(args[1]) || PyTuple_CheckExact(args[1])) return join(args, count);
   const QuickKernel* const kernel = find_kernel(args[0]);
+  if (kernel != nullptr && kernel->take != nullptr) {
+    try {
+      return kernel->take(args + 1, count - 1);
+    } catch (const std::exception& error) {
+      PyErr_SetString(PyExc_RuntimeError, error.what());
+      return nullptr;
+    }
+  }
   if (kernel == nullptr || count != 1 + kernel->inputs + kernel->numbers) Py_RETURN_NONE;
   QuickCall call;
   call.number[0] = call.number[1] = 0;
@@ -287,3 +272,34 @@ EINKORN_BINDINGS(quick, m) {
 }
 
 }  // namespace einkorn::bind_quick
+
+namespace einkorn {
+
+bool view_plain(PyObject* object, Array& array) {
+  if (Py_TYPE(object) != bind_quick::array_type) return false;
+  const auto* proxy = pybind11::detail::array_proxy(object);
+  constexpr int needed =
+      pybind11::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if ((proxy->flags & needed) != needed || proxy->nd > kMaxDims) return false;
+  if (proxy->descr == bind_quick::float32_descriptor)
+    array.dtype = DType::float32;
+  else if (proxy->descr == bind_quick::float64_descriptor)
+    array.dtype = DType::float64;
+  else
+    return false;
+  array.data = proxy->data;
+  array.ndim = proxy->nd;
+  int64_t step = 1;
+  for (int d = array.ndim - 1; d >= 0; --d) {
+    array.shape[d] = proxy->dimensions[d];
+    array.strides[d] = step;
+    step *= array.shape[d];
+  }
+  return step > 0;
+}
+
+PyObject* fresh_plain(const Array& like) {
+  return bind_quick::fresh_like(like, like.size());
+}
+
+}  // namespace einkorn

@@ -1,6 +1,7 @@
 #include "kernels/softmax.h"
 
 #include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_softmax {
 
@@ -26,9 +27,27 @@ void run_softmax_grad(void (*SoftmaxKernels<T>::*kernel)(const SoftmaxGrad<T>&),
   run(kernel, {gx.out<T>("gx"), g.in<T>("g"), y.in<T>("y"), gx.shape[0], gx.shape[1], gx.shape[2], workspace()});
 }
 
+// Along the last axis of a small array.
+template <bool kLogarithm>
+PyObject* quick_softmax(PyObject* const* operands, Py_ssize_t count) {
+  Array x, out;
+  if (count != 1 || !view_plain(operands[0], x) || x.ndim == 0 || x.size() > kKeepsGil) Py_RETURN_NONE;
+  Fresh made(x);
+  if (!made.view(out)) return nullptr;
+  const int64_t n = x.shape[x.ndim - 1];
+  by_dtype(x, [&]<class T>() {
+    launch(kLogarithm ? &SoftmaxKernels<T>::log_softmax_forward : &SoftmaxKernels<T>::softmax_forward,
+           Softmax<T>{out.out<T>("out"), x.in<T>("x"), x.size() / n, n, 1, workspace()});
+  });
+  return made.hand_out();
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(softmax, m) {
+  add_quick("softmax_forward", &quick_softmax<false>);
+  add_quick("log_softmax_forward", &quick_softmax<true>);
+
   m.def(
       "softmax_forward",
       [](const Array& out, const Array& x) {

@@ -151,6 +151,12 @@ def matmul(a: Any, b: Any) -> Any:
     """
     if _autocast.active:
         a, b = _autocast.lower(a, b)
+    x, y = a._data if isinstance(a, Tensor) else a, b._data if isinstance(b, Tensor) else b
+    out = engines.cpu().quick("matmul", x, y)
+    if out is not None:
+        if x is a and y is b:
+            return out
+        return result(out, (a, b), _of_matrices, (x if needs(b) else None, y if needs(a) else None))
     low = _are_low(a, b)
     take = _low_array if low else unwrap
     x, y = take(a, "matmul", "a"), take(b, "matmul", "b")
@@ -194,6 +200,11 @@ def matmul(a: Any, b: Any) -> Any:
     return (moved if low else result)(
         out, (a, b), backward, (x if needs(b) else None, y if needs(a) else None)
     )
+
+
+def _of_matrices(g: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    ga = None if y is None else _product(g, _swapped(y))
+    return ga, None if x is None else _product(_swapped(x), g)
 
 
 def _check_batches(x: Any, y: Any, left: Any, right: Any) -> None:

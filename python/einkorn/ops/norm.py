@@ -61,6 +61,10 @@ def _normalized(op: str, a: Any, normalized_shape: Any) -> tuple[tuple[int, ...]
     return sizes, prod(a.shape[: -len(sizes)])
 
 
+def _only(sizes: Any) -> Any:
+    return sizes[0] if type(sizes) is tuple and len(sizes) == 1 else sizes
+
+
 def layer_norm(
     input: Any,
     normalized_shape: int | Sequence[int],
@@ -96,6 +100,10 @@ def layer_norm(
         For other types than float32 and float64, or several of them.
     """
     op = "layer_norm"
+    if activation is None:
+        out = engines.cpu().quick(op, input, weight, bias, _only(normalized_shape), eps)
+        if out is not None:
+            return out
     a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     sizes, rows = _normalized(op, a, normalized_shape)
     return RowNorm(op, 1, 1, sizes, eps, activation)(input, a, rows, weight, bias)

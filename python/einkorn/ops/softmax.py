@@ -18,6 +18,17 @@ __all__ = ["log_softmax", "softmax"]
 
 
 def _along(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> Any:
+    if dtype is None and (axis is ABSENT or dim is ABSENT):
+        last = dim if axis is ABSENT else axis
+        if last is ABSENT or (type(last) is int and last == -1):
+            a = x._data if isinstance(x, Tensor) else x
+            out = engines.cpu().quick(op + "_forward", a)
+            if out is not None:
+                if a is x:
+                    return out
+                return result(
+                    out, (x,), _gradient(op, out.ndim - 1, out.shape, out.shape[-1], 1), (None, out)
+                )
     if dim is not ABSENT:
         if axis is not ABSENT:
             raise ArgumentError(f"{op}: axis is {axis!r} and dim is {dim!r}, expected one of them")
@@ -28,24 +39,30 @@ def _along(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> Any:
     shape = a.shape
     d = axis_of(op, -1 if axis is ABSENT else axis, len(shape))
     n = shape[d] if shape else 1
-    blocks = (prod(shape[:d]), n, prod(shape[d + 1 :]))  # [outer, n, inner]
+    inner = prod(shape[d + 1 :])
+    blocks = (prod(shape[:d]), n, inner)  # [outer, n, inner]
 
     k = engines.of(a)
     out = k.empty(blocks, a.dtype)
     getattr(k, op + "_forward")(out, a.reshape(blocks))
+    out = out.reshape(shape)
+    return result(out, (x,), _gradient(op, d, shape, n, inner), (None, out))
 
+
+def _gradient(op: str, d: int, shape: tuple[int, ...], n: int, inner: int) -> Any:
     def backward(g: Any, _: Any, out: Any) -> tuple[Any]:
         if isinstance(g, Tensor):
             if op == "softmax":
                 weighted = g * out
                 return (weighted - out * sum_over(weighted, d, True) if shape else g * 0.0,)
             return (g - exp(out) * sum_over(g, d, True) if shape else g * 0.0,)
+        k = engines.of(out)
+        blocks = (prod(shape[:d]), n, inner)
         gx = k.empty(shape, g.dtype)
         getattr(k, op + "_backward")(gx.reshape(blocks), contiguous(g).reshape(blocks), out.reshape(blocks))
         return (gx,)
 
-    out = out.reshape(shape)
-    return result(out, (x,), backward, (None, out))
+    return backward
 
 
 def softmax(x: Any, axis: int = ABSENT, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
