@@ -185,3 +185,19 @@ def test_tensor_copies() -> None:
     assert str(einkorn.tensor([1, 2], dtype="float64", device="cpu").dtype) == "float64"
     with pytest.raises(DTypeError, match="float"):
         einkorn.tensor([1, 2], requires_grad=True)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bfloat16"])
+def test_numbers_in_lists_are_rounded_once_to_the_type_that_is_asked_for(dtype):
+    torch = pytest.importorskip("torch")
+    values = [[0.1, 1e-9], [1e30, -3.7]] if dtype != "int64" else [[2**53 + 1, -3], [0, 7]]
+    wanted = torch.tensor(values, dtype=getattr(torch, dtype))
+    for got in (einkorn.tensor(values, dtype=dtype), einkorn.as_tensor(values, dtype)):
+        assert got.double().tolist() == wanted.double().tolist()
+    if dtype == "float64":
+        assert einkorn.tensor(0.1, dtype=dtype).item() == 0.1
+        assert einkorn.tensor([1e300], dtype=dtype).item() == 1e300
+        for data in ([np.float64(0.1)], [0.1], [np.float32(0.1)], [[np.float64(0.1), 0.2]], (1, 0.5)):
+            mine, theirs = einkorn.tensor(data), torch.tensor(data)
+            assert f"torch.{mine.dtype}" == str(theirs.dtype)
+            assert mine.tolist() == theirs.tolist()

@@ -401,6 +401,14 @@ def test_settings_that_change_nothing():
             bad()
 
 
+def test_a_constructor_by_type_is_a_type():
+    x = einkorn.ones(2)
+    assert isinstance(x, einkorn.FloatTensor)
+    assert not isinstance(x, einkorn.LongTensor)
+    assert x.type(einkorn.LongTensor).dtype == einkorn.int64
+    assert x.to(einkorn.DoubleTensor.dtype).dtype == einkorn.float64
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "words"),
     [
@@ -456,3 +464,72 @@ def test_special_functions_are_torchs(name):
     if name not in ("polygamma", "multigammaln", "logsumexp"):
         mine, theirs = (flat(run(library, EDGES)[0])[0] for library in (einkorn, torch))
         assert_allclose(mine, theirs, 1e-6, 1e-12)
+
+
+# --- states ---------------------------------------------------------------------------------------
+
+
+def test_a_state_is_of_arrays_that_have_a_tensors_methods():
+    net = Net()
+    state = net.state_dict()
+    weight = state["body.0.weight"]
+    assert isinstance(weight, np.ndarray)
+    assert weight.size == 12
+    assert weight.size() == (4, 3)
+    assert weight.size(0) == 4
+    assert weight.numel() == 12
+    assert weight.clone().tolist() == weight.cpu().tolist() == weight.tolist()
+    assert weight.copy().shape == (4, 3)
+    assert np.shares_memory(weight, net.body[0].weight.numpy())
+    weight.zero_()
+    assert not net.body[0].weight.any()
+    kept = {name: value.clone() for name, value in state.items()}
+    mixed = {name: kept[name] * 0.5 + state[name] * 0.5 for name in state}
+    net.load_state_dict(mixed)
+    net.load_state_dict(copy.deepcopy(state))
+    assert not hasattr(weight, "backward")
+    for name in ("no_such_name", "requires_grad"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(weight, name)
+
+
+def test_a_write_through_a_state_is_noticed_by_the_graph():
+    layer = nn.Linear(2, 2)
+    loss = (layer.weight * layer.weight).sum()
+    layer.load_state_dict({name: np.zeros_like(value) for name, value in layer.state_dict().items()})
+    with pytest.raises(einkorn.errors.GradientError, match="overwritten"):
+        loss.backward()
+
+
+def test_a_number_in_a_saved_dict_stays_a_number(tmp_path):
+    norm = nn.BatchNorm1d(2)
+    einkorn.save({"model": norm.state_dict(), "step": einkorn.tensor(3)}, tmp_path / "state.pt")
+    found = einkorn.load(tmp_path / "state.pt")
+    assert found["model"]["num_batches_tracked"].shape == ()
+    assert found["step"].shape == ()
+    norm.load_state_dict(found["model"])
+
+
+def test_sequences_of_class_numbers_are_padded():
+    def run(library):
+        from_lists = [library.tensor([2, 4, 5]), library.tensor([7])]
+        return library.nn.utils.rnn.pad_sequence(from_lists, batch_first=True, padding_value=1)
+
+    same(run)
+    same(lambda library: library.nn.utils.rnn.pad_sequence([library.tensor([2, 4]), library.tensor([7])]))
+    assert run(einkorn).dtype == einkorn.int64
+
+
+def test_gradients_of_several_results_are_not_taken_for_overwritten():
+    """An array made in the backward pass may have the place of one that was written before it."""
+    encoder, decoder = nn.GRU(4, 4, batch_first=True), nn.GRU(4, 4, batch_first=True)
+    for _ in range(20):
+        outputs, hidden = encoder(einkorn.randn(5, 6, 4))
+        total = einkorn.zeros(())
+        for step in range(6):
+            start = einkorn.empty(5, 1, dtype=einkorn.long).fill_(0)
+            given = einkorn.ones(5, 1, 4) * start.float().unsqueeze(2)
+            out, hidden = decoder(given, hidden)
+            total = total + (out * outputs[:, step : step + 1]).sum()
+        total.backward()
+    assert encoder.weight_ih_l0.grad.isfinite().all()

@@ -28,7 +28,9 @@ def numbers(value: Any, what: str) -> np.ndarray[Any, Any]:
         value = value._data
     if type(value).__module__.partition(".")[0] == "cupy":
         value = value.get()
-    if hasattr(value, "detach"):  # torch: parameters refuse __array__ while they need gradients
+    if hasattr(value, "detach") and not isinstance(
+        value, np.ndarray
+    ):  # torch: parameters refuse __array__ while they need gradients
         value = value.detach().cpu()
         if value.dtype.is_floating_point and str(value.dtype) not in ("torch.float32", "torch.float64"):
             value = value.float()

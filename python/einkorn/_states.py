@@ -30,7 +30,7 @@ def _form(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         name = path or "value"
         while name in arrays:
             name += "_"
-        arrays[name] = np.ascontiguousarray(value._data if isinstance(value, Tensor) else value)
+        arrays[name] = np.array(value._data if isinstance(value, Tensor) else value, order="C", copy=None)
         return ["t" if isinstance(value, Tensor) else "a", name]
     if value is None or isinstance(value, (bool, int, float, str)):
         return ["v", value]

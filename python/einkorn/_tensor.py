@@ -42,7 +42,7 @@ class Tensor(Methods):
     data : array_like
         An array of float32, float64, bfloat16, integers or booleans and of at most 8 dimensions is wrapped
         without a copy (one that is misaligned or of foreign byte order is converted); lists and numbers
-        become float32.
+        become float32. Two or more sizes, as in ``Tensor(2, 3)``, make one without values, as in torch.
     requires_grad : bool, default False
         Whether operations on this tensor are recorded, so that :meth:`backward` reaches it.
 
@@ -80,7 +80,11 @@ class Tensor(Methods):
     _node: Node | None
     _requires_grad: bool
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+    def __init__(self, data: Any, requires_grad: bool = False, *sizes: int) -> None:
+        if type(requires_grad) is int and type(data) is int:  # Tensor(2, 3), torch's old empty((2, 3))
+            data, requires_grad = np.empty((data, requires_grad, *sizes), np.float32), False
+        elif sizes:
+            raise ArgumentError(f"Tensor: got {2 + len(sizes)} arguments, expected data and requires_grad")
         self._data = self._accepted(_array(data, "Tensor"))
         self._grad = None
         self._node = None

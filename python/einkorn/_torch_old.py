@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,22 +40,32 @@ contiguous_format, preserve_format, channels_last = "contiguous_format", "preser
 strided = "strided"
 
 
-def _constructor(name: str, kind: Any) -> Callable[..., Tensor]:
-    def make(*data: Any) -> Tensor:
+class _OfType(type):
+    """The class of the constructors: their instances are the Tensors of a type."""
+
+    dtype: Any
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, Tensor) and x.dtype == cls.dtype
+
+    def __call__(cls, *data: Any) -> Tensor:
         if len(data) > 1 or (len(data) == 1 and isinstance(data[0], (int, np.integer))):
             shape: Any = data
-            return Tensor(np.empty(shape, kind))
+            return Tensor(np.empty(shape, cls.dtype))
         values = data[0] if data else ()
-        if isinstance(values, Tensor) and values.dtype != kind:
-            raise DTypeError(f"{name}: data is a Tensor of {values.dtype}, expected {kind}: use its to()")
+        if isinstance(values, Tensor) and values.dtype != cls.dtype:
+            raise DTypeError(
+                f"{cls.__name__}: data is a Tensor of {values.dtype}, expected {cls.dtype}: use its to()"
+            )
         if isinstance(values, (list, tuple)) and any(isinstance(x, Tensor) for x in values):
             values = [x.tolist() if isinstance(x, Tensor) else x for x in values]
         array = np.asarray(values._data if isinstance(values, Tensor) else values)
-        return Tensor(_bfloat16.astype(array, np.dtype(kind)))
+        return Tensor(_bfloat16.astype(array, cls.dtype))
 
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"A Tensor of {np.dtype(kind)}: of the given values, or of a shape, without values."
-    return make
+
+def _constructor(name: str, kind: Any) -> Any:
+    said = f"Makes a Tensor of {np.dtype(kind)}: of the given values, or of a shape, without values."
+    return _OfType(name, (), {"dtype": np.dtype(kind), "__doc__": said, "__module__": "einkorn"})
 
 
 FloatTensor = _constructor("FloatTensor", dtypes.float32)

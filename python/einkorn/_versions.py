@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "Arriving",
     "any_unlinked",
     "clock",
     "is_same",
@@ -47,9 +48,9 @@ _writes: dict[int, int] = {}
 
 def owner(array: Any) -> Any:
     """The array whose memory ``array`` shows: itself, or the root of its views."""
-    kind = type(array)
+    kind = np.ndarray if isinstance(array, np.ndarray) else type(array)
     base = array.base
-    while type(base) is kind:
+    while isinstance(base, kind):
         array, base = base, base.base
     return array
 
@@ -76,6 +77,10 @@ def overwritten(backward: Any, number: int) -> Any:
     return None
 
 
+class Arriving(dict[int, Any]):
+    """Gradients of several results that a function waits for: what is in it came later than its node."""
+
+
 def _saved(value: Any, seen: set[int]) -> Iterator[Any]:
     """The arrays that a gradient function keeps: those it closes over, as deep as functions go."""
     if isinstance(value, types.FunctionType):
@@ -88,7 +93,7 @@ def _saved(value: Any, seen: set[int]) -> Iterator[Any]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from _saved(item, seen)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and type(value) is not Arriving:
         yield from _saved(list(value.values()), seen)
     elif hasattr(value, "__array_interface__") or hasattr(value, "__cuda_array_interface__"):
         yield value

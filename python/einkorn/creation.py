@@ -406,13 +406,20 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
+def _first(data: Any) -> Any:
+    """The first number of nested lists."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return data
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of numbers, sharing their memory where they are an array or a tensor of that type already.
 
     Parameters
     ----------
     data : Tensor, array, or nested lists of numbers
-        Lists of whole numbers give int64, of truths bool, of others float32.
+        Lists of whole numbers give int64, of truths bool, of others float32; of NumPy's float64 that.
     dtype : NumPy type or its name, optional
     device : name of a device, optional
 
@@ -435,7 +442,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
                     _integers.refuse_beyond("as_tensor: an element of data", value, wanted)
             if wanted is not None and wanted.kind in "iu" and not np.isfinite(listed).all():
                 raise ArgumentError(f"as_tensor: data holds NaN or infinity, which no {wanted} is")
-            data = listed.astype(np.float32) if listed.dtype == np.float64 else listed
+            if listed.dtype == np.float64 and wanted is None and not isinstance(_first(data), np.float64):
+                listed = listed.astype(np.float32)
+            data = listed
             if data.dtype.kind not in "fiub":
                 raise DTypeError(f"as_tensor: data holds {data.dtype}, expected numbers")
         data = Tensor(data)

@@ -12,6 +12,7 @@ from einkorn._autocast import autocast, is_autocast_enabled
 from einkorn._grad_mode import enable_grad, mode, no_grad
 from einkorn._tape import Node, fitting, source
 from einkorn._tensor import Tensor
+from einkorn._versions import Arriving
 from einkorn.autograd import grad
 from einkorn.errors import ArgumentError, GradientError
 from einkorn.ops._road import broadcast_to
@@ -125,7 +126,7 @@ def _joined(op: str, args: Any, returned: Any, ctx: Context, backward: Callable[
     origins = [source(x) if need else None for x, need in zip(args, ctx.needs_input_grad, strict=True)]
     forms = [_Form(x) if need else None for x, need in zip(args, ctx.needs_input_grad, strict=True)]
     zeros = [_Form(x) for x in results]
-    given: dict[int, Any] = {}  # gradients of the results, which arrive one by one
+    given = Arriving()  # gradients of the results, which arrive one by one
 
     def joint(_: Any, *saved: Any) -> Sequence[Any]:
         recorded = any(isinstance(g, Tensor) for g in given.values())

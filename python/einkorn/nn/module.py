@@ -21,6 +21,7 @@ from einkorn._device import is_device, move
 from einkorn._foreign import numbers
 from einkorn._masked import refuse_masked
 from einkorn._near import MissingNameError
+from einkorn._state_array import StateArray
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
@@ -407,7 +408,8 @@ class Module(Hooked, Trainable):
     ) -> dict[str, Any]:
         """All parameters and persistent buffers by dotted name, in torch's names and layouts.
 
-        The arrays share the module's memory, as torch's do: copy what must outlive a step.
+        The arrays share the module's memory, as torch's do: copy what must outlive a step. Beside NumPy's
+        methods they have a Tensor's (``size()``, ``clone()``, ``to()``).
 
         Parameters
         ----------
@@ -418,7 +420,13 @@ class Module(Hooked, Trainable):
         keep_vars : bool, keyword-only, default False
             Give the parameters themselves, and buffers as they are kept, in the place of arrays.
         """
-        found = self._array_state() if not keep_vars else self._kept_state()
+        if keep_vars:
+            found = self._kept_state()
+        else:
+            found = {
+                name: value.view(StateArray) if isinstance(value, np.ndarray) else value
+                for name, value in self._array_state().items()
+            }
         if not prefix and destination is None:
             return found
         state: dict[str, Any] = {} if destination is None else destination
@@ -484,7 +492,7 @@ class Module(Hooked, Trainable):
                 f"{type(self).__name__}: load_state_dict got a {type(state_dict).__name__}, expected a"
                 " mapping of names to arrays"
             )
-        own = self.state_dict()
+        own = self._array_state()
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]
         name = type(self).__name__
@@ -507,7 +515,7 @@ class Module(Hooked, Trainable):
             raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
         if assign:
             self._assign_types({key: state_dict[key] for key in values})
-            own = self.state_dict()
+            own = self._array_state()
         for key, value in values.items():
             own[key][...] = _bfloat16.astype(value, own[key].dtype)
             _versions.wrote(own[key])

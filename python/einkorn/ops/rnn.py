@@ -16,6 +16,7 @@ import numpy as np
 from einkorn import _autocast, _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
+from einkorn._versions import Arriving
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous, needs, number_type, result, same_dtype, same_kept, unwrap
 from einkorn.ops.matmul import _are_low, _low_array, _multiply, _product
@@ -137,12 +138,11 @@ def _outputs(
     """
     if not layer.records:
         return tuple(result(out, layer.inputs, lambda g: ()) for out in results)
-    gradients: list[Any] = [None] * len(results)
+    gradients = Arriving()
+    count = len(results)
 
     def collected(_: Any) -> Sequence[Any]:
-        found = list(gradients)
-        gradients[:] = [None] * len(gradients)
-        return backward(found)
+        return backward([gradients.pop(index, None) for index in range(count)])
 
     edge = layer.empty(0)
     joint = result(edge, layer.inputs, collected)

@@ -139,7 +139,9 @@ def nonnegative(value: Any, op: str, name: str, at_most: float = math.inf) -> An
 
 
 def count(value: Any, op: str, name: str, low: int = 1) -> int:
-    """An integer of at least ``low``."""
+    """An integer of at least ``low``; a float that is whole is one, as in torch."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ArgumentError(f"{op}: {name} is {value!r}, expected an integer >= {low}")
     return value

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import engines, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import contiguous, result, same_dtype, unwrap
+from einkorn.ops._moves import movable, mover
+from einkorn.ops._road import moved, result, same_dtype, unwrap
 
 __all__ = [
     "PackedSequence",
@@ -269,7 +270,7 @@ def pad_sequence(
     if padding_side not in ("right", "left"):
         raise ArgumentError(f"{op}: padding_side is {padding_side!r}, expected 'right' or 'left'")
     given = tuple(sequences)
-    arrays = [unwrap(x, op, f"sequences[{i}]") for i, x in enumerate(given)]
+    arrays = [movable(x, op, f"sequences[{i}]") for i, x in enumerate(given)]
     if not arrays:
         raise ShapeError(f"{op}: sequences is empty, expected at least one")
     same_dtype(op, **{f"sequences[{i}]": a for i, a in enumerate(arrays)})
@@ -281,7 +282,7 @@ def pad_sequence(
             )
     lengths = [len(a) for a in arrays]
     longest = max(lengths)
-    k = engines.of(arrays[0])
+    k = mover(arrays[0])
     out = k.empty((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
     k.fill(out, padding_value)
     places = [slice(0, n) if padding_side == "right" else slice(longest - n, longest) for n in lengths]
@@ -292,7 +293,7 @@ def pad_sequence(
         g = g if batch_first else g.swapaxes(0, 1)
         return tuple(entry[place] for entry, place in zip(g, places, strict=True))
 
-    return result(out if batch_first else contiguous(out.swapaxes(0, 1)), given, backward)
+    return moved(out if batch_first else ops.contiguous(out.swapaxes(0, 1)), given, backward, None)
 
 
 def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> PackedSequence:
