@@ -111,6 +111,7 @@ _HOMES = {
     "show_config": "config",
     "save": "checkpoint",
     "load": "checkpoint",
+    "load_model": "checkpoint",
     "save_weights": "checkpoint",
     "load_weights": "checkpoint",
     **dict.fromkeys(
@@ -364,7 +365,7 @@ if TYPE_CHECKING:
     )
     from einkorn.amp import is_autocast_available
     from einkorn.autograd import enable_grad, grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-    from einkorn.checkpoint import load, load_weights, save, save_weights
+    from einkorn.checkpoint import load, load_model, load_weights, save, save_weights
     from einkorn.config import show_config
     from einkorn.creation import (
         arange,

@@ -28,7 +28,7 @@ from einkorn.errors import ArgumentError, CheckpointError, EinkornError
 if TYPE_CHECKING:
     from einkorn.nn import Module
 
-__all__ = ["load", "load_weights", "read_metadata", "save", "save_weights"]
+__all__ = ["can_describe", "load", "load_model", "load_weights", "read_metadata", "save", "save_weights"]
 
 _FORMAT = "einkorn-1"
 _TYPES = {
@@ -56,9 +56,13 @@ def _check_path(op: str, path: Any) -> None:
 
 
 def save(
-    model: Module | Mapping[Any, Any], path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None
+    model: Module | Mapping[Any, Any],
+    path: str | PathLike[str],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    include_optimizer: bool = True,
 ) -> None:
-    """Write a registered model: its name, configuration and arrays; or a dict of arrays.
+    """Write a model whole: how it is made, its arrays, and how far its training got; or a dict of arrays.
 
     The file is written beside its place, synced and renamed: after a failure, whatever was there
     before is there still.
@@ -66,19 +70,23 @@ def save(
     Parameters
     ----------
     model : Module or dict
-        One of ``einkorn.models``; for models of your own use ``save_weights``. Or a ``state_dict``, or a dict
-        of several, of arrays, Tensors, numbers and texts, which ``load`` gives back.
+        One of ``einkorn.models`` or ``einkorn.keras``, of a class that ``models.register`` or
+        ``keras.saving.register_keras_serializable`` decorates, or a ``Sequential`` of layers of
+        ``einkorn.nn``; for others use ``save_weights``. Or a ``state_dict``, or a dict of several, of arrays,
+        Tensors, numbers and texts, which ``load`` gives back.
     path : str or path
     metadata : mapping of str to str, optional, keyword-only
         More to keep in the file, which ``einkorn.checkpoint.read_metadata`` gives back.
+    include_optimizer : bool, keyword-only, default True
+        Whether the file also has what ``compile`` was given and the optimizer's state, if the model is
+        compiled and all of it has names: texts, the library's objects, and functions that are registered.
 
     Raises
     ------
     CheckpointError
-        The model is of no registered class, a name of the metadata is taken, or the file cannot be written.
+        The model is of no registered class or has a part without a name, such as a lambda; a name of the
+        metadata is taken; the file cannot be written.
     """
-    from einkorn import models
-
     _check_path("save", path)
     if isinstance(model, Mapping):
         from einkorn._states import packed
@@ -86,18 +94,30 @@ def save(
         arrays, form = packed(model)
         _write(path, arrays, {**dict(metadata or {}), "format": "pt", "structure": form})
         return
-    name = models.name_of(model)
-    if name is None:
-        raise CheckpointError(
-            f"save: {type(model).__name__} is no registered model ({', '.join(models.names())}), so "
-            "load could not rebuild it: use save_weights"
-        )
-    own = {"format": _FORMAT, "model": name, "config": json.dumps(models.config_of(model))}
+    from einkorn import _whole
+
+    name, config = _whole.description_of(model)
+    state = dict(model.state_dict())
+    own = {"format": _FORMAT, "model": name, "config": json.dumps(config), **_order_of(model, state)}
+    training = _whole.training_of(model, state) if include_optimizer else None
+    if training is not None:
+        own["training"] = training
     more = dict(metadata or {})
     for key, value in more.items():
         if key in own or not isinstance(key, str) or not isinstance(value, str):
             raise CheckpointError(f"save: metadata has {key!r}: {value!r}, expected other names and texts")
-    _write(path, model.state_dict(), {**own, **more})
+    _write(path, state, {**own, **more})
+
+
+def can_describe(model: Any) -> bool:
+    """Whether ``save`` can write a model whole."""
+    from einkorn import _whole
+
+    try:
+        _whole.description_of(model)
+    except CheckpointError:
+        return False
+    return True
 
 
 def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
@@ -137,9 +157,6 @@ def load(path: str | PathLike[str], map_location: Any = None, *, weights_only: b
         The file is missing, corrupt, of another format, names an unknown model, or its arrays do
         not fit its configuration. The message names the file.
     """
-    from einkorn import models
-    from einkorn.nn.parameter import deferred
-
     _check_path("load", path)
     if map_location is not None and str(map_location) != "cpu":
         raise CheckpointError(f"load: map_location is {map_location!r}, expected None or 'cpu'")
@@ -151,6 +168,39 @@ def load(path: str | PathLike[str], map_location: Any = None, *, weights_only: b
             return unpacked(arrays, metadata["structure"])
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
+    return _rebuilt(path, arrays, metadata, None, True)
+
+
+def load_model(
+    filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Any:
+    """Rebuild a model that ``save`` wrote, compiled as it was, its optimizer where it stood.
+
+    Parameters
+    ----------
+    filepath : str or path
+    custom_objects : mapping of str to class or function, optional
+        What the file names beside the library's own and what is registered.
+    compile : bool, default True
+        Whether it is compiled, if the file says how.
+
+    Raises
+    ------
+    CheckpointError
+        As ``load``; or the file holds no model.
+    """
+    _check_path("load_model", filepath)
+    arrays, metadata = _read(filepath, keep_bfloat16=True)
+    return _rebuilt(filepath, arrays, metadata, custom_objects, compile)
+
+
+def _rebuilt(
+    path: Any, arrays: dict[str, np.ndarray], metadata: Mapping[str, str], custom_objects: Any, compiles: bool
+) -> Any:
+    from einkorn import _whole
+    from einkorn._objects import custom_scope
+    from einkorn.nn.parameter import deferred
+
     name, text = metadata.get("model"), metadata.get("config")
     if metadata.get("format") != _FORMAT or name is None or text is None:
         raise CheckpointError(
@@ -162,17 +212,32 @@ def load(path: str | PathLike[str], map_location: Any = None, *, weights_only: b
         raise CheckpointError(f"{path}: the configuration is no JSON") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: the configuration is no JSON object")
-    kinds = {a.dtype for a in arrays.values() if _bfloat16.is_floating(a.dtype)}
+    own = {key: array for key, array in arrays.items() if not key.startswith(_whole.PREFIX)}
+    kinds = {a.dtype for a in own.values() if _bfloat16.is_floating(a.dtype)}
     dtype = kinds.pop() if len(kinds) == 1 else np.dtype(np.float32)
     if dtype == np.float16:
         dtype = np.dtype(np.float32)
-    try:
-        with deferred(len(arrays), sum(array.size for array in arrays.values()), dtype):
-            model = models.build(name, **config)
-    except (EinkornError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise CheckpointError(f"{path}: cannot build {name!r}: {error}") from error
-    _fill(model.to(dtype), arrays, path, strict=True)
+    with custom_scope(custom_objects):
+        try:
+            with deferred(len(own), sum(array.size for array in own.values()), dtype):
+                model = _whole.model_from(name, config)
+            if not hasattr(model, "load_state_dict"):
+                raise ArgumentError(f"it describes {type(model).__name__}, expected a model")
+        except _whole.REFUSALS as error:
+            raise CheckpointError(f"{path}: cannot build {name!r}: {_said(error)}") from error
+        _fill(model.to(dtype), own, path, strict=True)
+        if compiles and metadata.get("training") is not None:
+            try:
+                _whole.compile_as(model, metadata["training"], arrays)
+            except _whole.REFUSALS as error:
+                raise CheckpointError(
+                    f"{path}: cannot compile {name!r}: {_said(error)}; compile=False leaves that out"
+                ) from error
     return model
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, EinkornError) else f"{type(error).__name__}: {error}"
 
 
 def save_weights(model: Module, path: str | PathLike[str]) -> None:
@@ -184,7 +249,8 @@ def save_weights(model: Module, path: str | PathLike[str]) -> None:
         The file cannot be written.
     """
     _check_path("save_weights", path)
-    _write(path, model.state_dict(), {"format": "pt"})
+    state = model.state_dict()
+    _write(path, state, {"format": "pt", **_order_of(model, state)})
 
 
 def load_weights(model: Module, path: str | PathLike[str], strict: bool = True) -> Any:
@@ -207,8 +273,32 @@ def load_weights(model: Module, path: str | PathLike[str], strict: bool = True) 
     CheckpointError
         The file is missing or corrupt, or its arrays do not fit. The message names the file.
     """
+    from einkorn._whole import PREFIX
+
     _check_path("load_weights", path)
-    return _fill(model, _read(path)[0], path, strict)
+    found, metadata = _read(path)
+    arrays = {name: array for name, array in found.items() if not name.startswith(PREFIX)}
+    return _fill(model, _renamed(arrays, model, metadata.get("order")), path, strict)
+
+
+def _order_of(model: Any, state: Mapping[str, Any]) -> dict[str, str]:
+    """For a model whose layers are numbered as the program goes on: the names in their order."""
+    return {"order": json.dumps(list(state))} if hasattr(model, "get_build_config") else {}
+
+
+def _renamed(arrays: dict[str, np.ndarray], model: Any, order: str | None) -> dict[str, np.ndarray]:
+    """Arrays under the model's names, where the file has those of the same layers made at another time."""
+    if order is None or not hasattr(model, "get_build_config"):
+        return arrays
+    own = model.state_dict()
+    try:
+        names = json.loads(order)
+        fits = [arrays[name].shape for name in names] == [array.shape for array in own.values()]
+        if set(own) == set(arrays) or not fits:
+            return arrays
+        return {name: arrays[given] for name, given in zip(own, names, strict=True)}
+    except (ValueError, TypeError, LookupError):
+        return arrays
 
 
 def _fill(model: Any, arrays: Mapping[str, np.ndarray], path: Any, strict: bool) -> Any:
@@ -275,7 +365,11 @@ def _kind_of(path: str | PathLike[str]) -> str:
             " write the arrays with safetensors.torch.save_file(model.state_dict(), path)"
         )
     if begin == b"\x89HDF\r\n\x1a\n" or any(name.endswith((".h5", ".weights.h5")) for name in names):
-        return "it holds HDF5, as Keras writes it; write the arrays with safetensors.numpy.save_file"
+        return (
+            "it holds HDF5, as Keras writes it; in Keras, hand the layers over by model.to_json(), to "
+            "einkorn.keras.models.model_from_json, and the arrays by model.get_weights(), to set_weights; or "
+            "write the arrays with safetensors.numpy.save_file"
+        )
     if begin[:6] == b"\x93NUMPY" or (names and all(name.endswith(".npy") for name in names)):
         return "it holds NumPy arrays; give them to load_state_dict, or write them with save_weights"
     return ""

@@ -28,6 +28,7 @@ _HOMES = {
     "preprocessing": "",
     "random": "",
     "regularizers": "",
+    "saving": "",
     "utils": "",
     "Input": "layers",
     "Layer": "layers",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         preprocessing,
         random,
         regularizers,
+        saving,
         utils,
     )
     from einkorn.keras._symbols import KerasTensor

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._objects import Configured
 from einkorn._tensor import Tensor
 from einkorn.errors import ShapeError
 from einkorn.keras._base import initial
@@ -25,7 +26,7 @@ def as_array(value: Any) -> np.ndarray:
     return np.asarray(value._data if isinstance(value, Tensor) else value)
 
 
-class Metric(_Metric):
+class Metric(Configured, _Metric):
     """Base class of metrics of your own: ``update_state``, ``result`` and, with variables, ``add_weight``.
 
     Parameters
@@ -61,6 +62,11 @@ class Metric(_Metric):
 
     def _begin(self) -> dict[str, Any]:
         return {}
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and arguments."""
+        own = {name: value for name, value in self._own_config().items() if name != "dtype"}
+        return {**own, "name": self.name}
 
     def reset_state(self) -> None:
         """Forget all rows."""

@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from einkorn import nn
+from einkorn._objects import Configured, described, fitting, library_class, made, of_library
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._masks import mask_of, with_mask
 from einkorn.keras._names import fresh_name, snake_case
-from einkorn.keras._symbols import KerasTensor, flat, has_symbols, record
+from einkorn.keras._symbols import KerasTensor, flat, has_symbols, mapped, record
 from einkorn.keras._variables import Place, Weight, variables_of
 from einkorn.nn import initializers, regularizers
 from einkorn.nn.module import Module
+from einkorn.nn.parameter import is_deferred, reserve
 from einkorn.nn.regularizers import penalized, penalty_of
 
-__all__ = ["Layer", "built", "initial", "refuse"]
+__all__ = ["Layer", "built", "described_input", "initial", "parameters_of", "refuse"]
+
+_UNSAID = (
+    "autocast",
+    "input_shape",
+    "input_dim",
+    "weights",
+    "use_cudnn",
+)  # arguments that a configuration leaves out
+
+_SIDES = ("kernel_size", "strides", "dilation_rate", "pool_size")  # arguments with a number for each side
 
 _adders: weakref.WeakSet[Any] = weakref.WeakSet()  # layers with losses of their own since their last call
 _parameters: dict[Any, frozenset[str]] = {}
@@ -29,6 +41,7 @@ _depth = 0
 def parameters_of(function: Any) -> frozenset[str]:
     """The names of a method's parameters."""
     function = getattr(function, "__func__", function)
+    function = getattr(function, "__wrapped__", function)
     known = _parameters.get(function)
     if known is None:
         code = function.__code__
@@ -46,6 +59,8 @@ def refuse(owner: str, **options: Any) -> None:
 
 def initial(identifier: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Values from an initializer of ``einkorn.keras``, its name, or a function of shape and dtype."""
+    if is_deferred():
+        return np.zeros(shape, np.float32)  # the values of a file follow
     found = initializers.get(identifier)
     if isinstance(found, initializers.Initializer):
         # The initializers count fans of [outputs, inputs, ...], which are Keras' last two axes; a vector
@@ -65,7 +80,7 @@ def initial(identifier: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-class Layer(Module):
+class Layer(Configured, Module):
     """Base class: ``build(shape)`` makes the weights, at the first call, and ``call`` computes.
 
     Parameters
@@ -93,11 +108,6 @@ class Layer(Module):
         def __getattr__(self, name: str) -> Any: ...
 
     _integers: ClassVar[bool] = True  # whether arrays of integers come as they are
-
-    def __new__(cls, *args: Any, **named: Any) -> Any:
-        layer = super().__new__(cls)
-        layer.__dict__["_arguments"] = args, named
-        return layer
 
     def __init__(
         self,
@@ -157,13 +167,64 @@ class Layer(Module):
         return out.shape if isinstance(out, KerasTensor) else [leaf.shape for leaf in flat(out)]
 
     def get_config(self) -> dict[str, Any]:
-        """The name and whether the layer is trained."""
-        return {"name": self.name, "trainable": self.trainable, "dtype": self._type or "float32"}
+        """Name, whether it is trained, type, and the arguments of the library's own class.
+
+        A class of yours whose arguments are plain values needs none of its own; one that has a ``get_config``
+        adds its arguments to ``super().get_config()``.
+        """
+        base = {"name": self.name, "trainable": self._trains, "dtype": self._type_name()}
+        own: Any = library_class(self)
+        mine = type(self) is not own and type(self).get_config is not own.get_config
+        for name, value in self._arguments_of(own if mine else type(self)).items():
+            unsaid = name in _UNSAID and not (name == "input_dim" and hasattr(self, name))
+            if not unsaid and name not in base and (name != "activity_regularizer" or value is not None):
+                base[name] = described(_whole(name, self._now(name, value)))
+        return base
+
+    @classmethod
+    def from_config(cls, config: Any) -> Any:
+        """A layer from what ``get_config`` gave, here or in Keras.
+
+        Raises
+        ------
+        ArgumentError
+            The configuration has something that the class does not know.
+        """
+        given = dict(config)
+        own: Any = next(filter(of_library, cls.__mro__))
+        if cls is not own and cls.get_config is not own.get_config:
+            return cls(**given)
+        given = {name: made(value) for name, value in given.items()}
+        if given.get("dtype") == "float32":
+            del given["dtype"]
+        named = {name: given.pop(name) for name in ("name", "trainable") if name in given}
+        if of_library(cls) or _takes_options(cls):
+            return cls(**fitting(cls, {**given, **named}))
+        layer = cls(**fitting(cls, given))  # a class of a user's that does not ask for a name
+        layer.name = named.get("name", layer.name)
+        if not named.get("trainable", True):
+            layer.trainable = False
+        return layer
+
+    def _type_name(self) -> str:
+        return str(getattr(self._type, "name", self._type or "float32"))
+
+    def _now(self, name: str, given: Any) -> Any:
+        """An argument as the layer has it: one number for each side, or as it was changed since."""
+        own = self.__dict__.get(name, given)
+        if isinstance(own, tuple) and name not in _SIDES and len(own) < 2:
+            return given
+        return own if own is None or isinstance(own, (bool, int, float, str, tuple)) else given
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape of the input that the weights were made for."""
+        return self.__dict__.get("_first_input")
 
     def like_this(self, **changes: Any) -> Any:
         """A layer of this kind with the same arguments but these, and weights of its own."""
-        args, named = self._arguments
-        return type(self)(*args, **{**named, **changes})
+        args, named = next(iter(self._made_with.values()))
+        fresh = [mapped(_copied, part) for part in (args, named)]
+        return type(self)(*fresh[0], **{**fresh[1], **changes})
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -247,6 +308,7 @@ class Layer(Module):
         return value
 
     def _build(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self.__dict__["_first_input"] = [described_input(value) for value in args]
         shapes = [_shape_of(value) for value in args[:1]]
         if shapes and type(self).build is not Layer.build:
             self.build(shapes[0])
@@ -287,6 +349,7 @@ class Layer(Module):
         name : str, optional
         """
         sizes = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        reserve(*sizes)
         values = initial(initializer or ("glorot_uniform" if len(sizes) > 1 else "zeros"), sizes)
         kept = values.astype(dtype) if dtype in ("float64", "float32") else values
         own = self.__dict__
@@ -448,6 +511,32 @@ class Layer(Module):
         return out.shape if isinstance(out, KerasTensor) else [leaf.shape for leaf in flat(out)]
 
 
+def _copied(value: Any) -> Any:
+    """An argument of a layer for another one: layers among them are made anew."""
+    return value.like_this() if isinstance(value, Layer) else value
+
+
+def _whole(name: str, value: Any) -> Any:
+    """An argument that names an initializer, a regularizer, a constraint or an activation, as the object."""
+    kind = name.rpartition("_")[2]
+    if kind == "activation":
+        return "linear" if value is None else value
+    if name == "data_format":
+        return value or "channels_last"
+    kinds = {
+        "initializer": initializers.get,
+        "regularizer": regularizers.get,
+        "constraint": nn.constraints.get,
+    }
+    return kinds[kind](value) if kind in kinds and isinstance(value, str) else value
+
+
+def _takes_options(kind: Any) -> bool:
+    """Whether the constructor of a class takes a name."""
+    code = getattr(kind.__init__, "__wrapped__", kind.__init__).__code__
+    return "name" in parameters_of(kind.__init__) or bool(code.co_flags & 8)
+
+
 def _no_weights(layer: Layer, input_shape: Any) -> None:
     """``build`` of layers without weights, or that make them when they are made."""
 
@@ -467,6 +556,15 @@ def _shape_of(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _shape_of(part) for key, part in value.items()}
     return tuple(value.shape) if hasattr(value, "shape") else None
+
+
+def described_input(value: Any) -> Any:
+    """Shape and type of what a layer was first called with."""
+    if isinstance(value, (list, tuple)):
+        return [described_input(part) for part in value]
+    if isinstance(value, dict):
+        return {key: described_input(part) for key, part in value.items()}
+    return {"shape": list(value.shape), "dtype": str(value.dtype)} if hasattr(value, "shape") else None
 
 
 def built(model: Module) -> bool:

@@ -19,7 +19,17 @@ from einkorn.keras._names import fresh_name
 from einkorn.nn.module import Module
 from einkorn.training.modes import evaluating
 
-__all__ = ["KerasTensor", "Node", "check_rows", "flat", "graph_of", "has_symbols", "mapped", "record"]
+__all__ = [
+    "OPERATORS",
+    "KerasTensor",
+    "Node",
+    "check_rows",
+    "flat",
+    "graph_of",
+    "has_symbols",
+    "mapped",
+    "record",
+]
 
 # Sizes that stand for axes of unknown length: of rows, and of others, which halve a few times.
 _TRIALS = ((1, 64), (2, 96))
@@ -104,13 +114,22 @@ class KerasTensor:
 
     def reshape(self, *shape: Any) -> Any:
         """Another shape, the rows' axis included."""
-        return record(lambda x, to: x.reshape(*to), (self, shape), {}, "reshape")
+        return record(_reshaped, (self, shape), {}, "reshape")
+
+
+def _reshaped(x: Any, to: Any) -> Any:
+    return x.reshape(*to)
+
+
+# Functions of Python's that calls are written down of, by the names that files have for them.
+OPERATORS: dict[str, Callable[..., Any]] = {"getitem": operator.getitem, "reshape": _reshaped}
 
 
 def _operator(name: str, function: Callable[..., Any], swapped: bool) -> None:
     def method(self: Any, *others: Any) -> Any:
         return record(function, (*others, self) if swapped else (self, *others), {}, function.__name__)
 
+    OPERATORS[name.strip("_").removeprefix("r") if swapped else name.strip("_")] = function
     setattr(KerasTensor, name, method)
 
 
@@ -147,7 +166,9 @@ class Node:
             values[id(symbol)] = value
 
 
-def record(target: Any, args: tuple[Any, ...], named: dict[str, Any], stem: str) -> Any:
+def record(
+    target: Any, args: tuple[Any, ...], named: dict[str, Any], stem: str, name: str | None = None
+) -> Any:
     """Write a call down; its results as symbolic tensors.
 
     Parameters
@@ -157,9 +178,11 @@ def record(target: Any, args: tuple[Any, ...], named: dict[str, Any], stem: str)
         Symbolic tensors and others.
     stem : str
         What the call is named after where it is no layer's.
+    name : str, optional
+        Its name, where that is known.
     """
     layer = isinstance(target, Module)
-    name = getattr(target, "name", None) or fresh_name(stem)
+    name = name or getattr(target, "name", None) or fresh_name(stem)
     node = Node(target, args, named, name)
     open_axes = any(size is None for symbol in node.inputs for size in symbol.shape[1:])
     first = _trial(node, _TRIALS[0])

@@ -52,7 +52,12 @@ class Trainer(Layer):
         **options
             Those of ``Trainable.compile``: clipnorm, autocast, ...
         """
-        given = (optimizers.get(optimizer), loss, loss_weights, metrics, weighted_metrics, options)
+        optimizer = optimizers.get(optimizer)
+        self.__dict__["_compiled_with"] = {
+            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted_metrics, **options,
+        }  # fmt: skip
+        given = (optimizer, loss, loss_weights, metrics, weighted_metrics, options)
         self.__dict__["_waiting"] = None
         if built(self) and not self._unknown_outputs(loss, metrics):
             self._compile_now(*given)

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from einkorn import ops
+from einkorn._objects import made
 from einkorn.errors import ArgumentError
+from einkorn.keras._serialize import deserialize, serialize
 from einkorn.nn import functional
 
 __all__ = [
-    "celu", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
-    "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
-    "softplus", "softsign", "swish", "tanh",
+    "celu",
+    "deserialize",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
 ]  # fmt: skip
 
 
@@ -131,7 +156,9 @@ def linear(x: Any) -> Any:
     return x
 
 
-_NAMES: dict[str, Any] = {name: globals()[name] for name in __all__ if name != "get"}
+_NAMES: dict[str, Any] = {
+    name: globals()[name] for name in __all__ if name not in ("get", "serialize", "deserialize")
+}
 _NAMES["hard_swish"] = hard_silu
 
 
@@ -145,6 +172,8 @@ def get(identifier: Any, owner: str = "activation") -> Any:
     """
     if identifier is None:
         return linear
+    if isinstance(identifier, Mapping):  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, str):
         if identifier not in _NAMES:
             raise ArgumentError(

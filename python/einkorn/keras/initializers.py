@@ -6,6 +6,7 @@ from typing import Any
 
 from einkorn._tensor import Tensor
 from einkorn.keras._base import initial
+from einkorn.keras._serialize import deserialize, serialize
 from einkorn.nn import initializers as _own
 from einkorn.nn.initializers import Initializer, get
 
@@ -28,7 +29,9 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "deserialize",
     "get",
+    "serialize",
 ]
 
 

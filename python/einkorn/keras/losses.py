@@ -7,12 +7,13 @@ Functions give a loss for each row, ``mean_squared_error`` say; classes the mean
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from einkorn import ops
+from einkorn._objects import Configured, made
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.keras._names import snake_case
@@ -34,20 +35,49 @@ from einkorn.keras._row_losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from einkorn.keras._serialize import deserialize, serialize
 
 __all__ = [
-    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalHinge",
-    "CosineSimilarity", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "MeanAbsoluteError",
-    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Poisson",
-    "SparseCategoricalCrossentropy", "SquaredHinge", "binary_crossentropy", "binary_focal_crossentropy",
-    "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "get", "hinge", "huber",
-    "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
-    "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_crossentropy",
     "squared_hinge",
 ]  # fmt: skip
 
 
-class Loss:
+class Loss(Configured):
     """Base class: ``call(y_true, y_pred)`` gives a loss for each row.
 
     Parameters
@@ -105,7 +135,8 @@ class Loss:
 
     def get_config(self) -> dict[str, Any]:
         """Name, reduction and options."""
-        return {"name": self.name, "reduction": self.reduction, **self.options}
+        own = {name: value for name, value in self._own_config().items() if name != "dtype"}
+        return {**own, "name": self.name, "reduction": self.reduction}
 
 
 class _OfFunction(Loss):
@@ -348,6 +379,8 @@ def get(identifier: Any) -> Any:
     ArgumentError
         There is none of this name.
     """
+    if isinstance(identifier, Mapping) and "class_name" in identifier:  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, str):
         name = _SHORT.get(identifier.lower(), identifier)
         if name in _FUNCTIONS:

@@ -5,12 +5,13 @@ An epoch's figure is that of all its rows. What is not defined here, ``R2Score``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from einkorn import metrics as _own
+from einkorn._objects import Configured, made
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras import losses
 from einkorn.keras._accounts import (
@@ -28,18 +29,49 @@ from einkorn.keras._accounts import (
     top_k_categorical_accuracy,
 )
 from einkorn.keras._names import fresh_name, snake_case
+from einkorn.keras._serialize import deserialize, serialize
 from einkorn.metrics import Metric as _Metric
 from einkorn.metrics import R2Score
 
 __all__ = [
-    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy",
-    "CategoricalCrossentropy", "CategoricalHinge", "CosineSimilarity", "F1Score", "FalseNegatives",
-    "FalsePositives", "Hinge", "KLDivergence", "LogCoshError", "Mean", "MeanAbsoluteError",
-    "MeanAbsolutePercentageError", "MeanIoU", "MeanMetricWrapper", "MeanSquaredError",
-    "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "R2Score", "Recall",
-    "RootMeanSquaredError", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy", "SquaredHinge", "Sum", "TopKCategoricalAccuracy", "TrueNegatives",
-    "TruePositives", "get",
+    "AUC",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "F1Score",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanIoU",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "Poisson",
+    "Precision",
+    "R2Score",
+    "Recall",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "deserialize",
+    "get",
+    "serialize",
 ]  # fmt: skip
 
 
@@ -436,7 +468,7 @@ class F1Score(Metric):
         return float(each.mean()) if each.size else 0.0
 
 
-class AUC(_own.AUC):
+class AUC(Configured, _own.AUC):
     """The area under a curve, exact over all rows: there are as many thresholds as scores.
 
     Parameters
@@ -459,7 +491,7 @@ class AUC(_own.AUC):
         super().__init__(curve, name)
 
 
-class MeanIoU(_own.MeanIoU):
+class MeanIoU(Configured, _own.MeanIoU):
     """The mean over classes of what prediction and truth share over what either has.
 
     Parameters
@@ -497,7 +529,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 _OBJECTS = {
     snake_case(name): globals()[name]
     for name in __all__
-    if name not in ("Metric", "get", "MeanMetricWrapper", "MeanIoU")
+    if name[0].isupper() and name not in ("Metric", "MeanMetricWrapper", "MeanIoU")
 }
 
 
@@ -509,6 +541,8 @@ def get(identifier: Any) -> Any:
     ArgumentError
         There is none of this name.
     """
+    if isinstance(identifier, Mapping):  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, _Metric):
         return identifier
     if isinstance(identifier, str):

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from einkorn import nn
+from einkorn._objects import custom_scope
 from einkorn.errors import ArgumentError, CheckpointError
-from einkorn.keras._base import Layer, parameters_of
+from einkorn.keras._base import Layer, described_input, parameters_of, refuse
 from einkorn.keras._names import fresh_name, snake_case
-from einkorn.keras._symbols import KerasTensor, Node, check_rows, flat, graph_of, mapped
+from einkorn.keras._symbols import KerasTensor, Node, check_rows, flat, graph_of, mapped, record
 from einkorn.keras._trainer import Trainer
 from einkorn.keras.layers.core import InputLayer
 from einkorn.nn.module import Module, children_of
 
-__all__ = ["Model", "Sequential", "check_name", "clone_model", "load_model"]
+__all__ = ["Model", "Sequential", "check_name", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
 class Model(Trainer):
@@ -255,16 +256,98 @@ class Model(Trainer):
         else:
             print_fn(text)
 
-    def save(self, filepath: str | PathLike[str], overwrite: bool = True, **options: Any) -> None:
-        """Write the weights, as ``save_weights`` does, to be read into a model made by the same program.
+    @property
+    def _described_as(self) -> tuple[str, str] | None:
+        """What Keras calls a model of symbolic tensors in its files."""
+        graph = type(self) is Model and self._graph is not None
+        return ("keras.src.models.functional", "Functional") if graph else None
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes a model like this one: of symbolic tensors, the layers and how they are connected."""
+        base = {"name": self.name, "trainable": self._trains}
+        if type(self) is Model and self._graph is not None:
+            from einkorn.keras._graphs import graph_of_model
+
+            return {**base, **graph_of_model(self)}
+        base["dtype"] = self._type_name()
+        if type(self).get_config is not Model.get_config:
+            return base
+        from einkorn._objects import described
+
+        own = self._arguments_of(type(self))
+        return {**base, **{name: described(value) for name, value in own.items() if name not in base}}
+
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """A model from what ``get_config`` gave, here or in Keras, with weights of its own.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict of str to class or function, optional
+            What the configuration names beside the library's own and what is registered.
+        """
+        with custom_scope(custom_objects):
+            if "input_layers" not in config or "output_layers" not in config:
+                return super().from_config(config)
+            from einkorn.keras._graphs import graph_from
+
+            inputs, outputs = graph_from(config)
+            model = cls(inputs, outputs, name=config.get("name"))
+        if not config.get("trainable", True):
+            model.trainable = False
+        return model
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture as JSON, for ``models.model_from_json``; options as ``json.dumps``."""
+        import json
+
+        from einkorn._objects import described
+
+        return json.dumps(described(self), **options)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What ``compile`` was given, as plain values; None before."""
+        from einkorn._objects import described
+
+        given = self.__dict__.get("_compiled_with")
+        return None if given is None else {name: described(value) for name, value in given.items()}
+
+    def compile_from_config(self, config: Any) -> None:
+        """Compile with what ``get_compile_config`` gave."""
+        from einkorn._objects import made
+
+        self.compile(**{name: made(value) for name, value in config.items()})
+
+    def save(
+        self, filepath: str | PathLike[str], overwrite: bool = True, zipped: Any = None,
+        include_optimizer: bool = True,
+    ) -> None:  # fmt: skip
+        """Write the model whole: architecture, weights, what ``compile`` was given, the optimizer's state.
+
+        The file is safetensors whatever it is called, also where its name ends in .keras; Keras itself does
+        not read it.
+
+        Parameters
+        ----------
+        filepath : str or path
+        overwrite : bool, default True
+            Whether a file that is there is replaced.
+        zipped : ignored
+        include_optimizer : bool, default True
 
         Raises
         ------
         CheckpointError
-            The name ends in .keras or .h5, which are Keras' own formats, or the file cannot be written.
+            A part has no name that a file could hold, such as a lambda; the name ends in .h5; the file cannot
+            be written, or is there and must not be replaced.
         """
+        from einkorn import checkpoint
+        from einkorn.training.weights import check_free
+
         check_name(filepath, "save")
-        self.save_weights(filepath, overwrite)
+        check_free(filepath, overwrite, "save")
+        checkpoint.save(self, filepath, include_optimizer=include_optimizer)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True, **options: Any) -> None:
         """Write the weights as safetensors.
@@ -272,7 +355,7 @@ class Model(Trainer):
         Raises
         ------
         CheckpointError
-            The name ends in .keras or .h5, or the file cannot be written.
+            The name ends in .h5, or the file cannot be written.
         """
         check_name(filepath, "save_weights")
         super().save_weights(filepath, overwrite)
@@ -292,33 +375,85 @@ class Model(Trainer):
 
     def export(self, filepath: Any, *_: Any, **__: Any) -> None:
         """Refused: there is no other format to export to."""
-        raise CheckpointError("export: only save_weights('NAME.safetensors') is supported")
+        raise CheckpointError("export: only save('NAME.safetensors') and save_weights are supported")
 
 
 def check_name(path: Any, op: str) -> None:
-    """Refuse names that say that a file has one of Keras' own formats."""
+    """Refuse names that say that a file is HDF5."""
     name = fspath(path)
-    if str(name).endswith((".keras", ".h5", ".hdf5")):
+    if str(name).endswith((".h5", ".hdf5")):
         raise CheckpointError(
-            f"{op}: {name} names one of Keras' own formats, expected a name such as 'model.safetensors': the "
-            "weights, to be read into a model that the same program makes. Weights of a Keras model itself "
-            "come over by set_weights(keras_model.get_weights())"
+            f"{op}: {name} names a file of HDF5, which is not supported, expected a name such as "
+            "'model.safetensors' or 'model.keras'. Weights of a Keras model itself come over by "
+            "set_weights(keras_model.get_weights()), its layers by model_from_json(keras_model.to_json())"
         )
 
 
-def load_model(filepath: str | PathLike[str], *_: Any, **__: Any) -> None:
-    """Refused: files hold weights, and a model is made by its program.
+def save_model(model: Any, filepath: str | PathLike[str], overwrite: bool = True, **options: Any) -> None:
+    """``model.save(filepath)``."""
+    model.save(filepath, overwrite, **options)
+
+
+def load_model(
+    filepath: str | PathLike[str], custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """The model that ``save`` wrote, with its weights, compiled as it was, its optimizer where it stood.
+
+    Parameters
+    ----------
+    filepath : str or path
+    custom_objects : dict of str to class or function, optional
+        What the file names beside the library's own and what is registered.
+    compile : bool, default True
+        Whether it is compiled, if it was when it was saved.
+    safe_mode : bool
+        It makes no difference: nothing in a file is ever executed.
 
     Raises
     ------
     CheckpointError
-        Always; it says what to do instead.
+        The file is missing, corrupt, one of Keras' own, holds weights alone, or names what is not known. The
+        message names the file.
     """
+    from einkorn import checkpoint
+
     check_name(filepath, "load_model")
-    raise CheckpointError(
-        f"load_model: {fspath(filepath)} holds weights alone, expected the program that makes the model, and "
-        "then model.load_weights(filepath)"
-    )
+    return checkpoint.load_model(filepath, custom_objects, compile)
+
+
+def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
+    """The model that ``to_json`` described, here or in Keras, with weights of its own.
+
+    Parameters
+    ----------
+    json_string : str
+    custom_objects : dict of str to class or function, optional
+
+    Raises
+    ------
+    ArgumentError
+        It is no such JSON, names what is not known, or has what is not supported.
+    """
+    import json
+
+    from einkorn._objects import made
+
+    try:
+        plain = json.loads(json_string)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"model_from_json: is no JSON: {error}") from error
+    if isinstance(plain, dict):
+        plain = {key: value for key, value in plain.items() if key not in ("compile_config", "build_config")}
+    with custom_scope(custom_objects):
+        try:
+            model = made(plain)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ArgumentError(f"model_from_json: the description does not fit: {error!r}") from error
+    if not isinstance(model, Layer):
+        raise ArgumentError(
+            f"model_from_json: the description is of {type(model).__name__}, expected a model"
+        )
+    return model
 
 
 def _takes_one(function: Any) -> bool:
@@ -349,6 +484,34 @@ class Sequential(Model, nn.Sequential):
         self.built = True
         for layer in layers or ():
             self.add(layer)
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and layers."""
+        if type(self) is not Sequential:
+            return super().get_config()
+        from einkorn.keras._graphs import layers_of
+
+        return {
+            "name": self.name,
+            "trainable": self._trains,
+            "dtype": self._type_name(),
+            "layers": layers_of(self),
+        }
+
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """A model from what ``get_config`` gave, here or in Keras, with weights of its own."""
+        if "layers" not in config:
+            return super().from_config(config, custom_objects)
+        from einkorn.keras._graphs import layers_from
+
+        with custom_scope(custom_objects):
+            model = cls(layers_from(config["layers"]), name=config.get("name"))
+        if "_inputs" not in model.__dict__ and config.get("build_input_shape") is not None:
+            model.build(tuple(config["build_input_shape"]))
+        if not config.get("trainable", True):
+            model.trainable = False
+        return model
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Put a layer at the end."""
@@ -411,6 +574,8 @@ class Sequential(Model, nn.Sequential):
             if len(inputs.shape) == len(symbol.shape) - 1 and symbol.shape[-1] == 1:
                 inputs = inputs.reshape(*inputs.shape, 1)
             check_rows(symbol, inputs)
+        elif "_first_input" not in self.__dict__:
+            self.__dict__["_first_input"] = [described_input(inputs)]
         x = inputs
         for layer in self._layers:
             x = layer(x)
@@ -430,38 +595,59 @@ class Sequential(Model, nn.Sequential):
 
 def _symbolic(layer: Any, x: Any) -> Any:
     """A layer's result for a symbolic tensor, also of a layer of ``einkorn.nn``."""
-    from einkorn.keras._symbols import record
-
     return layer(x) if isinstance(layer, Layer) else record(layer, (x,), {}, snake_case(type(layer).__name__))
 
 
-def clone_model(model: Any) -> Any:
+def clone_model(
+    model: Any, input_tensors: Any = None, clone_function: Callable[[Any], Any] | None = None,
+    call_function: Any = None, recursive: bool = False,
+) -> Any:  # fmt: skip
     """A model of the same layers with weights of its own.
 
     Parameters
     ----------
     model : Sequential or Model of symbolic tensors
+    input_tensors : symbolic tensor or list of them, optional
+        What the clone begins with, instead of an ``Input`` like the model's.
+    clone_function : callable, optional
+        Gives the layer that takes the place of one; by default one with the same arguments.
+    call_function : not supported
+    recursive : bool, default False
+        Whether ``clone_function`` is called for the layers of models within.
     """
+    refuse("clone_model", call_function=call_function)
     copies: dict[int, Any] = {}
 
     def copied(layer: Any) -> Any:
-        if not isinstance(layer, Layer):
-            return layer
         if id(layer) not in copies:
-            inner = isinstance(layer, Model) and "_outputs" in layer.__dict__
-            copies[id(layer)] = clone_model(layer) if inner else layer.like_this(name=layer.name)
+            inner = isinstance(layer, Model) and (
+                "_outputs" in layer.__dict__ or isinstance(layer, Sequential)
+            )
+            if inner and (recursive or clone_function is None):
+                copies[id(layer)] = clone_model(layer, None, clone_function, None, recursive)
+            elif clone_function is not None:
+                copies[id(layer)] = clone_function(layer)
+            else:
+                copies[id(layer)] = _like(layer)
         return copies[id(layer)]
 
+    given = None if input_tensors is None else flat(input_tensors)
     if isinstance(model, Sequential):
-        start = [InputLayer(batch_shape=model.input_shape)] if "_inputs" in model.__dict__ else []
+        start: list[Any] = [] if given is None else given[:1]
+        if given is None and "_inputs" in model.__dict__:
+            start = [InputLayer(batch_shape=model.input_shape, dtype=model.input.dtype)]
         return Sequential([*start, *[copied(layer) for layer in model]], name=model.name)
-    if model._graph is None:
+    if not isinstance(model, Model) or model._graph is None:
         raise ArgumentError(
-            f"clone_model: {model.name} has a call of its own, expected a Sequential or functional model"
+            f"clone_model: {getattr(model, 'name', type(model).__name__)} has a call of its own, expected a "
+            "Sequential or functional model"
         )
+    if given is not None and len(given) != len(model.inputs):
+        raise ArgumentError(f"clone_model: got {len(given)} input_tensors, expected {len(model.inputs)}")
     values: dict[int, Any] = {}
-    for symbol in model.inputs:
-        values[id(symbol)] = InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name).output
+    for i, symbol in enumerate(model.inputs):
+        fresh = InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
+        values[id(symbol)] = fresh.output if given is None else given[i]
 
     def now(leaf: Any) -> Any:
         return values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf
@@ -469,12 +655,20 @@ def clone_model(model: Any) -> Any:
     for node in model._graph:
         target = copied(node.target) if isinstance(node.target, Module) else node.target
         args, named = mapped(now, node.args), mapped(now, node.named)
-        if isinstance(target, Module):
-            out = target(*args, **named)
-        else:
-            from einkorn.keras._symbols import record
-
-            out = record(target, args, named, node.name)
+        out = target(*args, **named) if isinstance(target, Layer) else record(target, args, named, node.name)
         for symbol, value in zip(flat(node.outputs), flat(out), strict=True):
             values[id(symbol)] = value
-    return Model(mapped(now, model._inputs), mapped(now, model._outputs), name=model.name)
+    inputs, outputs = mapped(now, model._inputs), mapped(now, model._outputs)
+    return Model(inputs, outputs, name=model.name)
+
+
+def _like(layer: Any) -> Any:
+    """A layer like another one, with weights of its own."""
+    if isinstance(layer, Layer):
+        fresh = layer.like_this(name=layer.name)
+        if layer.trainable is not fresh.trainable:
+            fresh.trainable = layer.trainable
+        return fresh
+    from einkorn._objects import described, made
+
+    return made(described(layer))

@@ -18,9 +18,12 @@ from einkorn.keras import activations as _activations
 from einkorn.keras import losses as _losses
 from einkorn.keras._symbols import KerasTensor, has_symbols, record
 
+_recorded_functions: dict[str, Callable[..., Any]] = {}  # by the names that files have for them
+
 
 def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, which is written down when it is given symbolic tensors."""
+    _recorded_functions[function.__name__] = function
 
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
@@ -301,7 +304,7 @@ for _name, _theirs in (
 ):  # fmt: skip
     globals()[_name] = _plain(_name, _theirs)
 for _name in _activations.__all__:
-    if _name not in ("get", "linear", "exponential", "mish"):
+    if _name not in ("get", "serialize", "deserialize", "linear", "exponential", "mish"):
         globals()[_name] = _recorded(getattr(_activations, _name))
 
 

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from einkorn import optim
+from einkorn._objects import Configured, described, made
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.keras._names import snake_case
+from einkorn.keras._serialize import deserialize, serialize
 from einkorn.optim import schedules
 from einkorn.optim.lr_scheduler import FunctionLR
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer", "RMSprop", "get",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
     "schedules",
+    "serialize",
 ]  # fmt: skip
 
 
-class Optimizer:
+class Optimizer(Configured):
     """What an optimizer will be, once ``compile`` or ``apply`` brings the parameters.
 
     Attributes
@@ -89,24 +103,40 @@ class Optimizer:
         """An optimizer of ``einkorn.optim`` for these parameters: what ``compile`` asks for."""
         params = list(parameters)
         schedule = self._rate if callable(self._rate) else None
-        made = self._make(params, schedule(0) if schedule else float(self._rate))
-        rates = FunctionLR(made, schedule) if schedule is not None else None
-        step = made.step
+        bound = self._make(params, schedule(0) if schedule else float(self._rate))
+        rates = FunctionLR(bound, schedule) if schedule is not None else None
+        step = bound.step
 
         def stepped(closure: Any = None) -> Any:
             if self.weight_decay:
-                _decay(made, self.weight_decay)
+                _decay(bound, self.weight_decay)
             loss = step(closure)
             self.iterations += 1
             if rates is not None and callable(self._rate):
                 rates.step()
             return loss
 
-        object.__setattr__(made, "step", stepped)
-        object.__setattr__(made, "apply", self.apply)
-        object.__setattr__(made, "apply_gradients", self.apply_gradients)
-        self._bound = made
-        return made
+        state_dict, load_state_dict = bound.state_dict, bound.load_state_dict
+
+        def state() -> dict[str, Any]:
+            own = {"iterations": self.iterations, "rates": None if rates is None else rates.last_epoch}
+            return {**state_dict(), "keras": own}
+
+        def load_state(state: Mapping[str, Any]) -> None:
+            load_state_dict({name: part for name, part in state.items() if name != "keras"})
+            own = state.get("keras")
+            if own is not None:
+                self.iterations = int(own["iterations"])
+                if rates is not None and own["rates"] is not None:
+                    rates.last_epoch = int(own["rates"])
+
+        for name, function in (
+            ("step", stepped), ("apply", self.apply), ("apply_gradients", self.apply_gradients),
+            ("state_dict", state), ("load_state_dict", load_state),
+        ):  # fmt: skip
+            object.__setattr__(bound, name, function)
+        self._bound = bound
+        return bound
 
     def build(self, variables: Any) -> None:
         """Make the state for these variables."""
@@ -166,13 +196,11 @@ class Optimizer:
                 clip_grad_norm_([param], self.clips["clipnorm"])
 
     def get_config(self) -> dict[str, Any]:
-        """Name and rate."""
-        return {
-            "name": self.name,
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            **self.clips,
-        }
+        """Name, rate and arguments; of a rate that was changed, the one now."""
+        own = {name: value for name, value in self._own_config().items() if name != "make"}
+        rate = described(self._rate) if callable(self._rate) else float(self.learning_rate)
+        limits = {"weight_decay": self.weight_decay, **self.clips}
+        return {**own, **limits, "name": self.name, "learning_rate": rate}
 
 
 def _parameter(variable: Any) -> Tensor:
@@ -398,6 +426,8 @@ def get(identifier: Any) -> Any:
     ArgumentError
         There is none of this name.
     """
+    if isinstance(identifier, Mapping):  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, str):
         if identifier.lower() not in _NAMES:
             raise ArgumentError(

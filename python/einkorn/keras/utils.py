@@ -9,10 +9,33 @@ from typing import Any, NoReturn
 import numpy as np
 
 from einkorn.errors import ArgumentError, IndexRangeError
+from einkorn.keras.saving import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 
 __all__ = [
-    "PyDataset", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "set_random_seed",
-    "split_dataset", "to_categorical",
+    "CustomObjectScope",
+    "PyDataset",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "normalize",
+    "pad_sequences",
+    "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "split_dataset",
+    "to_categorical",
 ]  # fmt: skip
 
 
@@ -156,11 +179,6 @@ class PyDataset:
 
 
 Sequence = PyDataset
-
-
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Any:
-    """A decorator that changes nothing: classes are never looked up by the name in a file."""
-    return lambda kind: kind
 
 
 def plot_model(*_: Any, **__: Any) -> NoReturn:

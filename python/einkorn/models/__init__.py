@@ -59,6 +59,7 @@ _HOMES = {
     "plain44": "cifar_resnet",
     "plain56": "cifar_resnet",
     "read_class_names": "weights",
+    "register": "registry",
     "resnet101": "resnet",
     "resnet101_v2": "resnet_v2",
     "resnet110": "cifar_resnet",
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
         list_models,
         name_of,
         names,
+        register,
     )
     from einkorn.models.resnet import (
         ResNet,

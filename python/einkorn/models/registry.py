@@ -1,20 +1,24 @@
 """The closed registry: the names under which models are built and checkpoints rebuilt.
 
-A checkpoint names a model and its configuration. What the name may be is decided here and nowhere
-else: there is no import by path, so a file cannot choose code to run.
+A checkpoint names a model and its configuration. What the name may be is decided here, by these lists and by
+what a program adds with ``register``, and nowhere else: there is no import by path, so a file cannot choose
+code to run.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
+from einkorn._objects import described, made, remembered, remembering, signature_of
 from einkorn.errors import ArgumentError
 from einkorn.nn import Module
 
-__all__ = ["build", "config_of", "get_model", "get_model_builder", "list_models", "name_of", "names"]
+__all__ = [
+    "build", "config_of", "get_model", "get_model_builder", "list_models", "name_of", "names", "register",
+]  # fmt: skip
 
 # Names of classes: the module here that has the class, and the class.
 _MODELS = {
@@ -69,9 +73,52 @@ _NETWORKS = {
 _HOMES = {name: module for module, several in _NETWORKS.items() for name in several}
 
 
+_OWN: dict[str, type[Module]] = {}  # what programs add
+_REST = "*"  # where a configuration has what a constructor took as *args
+Kind = TypeVar("Kind", bound=type)
+
+
 def names() -> tuple[str, ...]:
     """The registered names."""
-    return (*_MODELS, *_HOMES)
+    return (*_MODELS, *_HOMES, *_OWN)
+
+
+def register(name: str) -> Callable[[Kind], Kind]:
+    """Decorate a class of models of your own, which ``einkorn.save`` then writes whole, for ``load``.
+
+    >>> @einkorn.models.register("tagger")
+    ... class Tagger(einkorn.nn.Module):
+    ...     def __init__(self, words, width=64):
+    ...         super().__init__()
+    ...         self.table = einkorn.nn.Embedding(words, width)
+    ...         self.head = einkorn.nn.Linear(width, 2)
+
+    The file keeps the name and the arguments of the constructor: numbers, texts, lists and dicts of them,
+    layers of ``einkorn.nn``, and other registered models. A program that reads it registers the class too.
+
+    Parameters
+    ----------
+    name : str
+        What the file calls the model. A class that is registered again takes the place of the one before.
+
+    Raises
+    ------
+    ArgumentError
+        The name is one of the library's models, or what is decorated is no ``Module`` class.
+    """
+    if not isinstance(name, str) or not name or name in (*_MODELS, *_HOMES, "keras", "nn"):
+        raise ArgumentError(
+            f"register: name is {name!r}, expected a text that is none of the library's models"
+        )
+
+    def take(kind: Kind) -> Kind:
+        if not isinstance(kind, type) or not issubclass(kind, Module):
+            raise ArgumentError(f"register: {name} is {kind!r}, expected a class of einkorn.nn.Module")
+        _OWN[name] = kind
+        setattr(kind, "__init__", remembering(kind, kind.__init__))  # noqa: B010 - a method is replaced
+        return kind
+
+    return take
 
 
 def list_models(include: str | None = None, exclude: str | None = None) -> list[str]:
@@ -145,9 +192,27 @@ def build(name: str, **config: Any) -> Any:
     if name not in names():
         raise ArgumentError(f"build: name is {name!r}, expected one of {', '.join(names())}")
     try:
+        if name in _OWN:
+            return _own(_OWN[name], {key: made(value) for key, value in config.items()})
         return (get_model_builder(name) if name in _HOMES else _class_of(name))(**config)
     except TypeError as error:
         raise ArgumentError(f"build: {name}: {error}") from error
+
+
+def _own(kind: Any, config: dict[str, Any]) -> Any:
+    rest = config.pop(_REST, None)
+    if rest is None:
+        return kind(**config)
+    first = [config.pop(parameter.name) for parameter in _before_rest(kind)]
+    return kind(*first, *rest, **config)
+
+
+def _before_rest(kind: Any) -> Iterator[Any]:
+    """The parameters of a constructor that stand before ``*args``."""
+    for parameter in signature_of(kind.__init__):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return
+        yield parameter
 
 
 def _class_of(name: str) -> type[Module]:
@@ -157,6 +222,9 @@ def _class_of(name: str) -> type[Module]:
 
 def name_of(model: Any) -> str | None:
     """The name a model is registered under; None for other classes, subclasses included."""
+    for name, own_kind in _OWN.items():
+        if type(model) is own_kind:
+            return name
     home, _, module = type(model).__module__.rpartition(".")
     if home != "einkorn.models":
         return None
@@ -168,5 +236,19 @@ def name_of(model: Any) -> str | None:
 
 
 def config_of(model: Any) -> dict[str, Any]:
-    """The arguments that build a registered model again."""
-    return model.config
+    """The arguments that build a registered model again.
+
+    Raises
+    ------
+    ArgumentError
+        One of them is no plain value; the message names it.
+    """
+    if type(model) not in _OWN.values():
+        return model.config
+    found = {}
+    for key, value in remembered(model, type(model), _REST).items():
+        try:
+            found[key] = described(value)
+        except ArgumentError as error:
+            raise ArgumentError(f"{type(model).__name__}: {key}: {error}") from error
+    return found

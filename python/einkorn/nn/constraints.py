@@ -6,11 +6,13 @@ In a loop of your own call ``apply_constraints(model)`` after ``optimizer.step()
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from einkorn import _versions, ops
+from einkorn._objects import Plain, made
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError
 
@@ -29,7 +31,7 @@ __all__ = [
 _SMALL = 1e-7
 
 
-class Constraint:
+class Constraint(Plain):
     """Base class: called with the array of a parameter, it gives the array to take its place."""
 
     def __call__(self, w: Any) -> Any:
@@ -138,6 +140,8 @@ def get(identifier: Any) -> Any:
     """A constraint from its name, or a function of an array itself; None is none."""
     if identifier is None:
         return None
+    if isinstance(identifier, Mapping):  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, str):
         if identifier not in _NAMES:
             raise ArgumentError(

@@ -7,9 +7,11 @@ generator, or with ``seed`` from one of the initializer's own.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from einkorn import random
+from einkorn._objects import Plain, made
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import init
 
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 
-class Initializer:
+class Initializer(Plain):
     """Base class: called with a parameter, it fills it in place and returns it."""
 
     def __call__(self, tensor: Any) -> Any:
@@ -290,6 +292,8 @@ def get(identifier: Any) -> Any:
     """An initializer from its name, such as "he_normal", or a function that fills a parameter."""
     if identifier is None:
         return None
+    if isinstance(identifier, Mapping):  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, str):
         if identifier not in _NAMES:
             raise ArgumentError(

@@ -18,7 +18,7 @@ from einkorn._device import is_whole
 from einkorn._tensor import Tensor
 from einkorn.errors import CheckpointError, DTypeError
 
-__all__ = ["Parameter", "blank", "deferred", "is_deferred"]
+__all__ = ["Parameter", "blank", "deferred", "is_deferred", "reserve"]
 
 
 class Parameter(Tensor):
@@ -94,14 +94,18 @@ def is_deferred() -> bool:
     return _budget.get() is not None
 
 
+def reserve(*shape: int) -> Any:
+    """The type of a parameter of this shape, which is taken from the budget, if there is one."""
+    budget = _budget.get()
+    if budget is None:
+        return np.float32
+    elements = 1
+    for size in shape:
+        elements *= size
+    budget.take(elements)
+    return budget.dtype
+
+
 def blank(*shape: int) -> Parameter:
     """A float32 parameter without values; the caller initializes it."""
-    dtype = np.float32
-    budget = _budget.get()
-    if budget is not None:
-        elements = 1
-        for size in shape:
-            elements *= size
-        budget.take(elements)
-        dtype = budget.dtype
-    return Parameter(np.empty(shape, dtype))
+    return Parameter(np.empty(shape, reserve(*shape)))

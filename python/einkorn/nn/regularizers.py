@@ -6,9 +6,11 @@ In a loop of your own add ``penalty(model)`` to the loss.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from einkorn import ops
+from einkorn._objects import Plain, made
 from einkorn.errors import ArgumentError
 
 __all__ = [
@@ -31,7 +33,7 @@ def _weight(owner: str, name: str, value: Any) -> float:
     return float(value)
 
 
-class Regularizer:
+class Regularizer(Plain):
     """Base class: called with a parameter, it gives the penalty, a Tensor of no dimension."""
 
     def __call__(self, x: Any) -> Any:
@@ -136,6 +138,8 @@ def get(identifier: Any) -> Any:
     """A regularizer from its name ("l1", "l2", "l1_l2"), or a function of a parameter."""
     if identifier is None:
         return None
+    if isinstance(identifier, Mapping):  # what get_config gives
+        identifier = made(identifier)
     if isinstance(identifier, str):
         if identifier not in _NAMES:
             raise ArgumentError(f"regularizer is {identifier!r}, expected one of l1, l2, l1_l2 or a function")

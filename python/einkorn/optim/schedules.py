@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from einkorn._objects import Plain
 from einkorn.errors import ArgumentError
 
 __all__ = [
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Plain):
     """Base class: called with a step, counted from 0, it gives the rate."""
 
     def __call__(self, step: int) -> float:

@@ -253,7 +253,8 @@ class ModelCheckpoint(Monitor):
         Whether to print what is saved.
     save_best_only : bool, default False
     save_weights_only : bool, default False
-        Write only the arrays. A model of no registered class is always written so, for ``load_weights``.
+        Write only the arrays, for ``load_weights``. So is always written a model that a file cannot describe
+        (see ``einkorn.save``).
     mode : "auto", "min" or "max", default "auto"
         As for ``EarlyStopping``.
     save_freq : "epoch" or int, default "epoch"
@@ -360,11 +361,11 @@ class ModelCheckpoint(Monitor):
             path = Path(self._named(epoch + 1, logs))
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             raise self._unfillable(logs) from error
-        from einkorn import checkpoint, models
+        from einkorn import checkpoint
 
         if "{" in str(self.filepath.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-        whole = not self.save_weights_only and models.name_of(self.model) is not None
+        whole = not self.save_weights_only and checkpoint.can_describe(self.model)
         (checkpoint.save if whole else checkpoint.save_weights)(self.model, path)
         if value is not None:
             self.best = value

@@ -15,10 +15,12 @@ from einkorn.errors import CheckpointError
 
 __all__ = [
     "load_training",
+    "packed",
     "random_state",
     "read_snapshot",
     "save_training",
     "set_random_state",
+    "unpacked",
     "write_snapshot",
 ]
 
@@ -59,7 +61,7 @@ def write_snapshot(path: str | PathLike[str], tree: Any) -> None:
         Something in the tree is none of these, or the file cannot be written.
     """
     arrays: dict[str, np.ndarray] = {}
-    text = json.dumps(_packed(tree, arrays, ""))
+    text = json.dumps(packed(tree, arrays, ""))
     checkpoint.write_whole(path, checkpoint.chunks_of(arrays, {"format": _FORMAT, "tree": text}))
 
 
@@ -75,12 +77,13 @@ def read_snapshot(path: str | PathLike[str]) -> Any:
     if metadata.get("format") != _FORMAT or "tree" not in metadata:
         raise CheckpointError(f"{path}: holds no state of a training")
     try:
-        return _unpacked(json.loads(metadata["tree"]), arrays)
+        return unpacked(json.loads(metadata["tree"]), arrays)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: the state of the training is damaged: {error!r}") from error
 
 
-def _packed(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
+def packed(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
+    """A tree as plain values, its arrays apart, under names that begin with ``name``."""
     if isinstance(value, np.ndarray):
         arrays[name] = np.ascontiguousarray(value)
         return {_ARRAY: [name, list(value.shape)]}
@@ -91,14 +94,14 @@ def _packed(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     if isinstance(value, Mapping):
         keys = list(value)
         if all(isinstance(key, str) and not key.startswith("$") for key in keys):
-            return {key: _packed(one, arrays, f"{name}.{key}" if name else key) for key, one in value.items()}
+            return {key: packed(one, arrays, f"{name}.{key}" if name else key) for key, one in value.items()}
         pairs = [
-            [_packed(key, arrays, f"{name}.k{i}"), _packed(one, arrays, f"{name}.{i}")]
+            [packed(key, arrays, f"{name}.k{i}"), packed(one, arrays, f"{name}.{i}")]
             for i, (key, one) in enumerate(value.items())
         ]
         return {_KEYS: pairs}
     if isinstance(value, (list, tuple)):
-        items = [_packed(one, arrays, f"{name}.{i}" if name else str(i)) for i, one in enumerate(value)]
+        items = [packed(one, arrays, f"{name}.{i}" if name else str(i)) for i, one in enumerate(value)]
         return {_TUPLE: items} if isinstance(value, tuple) else items
     raise CheckpointError(
         f"the state of a training holds {type(value).__name__} at {name or 'its root'}, expected arrays, "
@@ -106,19 +109,20 @@ def _packed(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     )
 
 
-def _unpacked(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def unpacked(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """And back."""
     if isinstance(value, list):
-        return [_unpacked(one, arrays) for one in value]
+        return [unpacked(one, arrays) for one in value]
     if not isinstance(value, dict):
         return value
     if _ARRAY in value:
         name, shape = value[_ARRAY]
         return arrays[name].reshape(shape)
     if _TUPLE in value:
-        return tuple(_unpacked(one, arrays) for one in value[_TUPLE])
+        return tuple(unpacked(one, arrays) for one in value[_TUPLE])
     if _KEYS in value:
-        return {_unpacked(key, arrays): _unpacked(one, arrays) for key, one in value[_KEYS]}
-    return {key: _unpacked(one, arrays) for key, one in value.items()}
+        return {unpacked(key, arrays): unpacked(one, arrays) for key, one in value[_KEYS]}
+    return {key: unpacked(one, arrays) for key, one in value.items()}
 
 
 def save_training(path: str | PathLike[str], **parts: Any) -> None:

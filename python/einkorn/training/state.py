@@ -25,6 +25,7 @@ class State:
     """What ``compile`` chose and what the last ``fit`` left."""
 
     compiled: Compiled | None = None
+    recipe: dict[str, Any] | None = None  # what compile was given
     optimizer: Optimizer | None = None
     history: History | None = None
     stop_training: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from einkorn.errors import ArgumentError
-from einkorn.training.state import Kept, State
+from einkorn.training.state import Kept, State, state_of
 from einkorn.training.stepping import Stepping
 from einkorn.training.weights import Weighted
 
@@ -136,6 +136,12 @@ class Trainable(Weighted, Stepping):
             self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits,
             gradient_accumulation_steps, clips, autocast,
         )  # fmt: skip
+        state_of(self).recipe = {
+            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted_metrics, "from_logits": from_logits,
+            "gradient_accumulation_steps": gradient_accumulation_steps, "autocast": autocast,
+            **clips._asdict(),
+        }  # fmt: skip
 
     def fit(
         self,

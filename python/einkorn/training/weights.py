@@ -10,7 +10,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, CheckpointError, ShapeError
 
-__all__ = ["Weighted"]
+__all__ = ["Weighted", "check_free"]
 
 
 class Weighted:
@@ -48,8 +48,9 @@ class Weighted:
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the model.
 
-        One of ``einkorn.models`` is written whole, for ``einkorn.load``; of others the weights, for
-        ``load_weights``.
+        A model that a file can describe is written whole, with the optimizer's state, for
+        ``einkorn.load_model``: those of ``einkorn.models``, of registered classes, and ``Sequential`` of
+        layers of ``einkorn.nn``. Of others the weights are written, for ``load_weights``.
 
         Parameters
         ----------
@@ -62,17 +63,17 @@ class Weighted:
         CheckpointError
             The file cannot be written, or is there and must not be replaced.
         """
-        from einkorn import checkpoint, models
+        from einkorn import checkpoint
 
-        _check_free(filepath, overwrite, "save")
-        whole = models.name_of(self) is not None
+        check_free(filepath, overwrite, "save")
+        whole = checkpoint.can_describe(self)
         (checkpoint.save if whole else checkpoint.save_weights)(self, filepath)  # type: ignore[arg-type]
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone; arguments and errors as ``save``."""
         from einkorn import checkpoint
 
-        _check_free(filepath, overwrite, "save_weights")
+        check_free(filepath, overwrite, "save_weights")
         checkpoint.save_weights(self, filepath)  # type: ignore[arg-type]
 
     def load_weights(self, filepath: str | PathLike[str], skip_mismatch: bool = False) -> None:
@@ -100,6 +101,7 @@ class Weighted:
         self.load_state_dict(fitting, strict=False)  # type: ignore[attr-defined]
 
 
-def _check_free(path: str | PathLike[str], overwrite: bool, op: str) -> None:
+def check_free(path: str | PathLike[str], overwrite: bool, op: str) -> None:
+    """Refuse to write over a file without permission."""
     if not overwrite and os.path.exists(path):
         raise CheckpointError(f"{op}: {path} is there already; overwrite=True replaces it")

@@ -12,6 +12,8 @@ from einkorn._later import later
 # What is reached as einkorn.keras.layers.NAME, and the module it lives in.
 _HOMES = {
     "Layer": "base",
+    "deserialize": "base",
+    "serialize": "base",
     "AdditiveAttention": "attention",
     "Attention": "attention",
     "MultiHeadAttention": "attention",
@@ -129,7 +131,7 @@ if TYPE_CHECKING:
         RandomTranslation,
         RandomZoom,
     )
-    from einkorn.keras.layers.base import Layer
+    from einkorn.keras.layers.base import Layer, deserialize, serialize
     from einkorn.keras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
     from einkorn.keras.layers.conv import (
         Conv1D,

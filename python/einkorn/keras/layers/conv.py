@@ -105,11 +105,16 @@ class _Transposed(_Conv):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
         output_padding: Any = None, data_format: str | None = None, dilation_rate: Any = 1,
-        activation: Any = None, **options: Any,
+        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(
-            filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, **options
-        )
+            filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **options,
+        )  # fmt: skip
         owner = type(self).__name__
         self.output_padding = (
             None if output_padding is None else sides(output_padding, self._rank, owner, "output_padding", 0)
@@ -268,6 +273,10 @@ class _Separable(Layer):
             bias_initializer, pointwise_regularizer, bias_regularizer, None, pointwise_constraint,
             bias_constraint,
         )  # fmt: skip
+
+        inner = self.depthwise
+        self.kernel_size, self.strides = inner.kernel_size, inner.strides
+        self.dilation_rate = inner.dilation_rate
 
     def call(self, x: Any) -> Any:
         return self.pointwise(self.depthwise(x))

@@ -11,7 +11,7 @@ from einkorn import nn, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.keras import activations
-from einkorn.keras._base import Layer, initial
+from einkorn.keras._base import Layer, initial, refuse
 from einkorn.keras._names import fresh_name
 from einkorn.keras._symbols import KerasTensor, Node
 from einkorn.keras._variables import Place
@@ -39,8 +39,9 @@ class InputLayer(Layer):
 
     def __init__(
         self, shape: Any = None, batch_size: int | None = None, dtype: Any = None, sparse: bool | None = None,
-        batch_shape: Any = None, name: str | None = None,
+        batch_shape: Any = None, name: str | None = None, ragged: bool | None = None, optional: bool = False,
     ) -> None:  # fmt: skip
+        refuse("Input", sparse=sparse, ragged=ragged, optional=optional)
         if shape is None and batch_shape is None:
             raise ArgumentError("Input: shape is None, expected the shape of one row")
         sizes = (
@@ -52,12 +53,21 @@ class InputLayer(Layer):
             raise ArgumentError(f"Input: shape is {shape!r}, expected sizes >= 0, or None for any length")
         super().__init__(name=name or fresh_name("input_layer"))
         kind = np.dtype(np.float32 if dtype is None else "bool" if dtype == "bool" else str(dtype))
-        self.batch_shape = sizes
+        self.batch_shape, self.dtype = sizes, str(kind)
         symbol = KerasTensor(sizes, str(kind), self.name)
         symbol.node = Node(self, (), {}, self.name)
         symbol.node.outputs = symbol
         self.__dict__["_inbound"] = [symbol.node]
         self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Shape, type and name."""
+        return {
+            "batch_shape": list(self.batch_shape),
+            "dtype": self.dtype,
+            "sparse": False,
+            "name": self.name,
+        }
 
     @property
     def input(self) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError
-from einkorn.keras._base import Layer
+from einkorn.keras._base import Layer, refuse
 
 __all__ = [
     "BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization",
@@ -50,9 +50,11 @@ class BatchNormalization(Layer):
         scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones",
         beta_regularizer: Any = None, gamma_regularizer: Any = None, beta_constraint: Any = None,
-        gamma_constraint: Any = None, synchronized: bool = False, **options: Any,
+        gamma_constraint: Any = None, synchronized: bool = False, renorm: bool = False,
+        renorm_clipping: Any = None, renorm_momentum: float = 0.99, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
+        refuse("BatchNormalization", renorm=renorm, renorm_clipping=renorm_clipping)
         if isinstance(axis, (list, tuple)):
             raise ArgumentError(f"BatchNormalization: axis is {axis!r}, expected one integer")
         self.axis, self.momentum, self.epsilon = axis, float(momentum), float(epsilon)

@@ -72,6 +72,13 @@ class Normalization(Layer):
         own["mean"] = None if mean is None else np.asarray(mean, np.float32)
         own["variance"] = None if variance is None else np.asarray(variance, np.float32)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, and what ``adapt`` has found."""
+        known = {
+            name: None if self.mean is None else getattr(self, name).tolist() for name in ("mean", "variance")
+        }
+        return {**super().get_config(), **known}
+
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data: an array, or an iterable of batches."""
         x = np.asarray(data._data if isinstance(data, Tensor) else data, np.float64)
@@ -102,6 +109,8 @@ class Resizing(Layer):
     ----------
     height, width : int
     interpolation : "bilinear", "nearest" or "bicubic", default "bilinear"
+    fill_mode, fill_value : ignored
+        Nothing is filled.
     data_format : "channels_last" or "channels_first", optional
     """
 
@@ -109,11 +118,14 @@ class Resizing(Layer):
 
     def __init__(
         self, height: int, width: int, interpolation: str = "bilinear", crop_to_aspect_ratio: bool = False,
-        pad_to_aspect_ratio: bool = False, data_format: str | None = None, **options: Any,
+        pad_to_aspect_ratio: bool = False, fill_mode: str = "constant", fill_value: float = 0.0,
+        antialias: bool = False, data_format: str | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
-        if crop_to_aspect_ratio or pad_to_aspect_ratio:
-            raise ArgumentError("Resizing: crop_to_aspect_ratio and pad_to_aspect_ratio are not supported")
+        if crop_to_aspect_ratio or pad_to_aspect_ratio or antialias:
+            raise ArgumentError(
+                "Resizing: crop_to_aspect_ratio, pad_to_aspect_ratio and antialias are not supported"
+            )
         if interpolation not in ("bilinear", "nearest", "bicubic"):
             raise ArgumentError(
                 f"Resizing: interpolation is {interpolation!r}, expected bilinear, nearest or bicubic"
@@ -265,6 +277,10 @@ class _Lookup(Layer):
         self.words = words
         self.__dict__["_numbers"] = {word: i + len(special) for i, word in enumerate(words)}
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, and the vocabulary."""
+        return {**super().get_config(), "vocabulary": list(self.words) or None}
+
     def adapt(self, data: Any) -> None:
         """Take the words of data, the most frequent first; among equals the later in the alphabet first."""
         counts: dict[Any, int] = {}
@@ -380,6 +396,10 @@ class TextVectorization(Layer):
         )
         if vocabulary is not None:
             self.lookup.set_vocabulary(vocabulary)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, and the vocabulary."""
+        return {**super().get_config(), "vocabulary": list(self.lookup.words) or None}
 
     def words_of(self, text: str) -> list[str]:
         """The words of one text."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._objects import described
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
@@ -338,6 +339,12 @@ class Bidirectional(Layer):
             raise ArgumentError("Bidirectional: both layers go the same way, expected go_backwards to differ")
         self.backward_layer = backward_layer
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
+        for one in (layer, backward_layer):
+            one.zero_output_for_mask = one.return_sequences
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, both layers among them."""
+        return {**super().get_config(), "backward_layer": described(self.backward_layer)}
 
     def call(self, x: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         first = second = None
