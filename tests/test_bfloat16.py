@@ -22,7 +22,8 @@ BFLOAT16 = einkorn.bfloat16
 ELSEWHERE = {"optimizer", "ctc"}
 
 #: Operations with a kernel of their own, which sums in float32 in another order than that of float32.
-SUMMED = {"matmul", "bmm", "linear", "addmm", "rnn", "lstm", "gru"}
+CONVOLUTIONS = {"conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"}
+SUMMED = {"matmul", "bmm", "linear", "addmm", "rnn", "lstm", "gru"} | CONVOLUTIONS
 
 #: Those of them whose gradients are products of gradients that were rounded for it, each 2^-9 off.
 ROUNDED_GRADIENTS = {"rnn", "lstm", "gru"}
@@ -120,6 +121,45 @@ def test_operations_are_rounded_once(family: str, engine: str) -> None:
                 check_gradients(case)
         except Exception as error:
             raise AssertionError(case_id(family, case)) from error
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((2, 301, 9, 8), (45, 301, 3, 3), {"padding": 1}),
+        ((3, 32, 33, 71), (47, 32, 3, 3), {"padding": 1, "stride": 2}),
+        ((2, 34, 20, 37), (66, 17, 1, 1), {"groups": 2}),
+        ((1, 5, 40, 43), (18, 5, 5, 4), {"stride": 3, "padding": (2, 0), "dilation": (1, 2)}),
+    ],
+)
+def test_convolutions_of_many_channels(
+    shape: tuple[int, ...], kernel: tuple[int, ...], options: dict[str, Any], engine: str
+) -> None:
+    """Results and gradients are those of float32, rounded, and the same bits for any number of threads."""
+    random = np.random.default_rng(5)
+    low = [random.standard_normal(s).astype(BFLOAT16) for s in (shape, kernel, kernel[:1])]
+
+    def results(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        inputs = [einkorn.Tensor(a, requires_grad=True) for a in arrays]
+        out = ops.conv2d(*inputs, **options)
+        weights = weights_like([out.shape])[0].astype(BFLOAT16).astype(arrays[0].dtype)
+        return [t.numpy() for t in (out, *einkorn.grad([out], inputs, [weights]))]
+
+    expected = results([a.astype(np.float32) for a in low])
+    before = einkorn.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 4):
+            einkorn.set_num_threads(threads)
+            found.append(results(low))
+    finally:
+        einkorn.set_num_threads(before)
+    for got, wanted, *others in zip(found[0], expected, *found[1:], strict=True):
+        assert got.dtype == BFLOAT16
+        size = float(np.abs(wanted).max())
+        np.testing.assert_allclose(got.astype(np.float32), wanted, rtol=2.0**-7, atol=1e-5 * size)
+        for other in others:
+            assert other.tobytes() == got.tobytes()
 
 
 def test_reads_as_its_numbers() -> None:

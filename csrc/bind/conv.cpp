@@ -1,7 +1,7 @@
 #include "kernels/conv/conv.h"
 
 #include "bind/array.h"
-#include "kernels/conv/conv_plan.h"
+#include "kernels/conv/conv_pairs.h"
 
 namespace einkorn::bind_conv {
 
@@ -26,6 +26,17 @@ ConvShape conv_shape(const Array& image, const Array& weight, const Array& outpu
   if (output.shape[0] != s.N || output.shape[1] != s.K || weight.shape[1] != s.C / s.groups)
     throw py::value_error("shapes of image, weight and output do not fit together");
   return s;
+}
+
+// The scratch of the kernels over T.
+template <class T, class Args>
+void run_by_type(void (*ConvKernels<T>::*kernel)(const Args&), const Args& args) {
+  if constexpr (!std::is_same_v<T, uint16_t>)
+    run_in_scratch<ConvParts>(kernel, args);
+  else if constexpr (std::is_same_v<Args, Conv2dWeightGrad<T>>)
+    run_in_scratch<ConvPairGradParts>(kernel, args);
+  else
+    run_in_scratch<ConvPairParts>(kernel, args);
 }
 
 constexpr int64_t kMost = int64_t{1} << 30;
@@ -58,15 +69,15 @@ EINKORN_BINDINGS(conv, m) {
          int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups, int activation) {
         const ConvShape s = conv_shape(x, w, out, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (bias && bias.size() != s.K) throw py::value_error("bias must have one element for each output channel");
-        by_dtype(out, [&]<class T>() {
+        by_stored_dtype(out, [&]<class T>() {
           const Conv2dForward<T> args = {out.out<T>("out"),
                                          x.in<T>("x"),
                                          w.in<T>("w"),
-                                         bias.optional_in<T>("bias"),
+                                         bias.optional_in<Number<T>>("bias"),
                                          s,
                                          static_cast<Activation>(activation),
                                          workspace()};
-          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_forward, args);
+          run_by_type<T>(&ConvKernels<T>::conv2d_forward, args);
         });
       },
       "out"_a, "x"_a, "w"_a, "bias"_a.none(true), "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
@@ -77,9 +88,9 @@ EINKORN_BINDINGS(conv, m) {
       [](const Array& gx, const Array& gy, const Array& w, int64_t stride_h, int64_t stride_w, int64_t pad_h,
          int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
         const ConvShape s = conv_shape(gx, w, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
-        by_dtype(gx, [&]<class T>() {
+        by_stored_dtype(gx, [&]<class T>() {
           const Conv2dInputGrad<T> args = {gx.out<T>("gx"), gy.in<T>("gy"), w.in<T>("w"), s, workspace()};
-          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_input_grad, args);
+          run_by_type<T>(&ConvKernels<T>::conv2d_input_grad, args);
         });
       },
       "gx"_a, "gy"_a, "w"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a, "dilation_w"_a,
@@ -91,10 +102,10 @@ EINKORN_BINDINGS(conv, m) {
          int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups) {
         const ConvShape s = conv_shape(x, gw, gy, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (gbias && gbias.size() != s.K) throw py::value_error("gbias must have one element for each output channel");
-        by_dtype(gw, [&]<class T>() {
+        by_stored_dtype(gw, [&]<class T>() {
           const Conv2dWeightGrad<T> args = {
-              gw.out<T>("gw"), gbias.optional_out<T>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s, workspace()};
-          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_weight_grad, args);
+              gw.out<T>("gw"), gbias.optional_out<Number<T>>("gbias"), x.in<T>("x"), gy.in<T>("gy"), s, workspace()};
+          run_by_type<T>(&ConvKernels<T>::conv2d_weight_grad, args);
         });
       },
       "gw"_a, "gbias"_a.none(true), "x"_a, "gy"_a, "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,
@@ -106,15 +117,15 @@ EINKORN_BINDINGS(conv, m) {
          int64_t pad_h, int64_t pad_w, int64_t dilation_h, int64_t dilation_w, int64_t groups, int activation) {
         const ConvShape s = conv_shape(out, w, x, {stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups});
         if (bias && bias.size() != s.C) throw py::value_error("bias must have one element for each output channel");
-        by_dtype(out, [&]<class T>() {
+        by_stored_dtype(out, [&]<class T>() {
           const Conv2dTranspose<T> args = {out.out<T>("out"),
                                            x.in<T>("x"),
                                            w.in<T>("w"),
-                                           bias.optional_in<T>("bias"),
+                                           bias.optional_in<Number<T>>("bias"),
                                            s,
                                            static_cast<Activation>(activation),
                                            workspace()};
-          run_in_scratch<ConvParts>(&ConvKernels<T>::conv2d_transpose, args);
+          run_by_type<T>(&ConvKernels<T>::conv2d_transpose, args);
         });
       },
       "out"_a, "x"_a, "w"_a, "bias"_a.none(true), "stride_h"_a, "stride_w"_a, "pad_h"_a, "pad_w"_a, "dilation_h"_a,

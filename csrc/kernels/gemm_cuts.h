@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "kernels/divide.h"
 #include "kernels/gemm_tile.h"
 
 namespace einkorn {
@@ -13,9 +14,6 @@ inline namespace EINKORN_ISA {
 
 inline int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
-}
-inline int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
 }
 
 struct TaskCuts {

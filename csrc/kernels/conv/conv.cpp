@@ -7,7 +7,7 @@
 
 #include "kernels/conv/conv.h"
 
-#include "kernels/conv/conv_methods.h"
+#include "kernels/conv/conv_taps.h"
 #include "kernels/instantiate.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -31,7 +31,6 @@ void convolve_taps(const ConvShape& s, const TapConvolution<T>& c, const Parts& 
 template <class T>
 void conv2d_forward(const Conv2dForward<T>& k) {
   const ConvShape& s = k.shape;
-  const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   Carver carver{k.ws.scratch};
   with_forward_scratch(carver, k, [&]<class Parts>(const Parts& scratch) {
     if constexpr (Parts::kMethod == ConvMethod::winograd)
@@ -42,42 +41,8 @@ void conv2d_forward(const Conv2dForward<T>& k) {
       return convolve_strided_by_winograd<T>({k.out, k.x, k.w, k.bias, k.activation, s.N, s.C, s.K, s.H, s.W, s.OH,
                                               s.OW, s.C * s.R * s.S, s.R * s.S, static_cast<int>(s.R), false},
                                              scratch, k.ws);
-    else {
-      for (int64_t r = 0; r < s.R; ++r)
-        for (int64_t c = 0; c < s.S; ++c)
-          scratch.taps[r * s.S + c] = {static_cast<int32_t>(r * s.dilation_h - s.pad_h),
-                                       static_cast<int32_t>(c * s.dilation_w - s.pad_w),
-                                       static_cast<int32_t>(r * s.S + c)};
-      convolve_taps(s,
-                    TapConvolution<T>{k.out,
-                                      k.x,
-                                      k.w,
-                                      k.bias,
-                                      k.activation,
-                                      s.N,
-                                      s.groups,
-                                      channels,
-                                      out_channels,
-                                      s.H,
-                                      s.W,
-                                      s.OH,
-                                      s.OW,
-                                      s.OH,
-                                      s.OW,
-                                      s.stride_h,
-                                      s.stride_w,
-                                      1,
-                                      1,
-                                      0,
-                                      0,
-                                      out_channels * channels * s.R * s.S,
-                                      channels * s.R * s.S,
-                                      s.R * s.S,
-                                      scratch.taps,
-                                      static_cast<int>(s.R * s.S),
-                                      false},
-                    scratch, k.ws);
-    }
+    else
+      convolve_taps(s, forward_taps<T>({k.out, k.x, k.w, k.bias, k.activation}, s, scratch.taps), scratch, k.ws);
   });
 }
 EINKORN_INSTANTIATE(conv2d_forward, Conv2dForward)
@@ -88,7 +53,6 @@ namespace {
 template <class T, template <class> class Args>
 void convolve_back(const Args<T>& k, T* out, const T* in, const T* bias, Activation activation) {
   const ConvShape& s = k.shape;
-  const int64_t channels = s.C / s.groups, out_channels = s.K / s.groups;
   Carver carver{k.ws.scratch};
   with_input_grad_scratch(carver, k, [&]<class Parts>(const Parts& scratch) {
     if constexpr (Parts::kMethod == ConvMethod::winograd)
@@ -104,46 +68,11 @@ void convolve_back(const Args<T>& k, T* out, const T* in, const T* bias, Activat
       TapConvolution<T> phases[kPhasesTogether];
       Tap* free = scratch.taps;
       int count = 0;
-      const int64_t phases_y = smaller(s.stride_h, s.H), phases_x = smaller(s.stride_w, s.W);
-      for (int64_t phase = 0; phase < phases_y * phases_x; ++phase) {
-        const int64_t phase_y = phase / phases_x, phase_x = phase % phases_x;
-        int taps = 0;
-        for (int64_t r = 0; r < s.R; ++r)
-          for (int64_t c = 0; c < s.S; ++c) {
-            const int64_t y = phase_y + s.pad_h - r * s.dilation_h, x = phase_x + s.pad_w - c * s.dilation_w;
-            if (y % s.stride_h == 0 && x % s.stride_w == 0)
-              free[taps++] = {static_cast<int32_t>(y / s.stride_h), static_cast<int32_t>(x / s.stride_w),
-                              static_cast<int32_t>(r * s.S + c)};
-          }
-        phases[count++] = TapConvolution<T>{out,
-                                            in,
-                                            k.w,
-                                            bias,
-                                            activation,
-                                            s.N,
-                                            s.groups,
-                                            out_channels,
-                                            channels,
-                                            s.OH,
-                                            s.OW,
-                                            s.H,
-                                            s.W,
-                                            ceil_div(s.H - phase_y, s.stride_h),
-                                            ceil_div(s.W - phase_x, s.stride_w),
-                                            1,
-                                            1,
-                                            s.stride_h,
-                                            s.stride_w,
-                                            phase_y,
-                                            phase_x,
-                                            out_channels * channels * s.R * s.S,
-                                            s.R * s.S,
-                                            channels * s.R * s.S,
-                                            free,
-                                            taps,
-                                            true};
-        free += taps;
-        const bool last = phase + 1 == phases_y * phases_x;
+      const int64_t all = phases_in_all(s);
+      for (int64_t phase = 0; phase < all; ++phase) {
+        phases[count] = phase_taps<T>({out, in, k.w, bias, activation}, s, phase, free);
+        free += phases[count++].taps;
+        const bool last = phase + 1 == all;
         if constexpr (Parts::kMethod == ConvMethod::gemm) {
           if (count < kPhasesTogether && !last) continue;
           convolve_by_gemm(phases, count, scratch, k.ws);

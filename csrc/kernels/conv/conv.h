@@ -18,6 +18,9 @@
 // NaN         propagates. A 3x3 kernel of stride 1 over many channels is computed by Winograd's method, and so is a 3x3 or
 //             4x4 kernel of stride 2 and padding 1. There a NaN reaches the same outputs, but an infinity gives NaN where the sum above gives an
 //             infinity; and in the weight gradient a NaN near the border of x or gy may reach taps that do not touch it.
+// bfloat16    handed over as its bits: x, w, gy, and what is computed of them; bias and gbias are float. Where the instruction set has
+//             vdpbf16ps (avx512_bf16): sums in float, of two products at a time, subnormal operands and sums are zeros; results
+//             are rounded once. Elsewhere it is widened by the caller.
 // Accumulates in T: forward and input gradient over all channels and taps in one sum, as the formula reads (16 or 9 sums of channels
 //             by Winograd); the weight gradient in parts of the positions, fixed by the shape.
 // Writes      every element of the outputs; gbias may be null. Same bits for any number of threads.
@@ -32,6 +35,7 @@
 #include <stddef.h>
 
 #include "kernels/activation.h"
+#include "kernels/stored.h"
 #include "kernels/table.h"
 #include "runtime/carver.h"
 #include "runtime/parallel.h"
@@ -51,7 +55,7 @@ struct Conv2dForward {
   T* out;
   const T* x;
   const T* w;
-  const T* bias;  // may be null
+  const Number<T>* bias;  // may be null
   ConvShape shape;
   Activation activation;
   Workspace ws;
@@ -71,8 +75,8 @@ struct Conv2dTranspose {
   T* out;
   const T* x;
   const T* w;
-  const T* bias;    // of s.C elements; may be null
-  ConvShape shape;  // of the convolution whose input gradient it is
+  const Number<T>* bias;  // of s.C elements; may be null
+  ConvShape shape;        // of the convolution whose input gradient it is
   Activation activation;
   Workspace ws;
 };
@@ -80,7 +84,7 @@ struct Conv2dTranspose {
 template <class T>
 struct Conv2dWeightGrad {
   T* gw;
-  T* gbias;  // may be null
+  Number<T>* gbias;  // may be null
   const T* x;
   const T* gy;
   ConvShape shape;
@@ -109,12 +113,16 @@ struct Fold {
   Workspace ws;
 };
 
-#define EINKORN_CONV_KERNELS(X)           \
-  X(conv2d_forward, Conv2dForward)        \
-  X(conv2d_input_grad, Conv2dInputGrad)   \
-  X(conv2d_transpose, Conv2dTranspose)    \
-  X(conv2d_weight_grad, Conv2dWeightGrad) \
-  X(unfold, Unfold)                       \
+// Those with bodies of bfloat16 where pairs are multiplied.
+#define EINKORN_CONV_PAIR_KERNELS(X)    \
+  X(conv2d_forward, Conv2dForward)      \
+  X(conv2d_input_grad, Conv2dInputGrad) \
+  X(conv2d_transpose, Conv2dTranspose)  \
+  X(conv2d_weight_grad, Conv2dWeightGrad)
+
+#define EINKORN_CONV_KERNELS(X) \
+  EINKORN_CONV_PAIR_KERNELS(X)  \
+  X(unfold, Unfold)             \
   X(fold, Fold)
 
 EINKORN_FLOAT_TABLE(ConvKernels, EINKORN_CONV_KERNELS)

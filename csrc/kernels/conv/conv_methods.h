@@ -19,7 +19,7 @@ struct TapConvolution {
   T* out;
   const T* in;
   const T* w;
-  const T* bias;
+  const Number<T>* bias;
   Activation activation;
   int64_t images, groups, in_channels, out_channels;
   int64_t in_h, in_w, out_h, out_w, grid_h, grid_w;

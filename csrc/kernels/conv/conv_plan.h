@@ -9,13 +9,11 @@
 #include <stdint.h>
 
 #include "kernels/conv/conv.h"
+#include "kernels/divide.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
 
-inline int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 inline int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }

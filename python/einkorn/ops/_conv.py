@@ -9,6 +9,8 @@ So gradients of gradients exist to any order. One-dimensional convolution is two
 Three-dimensional convolution unfolds depth: the taps along it become further channels of the two-dimensional
 kernels, and the planes of the output further images.
 
+Arrays of bfloat16 come as they are where kernels multiply them so (:func:`kept`), and widened elsewhere.
+
     x [N, C, D, H, W]  ->  [N OD, C T, H, W]   *   w [K, C T, R, S]   ->  [N OD, K, OH, OW]  ->  out
 """
 
@@ -16,15 +18,25 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from einkorn import engines
+from einkorn import _bfloat16, engines
 from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.ops._elementwise import activation_gradient
-from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
+from einkorn.ops._road import (
+    as_kept,
+    bits,
+    broadcast_to,
+    contiguous,
+    kept_result,
+    needs,
+    number_type,
+    result,
+    unwrap,
+)
 from einkorn.ops.copy import reshape
 from einkorn.ops.reduce import sum as sum_over
 
-__all__ = ["Geometry", "Shape", "correlate", "forward", "transpose"]
+__all__ = ["Geometry", "Shape", "correlate", "forward", "kept", "transpose"]
 
 Shape = tuple[int, ...]
 
@@ -52,6 +64,15 @@ class Geometry(NamedTuple):
     def depth(self) -> tuple[int, ...]:
         """The options of unfolding depth alone."""
         return (self.stride[0], 1, 1, self.padding[0], 0, 0, self.dilation[0], 1, 1)
+
+
+def kept(op: str, spatial: int, **arrays: Any) -> tuple[Any, ...]:
+    """The arrays, bfloat16 as it is if all of them are that and there are kernels for it, else widened."""
+    if _bfloat16.met and spatial < 3:
+        found = tuple(as_kept(a, op, name, "conv2d_forward") for name, a in arrays.items())
+        if all(a.dtype.kind == "V" for a in found):
+            return found
+    return tuple(unwrap(a, op, name) for name, a in arrays.items())
 
 
 # --- arrays in, arrays out ------------------------------------------------------------------------
@@ -119,6 +140,7 @@ def _is_product(images: Any, pixels: Any, weights: Any, geometry: Geometry) -> b
         and geometry.groups == 1
         and not any(geometry.padding)
         and images.size > 0
+        and images.dtype.kind != "V"
     )
 
 
@@ -135,7 +157,7 @@ def _run_forward(x: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, code:
         if shape[-1] == 1 and _is_product(images, seen, weights, geometry) and seen.size:
             k.matmul(_as_rows(seen), _as_rows(images), _as_rows(weights).T, b, 1.0, 0.0, code)
         else:
-            k.conv2d_forward(seen, images, weights, b, *options, code)
+            k.conv2d_forward(bits(seen), bits(images), bits(weights), b, *options, code)
     elif seen.size:
         columns = _unfolded(images, geometry, w.shape[2], seen.shape[2])
         planes = k.empty((columns.shape[0], weights.shape[0], *seen.shape[3:]), x.dtype)
@@ -154,9 +176,9 @@ def _run_transpose(y: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, cod
             if _is_product(seen, images, weights, geometry) and images.size:
                 k.matmul(_as_rows(seen), _as_rows(images), _as_rows(weights), None, 1.0, 0.0, 0)
             else:
-                k.conv2d_input_grad(seen, images, weights, *options)
+                k.conv2d_input_grad(bits(seen), bits(images), bits(weights), *options)
         else:
-            k.conv2d_transpose(seen, images, weights, b, *options, code)
+            k.conv2d_transpose(bits(seen), bits(images), bits(weights), b, *options, code)
         return out
     n, c, _, h, wide = seen.shape
     columns = k.empty((n * images.shape[2], c * w.shape[2], h, wide), y.dtype)
@@ -189,13 +211,13 @@ def _run_correlate(x: Any, y: Any, geometry: Geometry, shape: Shape, want_bias: 
     gw = k.empty(shape, x.dtype)
     spatial, options = geometry.spatial, geometry.plane
     images, seen, weights = _images(x, spatial), _images(y, spatial), _weights(gw, spatial)
-    gb = k.empty((weights.shape[0],), x.dtype) if want_bias else None
+    gb = k.empty((weights.shape[0],), number_type(x)) if want_bias else None
     if spatial == 3:
         images, seen = _unfolded(images, geometry, shape[2], seen.shape[2]), _by_plane(seen)
     if gb is None and _is_product(images, seen, weights, geometry) and seen.size:
         k.matmul(_as_rows(weights), _as_rows(seen).T, _as_rows(images), None, 1.0, 0.0, 0)
     else:
-        k.conv2d_weight_grad(weights, gb, images, seen, *options)
+        k.conv2d_weight_grad(bits(weights), gb, bits(images), bits(seen), *options)
     return gw, gb
 
 
@@ -212,7 +234,7 @@ def forward(
     arrays: tuple[Any, Any, Any] | None = None,
 ) -> Any:
     """``act(x * w + bias)`` of the given shape."""
-    a, weights, b = _contiguous(arrays) if arrays else _arrays("conv", x, w, bias)
+    a, weights, b = _contiguous(arrays) if arrays else _arrays("conv", geometry, x, w, bias)
     out = _run_forward(a, weights, b, geometry, shape, engines.ACTIVATIONS[activation])
     need_x, need_w, need_b = needs(x), needs(w), needs(bias)
     if not ((need_x or need_w or need_b) and mode.enabled):
@@ -220,8 +242,7 @@ def forward(
     x_shape, w_shape = a.shape, weights.shape
 
     def rule(g: Any, x: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
-        if activation is not None:
-            g = activation_gradient(activation, g, out)
+        g = _before(activation, g, out)
         if not isinstance(g, Tensor):
             g = contiguous(g)
             gx = _run_transpose(g, w, None, geometry, x_shape, 0) if need_x else None
@@ -239,7 +260,7 @@ def forward(
         None,
         None if activation is None else out,
     )
-    return result(out, (x, w, bias), rule, saved)
+    return (result if a.dtype.kind == "f" else kept_result)(out, (x, w, bias), rule, saved)
 
 
 def transpose(
@@ -252,7 +273,7 @@ def transpose(
     arrays: tuple[Any, Any, Any] | None = None,
 ) -> Any:
     """What the input gradient of :func:`forward` is, plus bias, then the activation."""
-    a, weights, b = _contiguous(arrays) if arrays else _arrays("conv_transpose", y, w, bias)
+    a, weights, b = _contiguous(arrays) if arrays else _arrays("conv_transpose", geometry, y, w, bias)
     out = _run_transpose(a, weights, b, geometry, shape, engines.ACTIVATIONS[activation])
     need_y, need_w, need_b = needs(y), needs(w), needs(bias)
     if not ((need_y or need_w or need_b) and mode.enabled):
@@ -260,8 +281,7 @@ def transpose(
     y_shape, w_shape = a.shape, weights.shape
 
     def rule(g: Any, y: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
-        if activation is not None:
-            g = activation_gradient(activation, g, out)
+        g = _before(activation, g, out)
         if not isinstance(g, Tensor):
             g = contiguous(g)
         return (
@@ -276,12 +296,12 @@ def transpose(
         None,
         None if activation is None else out,
     )
-    return result(out, (y, w, bias), rule, saved)
+    return (result if a.dtype.kind == "f" else kept_result)(out, (y, w, bias), rule, saved)
 
 
 def correlate(x: Any, y: Any, geometry: Geometry, shape: Shape) -> Any:
     """What the weight gradient of :func:`forward` is, for weights of the given shape."""
-    a, b, _ = _arrays("conv", x, y, None)
+    a, b, _ = _arrays("conv", geometry, x, y, None)
     out, _ = _run_correlate(a, b, geometry, shape, False)
     if not (mode.enabled and (needs(x) or needs(y))):
         return result(out, (x, y), _unused)
@@ -304,12 +324,16 @@ def _contiguous(arrays: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
     return contiguous(a), contiguous(w), None if b is None else contiguous(b)
 
 
-def _arrays(op: str, x: Any, w: Any, bias: Any) -> tuple[Any, Any, Any]:
-    return (
-        contiguous(unwrap(x, op, "x")),
-        contiguous(unwrap(w, op, "weight")),
-        None if bias is None else contiguous(unwrap(bias, op, "bias")),
-    )
+def _arrays(op: str, geometry: Geometry, x: Any, w: Any, bias: Any) -> tuple[Any, Any, Any]:
+    a, weights = kept(op, geometry.spatial, x=x, weight=w)
+    return _contiguous((a, weights, None if bias is None else unwrap(bias, op, "bias")))
+
+
+def _before(activation: str | None, g: Any, out: Any) -> Any:
+    """The gradient before an activation from the one after it."""
+    if activation is None or isinstance(g, Tensor) or g.dtype.kind == "f":
+        return activation_gradient(activation, g, out)
+    return _bfloat16.narrow(activation_gradient(activation, _bfloat16.widen(g), _bfloat16.widen(out)))
 
 
 def _unused(g: Any) -> tuple[Any, ...]:

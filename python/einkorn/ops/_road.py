@@ -331,7 +331,7 @@ def kept_result(
     Then ``backward`` gets the gradient of ``out`` and what was saved as bfloat16 as they are, and all of them
     widened where it is itself differentiated. Inputs whose widened array is saved are kept as they came.
     """
-    if saved[0].dtype.kind == "f":
+    if saved[0] is not None and saved[0].dtype.kind == "f":
         return result(out, inputs, backward, saved)
     low = [is_kept(x) for x in inputs]
     kept, widens = list(saved), set()

@@ -11,7 +11,7 @@ from einkorn import _autocast, _bfloat16, engines
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _conv
 from einkorn.ops._options import LARGEST, integer, sizes
-from einkorn.ops._road import contiguous, result, same_dtype, same_kept, unwrap
+from einkorn.ops._road import contiguous, result, same_dtype, same_kept, unwrap, widened
 
 __all__ = [
     "conv1d",
@@ -276,11 +276,11 @@ def conv_transpose3d(
 
 def _checked(op: str, spatial: int, x: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
     """The arrays, of one type and of the right numbers of dimensions."""
-    a, w = unwrap(x, op, "x"), unwrap(weight, op, "weight")
+    a, w = _conv.kept(op, spatial, x=x, weight=weight)
     b = None if bias is None else unwrap(bias, op, "bias")
     if _bfloat16.met:
         same_kept(op, x=x, weight=weight, bias=bias)
-    if a.dtype is not w.dtype or b is not None or type(a) is not type(w):
+    if a.dtype.kind != "V" and (a.dtype is not w.dtype or b is not None or type(a) is not type(w)):
         same_dtype(op, x=a, weight=w, bias=b)
     if a.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
@@ -326,6 +326,8 @@ def _convolve(
     plan = _known_plan if is_plain else _plan
     geometry, shape = plan(op, spatial, a.shape, w.shape, stride, padding, dilation, groups)
     _check_bias(op, b, w.shape[0])
+    if w.shape[1] == 1:  # pairs of channels there are none
+        a, w = widened(a), widened(w)
     return _conv.forward(x, weight, geometry, shape, bias, activation, (a, w, b))
 
 
@@ -453,6 +455,8 @@ def _convolve_back(
         )
     geometry = _conv.Geometry(spatial, strides, pads, dilations, groups)
     shape = (*a.shape[: -1 - spatial], channels, *out)
+    if w.shape[0] == groups:
+        a, w = widened(a), widened(w)
     return _conv.transpose(x, weight, geometry, shape, bias, activation, (a, w, b))
 
 
