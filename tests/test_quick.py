@@ -183,6 +183,11 @@ def test_rows_and_products_have_the_bits_of_the_long_way(dtype: str) -> None:
     product = np.empty((5, 3), dtype)
     k.matmul(product, x, b, None, 1.0, 0.0, 0)
     assert k.quick("matmul", x, b).tobytes() == ops.matmul(x, b).tobytes() == product.tobytes()
+    many = ops.linear(x[None].repeat(2, 0), b.T, bias[:3], activation="tanh")[
+        1
+    ]  # of another rank: the long way
+    assert k.quick("linear", x, b.T.copy(), bias[:3], 4).tobytes() == many.tobytes()
+    assert ops.linear(x, b.T.copy(), bias[:3], activation="tanh").tobytes() == many.tobytes()
     long = ops.layer_norm(x, 17, weight, bias, 1e-3, activation="relu")
     short = k.quick("layer_norm", x, weight, bias, 17, 1e-3)
     np.testing.assert_array_equal(np.where(short < 0, 0, short), long)
@@ -198,6 +203,13 @@ def test_rows_and_products_decline_what_does_not_fit() -> None:
     for a, b in ((x, x), (x, weight), (x, x.T), (x, np.ones((8, 2))), (x[None], x.T.copy())):
         assert k.quick("matmul", a, b) is None
     assert k.quick("matmul", np.ones((300, 1)), np.ones((1, 300))) is None  # large
+    for given in (
+        (x, x, weight, 0),
+        (x, x, weight[:4], 0.0),
+        (x, x[:, :7].copy(), weight[:4], 0),
+        (x, x, None, 0),
+    ):
+        assert k.quick("linear", *given) is None
     for given in ((x, weight, None, 8, 1e-5), (x, weight, weight, 4, 1e-5), (x, weight, weight, 8, 1), (x,)):
         assert k.quick("layer_norm", *given) is None
     assert k.quick("layer_norm", x, weight[:4], weight, 8, 1e-5) is None
@@ -214,6 +226,11 @@ def test_gradients_after_the_short_cut() -> None:
     ga, gb = einkorn.grad(ops.matmul(x, y), [x, y], g)
     np.testing.assert_allclose(np.asarray(ga), g @ b.T)
     np.testing.assert_allclose(np.asarray(gb), a.T @ g)
+    weight, bias = Tensor(b.T.copy(), requires_grad=True), Tensor(np.zeros(5), requires_grad=True)
+    gx, gw, gb = einkorn.grad(ops.linear(x, weight, bias), [x, weight, bias], g)
+    np.testing.assert_allclose(np.asarray(gx), g @ b.T)
+    np.testing.assert_allclose(np.asarray(gw), g.T @ a)
+    np.testing.assert_allclose(np.asarray(gb), g.sum(0))
     p = ops.softmax(x)
     (gx,) = einkorn.grad(p, [x], g[:, :4])
     q = np.asarray(p)

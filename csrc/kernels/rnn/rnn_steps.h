@@ -13,14 +13,23 @@
 //               wait for each other once a step (parallel_steps).
 // Both compute every element in the same way.
 //
-// measured, the whole layer with its input product, float32, two threads of a Zen 4 EPYC (limit 234 GFLOP/s), ms, beside torch 2.13:
+// measured, the whole layer with its input product, float32, two threads of a Zen 4 EPYC (limit 234 GFLOP/s), ms (torch 2.13):
 //   steps, batch, features, units     lstm forward  and backward    gru forward   and backward
-//   64   32  65  128                  2.6 (2.6)     8.5 (9.1)       1.9 (4.7)     7.4 (27)
-//   100  32  256 256                  18.6 (17.2)   57.9 (68.6)     14.5 (24)     46 (85)
-//   128  64  512 512                  173 (182)     582 (668)       128 (224)     413 (697)
-//   50   1   256 256                  0.58 (0.84)   2.6 (4.0)       0.47 (2.6)    1.3 (12.5)
-// From 256 units on both sides run at 170 to 200 GFLOP/s: 1.2 times torch's lstm forward, 2.5 times its gru, would pass the limit.
-// Of lstm 100x32x256 with its gradients the two walks are 20 of 58 ms, the five products around them the rest.
+//   64   32  65  128                  2.4 (2.5)     7.8 (9.0)       1.8 (4.3)     6.4 (20)
+//   100  32  256 256                  17.1 (17.0)   55.1 (69.1)     14.1 (28)     48 (103)
+//   128  64  512 512                  181 (193)     582 (663)       126 (197)     420 (767)
+//   50   1   256 256                  0.72 (1.02)   2.3 (3.7)       0.55 (3.0)    1.5 (16.6)
+//
+// versions, the lstm walk alone, one thread, ms                          64x32, H 128      100x32, H 256
+//                                                                       forw.   backw.    forw.   backw.
+//   the gates' lines asked for before a tile's product                   3.0     4.0       17.1    20.5
+//   all lines that its cells read and write, beside the product          3.0     3.1       16.9    18.6
+//   the same, and those of the tile's sums, as late as there is time     3.0     3.2       17.0    18.5
+//   bound: the product at the limit (117 a core) and the cells           2.7               15.6
+// The cells' functions are 1.3 ms of that at H 256. A tile runs at the limit; what is lost are its ends (28 sums out of and into
+// registers every 256 steps of k, 2%), the packing of the weights, and with two threads one wait a step.
+// 1.2 times torch forward would need 94 to 101% (H 256) and 91 to 97% (H 512) of the limit for the products, with the cells for
+// nothing; 2.5 times its gru more than the limit at H 512.
 
 #pragma once
 

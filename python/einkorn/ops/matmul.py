@@ -322,6 +322,16 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     """
     if _autocast.active:
         x, weight, bias = _autocast.lower(x, weight, bias)
+    if bias is not None:
+        a, w, b = (v._data if isinstance(v, Tensor) else v for v in (x, weight, bias))
+        code = 0 if activation is None else engines.activation_code(activation, "linear")
+        out = engines.cpu().quick("linear", a, w, b, code)
+        if out is not None:
+            if a is x and w is weight and b is bias:
+                return out
+            saved = (a if needs(weight) else None, w if needs(x) else None)
+            rule = _of_linear(activation, a.shape, needs(bias))
+            return result(out, (x, weight, bias), rule, (*saved, None, None if activation is None else out))
     low = _are_low(x, weight, bias)
     take = _low_array if low else unwrap
     a, w = take(x, "linear", "x"), take(weight, "linear", "weight")
@@ -346,8 +356,17 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     if a.ndim != 2:
         out = out.reshape(*lead, w.shape[0])
 
-    shape, need_bias = a.shape, needs(bias)
+    for_weight = (rows if a.ndim == 2 else rows.reshape(a.shape)) if needs(weight) else None
+    for_x = w if needs(x) else None
+    return (moved if low else result)(
+        out,
+        (x, weight, bias),
+        _of_linear(activation, a.shape, needs(bias)),
+        (for_weight, for_x, None, None if activation is None else out),
+    )
 
+
+def _of_linear(activation: str | None, shape: tuple[int, ...], need_bias: bool) -> Any:
     def backward(g: Any, x: Any, w: Any, _: Any, out: Any) -> tuple[Any, Any, Any]:
         if activation is not None and not isinstance(g, Tensor) and g.dtype.kind == "V":
             g = _bfloat16.narrow(activation_gradient(activation, _bfloat16.widen(g), _bfloat16.widen(out)))
@@ -363,8 +382,4 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
             gb = sum_to(g, (1, g.shape[1])).reshape(-1)
         return gx, gw, gb
 
-    for_weight = (rows if a.ndim == 2 else rows.reshape(shape)) if needs(weight) else None
-    for_x = w if needs(x) else None
-    return (moved if low else result)(
-        out, (x, weight, bias), backward, (for_weight, for_x, None, None if activation is None else out)
-    )
+    return backward
