@@ -57,6 +57,7 @@ WITHOUT_CASES = {
     "augment": "test_augment.py",
     "boost_loss": "test_boost_loss.py",
     "ctc_greedy_decode": "test_ctc.py",
+    "glove": "test_embeddings_kernels.py",
     "haar": "test_haar.py",
     "histogram": "test_histogram.py",
     "index_put": "test_torch_indexing.py",
@@ -68,6 +69,7 @@ WITHOUT_CASES = {
     "tree_grow": "test_tree_grow.py",
     "tree_predict": "test_tree_predict.py",
     "tree_shap": "test_tree_shap.py",
+    "word2vec": "test_embeddings_kernels.py",
 }
 #: Operations with cases that no gradient passes: whose results are truths, places, counts or steps, and what
 #: has no floats to differentiate.

@@ -166,6 +166,15 @@ def call_the_rest(k: Any) -> None:
     place, bins = np.empty(3, np.int64), np.full(3, 5, np.int32)
     k.stump_search_binned(place, np.empty((2, 2)), codes, bins, 255, signed, None, 2, 0)
     k.stump_search_binned(place, np.empty((2, 3)), codes, bins, 255, abs(signed), target, 3, 0)
+    tokens, starts = np.arange(8, dtype=np.int32) % 5, np.array([0, 3, 8])
+    paths, parts = ops.huffman_paths(np.ones(5)), (np.arange(6), np.arange(5, dtype=np.int32))
+    rows, others = np.ones((5, 3), np.float32), np.ones((5, 3), np.float32)
+    ops.word2vec_train(
+        rows, others, tokens, starts, words=5, keep=np.ones(5, np.float32), sampler=ops.alias_table([1] * 5)
+    )
+    ops.word2vec_train(rows, others, tokens, starts, words=5, paths=paths, parts=parts)
+    near = tokens[:4], tokens[1:5], np.ones(4, np.float32), np.arange(4)
+    ops.glove_train(np.ones((2, 5, 4), np.float32), np.ones((2, 5, 4), np.float32), *near)
 
 
 def examples() -> None:

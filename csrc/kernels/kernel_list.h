@@ -18,6 +18,7 @@
 #include "kernels/elementwise/math.h"
 #include "kernels/embedding.h"
 #include "kernels/gather.h"
+#include "kernels/glove.h"
 #include "kernels/haar/haar.h"
 #include "kernels/histogram.h"
 #include "kernels/loss.h"
@@ -40,6 +41,7 @@
 #include "kernels/tree/tree_grow.h"
 #include "kernels/tree/tree_predict.h"
 #include "kernels/tree/tree_shap.h"
+#include "kernels/word2vec.h"
 
 // Kernels over float and double arrays.
 #define EINKORN_FLOAT_FAMILIES(F)                     \
@@ -89,6 +91,7 @@
 #define EINKORN_INDEX_FAMILIES(F)                              \
   F(AugmentIndexKernels, EINKORN_AUGMENT_INDEX_KERNELS)        \
   F(BoostLossIndexKernels, EINKORN_BOOST_LOSS_INDEX_KERNELS)   \
+  F(GloveIndexKernels, EINKORN_GLOVE_INDEX_KERNELS)            \
   F(HaarIndexKernels, EINKORN_HAAR_INDEX_KERNELS)              \
   F(HistogramIndexKernels, EINKORN_HISTOGRAM_INDEX_KERNELS)    \
   F(RandomIndexKernels, EINKORN_RANDOM_INDEX_KERNELS)          \
@@ -97,4 +100,5 @@
   F(StumpIndexKernels, EINKORN_STUMP_INDEX_KERNELS)            \
   F(TreeForestIndexKernels, EINKORN_TREE_FOREST_INDEX_KERNELS) \
   F(TreeGrowIndexKernels, EINKORN_TREE_GROW_INDEX_KERNELS)     \
+  F(Word2VecIndexKernels, EINKORN_WORD2VEC_INDEX_KERNELS)      \
   EINKORN_NARROW_FAMILIES(F)

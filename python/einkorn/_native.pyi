@@ -463,6 +463,18 @@ def get_num_threads() -> int:
     Threads that kernels may use, the calling one included.
     """
 
+def glove_train(
+    table: _Array,
+    squares: _Array,
+    stats: _Array,
+    row: _Array,
+    column: _Array,
+    count: _Array,
+    order: _Array,
+    count_max: float,
+    alpha: float,
+    rate: float,
+) -> None: ...
 def greater(out: _Array, a: _Array, b: _Array) -> None: ...
 def greater_equal(out: _Array, a: _Array, b: _Array) -> None: ...
 def grid_sample_backward(
@@ -1044,3 +1056,28 @@ def weigh_values(out: _Array, index: _Array, weights: _Array) -> None: ...
 def where(out: _Array, condition: _Array, a: _Array, b: _Array) -> None: ...
 def widen_bf16(out: _Array, x: _Array) -> None: ...
 def window_max(out: _Array, indices: _Array, x: _Array, begin: _Array, end: _Array) -> None: ...
+def word2vec_train(
+    vectors: _Array,
+    outputs: _Array,
+    stats: _Array,
+    tokens: _Array,
+    starts: _Array,
+    keep: _Array,
+    chance: _Array,
+    alias: _Array,
+    paths: _Array,
+    nodes: _Array,
+    codes: _Array,
+    part_starts: _Array,
+    parts: _Array,
+    words: int,
+    window: int,
+    negatives: int,
+    first: int,
+    rate_first: float,
+    rate_last: float,
+    seed: int,
+    cbow: bool,
+    mean: bool,
+    full: bool,
+) -> None: ...

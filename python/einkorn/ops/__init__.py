@@ -20,6 +20,7 @@ from einkorn.ops.elementwise import *  # noqa: F403
 from einkorn.ops.embedding import *  # noqa: F403
 from einkorn.ops.gather import *  # noqa: F403
 from einkorn.ops.gather_put import *  # noqa: F403
+from einkorn.ops.glove import *  # noqa: F403
 from einkorn.ops.haar import *  # noqa: F403
 from einkorn.ops.histogram import *  # noqa: F403
 from einkorn.ops.loss import *  # noqa: F403
@@ -51,3 +52,4 @@ from einkorn.ops.tree_grow import *  # noqa: F403
 from einkorn.ops.tree_predict import *  # noqa: F403
 from einkorn.ops.tree_shap import *  # noqa: F403
 from einkorn.ops.vocabulary import *  # noqa: F403
+from einkorn.ops.word2vec import *  # noqa: F403

@@ -1,5 +1,5 @@
 """Texts: tokenisers with the files of GPT-2, CLIP, BERT, Whisper and Llama, words and sentences,
-stems, counts of terms as scikit-learn's estimators, similarity.
+stems, counts of terms as scikit-learn's estimators, similarity, vectors of words.
 """
 
 from __future__ import annotations
@@ -12,19 +12,26 @@ from einkorn._later import later
 _HOMES = {
     "CountVectorizer": "counts",
     "Encoding": "encoding",
+    "FastText": "word2vec",
+    "GloVe": "glove",
     "HashingVectorizer": "counts",
+    "KeyedVectors": "keyed_vectors",
     "NLTKWordTokenizer": "words",
     "STOP_WORDS": "normal",
     "TfidfTransformer": "counts",
     "TfidfVectorizer": "counts",
     "Tokenizer": "tokenizer",
     "Vocabulary": "vocabulary",
+    "Word2Vec": "word2vec",
+    "cooccurrence": "neighbours",
     "cosine_similarity": "similarity",
     "edit_distance": "normal",
     "lemmatize": "normal",
     "nearest_rows": "similarity",
     "ngrams": "normal",
     "normalize": "normal",
+    "one_hot": "neighbours",
+    "pearson_weights": "neighbours",
     "porter_stem": "normal",
     "read_bert_vocabulary": "files",
     "read_clip": "files",
@@ -33,6 +40,7 @@ _HOMES = {
     "read_tiktoken": "files",
     "remove_stop_words": "normal",
     "sent_tokenize": "words",
+    "svd_vectors": "neighbours",
     "train_bpe": "training",
     "word_tokenize": "words",
     "write_gpt2": "files",
@@ -57,6 +65,9 @@ if TYPE_CHECKING:
         write_tiktoken,
         write_vocabulary,
     )
+    from einkorn.text.glove import GloVe
+    from einkorn.text.keyed_vectors import KeyedVectors
+    from einkorn.text.neighbours import cooccurrence, one_hot, pearson_weights, svd_vectors
     from einkorn.text.normal import (
         STOP_WORDS,
         edit_distance,
@@ -70,6 +81,7 @@ if TYPE_CHECKING:
     from einkorn.text.tokenizer import Tokenizer
     from einkorn.text.training import train_bpe
     from einkorn.text.vocabulary import Vocabulary
+    from einkorn.text.word2vec import FastText, Word2Vec
     from einkorn.text.words import NLTKWordTokenizer, sent_tokenize, word_tokenize
 
 __getattr__, __dir__ = later(__name__, _HOMES)

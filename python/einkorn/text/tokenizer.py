@@ -17,8 +17,10 @@ from einkorn.text import _engine
 from einkorn.text._compile import compile_pipeline
 from einkorn.text._decoders import compile_decoder, token_bytes
 from einkorn.text._forms import normalize_between
+from einkorn.text._limits import check_limits
 from einkorn.text._templates import compile_templates
 from einkorn.text.encoding import PADDING, PAIR, SPECIAL, TEXT, Encoding
+from einkorn.text.vocabulary import listed_ids
 
 __all__ = ["Tokenizer"]
 
@@ -56,6 +58,7 @@ class Tokenizer:
         self._build()
 
     def _build(self) -> None:
+        check_limits(self._description)
         try:
             compiled = compile_pipeline(self._description)
             self._templates = compile_templates(self._description.get("post_processor"))
@@ -323,6 +326,8 @@ class Tokenizer:
         pad
             The id that fills shorter rows.
         """
+        if length is not None and length < 0:
+            raise ArgumentError(f"arrays: length must not be negative, got {length}")
         encodings = self.encode_batch(texts, add_special_tokens=add_special_tokens)
         width = max(map(len, encodings), default=0) if length is None else length
         ids = np.full((len(encodings), width), pad, np.int64)
@@ -392,7 +397,7 @@ class Tokenizer:
         return self._octets
 
     def _checked(self, ids: Iterable[int], skip: bool) -> list[int]:
-        numbers = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        numbers = listed_ids("decode", ids)
         known, special = self._tokens, self._special if skip else ()
         for number in numbers:
             if number not in known:
@@ -472,6 +477,8 @@ class Tokenizer:
         names = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
         if strategy not in names or direction not in ("left", "right"):
             raise ArgumentError(f"enable_truncation: no strategy {strategy!r} to the {direction!r}")
+        if not isinstance(max_length, int):
+            raise ArgumentError(f"enable_truncation: max_length must be a whole number, got {max_length!r}")
         if max_length < self._templates.added(False):
             around = self._templates.added(False)
             raise ArgumentError(f"enable_truncation: max_length must be at least {around}, got {max_length}")
@@ -502,7 +509,7 @@ class Tokenizer:
         """Fill encodings up to ``length``, or to the longest of a batch."""
         if direction not in ("left", "right"):
             raise ArgumentError(f"enable_padding: direction must be 'left' or 'right', got {direction!r}")
-        self._description = {
+        description = {
             **self._description,
             "padding": {
                 "strategy": "BatchLongest" if length is None else {"Fixed": length},
@@ -513,6 +520,11 @@ class Tokenizer:
                 "pad_token": pad_token,
             },
         }
+        try:
+            check_limits(description)
+        except DataError as error:
+            raise ArgumentError(f"enable_padding: {error}") from None
+        self._description = description
 
     def no_padding(self) -> None:
         """Undo :meth:`enable_padding`."""

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = ["Vocabulary"]
+
+
+def listed_ids(op: str, ids: Any) -> list[int]:
+    """Ids of one text as a list, or a refusal that says what came."""
+    if isinstance(ids, np.ndarray):
+        if ids.ndim != 1:
+            raise ShapeError(f"{op}: ids must have 1 dimension, got shape {ids.shape}; decode each row")
+        ids = ids.tolist()
+    try:
+        return [operator.index(number) for number in ids]
+    except TypeError:
+        came = f"{ids!r:.60}" if not hasattr(ids, "shape") else f"an array of shape {tuple(ids.shape)}"
+        raise ArgumentError(f"{op}: ids must be a list of whole numbers, got {came}") from None
 
 
 class Vocabulary:
@@ -22,7 +36,8 @@ class Vocabulary:
     Parameters
     ----------
     texts
-        Texts that are lists of tokens already. A str is a list of characters, bytes are a list of numbers.
+        Texts that are lists of tokens already. A str is a list of characters, bytes are a list of numbers;
+        either by itself is one text.
     min_count
         Tokens that occur less often are left out.
     max_size
@@ -35,7 +50,8 @@ class Vocabulary:
     Raises
     ------
     ArgumentError
-        ``min_count`` is less than 1, or ``max_size`` less than the number of special tokens.
+        ``min_count`` is less than 1, ``max_size`` less than the number of special tokens, or there are
+        no texts.
     """
 
     def __init__(
@@ -50,8 +66,11 @@ class Vocabulary:
         if min_count < 1:
             raise ArgumentError(f"Vocabulary: min_count must be at least 1, got {min_count}")
         self.counts: Counter[Any] = Counter()
-        for text in texts:
-            self.counts.update(text)
+        try:
+            for text in (texts,) if isinstance(texts, (str, bytes, bytearray)) else texts:
+                self.counts.update(iter(text))
+        except TypeError as error:
+            raise ArgumentError(f"Vocabulary: texts must be lists of tokens: {error}") from None
         first = list(dict.fromkeys([*special, *([] if unk is None else [unk])]))
         if max_size is not None and max_size < len(first):
             raise ArgumentError(
@@ -59,7 +78,10 @@ class Vocabulary:
             )
         known = set(first)
         others = [t for t, count in self.counts.items() if count >= min_count and t not in known]
-        others.sort(key=lambda token: (-self.counts[token], token))
+        try:
+            others.sort(key=lambda token: (-self.counts[token], token))
+        except TypeError as error:
+            raise ArgumentError(f"Vocabulary: tokens must have an order: {error}") from None
         self.tokens: list[Any] = [*first, *others][:max_size]
         self.unk = unk
         self._ids = {token: i for i, token in enumerate(self.tokens)}
@@ -85,11 +107,13 @@ class Vocabulary:
         ArgumentError
             A token is not in the vocabulary, and nothing stands for it.
         """
-        if self.unk is not None:
-            unknown = self._ids[self.unk]
-            return [self._ids.get(token, unknown) for token in text]
         try:
+            if self.unk is not None:
+                unknown = self._ids[self.unk]
+                return [self._ids.get(token, unknown) for token in text]
             return [self._ids[token] for token in text]
+        except TypeError as error:
+            raise ArgumentError(f"Vocabulary: a text must be a list of tokens: {error}") from None
         except KeyError as error:
             raise ArgumentError(f"Vocabulary: {error.args[0]!r} is not in it, and there is no unk") from None
 
@@ -102,7 +126,7 @@ class Vocabulary:
             There is no such id.
         """
         tokens = []
-        for number in ids:
+        for number in listed_ids("Vocabulary", ids):
             if not 0 <= number < len(self.tokens):
                 raise ArgumentError(f"Vocabulary: ids are 0 to {len(self.tokens) - 1}, got {number}")
             tokens.append(self.tokens[number])
@@ -113,6 +137,8 @@ class Vocabulary:
 
         By default a row is as long as the longest text.
         """
+        if length is not None and length < 0:
+            raise ArgumentError(f"Vocabulary: length must not be negative, got {length}")
         rows = [self.encode(text) for text in texts]
         width = max(map(len, rows), default=0) if length is None else length
         out = np.full((len(rows), width), pad, np.int64)

@@ -1,0 +1,620 @@
+"""Vectors of words by name: what is near, what is to a word as another is to a third, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from einkorn import _extras
+from einkorn.errors import ArgumentError, DataError, MissingFileError, ShapeError
+from einkorn.text.similarity import top
+
+__all__ = ["KeyedVectors"]
+
+_MOST = 1 << 31  # words, and numbers of a vector, that a file may announce
+
+
+class KeyedVectors:
+    """Words and their vectors; names are those of gensim's class.
+
+    Parameters
+    ----------
+    words
+        Different strings.
+    vectors
+        Array (words, width), kept as float32.
+    counts
+        How often each word occurs, where that is known.
+
+    Attributes
+    ----------
+    index_to_key : list of str
+        The words.
+    key_to_index : dict
+        Their numbers.
+    vectors : float32 array (words, width)
+
+    Raises
+    ------
+    ShapeError
+        There is another number of vectors than of words.
+    ArgumentError
+        A word occurs twice.
+    """
+
+    def __init__(self, words: Iterable[str], vectors: Any, counts: Sequence[int] | None = None) -> None:
+        self.index_to_key = list(words)
+        self.vectors = np.ascontiguousarray(vectors, np.float32)
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.index_to_key):
+            raise ShapeError(
+                f"KeyedVectors: vectors has shape {self.vectors.shape}, "
+                f"expected ({len(self.index_to_key)}, n)"
+            )
+        self.key_to_index = {word: i for i, word in enumerate(self.index_to_key)}
+        if len(self.key_to_index) != len(self.index_to_key):
+            twice = next(w for i, w in enumerate(self.index_to_key) if self.key_to_index[w] != i)
+            raise ArgumentError(f"KeyedVectors: the word {twice!r} occurs twice")
+        self.counts = None if counts is None else [int(count) for count in counts]
+        self._unit: np.ndarray | None = None
+
+    @property
+    def vector_size(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.vectors.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.index_to_key)
+
+    def __contains__(self, word: Any) -> bool:
+        return word in self.key_to_index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.index_to_key)
+
+    def __getitem__(self, word: str | Sequence[str]) -> np.ndarray:
+        """The vector of a word, or of several (n, width)."""
+        if isinstance(word, str):
+            return self.get_vector(word)
+        return np.stack([self.get_vector(each) for each in word])
+
+    def get_vector(self, word: str, norm: bool = False) -> np.ndarray:
+        """The vector of a word; with ``norm`` scaled to length 1.
+
+        Raises
+        ------
+        ArgumentError
+            The word is not there.
+        """
+        return self._units()[self._index(word)] if norm else self.vectors[self._index(word)]
+
+    def _index(self, word: Any) -> int:
+        number = self.key_to_index.get(word)
+        if number is None:
+            raise ArgumentError(f"KeyedVectors: the word {word!r} is not there")
+        return number
+
+    def _units(self) -> np.ndarray:
+        if self._unit is None:
+            sizes = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+            self._unit = self.vectors / np.where(sizes == 0, 1, sizes)
+        return self._unit
+
+    def fill_norms(self) -> None:
+        """Forget lengths that were kept: to be called after ``vectors`` was changed."""
+        self._unit = None
+
+    # -------------------- what is alike
+
+    def _vector_of(self, item: Any, weight: float) -> tuple[np.ndarray, int | None]:
+        if isinstance(item, tuple):
+            if len(item) != 2:
+                raise ArgumentError(f"most_similar: a pair is (word, weight), got {item!r}")
+            item, weight = item[0], weight * float(item[1])
+        if isinstance(item, str):
+            number = self._index(item)
+            return self._units()[number] * np.float32(weight), number
+        vector = np.asarray(item, np.float32)
+        if vector.shape != (self.vector_size,):
+            raise ShapeError(
+                f"most_similar: a vector has shape {vector.shape}, expected ({self.vector_size},)"
+            )
+        size = float(np.linalg.norm(vector))
+        return vector * np.float32(weight / size if size else 0), None
+
+    def most_similar(
+        self,
+        positive: Any = None,
+        negative: Any = None,
+        topn: int | None = 10,
+        clip_start: int = 0,
+        clip_end: int | None = None,
+        restrict_vocab: int | None = None,
+    ) -> Any:
+        """The words whose vectors have the largest cosine with the sum of those of ``positive`` less those of
+        ``negative``, each of length 1: ``most_similar(["king", "woman"], ["man"])``.
+
+        Parameters
+        ----------
+        positive, negative
+            A word, a vector, a pair (word, weight), or a list of such.
+        topn
+            How many; None: the cosines of all words.
+        clip_start, clip_end, restrict_vocab
+            Words by number that are looked at; ``restrict_vocab`` is ``clip_end``.
+
+        Returns
+        -------
+        list of (str, float)
+            Words that were asked for left out.
+
+        Raises
+        ------
+        ArgumentError
+            A word is not there, or there is none.
+        """
+        positive, negative = _listed(positive), _listed(negative)
+        if not positive and not negative:
+            raise ArgumentError("most_similar: positive and negative are empty")
+        if topn is not None and topn < 0:
+            raise ArgumentError(f"most_similar: topn must not be negative, got {topn}")
+        pairs = [self._vector_of(x, 1.0) for x in positive] + [self._vector_of(x, -1.0) for x in negative]
+        asked = {number for _, number in pairs if number is not None}
+        mean = np.sum([vector for vector, _ in pairs], axis=0, dtype=np.float32)
+        size = np.linalg.norm(mean)
+        end = clip_end if restrict_vocab is None else restrict_vocab
+        rows = self._units()[clip_start:end]
+        scores = self._products(rows, (mean / size if size else mean)[None, :])[0]
+        if topn is None:
+            return scores
+        count = min(topn + len(asked), len(rows))
+        if count == 0:
+            return []
+        values, places = top(scores[None, :], count)
+        found = [
+            (self.index_to_key[place], float(value))
+            for place, value in zip((places[0] + clip_start).tolist(), values[0], strict=True)
+            if place not in asked
+        ]
+        return found[:topn]
+
+    @staticmethod
+    def _products(rows: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        from einkorn.ops import linear
+
+        return np.asarray(linear(np.ascontiguousarray(queries), np.ascontiguousarray(rows)))
+
+    def similar_by_word(self, word: str, topn: int | None = 10, restrict_vocab: int | None = None) -> Any:
+        """:meth:`most_similar` of one word."""
+        return self.most_similar(positive=[word], topn=topn, restrict_vocab=restrict_vocab)
+
+    def similar_by_vector(self, vector: Any, topn: int | None = 10, restrict_vocab: int | None = None) -> Any:
+        """:meth:`most_similar` of one vector."""
+        return self.most_similar(positive=[np.asarray(vector)], topn=topn, restrict_vocab=restrict_vocab)
+
+    def analogy(self, a: str, b: str, c: str, topn: int = 10) -> list[tuple[str, float]]:
+        """What is to ``c`` as ``b`` is to ``a``: ``analogy("man", "king", "woman")``."""
+        found: list[tuple[str, float]] = self.most_similar([b, c], [a], topn)
+        return found
+
+    def similarity(self, w1: str, w2: str) -> float:
+        """The cosine of two words."""
+        return float(np.dot(self.get_vector(w1, norm=True), self.get_vector(w2, norm=True)))
+
+    def distance(self, w1: str, w2: str) -> float:
+        """1 less the cosine."""
+        return 1 - self.similarity(w1, w2)
+
+    def n_similarity(self, ws1: Sequence[str], ws2: Sequence[str]) -> float:
+        """The cosine of the means of two lists of words."""
+        if not ws1 or not ws2:
+            raise ArgumentError("n_similarity: both lists must have a word")
+        means = [np.mean([self.get_vector(w, norm=True) for w in words], axis=0) for words in (ws1, ws2)]
+        sizes = [np.linalg.norm(mean) for mean in means]
+        return float(np.dot(*means) / (sizes[0] * sizes[1])) if all(sizes) else 0.0
+
+    def doesnt_match(self, words: Sequence[str]) -> str:
+        """The word that is furthest from the mean of all; words that are not there are left out."""
+        known = [word for word in words if word in self.key_to_index]
+        if not known:
+            raise ArgumentError(f"doesnt_match: none of the words {list(words)!r} is there")
+        units = np.stack([self.get_vector(word, norm=True) for word in known])
+        return known[int(np.argmin(units @ units.mean(axis=0)))]
+
+    # -------------------- evaluation
+
+    def evaluate_word_analogies(
+        self, analogies: str | PathLike[str], restrict_vocab: int = 300000, case_insensitive: bool = True
+    ) -> tuple[float, list[dict[str, Any]]]:
+        """How many analogies of a file are answered.
+
+        Parameters
+        ----------
+        analogies
+            A file with lines "a b c d", and ": name" before each section.
+        restrict_vocab
+            The words that are looked at, from the first on. Analogies with others are left out.
+        case_insensitive
+            Whether words are compared in upper case; of several the first counts.
+
+        Returns
+        -------
+        score, sections
+            The share of all that are right; of each section its name and the analogies that are "correct" and
+            "incorrect", the last being all.
+        """
+        upper = str.upper if case_insensitive else str
+        numbers: dict[str, int] = {}
+        for i, word in enumerate(self.index_to_key[:restrict_vocab]):
+            numbers.setdefault(upper(word), i)
+        places = np.array(sorted(numbers.values()), np.int64)
+        rank = {int(place): i for i, place in enumerate(places)}
+        units = self._units()[places] if len(places) else self._units()[:0]
+        sections: list[dict[str, Any]] = []
+        for line in _lines(analogies):
+            if line.startswith(": "):
+                sections.append({"section": line[2:].strip(), "correct": [], "incorrect": [], "asked": []})
+                continue
+            words = upper(line).split()
+            if len(words) != 4 or not sections:
+                raise DataError(f"{analogies}: expected ': section' and lines of four words, got {line!r}")
+            if all(word in numbers for word in words):
+                sections[-1]["asked"].append(tuple(words))
+        for section in sections:
+            asked = section.pop("asked")
+            if not asked:
+                continue
+            ids = np.array([[rank[numbers[word]] for word in words] for words in asked])
+            for start in range(0, len(ids), 256):
+                part = ids[start : start + 256]
+                queries = units[part[:, 1]] - units[part[:, 0]] + units[part[:, 2]]
+                scores = self._products(units, queries).copy()
+                np.put_along_axis(scores, part[:, :3], -np.inf, axis=1)
+                right = scores.argmax(axis=1) == part[:, 3]
+                for words, is_right in zip(asked[start : start + 256], right, strict=True):
+                    section["correct" if is_right else "incorrect"].append(words)
+        total = {
+            "section": "Total accuracy",
+            "correct": [words for section in sections for words in section["correct"]],
+            "incorrect": [words for section in sections for words in section["incorrect"]],
+        }
+        count = len(total["correct"]) + len(total["incorrect"])
+        return (len(total["correct"]) / count if count else 0.0), [*sections, total]
+
+    def evaluate_word_pairs(
+        self,
+        pairs: str | PathLike[str],
+        delimiter: str = "\t",
+        case_insensitive: bool = True,
+        column: int = 2,
+    ) -> tuple[float, float, float]:
+        """How similarities agree with those that people gave to pairs of words.
+
+        Parameters
+        ----------
+        pairs
+            A file with lines "word, word, number"; lines without a number are left out.
+        delimiter
+            Between them.
+        case_insensitive
+            Whether words are compared in upper case.
+        column
+            Where the number is.
+
+        Returns
+        -------
+        pearson, spearman, unknown
+            Correlations of numbers and of ranks, and the percentage of pairs with a word that is not there.
+        """
+        upper = str.upper if case_insensitive else str
+        numbers: dict[str, int] = {}
+        for i, word in enumerate(self.index_to_key):
+            numbers.setdefault(upper(word), i)
+        given, found, unknown = [], [], 0
+        units = self._units()
+        for line in _lines(pairs):
+            parts = line.split(delimiter)
+            try:
+                a, b, value = parts[0], parts[1], float(parts[column])
+            except (IndexError, ValueError):
+                continue
+            i, j = numbers.get(upper(a)), numbers.get(upper(b))
+            if i is None or j is None:
+                unknown += 1
+                continue
+            given.append(value)
+            found.append(float(np.dot(units[i], units[j])))
+        if len(given) < 2:
+            raise DataError(f"{pairs}: fewer than two pairs are known")
+        return (
+            _pearson(given, found),
+            _pearson(_ranks(given), _ranks(found)),
+            100.0 * unknown / (unknown + len(given)),
+        )
+
+    # -------------------- files
+
+    def save_word2vec_format(
+        self, fname: str | PathLike[str], binary: bool = False, write_header: bool = True
+    ) -> None:
+        """Write the file of the word2vec program, text or binary, whole or not at all.
+
+        The text is fastText's .vec too.
+
+        Parameters
+        ----------
+        fname
+            Path.
+        binary
+            Whether numbers are float32 bytes.
+        write_header
+            Whether the first line says how many words and numbers there are; GloVe's files have none.
+
+        Raises
+        ------
+        ArgumentError
+            A word has white space, which these files cannot hold.
+        """
+        from einkorn.checkpoint import write_whole
+
+        for word in self.index_to_key:
+            if not word or any(c.isspace() for c in word):
+                raise ArgumentError(f"save_word2vec_format: the word {word!r} is empty or has white space")
+        parts = [f"{len(self)} {self.vector_size}\n".encode()] if write_header else []
+        if binary:
+            rows = self.vectors.astype("<f4")
+            for word, row in zip(self.index_to_key, rows, strict=True):
+                parts += [word.encode(), b" ", row.tobytes(), b"\n"]
+        else:
+            for word, row in zip(self.index_to_key, self.vectors, strict=True):
+                numbers = " ".join(np.format_float_positional(x, unique=True, trim="-") for x in row)
+                parts.append(f"{word} {numbers}\n".encode())
+        write_whole(fname, parts)
+
+    @classmethod
+    def load_word2vec_format(
+        cls,
+        fname: str | PathLike[str],
+        binary: bool = False,
+        limit: int | None = None,
+        no_header: bool = False,
+        encoding: str = "utf-8",
+    ) -> KeyedVectors:
+        """Read a file of the word2vec program, or fastText's .vec; with ``no_header`` one of GloVe's.
+
+        Parameters
+        ----------
+        fname
+            Path.
+        binary
+            Whether numbers are float32 bytes.
+        limit
+            How many words are read, at most.
+        no_header
+            Whether the first line is a word already.
+        encoding
+            Of the words.
+
+        Raises
+        ------
+        MissingFileError
+            There is no such file.
+        DataError
+            The file is damaged; the place is named.
+        """
+        path = Path(fname)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise MissingFileError(f"{path}: there is no such file") from None
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from None
+        try:
+            words, vectors = (_binary if binary else _text)(content, limit, no_header, encoding)
+        except _DamagedError as error:
+            raise DataError(f"{path}: {error}") from None
+        return cls(words, vectors)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write vectors and words into a safetensors file, whole or not at all."""
+        from safetensors.numpy import save
+
+        from einkorn.checkpoint import write_whole
+
+        about = {"format": "einkorn.KeyedVectors", "words": json.dumps(self.index_to_key, ensure_ascii=True)}
+        if self.counts is not None:
+            about["counts"] = json.dumps(self.counts)
+        write_whole(path, [save({"vectors": self.vectors}, about)])
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> KeyedVectors:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        MissingFileError
+            There is no such file.
+        DataError
+            It is no such file, or damaged.
+        """
+        tensors, about = _read_tensors(path, "einkorn.KeyedVectors")
+        try:
+            words = json.loads(about["words"])
+            counts = json.loads(about["counts"]) if "counts" in about else None
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise ValueError("words must be a list of str")
+            return cls(words, tensors["vectors"], counts)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise DataError(f"{path}: damaged: {error}") from None
+
+    def plot(self, words: Sequence[str] | None = None, ax: Any = None) -> Any:
+        """A picture in two dimensions: the first two principal components of the words' vectors.
+
+        Parameters
+        ----------
+        words
+            Which; by default the first 50.
+        ax
+            matplotlib axes; by default those of a new figure.
+
+        Returns
+        -------
+        the axes
+        """
+        ax = _extras.axes_for(ax, "KeyedVectors.plot")
+        shown = list(self.index_to_key[:50] if words is None else words)
+        rows = self[shown].astype(np.float64)
+        rows -= rows.mean(axis=0)
+        _, _, directions = np.linalg.svd(rows, full_matrices=False)
+        places = np.zeros((len(shown), 2))
+        flat = rows @ directions[:2].T
+        places[:, : flat.shape[1]] = flat
+        ax.scatter(places[:, 0], places[:, 1], s=8)
+        for word, (x, y) in zip(shown, places, strict=True):
+            ax.annotate(word, (x, y))
+        return ax
+
+
+def _listed(items: Any) -> list[Any]:
+    if items is None:
+        return []
+    if isinstance(items, (str, tuple)) or (isinstance(items, np.ndarray) and items.ndim == 1):
+        return [items]
+    return list(items)
+
+
+def _lines(path: str | PathLike[str]) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.strip():
+                    yield line.rstrip("\n")
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: no UTF-8") from None
+
+
+def _pearson(a: Any, b: Any) -> float:
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    x, y = x - x.mean(), y - y.mean()
+    size = float(np.sqrt(np.dot(x, x) * np.dot(y, y)))
+    return float(np.dot(x, y)) / size if size else 0.0
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """Ranks; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]
+
+
+class _DamagedError(Exception):
+    """What is wrong with a file; its name is put before it."""
+
+
+def _header(line: bytes) -> tuple[int, int]:
+    parts = line.split()
+    try:
+        count, width = (int(part) for part in parts)
+    except ValueError:
+        raise _DamagedError(f"the first line must have two numbers, got {line[:40]!r}") from None
+    if not (0 <= count < _MOST and 0 < width < _MOST):
+        raise _DamagedError(f"the first line announces {count} words of {width} numbers")
+    return count, width
+
+
+def _decoded(word: bytes, encoding: str, number: int) -> str:
+    try:
+        return word.decode(encoding)
+    except UnicodeDecodeError:
+        raise _DamagedError(f"word {number} is no {encoding}: {word[:40]!r}") from None
+
+
+def _distinct(words: list[str]) -> list[int]:
+    """The places of words that did not occur before: of several with one name the first counts."""
+    seen: Mapping[str, int] = dict(zip(reversed(words), range(len(words) - 1, -1, -1), strict=True))
+    return sorted(seen.values())
+
+
+def _text(content: bytes, limit: int | None, no_header: bool, encoding: str) -> tuple[list[str], np.ndarray]:
+    lines = content.split(b"\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    count: int | None = None
+    width: int | None = None
+    if not no_header:
+        if not lines:
+            raise _DamagedError("the file is empty")
+        count, width = _header(lines[0])
+        lines = lines[1:]
+        if len(lines) < count:
+            raise _DamagedError(f"{count} words are announced, {len(lines)} are there")
+        lines = lines[:count]
+    lines = lines[:limit]
+    words: list[str] = []
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines):
+        parts = line.rstrip(b" \r").split(b" ")
+        if width is None:
+            width = len(parts) - 1
+        # A word may have spaces of its own in GloVe's files: the numbers are the last ones.
+        if width < 1 or len(parts) <= width:
+            raise _DamagedError(f"word {number} has {len(parts) - 1} numbers, expected {width}")
+        try:
+            rows.append([float(part) for part in parts[-width:]])
+        except ValueError:
+            raise _DamagedError(f"word {number}: no numbers: {line[:60]!r}") from None
+        words.append(_decoded(b" ".join(parts[:-width]), encoding, number))
+    kept = _distinct(words)
+    table = np.array(rows, np.float32).reshape(len(rows), width or 0)
+    return [words[i] for i in kept], table[kept]
+
+
+def _binary(
+    content: bytes, limit: int | None, no_header: bool, encoding: str
+) -> tuple[list[str], np.ndarray]:
+    if no_header:
+        raise ArgumentError("load_word2vec_format: a binary file has a header")
+    end = content.find(b"\n", 0, 100)
+    if end < 0:
+        raise _DamagedError("the first line must have two numbers")
+    count, width = _header(content[:end])
+    if limit is not None:
+        count = min(count, limit)
+    at = end + 1
+    if (len(content) - at) < count * (4 * width + 1):
+        raise _DamagedError(f"{count} words of {width} numbers are announced, the file ends before")
+    table = np.empty((count, width), np.float32)
+    words = []
+    for number in range(count):
+        while at < len(content) and content[at] == 10:
+            at += 1
+        space = content.find(b" ", at, at + 100_000)
+        if space < 0 or len(content) - space - 1 < 4 * width:
+            raise _DamagedError(f"the file ends in word {number}")
+        words.append(_decoded(content[at:space], encoding, number))
+        table[number] = np.frombuffer(content, "<f4", width, space + 1)
+        at = space + 1 + 4 * width
+    kept = _distinct(words)
+    return [words[i] for i in kept], table[kept]
+
+
+def _read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: there is no such file")
+    try:
+        with safe_open(str(path), "np") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+    if about.get("format") != kind:
+        raise DataError(f"{path}: no file of {kind}")
+    return tensors, about

@@ -1,0 +1,397 @@
+"""word2vec and its form with subwords."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, DataError
+from einkorn.text._corpus import Corpus, ordered
+from einkorn.text.keyed_vectors import KeyedVectors, _read_tensors
+
+__all__ = ["FastText", "Word2Vec"]
+
+_OPTIONS = (
+    "vector_size", "alpha", "window", "min_count", "sample", "seed", "workers", "min_alpha", "sg", "hs",
+    "negative", "ns_exponent", "cbow_mean", "epochs", "max_final_vocab", "softmax",
+)  # fmt: skip
+
+
+class Word2Vec:
+    """Vectors of words, learned from the words around them (Mikolov et al. 2013).
+
+    Names are those of gensim's class. With ``workers=1`` the same corpus and seed give the same bits each
+    time; several share the arrays without locks, as the published program does, and results vary a little.
+
+    Parameters
+    ----------
+    sentences
+        Lists of words; with it the model is trained at once.
+    corpus_file
+        Instead of it, the path of a file with a sentence on each line, which may be larger than memory.
+    vector_size
+        How many numbers a vector has.
+    alpha, min_alpha
+        Learning rate at the beginning and at the end.
+    window
+        Words on either side, at most; how many is drawn for each word.
+    min_count
+        Words that occur less often are left out.
+    max_final_vocab
+        How many words there may be, the most frequent ones.
+    sample
+        Frequent words are left out at random: of a word with share ``f`` of the corpus,
+        ``sqrt(sample / f) + sample / f`` stays. 0: all stay.
+    seed
+        Of all random numbers.
+    workers
+        Threads.
+    sg
+        1: skip-gram, each word around tells the word; 0: CBOW, their mean does.
+    hs
+        1: hierarchical softmax.
+    negative
+        How many words are drawn for negative sampling; 0: none.
+    ns_exponent
+        They are drawn by this power of their counts.
+    cbow_mean
+        1: mean of the vectors, 0: sum.
+    softmax
+        Whether the softmax is over all words; then ``hs`` and ``negative`` say nothing. Takes long for
+        many words.
+    epochs
+        How often the corpus is gone through.
+    progress
+        Called after each block with a dict: epoch, words, words_per_second, loss (the mean of an input).
+
+    Attributes
+    ----------
+    wv : KeyedVectors
+    epochs_done : int
+
+    Raises
+    ------
+    ArgumentError
+        An option does not fit, or no word occurs often enough.
+    """
+
+    def __init__(
+        self,
+        sentences: Iterable[Iterable[str]] | None = None,
+        corpus_file: str | PathLike[str] | None = None,
+        vector_size: int = 100,
+        alpha: float = 0.025,
+        window: int = 5,
+        min_count: int = 5,
+        max_final_vocab: int | None = None,
+        sample: float = 1e-3,
+        seed: int = 1,
+        workers: int = 1,
+        min_alpha: float = 0.0001,
+        sg: int = 0,
+        hs: int = 0,
+        negative: int = 5,
+        ns_exponent: float = 0.75,
+        cbow_mean: int = 1,
+        epochs: int = 5,
+        *,
+        softmax: bool = False,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        name = type(self).__name__
+        for option, value, least in (
+            ("vector_size", vector_size, 1), ("window", window, 1), ("min_count", min_count, 1),
+            ("epochs", epochs, 0), ("workers", workers, 1), ("negative", negative, 0), ("seed", seed, 0),
+        ):  # fmt: skip
+            if not isinstance(value, (int, np.integer)) or value < least:
+                raise ArgumentError(f"{name}: {option} must be a whole number from {least} on, got {value!r}")
+        if not softmax and not hs and not negative:
+            raise ArgumentError(f"{name}: hs, negative or softmax must say how words are told")
+        if not alpha > 0 or min_alpha < 0 or sample < 0:
+            raise ArgumentError(f"{name}: alpha must be positive, min_alpha and sample not negative")
+        if sentences is not None and corpus_file is not None:
+            raise ArgumentError(f"{name}: sentences and corpus_file exclude each other")
+        self.vector_size, self.alpha, self.window, self.min_count = vector_size, alpha, window, min_count
+        self.max_final_vocab, self.sample, self.seed, self.workers = max_final_vocab, sample, seed, workers
+        self.min_alpha, self.sg, self.hs, self.negative = min_alpha, int(sg), int(hs), negative
+        self.ns_exponent, self.cbow_mean, self.epochs, self.softmax = (
+            ns_exponent,
+            int(cbow_mean),
+            epochs,
+            softmax,
+        )
+        self.progress = progress
+        self.epochs_done = 0
+        self.words_done = 0
+        source = sentences if corpus_file is None else corpus_file
+        if source is not None:
+            if corpus_file is None and isinstance(sentences, (str, bytes)):
+                raise ArgumentError(f"{name}: sentences must be lists of words; corpus_file takes a path")
+            corpus = Corpus(name, source)
+            self.build_vocab(corpus)
+            self.train(corpus)
+
+    # -------------------- vocabulary
+
+    def build_vocab(self, corpus: Any) -> None:
+        """Count the words of a corpus and make vectors for them."""
+        name = type(self).__name__
+        source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
+        counts = source.count()
+        words = ordered(counts, self.min_count, self.max_final_vocab)
+        if not words:
+            raise ArgumentError(
+                f"{name}: no word occurs {self.min_count} times; min_count says how often it must"
+            )
+        self._set_words(words, [counts[word] for word in words])
+        rng = np.random.default_rng(self.seed)
+        bound = 0.5 / self.vector_size
+        rows = rng.uniform(-bound, bound, (self._rows(), self.vector_size)).astype(np.float32)
+        self._table = rows
+        self._outputs = np.zeros((self._targets(), self.vector_size), np.float32)
+        self._refresh()
+
+    def _set_words(self, words: list[str], counts: list[int]) -> None:
+        self._words, self._counts = words, counts
+        self._numbers = {word: i for i, word in enumerate(words)}
+        self._prepare()
+
+    def _rows(self) -> int:
+        return len(self._words)
+
+    def _targets(self) -> int:
+        n = len(self._words)
+        if self.softmax:
+            return n
+        return (n if self.negative else 0) + (n - 1 if self.hs else 0)
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return None
+
+    def _prepare(self) -> None:
+        from einkorn.ops import alias_table, huffman_paths
+
+        counts = np.array(self._counts, np.float64)
+        self._total = int(counts.sum())
+        self._keep: np.ndarray | None = None
+        if self.sample:
+            ratio = self.sample * self._total / counts
+            self._keep = np.minimum(np.sqrt(ratio) + ratio, 1).astype(np.float32)
+        self._sampler = None
+        self._paths = None
+        if not self.softmax:
+            if self.negative:
+                self._sampler = alias_table(counts**self.ns_exponent)
+            if self.hs:
+                starts, nodes, codes = huffman_paths(self._counts)
+                first = len(counts) if self.negative else 0
+                self._paths = (starts, nodes + np.int32(first), codes)
+
+    def _refresh(self) -> None:
+        self.wv = KeyedVectors(self._words, self._table[: len(self._words)], self._counts)
+        self.wv.vectors = self._table[: len(self._words)]
+
+    # -------------------- training
+
+    def train(self, corpus: Any, epochs: int | None = None) -> Word2Vec:
+        """Go through a corpus until ``epochs`` passes are done; goes on where training stopped.
+
+        Parameters
+        ----------
+        corpus
+            Sentences, or the path of a file.
+        epochs
+            How many passes in all; by default the model's.
+        """
+        import time
+
+        from einkorn import runtime
+        from einkorn.ops import word2vec_train
+
+        name = type(self).__name__
+        source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
+        last = self.epochs if epochs is None else epochs
+        planned = max(self._total * last, 1)
+
+        def rate(done: int) -> float:
+            return max(self.alpha - (self.alpha - self.min_alpha) * min(done / planned, 1), self.min_alpha)
+
+        while self.epochs_done < last:
+            began, seen, loss, inputs = time.perf_counter(), 0, 0.0, 0
+            for tokens, starts in source.blocks(self._numbers):
+                stretches = max(1, min(self.workers, len(starts) - 1))
+                with runtime.num_threads(self.workers):
+                    lost, trained = word2vec_train(
+                        self._table,
+                        self._outputs,
+                        tokens,
+                        starts,
+                        words=len(self._words),
+                        window=self.window,
+                        negatives=self.negative if self._sampler else 0,
+                        keep=self._keep,
+                        sampler=self._sampler,
+                        paths=self._paths,
+                        parts=self._parts(),
+                        rate=(rate(self.words_done), rate(self.words_done + len(tokens))),
+                        seed=self.seed,
+                        first=self.words_done,
+                        cbow=not self.sg,
+                        mean=bool(self.cbow_mean),
+                        stretches=stretches,
+                    )
+                self.words_done += len(tokens)
+                seen, loss, inputs = seen + len(tokens), loss + lost, inputs + trained
+                if self.progress is not None:
+                    self.progress(
+                        {
+                            "epoch": self.epochs_done,
+                            "words": self.words_done,
+                            "words_per_second": seen / max(time.perf_counter() - began, 1e-9),
+                            "loss": loss / max(inputs, 1),
+                        }
+                    )
+            self.epochs_done += 1
+        self._after_training()
+        self.wv.fill_norms()
+        return self
+
+    def _after_training(self) -> None:
+        """What is to be done when rows have changed."""
+
+    # -------------------- files
+
+    def _about(self) -> dict[str, Any]:
+        return {option: getattr(self, option) for option in _OPTIONS}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model, whole or not at all: it can be trained on. ``wv.save`` writes vectors alone."""
+        from safetensors.numpy import save
+
+        from einkorn.checkpoint import write_whole
+
+        about = {
+            "format": f"einkorn.{type(self).__name__}",
+            "options": json.dumps(self._about()),
+            "words": json.dumps(self._words),
+            "counts": json.dumps(self._counts),
+            "done": json.dumps([self.epochs_done, self.words_done]),
+        }
+        write_whole(path, [save({"vectors": self._table, "outputs": self._outputs}, about)])
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Any:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        MissingFileError
+            There is no such file.
+        DataError
+            It is another file, or damaged.
+        """
+        tensors, about = _read_tensors(path, f"einkorn.{cls.__name__}")
+        try:
+            model = cls(**json.loads(about["options"]))
+            words, counts = json.loads(about["words"]), json.loads(about["counts"])
+            if not words or len(words) != len(counts) or not all(isinstance(w, str) for w in words):
+                raise ValueError("words and counts do not fit")
+            model._set_words(words, [int(count) for count in counts])
+            model._table = np.ascontiguousarray(tensors["vectors"], np.float32)
+            model._outputs = np.ascontiguousarray(tensors["outputs"], np.float32)
+            shapes = (model._rows(), model.vector_size), (model._targets(), model.vector_size)
+            if (model._table.shape, model._outputs.shape) != shapes:
+                raise ValueError("the arrays have other shapes than the words")
+            model.epochs_done, model.words_done = (int(n) for n in json.loads(about["done"]))
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise DataError(f"{path}: damaged: {error}") from None
+        model._refresh()
+        model._after_training()
+        return model
+
+
+class FastText(Word2Vec):
+    """:class:`Word2Vec` whose words are means of their subwords (Bojanowski et al. 2017): words that were
+    never seen have vectors too.
+
+    Parameters
+    ----------
+    min_n, max_n
+        How many characters the subwords have, ``<`` and ``>`` around the word included.
+    bucket
+        How many rows subwords share, by the hash of their bytes (FNV-1a, as published).
+    **options
+        Those of :class:`Word2Vec`.
+    """
+
+    def __init__(
+        self,
+        sentences: Iterable[Iterable[str]] | None = None,
+        corpus_file: str | PathLike[str] | None = None,
+        *,
+        min_n: int = 3,
+        max_n: int = 6,
+        bucket: int = 2_000_000,
+        **options: Any,
+    ) -> None:
+        if not min_n >= 1 or bucket < 1:
+            raise ArgumentError(f"FastText: min_n and bucket must be at least 1, got {min_n} and {bucket}")
+        self.min_n, self.max_n, self.bucket = min_n, max_n, bucket
+        super().__init__(sentences, corpus_file, **options)
+
+    def _about(self) -> dict[str, Any]:
+        return super()._about() | {"min_n": self.min_n, "max_n": self.max_n, "bucket": self.bucket}
+
+    def _rows(self) -> int:
+        return len(self._words) + self.bucket
+
+    def subwords(self, word: str) -> list[str]:
+        """The subwords of a word."""
+        padded = f"<{word}>"
+        return [
+            padded[i : i + n]
+            for i in range(len(padded))
+            for n in range(self.min_n, self.max_n + 1)
+            if i + n <= len(padded) and not (n == 1 and i in (0, len(padded) - 1))
+        ]
+
+    def _hashed(self, word: str) -> list[int]:
+        return [len(self._words) + _fnv(part.encode()) % self.bucket for part in self.subwords(word)]
+
+    def _set_words(self, words: list[str], counts: list[int]) -> None:
+        super()._set_words(words, counts)
+        rows = [[i, *self._hashed(word)] for i, word in enumerate(words)]
+        starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        self._subwords = starts, np.array([row for each in rows for row in each], np.int32)
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._subwords
+
+    def _refresh(self) -> None:
+        self.wv = KeyedVectors(self._words, np.zeros((len(self._words), self.vector_size)), self._counts)
+        self._after_training()
+
+    def _after_training(self) -> None:
+        starts, rows = self._subwords
+        sums = np.add.reduceat(self._table[rows], starts[:-1], axis=0)
+        self.wv.vectors = (sums / np.diff(starts)[:, None]).astype(np.float32)
+        self.wv.fill_norms()
+
+    def vector(self, word: str) -> np.ndarray:
+        """The vector of any word: of one that was not seen, the mean of its subwords."""
+        if word in self._numbers:
+            return self.wv[word]
+        rows = self._hashed(word)
+        return self._table[rows].mean(axis=0) if rows else np.zeros(self.vector_size, np.float32)
+
+
+def _fnv(octets: bytes) -> int:
+    value = 2166136261
+    for byte in octets:
+        # The published program adds bytes as signed characters.
+        value = ((value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF
+    return value
