@@ -1,4 +1,4 @@
-"""The command line: ``einkorn train``, ``boost``, ``detect``, ``info``, ``bench``."""
+"""Commands: ``einkorn train``, ``boost``, ``detect``, ``tokenize``, ``embed``, ``info``, ``bench``."""
 
 from einkorn.cli.main import main
 

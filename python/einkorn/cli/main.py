@@ -15,6 +15,7 @@ from einkorn.cli.detect import add_detect
 from einkorn.cli.outputs import stoppable, stopped
 from einkorn.cli.predict import add_predict
 from einkorn.cli.run_commands import add_compare, add_report, add_train
+from einkorn.cli.text import add_embed, add_tokenize
 from einkorn.cli.train_options import nearest
 from einkorn.errors import EinkornError
 
@@ -52,6 +53,10 @@ def _parser() -> _Parser:
     commands.add_parser("info", help="show what this installation computes with")
 
     add_detect(commands)
+
+    add_tokenize(commands)
+
+    add_embed(commands)
 
     bench = commands.add_parser("bench", help="measure the kernels against this machine's limits")
     bench.add_argument("families", nargs="*", metavar="FAMILY", help="default: all families")
@@ -101,6 +106,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from einkorn.cli.detect import detect
 
         detect(arguments)
+    elif arguments.command == "tokenize":
+        from einkorn.cli.text import tokenize
+
+        tokenize(arguments)
+    elif arguments.command == "embed":
+        from einkorn.cli.text import embed
+
+        embed(arguments)
     elif arguments.command == "boost":
         from einkorn.cli.boost import boost
 

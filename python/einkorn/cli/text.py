@@ -1,0 +1,183 @@
+"""``einkorn tokenize`` and ``einkorn embed``: vocabularies and vectors of words from files of text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from einkorn.cli.outputs import new_file
+from einkorn.cli.settings import add_settings, apply_settings
+from einkorn.errors import DataError, MissingFileError
+
+__all__ = ["add_embed", "add_tokenize", "embed", "tokenize"]
+
+
+def add_tokenize(commands: Any) -> None:
+    """Define the command's arguments, in what ``add_subparsers`` gave."""
+    command = commands.add_parser("tokenize", help="learn byte pairs, turn texts into ids, count tokens")
+    doings = command.add_subparsers(dest="doing", metavar="DOING", required=True)
+    train = doings.add_parser("train", help="learn byte pairs from files and write a tokenizer.json")
+    train.add_argument(
+        "files", nargs="+", metavar="FILE", help="texts, a line each; may be larger than memory"
+    )
+    train.add_argument("--vocab-size", type=int, required=True, metavar="N", help="tokens in all")
+    train.add_argument("--out", required=True, metavar="FILE", help="write the tokenizer there")
+    train.add_argument("--special", action="append", default=[], metavar="TOKEN", help="may be given again")
+    train.add_argument("--min-frequency", type=int, default=0, metavar="N", help="of a pair (default: 0)")
+    train.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    add_settings(train)
+    for name, what in (
+        ("encode", "print the ids of each line"),
+        ("count", "print how many tokens files have"),
+    ):
+        doing = doings.add_parser(name, help=what)
+        doing.add_argument("tokenizer", metavar="TOKENIZER", help="a tokenizer.json")
+        doing.add_argument("files", nargs="*", metavar="FILE", help="default: standard input")
+        add_settings(doing)
+
+
+def _lines(files: list[str]) -> Any:
+    """(Name, line) of all files."""
+    for name in files or ["-"]:
+        try:
+            with sys.stdin if name == "-" else Path(name).open(encoding="utf-8") as file:
+                for line in file:
+                    yield name, line.removesuffix("\n")
+        except FileNotFoundError:
+            raise MissingFileError(f"{name}: there is no such file") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name}: no UTF-8: {error.reason}") from None
+        except OSError as error:
+            raise DataError(f"{name}: {error.strerror}") from None
+
+
+def tokenize(arguments: argparse.Namespace) -> None:
+    """Learn, encode or count as the command line says."""
+    import einkorn.text as et
+
+    apply_settings(arguments)
+    if arguments.doing == "train":
+        out = new_file(arguments.out, "--out", arguments.overwrite)
+        tokenizer = et.train_bpe(
+            [Path(name) for name in arguments.files],
+            arguments.vocab_size,
+            min_frequency=arguments.min_frequency,
+            special_tokens=arguments.special,
+        )
+        tokenizer.save(out)
+        print(f"{tokenizer.get_vocab_size():,} tokens in {out}")
+        return
+    tokenizer = et.Tokenizer.from_file(arguments.tokenizer)
+    if arguments.doing == "encode":
+        for _, line in _lines(arguments.files):
+            print(*tokenizer.encode(line).ids)
+        return
+    counts: dict[str, list[int]] = {}
+    for name, line in _lines(arguments.files):
+        count = counts.setdefault(name, [0, 0, 0])
+        count[0] += 1
+        count[1] += len(line.split())
+        count[2] += len(tokenizer.ids(line))
+    for name, (lines, words, tokens) in counts.items():
+        print(f"{name}: {lines:,} lines, {words:,} words, {tokens:,} tokens")
+
+
+def add_embed(commands: Any) -> None:
+    """Define the command's arguments, in what ``add_subparsers`` gave."""
+    command = commands.add_parser("embed", help="learn vectors of words, and show which are near")
+    doings = command.add_subparsers(dest="doing", metavar="DOING", required=True)
+    for name, what in (("word2vec", "learn by word2vec"), ("glove", "learn by GloVe")):
+        doing = doings.add_parser(name, help=what)
+        doing.add_argument("corpus", metavar="CORPUS", help="a file with a sentence on each line")
+        doing.add_argument("--out", required=True, metavar="FILE", help="write the model there")
+        doing.add_argument("--vectors", metavar="FILE", help="write the vectors as word2vec's text, too")
+        doing.add_argument("--size", type=int, default=100, metavar="N", help="of a vector (default: 100)")
+        doing.add_argument("--window", type=int, default=5 if name == "word2vec" else 10, metavar="N")
+        doing.add_argument("--min-count", type=int, default=5, metavar="N", help="default: 5")
+        doing.add_argument("--epochs", type=int, default=5 if name == "word2vec" else 15, metavar="N")
+        doing.add_argument("--seed", type=int, default=1, metavar="N")
+        doing.add_argument("--overwrite", action="store_true", help="replace files that are there")
+        doing.add_argument("--quiet", action="store_true", help="print no progress")
+        if name == "word2vec":
+            doing.add_argument("--cbow", action="store_true", help="instead of skip-gram")
+            doing.add_argument(
+                "--negative", type=int, default=5, metavar="N", help="words drawn (default: 5)"
+            )
+            doing.add_argument("--hierarchical", action="store_true", help="hierarchical softmax instead")
+        add_settings(doing)
+    similar = doings.add_parser("similar", help="print the words nearest to a word")
+    similar.add_argument(
+        "model", metavar="MODEL", help="what the others wrote, or word2vec's text (.txt, .vec)"
+    )
+    similar.add_argument("asked", nargs="+", metavar="WORD")
+    similar.add_argument("-n", type=int, default=10, metavar="N", help="how many (default: 10)")
+    add_settings(similar)
+
+
+def embed(arguments: argparse.Namespace) -> None:
+    """Learn vectors, or print neighbours, as the command line says."""
+    import einkorn
+    import einkorn.text as et
+
+    apply_settings(arguments)
+    if arguments.doing == "similar":
+        kv = _vectors(arguments.model)
+        for word in arguments.asked:
+            for other, cosine in kv.most_similar(word, topn=arguments.n):
+                print(f"{word}\t{other}\t{cosine:.4f}")
+        return
+    out = new_file(arguments.out, "--out", arguments.overwrite)
+    text = (
+        None if arguments.vectors is None else new_file(arguments.vectors, "--vectors", arguments.overwrite)
+    )
+
+    def show(seen: dict[str, Any]) -> None:
+        speed = " ".join(f"{value:,.0f} {key.split('_')[0]}/s" for key, value in seen.items() if "per" in key)
+        print(f"epoch {seen['epoch'] + 1}: loss {seen['loss']:.4f}, {speed}", file=sys.stderr, flush=True)
+
+    options: dict[str, Any] = {
+        "vector_size": arguments.size,
+        "window": arguments.window,
+        "min_count": arguments.min_count,
+        "epochs": arguments.epochs,
+        "seed": arguments.seed,
+        "workers": einkorn.get_num_threads(),
+        "progress": None if arguments.quiet else show,
+    }
+    model: Any
+    if arguments.doing == "word2vec":
+        negative = 0 if arguments.hierarchical else arguments.negative
+        model = et.Word2Vec(
+            corpus_file=arguments.corpus,
+            sg=int(not arguments.cbow),
+            hs=int(arguments.hierarchical),
+            negative=negative,
+            **options,
+        )
+    else:
+        model = et.GloVe(arguments.corpus, **options)
+    model.save(out)
+    if text:
+        model.wv.save_word2vec_format(text)
+    print(f"{len(model.wv):,} words in {out}")
+
+
+def _vectors(path: str) -> Any:
+    import einkorn.text as et
+
+    if Path(path).suffix in (".txt", ".vec"):
+        return et.KeyedVectors.load_word2vec_format(path)
+    refused: DataError | None = None
+    for kind in (et.Word2Vec, et.GloVe, et.FastText):
+        try:
+            return kind.load(path).wv
+        except MissingFileError:
+            raise
+        except DataError as error:
+            refused = refused or error
+    try:
+        return et.KeyedVectors.load(path)
+    except DataError:
+        raise DataError(f"{path}: no model of einkorn.text: {refused}") from None

@@ -1,0 +1,84 @@
+"""``einkorn tokenize`` and ``einkorn embed``."""
+
+from pathlib import Path
+
+import pytest
+
+import einkorn.text as et
+from einkorn.cli import main
+
+LINES = ["the cow eats grass", "the goat eats grass", "a city in the north"] * 40
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
+
+
+def test_tokenize(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "tokenizer.json"
+    arguments = [
+        "tokenize",
+        "train",
+        str(corpus),
+        "--vocab-size",
+        "280",
+        "--special",
+        "<end>",
+        "--out",
+        str(out),
+    ]
+    assert main(arguments) == 0
+    assert "280 tokens" in capsys.readouterr().out
+    assert main(arguments) == 2
+    assert "there already" in capsys.readouterr().err
+    tokenizer = et.Tokenizer.from_file(out)
+    assert main(["tokenize", "encode", str(out), str(corpus)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [[int(number) for number in line.split()] for line in printed] == [
+        tokenizer.ids(line) for line in LINES
+    ]
+    assert main(["tokenize", "count", str(out), str(corpus)]) == 0
+    tokens = sum(len(tokenizer.ids(line)) for line in LINES)
+    assert f"120 lines, 520 words, {tokens:,} tokens" in capsys.readouterr().out
+    assert main(["tokenize", "count", str(out), str(tmp_path / "none")]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("doing", "options"), [("word2vec", []), ("word2vec", ["--cbow", "--hierarchical"]), ("glove", [])]
+)
+def test_embed(
+    doing: str, options: list[str], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, text = tmp_path / "model", tmp_path / "vectors.txt"
+    arguments = [
+        "embed",
+        doing,
+        str(corpus),
+        "--out",
+        str(out),
+        "--vectors",
+        str(text),
+        "--size",
+        "8",
+        *options,
+    ]
+    assert main([*arguments, "--size", "8", "--epochs", "2"]) == 0
+    captured = capsys.readouterr()
+    assert "9 words" in captured.out
+    assert "epoch 2: loss" in captured.err
+    printed = []
+    for path in (out, text):
+        assert main(["embed", "similar", str(path), "cow", "-n", "3"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert len(printed[0].splitlines()) == 3
+    assert main(["embed", "similar", str(out), "nothing"]) == 2
+    assert "'nothing' is not there" in capsys.readouterr().err
+    assert main(["embed", "similar", str(corpus.with_suffix(".none")), "cow"]) == 2
+    corpus.with_suffix(".bin").write_bytes(b"no model")
+    assert main(["embed", "similar", str(corpus.with_suffix(".bin")), "cow"]) == 2
+    assert "no model of einkorn.text" in capsys.readouterr().err
