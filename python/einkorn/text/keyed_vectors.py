@@ -164,7 +164,7 @@ class KeyedVectors:
             raise ArgumentError(f"most_similar: topn must not be negative, got {topn}")
         pairs = [self._vector_of(x, 1.0) for x in positive] + [self._vector_of(x, -1.0) for x in negative]
         asked = {number for _, number in pairs if number is not None}
-        mean = np.sum([vector for vector, _ in pairs], axis=0, dtype=np.float32)
+        mean: np.ndarray = np.stack([vector for vector, _ in pairs]).sum(axis=0, dtype=np.float32)
         size = np.linalg.norm(mean)
         end = clip_end if restrict_vocab is None else restrict_vocab
         rows = self._units()[clip_start:end]
@@ -322,12 +322,12 @@ class KeyedVectors:
                 a, b, value = parts[0], parts[1], float(parts[column])
             except (IndexError, ValueError):
                 continue
-            i, j = numbers.get(upper(a)), numbers.get(upper(b))
-            if i is None or j is None:
+            first, second = numbers.get(upper(a)), numbers.get(upper(b))
+            if first is None or second is None:
                 unknown += 1
                 continue
             given.append(value)
-            found.append(float(np.dot(units[i], units[j])))
+            found.append(float(np.dot(units[first], units[second])))
         if len(given) < 2:
             raise DataError(f"{pairs}: fewer than two pairs are known")
         return (
