@@ -375,3 +375,5 @@ def train(Counts words not None, size_t vocabulary, int64_t least, bint bytes, s
 
 
 include "words.pxi"
+
+include "tagger.pxi"

@@ -17,6 +17,7 @@ _HOMES = {
     "HashingVectorizer": "counts",
     "KeyedVectors": "keyed_vectors",
     "NLTKWordTokenizer": "words",
+    "PerceptronTagger": "tagger",
     "STOP_WORDS": "normal",
     "TfidfTransformer": "counts",
     "TfidfVectorizer": "counts",
@@ -34,6 +35,7 @@ _HOMES = {
     "pearson_weights": "neighbours",
     "porter_stem": "normal",
     "read_bert_vocabulary": "files",
+    "read_brown": "tagger",
     "read_clip": "files",
     "read_gpt2": "files",
     "read_llama2c": "files",
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
         remove_stop_words,
     )
     from einkorn.text.similarity import cosine_similarity, nearest_rows
+    from einkorn.text.tagger import PerceptronTagger, read_brown
     from einkorn.text.tokenizer import Tokenizer
     from einkorn.text.training import train_bpe
     from einkorn.text.vocabulary import Vocabulary

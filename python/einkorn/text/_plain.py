@@ -18,6 +18,7 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 from einkorn.text import _unicode
+from einkorn.text._plain_tagger import Tagger
 from einkorn.text._plain_words import Documents, Words, members
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Documents",
     "Merges",
     "Pipeline",
+    "Tagger",
     "Unigram",
     "Vocabulary",
     "WordPiece",

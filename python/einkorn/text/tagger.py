@@ -1,0 +1,188 @@
+"""Parts of speech by an averaged perceptron."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from einkorn.errors import ArgumentError, DataError
+from einkorn.text import _engine
+from einkorn.text._brown import read_brown
+from einkorn.text.tokenizer import _threads
+
+__all__ = ["PerceptronTagger", "read_brown"]
+
+Pair = tuple[str, str]
+
+
+class PerceptronTagger:
+    """Tags of words: which part of speech each is.
+
+    The tag of a word is the one with the largest sum of weights of what is seen there: its letters, the words
+    around it, the two tags before it (Collins 2002; weights are averaged over all of training).
+    Words that nearly always have one tag have that.
+
+    A model is learned from tagged sentences, such as those of :func:`read_brown`, and saved.
+
+    Attributes
+    ----------
+    classes : list of str
+        The tags.
+    """
+
+    def __init__(self) -> None:
+        self.classes: list[str] = []
+        self._fixed: dict[str, str] = {}
+        self._own: Any = None
+
+    def train(
+        self, sentences: Iterable[Sequence[Pair]], nr_iter: int = 5, *, seed: int = 1
+    ) -> PerceptronTagger:
+        """Learn from tagged sentences.
+
+        Parameters
+        ----------
+        sentences
+            Lists of (word, tag).
+        nr_iter
+            How often they are gone through.
+        seed
+            Of the order, another each time.
+
+        Raises
+        ------
+        ArgumentError
+            There is no sentence, or one is no list of pairs of str.
+        """
+        kept = [list(sentence) for sentence in sentences]
+        kept = [sentence for sentence in kept if sentence]
+        if not kept:
+            raise ArgumentError("PerceptronTagger.train: there are no sentences")
+        if nr_iter < 1:
+            raise ArgumentError(f"PerceptronTagger.train: nr_iter must be at least 1, got {nr_iter}")
+        try:
+            counts: dict[str, Counter[str]] = defaultdict(Counter)
+            for sentence in kept:
+                for word, tag in sentence:
+                    if not isinstance(word, str) or not isinstance(tag, str):
+                        raise TypeError
+                    counts[word][tag] += 1
+        except (TypeError, ValueError):
+            raise ArgumentError("PerceptronTagger.train: sentences must be lists of (word, tag)") from None
+        self.classes = sorted({tag for found in counts.values() for tag in found})
+        self._fixed = {}
+        for word, found in counts.items():
+            (tag, most), total = found.most_common(1)[0], found.total()
+            if total >= 20 and most >= 0.99 * total:
+                self._fixed[word] = tag
+        self._make()
+        words = [[word for word, _ in sentence] for sentence in kept]
+        numbers = {tag: i for i, tag in enumerate(self.classes)}
+        tags = [numbers[tag] for sentence in kept for _, tag in sentence]
+        rng = np.random.default_rng(seed)
+        try:
+            for _ in range(nr_iter):
+                self._own.learn(words, tags, rng.permutation(len(words)).tolist())
+        except UnicodeEncodeError:
+            raise ArgumentError("PerceptronTagger.train: a word has an unpaired surrogate") from None
+        self._own.average()
+        return self
+
+    def _make(self) -> None:
+        self._own = _engine.form.Tagger(len(self.classes))
+        numbers = {tag: i for i, tag in enumerate(self.classes)}
+        for word, tag in self._fixed.items():
+            self._own.fix(word, numbers[tag])
+
+    def tag(self, tokens: Sequence[str]) -> list[Pair]:
+        """The words of a sentence with their tags."""
+        return self.tag_sents([tokens])[0]
+
+    def tag_sents(self, sentences: Iterable[Sequence[str]]) -> list[list[Pair]]:
+        """:meth:`tag` for each, on several threads.
+
+        Raises
+        ------
+        ArgumentError
+            Nothing was learned, or a sentence is no list of str.
+        """
+        if self._own is None:
+            raise ArgumentError("PerceptronTagger: nothing was learned; train or load first")
+        kept = []
+        for sentence in sentences:
+            if isinstance(sentence, (str, bytes)):
+                raise ArgumentError("PerceptronTagger: a sentence must be a list of words")
+            kept.append(list(sentence))
+        try:
+            found = self._own.tag(kept, _threads())
+        except UnicodeEncodeError:
+            raise ArgumentError("PerceptronTagger: a word has an unpaired surrogate") from None
+        except TypeError:
+            raise ArgumentError("PerceptronTagger: words must be str") from None
+        numbers = iter(found)
+        return [[(word, self.classes[next(numbers)]) for word in sentence] for sentence in kept]
+
+    def accuracy(self, gold: Iterable[Sequence[Pair]]) -> float:
+        """The share of words of tagged sentences that are given their tags."""
+        kept = [list(sentence) for sentence in gold]
+        found = self.tag_sents([[word for word, _ in sentence] for sentence in kept])
+        pairs = [
+            (mine[1], theirs[1])
+            for a, b in zip(found, kept, strict=True)
+            for mine, theirs in zip(a, b, strict=True)
+        ]
+        return sum(mine == theirs for mine, theirs in pairs) / len(pairs) if pairs else 0.0
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model into a safetensors file, whole or not at all."""
+        from safetensors.numpy import save
+
+        from einkorn.checkpoint import write_whole
+
+        if self._own is None:
+            raise ArgumentError("PerceptronTagger: nothing was learned; train or load first")
+        features, weights = self._own.weights()
+        arrays = {
+            "features": np.frombuffer(features, np.uint64),
+            "weights": np.frombuffer(weights, np.float32).reshape(-1, len(self.classes)),
+        }
+        about = {
+            "format": "einkorn.PerceptronTagger",
+            "classes": json.dumps(self.classes),
+            "fixed": json.dumps(self._fixed),
+        }
+        write_whole(path, [save(arrays, about)])
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> PerceptronTagger:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        MissingFileError
+            There is no such file.
+        DataError
+            It is another file, or damaged.
+        """
+        from einkorn.text.keyed_vectors import _read_tensors
+
+        tensors, about = _read_tensors(path, "einkorn.PerceptronTagger")
+        model = cls()
+        try:
+            model.classes = [str(tag) for tag in json.loads(about["classes"])]
+            model._fixed = {str(word): str(tag) for word, tag in json.loads(about["fixed"]).items()}
+            features, weights = tensors["features"], tensors["weights"]
+            if features.dtype != np.uint64 or weights.dtype != np.float32 or not model.classes:
+                raise ValueError("the arrays have other types")
+            if weights.shape != (len(features), len(model.classes)) or features.ndim != 1:
+                raise ValueError("the arrays have other shapes")
+            model._make()
+            model._own.put(features.tobytes(), weights.tobytes())
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{path}: damaged: {error}") from None
+        return model
