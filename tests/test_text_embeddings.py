@@ -8,6 +8,8 @@ import pytest
 
 import einkorn.text as et
 from einkorn.errors import ArgumentError, DataError, MissingFileError, ShapeError
+from einkorn.text import _engine, _plain
+from einkorn.text._corpus import Corpus, ordered
 
 COURSE = [text.split() for text in ("I like deep learning .", "I like NLP .", "I enjoy flying .")]
 
@@ -110,6 +112,22 @@ def test_models_find_what_is_alike(name: str, options: dict[str, Any], tmp_path:
     file.write_text("".join(" ".join(sentence) + "\n" for sentence in pairs_of()))
     from_file = small(name, corpus_file=file, **options)
     np.testing.assert_array_equal(model.wv.vectors, from_file.wv.vectors)
+
+
+@pytest.mark.skipif(not _engine.compiled(), reason="the compiled form was not built")
+def test_both_forms_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "corpus.txt"
+    file.write_text("\n a \u00e9t\u00e9\u3000a \n\nb a\tb c\x0bb\n\n  \nc\u2028d\n", encoding="utf-8")
+    found = []
+    for form in (_engine.form, _plain):
+        monkeypatch.setattr(_engine, "form", form)
+        corpus = Corpus("test", file)
+        counts = corpus.count()
+        (block,) = corpus.blocks(ordered(counts, 2, None))
+        found.append((counts, *(part.tolist() for part in block)))
+    assert found[0] == found[1]
+    assert found[0][0] == {"a": 3, "\u00e9t\u00e9": 1, "b": 3, "c": 2, "d": 1}
+    assert found[0][1:] == ([0, 0, 1, 0, 1, 2, 1, 2], [0, 2, 7, 8])
 
 
 @pytest.mark.parametrize("name", ["Word2Vec", "FastText"])

@@ -376,4 +376,5 @@ def train(Counts words not None, size_t vocabulary, int64_t least, bint bytes, s
 
 include "words.pxi"
 
+include "corpus.pxi"
 include "tagger.pxi"

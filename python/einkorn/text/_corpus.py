@@ -13,16 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.errors import ArgumentError, DataError, MissingFileError
+from einkorn.errors import ArgumentError, DataError
+from einkorn.text import _engine
+from einkorn.text.tokenizer import _threads
 
-__all__ = ["Corpus"]
+__all__ = ["Corpus", "ordered"]
 
-_BLOCK = 1 << 20  # words that are numbers at a time
-_CHUNK = 1 << 22  # bytes read at a time
+_BLOCK = 1 << 20  # words of lists that are numbers at a time
+_KEPT = 1 << 26  # words of a corpus whose numbers are kept for the next pass
+
+Block = tuple[np.ndarray, np.ndarray]
 
 
 class Corpus:
-    """Sentences: a file with one on each line, its words between spaces; or lists of words.
+    """Sentences: a file with one on each line, its words between white space; or lists of words.
 
     An iterator is kept as it comes: it can be gone through once.
     """
@@ -30,6 +34,8 @@ class Corpus:
     def __init__(self, op: str, source: Any) -> None:
         self.op = op
         self.path = Path(source) if isinstance(source, (str, PathLike)) else None
+        self._blocks: list[Block] | None = None
+        self._words: list[str] | None = None
         if self.path is None:
             if not isinstance(source, Iterable):
                 raise ArgumentError(
@@ -37,24 +43,20 @@ class Corpus:
                 )
             self.sentences = list(source) if iter(source) is source else source
 
-    def _lines(self) -> Iterator[list[str]]:
-        assert self.path is not None
-        try:
-            with self.path.open(encoding="utf-8") as file:
-                while lines := file.readlines(_CHUNK):
-                    for line in lines:
-                        yield line.split()
-        except FileNotFoundError:
-            raise MissingFileError(f"{self.path}: there is no such file") from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.path}: no UTF-8: {error}") from None
-        except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}") from None
+    def _chunks(self) -> Iterator[bytes]:
+        from einkorn.text.training import _chunks
 
-    def __iter__(self) -> Iterator[list[str]]:
-        if self.path is not None:
-            yield from self._lines()
-            return
+        assert self.path is not None
+        before = 0
+        for chunk in _chunks(self.path):
+            try:
+                chunk.decode()
+            except UnicodeDecodeError as error:
+                raise DataError(f"{self.path}: no UTF-8 at byte {before + error.start}") from None
+            before += len(chunk)
+            yield chunk
+
+    def _lists(self) -> Iterator[Iterable[str]]:
         for sentence in self.sentences:
             if isinstance(sentence, (str, bytes)):
                 raise ArgumentError(
@@ -65,16 +67,46 @@ class Corpus:
     def count(self) -> Counter[str]:
         """How often each word occurs."""
         counts: Counter[str] = Counter()
-        for sentence in self:
-            counts.update(sentence)
+        if self.path is None:
+            for sentence in self._lists():
+                counts.update(sentence)
+            return counts
+        form = _engine.form
+        found = form.Counts()
+        pipeline = form.Pipeline(_engine.characters(), None, {}, "spaces", [], b"", "never", False)
+        for chunk in self._chunks():
+            pipeline.count_lines(chunk, _threads(), found)
+        for word, count in found.items():
+            counts[word.decode()] = count
         return counts
 
-    def blocks(self, numbers: dict[str, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def blocks(self, words: list[str]) -> Iterator[Block]:
         """Words by number, int32, and where sentences begin, int64; words without a number are left out."""
+        if self._blocks is not None and self._words == words:
+            yield from self._blocks
+            return
+        kept: list[Block] | None = []
+        size = 0
+        for block in self._from_lists(words) if self.path is None else self._from_file(words):
+            size += len(block[0])
+            if kept is not None:
+                kept = [*kept, block] if size <= _KEPT else None
+            yield block
+        self._blocks, self._words = kept, words
+
+    def _from_file(self, words: list[str]) -> Iterator[Block]:
+        numbers = _engine.form.Numbers(_engine.characters(), words)
+        for chunk in self._chunks():
+            tokens, ends = numbers.lines(chunk)
+            starts = np.unique(np.append(0, np.frombuffer(ends, np.int64)))  # without empty lines
+            if starts[-1]:
+                yield np.frombuffer(tokens, np.int32), starts
+
+    def _from_lists(self, words: list[str]) -> Iterator[Block]:
+        get = {word: i for i, word in enumerate(words)}.get
         tokens: list[int] = []
         starts = [0]
-        get = numbers.get
-        for sentence in self:
+        for sentence in self._lists():
             tokens += [n for word in sentence if (n := get(word)) is not None]
             if len(tokens) > starts[-1]:
                 starts.append(len(tokens))

@@ -19,13 +19,14 @@ from typing import Any
 from einkorn.errors import ArgumentError
 from einkorn.text import _unicode
 from einkorn.text._plain_tagger import Tagger
-from einkorn.text._plain_words import Documents, Words, members
+from einkorn.text._plain_words import Documents, Numbers, Words, members
 
 __all__ = [
     "Characters",
     "Counts",
     "Documents",
     "Merges",
+    "Numbers",
     "Pipeline",
     "Tagger",
     "Unigram",

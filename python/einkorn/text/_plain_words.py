@@ -11,7 +11,7 @@ from typing import Any
 
 from einkorn.text import _unicode
 
-__all__ = ["Documents", "Words", "members"]
+__all__ = ["Documents", "Numbers", "Words", "members"]
 
 
 _Rules = tuple[tuple[str, str], ...]
@@ -197,3 +197,19 @@ class Documents:
                 counts.append(row[place])
             ends.append(len(places))
         return names, bytearray(ends), bytearray(places), bytearray(counts)
+
+
+class Numbers:
+    def __init__(self, characters: Any, words: list[str]) -> None:
+        self.numbers = {word.encode(): i for i, word in enumerate(words)}
+        space = members(_unicode.SPACE)
+        self.words = re.compile(f"[^{space}]+").findall
+
+    def lines(self, chunk: bytes) -> tuple[bytes, bytes]:
+        tokens, ends = array("i"), array("q")
+        for line in chunk.decode().split("\n"):
+            for word in self.words(line):
+                if (number := self.numbers.get(word.encode())) is not None:
+                    tokens.append(number)
+            ends.append(len(tokens))
+        return tokens.tobytes(), ends.tobytes()

@@ -81,10 +81,9 @@ def cooccurrence(
         words = [word for word in ordered(counts, min_count, None) if word not in left_out][:max_size]
     else:
         words = [word for word in vocabulary if word not in left_out]
-    numbers = {word: i for i, word in enumerate(words)}
     n = len(words)
     total = sparse.csr_matrix((n, n))
-    for tokens, starts in corpus.blocks(numbers):
+    for tokens, starts in corpus.blocks(words):
         sentence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         keys, values = [], []
         for d in range(1, window + 1):

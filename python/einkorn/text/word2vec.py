@@ -222,7 +222,7 @@ class Word2Vec:
 
         while self.epochs_done < last:
             began, seen, loss, inputs = time.perf_counter(), 0, 0.0, 0
-            for tokens, starts in source.blocks(self._numbers):
+            for tokens, starts in source.blocks(self._words):
                 stretches = max(1, min(self.workers, len(starts) - 1))
                 with runtime.num_threads(self.workers):
                     lost, trained = word2vec_train(
