@@ -26,6 +26,8 @@ _PENN = {
     "'": "''", "NIL": "NN",
 }  # fmt: skip
 
+_BEFORE_ADJECTIVES = frozenset(("DT", "PRP$", "JJ", "CD", "IN", "CC"))
+
 
 def penn_tag(brown: str) -> str:
     """The Penn Treebank's tag for one of Brown's."""
@@ -40,6 +42,15 @@ def penn_tag(brown: str) -> str:
     return _PENN.get(tag) or _PENN.get(tag.removesuffix("$"), "NN")
 
 
+def penn_tags(brown: list[str]) -> list[str]:
+    """Those of a sentence: a participle between an article or the like and a noun is an adjective."""
+    tags = [penn_tag(tag) for tag in brown]
+    for i in range(1, len(tags) - 1):
+        if tags[i] == "VBN" and tags[i - 1] in _BEFORE_ADJECTIVES and tags[i + 1] in ("NN", "NNS"):
+            tags[i] = "JJ"
+    return tags
+
+
 def read_brown(path: str | PathLike[str], penn: bool = True) -> list[list[tuple[str, str]]]:
     """Sentences of the Brown corpus, from its zip file, in the order of its texts.
 
@@ -49,7 +60,8 @@ def read_brown(path: str | PathLike[str], penn: bool = True) -> list[list[tuple[
         ``brown.zip`` as NLTK has it.
     penn
         Whether tags are those of the Penn Treebank that come nearest, else as they are. Brown has one tag
-        for an infinitive and a present form: VB.
+        for an infinitive and a present form: VB. Its participles between an article or the like and a noun
+        are adjectives: JJ.
 
     Returns
     -------
@@ -72,7 +84,8 @@ def read_brown(path: str | PathLike[str], penn: bool = True) -> list[list[tuple[
                 for line in archive.read(name).decode("latin-1").splitlines():
                     pairs = [part.rpartition("/") for part in line.split()]
                     if pairs:
-                        sentences.append([(word, penn_tag(tag) if penn else tag) for word, _, tag in pairs])
+                        words, tags = [word for word, _, _ in pairs], [tag for _, _, tag in pairs]
+                        sentences.append(list(zip(words, penn_tags(tags) if penn else tags, strict=True)))
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such file") from None
     except (zipfile.BadZipFile, OSError) as error:
