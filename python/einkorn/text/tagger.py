@@ -147,7 +147,7 @@ class PerceptronTagger:
         if self._own is None:
             raise ArgumentError("PerceptronTagger: nothing was learned; train or load first")
         features, weights = self._own.weights()
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "features": np.frombuffer(features, np.uint64),
             "weights": np.frombuffer(weights, np.float32).reshape(-1, len(self.classes)),
         }
