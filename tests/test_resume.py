@@ -14,7 +14,8 @@ from small_problems import blobs
 
 import einkorn
 from einkorn import data, nn, optim, training
-from einkorn.errors import CheckpointError
+from einkorn.data import augment
+from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.optim import lr_scheduler
 from einkorn.training.snapshot import read_snapshot, write_snapshot
 
@@ -227,3 +228,78 @@ def test_the_previous_state_loads_whenever_a_save_is_killed(tmp_path):
                 assert (model.bias.numpy() == number).all()
     assert killed == 100
     assert len(list(tmp_path.iterdir())) <= 2  # the last one killed may have left what it had begun
+
+
+def augmented(folder, source, seed, kill_after=None, rows=30, batch_size=8):
+    """A training on pictures that are turned and cut at random."""
+    numbers = np.random.default_rng(0)
+    x, y = numbers.random((rows, 1, 8, 8), np.float32), numbers.integers(0, 3, rows)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    model.compile(optim.SGD(model.parameters(), lr=0.05), "cross_entropy")
+    turned = augment.RandomAffine(20, translate=(0.1, 0.1), seed=seed)
+    callbacks = [training.BackupAndRestore(folder / "backup", 1)]
+    if kill_after is not None:
+        callbacks.insert(0, KillAfter(kill_after))
+    options = {"epochs": 3, "verbose": 0, "callbacks": callbacks}
+    if source == "fit":
+        history = model.fit(x, y, batch_size, transform=turned, **options)
+    elif source == "loader":
+        history = model.fit(data.DataLoader((x, y), batch_size, True, transform=turned), **options)
+    elif source == "workers":
+        loader = data.DataLoader((x, y), batch_size, True, num_workers=1, transform=turned)
+        history = model.fit(loader, **options)
+    else:
+        generator = augment.ImageDataGenerator(rotation_range=30, data_format="channels_first")
+        history = model.fit(generator.flow(x, y, batch_size, seed=seed), **options)
+    return model, history.history
+
+
+@pytest.mark.parametrize("seed", [3, None], ids=["seed", "no seed"])
+@pytest.mark.parametrize("source", ["fit", "loader", "workers", "generator"])
+@pytest.mark.parametrize(
+    "kill_after", [2, 4, 9], ids=["in the first epoch", "between epochs", "in the third"]
+)
+def test_a_resumed_training_draws_the_same_pictures(tmp_path, source, seed, kill_after):
+    einkorn.manual_seed(7)
+    np.random.seed(7)
+    whole, history = augmented(tmp_path / "whole", source, seed)
+    einkorn.manual_seed(7)
+    np.random.seed(7)
+    with pytest.raises(KilledError):
+        augmented(tmp_path / "killed", source, seed, kill_after)
+    einkorn.manual_seed(99)
+    np.random.seed(99)
+    resumed, its_history = augmented(tmp_path / "killed", source, seed)
+    assert its_history == history
+    for name, array in whole.state_dict().items():
+        assert_array_equal(resumed.state_dict()[name], array, err_msg=name)
+
+
+def test_transforms_change_what_is_trained_with_alone():
+    x, y = np.zeros((12, 1, 4, 4), np.float32), np.arange(12) % 3
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    model.compile("sgd", "cross_entropy")
+    seen = []
+
+    def transform(pictures):
+        seen.append(len(pictures))
+        return pictures + 1
+
+    with_it = model.fit(x, y, 5, validation_data=(x, y), verbose=0, transform=transform)
+    assert seen == [5, 5, 2]
+    assert with_it.history["val_loss"] == [pytest.approx(model.evaluate(x, y), rel=1e-6)]
+    with pytest.raises(ArgumentError, match="transform is 3"):
+        model.fit(x, y, transform=3)
+    with pytest.raises(ArgumentError, match="transform needs arrays"):
+        model.fit(data.DataLoader((x, y), 5), transform=transform)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"rows": 31}, "30 rows, and this one has 31"), ({"batch_size": 15}, "4 batches an epoch.* has 2")],
+)
+def test_going_on_with_other_data_is_refused_by_name(tmp_path, change, what):
+    with pytest.raises(KilledError):
+        augmented(tmp_path, "fit", 3, 2)
+    with pytest.raises(CheckpointError, match=what):
+        augmented(tmp_path, "fit", 3, **change)

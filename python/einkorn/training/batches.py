@@ -250,12 +250,13 @@ class Types(NamedTuple):
         batch_size: int,
         shuffle: bool = False,
         names: tuple[str, ...] | None = None,
+        transform: Any = None,
     ) -> Any:
         """Batches of arrays that ``arrays`` made, the last of which are weights or not."""
         if class_weight is not None:
             arrays = (*arrays, self.weights_of_classes(self.given(arrays[-1:]), class_weight))
             weighted = True
-        loader = DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
+        loader = DataLoader(ArrayDataset(*arrays), batch_size, shuffle, transform=transform)
         outputs = len(self.loss.names) if isinstance(self.loss, Several) else None
         return _Gathered(loader, weighted, outputs, names)
 

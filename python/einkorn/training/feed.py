@@ -11,6 +11,8 @@ from einkorn.training.snapshot import random_state, set_random_state
 
 __all__ = ["Feed"]
 
+_COUNTERS = {True: "epoch", False: "passes"}  # where a DataLoader, and others, count their passes
+
 
 class Feed:
     """The batches of one epoch after the other.
@@ -35,6 +37,7 @@ class Feed:
         self._rest: Iterator[Any] | None = None
         self._began: dict[str, Any] = {}
         self._taken = 0
+        self._pass = self._passes  # the number of the pass that is going on
 
     def __len__(self) -> int:
         count = self.steps if self.steps is not None else length(self.source)
@@ -44,14 +47,43 @@ class Feed:
 
     def _begin(self) -> Iterator[Any]:
         self._began = random_state(self.generators())
+        self._pass = self._passes
         self._taken = 0
         self._rest = iter(self.source)
         return self._rest
 
+    @property
+    def _loader(self) -> Any:
+        return getattr(self.source, "loader", self.source)
+
+    @property
+    def _passes(self) -> int:
+        """How many passes the loader has begun, by which its transforms draw."""
+        loader = self._loader
+        return int(getattr(loader, _COUNTERS[isinstance(loader, DataLoader)], 0))
+
+    @_passes.setter
+    def _passes(self, count: int) -> None:
+        loader = self._loader
+        name = _COUNTERS[isinstance(loader, DataLoader)]
+        if hasattr(loader, name):
+            setattr(loader, name, count)
+
     def generators(self) -> list[Any]:
         """Generators of the loader's own."""
-        loader = getattr(self.source, "loader", self.source)
+        loader = self._loader
         return loader.generators() if isinstance(loader, DataLoader) else []
+
+    def measures(self) -> dict[str, int | None]:
+        """What the data of a training that goes on must have in common with those it began with."""
+        loader = self._loader
+        rows: Any = getattr(loader, "dataset", None)
+        size = getattr(loader, "batch_size", None)
+        return {
+            "batches an epoch": self.steps if self.steps is not None else length(self.source),
+            "rows": len(rows) if hasattr(rows, "__len__") else None,
+            "rows in a batch": size if isinstance(size, int) else None,
+        }
 
     def epoch(self, done: int = 0) -> Iterator[Any]:
         """The batches of an epoch of which so many are behind us."""
@@ -73,12 +105,17 @@ class Feed:
 
     def state_dict(self) -> dict[str, Any]:
         """The position."""
-        return {"began": self._began, "taken": self._taken}
+        return {"began": self._began, "taken": self._taken, "pass": self._pass, "passes": self._passes}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a position. The random numbers are left as drawing the order left them."""
-        if not state["began"]:
+    def load_state_dict(self, state: Mapping[str, Any], within: bool = True) -> None:
+        """Go to a position, within a pass or between two of them.
+
+        The random numbers are left as drawing the order left them.
+        """
+        if not within or not state["began"]:
+            self._passes = int(state["passes"])
             return
+        self._passes = int(state["pass"])
         set_random_state(state["began"], self.generators())
         rest = self._begin()
         for _ in range(int(state["taken"])):

@@ -58,6 +58,7 @@ def fit(
     validation_batch_size: int | None,
     validation_freq: Any,
     on_nan: str,
+    transform: Any = None,
 ) -> History:
     """``Trainable.fit``."""
     state, compiled, optimizer = compiled_of(model, "fit")
@@ -81,6 +82,7 @@ def fit(
         validation_data,
         validation_batch_size,
         shuffle,
+        transform,
     )
     if steps_per_epoch is not None:
         steps_per_epoch = integer(steps_per_epoch, "fit", "steps_per_epoch", 1)
@@ -158,13 +160,20 @@ def _data(
     validation: Any,
     validation_batch_size: int | None,
     shuffle: bool,
+    transform: Any,
 ) -> tuple[Any, Any]:
     """The batches ``fit`` trains with, and those it validates with or None."""
     size = max(batch_size, 256)
     if validation_batch_size is not None:
         size = integer(validation_batch_size, "fit", "validation_batch_size", 1)
     held_out = None
+    if transform is not None and not callable(transform):
+        raise ArgumentError(f"fit: transform is {transform!r}, expected a function of an array")
     if is_batches(x) or is_map_dataset(x):
+        if transform is not None:
+            raise ArgumentError(
+                "fit: transform needs arrays; give it to the DataLoader, DataLoader(transform=)"
+            )
         if share:
             raise ArgumentError("fit: validation_split needs arrays; with a loader give validation_data")
         train = types.batches(
@@ -184,7 +193,7 @@ def _data(
         if share and validation is None:
             arrays, last = split(arrays, share)
             held_out = types.gathered(last, weighted, None, size, names=names)
-        train = types.gathered(arrays, weighted, class_weight, batch_size, shuffle, names)
+        train = types.gathered(arrays, weighted, class_weight, batch_size, shuffle, names, transform)
     if held_out is not None or validation is None:
         return train, held_out
     op = "fit: validation_data"
@@ -256,9 +265,20 @@ class Run:
                 [epoch, row] for epoch, row in zip(self.history.epoch, self.history.rows(), strict=True)
             ],
             "feed": self.feed.state_dict(),
+            "data": self.feed.measures(),
             "gathered": [self.stepper.gathered, self.stepper.weight, gradients],
             "random": random_state(self.feed.generators()),
         }
+
+    def _check_data(self, before: Mapping[str, Any]) -> None:
+        """Refuse to go on with other data than those of what was kept."""
+        now = self.feed.measures()
+        for what, count in before.items():
+            if count is not None and now.get(what) is not None and now[what] != count:
+                raise CheckpointError(
+                    f"fit: what was kept is a training with {count} {what}, and this one has {now[what]}: "
+                    "give it another folder, or the arguments of the one that was kept"
+                )
 
     def _gradients(self) -> list[Any]:
         groups = self.stepper.optimizer.param_groups
@@ -276,6 +296,7 @@ class Run:
                 f"fit: what was kept is a training of {before[0]} by {before[1]}, and this one is of {now[0]}"
                 f" by {now[1]}: give it another folder, or the arguments of the one that was kept"
             )
+        self._check_data(kept.get("data", {}))
         self.model.load_state_dict(kept["model"])
         self.stepper.optimizer.load_state_dict(kept["optimizer"])
         self.events.load_state_dict(kept["callbacks"])
@@ -289,8 +310,7 @@ class Run:
         if kept["trackers"]:
             for tracker, own in zip(trackers_of(self.state), kept["trackers"], strict=True):
                 tracker.load_state_dict(own)
-        if self.done or self.feed.steps is not None:
-            self.feed.load_state_dict(kept["feed"])
+        self.feed.load_state_dict(kept["feed"], bool(self.done) or self.feed.steps is not None)
         gathered, weight, gradients = kept["gathered"]
         if gathered:
             self.stepper.gathered, self.stepper.weight = int(gathered), float(weight)

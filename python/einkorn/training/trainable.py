@@ -163,6 +163,7 @@ class Trainable(Weighted, Stepping):
         validation_freq: int | Iterable[int] = 1,
         *,
         on_nan: str = "raise",
+        transform: Callable[..., Any] | None = None,
     ) -> History:
         """Train.
 
@@ -209,6 +210,9 @@ class Trainable(Weighted, Stepping):
             At the first loss that is NaN or infinite, stop with the likely causes, or go on. Having
             stopped, the model is usable: it has the weights from before this batch if the batch
             itself was bad, else those from before the epoch.
+        transform : callable, keyword-only, optional
+            Of the first input of each batch to train with, not of those to validate with: a transform of
+            ``einkorn.data.augment``, or any function of an array. A loader takes its own.
 
         Returns
         -------
@@ -247,6 +251,7 @@ class Trainable(Weighted, Stepping):
             validation_batch_size=validation_batch_size,
             validation_freq=validation_freq,
             on_nan=on_nan,
+            transform=transform,
         )
 
     def evaluate(
