@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, _bfloat16, engines
+from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ShapeError
 from einkorn.ops._elementwise import _scaled, activation_gradient
@@ -25,6 +26,7 @@ from einkorn.ops._road import (
     is_kept,
     moved,
     needs,
+    record,
     result,
     same_dtype,
     same_kept,
@@ -156,7 +158,10 @@ def matmul(a: Any, b: Any) -> Any:
     if out is not None:
         if x is a and y is b:
             return out
-        return result(out, (a, b), _of_matrices, (x if needs(b) else None, y if needs(a) else None))
+        left, right = x is not a and a._requires_grad, y is not b and b._requires_grad
+        if not ((left or right) and mode.enabled):
+            return Tensor._wrap(out, False, None)
+        return record(out, (a, b), _of_matrices, (x if right else None, y if left else None))
     low = _are_low(a, b)
     take = _low_array if low else unwrap
     x, y = take(a, "matmul", "a"), take(b, "matmul", "b")

@@ -6,10 +6,11 @@ from math import prod
 from typing import Any
 
 from einkorn import engines
+from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.ops._options import ABSENT, axis_of
-from einkorn.ops._road import contiguous, result, unwrap
+from einkorn.ops._road import contiguous, record, result, unwrap
 from einkorn.ops.copy import cast
 from einkorn.ops.elementwise import exp
 from einkorn.ops.reduce import sum as sum_over
@@ -26,9 +27,9 @@ def _along(op: str, x: Any, axis: Any, dim: Any, dtype: Any) -> Any:
             if out is not None:
                 if a is x:
                     return out
-                return result(
-                    out, (x,), _gradient(op, out.ndim - 1, out.shape, out.shape[-1], 1), (None, out)
-                )
+                if not (x._requires_grad and mode.enabled):
+                    return Tensor._wrap(out, False, None)
+                return record(out, (x,), _OF_LAST[op], (None, out))
     if dim is not ABSENT:
         if axis is not ABSENT:
             raise ArgumentError(f"{op}: axis is {axis!r} and dim is {dim!r}, expected one of them")
@@ -63,6 +64,18 @@ def _gradient(op: str, d: int, shape: tuple[int, ...], n: int, inner: int) -> An
         return (gx,)
 
     return backward
+
+
+def _of_last(op: str) -> Any:
+    def rule(g: Any, _: Any, out: Any) -> tuple[Any]:
+        shape = out.shape
+        found: tuple[Any] = _gradient(op, len(shape) - 1, shape, shape[-1], 1)(g, _, out)
+        return found
+
+    return rule
+
+
+_OF_LAST = {"softmax": _of_last("softmax"), "log_softmax": _of_last("log_softmax")}
 
 
 def softmax(x: Any, axis: int = ABSENT, *, dim: Any = ABSENT, dtype: Any = None) -> Any:
