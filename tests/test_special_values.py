@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import einkorn
 from einkorn import Tensor, ops
 
 VALUES = (
@@ -153,3 +154,68 @@ def test_slope_of_prelu_at_0(backend: str) -> None:
     ops.sum(ops.prelu(x, weight)).backward()
     np.testing.assert_array_equal(x.grad.numpy(), [0.25, 0.25, 1, 0.25])
     np.testing.assert_array_equal(weight.grad.numpy(), [-2])
+
+
+XLOGY = [
+    (0, 0),
+    (0, -1),
+    (0, np.nan),
+    (0, 2),
+    (0, np.inf),
+    (1, 0),
+    (np.nan, 0),
+    (2, -1),
+    (np.inf, 2),
+    (3, 0.5),
+]
+
+
+@pytest.mark.parametrize(("x", "y"), XLOGY)
+def test_xlogy_and_its_slopes_are_torchs(x, y):
+    torch = pytest.importorskip("torch")
+    found = []
+    for library in (einkorn, torch):
+        a, b = (library.tensor(float(v), dtype=library.float64, requires_grad=True) for v in (x, y))
+        out = library.xlogy(a, b)
+        out.backward()
+        found.append([out.item(), a.grad.item(), b.grad.item()])
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("scale", [1e20, 1.0, 1e-30])
+@pytest.mark.parametrize("dim", [None, 1])
+def test_the_deviation_of_numbers_whose_squares_leave_float32(scale, dim):
+    torch = pytest.importorskip("torch")
+    values = (np.array([[1.0, 2, 3, 5], [-1, 2, -3, 4]]) * scale).astype(np.float32)
+    found = []
+    for library in (einkorn, torch):
+        x = library.tensor(values, requires_grad=True)
+        out = x.std() if dim is None else x.std(dim)
+        out.sum().backward()
+        found.append((out.detach().numpy(), x.grad.numpy()))
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, 1e-5)
+    assert einkorn.ones(3).std().item() == 0
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+def test_a_point_that_is_no_number_samples_none(mode, padding_mode):
+    image = einkorn.arange(1.0, 33.0).reshape(1, 2, 4, 4).requires_grad_()
+    points = einkorn.tensor([[[[np.nan, 0.0], [0.1, 0.2], [0.0, np.nan]]]], dtype=einkorn.float32)
+    plain = einkorn.tensor([[[[0.5, 0.0], [0.1, 0.2], [0.0, 0.5]]]], dtype=einkorn.float32)
+    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": False}
+    points.requires_grad_()
+    out = einkorn.nn.functional.grid_sample(image, points, **options)
+    wanted = einkorn.nn.functional.grid_sample(image, plain, **options)
+    assert out.isnan().tolist() == [[[[True, False, True]], [[True, False, True]]]]
+    assert out[0, :, 0, 1].tolist() == wanted[0, :, 0, 1].tolist()
+    out.sum().backward()
+    assert points.grad.isnan().any(-1).tolist() == [[[True, False, True]]]
+    assert image.grad.isfinite().all()
+
+
+def test_sinc_far_from_0_has_a_slope():
+    x = einkorn.tensor([1e20, -1e20, 0.0], requires_grad=True)
+    einkorn.sinc(x).sum().backward()
+    assert x.grad.isfinite().all()

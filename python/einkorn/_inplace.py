@@ -40,17 +40,20 @@ def update(tensor: Tensor, op: str, other: Any) -> Tensor:
     op : {"add", "subtract", "multiply", "divide", "power", "floor_divide", "remainder"}
     other : number, array or Tensor that broadcasts to the tensor's shape
     """
+    from einkorn.ops._elementwise import _float_operands
     from einkorn.ops._road import broadcast_to
-    from einkorn.ops.elementwise import _operands
 
     data = tensor._data
     _check_writeable(tensor, op)
-    if data.dtype.kind != "f" or getattr(other, "dtype", data.dtype) != data.dtype:
+    if data.dtype.kind != "f":
         return _update_other(tensor, op, other)
     if op in _COMPOSED:
         return rewrite(tensor, op, lambda before: getattr(einkorn.ops, op)(before, other))
     if not _records(tensor, other):
-        _, right = _operands(op, data, other)
+        try:
+            _, right = _float_operands(op, data, other)
+        except DTypeError:
+            return _update_other(tensor, op, other)
         _check_broadcast(op, right.shape, data.shape)
         if _overlap(data, right) and right is not data:
             right = right.copy()

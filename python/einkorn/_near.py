@@ -29,8 +29,6 @@ _INSTEAD = {
     "profiler": "einkorn bench and einkorn.runtime.trace_launches() say what takes how long",
     "hub": "no models are fetched here: einkorn.load_weights reads a file",
     "SyncBatchNorm": "one process trains here: use BatchNorm2d",
-    "copy": "use clone()",
-    "randint_": "use random_(from, to)",
 }
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from einkorn import _bfloat16, _versions
 from einkorn._device import is_whole
-from einkorn._near import MissingNameError
 from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import backward
@@ -327,11 +326,6 @@ class Tensor(Methods):
         kind = "" if self.dtype in (np.float32, np.bool_) else f", dtype={self.dtype}"
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}{kind}{grad})"
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        raise MissingNameError(f"{type(self).__name__!r} object", name, lambda: dir(Tensor))
 
     # --- comparisons ------------------------------------------------------------------------
 

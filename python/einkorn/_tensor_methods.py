@@ -105,6 +105,9 @@ class Methods(Products, InPlace):
         """Standard deviation, the root of :meth:`var`, with its arguments."""
         spread = self.var(*args, **options)
         flat = spread._data == 0
+        if self._data.dtype == np.float32 and (flat.any() or np.isinf(spread._data).any()):
+            # The squares were beyond float32, which the root is not.
+            return einkorn.ops.cast(_self(self).double().std(*args, **options), np.float32)
         if not spread._requires_grad or not flat.any():
             return einkorn.ops.sqrt(spread)
         whole = einkorn.ops.where(flat, 1.0, spread)  # whose root has a slope

@@ -85,7 +85,10 @@ def _of_scipy(name: str, input: Any, slope: Callable[[Tensor, Tensor], Any], *fi
 def gammaln(input: Any) -> Tensor:
     """The logarithm of the gamma function's absolute value; infinite at both infinities."""
     out = _of_scipy("gammaln", input, lambda x, _: psi(x))
-    np.copyto(out._data, np.inf, where=np.isneginf(_floats(input).detach()))
+    x = _floats(input).detach().numpy()
+    np.copyto(out._data, np.inf, where=np.isneginf(x))
+    with np.errstate(all="ignore"):  # SciPy's is infinite there
+        np.copyto(out._data, -np.log(np.abs(x)), where=(np.abs(x) < 1e-300) & (x != 0), casting="same_kind")
     return out
 
 
@@ -173,9 +176,18 @@ def ndtri(input: Any) -> Tensor:
 
 def entr(input: Any) -> Tensor:
     """``-x * log(x)``; 0 at 0, -inf below."""
+    from einkorn.ops._road import result, unwrap
+
     x = _floats(input)
-    below = x.detach() < 0
-    return ops.where(below, -math.inf, -xlogy(ops.where(below, 0.0, x), ops.where(below, 1.0, x)))
+    a = unwrap(x, "entr", "input")
+    with np.errstate(all="ignore"):
+        out = np.where(a > 0, -a * np.log(a), np.where(a == 0, 0, np.where(a < 0, -np.inf, a)))
+
+    def rule(g: Any, x: Any) -> tuple[Any]:
+        return (ops.multiply(g, ops.subtract(-1.0, ops.log(x))),)
+
+    kept: Tensor = result(np.asarray(out, a.dtype), (x,), rule, (a,))
+    return kept
 
 
 def xlog1py(input: Any, other: Any) -> Any:

@@ -20,7 +20,6 @@ from einkorn import _bfloat16, _versions
 from einkorn._device import is_device, move
 from einkorn._foreign import numbers
 from einkorn._masked import refuse_masked
-from einkorn._near import MissingNameError
 from einkorn._state_array import StateArray
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -272,11 +271,6 @@ class Module(Hooked, Trainable):
         if name not in owner._buffers:
             raise AttributeError(f"{type(self).__name__} has no buffer {target!r}")
         return owner.__dict__[name]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        raise MissingNameError(f"{type(self).__name__!r} object", name, lambda: dir(self))
 
     # --- modes ------------------------------------------------------------------------------
 

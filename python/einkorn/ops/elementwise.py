@@ -15,6 +15,7 @@ from einkorn.ops._elementwise import (
     _binary,
     _binary_kernel,
     _chosen,
+    _float_operands,
     _grad,
     _is_scalar,
     _negated,
@@ -530,16 +531,16 @@ def where(condition: Any, a: Any = ABSENT, b: Any = ABSENT) -> Any:
         mask = np.asarray(condition) if isinstance(condition, (bool, list)) else condition
         if type(mask) is not np.ndarray or mask.dtype.kind != "b":
             mask = unwrap(mask, "where", "condition")
-    both = _promotion.pair(a, b)
-    if both is not None:
-        return where(condition, *both)
     try:
-        left, right = _operands("where", a, b)
+        left, right = _float_operands("where", a, b)
     except DTypeError:
+        both = _promotion.pair(a, b)
+        if both is not None:
+            return where(condition, *both)
         whole = _integers.where(mask, a, b)
-        if whole is None:
-            raise
-        return whole
+        if whole is not None:
+            return whole
+        left, right = _operands("where", a, b)
     mask = (mask != 0 if mask.dtype.kind in "iu" else mask).astype(left.dtype, copy=False)
     shape = broadcast_shape("where", condition=mask, a=left, b=right)
     k = engines.of(left)

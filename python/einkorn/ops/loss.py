@@ -46,9 +46,6 @@ _ORDER = (
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
-#: The kernels of losses that take inputs and targets of different types.
-_PROMOTING = ("mse", "l1", "smooth_l1")
-
 _Slopes = Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -74,7 +71,7 @@ def _elementwise(
     ``slopes(x, t)`` gives two functions that compute d loss / d x and d loss / d t of each element with
     operations, before scaling: for the target's gradient, and for both that are themselves differentiated.
     """
-    if kernel in _PROMOTING:
+    if kernel != "bce":  # which torch refuses, too
         input, target = _promotion.alike(input, target)
     a = unwrap(input, op, "input")
     target = _integers.as_float(target, a.dtype)

@@ -271,7 +271,7 @@ def grid_sample(
     ----------
     x : array or Tensor [N, C, H, W] or [N, C, D, H, W]
     grid : array or Tensor [N, OH, OW, 2] or [N, OD, OH, OW, 3]
-        Points, width first, from -1 to 1 across the image.
+        Points, width first, from -1 to 1 across the image. One with NaN gives NaN.
     mode : "bilinear", "nearest" or "bicubic", default "bilinear"
         How pixels are interpolated; volumes have no "bicubic". "nearest" has no gradient for the points.
     padding_mode : "zeros", "border" or "reflection", default "zeros"
@@ -323,6 +323,9 @@ def grid_sample(
         return array if spatial == 3 else array.reshape((*array.shape[:at], 1, *array.shape[at:]))
 
     k.grid_sample_forward(deep(out, 2), deep(a, 2), deep(points, 1), *options)
+    lost = _nowhere(points)
+    if lost is not None:
+        out[lost] = np.nan
     need_x, need_grid = needs(x), needs(grid)
     out_shape = out.shape
 
@@ -337,9 +340,22 @@ def grid_sample(
             deep(points, 1),
             *options,
         )
+        if lost is not None and ggrid is not None:
+            ggrid[np.isnan(points).any(-1)] = np.nan
         return gx, ggrid
 
     return result(out, (x, grid), backward)
+
+
+def _nowhere(points: Any) -> Any:
+    """Which samples have a coordinate that is NaN, as a key of the result [N, C, ...]; None without any."""
+    if not isinstance(points, np.ndarray):
+        return None
+    with np.errstate(invalid="ignore"):
+        if not np.isnan(np.sum(points)):  # as infinities make it, too
+            return None
+    places = np.nonzero(np.isnan(points).any(-1))
+    return (places[0], slice(None), *places[1:]) if places[0].size else None
 
 
 @rounded_once

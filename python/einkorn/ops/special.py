@@ -12,7 +12,7 @@ from einkorn.errors import ArgumentError
 from einkorn.ops import _integers, _promotion
 from einkorn.ops._elementwise import _binary_kernel, _plain, _scaled
 from einkorn.ops._options import number
-from einkorn.ops._road import result, unwrap
+from einkorn.ops._road import result, same_dtype, sum_to, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.elementwise import (
     absolute,
@@ -27,7 +27,7 @@ from einkorn.ops.elementwise import (
     where,
 )
 from einkorn.ops.math import log1p
-from einkorn.ops.math_questions import isnan
+from einkorn.ops.math_questions import _array, isnan
 
 __all__ = ["deg2rad", "erfinv", "fmax", "fmin", "heaviside", "logit", "rad2deg", "sinc", "xlogy"]
 
@@ -100,7 +100,8 @@ def sinc(x: Any) -> Any:
     """``sin(pi x) / (pi x)``, and 1 at 0."""
     angle = multiply(_float(x), math.pi)
     small = np.asarray(absolute(angle)) < 1e-3  # where a series is exact, and differentiable at 0
-    square = multiply(angle, angle)
+    near = where(small, angle, 0.0)  # far away the square would be infinite
+    square = multiply(near, near)
     series = subtract(1.0, multiply(square, subtract(1 / 6, multiply(square, 1 / 120))))
     away = where(small, 1.0, angle)
     return where(small, series, divide(sin(away), away))
@@ -108,15 +109,29 @@ def sinc(x: Any) -> Any:
 
 @rounded_once
 def xlogy(x: Any, y: Any) -> Any:
-    """``x * log(y)``, 0 where x is 0 (NaN where y is), with broadcasting."""
+    """``x * log(y)``, 0 where x is 0 (NaN where y is), with broadcasting.
+
+    The slope along x is ``log(y)``, but 0 where x is 0 and y not above it; that along y is ``x / y``, which
+    for 0 / 0 is NaN.
+    """
     x, y = (v if isinstance(v, (int, float)) else _float(v) for v in _promotion.alike(x, y))
     if isinstance(x, (int, float)) and isinstance(y, (int, float)):
         raise ArgumentError("xlogy: x and y are both numbers, expected at least one array")
-    factor, argument = np.asarray(x), np.asarray(y)
-    usual = (argument > 0) & (argument < np.inf)
-    if isinstance(y, (int, float)):
-        y = np.asarray(y, unwrap(x, "xlogy", "x").dtype)
-    return multiply(x, log(where((factor == 0) & ~usual & ~np.isnan(argument), 1.0, y)))
+    known = unwrap(y if isinstance(x, (int, float)) else x, "xlogy", "x").dtype
+    left, right = (
+        np.asarray(v, known) if isinstance(v, (int, float)) else unwrap(v, "xlogy", name)
+        for name, v in (("x", x), ("y", y))
+    )
+    same_dtype("xlogy", x=left, y=right)
+    out = where((left == 0) & ~np.isnan(right), 0.0, multiply(left, log(right)))
+
+    def rule(g: Any, left: Any, right: Any) -> tuple[Any, Any]:
+        nothing = (np.asarray(_array(left)) == 0) & (np.asarray(_array(right)) <= 0)
+        gx = where(nothing, 0.0, multiply(g, log(right)))
+        return sum_to(gx, left.shape), sum_to(multiply(g, divide(left, right)), right.shape)
+
+    inputs = tuple([None if isinstance(v, (int, float)) else v for v in (x, y)])
+    return result(out, inputs, rule, (left, right))
 
 
 @rounded_once
