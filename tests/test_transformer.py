@@ -104,6 +104,7 @@ def test_transformer(options: dict[str, Any], torch: Any) -> None:
     first = options.get("batch_first")
     inputs = [numbers(*((N, S, D) if first else (S, N, D))), numbers(*((N, L, D) if first else (L, N, D)))]
     mask = nn.Transformer.generate_square_subsequent_mask(L)
+    assert isinstance(mask, Tensor)
     np.testing.assert_array_equal(mask, torch.nn.Transformer.generate_square_subsequent_mask(L).numpy())
     ours, theirs = pair(torch, lambda n: n.Transformer(D, H, 2, 2, 20, 0.0, **options))
     compare(
@@ -111,7 +112,7 @@ def test_transformer(options: dict[str, Any], torch: Any) -> None:
         ours,
         theirs,
         inputs,
-        tgt_mask=mask,
+        tgt_mask=mask.numpy(),
         src_key_padding_mask=MEMORY_PADDED,
         memory_key_padding_mask=MEMORY_PADDED,
     )

@@ -481,6 +481,7 @@ class Transformer(Module):
         )
 
     @staticmethod
-    def generate_square_subsequent_mask(sz: int, dtype: Any = np.float32) -> np.ndarray:
-        """The causal mask (sz, sz): -inf above the diagonal, else 0."""
-        return np.triu(np.full((sz, sz), -np.inf, dtype), 1)
+    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
+        """The causal mask, a Tensor (sz, sz) of float32 or ``dtype``: -inf above the diagonal, else 0."""
+        mask = Tensor(np.triu(np.full((sz, sz), -np.inf, np.float32 if dtype is None else dtype), 1))
+        return mask if device is None else mask.to(str(device))
