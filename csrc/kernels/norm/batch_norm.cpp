@@ -21,6 +21,8 @@
 //   while a channel is written, the next one is asked for: reading and writing overlap      5.0                8.2 to 10.2
 //   runs in the order of memory, all of x read twice: as quick forward, a third slower backward
 // A sum and a copy one after the other would take 4.4 and 5.9.
+// Kept together in scratch between its two walks, a channel took longer: two threads, by turns, 54 and 55% of the copy's rate at
+// [64, 64, 56, 56] and [64, 64, 64, 64], where this has 58 and 63%.
 
 #include "kernels/instantiate.h"
 #include "kernels/norm/moments.h"
