@@ -77,6 +77,8 @@ NO_GRADIENT = {
     *("all", "allclose", "any", "array_equal", "eq", "greater", "greater_equal", "isclose", "isfinite"),
     *("isinf", "isnan", "isneginf", "isposinf", "less", "less_equal", "logical_and", "logical_not"),
     *("logical_or", "logical_xor", "not_equal", "signbit"),
+    *("batched_nms", "nms", "soft_nms"),
+    "complete_box_iou",  # part of which is a constant to gradients: test_boxes.py
     *("argmax", "argmin", "argsort", "searchsorted", "unique", "unique_consecutive"),
     *("bincount", "count_nonzero", "histc"),
     *("floor_divide", "step"),

@@ -9,6 +9,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/augment/augment.h"
 #include "kernels/boost_loss.h"
+#include "kernels/boxes.h"
 #include "kernels/cast.h"
 #include "kernels/conv/conv.h"
 #include "kernels/copy.h"
@@ -47,6 +48,7 @@
 #define EINKORN_FLOAT_FAMILIES(F)                     \
   F(ActivationKernels, EINKORN_ACTIVATION_KERNELS)    \
   F(AttentionKernels, EINKORN_ATTENTION_KERNELS)      \
+  F(BoxesKernels, EINKORN_BOXES_KERNELS)              \
   F(CastKernels, EINKORN_CAST_KERNELS)                \
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \

@@ -12,6 +12,7 @@ __all__ = ["FAMILIES", "LAYOUTS", "STRIDED", "Case", "Input", "Op", "as_tuple", 
 FAMILIES = (
     "arrange",
     "attention",
+    "boxes",
     "copy",
     "gather",
     "distance",

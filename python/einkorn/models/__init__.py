@@ -10,6 +10,7 @@ from einkorn._later import later
 _HOMES = {
     "AlexNet": "alexnet",
     "CIFARResNet": "cifar_resnet",
+    "Darknet": "darknet",
     "DenseNet": "densenet",
     "FCN": "fcn",
     "ImageClassifier": "classifier",
@@ -34,6 +35,7 @@ _HOMES = {
     "VGG": "vgg",
     "WeightsReport": "weights",
     "Xception": "xception",
+    "YoloHead": "darknet",
     "alexnet": "alexnet",
     "build": "registry",
     "config_of": "registry",
@@ -41,8 +43,11 @@ _HOMES = {
     "densenet161": "densenet",
     "densenet169": "densenet",
     "densenet201": "densenet",
+    "discriminative_rates": "transfer",
+    "extract_features": "transfer",
     "fcn_resnet101": "fcn",
     "fcn_resnet50": "fcn",
+    "freeze": "transfer",
     "get_model": "registry",
     "get_model_builder": "registry",
     "inception_resnet_v2": "inception_resnet",
@@ -58,6 +63,7 @@ _HOMES = {
     "plain32": "cifar_resnet",
     "plain44": "cifar_resnet",
     "plain56": "cifar_resnet",
+    "read_cfg": "darknet",
     "read_class_names": "weights",
     "register": "registry",
     "resnet101": "resnet",
@@ -78,7 +84,9 @@ _HOMES = {
     "resnext50_32x4d": "resnet",
     "squeezenet1_0": "squeezenet",
     "squeezenet1_1": "squeezenet",
+    "stages": "transfer",
     "unet": "unet",
+    "unfreeze": "transfer",
     "vgg11": "vgg",
     "vgg11_bn": "vgg",
     "vgg13": "vgg",
@@ -111,6 +119,7 @@ if TYPE_CHECKING:
         resnet110,
     )
     from einkorn.models.classifier import ImageClassifier
+    from einkorn.models.darknet import Darknet, YoloHead, read_cfg
     from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
     from einkorn.models.fcn import FCN, fcn_resnet50, fcn_resnet101
     from einkorn.models.inception import InceptionOutputs, InceptionV3, inception_v3
@@ -147,6 +156,7 @@ if TYPE_CHECKING:
     )
     from einkorn.models.resnet_v2 import ResNetV2, resnet50_v2, resnet101_v2, resnet152_v2
     from einkorn.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
+    from einkorn.models.transfer import discriminative_rates, extract_features, freeze, stages, unfreeze
     from einkorn.models.unet import UNet, unet
     from einkorn.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
     from einkorn.models.weights import WeightsReport, load_pretrained, read_class_names

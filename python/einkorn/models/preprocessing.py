@@ -87,17 +87,7 @@ class Preprocessing:
         return np.ascontiguousarray(pixels[..., ::-1] if self.bgr else pixels)
 
     def _resized(self, image: Any) -> np.ndarray:
-        from einkorn.vision.images import load_image
-
-        if isinstance(image, (str, os.PathLike)):
-            image = load_image(image)
-        pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
-        if pixels.ndim == 2:
-            pixels = np.stack([pixels] * 3, axis=-1)
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-            raise ShapeError(
-                f"Preprocessing: an image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3)"
-            )
+        pixels = picture_of(image)
         height, width = pixels.shape[:2]
         if self.resize is None:
             high = wide = self.size
@@ -109,6 +99,28 @@ class Preprocessing:
             pixels = np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR))
         top, left = (round((side - self.size) / 2) for side in (high, wide))
         return pixels[top : top + self.size, left : left + self.size]
+
+
+def picture_of(image: Any) -> np.ndarray:
+    """A path, Pillow image or array of bytes as uint8 [H, W, 3].
+
+    Raises
+    ------
+    ShapeError
+        An array is no picture of bytes.
+    """
+    from einkorn.vision.images import load_image
+
+    if isinstance(image, (str, os.PathLike)):
+        image = load_image(image)
+    pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+    if pixels.ndim == 2:
+        pixels = np.stack([pixels] * 3, axis=-1)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ShapeError(
+            f"Preprocessing: an image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3)"
+        )
+    return pixels
 
 
 #: The shorter side 256, the middle 224, ImageNet's mean and deviation.

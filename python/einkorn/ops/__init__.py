@@ -10,6 +10,7 @@ from einkorn.ops.assemble import *  # noqa: F403
 from einkorn.ops.attention import *  # noqa: F403
 from einkorn.ops.augment import *  # noqa: F403
 from einkorn.ops.boost_loss import *  # noqa: F403
+from einkorn.ops.boxes import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403
 from einkorn.ops.criterion import *  # noqa: F403
