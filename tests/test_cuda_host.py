@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from checking import as_arrays, assert_matches, case_id, gradients
@@ -22,6 +23,7 @@ import cuda_host
 
 from einkorn import _cuda_host
 
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FAMILIES = (
     "activation",
     "arrange",
@@ -55,7 +57,6 @@ FAMILIES = (
 )
 #: Of these families, the kernels that have no CUDA body yet.
 GAPS = {
-    "matmul_bf16",
     "matmul_int8",
     "quantize_rows_s8",
     "quantize_rows_u8",
@@ -264,7 +265,7 @@ def test_gradients_of_convolutions(
                 cuda_host.install(patch)
             leaves = [einkorn.Tensor(a.copy(), requires_grad=True) for a in (x, w, bias)]
             y = einkorn.ops.conv2d(*leaves, stride, padding, dilation, groups)
-            y.backward(np.round(np.arange(y.data.size).reshape(y.shape) % 7 - 3).astype(dtype))
+            y.backward(np.round(np.arange(np.prod(y.shape)).reshape(y.shape) % 7 - 3).astype(dtype))
             results.append([y.numpy(), *(leaf.grad.numpy() for leaf in leaves)])
     for got, expected in zip(results[1], results[0], strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-3 if dtype == "float32" else 1e-9)
@@ -290,6 +291,80 @@ def test_random_numbers_are_those_of_the_cpu(size: int, dtype: str, monkeypatch:
     np.testing.assert_array_equal(gpu[0], cpu[0])
     np.testing.assert_array_equal(gpu[2], cpu[2])
     np.testing.assert_allclose(gpu[1], cpu[1], rtol=64 * np.finfo(dtype).eps, atol=16 * np.finfo(dtype).eps)
+
+
+def _on_both(monkeypatch: pytest.MonkeyPatch, run: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What ``run()`` returns on the CPU and on the host device."""
+    cpu = [np.asarray(a, np.float64) for a in run()]
+    with monkeypatch.context() as patch:
+        cuda_host.install(patch)
+        gpu = [np.asarray(a, np.float64) for a in run()]
+    return cpu, gpu
+
+
+def _bfloat16(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(BFLOAT16)
+
+
+BFLOAT16_RUNS = {
+    "layer norm": lambda ops, x: ops.layer_norm(x, (40,), x[0, 0], x[0, 1]),
+    "rms norm": lambda ops, x: ops.rms_norm(x[:, :, 1:], (39,)),
+    "group norm": lambda ops, x: ops.group_norm(x, 3, x[0, :6, 0], x[0, :6, 1], activation="tanh"),
+    "batch norm": lambda ops, x: ops.batch_norm(x, None, None, training=True),
+    "batch norm of columns": lambda ops, x: ops.batch_norm(x[:, :, :7], None, None, training=True),
+    "attention": lambda ops, x: ops.scaled_dot_product_attention(x, x, x[:, :, :9], is_causal=True),
+    "attention of one query": lambda ops, x: ops.scaled_dot_product_attention(x[:, :1], x, x),
+    "product": lambda ops, x: ops.matmul(x, x.swapaxes(1, 2)),
+    "product of the other way round": lambda ops, x: ops.matmul(x.swapaxes(1, 2), x),
+}
+
+
+@pytest.mark.parametrize("run", BFLOAT16_RUNS.values(), ids=BFLOAT16_RUNS.keys())
+def test_bfloat16_as_the_cpu_has_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results and gradients within a step of bfloat16 of each other."""
+
+    def both_ways() -> list[Any]:
+        x = einkorn.Tensor(_bfloat16(3, 6, 40), requires_grad=True)
+        y = run(einkorn.ops, x)
+        y.backward(_bfloat16(*y.shape))
+        assert y.dtype == x.grad.dtype == BFLOAT16
+        return [y.numpy(), x.grad.numpy()]
+
+    for got, expected in zip(*_on_both(monkeypatch, both_ways), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2**-7, atol=2**-7 * np.abs(expected).max())
+
+
+def test_rounding_to_bfloat16_is_one_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of doubles that lie between floats, beyond the largest number, and of no number."""
+    near = 1 + 2.0**-8  # between two numbers of bfloat16
+    x = np.array([near, near + 1e-12, near - 1e-12, 3.3e38, 1e39, -1e300, 1e-42, np.inf, -np.nan, 0.1, -0.0])
+
+    def run() -> list[Any]:
+        return [einkorn.Tensor(a).to("bfloat16").numpy() for a in (x, x.astype(np.float32))]
+
+    with np.errstate(over="ignore"):
+        cpu, gpu = _on_both(monkeypatch, run)
+    np.testing.assert_array_equal(gpu, cpu)
+
+
+@DTYPES
+@pytest.mark.parametrize("queries", [3, 70])
+def test_attention_drops_what_the_cpu_drops(
+    queries: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(queries)
+    arrays = [rng.standard_normal((2, 2, n, 6)).astype(dtype) for n in (queries, 67, 67)]
+
+    def run() -> list[Any]:
+        einkorn.manual_seed(5)
+        leaves = [einkorn.Tensor(a, requires_grad=True) for a in arrays]
+        y = einkorn.ops.scaled_dot_product_attention(*leaves, dropout_p=0.4)
+        y.backward(np.cos(np.arange(np.prod(y.shape))).reshape(y.shape).astype(dtype))
+        return [y.numpy(), *(leaf.grad.numpy() for leaf in leaves)]
+
+    tolerance = 256 * np.finfo(dtype).eps
+    for got, expected in zip(*_on_both(monkeypatch, run), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
 
 
 # --- the device itself ---

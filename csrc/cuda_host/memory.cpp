@@ -106,14 +106,19 @@ Stamp stamp_of(uint32_t thread) {
        stamp.thread % kManyOfWarp, other);
 }
 
-// Whether nothing was written here: not by a kernel, and it looks as it did when it was made.
+// Whether nothing was written here: not by a kernel, and it looks as it did when it was made. Of elements smaller than a word all
+// of the word has to, unless kernels write there: what the host wrote may look like a byte of the poison.
 bool is_unwritten(const Region& region, const Cell& cell, uintptr_t address) {
   if (cell.written || region.from_elsewhere) return false;
   if (region.is_shared) return true;
   const char poison[4] = {'\xa5', '\xa5', '\xa5', '\x7f'};
-  for (uint32_t i = 0; i < region.granule; ++i)
-    if (reinterpret_cast<const char*>(address)[i] != poison[(address + i) % 4]) return false;
-  return true;
+  const auto is_poison = [&](uintptr_t at) { return *reinterpret_cast<const char*>(at) == poison[at % 4]; };
+  bool all = true, by_kernels = false;
+  for (uintptr_t at = address / 4 * 4; at < address / 4 * 4 + 4 && at < region.high; ++at) {
+    all = all && is_poison(at);
+    by_kernels = by_kernels || region.cells[(at - region.low) / region.granule].written;
+  }
+  return all || (by_kernels && is_poison(address));
 }
 
 void check_read(const Region& region, Cell& cell, uintptr_t address, bool atomic) {

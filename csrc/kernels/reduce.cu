@@ -40,6 +40,17 @@ struct Sum {
   }
 };
 
+struct Product {
+  template <class T>
+  static __device__ T identity() {
+    return 1;
+  }
+  template <class T>
+  static __device__ T join(T a, T b) {
+    return a * b;
+  }
+};
+
 struct Max {
   template <class T>
   static __device__ T identity() {
@@ -343,6 +354,11 @@ void reduce_min(const Reduce<T>& k) {
 }
 
 template <class T>
+void reduce_prod(const Reduce<T>& k) {
+  reduce<Product>("reduce_prod", k);
+}
+
+template <class T>
 void argmax(const Argmax<T>& k) {
   if (k.outer * k.inner == 0) return;
   if (k.inner > 1)
@@ -370,6 +386,7 @@ void first_out_of_range(const FirstOutOfRange& k) {
 EINKORN_INSTANTIATE(reduce_sum, Reduce)
 EINKORN_INSTANTIATE(reduce_max, Reduce)
 EINKORN_INSTANTIATE(reduce_min, Reduce)
+EINKORN_INSTANTIATE(reduce_prod, Reduce)
 EINKORN_INSTANTIATE(argmax, Argmax)
 
 }  // namespace einkorn::cuda

@@ -1,0 +1,56 @@
+// Products of small matrices by the tensor cores, a warp together, behind functions that have a plain meaning on the host device.
+//
+//   multiply_pairs   D[16][8] += A[16][16] B[16][8], bfloat16 operands, float sums: mma.sync.m16n8k16, from compute capability 8.0 on
+//
+//      lane = 4 row + pair       A   row, row + 8   x   columns 2 pair, 2 pair + 1, and 8 further        4 registers of two bfloat16
+//                                B   columns of two k, as A's:   k 2 pair, 2 pair + 1, and 8 further,  column `row`      2 registers
+//                                D   row, row + 8   x   columns 2 pair, 2 pair + 1                       4 floats
+//
+// A register has the element of the lower column (or k) in its low half. On the host device the lanes exchange their registers by
+// shuffles and each adds up its own four sums, in the order of k.
+
+#pragma once
+
+#include "kernels/cuda_stored.h"
+
+namespace einkorn::cuda {
+
+struct PairsA {
+  uint32_t of[4];  // (row, k), (row + 8, k), (row, k + 8), (row + 8, k + 8)
+};
+struct PairsB {
+  uint32_t of[2];  // k, k + 8
+};
+struct Sums {
+  float of[4];  // (row, column), (row, column + 1), (row + 8, column), (row + 8, column + 1)
+};
+
+__device__ __forceinline__ void multiply_pairs(Sums& d, const PairsA& a, const PairsB& b) {
+#ifdef EINKORN_CUDA_HOST
+  const unsigned lane = threadIdx.x % 32, row = lane / 4, pair = lane % 4;
+  for (int k = 0; k < 16; ++k) {
+    // The lane and register that hold k: pairs of k within 8, low and high halves.
+    const int holder = k % 8 / 2, later = k / 8;
+    const auto half = [&](uint32_t pairs) { return widened(static_cast<uint16_t>(k % 2 == 0 ? pairs : pairs >> 16)); };
+    const int of_row = static_cast<int>(row) * 4 + holder, of_column = static_cast<int>(pair) * 8 + holder;
+    const uint32_t upper = __shfl_sync(0xffffffffu, a.of[2 * later], of_row);
+    const uint32_t lower = __shfl_sync(0xffffffffu, a.of[2 * later + 1], of_row);
+    const uint32_t left = __shfl_sync(0xffffffffu, b.of[later], of_column);
+    const uint32_t right = __shfl_sync(0xffffffffu, b.of[later], of_column + 4);
+    d.of[0] += half(upper) * half(left);
+    d.of[1] += half(upper) * half(right);
+    d.of[2] += half(lower) * half(left);
+    d.of[3] += half(lower) * half(right);
+  }
+#elif __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+      "%3};"
+      : "+f"(d.of[0]), "+f"(d.of[1]), "+f"(d.of[2]), "+f"(d.of[3])
+      : "r"(a.of[0]), "r"(a.of[1]), "r"(a.of[2]), "r"(a.of[3]), "r"(b.of[0]), "r"(b.of[1]));
+#else
+  // Older cards have no such instruction; the bodies that use it are refused there.
+  __trap();
+#endif
+}
+
+}  // namespace einkorn::cuda

@@ -1,0 +1,139 @@
+// matmul_bf16 on the GPU: tensor cores by mma.sync (cuda_mma.h), float sums.
+//
+//   block    kTile x kTile of out, kDepth of k at a time in shared memory, rows of a and columns of b along k:
+//            | a | kTile x kDepth |   | b | kTile x kDepth |     two bfloat16 a word, rows kPitch words apart, so that the lanes of a
+//                                                                warp read 32 banks
+//   warp     8 of them, 4 x 2: 16 rows x 32 columns, 4 products of 16 x 8 for each 16 of k
+//
+// Loads of the next step are under way during the products of this one. Any strides: operands that run along k are read in the order of
+// memory, others across.
+//
+// Roofline: 2 M N K FLOP at 800 TFLOP/s; a tile of 64 x 64 does 32 FLOP for a byte of L2, which at 5.5 TB/s bounds it to about 180 TFLOP/s:
+// enough for small and odd shapes and fused epilogues. Larger tiles, ldmatrix and wgmma are still to come. Planned: 64 registers, 4
+// blocks of 256 threads an SM; 9 KB of shared memory.
+
+#include "kernels/activation_cuda.h"
+#include "kernels/cuda_mma.h"
+#include "kernels/matmul_bf16.h"
+
+namespace einkorn::cuda {
+
+namespace {
+
+constexpr int kTile = 64, kDepth = 32, kPitch = kDepth / 2 + 4;  // pitch in words
+constexpr int kLoads = kTile * kDepth / kBlock;                  // of a thread, for each operand and step
+
+__device__ __forceinline__ float load_number(const HalfOrFloat& from, int64_t at) {
+  if (from.bytes == 2) return widened(reinterpret_cast<const uint16_t*>(from.p)[at]);
+  return reinterpret_cast<const float*>(from.p)[at];
+}
+
+__device__ __forceinline__ void store_number(const HalfOrFloat& to, int64_t at, float v) {
+  if (to.bytes == 2)
+    reinterpret_cast<uint16_t*>(to.p)[at] = narrowed<uint16_t>(v);
+  else
+    reinterpret_cast<float*>(to.p)[at] = v;
+}
+
+// Where a batch lies in the three operands.
+struct Offsets {
+  int64_t out, a, b;
+};
+
+__device__ __forceinline__ Offsets offsets_of(const MatmulBf16& x, int64_t batch) {
+  Offsets at = {0, 0, 0};
+  for (int d = x.batch_ndim - 1; d >= 0; --d) {
+    const int64_t rest = quotient(batch, x.batch_shape[d]), i = batch - rest * x.batch_shape[d];
+    at.out += i * x.out_batch[d];
+    at.a += i * x.a_batch[d];
+    at.b += i * x.b_batch[d];
+    batch = rest;
+  }
+  return at;
+}
+
+// One operand's share of a step: kTile lines of kDepth, as a thread loads and puts them.
+struct OperandLoads {
+  const uint16_t* data;
+  int64_t line_step, k_step, lines, depth;
+  uint16_t held[kLoads];
+
+  __device__ __forceinline__ bool along_k() const { return k_step == 1; }
+  __device__ __forceinline__ int line(int i) const { return along_k() ? i / kDepth : i % kTile; }
+  __device__ __forceinline__ int k(int i) const { return along_k() ? i % kDepth : i / kTile; }
+
+  __device__ __forceinline__ void load(int64_t first_line, int64_t begin) {
+#pragma unroll
+    for (int l = 0; l < kLoads; ++l) {
+      const int i = static_cast<int>(threadIdx.x) + l * kBlock;
+      const int64_t at_line = first_line + line(i), at_k = begin + k(i);
+      held[l] = at_line < lines && at_k < depth ? data[at_line * line_step + at_k * k_step] : uint16_t{0};
+    }
+  }
+  __device__ __forceinline__ void put(uint16_t* to) const {
+#pragma unroll
+    for (int l = 0; l < kLoads; ++l) {
+      const int i = static_cast<int>(threadIdx.x) + l * kBlock;
+      to[line(i) * 2 * kPitch + k(i)] = held[l];
+    }
+  }
+};
+
+__global__ void __launch_bounds__(kBlock) matmul_bf16_tiles(MatmulBf16 x, int64_t batches) {
+  __shared__ uint32_t a_words[kTile][kPitch], b_words[kTile][kPitch];
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int row = lane / 4, pair = lane % 4, first_row = warp / 2 * 16, first_column = warp % 2 * 32;
+  const int64_t down = (x.m + kTile - 1) / kTile, across = (x.n + kTile - 1) / kTile;
+  for (int64_t task = blockIdx.x; task < batches * down * across; task += gridDim.x) {
+    const int64_t tile = task % (down * across), i0 = tile / across * kTile, j0 = tile % across * kTile;
+    const Offsets at = offsets_of(x, task / (down * across));
+    OperandLoads a = {x.a + at.a, x.a_m, x.a_k, x.m, x.k, {}}, b = {x.b + at.b, x.b_n, x.b_k, x.n, x.k, {}};
+    Sums sums[4] = {};
+    a.load(i0, 0);
+    b.load(j0, 0);
+    for (int64_t begin = 0; begin < x.k; begin += kDepth) {
+      a.put(reinterpret_cast<uint16_t*>(a_words));
+      b.put(reinterpret_cast<uint16_t*>(b_words));
+      __syncthreads();
+      if (begin + kDepth < x.k) {
+        a.load(i0, begin + kDepth);
+        b.load(j0, begin + kDepth);
+      }
+#pragma unroll
+      for (int w = 0; w < kDepth / 2; w += 8) {  // 16 of k
+        const auto& upper = a_words[first_row + row];
+        const auto& lower = a_words[first_row + row + 8];
+        const PairsA left = {{upper[w + pair], lower[w + pair], upper[w + pair + 4], lower[w + pair + 4]}};
+#pragma unroll
+        for (int c = 0; c < 4; ++c) {
+          const auto& column = b_words[first_column + c * 8 + row];
+          multiply_pairs(sums[c], left, PairsB{{column[w + pair], column[w + pair + 4]}});
+        }
+      }
+      __syncthreads();
+    }
+#pragma unroll
+    for (int c = 0; c < 4; ++c)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int64_t i = i0 + first_row + row + e / 2 * 8, j = j0 + first_column + c * 8 + pair * 2 + e % 2;
+        if (i >= x.m || j >= x.n) continue;
+        const int64_t to = at.out + i * x.out_m + j * x.out_n;
+        float v = x.alpha * sums[c].of[e];
+        if (x.beta != 0) v += x.beta * load_number(x.out, to);
+        if (x.bias.p != nullptr) v += load_number(x.bias, x.bias_on_rows ? i : j);
+        store_number(x.out, to, activate(v, x.activation));
+      }
+  }
+}
+
+}  // namespace
+
+void matmul_bf16(const MatmulBf16& x) {
+  int64_t batches = 1;
+  for (int d = 0; d < x.batch_ndim; ++d) batches *= x.batch_shape[d];
+  const int64_t tiles = batches * pieces_of(x.m, kTile) * pieces_of(x.n, kTile);
+  if (tiles > 0) launch("matmul_bf16", matmul_bf16_tiles, blocks_for(tiles), kBlock, 0, x, batches);
+}
+
+}  // namespace einkorn::cuda
