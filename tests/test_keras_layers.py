@@ -333,3 +333,23 @@ def test_an_input_of_a_whole_batch() -> None:
     first, second = (model.predict(x, batch_size=6, verbose=0) for _ in range(2))
     assert first.shape == (6, 4)
     assert not np.array_equal(first, second)  # the state went on
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: layers.GaussianNoise(-1), "stddev is -1"),
+        (lambda: layers.GaussianDropout(1), "rate is 1"),
+        (lambda: layers.ReLU(max_value=-1), "max_value is -1"),
+        (lambda: layers.ReLU(negative_slope=-0.1), "negative_slope is -0.1"),
+        (lambda: layers.Reshape((-1, -1)), "at most one"),
+        (lambda: layers.Reshape((3,))(rows(2, 4)), "rows of 4 elements"),
+        (lambda: layers.Reshape((-1, 3))(rows(2, 4)), "rows of 4 elements"),
+        (lambda: layers.BatchNormalization(axis=5)(rows(2, 4)), "axis is 5"),
+        (lambda: layers.BatchNormalization(axis=0)(rows(2, 4)), "axis is 0"),
+        (lambda: layers.GroupNormalization(0)(rows(2, 4)), "groups is 0"),
+    ],
+)
+def test_values_without_a_meaning_are_refused_by_name(make, why):
+    with pytest.raises((ArgumentError, ShapeError), match=why):
+        make()

@@ -11,7 +11,7 @@ import numpy as np
 from einkorn.data.augment.geometry import gaussian
 from einkorn.data.augment.plan import Plan
 from einkorn.data.augment.transform import Transform, probability, sized, span
-from einkorn.errors import ArgumentError, DTypeError
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
     "ColorJitter",
@@ -344,6 +344,12 @@ class RandomErasing(Transform):
         y, x = np.floor(tries[one][:, 2] * (height - h + 1)), np.floor(tries[one][:, 3] * (width - w + 1))
         chosen = (u[:, 0] < self.p) & fits[one]
         boxes = np.stack([x, y, x + w, y + h], 1) * chosen[:, None]
+        numbers = 1 if self.value is None else np.size(self.value)
+        if numbers not in (1, plan.channels):
+            raise ShapeError(
+                f"RandomErasing: value has {numbers} numbers, expected 1, or {plan.channels} as the pictures "
+                "have channels"
+            )
         plan.erase(boxes.astype(np.int64), self.value)
 
 

@@ -340,6 +340,10 @@ class RandomResizedCrop(Transform):
         return found.astype(np.int64)
 
     def _lower(self, plan: Plan) -> None:
+        if 0 in plan.size:
+            raise ShapeError(
+                f"RandomResizedCrop: pictures are {plan.size[0]}x{plan.size[1]}, which is nothing"
+            )
         window = self._windows(plan)
         sides = window[:, 2:] - window[:, :2]
         resized(plan, self.size, window, sides[:, 1], sides[:, 0], self.interpolation, self.antialias)
@@ -504,7 +508,10 @@ def perspective(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
             system[:, row, 3 * axis : 3 * axis + 2], system[:, row, 3 * axis + 2] = ends[:, i], 1
             system[:, row, 6:] = -starts[i, axis] * ends[:, i]
             right[:, row] = starts[i, axis]
-    found = np.linalg.solve(system, right)[:, :, 0]
+    try:
+        found = np.linalg.solve(system, right)[:, :, 0]
+    except np.linalg.LinAlgError:  # corners that fell onto one line: the nearest matrix that there is
+        found = (np.linalg.pinv(system) @ right)[:, :, 0]
     return np.concatenate([found, np.ones((images, 1))], 1).reshape(images, 3, 3)
 
 
@@ -562,8 +569,8 @@ class ElasticTransform(Transform):
         ]
         field = augment_filter(field, *weights)
         # In units of half the picture's sides, as alpha is meant.
-        field[:, 0] *= self.alpha[0] / height * width / 2
-        field[:, 1] *= self.alpha[1] / width * height / 2
+        field[:, 0] *= self.alpha[0] / max(1, height) * width / 2
+        field[:, 1] *= self.alpha[1] / max(1, width) * height / 2
         plan.warp(
             moves(0, 0, plan.images), field=field, mode=self.interpolation, border=self.border, fill=self.fill
         )

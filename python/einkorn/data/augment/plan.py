@@ -147,6 +147,8 @@ class Plan:
 
     def color(self, kinds: Any, values: Any) -> None:
         """Steps of ``ops.augment_color``, [images, steps] or what gives it when repeated."""
+        if not self.images:
+            return
         if self._scale is not None:
             self._flush()
         kinds, values = np.atleast_1d(kinds), np.atleast_1d(values)

@@ -292,6 +292,11 @@ class ReLU(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        for name, value in (
+            ("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)
+        ):  # fmt: skip
+            if value is not None and not (isinstance(value, (int, float)) and value >= 0):
+                raise ArgumentError(f"ReLU: {name} is {value!r}, expected a number >= 0")
         self.arguments = negative_slope, max_value, threshold
 
     def call(self, x: Any) -> Any:

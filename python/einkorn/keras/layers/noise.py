@@ -26,10 +26,8 @@ class _Noise(Layer):
         super().__init__(**options)
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
             raise ArgumentError(f"{type(self).__name__}: rate is {rate!r}, expected a number from 0 to 1")
-        self.rate, self.seed = (
-            float(rate),
-            seed,
-        )  # the library's generator draws: the seed tells nothing to it
+        # The library's generator draws: the seed tells nothing to it.
+        self.rate, self.seed = float(rate), seed
 
 
 def _ones(x: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -116,7 +114,13 @@ class GaussianDropout(_Noise):
     Parameters
     ----------
     rate : float
+        Below 1.
     """
+
+    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+        super().__init__(rate, seed, **options)
+        if self.rate == 1:
+            raise ArgumentError("GaussianDropout: rate is 1, where the deviation is infinite, expected less")
 
     def call(self, x: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
@@ -138,7 +142,10 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.stddev, self.seed = stddev, seed
+        good = isinstance(stddev, (int, float)) and not isinstance(stddev, bool)
+        if not good or not 0 <= stddev < math.inf:
+            raise ArgumentError(f"GaussianNoise: stddev is {stddev!r}, expected a number >= 0")
+        self.stddev, self.seed = float(stddev), seed
 
     def call(self, x: Any, training: bool = False) -> Any:
         return ops.add(x, ops.normal(tuple(x.shape), std=self.stddev)) if training else x

@@ -68,6 +68,11 @@ class BatchNormalization(Layer):
         self.rules = (gamma_regularizer, gamma_constraint), (beta_regularizer, beta_constraint)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
+        if not -len(input_shape) <= self.axis < len(input_shape) or self.axis % len(input_shape) == 0:
+            raise ArgumentError(
+                f"{self.name}: axis is {self.axis}, expected one of x, which has shape {tuple(input_shape)}, "
+                "but for the rows"
+            )
         size = (input_shape[self.axis],)
         gamma, beta, mean, variance = self.starts
         (gamma_penalty, gamma_limit), (beta_penalty, beta_limit) = self.rules
@@ -205,6 +210,8 @@ class GroupNormalization(Layer):
         size = input_shape[self.axis]
         if self.groups == -1:
             self.groups = size
+        if self.groups < 1:
+            raise ArgumentError(f"GroupNormalization: groups is {self.groups}, expected an integer >= 1")
         if size % self.groups:
             raise ArgumentError(f"GroupNormalization: groups is {self.groups}, expected a divisor of {size}")
         self.gamma = self.add_weight((size,), self.starts[0], name="gamma") if self.scale else None

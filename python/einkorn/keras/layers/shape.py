@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
 from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
@@ -47,9 +49,22 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **options: Any) -> None:
         super().__init__(**options)
-        self.target_shape = tuple(target_shape)
+        sizes = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        good = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= -1 for n in sizes)
+        if not good or sum(n == -1 for n in sizes) > 1:
+            raise ArgumentError(
+                f"Reshape: target_shape is {target_shape!r}, expected sizes >= 0, and -1 for at most one"
+            )
+        self.target_shape = tuple(int(n) for n in sizes)
 
     def call(self, x: Any) -> Any:
+        count, known = math.prod(x.shape[1:]), math.prod(n for n in self.target_shape if n != -1)
+        fits = count % known == 0 if -1 in self.target_shape and known else count == known
+        if not fits:
+            raise ShapeError(
+                f"{self.name}: x has shape {tuple(x.shape)}, rows of {count} elements, expected as many as "
+                f"target_shape {self.target_shape} has"
+            )
         return x.reshape(x.shape[0], *self.target_shape)
 
 
