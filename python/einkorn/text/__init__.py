@@ -44,6 +44,7 @@ _HOMES = {
     "sent_tokenize": "words",
     "svd_vectors": "neighbours",
     "train_bpe": "training",
+    "train_wordpiece": "wordpiece_training",
     "word_tokenize": "words",
     "write_gpt2": "files",
     "write_llama2c": "files",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from einkorn.text.training import train_bpe
     from einkorn.text.vocabulary import Vocabulary
     from einkorn.text.word2vec import FastText, Word2Vec
+    from einkorn.text.wordpiece_training import train_wordpiece
     from einkorn.text.words import NLTKWordTokenizer, sent_tokenize, word_tokenize
 
 __getattr__, __dir__ = later(__name__, _HOMES)

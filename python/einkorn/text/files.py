@@ -254,6 +254,11 @@ def read_bert_vocabulary(
         if token in ids:
             raise DataError(f"{path}: line {number + 1}, {token!r}, is line {ids[token] + 1} already")
         ids[token] = number
+    return bert(path, ids, lowercase, strip_accents)
+
+
+def bert(path: FilePath, ids: dict[str, int], lowercase: bool, strip_accents: bool | None) -> Tokenizer:
+    """The tokeniser of BERT with this vocabulary; ``path`` is what errors call it."""
     for token in ("[UNK]", "[CLS]", "[SEP]"):
         if token not in ids:
             raise DataError(f"{path}: there is no {token}")
