@@ -136,7 +136,7 @@ def run_trees(count: int) -> int:
 
 
 def run_texts(count: int) -> int:
-    """Learn byte pairs from so many random texts and encode them; bytes that are no text by every pattern."""
+    """So many random texts as tokens, words, counts and tags; bytes that are no text by every pattern."""
     if not _engine.compiled():
         raise SystemExit("einkorn._text was not built: it needs Cython")
     texts = [SENTENCES, *random_texts(count)]
@@ -155,7 +155,23 @@ def run_texts(count: int) -> int:
             _engine.characters(), tokenizer._model, {0xFFFD: "x", 0x41: ""}, split, [], b"", "never", False
         )
         pipeline.encode([bytes(o.tolist()) for o in octets], 2, True)
-    return 2 * count
+    for analyzer, lengths in (("word", (1, 1)), ("word", (1, 3)), ("char", (1, 3)), ("char_wb", (2, 5))):
+
+        def counted(options: Any = {"analyzer": analyzer, "ngram_range": lengths}) -> list[np.ndarray]:  # noqa: B006
+            rows = text.CountVectorizer(**options).fit_transform([*texts, *[SENTENCES * 20] * 40])
+            hashed = text.HashingVectorizer(**options).transform(texts)
+            return [rows.indptr, rows.indices, rows.data, hashed.indices, hashed.data]
+
+        same_for_all_threads(f"{analyzer} counted {lengths}", counted)
+    words = [text.word_tokenize(each, preserve_line=True) for each in texts]
+    tagged = [[(word, str(len(word) % 5)) for word in each] for each in words]
+
+    def tags() -> list[np.ndarray]:
+        found = text.PerceptronTagger().train(tagged, 2).tag_sents(words * 3)
+        return [np.array([int(tag) for sentence in found for _, tag in sentence])]
+
+    same_for_all_threads("tags", tags)
+    return 4 * count
 
 
 #: Every how many-th case, how many sizes of images, how many tables, how many texts. ThreadSanitizer is slow
