@@ -24,9 +24,10 @@
 //                                                                       forw.   backw.    forw.   backw.
 //   the gates' lines asked for before a tile's product                   3.0     4.0       17.1    20.5
 //   all lines that its cells read and write, beside the product          3.0     3.1       16.9    18.6
-//   the same, and those of the tile's sums, as late as there is time     3.0     3.2       17.0    18.5
-//   bound: the product at the limit (117 a core) and the cells           2.7               15.6
-// The cells' functions are 1.3 ms of that at H 256. A tile runs at the limit; what is lost are its ends (28 sums out of and into
+//   the same, and those of the tile's sums, as late as there is time     3.1     3.3       17.3    18.3    by turns with the one
+//                                                                        3.1     3.3       17.4    18.4    before, in a slower hour
+//   bound, counted: the product at the limit (117 a core), the cells     2.7               15.6
+// The cells' functions are 1.3 ms of that at H 256. A tile runs near the limit; what is lost, by count, are its ends (28 sums out of and into
 // registers every 256 steps of k, 2%), the packing of the weights, and with two threads one wait a step.
 // 1.2 times torch forward would need 94 to 101% (H 256) and 91 to 97% (H 512) of the limit for the products, with the cells for
 // nothing; 2.5 times its gru more than the limit at H 512.
