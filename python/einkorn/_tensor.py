@@ -11,6 +11,7 @@ import numpy as np
 
 from einkorn import _bfloat16, _versions
 from einkorn._device import is_whole
+from einkorn._spelling import respell
 from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import backward
@@ -546,3 +547,5 @@ from einkorn import ops  # noqa: E402
 from einkorn._inplace import assign, update  # noqa: E402
 from einkorn.ops import _integers, _promotion  # noqa: E402
 from einkorn.ops._moves import movable  # noqa: E402
+
+respell(Tensor)

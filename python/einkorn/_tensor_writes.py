@@ -39,6 +39,7 @@ def in_place(name: str, home: Any, keeps_type: bool = True) -> Callable[..., Ten
     method.__name__ = f"{name}_"
     method.__qualname__ = f"Tensor.{name}_"
     method.__doc__ = f":meth:`{name}`, in place."
+    method.__wrapped__ = function  # type: ignore[attr-defined]
     method.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return method
 

@@ -45,6 +45,9 @@ _VERSION = 1
 _MOST_JSON = 256 << 20  # bytes
 _MOST_DEPTH = 50
 
+#: What entries of the wrong kind or size lead to.
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError, MemoryError)
+
 #: The classes that files may name, and their modules within einkorn.boosting.
 _REGISTRY = {
     "AdaBoostClassifier": "adaboost",
@@ -152,12 +155,16 @@ def load(path: str | PathLike[str]) -> Any:
         found = reader.value(described) if "trees" in described else reader.model(described)
     except MissingPackageError:
         raise
-    except CheckpointError as error:
-        raise CheckpointError(f"{target}: {error}") from error
-    except (EinkornError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise CheckpointError(f"{target}: cannot be rebuilt: {error!r}") from error
-    except (OverflowError, RecursionError, MemoryError) as error:
-        raise CheckpointError(f"{target}: cannot be rebuilt: {error!r}") from error
+    except EinkornError as error:
+        raise CheckpointError(f"{target}: {reader.at}: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(
+            f"{target}: cannot be rebuilt: {reader.at}: there is no {error.args[0]!r}"
+        ) from error
+    except _UNFIT as error:
+        raise CheckpointError(
+            f"{target}: cannot be rebuilt: {reader.at} does not hold what {_FORMAT} has there"
+        ) from error
     return found
 
 
@@ -353,6 +360,7 @@ class _Reader:
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
+        self.at = "model"  # the entry that is being read
 
     def array(self, value: dict[str, Any]) -> np.ndarray:
         if "strings" in value:
@@ -406,13 +414,17 @@ class _Reader:
         return trees
 
     def model(self, described: dict[str, Any]) -> Any:
+        where = self.at
+        self.at = f"{where}.class"
         made = _class_of(described["class"])
+        self.at = f"{where}.params"
         params = self.params(described["params"])
         model = made(**params)
         known, given = set(model.get_params(deep=False)), set(params)
         newer = set(getattr(made, "_aliases", {}).values())  # an older file may have the aliases alone
         if not given <= known or not known - given <= newer:
             raise CheckpointError(f"{described['class']} has other parameters than the file")
+        self.at = f"{where}.fitted"
         fitted = described["fitted"]
         features = fitted["n_features_in_"]
         if type(features) is not int or features < 1:
@@ -426,10 +438,17 @@ class _Reader:
             raise CheckpointError(f"there are {np.shape(names)} feature names, expected {features}")
         if np.ndim(getattr(model, "classes_", [])) != 1:
             raise CheckpointError("classes_ is no list of classes")
-        values = {key: self.value(item) for key, item in described["values"].items()}
+        self.at = f"{where}.values"
+        values = {}
+        for key, item in described["values"].items():
+            self.at = f"{where}.values.{key}"
+            values[key] = self.value(item)
         for key, item in values.items():
             if isinstance(item, Trees) and item.n_features != features:
                 raise CheckpointError(f"{key} has {item.n_features} features, expected {features}")
+        self.at = f"{where}.metadata"
         metadata = self.plain(described["metadata"])
+        self.at = f"{where}: params, fitted, metadata and values"
         model._from_state(metadata, values)
+        self.at = where
         return model

@@ -19,12 +19,24 @@ LightGBM, categorical  left when in the set, NaN to the right   the same
 from __future__ import annotations
 
 import json
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from einkorn.boosting._entries import (
+    decimals,
+    entry,
+    items,
+    real,
+    real_list,
+    text,
+    whole,
+    whole_list,
+    words_of,
+)
 from einkorn.boosting._peer_model import LINKS, PeerModel
 from einkorn.boosting._peer_rows import Categories, category_array, cut_text
 from einkorn.boosting.trees import Trees
@@ -34,6 +46,8 @@ __all__ = ["PeerModel", "read_lightgbm", "read_xgboost"]
 
 _MOST_BYTES = 4 << 30
 _MOST_CATEGORY = 1 << 24  # XGBoost's bound; a set of all of them has 2 MB
+_MOST_FEATURES = (1 << 31) - 1
+_LARGEST = float(np.finfo(np.float32).max)
 _MOST_WORDS = 1 << 26  # of all sets of a model: a short list of large numbers shall not fill the memory
 
 
@@ -69,19 +83,19 @@ def _in_levels(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Nodes from the root down, level by level: parents before children. Leaves have a child of -1."""
     nodes = left.size
     if nodes == 0 or right.size != nodes:
-        raise DataError("a tree has no nodes, or unequal numbers of left and right children")
+        raise DataError("left_children is empty, or has not as many entries as right_children")
     levels, level, seen = [], np.zeros(1, np.int64), 0
     while level.size:
         seen += level.size
         if seen > nodes:
-            raise DataError("a tree's nodes form a cycle")
+            raise DataError("left_children and right_children form a cycle")
         levels.append(level)
         if ((left[level] < 0) != (right[level] < 0)).any():
-            raise DataError("a tree has a node with one child")
+            raise DataError("left_children and right_children: a node has one child")
         split = level[left[level] >= 0]
         level = np.stack([left[split], right[split]], axis=1).reshape(-1)
         if level.size and not (level.min() >= 0 and level.max() < nodes):
-            raise DataError("a tree has a child that is none of its nodes")
+            raise DataError("left_children and right_children: a child is none of the nodes")
     return np.concatenate(levels)
 
 
@@ -96,11 +110,6 @@ def _one_tree(
 ) -> tuple[Trees, np.ndarray]:
     """A tree and its nodes' old numbers, from arrays over nodes in any order; ``sets`` are words by node."""
     order = _in_levels(left, right)
-    if any(array.size != left.size for array in nodes.values()):
-        raise DataError("a tree's lists differ in length")
-    feature = nodes["feature"][order]
-    if not 0 <= feature.min(initial=0) <= feature.max(initial=0) < n_features:
-        raise DataError(f"a tree splits on a feature that is none of the {n_features}")
     place = np.full(left.size, -1, np.int64)
     place[order] = np.arange(order.size)
     leaf = left[order] < 0
@@ -150,7 +159,11 @@ def read_xgboost(path: str | PathLike[str]) -> PeerModel:
     if not _is_json(data):
         raise DataError(f"{path}: is no JSON; save the model under a name that ends in .json")
     try:
-        return _xgboost(json.loads(data))
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is no XGBoost model that can be read: it is no JSON: {error}") from error
+    try:
+        return _xgboost(document)
     except (EinkornError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is no XGBoost model that can be read: {error}") from error
     except (OverflowError, RecursionError, MemoryError) as error:
@@ -164,83 +177,135 @@ def _is_json(data: bytes) -> bool:
 
 
 def _xgboost(document: Any) -> PeerModel:
-    learner = document["learner"]
-    booster, weights = learner["gradient_booster"], None
-    if booster["name"] == "dart":
-        weights, booster = booster["weight_drop"], booster["gbtree"]
-    if booster["name"] != "gbtree":
-        raise DataError(f"the booster is {booster['name']!r}, expected 'gbtree' or 'dart'")
-    shape = learner["learner_model_param"]
-    objective = learner["objective"]["name"]
-    n_features = int(shape["num_feature"])
-    groups = max(int(shape["num_class"]), int(shape.get("num_target", 1)), 1)
-    model, trees = booster["model"], booster["model"]["trees"]
-    outputs = model["tree_info"]
-    if not len(trees) == len(outputs) == len(weights or trees):
-        raise DataError("the numbers of trees, outputs and weights differ")
-    if groups > max(len(trees), 1) * 1000 or not 1 <= n_features < 1 << 31:
-        raise DataError(f"{groups} outputs and {n_features} features do not fit {len(trees)} trees")
-    base = _base_score(shape["base_score"], objective, groups)
+    learner = entry(document, "learner", "")
+    booster, weights = entry(learner, "gradient_booster", "learner"), None
+    name = entry(booster, "name", "gradient_booster")
+    if name == "dart":
+        weights, booster = entry(booster, "weight_drop", "dart"), entry(booster, "gbtree", "dart")
+        name = entry(booster, "name", "gbtree")
+    if name != "gbtree":
+        raise DataError(f"gradient_booster.name is {name!r}, expected 'gbtree' or 'dart'")
+    shape = entry(learner, "learner_model_param", "learner")
+    objective = text(entry(entry(learner, "objective", "learner"), "name", "objective"), "objective.name")
+    model = entry(booster, "model", "gbtree")
+    trees = items(entry(model, "trees", "model"), "trees")
+    n_features = whole(entry(shape, "num_feature", "learner_model_param"), "num_feature", 1, _MOST_FEATURES)
+    classes = whole(entry(shape, "num_class", "learner_model_param"), "num_class", 0, _MOST_FEATURES)
+    targets = whole(entry(shape, "num_target", "learner_model_param", 1), "num_target", 0, _MOST_FEATURES)
+    groups = max(classes, targets, 1)
+    if groups > max(len(trees), 1) * 1000:
+        raise DataError(
+            f"num_class is {classes} and num_target {targets}, which do not fit {len(trees)} trees"
+        )
+    counts = entry(model, "gbtree_model_param", "model", {})
+    told = entry(counts, "num_trees", "gbtree_model_param", len(trees))
+    if whole(told, "num_trees", 0, _MOST_FEATURES) != len(trees):
+        raise DataError(f"num_trees is {told!r}, and there are {len(trees)} trees")
+    outputs = whole_list(entry(model, "tree_info", "model"), "tree_info", 0, groups - 1, len(trees))
+    if weights is not None:
+        weights = real_list(weights, "weight_drop", -_LARGEST, _LARGEST, len(trees))
+    names = entry(learner, "feature_names", "learner", None)
+    if names:
+        names = [text(name, "feature_names") for name in items(names, "feature_names", n_features)]
+    base = _base_score(entry(shape, "base_score", "learner_model_param"), objective, groups)
     parts, words = [], 0
-    for i, (tree, output) in enumerate(zip(trees, outputs, strict=True)):
+    for i, (tree, output) in enumerate(zip(trees, outputs.tolist(), strict=True)):
         weight = 1.0 if weights is None else float(weights[i])
-        parts.append(_xgboost_tree(tree, n_features, groups, int(output), weight))
+        try:
+            parts.append(_xgboost_tree(tree, n_features, groups, output, weight))
+        except EinkornError as error:
+            raise DataError(f"trees[{i}]: {error}") from error
         words += parts[-1][0].categories.size
         if words > _MOST_WORDS:
-            raise DataError("the sets of categories take more room than any model's")
-    made = PeerModel("xgboost", str(objective), LINKS["xgboost"].get(objective, "identity"))
-    made._categories = _xgboost_categories(model.get("cats"), n_features)
-    return _finish(made, parts, base, n_features, learner.get("feature_names"))
+            raise DataError("categories take more room than those of any model")
+    made = PeerModel("xgboost", objective, LINKS["xgboost"].get(objective, "identity"))
+    if made.link in ("softmax", "argmax") and groups < 2:
+        raise DataError(f"num_class is {classes}, and {objective} needs two classes or more")
+    made._categories = _xgboost_categories(entry(model, "cats", "model", None), n_features)
+    return _finish(made, parts, base, n_features, names)
 
 
 def _xgboost_categories(cats: Any, n_features: int) -> Categories:
     """What XGBoost keeps of a data frame: numbers, or the bytes of all names and where each ends."""
-    if not cats or not cats.get("enc"):
+    if not cats or not entry(cats, "enc", "cats", None):
         return None
-    if len(cats["enc"]) != n_features:
-        raise DataError(f"there are categories of {len(cats['enc'])} features, expected {n_features}")
     found: list[np.ndarray | None] = []
-    for feature in cats["enc"]:
-        values = feature["values"]
+    for feature in items(cats["enc"], "cats.enc", n_features):
+        values = items(entry(feature, "values", "cats.enc"), "cats.enc.values")
         if "offsets" in feature:
-            values = cut_text(bytes(byte & 0xFF for byte in values), feature["offsets"])
+            octets = whole_list(values, "cats.enc.values", -128, 255)
+            ends = whole_list(feature["offsets"], "cats.enc.offsets", 0, len(values))
+            if (np.diff(ends) < 0).any():
+                raise DataError("cats.enc.offsets fall, expected rising numbers")
+            values = cut_text(octets.astype(np.uint8).tobytes(), ends.tolist())
+        elif any(isinstance(value, float) and not math.isfinite(value) for value in values):
+            raise DataError("cats.enc.values holds NaN or infinity")
         found.append(category_array(values) if values else None)
     return found
 
 
-def _base_score(text: Any, objective: str, groups: int) -> np.ndarray:
+def _base_score(written: Any, objective: str, groups: int) -> np.ndarray:
     """The start of raw scores: one number for all outputs or one for each, given as a prediction."""
-    scores = np.atleast_1d(np.array(json.loads(text), np.float32))
-    if scores.shape not in ((1,), (groups,)):
-        raise DataError(f"base_score has {scores.size} numbers, expected 1 or {groups}")
+    words = text(written, "base_score").strip()
+    listed = words[:1] == "[" and words[-1:] == "]"
+    numbers = decimals(words[1:-1].replace(",", " ").split() if listed else [words], "base_score", float)
+    if len(numbers) not in (1, groups):
+        raise DataError(f"base_score has {len(numbers)} entries, expected 1 or {groups}")
+    scores = real_list(numbers, "base_score", -_LARGEST, _LARGEST).astype(np.float32)
     scores = np.broadcast_to(scores, (groups,)).astype(np.float64)
     if objective in ("binary:logistic", "reg:logistic"):
         if not ((scores > 0) & (scores < 1)).all():
-            raise DataError(f"base_score is {text}, expected probabilities")
+            raise DataError(f"base_score is {words}, expected probabilities")
         return np.log(scores) - np.log1p(-scores)
     if LINKS["xgboost"].get(objective) == "exp":
         if not (scores > 0).all():
-            raise DataError(f"base_score is {text}, expected positive numbers")
+            raise DataError(f"base_score is {words}, expected positive numbers")
         return np.log(scores)
     return scores
 
 
 def _xgboost_tree(
-    tree: dict[str, Any], n_features: int, groups: int, output: int, weight: float
+    tree: Any, n_features: int, groups: int, output: int, weight: float
 ) -> tuple[Trees, np.ndarray]:
-    if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
-        raise DataError("a tree's leaves hold vectors (multi_output_tree), which is not read")
-    left = np.array(tree["left_children"], np.int64)
-    right = np.array(tree["right_children"], np.int64)
-    conditions = np.array(tree["split_conditions"], np.float32)
-    default_left = np.array(tree["default_left"], np.int64) != 0
-    weights = np.array(tree.get("base_weights") or np.zeros(left.size), np.float64)
-    leaf = left < 0
-    sets = _xgboost_sets(tree)
-    categorical = np.zeros(left.size, bool)
+    shape = entry(tree, "tree_param", "the tree")
+    if whole(entry(shape, "size_leaf_vector", "tree_param", 1), "size_leaf_vector", 0, _MOST_FEATURES) > 1:
+        raise DataError("size_leaf_vector: the leaves hold vectors (multi_output_tree), which is not read")
+    told = whole(entry(shape, "num_feature", "tree_param", 0), "num_feature", 0, _MOST_FEATURES)
+    if told not in (0, n_features):
+        raise DataError(f"num_feature is {told}, and that of the model {n_features}")
+
+    def listed(name: str) -> Any:
+        return entry(tree, name, "the tree")
+
+    children = items(listed("left_children"), "left_children")
+    nodes = len(children)
+    told = whole(entry(shape, "num_nodes", "tree_param", nodes), "num_nodes", 1, _MOST_FEATURES)
+    if told != nodes:
+        raise DataError(f"num_nodes is {told}, and left_children has {nodes} entries")
+    left = whole_list(children, "left_children", -1, nodes - 1)
+    right = whole_list(listed("right_children"), "right_children", -1, nodes - 1, nodes)
+    feature = whole_list(listed("split_indices"), "split_indices", 0, _MOST_FEATURES, nodes)
+    conditions = real_list(listed("split_conditions"), "split_conditions", -_LARGEST, _LARGEST, nodes)
+    conditions, leaf = conditions.astype(np.float32), left < 0
+    beyond = ~leaf & (feature >= n_features)  # removed nodes have the largest number there
+    if beyond.any():
+        node = int(np.argmax(beyond))
+        raise DataError(
+            f"split_indices[{node}] is {feature[node]}, expected an int from 0 to {n_features - 1}"
+        )
+    sides = items(listed("default_left"), "default_left")
+    sides = [int(side) if isinstance(side, bool) else side for side in sides]
+    default_left = whole_list(sides, "default_left", 0, 1, nodes) != 0
+    weights = np.zeros(nodes)
+    if entry(tree, "base_weights", "the tree", None):
+        weights = real_list(tree["base_weights"], "base_weights", -_LARGEST, _LARGEST, nodes)
+    sets = _xgboost_sets(tree, nodes)
+    categorical = np.zeros(nodes, bool)
     categorical[list(sets)] = True
-    if (categorical != (np.array(tree.get("split_type", [0] * left.size)) == 1)).any():
-        raise DataError("a tree's categorical splits and its sets of categories differ")
+    kinds = whole_list(entry(tree, "split_type", "the tree", [0] * nodes), "split_type", 0, 1, nodes)
+    if (categorical != (kinds == 1)).any():
+        node = int(np.argmax(categorical != (kinds == 1)))
+        raise DataError(f"split_type[{node}] is {kinds[node]}, which does not fit categories_nodes")
     return _one_tree(
         n_features,
         groups,
@@ -248,28 +313,33 @@ def _xgboost_tree(
         np.where(categorical, right, left),
         np.where(categorical, left, right),
         sets,
-        feature=np.array(tree["split_indices"], np.int64),
+        feature=feature,
         threshold=np.where(categorical, np.nan, np.nextafter(conditions, np.float32(-np.inf))).astype(float),
         value=np.where(leaf, conditions, weights).astype(np.float64) * weight,
         missing_left=default_left != categorical,
-        gain=np.array(tree["loss_changes"], np.float64),
-        cover=np.array(tree["sum_hessian"], np.float64),
+        gain=real_list(listed("loss_changes"), "loss_changes", -_LARGEST, _LARGEST, nodes),
+        cover=real_list(listed("sum_hessian"), "sum_hessian", 0, _LARGEST, nodes),
     )
 
 
-def _xgboost_sets(tree: dict[str, Any]) -> dict[int, np.ndarray]:
+def _xgboost_sets(tree: dict[str, Any], count: int) -> dict[int, np.ndarray]:
     """Words of the set of each categorical split."""
-    members = np.array(tree.get("categories") or [], np.int64)
-    if members.size and not (members.min() >= 0 and members.max() < _MOST_CATEGORY):
-        raise DataError("a tree has categories out of range")
-    nodes, segments, sizes = (
-        [int(n) for n in tree.get(f"categories_{name}") or []] for name in ("nodes", "segments", "sizes")
-    )
-    count = len(tree["left_children"])
+
+    def numbers(name: str, least: int, most: int) -> np.ndarray:
+        return whole_list(entry(tree, name, "the tree", []), name, least, most)
+
+    members = numbers("categories", 0, _MOST_CATEGORY - 1)
+    nodes = numbers("categories_nodes", 0, count - 1).tolist()
+    if len(set(nodes)) < len(nodes):
+        raise DataError("categories_nodes names a node twice")
+    segments = numbers("categories_segments", 0, members.size).tolist()
+    sizes = numbers("categories_sizes", 0, members.size).tolist()
+    if not len(nodes) == len(segments) == len(sizes):
+        raise DataError("categories_nodes, categories_segments and categories_sizes differ in length")
     sets = {}
     for node, start, size in zip(nodes, segments, sizes, strict=True):
-        if not (0 <= node < count and 0 <= start <= start + size <= members.size):
-            raise DataError("a tree's set of categories lies outside its list")
+        if start + size > members.size:
+            raise DataError(f"categories_sizes: the set of node {node} lies outside categories")
         sets[node] = _words(members[start : start + size])
     return sets
 
@@ -323,49 +393,57 @@ def _lightgbm(text: str) -> PeerModel:
     header = _fields(head.splitlines())
     if "tree" not in header:
         raise DataError("the first line is not 'tree'")
-    sizes = header["tree_sizes"].split()
-    if len(sizes) != len(blocks):
-        raise DataError(f"there are {len(blocks)} trees, expected {len(sizes)}")
-    n_features = int(header["max_feature_idx"]) + 1
-    groups = int(header["num_tree_per_iteration"])
-    if not 1 <= n_features < 1 << 31 or not 1 <= groups <= max(len(blocks), 1) * 1000:
-        raise DataError(f"{groups} outputs and {n_features} features do not fit {len(blocks)} trees")
+    decimals(words_of(header, "tree_sizes", "the head"), "tree_sizes", int, len(blocks))
+    last = entry(header, "max_feature_idx", "the head")
+    n_features = whole(last, "max_feature_idx", 0, _MOST_FEATURES - 1) + 1
+    told = entry(header, "num_tree_per_iteration", "the head")
+    groups = whole(told, "num_tree_per_iteration", 1, max(len(blocks), 1) * 1000)
+    if len(blocks) % groups:
+        raise DataError(f"num_tree_per_iteration is {groups}, which does not divide {len(blocks)} trees")
     rounds = len(blocks) // groups
     scale = 1 / rounds if "average_output" in header and rounds else 1.0
-    names = header["feature_names"].split()
+    names = words_of(header, "feature_names", "the head")
     if len(names) != n_features:
-        raise DataError(f"there are {len(names)} feature names, expected {n_features}")
+        raise DataError(f"feature_names has {len(names)} entries, expected {n_features}")
     zero, nonzero = np.zeros((2, n_features), bool)
     parts = []
     for i, block in enumerate(blocks):
         fields = _fields(block.splitlines()[1:])
-        parts.append(_lightgbm_tree(fields, n_features, groups, i % groups, zero, nonzero))
+        try:
+            parts.append(_lightgbm_tree(fields, n_features, groups, i % groups, zero, nonzero))
+        except EinkornError as error:
+            raise DataError(f"Tree={i}: {error}") from error
     if (zero & nonzero).any():
-        raise DataError(f"feature {int(np.argmax(zero & nonzero))} takes 0 for missing in some splits only")
-    objective, *options = header.get("objective", "custom").split()
+        raise DataError(
+            f"decision_type: feature {int(np.argmax(zero & nonzero))} takes 0 for missing in some splits only"
+        )
+    objective, *options = header.get("objective", "custom").split() or ["custom"]
     link = LINKS["lightgbm"].get(objective, "identity")
+    if link == "softmax" and groups < 2:
+        raise DataError(f"num_tree_per_iteration is {groups}, and {objective} needs two classes or more")
     for option in options:
         if option == "sqrt":
             link = "signed square"
         elif option.startswith("sigmoid:"):
-            scale *= float(option.partition(":")[2])
+            scale *= real(option.partition(":")[2], "objective: sigmoid", 1e-300, 1e300)
     made = PeerModel("lightgbm", objective, link, scale)
     model = _finish(made, parts, np.zeros(groups), n_features, names)
     model._zero_is_missing = np.flatnonzero(zero).astype(np.int32)
     _, begun, lists = rest.rpartition("\npandas_categorical:")
-    categories = json.loads(lists.splitlines()[0]) if begun else None
-    if categories:
-        model._categories = [category_array(values) for values in categories]
+    if begun:
+        model._categories = _lightgbm_categories(lists.partition("\n")[0])
     return model
 
 
-def _numbers(fields: dict[str, str], name: str, size: int, dtype: Any) -> np.ndarray:
-    if name not in fields:
-        raise DataError(f"a tree has no {name}")
-    found = np.array([dtype(word) for word in fields[name].split()], dtype)
-    if found.size != size:
-        raise DataError(f"a tree has {found.size} numbers of {name}, expected {size}")
-    return found
+def _lightgbm_categories(written: str) -> Categories:
+    try:
+        categories = json.loads(written)
+    except ValueError:
+        raise DataError("pandas_categorical is no JSON") from None
+    if not categories:
+        return None
+    lists = [items(values, "pandas_categorical") for values in items(categories, "pandas_categorical")]
+    return [category_array(values) for values in lists]
 
 
 def _lightgbm_tree(
@@ -377,28 +455,31 @@ def _lightgbm_tree(
     nonzero: np.ndarray,
 ) -> tuple[Trees, np.ndarray]:
     """One tree; its nodes' numbers are those of leaves. Marks the features that take 0 for missing."""
-    if fields.get("is_linear", "0") != "0":
-        raise DataError("the leaves are linear models (linear_tree), which is not read")
-    leaves = len(fields["leaf_value"].split())
-    if int(fields["num_leaves"]) != leaves:
-        raise DataError(f"a tree has {leaves} leaves, expected {fields['num_leaves']}")
+    if whole(entry(fields, "is_linear", "the tree", "0"), "is_linear", 0, 1):
+        raise DataError("is_linear is 1: the leaves are linear models (linear_tree), which is not read")
+    leaves = len(words_of(fields, "leaf_value", "the tree"))
+    if whole(entry(fields, "num_leaves", "the tree"), "num_leaves", 1, _MOST_FEATURES) != leaves:
+        raise DataError(f"num_leaves is {fields['num_leaves']}, and leaf_value has {leaves} entries")
     splits = leaves - 1
 
-    def of_nodes(inner: str, leaf: str | None, dtype: Any) -> np.ndarray:
-        first = _numbers(fields, inner, splits, dtype) if splits else np.empty(0, dtype)
-        if leaf is None:
-            last = np.zeros(leaves, dtype)
-        elif splits or leaf in fields:
-            last = _numbers(fields, leaf, leaves, dtype)
+    def numbers(name: str, size: int, dtype: type, least: float, most: float) -> np.ndarray:
+        found = decimals(words_of(fields, name, "the tree"), name, dtype, size)
+        if dtype is int:
+            return whole_list(found, name, int(least), int(most))
+        return real_list(found, name, least, most)
+
+    def of_nodes(inner: str, leaf: str | None, dtype: type, least: float, most: float) -> np.ndarray:
+        first = numbers(inner, splits, dtype, least, most) if splits else np.empty(0, dtype)
+        if leaf is not None and (splits or leaf in fields):
+            last = numbers(leaf, leaves, dtype, least, most)
         else:
             last = np.zeros(leaves, dtype)  # a tree of one leaf says no more than its value
         return np.concatenate([first, last])
 
-    feature = of_nodes("split_feature", None, int)
-    threshold = of_nodes("threshold", None, float)
-    kind = of_nodes("decision_type", None, int)
-    if splits and not (feature.min() >= 0 and feature.max() < n_features):
-        raise DataError(f"a tree splits on a feature that is none of the {n_features}")
+    widest = float(np.finfo(np.float64).max)
+    feature = of_nodes("split_feature", None, int, 0, n_features - 1)
+    threshold = of_nodes("threshold", None, float, -math.inf, math.inf)
+    kind = of_nodes("decision_type", None, int, 0, 11)
     categorical, default_left, missing = (kind & 1) != 0, (kind & 2) != 0, kind >> 2 & 3
     inner = np.arange(leaves + splits) < splits
     numeric = inner & ~categorical
@@ -407,20 +488,27 @@ def _lightgbm_tree(
     # children of -1 and below are leaves: ~child
     left, right = (
         np.where(child < 0, splits + ~child, child)
-        for child in (of_nodes("left_child", None, int), of_nodes("right_child", None, int))
+        for child in (of_nodes(f"{side}_child", None, int, -leaves, splits - 1) for side in ("left", "right"))
     )
     left, right = np.where(inner, left, -1), np.where(inner, right, -1)
     sets = {}
     if categorical.any():
-        bounds = _numbers(fields, "cat_boundaries", int(fields["num_cat"]) + 1, int)
-        words = np.array([int(word) for word in fields["cat_threshold"].split()], np.uint32)
+        sets_told = whole(entry(fields, "num_cat", "the tree"), "num_cat", 1, _MOST_WORDS)
+        written = decimals(words_of(fields, "cat_threshold", "the tree"), "cat_threshold", int)
+        words = whole_list(written, "cat_threshold", 0, 0xFFFFFFFF).astype(np.uint32)
+        bounds = numbers("cat_boundaries", sets_told + 1, int, 0, words.size)
         for node in np.flatnonzero(categorical):
-            which = int(threshold[node])
-            start, end = int(bounds[which]), int(bounds[which + 1])
-            if which < 0 or not 0 <= start < end <= words.size:
-                raise DataError("a tree's set of categories lies outside its list")
+            which = threshold[node]
+            if not 0 <= which < sets_told or which != int(which):
+                raise DataError(
+                    f"threshold[{node}] is {which:g}, expected the number of one of {sets_told} sets of"
+                    " categories"
+                )
+            start, end = int(bounds[int(which)]), int(bounds[int(which) + 1])
+            if start >= end:
+                raise DataError(f"cat_boundaries: the set of categories of split {node} has no words")
             sets[int(node)] = words[start:end]
-    counts = of_nodes("internal_count", "leaf_count", int)
+    counts = of_nodes("internal_count", "leaf_count", int, 0, (1 << 63) - 1)
     tree, order = _one_tree(
         n_features,
         groups,
@@ -430,9 +518,9 @@ def _lightgbm_tree(
         sets,
         feature=feature,
         threshold=threshold,
-        value=of_nodes("internal_value", "leaf_value", float),
+        value=of_nodes("internal_value", "leaf_value", float, -widest, widest),
         missing_left=np.where(missing == 0, threshold >= 0, default_left) & ~categorical,
-        gain=of_nodes("split_gain", None, float),
+        gain=of_nodes("split_gain", None, float, -widest, widest),
         cover=counts.astype(np.float64),
         count=counts,
     )

@@ -6,7 +6,8 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NoReturn
 
 from einkorn import __version__
@@ -167,11 +168,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         and 128 and its number after another signal to end.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    with _streams():
+        return _ended(words)
+
+
+def _ended(words: list[str]) -> int:
+    """Run a command and say how it ended."""
     arguments = _parsed(words)
     arguments.words = words
-    for stream in (sys.stdout, sys.stderr):  # names and paths shall end no command on a stream of few letters
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
     try:
         stopped.clear()
         with stoppable():
@@ -183,9 +187,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (EinkornError, OSError) as error:
-        text = " ".join(str(error).split())
-        print(f"einkorn {arguments.command}: error: {text}", file=sys.stderr)
+        _tell(f"einkorn {arguments.command}: error: {' '.join(str(error).split())}")
         return FAILED
     except KeyboardInterrupt:
-        print(f"einkorn {arguments.command}: interrupted", file=sys.stderr)
+        _tell(f"einkorn {arguments.command}: interrupted")
         return stopped[0] if stopped else INTERRUPTED
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Streams that take what a command prints, whatever the process was started with.
+
+    A stream that whoever started the process has closed is None, and what goes there is dropped. Names and
+    paths end no command on a stream of few letters.
+    """
+    closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    with ExitStack() as opened:
+        for name in closed:
+            # a file that is opened takes the number of the closed stream: it shall not be one of ours
+            setattr(sys, name, opened.enter_context(open(os.devnull, "w", encoding="utf-8")))
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            yield
+        finally:
+            for name in closed:
+                setattr(sys, name, None)
+
+
+def _tell(line: str) -> None:
+    """A line on standard error, if anybody reads it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

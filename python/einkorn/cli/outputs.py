@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from einkorn._interrupts import again, importing
 from einkorn.errors import ArgumentError, DataError
 
 __all__ = ["RunFolder", "new_file", "stoppable", "stopped", "uninterrupted"]
@@ -171,6 +173,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__()
+        self.number = number
         self.status = 128 + number
 
 
@@ -178,7 +181,10 @@ class Stopped(KeyboardInterrupt):
 stopped: list[int] = []
 
 
-def _stop(number: int, _: object) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
+    if importing(frame):
+        again(number)
+        return
     stopped.append(128 + number)
     if number == getattr(signal, "SIGHUP", None):  # nobody is there to read, and writing would fail
         for stream in (sys.stdout, sys.stderr):

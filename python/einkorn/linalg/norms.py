@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.linalg._common import matrices
@@ -27,6 +28,7 @@ def cond(A: Any, p: Any = None) -> Any:
     return ops.multiply(matrix_norm(A, p), matrix_norm(inv(A), p))
 
 
+@either_spelling
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """``sum(|x| ** ord) ** (1 / ord)`` over dimensions, all by default; also of infinity, -infinity and 0."""
     if isinstance(ord, (str, bool)):
@@ -34,6 +36,7 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     return ops.norm(x, float(ord), dim, keepdim, dtype)
 
 
+@either_spelling
 def matrix_norm(
     A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
@@ -69,6 +72,7 @@ def matrix_norm(
     return out if keepdim else ops.squeeze(out, (row, column))
 
 
+@either_spelling
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """:func:`matrix_norm` where ``ord`` and two dimensions (or a matrix) are given, else a vector's."""
     if dim is not None:
@@ -121,16 +125,19 @@ def multi_dot(tensors: Any) -> Any:
     return out if len(shape) == 2 else ops.reshape(out, shape)
 
 
+@either_spelling
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """Sums of products along one dimension."""
     return ops.sum(ops.multiply(x, y), dim)
 
 
+@either_spelling
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """The vector product along a dimension of size 3."""
     return ops.cross(input, other, dim)
 
 
+@either_spelling
 def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """The diagonal of two dimensions, as a new last dimension."""
     return ops.diagonal(A, offset, dim1, dim2)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _grad, _unary
@@ -171,6 +172,7 @@ def threshold(x: Any, threshold: float, value: float) -> Any:
     return _activation("threshold", "threshold", x, bound, number("threshold", "value", value))
 
 
+@either_spelling
 @rounded_once
 def glu(x: Any, dim: int = -1) -> Any:
     """The first half of x along ``dim`` times the sigmoid of the second (Dauphin et al. 2017).
@@ -198,6 +200,7 @@ def glu(x: Any, dim: int = -1) -> Any:
     return multiply(left, sigmoid(right))
 
 
+@either_spelling
 @rounded_once
 def softmin(x: Any, dim: int = -1) -> Any:
     """``softmax(-x)`` along ``dim``."""

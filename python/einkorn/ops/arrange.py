@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, ops
+from einkorn._spelling import either_spelling
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axes_of, axis_of, check_rank, integer
@@ -66,6 +67,7 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
 # --- the same elements in another order ---------------------------------------------------------
 
 
+@either_spelling
 def flip(x: Any, dims: Any = None) -> Any:
     """The elements in reverse order along axes, all where none is given as in NumPy; a copy, as in torch."""
     a = movable(x, "flip")
@@ -109,6 +111,7 @@ def roll(x: Any, shifts: Any, dims: Any = None, *, axis: Any = ABSENT) -> Any:
     return flip(x, ()) if out is x else out
 
 
+@either_spelling
 def rot90(x: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """Turn by ``k`` quarters in the plane of two axes, from the first towards the second."""
     shape = _shape("rot90", x)
@@ -147,6 +150,7 @@ def channel_shuffle(x: Any, groups: int) -> Any:
     return ops.reshape(ops.transpose(groups_apart, 1, 2), shape)
 
 
+@either_spelling
 def swapaxes(x: Any, axis0: int, axis1: int) -> Any:
     """:func:`transpose` under NumPy's name."""
     return ops.transpose(x, axis0, axis1)
@@ -180,6 +184,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
 # --- axes of size 1, axes taken apart -----------------------------------------------------------
 
 
+@either_spelling
 def unsqueeze(x: Any, dim: int) -> Any:
     """A view with an axis of size 1 at ``dim``."""
     shape = _shape("unsqueeze", x)
@@ -188,6 +193,7 @@ def unsqueeze(x: Any, dim: int) -> Any:
     return ops.reshape(x, (*shape[:d], 1, *shape[d:]))
 
 
+@either_spelling
 def expand_dims(x: Any, axis: int) -> Any:
     """:func:`unsqueeze` under NumPy's name."""
     return unsqueeze(x, axis)
@@ -210,6 +216,7 @@ def squeeze(x: Any, dim: Any = None, *, axis: Any = ABSENT) -> Any:
     return ops.reshape(x, tuple([n for d, n in enumerate(shape) if n != 1 or d not in named]))
 
 
+@either_spelling
 def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
     """A view with an axis taken apart into several; one of their sizes may be -1."""
     shape = _shape("unflatten", x)
@@ -223,6 +230,7 @@ def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
     return ops.reshape(x, (*shape[:d], *parts, *shape[d + 1 :]))
 
 
+@either_spelling
 def narrow(x: Any, dim: int, start: int, length: int) -> Any:
     """A view of ``length`` slices of an axis, from ``start`` on."""
     shape = _shape("narrow", x)
@@ -278,6 +286,7 @@ def tile(x: Any, dims: Any) -> Any:
     return out
 
 
+@either_spelling
 def repeat_interleave(x: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
     """Every slice of an axis several times, one after the other, as ``numpy.repeat``.
 
@@ -361,6 +370,7 @@ def _diagonal_of(a: Any, offset: int, i: int, j: int) -> Any:
     return a.diagonal(offset, i, j)
 
 
+@either_spelling
 def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A view of the diagonal of two axes, as a new last axis."""
     a = movable(x, "diagonal")
@@ -379,6 +389,7 @@ def _on_diagonal(g: Any, shape: tuple[int, ...], offset: int, i: int, j: int) ->
     return result(out, (g,), lambda h: (diagonal(h, offset, i, j),), ())
 
 
+@either_spelling
 def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices of 0 with the last axis of x on their diagonal."""
     shape = _shape("diag_embed", x)
@@ -405,6 +416,7 @@ def diag(x: Any, diagonal: int = 0) -> Any:
 # --- split and joined ---------------------------------------------------------------------------
 
 
+@either_spelling
 def cat(tensors: Any, dim: int = 0) -> Any:
     """:func:`concatenate` under torch's short name; as there, flat tensors without elements are left out."""
     if isinstance(tensors, (list, tuple)):
@@ -450,6 +462,7 @@ def _pieces(op: str, x: Any, dim: Any) -> tuple[int, int]:
     return d, shape[d]
 
 
+@either_spelling
 def split(x: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of pieces of an axis, as ``torch.split``; NumPy's number of pieces is :func:`chunk`.
 
@@ -473,6 +486,7 @@ def split(x: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple([_cut(x, d, end - m, end) for end, m in zip(ends, sizes, strict=True)])
 
 
+@either_spelling
 def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """Views of at most ``chunks`` pieces of one size; the last one may be smaller, as in torch."""
     _, n = _pieces("chunk", x, dim)
@@ -480,6 +494,7 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(x, max(-(-n // count), 1), dim) if n else split(x, [0] * count, dim)
 
 
+@either_spelling
 def tensor_split(x: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of so many pieces, the first ones larger by 1 where they must, or cut at indices."""
     d, n = _pieces("tensor_split", x, dim)
@@ -492,6 +507,7 @@ def tensor_split(x: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, .
     return tuple([_cut(x, d, start, stop) for start, stop in zip([0, *cuts], [*cuts, n], strict=True)])
 
 
+@either_spelling
 def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of all slices of an axis, without it."""
     d, n = _pieces("unbind", x, dim)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops, runtime
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
@@ -144,6 +145,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     return ops.getitem(input, places) if size else ops.getitem(input, np.zeros(0, np.int64))
 
 
+@either_spelling
 @rounded_once
 def cross(input: Any, other: Any, dim: int = -1) -> Any:
     """The vector product of vectors of three along ``dim``, with broadcasting."""
@@ -160,6 +162,7 @@ def cross(input: Any, other: Any, dim: int = -1) -> Any:
     )
 
 
+@either_spelling
 @rounded_once
 def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along ``dim``, n times.

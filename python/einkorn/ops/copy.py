@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, _bfloat16, engines
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _promotion, _road
@@ -153,6 +154,7 @@ def _swapped(a: Any, i: int, j: int) -> Any:
     return transpose(a, i, j) if isinstance(a, Tensor) else a.swapaxes(i, j)
 
 
+@either_spelling
 def permute(x: Any, axes: Sequence[int]) -> Any:
     """Put the dimensions into another order (a view).
 

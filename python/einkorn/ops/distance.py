@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _binary_kernel, _scalar_like
@@ -97,6 +98,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_fo
     return _length(ops.subtract(left, right), p, -1)
 
 
+@either_spelling
 @rounded_once
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """The p-norm of ``x1 - x2 + eps`` along the last axis, as ``torch.nn.functional.pairwise_distance``.
@@ -118,6 +120,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return _length(difference, p, -1, flag("pairwise_distance", "keepdim", keepdim))
 
 
+@either_spelling
 @rounded_once
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along an axis: ``x1 . x2 / (max(|x1|, eps) max(|x2|, eps))``.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._elementwise import _binary_kernel
@@ -95,6 +96,7 @@ def _like(x: Any, out: Any) -> Any:
     return ops.reshape(out, ()) if getattr(x, "shape", None) == () else out
 
 
+@either_spelling
 def gather(x: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     """Elements along an axis: ``out[.., j, ..] = x[.., index[.., j, ..], ..]``, as ``torch.gather``.
 
@@ -121,6 +123,7 @@ def gather(x: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     return _like(index_array("gather", "index", index), out)
 
 
+@either_spelling
 def scatter(
     x: Any, dim: int, index: Any, src: Any = ABSENT, *, value: Any = ABSENT, reduce: str | None = None
 ) -> Any:
@@ -162,12 +165,14 @@ def scatter(
     return _like(x, _reduced("scatter", line, d, idx, src, how, True))
 
 
+@either_spelling
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of ``x`` with ``out[.., index[.., j, ..], ..] += src[.., j, ..]``: as :func:`scatter`."""
     line, d, idx = _along("scatter_add", x, dim, index)
     return _like(x, put("scatter_add", line, d, idx, _source("scatter_add", src, idx), ADD))
 
 
+@either_spelling
 @rounded_once
 def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
     """A copy of ``x`` in which each place that the index names holds a reduction of src, and of itself.
@@ -280,6 +285,7 @@ def _rows(op: str, x: Any, dim: Any, index: Any) -> tuple[Any, int, Any]:
     return _line(x), d, flat.reshape(-1)
 
 
+@either_spelling
 def index_select(x: Any, dim: int, index: Any) -> Any:
     """The slices of an axis that a flat index names, as ``torch.index_select``.
 
@@ -309,6 +315,7 @@ def _slices(op: str, x: Any, dim: int, index: Any, source: Any, mode: int) -> An
     return _like(x, put(op, line, d, rows(flat, shape, d), source, mode))
 
 
+@either_spelling
 def index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """A copy of ``x`` with ``alpha * source`` added to the slices that a flat index names.
 
@@ -326,11 +333,13 @@ def index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) ->
     return _slices("index_add", x, dim, index, source, ADD)
 
 
+@either_spelling
 def index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of ``x`` with ``source`` in the slices that a flat index names, as :func:`index_add`."""
     return _slices("index_copy", x, dim, index, source, SET)
 
 
+@either_spelling
 def index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of ``x`` with a number, or the one of a Tensor, in the slices that a flat index names."""
     line, d, flat = _rows("index_fill", x, dim, index)
@@ -351,6 +360,7 @@ def _single(op: str, value: Any, x: Any, shape: tuple[int, ...]) -> Any:
 # --- NumPy's ------------------------------------------------------------------------------------
 
 
+@either_spelling
 def take(x: Any, index: Any, axis: int | None = None) -> Any:
     """Elements of the flattened ``x`` (as ``torch.take``), or slices along an axis (as ``numpy.take``).
 
@@ -377,6 +387,7 @@ def take(x: Any, index: Any, axis: int | None = None) -> Any:
     return ops.reshape(out, (*shape[:d], *idx.shape, *shape[d + 1 :]))
 
 
+@either_spelling
 def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """``x`` at an index for each result along an axis, as ``numpy.take_along_axis``.
 
@@ -391,6 +402,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     return _taken("take_along_axis", x, indices, axis, "axis")
 
 
+@either_spelling
 def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
     """``x`` at an index for each result along an axis, as ``torch.take_along_dim``: flattened without one."""
     return _taken("take_along_dim", x, indices, dim, "dim")
@@ -418,6 +430,7 @@ def _taken(op: str, x: Any, indices: Any, axis: Any, name: str) -> Any:
     return _take(op, x, d, broadcast_to(idx, (*wide[:d], idx.shape[d], *wide[d + 1 :])))
 
 
+@either_spelling
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = None) -> None:
     """Write ``values`` into ``arr`` at indices along an axis, in place, as ``numpy.put_along_axis``.
 

@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from einkorn import _bfloat16, _versions, engines, ops
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
 from einkorn.errors import ArgumentError, ShapeError
@@ -537,6 +538,7 @@ def adaptive_instance_norm(
     return norm(input, a, n * c, scale, shift)
 
 
+@either_spelling
 @rounded_once
 def weight_norm(v: Any, g: Any, dim: int | None = 0) -> Any:
     """``g * v / |v|``: a weight from its direction and its length (Salimans and Kingma 2016).

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._lines import wrapped
@@ -19,6 +20,7 @@ from einkorn.ops.softmax import softmax
 __all__ = ["bernoulli", "gumbel_softmax", "multinomial"]
 
 
+@either_spelling
 @rounded_once
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
     """A class for each row, drawn by its logits, through which gradients pass (Jang et al. 2017).

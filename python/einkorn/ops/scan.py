@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
@@ -145,6 +146,7 @@ def _cumulative_whole(x: Any, whole: Any, d: int, smallest: bool) -> Extremes:
     return Extremes(wrapped(values.reshape(whole.shape), x), wrapped(index.reshape(whole.shape), x))
 
 
+@either_spelling
 def cummax(x: Any, dim: int) -> Extremes:
     """The largest element so far along ``dim``, and where it was last; NaN wins.
 
@@ -155,6 +157,7 @@ def cummax(x: Any, dim: int) -> Extremes:
     return _cumulative("cummax", x, dim, False)
 
 
+@either_spelling
 def cummin(x: Any, dim: int) -> Extremes:
     """The smallest element so far along ``dim``, and where it was last; NaN wins. See :func:`cummax`."""
     return _cumulative("cummin", x, dim, True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
@@ -77,6 +78,7 @@ def _size(op: str, x: Any, dim: Any) -> tuple[int, int]:
     return d, shape[d] if shape else 1
 
 
+@either_spelling
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremes:
     """Sort along ``dim``; equal elements keep their order, and NaN is larger than all numbers.
 
@@ -100,11 +102,13 @@ def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -
     return Extremes(found.values, wrapped(found.indices, x))
 
 
+@either_spelling
 def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The places that :func:`sort` takes its values from, as int64; arguments as there."""
     return sort(x, dim, descending, stable).indices
 
 
+@either_spelling
 def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremes:
     """The k largest (or smallest) elements along ``dim``, in order, without sorting all of them.
 
@@ -141,6 +145,7 @@ def _one(op: str, x: Any, d: int, k: int, keepdim: bool) -> Extremes:
     return Extremes(reshape(values, shape), index.reshape(shape))
 
 
+@either_spelling
 def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Extremes:
     """The k-th smallest element along ``dim``, counted from 1; NaN is larger than all numbers.
 

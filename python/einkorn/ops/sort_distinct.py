@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
@@ -116,6 +117,7 @@ def unique(
     return _found(a, x, d, _fresh(rows[places]), places, asked, shape)
 
 
+@either_spelling
 @rounded_once
 def unique_consecutive(
     x: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
@@ -136,6 +138,7 @@ def unique_consecutive(
     return _found(a, x, d, _fresh(rows), np.arange(rows.shape[0]), asked, shape)
 
 
+@either_spelling
 @rounded_once
 def mode(x: Any, dim: int = -1, keepdim: bool = False) -> Extremes:
     """The most frequent element along ``dim``, the smallest of several, and where it is last.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
@@ -35,12 +36,14 @@ class Bounds(NamedTuple):
     max: Any
 
 
+@either_spelling
 @rounded_once
 def aminmax(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Bounds:
     """The smallest and the largest element along ``dim``, of all by default."""
     return Bounds(ops.amin(x, dim, keepdim), ops.amax(x, dim, keepdim))
 
 
+@either_spelling
 @rounded_once
 def var_mean(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Any, Any]:
     """Variance, divided by the count less ``correction``, and mean over axes; all by default."""
@@ -50,6 +53,7 @@ def var_mean(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = 
     )
 
 
+@either_spelling
 @rounded_once
 def std_mean(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Any, Any]:
     """Standard deviation and mean over axes; all by default. As :func:`var_mean`."""
@@ -146,6 +150,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     return ops.getitem(ops.cdist(input, input, number("pdist", "p", p)), (first, second))
 
 
+@either_spelling
 @rounded_once
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Scale down the slices along ``dim`` whose p-norm is above ``maxnorm``, to that norm."""
@@ -168,6 +173,7 @@ def msort(input: Any) -> Any:
     return ops.sort(input, 0).values
 
 
+@either_spelling
 @rounded_once
 def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
     """The area under ``y`` along ``dim`` by the trapezoidal rule.
