@@ -18,7 +18,7 @@ from einkorn.boosting.persist import _digest_of
 from einkorn.boosting.readers import read_lightgbm, read_xgboost
 from einkorn.errors import CheckpointError, DataError
 
-EDITS = 500
+EDITS = 200
 ODD: list[Any] = [1.5, -7, 10**9, 10**30, 1e39, -1e300, None, "x", "", "1.5", "nan", "1_0", [], [1], {}, True]
 ODD += [float("nan"), float("inf")]
 #: Lists whose entries may be any number, and texts that may be any text.

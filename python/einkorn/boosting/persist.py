@@ -47,6 +47,8 @@ _MOST_DEPTH = 50
 
 #: What entries of the wrong kind or size lead to.
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError, MemoryError)
+#: How Python's own refusals begin, which say nothing about a file.
+_CONVERSIONS = ("invalid literal", "could not convert", "not enough values", "too many values")
 
 #: The classes that files may name, and their modules within einkorn.boosting.
 _REGISTRY = {
@@ -158,13 +160,12 @@ def load(path: str | PathLike[str]) -> Any:
     except EinkornError as error:
         raise CheckpointError(f"{target}: {reader.at}: {error}") from error
     except KeyError as error:
-        raise CheckpointError(
-            f"{target}: cannot be rebuilt: {reader.at}: there is no {error.args[0]!r}"
-        ) from error
+        missing = f"there is no {error.args[0]!r}"
+        raise CheckpointError(f"{target}: cannot be rebuilt: {reader.at}: {missing}") from error
     except _UNFIT as error:
-        raise CheckpointError(
-            f"{target}: cannot be rebuilt: {reader.at} does not hold what {_FORMAT} has there"
-        ) from error
+        own = type(error) is ValueError and not str(error).startswith(_CONVERSIONS)
+        reason = str(error) if own else f"not what {_FORMAT} has there"
+        raise CheckpointError(f"{target}: cannot be rebuilt: {reader.at}: {reason}") from error
     return found
 
 
@@ -443,6 +444,7 @@ class _Reader:
         for key, item in described["values"].items():
             self.at = f"{where}.values.{key}"
             values[key] = self.value(item)
+        self.at = f"{where}.fitted.n_features_in_ and values"
         for key, item in values.items():
             if isinstance(item, Trees) and item.n_features != features:
                 raise CheckpointError(f"{key} has {item.n_features} features, expected {features}")

@@ -96,7 +96,10 @@ def _in_levels(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         level = np.stack([left[split], right[split]], axis=1).reshape(-1)
         if level.size and not (level.min() >= 0 and level.max() < nodes):
             raise DataError("left_children and right_children: a child is none of the nodes")
-    return np.concatenate(levels)
+    order = np.concatenate(levels)
+    if np.unique(order).size < order.size:
+        raise DataError("left_children and right_children lead to one node twice")
+    return order
 
 
 def _one_tree(
@@ -524,4 +527,6 @@ def _lightgbm_tree(
         cover=counts.astype(np.float64),
         count=counts,
     )
+    if order.size < leaves + splits:
+        raise DataError("left_child and right_child do not lead to every leaf")
     return tree, order - splits
