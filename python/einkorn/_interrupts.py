@@ -35,7 +35,7 @@ def again(number: int) -> None:
 
     def later() -> None:
         time.sleep(_PAUSE)
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
     _thread.start_new_thread(later, ())  # takes no lock that the interrupted code might hold
 
