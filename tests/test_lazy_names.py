@@ -12,6 +12,7 @@ PACKAGES = (
     "einkorn",
     "einkorn.boosting",
     "einkorn.data",
+    "einkorn.explain",
     "einkorn.keras",
     "einkorn.keras.layers",
     "einkorn.models",

@@ -1,0 +1,161 @@
+"""Images that fool a network, and images that it takes for a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import ops
+from einkorn._tensor import Tensor
+from einkorn.errors import ArgumentError
+from einkorn.explain._calls import chosen_sum, frozen, input_of, scores_of, targets_of
+from einkorn.nn import Module
+
+__all__ = ["activation_maximization", "fgsm", "pgd"]
+
+
+def _loss_gradient(model: Module, images: np.ndarray, labels: np.ndarray, op: str) -> np.ndarray:
+    with frozen(model):
+        pixels = Tensor(images, requires_grad=True)
+        ops.cross_entropy(scores_of(model, pixels, op), labels, reduction="sum").backward()
+    assert pixels.grad is not None
+    return pixels.grad.numpy()
+
+
+def fgsm(
+    model: Module, x: Any, labels: Any, eps: float, *, targeted: bool = False, clip: Any = None
+) -> np.ndarray:
+    """One step of ``eps`` along the sign of the loss's gradient (Goodfellow et al. 2014).
+
+    Parameters
+    ----------
+    model : Module
+        Gives raw scores [n, classes].
+    x : array or Tensor [n, channels, height, width]
+    labels : int or n ints
+        The true classes, or, ``targeted``, those that the images shall be taken for.
+    eps : float
+        The greatest change of a pixel, in the model's own units.
+    targeted : bool, keyword-only, default False
+    clip : (low, high), keyword-only, optional
+        Of pixels; each an array that broadcasts, or a number.
+
+    Returns
+    -------
+    array of x's shape
+    """
+    return pgd(model, x, labels, eps, step=eps, steps=1, targeted=targeted, clip=clip)
+
+
+def pgd(
+    model: Module,
+    x: Any,
+    labels: Any,
+    eps: float,
+    *,
+    step: float | None = None,
+    steps: int = 10,
+    targeted: bool = False,
+    clip: Any = None,
+) -> np.ndarray:
+    """Projected gradient descent (Madry et al. 2017): steps along the sign, at most ``eps`` from x.
+
+    Parameters
+    ----------
+    model, x, labels, eps, targeted, clip
+        As :func:`fgsm`.
+    step : float, keyword-only, optional
+        Default: 2.5 eps / steps.
+    steps : int, keyword-only, default 10
+
+    Returns
+    -------
+    array of x's shape
+    """
+    op = "pgd"
+    if not eps >= 0 or steps < 1:
+        raise ArgumentError(f"{op}: eps is {eps!r} and steps {steps!r}, expected 0 or more and at least 1")
+    images = input_of(model, x, op)
+    with frozen(model):
+        chosen = targets_of(labels, scores_of(model, Tensor(images), op), op)
+    length = images.dtype.type((2.5 * eps / steps if step is None else step) * (-1 if targeted else 1))
+    found = images
+    for _ in range(steps):
+        found = found + length * np.sign(_loss_gradient(model, found, chosen, op))
+        found = np.clip(found, images - eps, images + eps).astype(images.dtype)
+        found = found if clip is None else np.clip(found, *clip).astype(images.dtype)
+    return found
+
+
+def activation_maximization(
+    model: Module,
+    target: Any,
+    shape: tuple[int, int, int] | None = None,
+    *,
+    steps: int = 100,
+    rate: float = 0.1,
+    decay: float = 1e-3,
+    blur: float = 0.0,
+    jitter: int = 0,
+    start: Any = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """An image whose score for a class is high, by gradient ascent (Simonyan et al. 2013; Yosinski et al.
+    2015).
+
+    Parameters
+    ----------
+    model : Module
+        Gives raw scores [n, classes].
+    target : int or several
+        One image is made for each class.
+    shape : (channels, height, width), optional
+        Default: the model's ``input_shape``.
+    steps : int, keyword-only, default 100
+    rate : float, keyword-only, default 0.1
+        Length of a step, where the gradient of each image is divided by its root mean square.
+    decay : float, keyword-only, default 1e-3
+        Share of the image that is taken away after each step: the L2 regularizer.
+    blur : float, keyword-only, default 0
+        How far pixels go to the mean of their 3x3 neighbourhood after each step, from 0 to 1.
+    jitter : int, keyword-only, default 0
+        Pixels by which the image is rolled, at random, before each step and back after it.
+    start : array, keyword-only, optional
+        Where to begin; default: noise of deviation 0.1.
+    seed : int, keyword-only, default 0
+
+    Returns
+    -------
+    array [targets, channels, height, width]
+        In the model's own units; ``model.preprocessing.restore`` makes pictures of them.
+    """
+    op = "activation_maximization"
+    classes = np.atleast_1d(np.asarray(target))
+    size = shape if shape is not None else getattr(model, "input_shape", None)
+    if size is None:
+        raise ArgumentError(f"{op}: shape is None, and the model has no input_shape")
+    if steps < 1 or not 0 <= blur <= 1 or not 0 <= decay < 1:
+        raise ArgumentError(f"{op}: steps, blur or decay are out of range: {steps!r}, {blur!r}, {decay!r}")
+    rng = np.random.default_rng(seed)
+    begin = (
+        rng.normal(0, 0.1, (len(classes), *size))
+        if start is None
+        else np.broadcast_to(start, (len(classes), *size))
+    )
+    images = input_of(model, begin, op).copy()
+    for _ in range(steps):
+        roll = tuple(rng.integers(-jitter, jitter + 1, 2)) if jitter else (0, 0)
+        images = np.roll(images, roll, (2, 3))
+        with frozen(model):
+            pixels = Tensor(images, requires_grad=True)
+            scores = scores_of(model, pixels, op)
+            chosen_sum(scores, targets_of(classes, scores, op)).backward()
+        assert pixels.grad is not None
+        g = pixels.grad.numpy()
+        images = images + rate * g / (np.sqrt((g**2).mean((1, 2, 3), keepdims=True)) + 1e-12)
+        if blur:
+            near = np.asarray(ops.avg_pool2d(images.astype(g.dtype), 3, 1, 1, count_include_pad=False))
+            images = images + blur * (near - images)
+        images = np.roll(images * (1 - decay), tuple(-r for r in roll), (2, 3)).astype(g.dtype)
+    return images
