@@ -25,8 +25,37 @@ def count(model):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+_BERT = {
+    "vocab_size": 9,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+}
+LANGUAGE = {
+    "gpt": {"vocab_size": 9, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 2, "head_size": 3},
+    "llama": {"vocab_size": 9, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1}
+    | {"num_attention_heads": 2, "num_key_value_heads": 1},
+    "bert": _BERT,
+    "bert_masked_lm": _BERT,
+    "bert_pre_training": _BERT,
+    "bert_question_answering": _BERT,
+    "bert_sequence_classification": {**_BERT, "num_labels": 3},
+    "bert_token_classification": {**_BERT, "num_labels": 3},
+}
+
+
 def test_the_registry_is_complete():
-    assert set(models.names()) - set(models.list_models()) == set(CONFIGS)
+    assert set(models.names()) - set(models.list_models()) == set(CONFIGS) | set(LANGUAGE)
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_a_language_model_tells_how_to_build_it_again(name):
+    model = models.build(name, **LANGUAGE[name])
+    assert models.name_of(model) == name
+    twin = models.build(name, **json.loads(json.dumps(models.config_of(model))))
+    shapes = {key: array.shape for key, array in model.state_dict().items()}
+    assert {key: array.shape for key, array in twin.state_dict().items()} == shapes
 
 
 @pytest.mark.parametrize("name", CONFIGS)

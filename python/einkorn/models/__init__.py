@@ -9,10 +9,19 @@ from einkorn._later import later
 # What is reached as einkorn.models.NAME, and the module it lives in.
 _HOMES = {
     "AlexNet": "alexnet",
+    "Bert": "bert",
+    "BertForMaskedLM": "bert",
+    "BertForPreTraining": "bert",
+    "BertForQuestionAnswering": "bert",
+    "BertForSequenceClassification": "bert",
+    "BertForTokenClassification": "bert",
     "CIFARResNet": "cifar_resnet",
+    "CausalLM": "causal",
     "Darknet": "darknet",
     "DenseNet": "densenet",
     "FCN": "fcn",
+    "GPT": "gpt",
+    "GPT_SIZES": "gpt",
     "ImageClassifier": "classifier",
     "InceptionOutputs": "inception",
     "InceptionResNetV2": "inception_resnet",
@@ -20,6 +29,7 @@ _HOMES = {
     "KerasCNN": "keras_cnn",
     "LeNet5": "lenet",
     "LinearRegression": "linear",
+    "Llama": "llama",
     "LogisticRegression": "linear",
     "MLP": "mlp",
     "MobileNet": "mobilenet",
@@ -48,6 +58,7 @@ _HOMES = {
     "fcn_resnet101": "fcn",
     "fcn_resnet50": "fcn",
     "freeze": "transfer",
+    "from_pretrained": "hugging_face",
     "get_model": "registry",
     "get_model_builder": "registry",
     "inception_resnet_v2": "inception_resnet",
@@ -65,6 +76,7 @@ _HOMES = {
     "plain56": "cifar_resnet",
     "read_cfg": "darknet",
     "read_class_names": "weights",
+    "read_config": "hugging_face",
     "register": "registry",
     "resnet101": "resnet",
     "resnet101_v2": "resnet_v2",
@@ -105,6 +117,15 @@ __all__ = [*_HOMES]
 if TYPE_CHECKING:
     from einkorn.models._blocks import Network
     from einkorn.models.alexnet import AlexNet, alexnet
+    from einkorn.models.bert import (
+        Bert,
+        BertForMaskedLM,
+        BertForPreTraining,
+        BertForQuestionAnswering,
+        BertForSequenceClassification,
+        BertForTokenClassification,
+    )
+    from einkorn.models.causal import CausalLM
     from einkorn.models.cifar_resnet import (
         CIFARResNet,
         plain20,
@@ -122,11 +143,14 @@ if TYPE_CHECKING:
     from einkorn.models.darknet import Darknet, YoloHead, read_cfg
     from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
     from einkorn.models.fcn import FCN, fcn_resnet50, fcn_resnet101
+    from einkorn.models.gpt import GPT, GPT_SIZES
+    from einkorn.models.hugging_face import from_pretrained, read_config
     from einkorn.models.inception import InceptionOutputs, InceptionV3, inception_v3
     from einkorn.models.inception_resnet import InceptionResNetV2, inception_resnet_v2
     from einkorn.models.keras_cnn import KerasCNN
     from einkorn.models.lenet import LeNet5
     from einkorn.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+    from einkorn.models.llama import Llama
     from einkorn.models.mlp import MLP
     from einkorn.models.mobilenet import MobileNet, MobileNetV2, mobilenet, mobilenet_v2
     from einkorn.models.perceptron import Perceptron

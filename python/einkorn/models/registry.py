@@ -29,6 +29,14 @@ _MODELS = {
     "mlp": ("mlp", "MLP"),
     "lenet5": ("lenet", "LeNet5"),
     "keras_cnn": ("keras_cnn", "KerasCNN"),
+    "bert": ("bert", "Bert"),
+    "bert_masked_lm": ("bert", "BertForMaskedLM"),
+    "bert_pre_training": ("bert", "BertForPreTraining"),
+    "bert_question_answering": ("bert", "BertForQuestionAnswering"),
+    "bert_sequence_classification": ("bert", "BertForSequenceClassification"),
+    "bert_token_classification": ("bert", "BertForTokenClassification"),
+    "gpt": ("gpt", "GPT"),
+    "llama": ("llama", "Llama"),
 }
 
 # Modules here, and the functions in them that build networks of images.

@@ -95,23 +95,28 @@ def load_pretrained(
         found = _named(_arrays(file))
     else:
         found = _named(checkpoint._read(file)[0])
-    own = model.state_dict()
-    counts = {name for name in own if name.endswith("num_batches_tracked")}
-    matched = [name for name, array in own.items() if name in found and found[name].shape == array.shape]
-    mismatched = tuple(
-        name for name, array in own.items() if name in found and found[name].shape != array.shape
-    )
-    missing = tuple(name for name in own if name not in found and name not in counts)
-    report = WeightsReport(
-        tuple(matched), missing, tuple(name for name in found if name not in own), mismatched
-    )
+    report = compared(model, found)
     head = f"{getattr(model, 'head', '')}."
-    wrong = [name for name in (*missing, *mismatched) if not (new_head and name.startswith(head))]
-    if (strict and wrong) or not matched:
+    wrong = [
+        name for name in (*report.missing, *report.mismatched) if not (new_head and name.startswith(head))
+    ]
+    if (strict and wrong) or not report.matched:
         name = getattr(model, "name", "") or type(model).__name__
         raise CheckpointError(f"{file}: does not fit {name}: {report}")
-    model.load_state_dict({name: found[name] for name in matched}, strict=False)
+    model.load_state_dict({name: found[name] for name in report.matched}, strict=False)
     return report
+
+
+def compared(model: Module, found: Mapping[str, np.ndarray]) -> WeightsReport:
+    """What of the arrays that were found a model has places for. Counts of batches need not be there."""
+    own = model.state_dict()
+    fits = {name: found[name].shape == array.shape for name, array in own.items() if name in found}
+    return WeightsReport(
+        matched=tuple(name for name, right in fits.items() if right),
+        missing=tuple(n for n in own if n not in found and not n.endswith("num_batches_tracked")),
+        unexpected=tuple(name for name in found if name not in own),
+        mismatched=tuple(name for name, right in fits.items() if not right),
+    )
 
 
 def _begins(file: Path, magic: bytes) -> bool:

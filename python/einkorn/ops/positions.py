@@ -94,7 +94,12 @@ def sinusoidal_positions(
 
 
 def rotary_embedding(
-    x: Any, positions: Any = None, *, base: float = 10_000.0, interleaved: bool = True
+    x: Any,
+    positions: Any = None,
+    *,
+    base: float = 10_000.0,
+    frequencies: Any = None,
+    interleaved: bool = True,
 ) -> Any:
     """Turn pairs of numbers by angles that grow with the position (Su et al. 2021, equation 34).
 
@@ -108,6 +113,9 @@ def rotary_embedding(
     positions : integer array [L] or broadcasting to x's [..., L], optional
         Default 0 to L - 1.
     base : float, keyword-only, default 10000.0
+    frequencies : array [D / 2], keyword-only, optional
+        By how much the pairs turn from one position to the next, in the place of ``base**(-2 i / D)``: for
+        models that stretch them.
     interleaved : bool, keyword-only, default True
         Whether pairs are neighbours, (0, 1), (2, 3), ..., as in the paper; False: (0, D/2), (1, D/2 + 1), ...
 
@@ -118,7 +126,7 @@ def rotary_embedding(
     Raises
     ------
     ShapeError
-        If x has fewer than 2 dimensions or an odd width, or positions do not fit.
+        If x has fewer than 2 dimensions or an odd width, or positions or frequencies do not fit.
     ArgumentError
         If base is no positive number.
     """
@@ -135,11 +143,16 @@ def rotary_embedding(
         fits = False
     if not fits:
         raise ShapeError(f"{op}: positions have shape {where.shape}, expected {(length,)} or {a.shape[:-1]}")
-    periods = scale ** (np.arange(0, d, 2) / d) if d else np.empty(0)
+    if frequencies is None:
+        angles = where[..., None] / (scale ** (np.arange(0, d, 2) / d) if d else np.empty(0))
+    else:
+        turns = np.asarray(frequencies, np.float64)
+        if turns.shape != (d // 2,):
+            raise ShapeError(f"{op}: frequencies have shape {turns.shape}, expected {(d // 2,)}")
+        angles = where[..., None] * turns
     if not isinstance(a, np.ndarray):
-        cupy = sys.modules["cupy"]
-        where, periods = cupy.asarray(where), cupy.asarray(periods)
-    sines, cosines = _waves(where[..., None] / periods, a.dtype)
+        angles = sys.modules["cupy"].asarray(angles)
+    sines, cosines = _waves(angles, a.dtype)
 
     def turned(x: Any, sign: int) -> Any:
         out = _turn(unwrap(x, op, "x"), sines, cosines, interleaved, sign)

@@ -1,0 +1,131 @@
+"""What decoders share: scores of the next token, the loss of a text, and generation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import ops
+from einkorn._tensor import Tensor
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn import Module
+from einkorn.seq.cache import Cache
+
+__all__ = ["CausalLM"]
+
+
+class CausalLM(Module):
+    """A model that tells from tokens what comes next.
+
+    Attributes
+    ----------
+    vocab_size : int
+    context_length : int or None
+        Tokens it can look back on; None: as many as there are.
+    """
+
+    vocab_size: int
+    context_length: int | None
+
+    def hidden(self, tokens: Any, cache: Cache | None, mask: Any, positions: Any) -> Any:
+        """The last layer's output, [batch, length, width]."""
+        raise NotImplementedError
+
+    def head(self) -> Any:
+        """The matrix [vocabulary, width] that makes scores of it."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        input_ids: Any,
+        *,
+        cache: Cache | None = None,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        last: bool = False,
+    ) -> Any:
+        """Scores of the next token.
+
+        Parameters
+        ----------
+        input_ids : integer array [batch, length]
+        cache : Cache, keyword-only, optional
+            Holds the tokens before these; these are added to it.
+        attention_mask : array [batch, all tokens], keyword-only, optional
+            0 where a sequence is filled up; those of the cache come first.
+        position_ids : integer array [batch, length] or [length], keyword-only, optional
+            Default: counted from the first token that ``attention_mask`` leaves.
+        last : bool, keyword-only, default False
+            Scores after the last token alone, [batch, vocabulary].
+
+        Returns
+        -------
+        array or Tensor [batch, length, vocabulary]
+
+        Raises
+        ------
+        ShapeError, ArgumentError, IndexRangeError
+            The tokens are not such an array, too many, or not in the vocabulary.
+        """
+        h = self._run(input_ids, cache, attention_mask, position_ids)
+        if last:
+            h = ops.getitem(h, (slice(None), -1))
+        return ops.linear(h, self.head())
+
+    def loss(
+        self, input_ids: Any, labels: Any, *, attention_mask: Any = None, ignore_index: int = -100
+    ) -> Any:
+        """Mean cross-entropy of ``labels``, without storing the scores of all tokens.
+
+        Parameters
+        ----------
+        input_ids : integer array [batch, length]
+        labels : integer array [batch, length]
+            What follows each token: ``text[:, 1:]`` where input_ids are ``text[:, :-1]``.
+        attention_mask : array [batch, length], keyword-only, optional
+        ignore_index : int, keyword-only, default -100
+            Labels that do not count.
+        """
+        h = self._run(input_ids, None, attention_mask, None)
+        wanted = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+        if wanted.shape != h.shape[:2]:
+            raise ShapeError(f"{self._op()}.loss: labels have shape {wanted.shape}, expected {h.shape[:2]}")
+        rows = ops.reshape(h, (-1, h.shape[-1]))
+        return ops.linear_cross_entropy(rows, self.head(), wanted.ravel(), ignore_index=ignore_index)
+
+    def generate(self, input_ids: Any, max_new_tokens: int = 20, **options: Any) -> Any:
+        """Continue prompts: :func:`einkorn.seq.generate` with this model."""
+        from einkorn.seq.generation import generate
+
+        return generate(self, input_ids, max_new_tokens, **options)
+
+    def _op(self) -> str:
+        return type(self).__name__
+
+    def _run(self, input_ids: Any, cache: Cache | None, attention_mask: Any, position_ids: Any) -> Any:
+        tokens = input_ids.numpy() if isinstance(input_ids, Tensor) else np.asarray(input_ids)
+        if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.size == 0:
+            raise ShapeError(
+                f"{self._op()}: input_ids have shape {tokens.shape} and dtype {tokens.dtype},"
+                " expected integers [batch, length], none of them 0"
+            )
+        before = 0 if cache is None else cache.length
+        total = before + tokens.shape[1]
+        if self.context_length is not None and total > self.context_length:
+            raise ArgumentError(f"{self._op()}: {total} tokens exceed the context of {self.context_length}")
+        positions = position_ids
+        mask = None
+        if attention_mask is not None:
+            kept = np.asarray(attention_mask).astype(bool)
+            if kept.shape != (len(tokens), total):
+                raise ShapeError(
+                    f"{self._op()}: attention_mask has shape {kept.shape}, expected {(len(tokens), total)}"
+                )
+            if not kept.all():
+                mask = kept[:, None, None, :]
+                if positions is None:
+                    positions = np.maximum(np.cumsum(kept, 1) - 1, 0)[:, before:]
+        if positions is None:
+            positions = np.arange(before, total)
+        return self.hidden(tokens, cache, mask, np.asarray(positions))

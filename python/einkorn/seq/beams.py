@@ -1,0 +1,136 @@
+"""Beam search over a batch: the beginnings that run, and the sequences that are whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Beams"]
+
+_NEVER = np.float32(-1e9)  # the score of what is no candidate
+
+
+class Beams:
+    """For each prompt the best beginnings, and the best whole sequences so far.
+
+    Parameters
+    ----------
+    prompts : integer array [batch, length]
+    width : int
+        Beginnings kept for each prompt.
+    room : int
+        Tokens to generate at most; a sequence of that many is whole.
+    ends : integer array
+        Tokens that make a sequence whole.
+    pad : int
+        What follows the end of shorter sequences.
+    length_penalty : float
+        Scores of whole sequences are divided by their generated length to this power.
+    early_stopping : bool or "never"
+        As in :func:`einkorn.seq.generate`.
+    """
+
+    def __init__(
+        self,
+        prompts: Any,
+        width: int,
+        room: int,
+        ends: Any,
+        pad: int,
+        length_penalty: float,
+        early_stopping: bool | str,
+    ) -> None:
+        batch, self._prompt = prompts.shape
+        self._width, self._room, self._ends, self._pad = width, room, ends, pad
+        self._penalty, self._early = length_penalty, early_stopping
+        self._candidates = max(2, 1 + len(ends)) * width  # so that enough of them run on
+        shape = (batch, width, self._prompt + room)
+        self._running = np.full(shape, pad, np.int64)
+        self._running[..., : self._prompt] = prompts[:, None]
+        self._scores = np.full((batch, width), _NEVER, np.float32)
+        self._scores[:, 0] = 0  # all beams are the same prompt: one of them goes on
+        self._whole = np.full(shape, pad, np.int64)
+        self._whole[..., : self._prompt] = prompts[:, None]
+        self._whole_scores = np.full((batch, width), _NEVER, np.float32)
+        self._whole_lengths = np.zeros((batch, width), np.int64)
+        self._hopeful = np.ones(batch, bool)
+        self._length = 0
+        self.done = False
+
+    def advance(self, log_probabilities: Any) -> tuple[Any, Any]:
+        """One token more.
+
+        Parameters
+        ----------
+        log_probabilities : array [batch * width, vocabulary]
+
+        Returns
+        -------
+        rows, tokens : array of int64 [batch * width]
+            The rows that the beams which run now go on from, and their new tokens.
+        """
+        batch, width = self._scores.shape
+        at = self._prompt + self._length
+        totals = (log_probabilities.reshape(batch, width, -1) + self._scores[..., None]).reshape(batch, -1)
+        vocabulary = totals.shape[1] // width
+        best = _largest(totals, min(self._candidates, totals.shape[1]))
+        scores = np.take_along_axis(totals, best, 1)
+        beams, tokens = best // vocabulary, best % vocabulary
+        sequences = np.take_along_axis(self._running, beams[..., None], 1)
+        sequences[..., at] = tokens
+        self._length += 1
+        stops = np.isin(tokens, self._ends) | (self._length == self._room)
+
+        self._finish(sequences, scores, stops)
+        runs = _largest(scores + stops * _NEVER, width)
+        self._running = np.take_along_axis(sequences, runs[..., None], 1)
+        self._scores = np.take_along_axis(scores + stops * _NEVER, runs, 1)
+        self._judge(stops)
+        first = np.arange(batch)[:, None] * width
+        rows = first + np.take_along_axis(beams, runs, 1)
+        return rows.ravel(), np.take_along_axis(tokens, runs, 1).ravel()
+
+    def best(self, count: int) -> Any:
+        """The best whole sequences, [batch * count, length]."""
+        length = self._prompt + self._whole_lengths[:, :count].max()
+        return self._whole[:, :count, :length].reshape(-1, length)
+
+    @property
+    def _full(self) -> Any:
+        return (self._whole_scores > _NEVER).all(1)
+
+    def _finish(self, sequences: Any, scores: Any, stops: Any) -> None:
+        """Take in those of the best candidates that are whole."""
+        width = self._width
+        counts = stops.copy()
+        counts[:, width:] = False
+        counts &= self._hopeful[:, None]
+        if self._early is True:
+            counts &= ~self._full[:, None]
+        new = np.where(counts, scores / np.float32(self._length**self._penalty), _NEVER)
+        all_scores = np.concatenate([self._whole_scores, new], 1)
+        keep = _largest(all_scores, width)
+        self._whole_scores = np.take_along_axis(all_scores, keep, 1)
+        self._whole = np.take_along_axis(np.concatenate([self._whole, sequences], 1), keep[..., None], 1)
+        lengths = np.concatenate([self._whole_lengths, np.where(counts, self._length, 0)], 1)
+        self._whole_lengths = np.take_along_axis(lengths, keep, 1)
+
+    def _judge(self, stops: Any) -> None:
+        """Whether any beam that runs could still become better than what is whole."""
+        longest = self._early == "never" and self._penalty > 0
+        length = self._room if longest else self._length
+        possible = self._scores[:, 0] / np.float32(length**self._penalty)
+        worst = np.where(self._full, self._whole_scores.min(1), _NEVER)
+        self._hopeful &= possible > worst
+        enough = self._early is True and bool(self._full.all())
+        self.done = not self._hopeful.any() or enough or bool(stops.all())
+
+
+def _largest(x: Any, count: int) -> Any:
+    """Places of the largest of each row, in order; of equal ones the first."""
+    if count < x.shape[1] // 8:
+        some = np.sort(np.argpartition(-x, count - 1, axis=1)[:, :count], axis=1)
+        order = np.argsort(-np.take_along_axis(x, some, 1), axis=1, kind="stable")
+        return np.take_along_axis(some, order, 1)
+    return np.argsort(-x, axis=1, kind="stable")[:, :count]

@@ -1,0 +1,99 @@
+"""Keys and values of the tokens that a decoder has seen, so that each is computed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from einkorn import engines
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._road import unwrap
+
+__all__ = ["Cache"]
+
+
+class Cache:
+    """Keys and values of every layer, in arrays with room for what is to come.
+
+    Attention reads them where they lie. Without a capacity the arrays double when they are full.
+
+    Parameters
+    ----------
+    capacity : int, optional
+        Tokens to make room for at once; more are refused. Default: as many as come.
+
+    Attributes
+    ----------
+    length : int
+        Tokens that all layers have seen.
+    """
+
+    def __init__(self, capacity: int | None = None) -> None:
+        if capacity is not None and (not isinstance(capacity, (int, np.integer)) or capacity < 1):
+            raise ArgumentError(f"Cache: capacity is {capacity!r}, expected a positive int or None")
+        self.capacity = capacity
+        self.length = 0
+        self._layers: dict[int, list[Any]] = {}
+        self._ends: dict[int, int] = {}
+
+    def append(self, layer: int, keys: Any, values: Any) -> tuple[Any, Any]:
+        """Add tokens to a layer; what it holds from now on.
+
+        Parameters
+        ----------
+        layer : int
+        keys, values : array or Tensor [batch, heads, tokens, width]
+
+        Returns
+        -------
+        keys, values : array [batch, heads, all tokens, width]
+            Views of the cache: of use until the next tokens are added.
+
+        Raises
+        ------
+        ShapeError
+            The shape is not that of the tokens before.
+        ArgumentError
+            There is no room.
+        """
+        new = [unwrap(a, "Cache", name) for a, name in ((keys, "keys"), (values, "values"))]
+        begin = self._ends.get(layer, 0)
+        end = begin + new[0].shape[2]
+        if self.capacity is not None and end > self.capacity:
+            raise ArgumentError(f"Cache: {end} tokens, but it was made for {self.capacity}")
+        rooms = self._layers.setdefault(layer, [None, None])
+        for i, a in enumerate(new):
+            room = rooms[i]
+            if room is not None and (room.shape[:2], room.shape[3]) != (a.shape[:2], a.shape[3]):
+                batch, heads, _, width = room.shape
+                raise ShapeError(
+                    f"Cache: layer {layer} gets shape {a.shape}, expected ({batch}, {heads}, tokens, {width})"
+                )
+            if room is None or room.shape[2] < end:
+                size = self.capacity or max(2 * begin, end, 64)
+                rooms[i] = engines.of(a).empty((*a.shape[:2], size, a.shape[3]), a.dtype)
+                if begin:
+                    rooms[i][:, :, :begin] = room[:, :, :begin]
+            rooms[i][:, :, begin:end] = a
+        self._ends[layer] = end
+        self.length = min(self._ends.values())
+        return rooms[0][:, :, :end], rooms[1][:, :, :end]
+
+    def reorder(self, rows: Any) -> None:
+        """Let row i of the batch be what ``rows[i]`` was; there may be more rows or fewer."""
+        rows = np.asarray(rows)
+        for layer, rooms in self._layers.items():
+            end = self._ends[layer]
+            for i, room in enumerate(rooms):
+                kept = room[rows, :, :end]
+                if len(rows) != len(room):
+                    rooms[i] = engines.of(room).empty((len(rows), *room.shape[1:]), room.dtype)
+                rooms[i][:, :, :end] = kept
+
+    def crop(self, length: int) -> None:
+        """Forget the tokens from position ``length`` on."""
+        if not 0 <= length <= self.length:
+            raise ArgumentError(f"Cache: crop to {length!r} of {self.length} tokens")
+        self._ends = dict.fromkeys(self._ends, int(length))
+        self.length = int(length)

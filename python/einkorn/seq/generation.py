@@ -1,0 +1,312 @@
+"""Continuing sequences: the most likely token, a drawn one, or the best of several beams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from einkorn import no_grad, ops
+from einkorn._tensor import Tensor
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.random import drawing_from
+from einkorn.seq import sampling
+from einkorn.seq.beams import Beams
+from einkorn.seq.cache import Cache
+
+__all__ = ["GenerationInterrupted", "generate"]
+
+
+class GenerationInterrupted(KeyboardInterrupt):
+    """Ctrl-C while tokens were generated.
+
+    Attributes
+    ----------
+    tokens : array of int64 [batch, length]
+        The prompts and what had been generated.
+    """
+
+    def __init__(self, tokens: Any) -> None:
+        super().__init__("interrupted; what was generated is in the exception's `tokens`")
+        self.tokens = tokens
+
+
+class Decoder(Protocol):
+    """What :func:`generate` needs of a model: scores of the next token."""
+
+    context_length: int | None
+    vocab_size: int
+    training: bool
+
+    def eval(self) -> Any: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def __call__(
+        self, tokens: Any, *, cache: Cache | None = None, attention_mask: Any = None, last: bool = False
+    ) -> Any: ...
+
+
+def generate(
+    model: Decoder,
+    input_ids: Any,
+    max_new_tokens: int = 20,
+    *,
+    do_sample: bool = False,
+    temperature: float = 1.0,
+    top_k: int | None = 50,
+    top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
+    no_repeat_ngram_size: int = 0,
+    num_beams: int = 1,
+    length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    num_return_sequences: int = 1,
+    eos_token_id: int | list[int] | None = None,
+    pad_token_id: int | None = None,
+    attention_mask: Any = None,
+    use_cache: bool = True,
+    slide: bool = False,
+    streamer: Callable[[Any], object] | None = None,
+    generator: Any = None,
+) -> Any:
+    """Continue each prompt token by token.
+
+    Parameters
+    ----------
+    model : Module
+        A decoder of ``einkorn.models``. It is in evaluation meanwhile.
+    input_ids : integer array [batch, length], or [length] for a single prompt
+        Prompts of unequal length are filled up on the left.
+    max_new_tokens : int, default 20
+    do_sample : bool, keyword-only, default False
+        Draw tokens; else the most likely one is taken.
+    temperature : float, keyword-only, default 1.0
+        Scores are divided by it before a token is drawn.
+    top_k : int or None, keyword-only, default 50
+        Draw among so many tokens; None or 0: among all.
+    top_p : float, keyword-only, default 1.0
+        Draw among the most likely tokens that have this probability together.
+    repetition_penalty : float, keyword-only, default 1.0
+        Above 1: tokens that were there become less likely (:func:`penalise_repetition`).
+    no_repeat_ngram_size : int, keyword-only, default 0
+        No n-gram of that size occurs twice; 0: any may.
+    num_beams : int, keyword-only, default 1
+        Above 1: keep that many beginnings of each prompt, and return the best whole ones.
+    length_penalty : float, keyword-only, default 1.0
+        A beam's logarithm of probability is divided by its generated length to this power.
+    early_stopping : bool or "never", keyword-only, default False
+        True: stop as soon as there are num_beams whole sequences; False: when a running one can hardly become
+        better than these at its present length; "never": when it cannot at any length.
+    num_return_sequences : int, keyword-only, default 1
+        Continuations of each prompt: drawn ones, or the best beams.
+    eos_token_id : int or list of int, keyword-only, optional
+        Tokens that end a sequence.
+    pad_token_id : int, keyword-only, optional
+        What follows the end of shorter sequences; default the first token that ends one.
+    attention_mask : array [batch, length], keyword-only, optional
+        0 where a prompt is filled up.
+    use_cache : bool, keyword-only, default True
+        Keep keys and values; without, all tokens are computed anew each time.
+    slide : bool, keyword-only, default False
+        Where the model's context is full, go on with the latest tokens alone, all of them computed anew for
+        each that comes; else prompts that leave no room for max_new_tokens are refused.
+    streamer : callable, keyword-only, optional
+        Called with the tokens [batch] of every step as they come; not with beams.
+    generator : Generator, keyword-only, optional
+        What draws; default the one that ``einkorn.manual_seed`` seeds.
+
+    Returns
+    -------
+    array of int64 [batch * num_return_sequences, length + new tokens]
+        The prompts and their continuations; of one dimension if the prompt was and a single one is wanted.
+
+    Raises
+    ------
+    ArgumentError
+        A prompt is empty or too long, a token is not in the vocabulary, or an option is out of its range.
+    GenerationInterrupted
+        Ctrl-C: it holds what was generated.
+    """
+    tokens, mask = _prompt(model, input_ids, attention_mask)
+    alone = np.ndim(_plain(input_ids)) == 1
+    ends = _ends(eos_token_id)
+    pad = (ends[0] if len(ends) else 0) if pad_token_id is None else int(pad_token_id)
+    _whole("max_new_tokens", max_new_tokens, 1)
+    _whole("num_beams", num_beams, 1)
+    _whole("num_return_sequences", num_return_sequences, 1, None if do_sample else num_beams)
+    _whole("no_repeat_ngram_size", no_repeat_ngram_size, 0)
+    _whole("top_k", 0 if top_k is None else top_k, 0)
+    _positive("temperature", temperature)
+    _positive("repetition_penalty", repetition_penalty)
+    if do_sample and num_beams > 1:
+        raise ArgumentError("generate: beams are not drawn: do_sample=True goes with num_beams=1")
+    if not 0 < top_p <= 1:
+        raise ArgumentError(f"generate: top_p is {top_p!r}, expected a probability above 0")
+    if early_stopping not in (True, False, "never"):
+        raise ArgumentError(f"generate: early_stopping is {early_stopping!r}, expected a bool or 'never'")
+    room = model.context_length
+    if room is not None and not slide and tokens.shape[1] + max_new_tokens > room:
+        raise ArgumentError(
+            f"generate: a prompt of {tokens.shape[1]} and max_new_tokens of {max_new_tokens} exceed the"
+            f" model's context of {room}; slide=True goes on with the latest tokens alone"
+        )
+
+    def adjust(scores: Any, step: _Steps) -> Any:
+        if repetition_penalty != 1:
+            sampling.penalise_repetition(scores, step.own_tokens(), repetition_penalty)
+        if no_repeat_ngram_size:
+            sampling.forbid_repeated_ngrams(scores, step.tokens, no_repeat_ngram_size)
+        if do_sample:
+            scores /= temperature
+            if top_k:
+                sampling.keep_top_k(scores, top_k)
+            if top_p < 1:
+                sampling.keep_top_p(scores, top_p)
+        return scores
+
+    copies = num_return_sequences if do_sample and num_beams == 1 else num_beams
+    step = _Steps(model, tokens, mask, copies, max_new_tokens, use_cache, slide)
+    training = model.training
+    model.eval()
+    try:
+        with no_grad(), drawing_from("generate", generator):
+            if num_beams > 1:
+                beams = Beams(tokens, num_beams, max_new_tokens, ends, pad, length_penalty, early_stopping)
+                out = _search(step, beams, adjust, num_return_sequences)
+            else:
+                choose = sampling.sample if do_sample else _most_likely
+                out = _walk(step, adjust, choose, max_new_tokens, ends, pad, streamer)
+    finally:
+        model.train(training)
+    return out[0] if alone and len(out) == 1 else out
+
+
+def _walk(
+    step: _Steps,
+    adjust: Callable[[Any, _Steps], Any],
+    choose: Callable[[Any], Any],
+    count: int,
+    ends: Any,
+    pad: int,
+    streamer: Callable[[Any], object] | None,
+) -> Any:
+    done = np.zeros(len(step.tokens), bool)
+    try:
+        for _ in range(count):
+            new = np.where(done, pad, choose(adjust(step.scores(), step)))
+            step.add(new)
+            if streamer is not None:
+                streamer(new)
+            done |= np.isin(new, ends)
+            if done.all():
+                break
+    except KeyboardInterrupt:
+        raise GenerationInterrupted(step.tokens) from None
+    return step.tokens
+
+
+def _search(step: _Steps, beams: Beams, adjust: Callable[[Any, _Steps], Any], wanted: int) -> Any:
+    try:
+        while not beams.done:
+            scores = np.asarray(ops.log_softmax(step.scores(), -1))
+            rows, new = beams.advance(adjust(scores, step))
+            step.choose(rows)
+            step.add(new)
+    except KeyboardInterrupt:
+        raise GenerationInterrupted(step.tokens) from None
+    return beams.best(wanted)
+
+
+class _Steps:
+    """Sequences that grow, and the model's scores of what comes next."""
+
+    def __init__(
+        self, model: Decoder, tokens: Any, mask: Any, copies: int, room: int, use_cache: bool, slide: bool
+    ) -> None:
+        self._model = model
+        self.tokens = np.repeat(tokens, copies, 0)
+        self._mask = np.repeat(mask, copies, 0)
+        self._copies = copies  # of each prompt, which is read once
+        self._ragged = not mask.all()
+        context = model.context_length
+        self._longest = context if slide and context is not None else None
+        fits = self._longest is None or tokens.shape[1] + room <= self._longest
+        self._cache = Cache(tokens.shape[1] + room) if use_cache and fits else None
+
+    def scores(self) -> Any:
+        """Of the next token, [batch, vocabulary], to be changed."""
+        seen = 0 if self._cache is None else self._cache.length
+        tokens, mask = self.tokens, self._mask
+        if self._longest is not None:
+            tokens, mask = tokens[:, -self._longest :], mask[:, -self._longest :]
+        every, self._copies = self._copies, 1
+        out = self._model(
+            tokens[::every, seen:],
+            cache=self._cache,
+            attention_mask=mask[::every] if self._ragged else None,
+            last=True,
+        )
+        if every > 1 and self._cache is not None:
+            self._cache.reorder(np.arange(len(tokens)) // every)
+        return np.repeat(np.array(_plain(out), np.float32), every, 0)
+
+    def own_tokens(self) -> Any:
+        """The tokens without what prompts were filled up with: its places hold the last token again."""
+        return np.where(self._mask, self.tokens, self.tokens[:, -1:])
+
+    def add(self, new: Any) -> None:
+        self.tokens = np.concatenate([self.tokens, new[:, None]], 1)
+        self._mask = np.concatenate([self._mask, np.ones((len(new), 1), bool)], 1)
+
+    def choose(self, rows: Any) -> None:
+        """Go on from rows of the batch."""
+        self.tokens, self._mask = self.tokens[rows], self._mask[rows]
+        if self._cache is not None:
+            self._cache.reorder(rows)
+
+
+def _most_likely(scores: Any) -> Any:
+    return scores.argmax(1)
+
+
+def _plain(x: Any) -> Any:
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _prompt(model: Decoder, input_ids: Any, attention_mask: Any) -> tuple[Any, Any]:
+    tokens = np.atleast_2d(_plain(input_ids))
+    if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.size == 0:
+        raise ArgumentError(
+            f"generate: input_ids have shape {np.shape(input_ids)} and dtype {tokens.dtype},"
+            " expected integers [batch, length], none of them 0"
+        )
+    tokens = tokens.astype(np.int64)
+    if tokens.min() < 0 or tokens.max() >= model.vocab_size:
+        wrong = tokens.min() if tokens.min() < 0 else tokens.max()
+        raise ArgumentError(f"generate: input_ids have {wrong}, expected 0 to {model.vocab_size - 1}")
+    if attention_mask is None:
+        return tokens, np.ones(tokens.shape, bool)
+    mask = np.atleast_2d(_plain(attention_mask)).astype(bool)
+    if mask.shape != tokens.shape:
+        raise ShapeError(f"generate: attention_mask has shape {mask.shape}, expected {tokens.shape}")
+    if not mask[:, -1].all():
+        raise ArgumentError(
+            "generate: attention_mask is 0 at the end of a prompt: fill prompts up on the left"
+        )
+    return tokens, mask
+
+
+def _ends(eos_token_id: Any) -> Any:
+    return np.atleast_1d(np.asarray([] if eos_token_id is None else eos_token_id, np.int64))
+
+
+def _whole(name: str, value: Any, low: int, high: int | None = None) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        most = "" if high is None else f" to {high}"
+        raise ArgumentError(f"generate: {name} is {value!r}, expected an int from {low}{most}")
+
+
+def _positive(name: str, value: Any) -> None:
+    if not value > 0:
+        raise ArgumentError(f"generate: {name} is {value!r}, expected a positive number")
