@@ -138,7 +138,7 @@ def test_a_missing_folder_is_told(tmp_path):
         einkorn.save(models.MLP([2, 2]), tmp_path / "absent" / "model")
     with pytest.raises(CheckpointError, match="there is no such file"):
         einkorn.load(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="there is no such file"):
+    with pytest.raises(CheckpointError, match="is a folder, expected a file"):
         einkorn.load(tmp_path)
 
 

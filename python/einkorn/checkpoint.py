@@ -53,6 +53,21 @@ _TYPES = {
 def _check_path(op: str, path: Any) -> None:
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"{op}: path is {path!r}, expected a text or a path")
+    if (b"\0" if isinstance(os.fspath(path), bytes) else "\0") in os.fspath(path):
+        raise ArgumentError(f"{op}: path is {path!r}, and no path holds a null character")
+
+
+def _check_file(path: Any) -> None:
+    """Refuse what is no file to read, saying what is there instead."""
+    try:
+        kind = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a device or a pipe"
+        raise CheckpointError(f"{path}: is {what}, expected a file")
 
 
 def save(
@@ -131,8 +146,7 @@ def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     _check_path("read_metadata", path)
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: there is no such file")
+    _check_file(path)
     try:
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
@@ -315,8 +329,7 @@ def _read(
     from safetensors import SafetensorError, safe_open
 
     _check_path("read_metadata", path)
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: there is no such file")
+    _check_file(path)
     arrays: dict[str, np.ndarray] = {}
     halves = []
     try:
