@@ -12,8 +12,8 @@
 //
 // Roofline: 2 G H P FLOP a row and step; weights once a step from L2. LSTM, H = 512, 64 sequences: 134 MFLOP a step, at 60 TFLOP/s 2.2
 // us, beside 3 us for a launch: steps are bound by launching up to about that size. A form that keeps the weights in shared
-// memory over all steps, with a barrier of the grid between them, is still to come for small sizes. Planned: 48 registers, 5 blocks of 256
-// threads an SM; 10 KB of shared memory (double 20).
+// memory over all steps, with a barrier of the grid between them, is still to come for small sizes. LSTM forward: 59 registers
+// (double 80), 4 blocks of 256 threads an SM; 18 KB of shared memory (double 36).
 
 #pragma once
 
@@ -117,7 +117,7 @@ __global__ void set_rows(T* into, const T* from, int64_t size) {
 template <class T>
 struct ForwardStep {
   Walk walk;
-  int64_t index;
+  int64_t number;  // of the step, in the order of the walk
   const T* h;      // of the sequences before the step [batch, P]
   T* next;         // after it
   T* unprojected;  // with a projection: what it is applied to [batch, H]
@@ -132,8 +132,8 @@ template <class Cell, class T>
 __global__ void __launch_bounds__(kBlock) forward_step(Recurrent<T> x, ForwardStep<T> s) {
   const RecurrentLayer<T>& l = x.layer;
   const int64_t H = l.units, P = l.width, across = (H + kUnits - 1) / kUnits;
-  const int64_t count = s.walk.count(s.index), left = s.walk.count(s.index + 1);
-  const bool projects = l.projection != nullptr, from_nothing = s.index == 0 && l.h0 == nullptr;
+  const int64_t count = s.walk.count(s.number), left = s.walk.count(s.number + 1);
+  const bool projects = l.projection != nullptr, from_nothing = s.number == 0 && l.h0 == nullptr;
   for (int64_t task = blockIdx.x; task < (count + kRows - 1) / kRows * across; task += gridDim.x) {
     const Element at = element_of(task, H);
     T sums[Cell::kGates] = {};
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kBlock) forward_step(Recurrent<T> x, ForwardSt
       multiply(sums, at, s.h, count, P, H, true,
                [&](int g, int64_t unit, int64_t k) { return l.weight[(g * H + unit) * P + k]; });
     if (at.row >= count || at.unit >= H) continue;
-    const int64_t row = s.walk.first(s.index) + at.row, place = at.row * H + at.unit;
+    const int64_t row = s.walk.first(s.number) + at.row, place = at.row * H + at.unit;
     const T h = Cell::forward(x, row, at.row, at.unit, sums, projects ? T{0} : s.h[place]);
     if (projects) {
       s.unprojected[place] = h;
@@ -158,7 +158,7 @@ template <class T>
 __global__ void __launch_bounds__(kBlock) project_step(Recurrent<T> x, ForwardStep<T> s) {
   const RecurrentLayer<T>& l = x.layer;
   const int64_t H = l.units, P = l.width, across = (P + kUnits - 1) / kUnits;
-  const int64_t count = s.walk.count(s.index), left = s.walk.count(s.index + 1);
+  const int64_t count = s.walk.count(s.number), left = s.walk.count(s.number + 1);
   for (int64_t task = blockIdx.x; task < (count + kRows - 1) / kRows * across; task += gridDim.x) {
     const Element at = element_of(task, P);
     T sums[1] = {};
@@ -166,7 +166,7 @@ __global__ void __launch_bounds__(kBlock) project_step(Recurrent<T> x, ForwardSt
              [&](int, int64_t column, int64_t k) { return l.projection[column * H + k]; });
     if (at.row >= count || at.unit >= P) continue;
     const int64_t place = at.row * P + at.unit;
-    x.out[(s.walk.first(s.index) + at.row) * P + at.unit] = sums[0];
+    x.out[(s.walk.first(s.number) + at.row) * P + at.unit] = sums[0];
     s.next[place] = sums[0];
     if (at.row >= left) x.h_n[place] = sums[0];
   }
@@ -188,9 +188,9 @@ void recurrent_forward(const char* name, const Recurrent<T>& x) {
   ForwardStep<T> step = {};
   step.walk = make_walk(name, l, l.reverse, offsets.as<int64_t>());
   step.unprojected = states[1] + batch * P;
-  for (step.index = 0; step.index < l.steps; ++step.index) {
-    step.h = states[step.index & 1];
-    step.next = states[(step.index + 1) & 1];
+  for (step.number = 0; step.number < l.steps; ++step.number) {
+    step.h = states[step.number & 1];
+    step.next = states[(step.number + 1) & 1];
     if (H > 0) launch(name, forward_step<Cell, T>, blocks_for(tasks_of(batch, H)), kBlock, 0, x, step);
     if (projects && P > 0) launch(name, project_step<T>, blocks_for(tasks_of(batch, P)), kBlock, 0, x, step);
   }
@@ -201,10 +201,10 @@ void recurrent_forward(const char* name, const Recurrent<T>& x) {
 template <class T>
 struct BackwardStep {
   Walk walk;
-  int64_t index;
-  const T* flow;  // gradients of the gates of the step walked before [batch, G H]
-  T* next;        // of this step's
-  T* total;       // with a projection: of h [batch, P]
+  int64_t number;  // of the step, in the order of the walk
+  const T* flow;   // gradients of the gates of the step walked before [batch, G H]
+  T* next;         // of this step's
+  T* total;        // with a projection: of h [batch, P]
 };
 
 // The row of the step that is walked next, or -1: the sequence has none.
@@ -217,7 +217,7 @@ template <class Cell, class T>
 __global__ void __launch_bounds__(kBlock) backward_step(RecurrentGrad<T> x, BackwardStep<T> s) {
   const RecurrentLayer<T>& l = x.layer;
   const int64_t H = l.units, P = l.width, across = (P + kUnits - 1) / kUnits;
-  const int64_t count = s.walk.count(s.index), flowing = s.walk.count(s.index - 1);
+  const int64_t count = s.walk.count(s.number), flowing = s.walk.count(s.number - 1);
   const int64_t rows = count > flowing ? count : flowing;
   const bool projects = l.projection != nullptr;
   for (int64_t task = blockIdx.x; task < (rows + kRows - 1) / kRows * across; task += gridDim.x) {
@@ -232,7 +232,7 @@ __global__ void __launch_bounds__(kBlock) backward_step(RecurrentGrad<T> x, Back
       *carry = gh;
       continue;
     }
-    const int64_t row = s.walk.first(s.index) + at.row;
+    const int64_t row = s.walk.first(s.number) + at.row;
     if (x.g != nullptr) gh += x.g[row * P + at.unit];
     if (projects) {
       x.gout[row * P + at.unit] = gh;
@@ -240,7 +240,7 @@ __global__ void __launch_bounds__(kBlock) backward_step(RecurrentGrad<T> x, Back
       *carry = 0;
       continue;
     }
-    Cell::backward(x, row, row_before(s.walk, s.index, at.row), at.row, at.unit, gh,
+    Cell::backward(x, row, row_before(s.walk, s.number, at.row), at.row, at.unit, gh,
                    s.next + at.row * Cell::kGates * H + at.unit, carry);
   }
 }
@@ -248,7 +248,7 @@ __global__ void __launch_bounds__(kBlock) backward_step(RecurrentGrad<T> x, Back
 template <class Cell, class T>
 __global__ void __launch_bounds__(kBlock) unproject_step(RecurrentGrad<T> x, BackwardStep<T> s) {
   const RecurrentLayer<T>& l = x.layer;
-  const int64_t H = l.units, P = l.width, across = (H + kUnits - 1) / kUnits, count = s.walk.count(s.index);
+  const int64_t H = l.units, P = l.width, across = (H + kUnits - 1) / kUnits, count = s.walk.count(s.number);
   for (int64_t task = blockIdx.x; task < (count + kRows - 1) / kRows * across; task += gridDim.x) {
     const Element at = element_of(task, H);
     T sums[1] = {};
@@ -256,7 +256,7 @@ __global__ void __launch_bounds__(kBlock) unproject_step(RecurrentGrad<T> x, Bac
              [&](int, int64_t unit, int64_t k) { return l.projection[k * H + unit]; });
     if (at.row >= count || at.unit >= H) continue;
     T unused;
-    Cell::backward(x, s.walk.first(s.index) + at.row, row_before(s.walk, s.index, at.row), at.row, at.unit, sums[0],
+    Cell::backward(x, s.walk.first(s.number) + at.row, row_before(s.walk, s.number, at.row), at.row, at.unit, sums[0],
                    s.next + at.row * Cell::kGates * H + at.unit, &unused);
   }
 }
@@ -276,9 +276,9 @@ void recurrent_backward(const char* name, const RecurrentGrad<T>& x) {
   BackwardStep<T> step = {};
   step.walk = make_walk(name, l, !l.reverse, offsets.as<int64_t>());
   step.total = flows[1] + batch * depth;
-  for (step.index = 0; step.index <= l.steps; ++step.index) {
-    step.flow = flows[(step.index + 1) & 1];
-    step.next = flows[step.index & 1];
+  for (step.number = 0; step.number <= l.steps; ++step.number) {
+    step.flow = flows[(step.number + 1) & 1];
+    step.next = flows[step.number & 1];
     if (P > 0) launch(name, backward_step<Cell, T>, blocks_for(tasks_of(batch, P)), kBlock, 0, x, step);
     if (projects && H > 0) launch(name, unproject_step<Cell, T>, blocks_for(tasks_of(batch, H)), kBlock, 0, x, step);
   }
