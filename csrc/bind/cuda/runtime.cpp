@@ -5,9 +5,11 @@
 #include <cuda_runtime_api.h>
 
 #include "bind/array.h"
+#include "bind/quick.h"
 #include "kernels/cuda_launch.h"
 #include "runtime/dispatch.h"
 #include "runtime/kernel_table.h"
+#include "runtime/threads.h"
 
 namespace einkorn {
 
@@ -83,6 +85,19 @@ void* allocate(size_t bytes) {
 
 void deallocate(void* block, size_t) noexcept {
   (void)cudaFreeAsync(block, cuda::stream);
+}
+
+// No short cut here: it is never asked for an array, nor to make one.
+bool view_plain(PyObject*, Array&) {
+  return false;
+}
+PyObject* fresh_plain(const Array&) {
+  return nullptr;
+}
+
+// No thread of the CPU works for long here, so nobody asks whether to stop.
+Asker exchange_asker(Asker) {
+  return {};
 }
 
 }  // namespace einkorn
