@@ -1,7 +1,7 @@
 # The CUDA engine: einkorn._cuda, from csrc/kernels/*.cu and the bindings it shares with the native module.
 #
-# AUTO builds it when there is a card, and nvcc and its host compiler work. CMAKE_CUDA_ARCHITECTURES chooses devices; the default
-# is machine code for compute capability 9.0 and, for every other one from 7.5 on, an intermediate form that the driver
+# AUTO builds it when there is a card, and nvcc and its host compiler work. CMAKE_CUDA_ARCHITECTURES, or CUDAARCHS in the
+# environment, chooses devices; the default is machine code for compute capability 9.0 and, for every other one from 7.5 on, an intermediate form that the driver
 # compiles on first use.
 
 if(EINKORN_CUDA STREQUAL "OFF")
@@ -25,7 +25,7 @@ if(NOT (CMAKE_CUDA_COMPILER AND CMAKE_CXX_COMPILER))
   return()
 endif()
 
-if(NOT CMAKE_CUDA_ARCHITECTURES)
+if(NOT CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   set(CMAKE_CUDA_ARCHITECTURES 75-virtual 90-real)
 endif()
 enable_language(CUDA)

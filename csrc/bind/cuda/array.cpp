@@ -18,7 +18,8 @@ struct ElementType {
 };
 
 constexpr ElementType kElementTypes[] = {
-    {"<f4", DType::float32, 4}, {"<f8", DType::float64, 8}, {"<i4", DType::int32, 4}, {"<i8", DType::int64, 8}};
+    {"<f4", DType::float32, 4}, {"<f8", DType::float64, 8}, {"|i1", DType::int8, 1},   {"<i4", DType::int32, 4},
+    {"<i8", DType::int64, 8},   {"|u1", DType::uint8, 1},   {"<u2", DType::uint16, 2}, {"<u4", DType::uint32, 4}};
 
 const ElementType* find_element_type(const pybind11::object& typestr) {
   if (!pybind11::isinstance<pybind11::str>(typestr)) return nullptr;

@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kBlock) row_norm_rows(RowNorm<T> k) {
       for (int e = 0; e < kPack; ++e) v.v[e] += more.v[e];
       return v;
     };
-    Pack<N, kPack> held[kHeld > 0 ? kHeld : 1];
+    Pack<N, kPack> held[kHeld > 0 ? kHeld : 1] = {};
     const auto again = [&](int64_t u, int h) { return kHeld > 0 ? held[h] : read(u); };
 
     const bool centred = k.mean != nullptr;
