@@ -37,7 +37,7 @@ _range = range
 def range(
     start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Numbers from ``start`` to ``end``, the end included; see :func:`arange`."""
+    """Numbers from ``start`` to ``end``, the end included; see :func:`~einkorn.creation.arange`."""
     if end is None:
         start, end = 0, start
     if step == 0 or (end - start) * step < 0:

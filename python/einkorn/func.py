@@ -147,7 +147,7 @@ def jvp(func: Function, primals: Any, tangents: Any, *, has_aux: bool = False) -
 
 
 def jacrev(func: Function, argnums: Any = 0, has_aux: bool = False, **options: Any) -> Function:
-    """The function that gives ``func``'s Jacobian, Tensors [*result's shape, *argument's shape].
+    """The function that gives ``func``'s Jacobian, Tensors ``[*result's shape, *argument's shape]``.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """All derivatives of a function: for each result and input a Tensor [*result's shape, *input's shape].
+    """All derivatives of a function: for result and input a Tensor ``[*result's shape, *input's shape]``.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def hessian(
 
     Returns
     -------
-    Tensor [*shape, *shape], or for several inputs a tuple of tuples of them.
+    Tensor ``[*shape, *shape]``, or for several inputs a tuple of tuples of them.
     """
     many, given = _several("hessian", "inputs", inputs)
 
