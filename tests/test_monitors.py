@@ -224,8 +224,13 @@ def test_what_cannot_be_written_or_watched_is_found_before_the_first_epoch(tmp_p
         ("{}", "cannot be filled in"),
         ("{loss.real.x}", "cannot be filled in"),
         ("{batch}", "cannot be filled in"),
+        ("{epoch.__class__}", "cannot be filled in"),
+        ("x" * 300, "File name too long"),
     ]:
         assert message in figures_before([training.ModelCheckpoint(tmp_path / name)])
+    for path, message in [(None, "filepath is None"), ("a\0b", "no path holds a null character")]:
+        with pytest.raises(ArgumentError, match=message):
+            training.ModelCheckpoint(path)
     best = training.ModelCheckpoint(tmp_path / "m", "val_los", save_best_only=True)
     assert "monitor is 'val_los', expected one of loss, accuracy" in figures_before([best])
     x, y = blobs(20)

@@ -50,11 +50,12 @@ _TYPES = {
 }
 
 
-def _check_path(op: str, path: Any) -> None:
+def check_path(op: str, path: Any, name: str = "path") -> None:
+    """Refuse what names no file."""
     if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError(f"{op}: path is {path!r}, expected a text or a path")
+        raise ArgumentError(f"{op}: {name} is {path!r}, expected a text or a path")
     if (b"\0" if isinstance(os.fspath(path), bytes) else "\0") in os.fspath(path):
-        raise ArgumentError(f"{op}: path is {path!r}, and no path holds a null character")
+        raise ArgumentError(f"{op}: {name} is {path!r}, and no path holds a null character")
 
 
 def _check_file(path: Any) -> None:
@@ -102,7 +103,7 @@ def save(
         The model is of no registered class or has a part without a name, such as a lambda; a name of the
         metadata is taken; the file cannot be written.
     """
-    _check_path("save", path)
+    check_path("save", path)
     if isinstance(model, Mapping):
         from einkorn._states import packed
 
@@ -145,7 +146,7 @@ def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
     """
     from safetensors import SafetensorError, safe_open
 
-    _check_path("read_metadata", path)
+    check_path("read_metadata", path)
     _check_file(path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -171,7 +172,7 @@ def load(path: str | PathLike[str], map_location: Any = None, *, weights_only: b
         The file is missing, corrupt, of another format, names an unknown model, or its arrays do
         not fit its configuration. The message names the file.
     """
-    _check_path("load", path)
+    check_path("load", path)
     if map_location is not None and str(map_location) != "cpu":
         raise CheckpointError(f"load: map_location is {map_location!r}, expected None or 'cpu'")
     arrays, metadata = _read(path, keep_bfloat16=True)
@@ -203,7 +204,7 @@ def load_model(
     CheckpointError
         As ``load``; or the file holds no model.
     """
-    _check_path("load_model", filepath)
+    check_path("load_model", filepath)
     arrays, metadata = _read(filepath, keep_bfloat16=True)
     return _rebuilt(filepath, arrays, metadata, custom_objects, compile)
 
@@ -262,7 +263,7 @@ def save_weights(model: Module, path: str | PathLike[str]) -> None:
     CheckpointError
         The file cannot be written.
     """
-    _check_path("save_weights", path)
+    check_path("save_weights", path)
     state = model.state_dict()
     _write(path, state, {"format": "pt", **_order_of(model, state)})
 
@@ -289,7 +290,7 @@ def load_weights(model: Module, path: str | PathLike[str], strict: bool = True) 
     """
     from einkorn._whole import PREFIX
 
-    _check_path("load_weights", path)
+    check_path("load_weights", path)
     found, metadata = _read(path)
     arrays = {name: array for name, array in found.items() if not name.startswith(PREFIX)}
     return _fill(model, _renamed(arrays, model, metadata.get("order")), path, strict)
@@ -328,7 +329,7 @@ def _read(
     """Arrays and metadata of a safetensors file; bfloat16, unless it is kept, as float32."""
     from safetensors import SafetensorError, safe_open
 
-    _check_path("read_metadata", path)
+    check_path("read_metadata", path)
     _check_file(path)
     arrays: dict[str, np.ndarray] = {}
     halves = []

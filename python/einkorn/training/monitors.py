@@ -8,9 +8,11 @@ import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from einkorn._console import say
+from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
 from einkorn.training.state import state_of
@@ -283,6 +285,7 @@ class ModelCheckpoint(Monitor):
             raise ArgumentError(f"ModelCheckpoint: keep is {keep!r}, expected an integer >= 1 or None")
         self.keep = keep
         self._kept: list[str] = []
+        check_path("ModelCheckpoint", filepath, "filepath")
         self.filepath = Path(filepath)
         self.verbose = _flag("ModelCheckpoint", "verbose", verbose)
         self.save_best_only = _flag("ModelCheckpoint", "save_best_only", save_best_only)
@@ -317,11 +320,19 @@ class ModelCheckpoint(Monitor):
             return
         if not folder.is_dir():
             raise CheckpointError(f"ModelCheckpoint: {self.filepath}: there is no folder {folder}")
-        if sample.is_dir() or not os.access(folder, os.W_OK):
+        try:
+            taken = sample.is_dir()
+        except OSError as error:  # a name that is too long
+            raise CheckpointError(f"ModelCheckpoint: {self.filepath}: {error.strerror}") from error
+        if taken or not os.access(folder, os.W_OK):
             raise CheckpointError(f"ModelCheckpoint: {self.filepath}: cannot be written")
 
     def _named(self, epoch: int, logs: Any) -> str:
-        return str(self.filepath).format(epoch=epoch, **logs)
+        name = str(self.filepath)
+        for _, field, *_ in Formatter().parse(name):
+            if field and not field.isidentifier():  # what a figure has inside names no file
+                raise AttributeError(field)
+        return name.format(epoch=epoch, **logs)
 
     def _unfillable(self, logs: Any) -> ArgumentError:
         return ArgumentError(
