@@ -45,12 +45,15 @@ _LEFT_OUT = {
     "bfloat16": "in test_bfloat16.py",
     "linalg.pinv.singular": "the samples are two factors",
     "linalg.lstsq.grad_oriented": "the samples of linalg.lstsq, and two of its four results",
+    "as_strided": "the samples are windows of larger arrays; a gradient is refused here",
+    "nextafter": "torch records it and has no gradient of it",
     "half": "refused: float16 is no type of tensors here",
 }
 #: Functions whose samples come in another order than their arguments.
 _TURNED: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, other: einkorn.where(condition, x, other),
     "einsum": lambda tensors, equation: einkorn.einsum(equation, *tensors),
+    "polygamma": lambda x, n: einkorn.polygamma(n, x),
     "nn.functional.embedding": lambda table, rows, **options: functional.embedding(rows, table, **options),
     "nn.functional.embedding_bag": lambda table, rows, **options: functional.embedding_bag(
         rows, table, **options

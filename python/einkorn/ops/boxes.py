@@ -279,6 +279,7 @@ def _kept(boxes: Any, starts: np.ndarray, threshold: float) -> Any:
     return keep
 
 
+@rounded_once
 def soft_nms(
     boxes: Any,
     scores: Any,
