@@ -33,7 +33,7 @@ Tagger::Word Tagger::word_of(std::string_view word, bool first) {
   // Numbers are alike: years by themselves.
   const std::string_view whole = all_digits && lower.size() == 4               ? "!year"
                                  : digit && lower[0] >= '0' && lower[0] <= '9' ? "!digits"
-                                                                               : lower;
+                                                                               : std::string_view(lower);
   const auto ending = [&](size_t n) {
     size_t start = lower.size() > n ? lower.size() - n : 0;
     while (start > 0 && !starts_character(lower[start])) --start;
