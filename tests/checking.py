@@ -113,3 +113,8 @@ def gradients(case: Case, dtype: str) -> list[np.ndarray]:
         assert gradient.dtype == dtype
         results.append(gradient)
     return results
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    """What bfloat16 keeps of float32 numbers, as float32."""
+    return x.astype(einkorn.bfloat16).astype(np.float32)

@@ -79,6 +79,7 @@ TRUE_IS_NO_NUMBER = ("pow", "clamp", "clamp_min", "clamp_max")
 def outcome(operation, library, a, b):
     try:
         return operation(library, a(library), b(library))
+    # What torch raises for pairs it does not take; einkorn's own errors are among the built-in ones.
     except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
         return None
 

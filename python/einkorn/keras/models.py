@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from einkorn import nn
 from einkorn._objects import custom_scope
 from einkorn.errors import ArgumentError, CheckpointError
-from einkorn.keras._base import Layer, described_input, parameters_of, refuse
+from einkorn.keras._base import Layer, described_input, parameters_of
+from einkorn.keras._clone import clone_model
+from einkorn.keras._model_files import check_name, load_model, model_from_json, save_model
 from einkorn.keras._names import fresh_name, snake_case
 from einkorn.keras._symbols import KerasTensor, Node, check_rows, flat, graph_of, mapped, record
 from einkorn.keras._trainer import Trainer
@@ -378,84 +380,6 @@ class Model(Trainer):
         raise CheckpointError("export: only save('NAME.safetensors') and save_weights are supported")
 
 
-def check_name(path: Any, op: str) -> None:
-    """Refuse names that say that a file is HDF5."""
-    name = fspath(path)
-    if str(name).endswith((".h5", ".hdf5")):
-        raise CheckpointError(
-            f"{op}: {name} names a file of HDF5, which is not supported, expected a name such as "
-            "'model.safetensors' or 'model.keras'. Weights of a Keras model itself come over by "
-            "set_weights(keras_model.get_weights()), its layers by model_from_json(keras_model.to_json())"
-        )
-
-
-def save_model(model: Any, filepath: str | PathLike[str], overwrite: bool = True, **options: Any) -> None:
-    """``model.save(filepath)``."""
-    model.save(filepath, overwrite, **options)
-
-
-def load_model(
-    filepath: str | PathLike[str], custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
-) -> Any:
-    """The model that ``save`` wrote, with its weights, compiled as it was, its optimizer where it stood.
-
-    Parameters
-    ----------
-    filepath : str or path
-    custom_objects : dict of str to class or function, optional
-        What the file names beside the library's own and what is registered.
-    compile : bool, default True
-        Whether it is compiled, if it was when it was saved.
-    safe_mode : bool
-        It makes no difference: nothing in a file is ever executed.
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing, corrupt, one of Keras' own, holds weights alone, or names what is not known. The
-        message names the file.
-    """
-    from einkorn import checkpoint
-
-    check_name(filepath, "load_model")
-    return checkpoint.load_model(filepath, custom_objects, compile)
-
-
-def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
-    """The model that ``to_json`` described, here or in Keras, with weights of its own.
-
-    Parameters
-    ----------
-    json_string : str
-    custom_objects : dict of str to class or function, optional
-
-    Raises
-    ------
-    ArgumentError
-        It is no such JSON, names what is not known, or has what is not supported.
-    """
-    import json
-
-    from einkorn._objects import made
-
-    try:
-        plain = json.loads(json_string)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ArgumentError(f"model_from_json: is no JSON: {error}") from error
-    if isinstance(plain, dict):
-        plain = {key: value for key, value in plain.items() if key not in ("compile_config", "build_config")}
-    with custom_scope(custom_objects):
-        try:
-            model = made(plain)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ArgumentError(f"model_from_json: the description does not fit: {error!r}") from error
-    if not isinstance(model, Layer):
-        raise ArgumentError(
-            f"model_from_json: the description is of {type(model).__name__}, expected a model"
-        )
-    return model
-
-
 def _takes_one(function: Any) -> bool:
     """Whether a ``call`` has one argument for data."""
     code = function.__code__
@@ -596,79 +520,3 @@ class Sequential(Model, nn.Sequential):
 def _symbolic(layer: Any, x: Any) -> Any:
     """A layer's result for a symbolic tensor, also of a layer of ``einkorn.nn``."""
     return layer(x) if isinstance(layer, Layer) else record(layer, (x,), {}, snake_case(type(layer).__name__))
-
-
-def clone_model(
-    model: Any, input_tensors: Any = None, clone_function: Callable[[Any], Any] | None = None,
-    call_function: Any = None, recursive: bool = False,
-) -> Any:  # fmt: skip
-    """A model of the same layers with weights of its own.
-
-    Parameters
-    ----------
-    model : Sequential or Model of symbolic tensors
-    input_tensors : symbolic tensor or list of them, optional
-        What the clone begins with, instead of an ``Input`` like the model's.
-    clone_function : callable, optional
-        Gives the layer that takes the place of one; by default one with the same arguments.
-    call_function : not supported
-    recursive : bool, default False
-        Whether ``clone_function`` is called for the layers of models within.
-    """
-    refuse("clone_model", call_function=call_function)
-    copies: dict[int, Any] = {}
-
-    def copied(layer: Any) -> Any:
-        if id(layer) not in copies:
-            inner = isinstance(layer, Model) and (
-                "_outputs" in layer.__dict__ or isinstance(layer, Sequential)
-            )
-            if inner and (recursive or clone_function is None):
-                copies[id(layer)] = clone_model(layer, None, clone_function, None, recursive)
-            elif clone_function is not None:
-                copies[id(layer)] = clone_function(layer)
-            else:
-                copies[id(layer)] = _like(layer)
-        return copies[id(layer)]
-
-    given = None if input_tensors is None else flat(input_tensors)
-    if isinstance(model, Sequential):
-        start: list[Any] = [] if given is None else given[:1]
-        if given is None and "_inputs" in model.__dict__:
-            start = [InputLayer(batch_shape=model.input_shape, dtype=model.input.dtype)]
-        return Sequential([*start, *[copied(layer) for layer in model]], name=model.name)
-    if not isinstance(model, Model) or model._graph is None:
-        raise ArgumentError(
-            f"clone_model: {getattr(model, 'name', type(model).__name__)} has a call of its own, expected a "
-            "Sequential or functional model"
-        )
-    if given is not None and len(given) != len(model.inputs):
-        raise ArgumentError(f"clone_model: got {len(given)} input_tensors, expected {len(model.inputs)}")
-    values: dict[int, Any] = {}
-    for i, symbol in enumerate(model.inputs):
-        fresh = InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
-        values[id(symbol)] = fresh.output if given is None else given[i]
-
-    def now(leaf: Any) -> Any:
-        return values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf
-
-    for node in model._graph:
-        target = copied(node.target) if isinstance(node.target, Module) else node.target
-        args, named = mapped(now, node.args), mapped(now, node.named)
-        out = target(*args, **named) if isinstance(target, Layer) else record(target, args, named, node.name)
-        for symbol, value in zip(flat(node.outputs), flat(out), strict=True):
-            values[id(symbol)] = value
-    inputs, outputs = mapped(now, model._inputs), mapped(now, model._outputs)
-    return Model(inputs, outputs, name=model.name)
-
-
-def _like(layer: Any) -> Any:
-    """A layer like another one, with weights of its own."""
-    if isinstance(layer, Layer):
-        fresh = layer.like_this(name=layer.name)
-        if layer.trainable is not fresh.trainable:
-            fresh.trainable = layer.trainable
-        return fresh
-    from einkorn._objects import described, made
-
-    return made(described(layer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from einkorn.seq.cache import Cache
 __all__ = ["CausalLM"]
 
 
-class CausalLM(Module):
+class CausalLM(Module, ABC):
     """A model that tells from tokens what comes next.
 
     Attributes
@@ -28,13 +29,13 @@ class CausalLM(Module):
     vocab_size: int
     context_length: int | None
 
+    @abstractmethod
     def hidden(self, tokens: Any, cache: Cache | None, mask: Any, positions: Any) -> Any:
         """The last layer's output, [batch, length, width]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def head(self) -> Any:
         """The matrix [vocabulary, width] that makes scores of it."""
-        raise NotImplementedError
 
     def forward(
         self,

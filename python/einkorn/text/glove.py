@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
-from einkorn.text.keyed_vectors import KeyedVectors, _read_tensors
+from einkorn.text.keyed_vectors import KeyedVectors
 from einkorn.text.neighbours import cooccurrence
+from einkorn.text.vector_files import read_tensors
 
 __all__ = ["GloVe"]
 
@@ -185,7 +186,7 @@ class GloVe:
         DataError
             It is another file, or damaged.
         """
-        tensors, about = _read_tensors(path, "einkorn.GloVe")
+        tensors, about = read_tensors(path, "einkorn.GloVe")
         try:
             model = cls(**json.loads(about["options"]))
             words = json.loads(about["words"])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from einkorn import _extras
-from einkorn.errors import ArgumentError, DataError, MissingFileError, ShapeError
+from einkorn.errors import ArgumentError, DataError, ShapeError
 from einkorn.text.similarity import top
+from einkorn.text.vector_files import lines_of, read_tensors, read_word2vec
 
 __all__ = ["KeyedVectors"]
-
-_MOST = 1 << 31  # words, and numbers of a vector, that a file may announce
 
 
 class KeyedVectors:
@@ -255,7 +253,7 @@ class KeyedVectors:
         rank = {int(place): i for i, place in enumerate(places)}
         units = self._units()[places] if len(places) else self._units()[:0]
         sections: list[dict[str, Any]] = []
-        for line in _lines(analogies):
+        for line in lines_of(analogies):
             if line.startswith(": "):
                 sections.append({"section": line[2:].strip(), "correct": [], "incorrect": [], "asked": []})
                 continue
@@ -316,7 +314,7 @@ class KeyedVectors:
             numbers.setdefault(upper(word), i)
         given, found, unknown = [], [], 0
         units = self._units()
-        for line in _lines(pairs):
+        for line in lines_of(pairs):
             parts = line.split(delimiter)
             try:
                 a, b, value = parts[0], parts[1], float(parts[column])
@@ -406,17 +404,7 @@ class KeyedVectors:
         DataError
             The file is damaged; the place is named.
         """
-        path = Path(fname)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise MissingFileError(f"{path}: there is no such file") from None
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror}") from None
-        try:
-            words, vectors = (_binary if binary else _text)(content, limit, no_header, encoding)
-        except _DamagedError as error:
-            raise DataError(f"{path}: {error}") from None
+        words, vectors = read_word2vec(fname, binary, limit, no_header, encoding)
         return cls(words, vectors)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -441,7 +429,7 @@ class KeyedVectors:
         DataError
             It is no such file, or damaged.
         """
-        tensors, about = _read_tensors(path, "einkorn.KeyedVectors")
+        tensors, about = read_tensors(path, "einkorn.KeyedVectors")
         try:
             words = json.loads(about["words"])
             counts = json.loads(about["counts"]) if "counts" in about else None
@@ -487,18 +475,6 @@ def _listed(items: Any) -> list[Any]:
     return list(items)
 
 
-def _lines(path: str | PathLike[str]) -> Iterator[str]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                if line.strip():
-                    yield line.rstrip("\n")
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: no UTF-8") from None
-
-
 def _pearson(a: Any, b: Any) -> float:
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     x, y = x - x.mean(), y - y.mean()
@@ -511,110 +487,3 @@ def _ranks(values: Sequence[float]) -> np.ndarray:
     _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return (ends - (counts - 1) / 2)[inverse]
-
-
-class _DamagedError(Exception):
-    """What is wrong with a file; its name is put before it."""
-
-
-def _header(line: bytes) -> tuple[int, int]:
-    parts = line.split()
-    try:
-        count, width = (int(part) for part in parts)
-    except ValueError:
-        raise _DamagedError(f"the first line must have two numbers, got {line[:40]!r}") from None
-    if not (0 <= count < _MOST and 0 < width < _MOST):
-        raise _DamagedError(f"the first line announces {count} words of {width} numbers")
-    return count, width
-
-
-def _decoded(word: bytes, encoding: str, number: int) -> str:
-    try:
-        return word.decode(encoding)
-    except UnicodeDecodeError:
-        raise _DamagedError(f"word {number} is no {encoding}: {word[:40]!r}") from None
-
-
-def _distinct(words: list[str]) -> list[int]:
-    """The places of words that did not occur before: of several with one name the first counts."""
-    seen: Mapping[str, int] = dict(zip(reversed(words), range(len(words) - 1, -1, -1), strict=True))
-    return sorted(seen.values())
-
-
-def _text(content: bytes, limit: int | None, no_header: bool, encoding: str) -> tuple[list[str], np.ndarray]:
-    lines = content.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    count: int | None = None
-    width: int | None = None
-    if not no_header:
-        if not lines:
-            raise _DamagedError("the file is empty")
-        count, width = _header(lines[0])
-        lines = lines[1:]
-        if len(lines) < count:
-            raise _DamagedError(f"{count} words are announced, {len(lines)} are there")
-        lines = lines[:count]
-    lines = lines[:limit]
-    words: list[str] = []
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines):
-        parts = line.rstrip(b" \r").split(b" ")
-        if width is None:
-            width = len(parts) - 1
-        # A word may have spaces of its own in GloVe's files: the numbers are the last ones.
-        if width < 1 or len(parts) <= width:
-            raise _DamagedError(f"word {number} has {len(parts) - 1} numbers, expected {width}")
-        try:
-            rows.append([float(part) for part in parts[-width:]])
-        except ValueError:
-            raise _DamagedError(f"word {number}: no numbers: {line[:60]!r}") from None
-        words.append(_decoded(b" ".join(parts[:-width]), encoding, number))
-    kept = _distinct(words)
-    table = np.array(rows, np.float32).reshape(len(rows), width or 0)
-    return [words[i] for i in kept], table[kept]
-
-
-def _binary(
-    content: bytes, limit: int | None, no_header: bool, encoding: str
-) -> tuple[list[str], np.ndarray]:
-    if no_header:
-        raise ArgumentError("load_word2vec_format: a binary file has a header")
-    end = content.find(b"\n", 0, 100)
-    if end < 0:
-        raise _DamagedError("the first line must have two numbers")
-    count, width = _header(content[:end])
-    if limit is not None:
-        count = min(count, limit)
-    at = end + 1
-    if (len(content) - at) < count * (4 * width + 1):
-        raise _DamagedError(f"{count} words of {width} numbers are announced, the file ends before")
-    table = np.empty((count, width), np.float32)
-    words = []
-    for number in range(count):
-        while at < len(content) and content[at] == 10:
-            at += 1
-        space = content.find(b" ", at, at + 100_000)
-        if space < 0 or len(content) - space - 1 < 4 * width:
-            raise _DamagedError(f"the file ends in word {number}")
-        words.append(_decoded(content[at:space], encoding, number))
-        table[number] = np.frombuffer(content, "<f4", width, space + 1)
-        at = space + 1 + 4 * width
-    kept = _distinct(words)
-    return [words[i] for i in kept], table[kept]
-
-
-def _read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path}: there is no such file")
-    try:
-        with safe_open(str(path), "np") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from None
-    if about.get("format") != kind:
-        raise DataError(f"{path}: no file of {kind}")
-    return tensors, about

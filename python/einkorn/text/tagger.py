@@ -169,9 +169,9 @@ class PerceptronTagger:
         DataError
             It is another file, or damaged.
         """
-        from einkorn.text.keyed_vectors import _read_tensors
+        from einkorn.text.vector_files import read_tensors
 
-        tensors, about = _read_tensors(path, "einkorn.PerceptronTagger")
+        tensors, about = read_tensors(path, "einkorn.PerceptronTagger")
         model = cls()
         try:
             model.classes = [str(tag) for tag in json.loads(about["classes"])]

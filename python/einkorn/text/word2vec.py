@@ -11,7 +11,8 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text._corpus import Corpus, ordered
-from einkorn.text.keyed_vectors import KeyedVectors, _read_tensors
+from einkorn.text.keyed_vectors import KeyedVectors
+from einkorn.text.vector_files import read_tensors
 
 __all__ = ["FastText", "Word2Vec"]
 
@@ -294,7 +295,7 @@ class Word2Vec:
         DataError
             It is another file, or damaged.
         """
-        tensors, about = _read_tensors(path, f"einkorn.{cls.__name__}")
+        tensors, about = read_tensors(path, f"einkorn.{cls.__name__}")
         try:
             model = cls(**json.loads(about["options"]))
             words, counts = json.loads(about["words"]), json.loads(about["counts"])
