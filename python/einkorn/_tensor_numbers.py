@@ -243,7 +243,7 @@ class Numbers:
         return einkorn.narrow_copy(self, dim, start, length)
 
     def as_strided(self, size: Any, stride: Any, storage_offset: _Whole | None = None) -> Tensor:
-        """A view of the memory by sizes and steps; see :func:`einkorn.as_strided`."""
+        """A view of the memory by sizes and steps; see ``einkorn.as_strided``."""
         return einkorn.as_strided(self, size, stride, storage_offset)
 
     @property
