@@ -177,7 +177,9 @@ def test_kernels_are_those_of_the_native_module() -> None:
     native = pytest.importorskip("einkorn._native", reason="native engine: not built")
     names = _cuda.kernels()
     assert {"relu", "softmax_forward", "max_pool2d_backward"} <= set(names)
-    assert names.items() <= native.kernels().items()
+    # A type that only the native body stores is a gap; a type of its own would have no contract.
+    unknown = {n: types for n, types in names.items() if not set(types) <= set(native.kernels().get(n, ()))}
+    assert not unknown
 
 
 class _HostMemory:

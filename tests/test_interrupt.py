@@ -63,10 +63,10 @@ def many_times(call, timer):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_product_stops_between_its_tasks(handler, threads):
     handler(raises)
-    n = 2600
-    a = np.ones((n, n), np.float32)
     with einkorn.num_threads(threads):
-        for _ in range(20):  # until the signal comes when tasks are left
+        # Until the signal comes when tasks are left: on a machine that is busy a long product is needed.
+        for n in (2600, 2600, 2600, 3600, 5000, 7000, 10000):
+            a = np.ones((n, n), np.float32)
             out = np.full((n, n), np.nan, np.float32)
             thread = interrupt_when(lambda out=out: not np.isnan(out[0, 0]))
             with pytest.raises(StoppedError):
