@@ -19,6 +19,7 @@ _HOMES = {
     "CausalLM": "causal",
     "Darknet": "darknet",
     "DenseNet": "densenet",
+    "EncoderDecoder": "encoder_decoder",
     "FCN": "fcn",
     "GPT": "gpt",
     "GPT_SIZES": "gpt",
@@ -31,6 +32,7 @@ _HOMES = {
     "LinearRegression": "linear",
     "Llama": "llama",
     "LogisticRegression": "linear",
+    "M2M100": "transformer",
     "MLP": "mlp",
     "MobileNet": "mobilenet",
     "MobileNetV2": "mobilenet",
@@ -41,6 +43,10 @@ _HOMES = {
     "ResNetV2": "resnet_v2",
     "SoftmaxRegression": "linear",
     "SqueezeNet": "squeezenet",
+    "T5": "t5",
+    "T5_SIZES": "t5",
+    "TRANSFORMER_SIZES": "transformer",
+    "Transformer": "transformer",
     "UNet": "unet",
     "VGG": "vgg",
     "WeightsReport": "weights",
@@ -142,6 +148,7 @@ if TYPE_CHECKING:
     from einkorn.models.classifier import ImageClassifier
     from einkorn.models.darknet import Darknet, YoloHead, read_cfg
     from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
+    from einkorn.models.encoder_decoder import EncoderDecoder
     from einkorn.models.fcn import FCN, fcn_resnet50, fcn_resnet101
     from einkorn.models.gpt import GPT, GPT_SIZES
     from einkorn.models.hugging_face import from_pretrained, read_config
@@ -180,7 +187,9 @@ if TYPE_CHECKING:
     )
     from einkorn.models.resnet_v2 import ResNetV2, resnet50_v2, resnet101_v2, resnet152_v2
     from einkorn.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
+    from einkorn.models.t5 import T5, T5_SIZES
     from einkorn.models.transfer import discriminative_rates, extract_features, freeze, stages, unfreeze
+    from einkorn.models.transformer import M2M100, TRANSFORMER_SIZES, Transformer
     from einkorn.models.unet import UNet, unet
     from einkorn.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
     from einkorn.models.weights import WeightsReport, load_pretrained, read_class_names

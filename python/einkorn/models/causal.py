@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.models._inputs import kept_of, plain, positions_of, tokens_of
 from einkorn.nn import Module
 from einkorn.seq.cache import Cache
 
@@ -89,7 +89,7 @@ class CausalLM(Module, ABC):
             Labels that do not count.
         """
         h = self._run(input_ids, None, attention_mask, None)
-        wanted = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+        wanted = plain(labels)
         if wanted.shape != h.shape[:2]:
             raise ShapeError(f"{self._op()}.loss: labels have shape {wanted.shape}, expected {h.shape[:2]}")
         rows = ops.reshape(h, (-1, h.shape[-1]))
@@ -105,28 +105,12 @@ class CausalLM(Module, ABC):
         return type(self).__name__
 
     def _run(self, input_ids: Any, cache: Cache | None, attention_mask: Any, position_ids: Any) -> Any:
-        tokens = input_ids.numpy() if isinstance(input_ids, Tensor) else np.asarray(input_ids)
-        if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.size == 0:
-            raise ShapeError(
-                f"{self._op()}: input_ids have shape {tokens.shape} and dtype {tokens.dtype},"
-                " expected integers [batch, length], none of them 0"
-            )
+        tokens = tokens_of(self._op(), "input_ids", input_ids)
         before = 0 if cache is None else cache.length
         total = before + tokens.shape[1]
         if self.context_length is not None and total > self.context_length:
             raise ArgumentError(f"{self._op()}: {total} tokens exceed the context of {self.context_length}")
-        positions = position_ids
-        mask = None
-        if attention_mask is not None:
-            kept = np.asarray(attention_mask).astype(bool)
-            if kept.shape != (len(tokens), total):
-                raise ShapeError(
-                    f"{self._op()}: attention_mask has shape {kept.shape}, expected {(len(tokens), total)}"
-                )
-            if not kept.all():
-                mask = kept[:, None, None, :]
-                if positions is None:
-                    positions = np.maximum(np.cumsum(kept, 1) - 1, 0)[:, before:]
-        if positions is None:
-            positions = np.arange(before, total)
-        return self.hidden(tokens, cache, mask, np.asarray(positions))
+        kept = kept_of(self._op(), "attention_mask", attention_mask, (len(tokens), total))
+        mask = None if kept is None else kept[:, None, None, :]
+        positions = positions_of(kept, before, total) if position_ids is None else np.asarray(position_ids)
+        return self.hidden(tokens, cache, mask, positions)

@@ -37,6 +37,9 @@ _MODELS = {
     "bert_token_classification": ("bert", "BertForTokenClassification"),
     "gpt": ("gpt", "GPT"),
     "llama": ("llama", "Llama"),
+    "m2m100": ("transformer", "M2M100"),
+    "t5": ("t5", "T5"),
+    "transformer": ("transformer", "Transformer"),
 }
 
 # Modules here, and the functions in them that build networks of images.

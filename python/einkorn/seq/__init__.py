@@ -10,6 +10,7 @@ from einkorn._later import later
 _HOMES = {
     "Cache": "cache",
     "GenerationInterrupted": "generation",
+    "Memory": "memory",
     "generate": "generation",
     "keep_top_k": "sampling",
     "keep_top_p": "sampling",
@@ -22,6 +23,7 @@ __all__ = [*_HOMES]
 if TYPE_CHECKING:
     from einkorn.seq.cache import Cache
     from einkorn.seq.generation import GenerationInterrupted, generate
+    from einkorn.seq.memory import Memory
     from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
 
 __getattr__, __dir__ = later(__name__, _HOMES)

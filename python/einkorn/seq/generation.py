@@ -37,8 +37,9 @@ class Decoder(Protocol):
 
     context_length: int | None
     vocab_size: int
-    training: bool
 
+    @property
+    def training(self) -> bool: ...
     def eval(self) -> Any: ...
     def train(self, mode: bool = True) -> Any: ...
     def __call__(
@@ -61,6 +62,10 @@ def generate(
     length_penalty: float = 1.0,
     early_stopping: bool | str = False,
     num_return_sequences: int = 1,
+    min_new_tokens: int = 0,
+    suppress_tokens: Any = None,
+    forced_bos_token_id: int | None = None,
+    logits_processor: Callable[[Any, Any], Any] | None = None,
     eos_token_id: int | list[int] | None = None,
     pad_token_id: int | None = None,
     attention_mask: Any = None,
@@ -99,6 +104,15 @@ def generate(
         better than these at its present length; "never": when it cannot at any length.
     num_return_sequences : int, keyword-only, default 1
         Continuations of each prompt: drawn ones, or the best beams.
+    min_new_tokens : int, keyword-only, default 0
+        Before so many, no sequence ends.
+    suppress_tokens : list of int, keyword-only, optional
+        Tokens that are never taken.
+    forced_bos_token_id : int, keyword-only, optional
+        The first token that is generated, such as a language's for M2M100.
+    logits_processor : callable, keyword-only, optional
+        Called with the tokens [batch, length] and the scores [batch, vocabulary] of each step, after the
+        other rules; gives the scores to go on with.
     eos_token_id : int or list of int, keyword-only, optional
         Tokens that end a sequence.
     pad_token_id : int, keyword-only, optional
@@ -129,12 +143,15 @@ def generate(
     """
     tokens, mask = _prompt(model, input_ids, attention_mask)
     alone = np.ndim(_plain(input_ids)) == 1
-    ends = _ends(eos_token_id)
+    ends = _tokens("eos_token_id", eos_token_id, model.vocab_size)
     pad = (ends[0] if len(ends) else 0) if pad_token_id is None else int(pad_token_id)
     _whole("max_new_tokens", max_new_tokens, 1)
     _whole("num_beams", num_beams, 1)
     _whole("num_return_sequences", num_return_sequences, 1, None if do_sample else num_beams)
     _whole("no_repeat_ngram_size", no_repeat_ngram_size, 0)
+    _whole("min_new_tokens", min_new_tokens, 0)
+    never = _tokens("suppress_tokens", suppress_tokens, model.vocab_size)
+    first = _tokens("forced_bos_token_id", forced_bos_token_id, model.vocab_size)
     _whole("top_k", 0 if top_k is None else top_k, 0)
     _positive("temperature", temperature)
     _positive("repetition_penalty", repetition_penalty)
@@ -156,6 +173,15 @@ def generate(
             sampling.penalise_repetition(scores, step.own_tokens(), repetition_penalty)
         if no_repeat_ngram_size:
             sampling.forbid_repeated_ngrams(scores, step.tokens, no_repeat_ngram_size)
+        new = step.tokens.shape[1] - tokens.shape[1]
+        if new < min_new_tokens:
+            scores[:, ends] = -np.inf
+        if len(first) and new == 0:
+            scores[:] = -np.inf
+            scores[:, first] = 0
+        scores[:, never] = -np.inf
+        if logits_processor is not None:
+            scores = np.asarray(logits_processor(step.tokens, scores))
         if do_sample:
             scores /= temperature
             if top_k:
@@ -296,8 +322,11 @@ def _prompt(model: Decoder, input_ids: Any, attention_mask: Any) -> tuple[Any, A
     return tokens, mask
 
 
-def _ends(eos_token_id: Any) -> Any:
-    return np.atleast_1d(np.asarray([] if eos_token_id is None else eos_token_id, np.int64))
+def _tokens(name: str, given: Any, vocabulary: int) -> Any:
+    tokens = np.atleast_1d(np.asarray([] if given is None else given, np.int64))
+    if tokens.size and not (tokens.min() >= 0 and tokens.max() < vocabulary):
+        raise ArgumentError(f"generate: {name} is {given!r}, expected 0 to {vocabulary - 1}")
+    return tokens
 
 
 def _whole(name: str, value: Any, low: int, high: int | None = None) -> None:

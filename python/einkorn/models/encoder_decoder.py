@@ -1,0 +1,264 @@
+"""What encoder-decoders share: reading, scores of the next token, the loss of an answer, and generation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from einkorn import no_grad, ops
+from einkorn.errors import ArgumentError, ShapeError
+from einkorn.models._inputs import kept_of, plain, positions_of, tokens_of
+from einkorn.nn import Module
+from einkorn.seq.cache import Cache
+from einkorn.seq.memory import Memory
+
+__all__ = ["EncoderDecoder"]
+
+
+class EncoderDecoder(Module, ABC):
+    """A model that reads one sequence and writes another.
+
+    Attributes
+    ----------
+    vocab_size : int
+        Of what is written.
+    context_length : int or None
+        Tokens that it can write; None: as many as there are.
+    decoder_start_token_id : int
+        What the decoder sees first.
+    pad_token_id : int
+        What sequences are filled up with.
+    """
+
+    vocab_size: int
+    context_length: int | None
+    decoder_start_token_id: int
+    pad_token_id: int
+    #: The name of the first argument.
+    _reads = "input_ids"
+
+    @abstractmethod
+    def _encode(self, given: Any, kept: Any) -> Any:
+        """The encoder's output [batch, length, width]."""
+
+    @abstractmethod
+    def _hidden(self, tokens: Any, memory: Memory, cache: Cache | None, mask: Any, positions: Any) -> Any:
+        """The decoder's output [batch, length, width]."""
+
+    @abstractmethod
+    def head(self) -> Any:
+        """The matrix [vocabulary, width] that makes scores of it."""
+
+    def head_bias(self) -> Any:
+        """What is added to the scores; None: nothing."""
+        return None
+
+    def encode(self, input_ids: Any, attention_mask: Any = None) -> Memory:
+        """Read.
+
+        Parameters
+        ----------
+        input_ids : integer array [batch, length]
+        attention_mask : array [batch, length], optional
+            0 where a sequence is filled up.
+
+        Returns
+        -------
+        einkorn.seq.Memory
+            For :meth:`decode`; ``memory.states`` is [batch, length, width].
+        """
+        tokens = tokens_of(self._op(), self._reads, input_ids)
+        kept = kept_of(self._op(), "attention_mask", attention_mask, tokens.shape)
+        return Memory(self._encode(tokens, kept), kept)
+
+    def decode(
+        self,
+        decoder_input_ids: Any,
+        memory: Memory,
+        *,
+        cache: Cache | None = None,
+        attention_mask: Any = None,
+        last: bool = False,
+    ) -> Any:
+        """Scores of the next token.
+
+        Parameters
+        ----------
+        decoder_input_ids : integer array [batch, length]
+            Beginning with the start token. As many rows as the memory has, or a multiple: so many beams each.
+        memory : Memory
+            Of :meth:`encode`.
+        cache : Cache, keyword-only, optional
+            Holds the tokens before these.
+        attention_mask : array [batch, all tokens], keyword-only, optional
+            0 where the decoder's tokens are filled up.
+        last : bool, keyword-only, default False
+            Scores after the last token alone.
+
+        Returns
+        -------
+        array or Tensor [batch, length, vocabulary], or [batch, vocabulary]
+        """
+        h = self._run(decoder_input_ids, memory, cache, attention_mask)
+        if last:
+            h = ops.getitem(h, (slice(None), -1))
+        return ops.linear(h, self.head(), self.head_bias())
+
+    def forward(
+        self,
+        input_ids: Any,
+        decoder_input_ids: Any,
+        *,
+        attention_mask: Any = None,
+        decoder_attention_mask: Any = None,
+    ) -> Any:
+        """Scores [batch, length, vocabulary] of the token after each of ``decoder_input_ids``."""
+        memory = self.encode(input_ids, attention_mask)
+        return self.decode(decoder_input_ids, memory, attention_mask=decoder_attention_mask)
+
+    def loss(
+        self,
+        input_ids: Any,
+        labels: Any,
+        *,
+        attention_mask: Any = None,
+        decoder_input_ids: Any = None,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+    ) -> Any:
+        """Mean cross-entropy of ``labels``, without storing the scores of all tokens.
+
+        Parameters
+        ----------
+        input_ids : integer array [batch, length]
+        labels : integer array [batch, labels]
+            What is to be written.
+        attention_mask : array [batch, length], keyword-only, optional
+        decoder_input_ids : integer array [batch, labels], keyword-only, optional
+            Default: the labels after a start token (:meth:`shifted`).
+        ignore_index : int, keyword-only, default -100
+            Labels that do not count.
+        label_smoothing : float, keyword-only, default 0.0
+            The share of each label that goes to all tokens (Szegedy et al. 2016).
+        """
+        wanted = plain(labels)
+        given = self.shifted(wanted) if decoder_input_ids is None else plain(decoder_input_ids)
+        if wanted.shape != given.shape:
+            raise ShapeError(f"{self._op()}.loss: labels have shape {wanted.shape}, expected {given.shape}")
+        h = self._run(given, self.encode(input_ids, attention_mask), None, None)
+        return ops.linear_cross_entropy(
+            ops.reshape(h, (-1, h.shape[-1])),
+            self.head(),
+            wanted.ravel(),
+            linear_bias=self._flat_bias(),
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+        )
+
+    def shifted(self, labels: Any) -> Any:
+        """Labels as the decoder sees them: a start token, then all but the last; -100 becomes the pad."""
+        labels = tokens_of(self._op(), "labels", labels)
+        given = np.empty(labels.shape, np.int64)
+        given[:, 0] = self.decoder_start_token_id
+        given[:, 1:] = np.where(labels[:, :-1] == -100, self.pad_token_id, labels[:, :-1])
+        return given
+
+    def generate(
+        self,
+        input_ids: Any,
+        max_new_tokens: int = 20,
+        *,
+        attention_mask: Any = None,
+        decoder_input_ids: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Read once, then write: :func:`einkorn.seq.generate` with its options.
+
+        Parameters
+        ----------
+        input_ids : integer array [batch, length], or [length]
+        max_new_tokens : int, default 20
+        attention_mask : array [batch, length], keyword-only, optional
+            0 where a sequence is filled up, on either side.
+        decoder_input_ids : integer array [batch, tokens], keyword-only, optional
+            The answers' beginnings; default the start token.
+        **options
+            ``num_beams``, ``eos_token_id``, ``forced_bos_token_id`` and others.
+
+        Returns
+        -------
+        array of int64 [batch * num_return_sequences, tokens]
+            The beginnings and what follows.
+        """
+        from einkorn.seq.generation import generate
+
+        given = plain(input_ids)
+        alone = given.ndim == (3 if self._reads != "input_ids" else 2) - 1
+        if alone:
+            given = given[None]
+            attention_mask = None if attention_mask is None else plain(attention_mask)[None]
+        training = self.training
+        self.eval()
+        try:
+            with no_grad():
+                memory = self.encode(given, attention_mask)
+            begin: Any = np.full((len(memory), 1), self.decoder_start_token_id)
+            if decoder_input_ids is not None:
+                begin = np.atleast_2d(plain(decoder_input_ids))
+                if len(begin) != len(memory):
+                    raise ShapeError(
+                        f"{self._op()}.generate: decoder_input_ids have {len(begin)} rows,"
+                        f" expected {len(memory)}"
+                    )
+            options.setdefault("pad_token_id", self.pad_token_id)
+            out = generate(_Reading(self, memory), begin, max_new_tokens, **options)
+        finally:
+            self.train(training)
+        return out[0] if alone and len(out) == 1 else out
+
+    def _op(self) -> str:
+        return type(self).__name__
+
+    def _flat_bias(self) -> Any:
+        bias = self.head_bias()
+        return bias if bias is None or bias.ndim == 1 else ops.reshape(bias, (-1,))
+
+    def _run(self, given: Any, memory: Memory, cache: Cache | None, attention_mask: Any) -> Any:
+        tokens = tokens_of(self._op(), "decoder_input_ids", given)
+        if len(tokens) % max(len(memory), 1) or not len(memory):
+            raise ShapeError(
+                f"{self._op()}: decoder_input_ids have {len(tokens)} rows, expected a multiple of the"
+                f" {len(memory)} that were read"
+            )
+        before = 0 if cache is None else cache.length
+        total = before + tokens.shape[1]
+        if self.context_length is not None and total > self.context_length:
+            raise ArgumentError(f"{self._op()}: {total} tokens exceed the context of {self.context_length}")
+        kept = kept_of(self._op(), "attention_mask", attention_mask, (len(tokens), total))
+        mask = None if kept is None else kept[:, None, None, :]
+        return self._hidden(tokens, memory, cache, mask, positions_of(kept, before, total))
+
+
+class _Reading:
+    """A model with what it has read: what :func:`einkorn.seq.generate` takes for a decoder."""
+
+    def __init__(self, model: EncoderDecoder, memory: Memory) -> None:
+        self._model, self._memory = model, memory
+        self.context_length, self.vocab_size = model.context_length, model.vocab_size
+
+    @property
+    def training(self) -> bool:
+        return self._model.training
+
+    def eval(self) -> Any:
+        return self._model.eval()
+
+    def train(self, mode: bool = True) -> Any:
+        return self._model.train(mode)
+
+    def __call__(
+        self, tokens: Any, *, cache: Cache | None = None, attention_mask: Any = None, last: bool = False
+    ) -> Any:
+        return self._model.decode(tokens, self._memory, cache=cache, attention_mask=attention_mask, last=last)
