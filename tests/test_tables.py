@@ -80,7 +80,7 @@ def test_words_below_many_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("a,b\n1,2\nx,4,5\n", "line 3 has 3 fields, expected 2"),
         ("a,b\n1,2,3\n4,5,6\n", "line 2 has 3 fields, expected 2"),
         (b"a\n\xff\xfe\n", "is not a table in UTF-8"),
-        ('a\n"open\n', "is not a table in UTF-8"),
+        ('a\n"open\n', "a quotation mark that is never closed"),
     ],
 )
 def test_files_that_are_no_tables(text: str | bytes, message: str, tmp_path: Path) -> None:

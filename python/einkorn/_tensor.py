@@ -23,12 +23,6 @@ __all__ = ["Tensor", "shown"]
 shown: dict[str, Any] = {"threshold": 20}
 
 
-#: NumPy's functions that hand their arguments to the method of their name, or read one as a number.
-_OF_ARRAYS = frozenset(
-    ["sum", "mean", "prod", "max", "min", "amax", "amin", "any", "all", "std", "var", "nonzero", "size"]
-)
-
-
 class Tensor(Methods):
     """An array that operations can record gradients for.
 
@@ -73,7 +67,6 @@ class Tensor(Methods):
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_node", "_requires_grad")
-    __array_priority__ = 1000  # numpy_array * tensor is ours to compute
 
     _data: Any
     _grad: Tensor | None
@@ -252,12 +245,15 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from einkorn import _numpy_calls
+
+        return _numpy_calls.ufunc(ufunc, method, inputs, options)
+
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """NumPy's functions: those that would call a method of another meaning get the array."""
-        if func.__name__ in _OF_ARRAYS:
-            args = [x._data if isinstance(x, Tensor) else x for x in args]
-            kwargs = {name: x._data if isinstance(x, Tensor) else x for name, x in kwargs.items()}
-        return func._implementation(*args, **kwargs)
+        from einkorn import _numpy_calls
+
+        return _numpy_calls.function(func, args, kwargs)
 
     def __dlpack__(self, **options: Any) -> Any:
         if self._data.dtype.kind == "V":

@@ -326,23 +326,23 @@ def _fill(model: Any, arrays: Mapping[str, np.ndarray], path: Any, strict: bool)
 def _read(
     path: str | PathLike[str], keep_bfloat16: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays and metadata of a safetensors file; bfloat16, unless it is kept, as float32."""
+    """Arrays and metadata of a safetensors file; floats of one byte, and bfloat16 unless kept, as float32."""
     from safetensors import SafetensorError, safe_open
 
     check_path("read_metadata", path)
     _check_file(path)
     arrays: dict[str, np.ndarray] = {}
-    halves = []
+    small = []
     try:
         with safe_open(path, framework="numpy") as file:
             for key in file.keys():  # noqa: SIM118
-                if file.get_slice(key).get_dtype() == "BF16":
-                    halves.append(key)
+                if file.get_slice(key).get_dtype() in _SMALL:
+                    small.append(key)
                 else:
                     arrays[key] = file.get_tensor(key)
             metadata = file.metadata() or {}
-        if halves:
-            arrays.update(_read_bfloat16(path, halves, keep_bfloat16))
+        if small:
+            arrays.update(_read_small(path, small, keep_bfloat16))
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: is no readable safetensors file: {_kind_of(path) or error}"
@@ -350,18 +350,31 @@ def _read(
     return arrays, metadata
 
 
-def _read_bfloat16(
-    path: str | PathLike[str], keys: list[str], keep: bool
+#: Types of safetensors files that NumPy lacks, by their names in ml_dtypes.
+_SMALL = {
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
+}
+
+
+def _read_small(
+    path: str | PathLike[str], keys: list[str], keep_bfloat16: bool
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The named arrays of a file that the library has found sound."""
+    import ml_dtypes
+
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entries = json.loads(file.read(length))
         for key in keys:
+            kind = entries[key]["dtype"]
             begin, end = entries[key]["data_offsets"]
             file.seek(8 + length + begin)
-            bits = np.frombuffer(file.read(end - begin), "<u2").astype(np.uint16)
-            values = bits.view(_bfloat16.bfloat16()) if keep else _bfloat16.widen(bits)
+            values = np.frombuffer(file.read(end - begin), getattr(ml_dtypes, _SMALL[kind]))
+            kept = keep_bfloat16 and kind == "BF16"
+            values = values.copy() if kept else _bfloat16.astype(values, np.dtype(np.float32))
             yield key, values.reshape(entries[key]["shape"])
 
 

@@ -22,7 +22,7 @@ from einkorn.cli.outputs import RunFolder, new_file, uninterrupted
 from einkorn.cli.schema import Schema
 from einkorn.cli.settings import go_on_command
 from einkorn.data import Table, read_csv
-from einkorn.errors import ArgumentError, DataError, MissingPackageError
+from einkorn.errors import ArgumentError, DataError, MissingFileError, MissingPackageError
 
 __all__ = ["predict", "train"]
 
@@ -304,6 +304,12 @@ def predict(arguments: argparse.Namespace) -> None:
     if arguments.resume is not None:
         raise ArgumentError("--resume does not apply to --predict")
     folder = Path(arguments.predict)
+    if not (folder / "columns.json").is_file():
+        raise MissingFileError(
+            f"--predict {folder}: "
+            + ("there is no columns.json in it" if folder.is_dir() else "no such folder")
+            + ", expected the folder that einkorn boost --out wrote"
+        )
     schema = Schema.load(folder / "columns.json")
     estimator = boosting.load(folder / "model")
     if out is None:

@@ -136,7 +136,11 @@ def read_csv(path: str | PathLike[str], *, header: bool = True, delimiter: str |
         raise MissingFileError(f"{path}: there is no such file") from error
     except EOFError as error:
         raise DataError(f"{path} is truncated: its packed data end too early") from error
-    except (UnicodeDecodeError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, csv.Error) as error:
+    except csv.Error as error:
+        unclosed = str(error) == "unexpected end of data"
+        what = "a quotation mark that is never closed" if unclosed else error
+        raise DataError(f"{path} is not a table: {what}") from error
+    except (UnicodeDecodeError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path} is not a table in UTF-8: {error}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error

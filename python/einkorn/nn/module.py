@@ -479,7 +479,7 @@ class Module(Hooked, Trainable):
         ShapeError
             A value's shape is not the parameter's.
         DTypeError
-            A value is not numeric.
+            A value is not numeric, or a number of it is beyond the parameter's type.
         """
         if not isinstance(state_dict, Mapping):
             raise ArgumentError(
@@ -504,6 +504,8 @@ class Module(Hooked, Trainable):
                 value = numbers(state_dict[key], f"load_state_dict: {key}")
                 if value.shape != target.shape:
                     wrong.append(f"{key} has shape {value.shape}, expected {target.shape}")
+                elif not assign:
+                    _check_range(f"load_state_dict: {key}", value, target.dtype)
                 values[key] = value
         if wrong:
             raise ShapeError(f"load_state_dict: {name}: {'; '.join(wrong)}")
@@ -539,6 +541,18 @@ class Module(Hooked, Trainable):
             return f"{head}({extra})"
         body = "\n  ".join(([extra] if extra else []) + lines)
         return f"{head}(\n  {body}\n)"
+
+
+def _check_range(what: str, value: np.ndarray, kind: np.dtype) -> None:
+    """Refuse finite numbers that would become infinite in a narrower type."""
+    if value.dtype.kind != "f" or value.itemsize <= kind.itemsize:
+        return
+    with np.errstate(over="ignore"):
+        lost = np.isinf(_bfloat16.astype(value, kind).astype(np.float64)) & np.isfinite(value)
+    if lost.any():
+        raise DTypeError(
+            f"{what} holds {value[lost][0]}, which is beyond {kind}: give the module .to('float64')"
+        )
 
 
 def _cast(array: Any, wanted: np.dtype) -> Any:

@@ -509,6 +509,8 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     kind = movable(x, "masked_fill").dtype
     if hasattr(value, "dtype"):
         value = ops.cast(value if hasattr(value, "ndim") else np.asarray(value), kind)
+    elif not isinstance(value, (bool, int, float)):
+        raise DTypeError(f"masked_fill: value is {value!r}, expected a number or a scalar")
     elif kind.kind == "b":
         value = bool(value)
     elif kind.kind in "iu" and isinstance(value, float):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from einkorn._console import say
+from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
 from einkorn.training.snapshot import read_snapshot, write_snapshot
@@ -52,6 +53,7 @@ class BackupAndRestore(Callback):
             raise ArgumentError(
                 f"BackupAndRestore: save_freq is {save_freq!r}, expected 'epoch' or an integer"
             )
+        check_path("BackupAndRestore", backup_dir, "backup_dir")
         if not os.fspath(backup_dir):
             raise ArgumentError("BackupAndRestore: backup_dir is empty, expected a folder")
         self.backup_dir = Path(backup_dir)

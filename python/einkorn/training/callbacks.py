@@ -18,6 +18,7 @@ import numpy as np
 
 from einkorn._console import say
 from einkorn._files import write_text
+from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, DataError, EinkornError
 from einkorn.optim.lr_scheduler import LRScheduler
 from einkorn.optim.lr_scheduler import ReduceLROnPlateau as PlateauLR
@@ -185,6 +186,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
+        check_path("CSVLogger", filename, "filename")
         self.filename = Path(filename)
         self.separator = separator
         self.append = append

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._extras import need
+from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError
 from einkorn.training.callbacks import Callback, Logs
 from einkorn.training.state import state_of
@@ -71,6 +72,7 @@ class TensorBoard(Callback):
             raise ArgumentError(
                 f"TensorBoard: histogram_freq is {histogram_freq!r}, expected an integer >= 0"
             )
+        check_path("TensorBoard", log_dir, "log_dir")
         self.log_dir = Path(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
@@ -91,7 +93,12 @@ class TensorBoard(Callback):
     def _writer(self, run: str) -> Any:
         if run not in self._writers:
             library = need("tensorboardX", "TensorBoard", "tensorboard")
-            self._writers[run] = library.SummaryWriter(str(self.log_dir / run))
+            try:
+                self._writers[run] = library.SummaryWriter(str(self.log_dir / run))
+            except OSError as error:
+                raise ArgumentError(
+                    f"TensorBoard: log_dir {self.log_dir} cannot be written: {error.strerror}"
+                ) from error
         return self._writers[run]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
