@@ -6,7 +6,7 @@ import gc
 import importlib
 import importlib.util
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -77,15 +77,19 @@ def _settings() -> Iterator[None]:
         runtime.set_num_threads(threads)
 
 
-@pytest.fixture
-def backend(request: pytest.FixtureRequest) -> str:
-    """Run the test on one engine and instruction set."""
-    engine, _, isa = request.param.partition("-")
+def _select(name: str) -> str:
+    engine, _, isa = name.partition("-")
     einkorn.set_engine(engine)
     if isa:
         einkorn.set_isa(isa)
-    _ran[request.param] += 1
-    return request.param
+    _ran[name] += 1
+    return name
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """Run the test on one engine and instruction set."""
+    return _select(request.param)
 
 
 any_backend = backend
@@ -94,9 +98,25 @@ any_backend = backend
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
     """Run the test on one engine, the native one with the best instruction set."""
-    einkorn.set_engine(request.param)
-    _ran[request.param] += 1
-    return request.param
+    return _select(request.param)
+
+
+def _one_by_one(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        print(name)  # pytest shows it where a test fails: the last one is where
+        yield _select(name)
+
+
+@pytest.fixture
+def backends() -> Iterator[str]:
+    """What ``backend`` is, one after the other in one test, for thousands of cases: tests are not free."""
+    return _one_by_one(BACKENDS)
+
+
+@pytest.fixture
+def all_engines() -> Iterator[str]:
+    """What ``engine`` is, one after the other in one test."""
+    return _one_by_one(name for name in ENGINES if name in engines.available())
 
 
 @pytest.fixture(scope="session")
