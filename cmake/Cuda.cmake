@@ -1,8 +1,8 @@
 # The CUDA engine: einkorn._cuda, from csrc/kernels/*.cu and the bindings it shares with the native module.
 #
 # AUTO builds it when there is a card, and nvcc and its host compiler work. CMAKE_CUDA_ARCHITECTURES, or CUDAARCHS in the
-# environment, chooses devices; the default is machine code for compute capability 9.0 and, for every other one from 7.5 on, an intermediate form that the driver
-# compiles on first use.
+# environment, chooses devices; the default is machine code for compute capabilities 8.0 and 9.0 and, for every other one from 8.0 on, an intermediate
+# form that the driver compiles on first use. What ptxas says of each kernel is kept beside the objects, for .ci/cuda_resources.
 
 if(EINKORN_CUDA STREQUAL "OFF")
   return()
@@ -26,7 +26,7 @@ if(NOT (CMAKE_CUDA_COMPILER AND CMAKE_CXX_COMPILER))
 endif()
 
 if(NOT CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
-  set(CMAKE_CUDA_ARCHITECTURES 75-virtual 90-real)
+  set(CMAKE_CUDA_ARCHITECTURES 80 90a-real)
 endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
@@ -38,7 +38,8 @@ add_library(einkorn_kernels_cuda OBJECT ${cuda_kernel_sources})
 target_include_directories(einkorn_kernels_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=gpu)
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
-target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all)
+target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all -Xptxas=-v)
+set_target_properties(einkorn_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "sh;${CMAKE_CURRENT_SOURCE_DIR}/../cmake/keep_words.sh;${CMAKE_CUDA_COMPILER_LAUNCHER}")
 
 einkorn_module(_cuda ${cuda_bind_sources} bind/function.cpp ${cuda_family_bindings})
 target_link_libraries(_cuda PRIVATE einkorn_kernels_cuda CUDA::cudart_static)

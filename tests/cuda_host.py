@@ -47,12 +47,19 @@ def _tracked(call: Callable[..., Any]) -> Callable[..., Any]:
             if a.size and not _cuda_host.is_tracked(a.ctypes.data):
                 bytes_, item = extents.get(low, (0, 8))
                 extents[low] = max(bytes_, high - low), min(item, a.itemsize)
-        for low, (bytes_, item) in extents.items():
-            _cuda_host.track(low, bytes_, item)
+        whole: list[list[int]] = []  # views of one array that overlap are one stretch of memory
+        for low, (bytes_, item) in sorted(extents.items()):
+            if whole and low < whole[-1][0] + whole[-1][1]:
+                first, until, least = whole[-1]
+                whole[-1] = [first, max(until, low + bytes_ - first), min(least, item)]
+            else:
+                whole.append([low, bytes_, item])
+        for stretch in whole:
+            _cuda_host.track(*stretch)
         try:
             return call(*args)
         finally:
-            for low in extents:
+            for low, _, _ in whole:
                 _cuda_host.untrack(low)
 
     return checked

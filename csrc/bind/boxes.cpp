@@ -36,13 +36,14 @@ EINKORN_BINDINGS(boxes, m) {
         const int64_t n = boxes.shape[0], groups = starts.size() - 1;
         if (keep.size() != n || groups < 1)
           throw py::value_error("box_nms: keep must be [n], starts [groups + 1] with at least one group");
-        const int64_t* const places = starts.in<int64_t>("starts");
+        const OnHost<int64_t> places(starts.in<int64_t>("starts"), groups + 1);
         bool rising = places[0] == 0 && places[groups] == n;
         for (int64_t g = 0; g < groups; ++g) rising = rising && places[g] <= places[g + 1];
         if (!rising) throw py::value_error("box_nms: starts must rise from 0 to n");
         by_dtype(boxes, [&]<class T>() {
-          run_in_scratch<BoxParts<T>>(&BoxesKernels<T>::box_nms, {keep.out<int64_t>("keep"), boxes.in<T>("boxes"),
-                                                                  places, n, groups, threshold, workspace()});
+          run_in_scratch<BoxParts<T>>(&BoxesKernels<T>::box_nms,
+                                      {keep.out<int64_t>("keep"), boxes.in<T>("boxes"), starts.in<int64_t>("starts"), n,
+                                       groups, threshold, workspace()});
         });
       },
       "keep"_a, "boxes"_a, "starts"_a, "threshold"_a);

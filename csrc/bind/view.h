@@ -7,6 +7,9 @@
 #pragma once
 
 #include <Python.h>
+#include <stdlib.h>
+
+#include <memory>
 
 #include "kernels/layout.h"
 
@@ -92,6 +95,28 @@ struct Array {
  private:
   // `data`, where the array is what is asked for; else what is wrong with the argument is thrown.
   void* elements(DType wanted, const char* name, bool without_gaps, bool to_write) const;
+};
+
+// A copy, from malloc, of memory that the CPU cannot read, for which the stream is waited for; null for what it reads where it is.
+void* copy_to_host(const void* data, size_t bytes);
+
+// An array's elements where the CPU can read them: what bindings look at before a launch. Kernels get the array itself.
+template <class T>
+class OnHost {
+ public:
+  OnHost(const T* data, int64_t count)
+      : copy_(data == nullptr ? nullptr : static_cast<T*>(copy_to_host(data, static_cast<size_t>(count) * sizeof(T)))),
+        data_(copy_ != nullptr ? copy_.get() : data) {}
+
+  const T& operator[](int64_t i) const { return data_[i]; }
+  const T* get() const { return data_; }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { free(p); }
+  };
+  std::unique_ptr<T, Free> copy_;
+  const T* data_;
 };
 
 // Reads the fields of a NumPy array without a copy and without Python calls. False: not an array einkorn's kernels take.

@@ -1,10 +1,13 @@
 // Products of small matrices by the tensor cores, a warp together, behind functions that have a plain meaning on the host device.
 //
 //   multiply_pairs   D[16][8] += A[16][16] B[16][8], bfloat16 operands, float sums: mma.sync.m16n8k16, from compute capability 8.0 on
+//   multiply_quads   D[16][8] += A[16][32] B[32][8], bytes without and with a sign, int32 sums: mma.sync.m16n8k32, likewise
 //
 //      lane = 4 row + pair       A   row, row + 8   x   columns 2 pair, 2 pair + 1, and 8 further        4 registers of two bfloat16
 //                                B   columns of two k, as A's:   k 2 pair, 2 pair + 1, and 8 further,  column `row`      2 registers
 //                                D   row, row + 8   x   columns 2 pair, 2 pair + 1                       4 floats
+//
+// Quads are laid out as pairs, with four bytes of neighbouring k where those have two numbers.
 //
 // A register has the element of the lower column (or k) in its low half. On the host device the lanes exchange their registers by
 // shuffles and each adds up its own four sums, in the order of k.
@@ -23,6 +26,9 @@ struct PairsB {
 };
 struct Sums {
   float of[4];  // (row, column), (row, column + 1), (row + 8, column), (row + 8, column + 1)
+};
+struct Counts {
+  int32_t of[4];  // likewise
 };
 
 __device__ __forceinline__ void multiply_pairs(Sums& d, const PairsA& a, const PairsB& b) {
@@ -49,6 +55,34 @@ __device__ __forceinline__ void multiply_pairs(Sums& d, const PairsA& a, const P
       : "r"(a.of[0]), "r"(a.of[1]), "r"(a.of[2]), "r"(a.of[3]), "r"(b.of[0]), "r"(b.of[1]));
 #else
   // Older cards have no such instruction; the bodies that use it are refused there.
+  __trap();
+#endif
+}
+
+__device__ __forceinline__ void multiply_quads(Counts& d, const PairsA& a, const PairsB& b) {
+#ifdef EINKORN_CUDA_HOST
+  const unsigned lane = threadIdx.x % 32, row = lane / 4, pair = lane % 4;
+  for (int quad = 0; quad < 8; ++quad) {
+    const int holder = quad % 4, later = quad / 4;
+    const int of_row = static_cast<int>(row) * 4 + holder, of_column = static_cast<int>(pair) * 8 + holder;
+    const uint32_t upper = __shfl_sync(0xffffffffu, a.of[2 * later], of_row);
+    const uint32_t lower = __shfl_sync(0xffffffffu, a.of[2 * later + 1], of_row);
+    const uint32_t left = __shfl_sync(0xffffffffu, b.of[later], of_column);
+    const uint32_t right = __shfl_sync(0xffffffffu, b.of[later], of_column + 4);
+    for (int shift = 0; shift < 32; shift += 8) {
+      const auto plain = [&](uint32_t quads) { return static_cast<int32_t>(quads >> shift & 255); };
+      const auto with_sign = [&](uint32_t quads) { return static_cast<int32_t>(static_cast<int8_t>(quads >> shift)); };
+      d.of[0] += plain(upper) * with_sign(left);
+      d.of[1] += plain(upper) * with_sign(right);
+      d.of[2] += plain(lower) * with_sign(left);
+      d.of[3] += plain(lower) * with_sign(right);
+    }
+  }
+#elif __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d.of[0]), "+r"(d.of[1]), "+r"(d.of[2]), "+r"(d.of[3])
+      : "r"(a.of[0]), "r"(a.of[1]), "r"(a.of[2]), "r"(a.of[3]), "r"(b.of[0]), "r"(b.of[1]));
+#else
   __trap();
 #endif
 }

@@ -3,9 +3,13 @@
 // https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html. Its `stream` entry is not looked at: work goes to the
 // stream that set_stream() named, which is the one the caller's array library is using.
 
+#include <cuda_runtime_api.h>
 #include <pybind11/pybind11.h>
 
+#include <new>
+
 #include "bind/view.h"
+#include "kernels/cuda_launch.h"
 
 namespace einkorn {
 
@@ -61,6 +65,16 @@ bool read_interface(const pybind11::dict& interface, Array& array) {
 }
 
 }  // namespace
+
+void* copy_to_host(const void* data, size_t bytes) {
+  void* const copy = malloc(bytes > 0 ? bytes : 1);
+  if (copy == nullptr) throw std::bad_alloc();
+  cudaError_t error = cudaMemcpyAsync(copy, data, bytes, cudaMemcpyDeviceToHost, current_stream());
+  if (error == cudaSuccess) error = cudaStreamSynchronize(current_stream());
+  if (error != cudaSuccess) free(copy);
+  cuda::check(error, "reading an argument");
+  return copy;
+}
 
 bool view_array(PyObject* object, Array& array) {
   static PyObject* const name = PyUnicode_InternFromString("__cuda_array_interface__");
