@@ -75,6 +75,10 @@ fi
 wait
 if wants measure; then part measure 110 "$python" benchmarks/gpu_measure.py --out "$logs"; fi
 
+if grep -q "^test *ok" "$summary"; then
+  part cases 60 "$python" benchmarks/gpu_cases.py --seconds 50 --record "$logs/ran.txt" && "$python" benchmarks/gpu_runs.py --ran "$logs/ran.txt"
+fi
+
 for name in test memcheck racecheck measure; do
   [ -f "$logs/$name.log" ] || continue
   grep -E "^(FAILED|ERROR)|^E  |=========( Invalid| Error| Program)|Traceback|Error:" "$logs/$name.log" | head -25 | cut -c1-200

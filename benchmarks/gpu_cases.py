@@ -8,6 +8,7 @@ import math
 import sys
 import time
 import traceback
+from pathlib import Path
 
 import cupy
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 import einkorn
 from einkorn import _cuda
 from einkorn.cases import FAMILIES, Case, as_tuple, cases_of
+from einkorn.engines import cuda
 from einkorn.errors import EngineError
 
 SMALL = 20_000  # elements
@@ -48,6 +50,9 @@ def run(case: Case, dtype: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a few short cases of each operation")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write the names of the kernels that ran, where all did"
+    )
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no case after this")
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
@@ -68,6 +73,11 @@ def main() -> int:
                     count["failed"] += 1
                     print(family, case.name, dtype, file=sys.stderr)
                     traceback.print_exc()
+    if options.record and not count["failed"]:
+        ran = sorted(
+            set(_cuda.kernels()) & vars(cuda).keys()
+        )  # the engine makes a kernel's launcher on its first use
+        options.record.write_text("\n".join(ran) + "\n")
     print("cases:", dict(count), "of", len(_cuda.kernels()), "kernels")
     return 1 if count["failed"] else 0
 

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -95,6 +96,19 @@ CASES = [
 def test_gaps_are_gaps() -> None:
     """What has got a body is tested: it leaves the list."""
     assert not GAPS & set(_cuda_host.kernels())
+
+
+def test_what_runs_where_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """By `einkorn info` and in docs/performance.md (`python benchmarks/gpu_runs.py` writes both)."""
+    runs = einkorn.config.cuda_runs()
+    on_cards = {name for card in runs["cards"] for name in card["kernels"]}
+    alone = set(_cuda_host.kernels()) - on_cards
+    assert set(runs["host_device"]) == alone
+    einkorn.show_config()
+    assert set(re.findall(r"\w+", capsys.readouterr().out.rpartition("alone: ")[2])[1:]) == alone
+    page = (Path(__file__).parents[1] / "docs" / "performance.md").read_text()
+    block = page.partition("<!-- on the host device alone -->")[2].partition("<!-- end -->")[0]
+    assert set(re.findall(r"`(\w+)`", block)) == alone
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 //
 //      x  | t0 t1 ... t31 |  ->  tile [32][33]  ->  out  | t0 t1 ... t31 |      33: no two lanes on one bank
 //         | ...           |                              | ...           |
+// Plan: copy_turned: 40 registers, 6 blocks of 256 threads an SM
 
 #include "kernels/copy.h"
 #include "kernels/elementwise/elementwise_cuda.h"

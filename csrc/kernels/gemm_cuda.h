@@ -18,6 +18,7 @@
 //   advance(depth, step)                         from the depth of k to that of k + n; step is the depth of n
 //   T a(row, depth), b(column, depth)
 //   void store(batch, i, j, sum)
+// Plan: gemm_kernel: 255 registers, 1 block of 256 threads an SM, 468 bytes spilled in double
 
 #pragma once
 

@@ -6,6 +6,7 @@
 //
 // Roofline, float32: cross-entropy 4 bytes a logit forward, 8 backward, about 25 FLOP each. 8192 x 32768: 1.07 GB forward, at
 // 3.0 TB/s 0.36 ms; backward 0.72 ms. Elementwise losses 8 bytes an element: 256 MB each of x and target 0.18 ms.
+// Plan: cross_entropy_rows, cross_entropy_grad_rows: 40 registers (double: 64), 6 blocks of 256 threads an SM
 
 #include "kernels/instantiate.h"
 #include "kernels/loss_cuda.h"

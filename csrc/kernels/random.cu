@@ -8,6 +8,7 @@
 //
 // uniform and dropout equal the CPU's results to the last bit (one rounding, as a fused multiply-add has it); normal numbers go
 // through the device's log, sin and cos and may differ in the last place.
+// Plan: uniform_kernel, normal_kernel, dropout_kernel: 40 registers, 6 blocks of 256 threads an SM
 
 #include <math.h>
 

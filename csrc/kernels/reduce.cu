@@ -12,6 +12,8 @@
 // second launch folds those. Cuts depend on the shape alone and everything is folded in order: the same bits every time.
 //
 // Roofline: bytes x once and out once; 1 FLOP for 4 bytes. 256 MB at 3.0 TB/s: 0.09 ms.
+// Plan: reduce_rows: 64 registers, 4 blocks of 256 threads an SM
+// Plan: reduce_columns: 80 registers, 3 blocks of 256 threads an SM
 
 #include <math.h>
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ctypes
 import importlib
 import importlib.util
+import json
 import platform
 import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from einkorn._console import printable
 
-__all__ = ["config", "show_config", "support_matrix"]
+__all__ = ["config", "cuda_runs", "show_config", "support_matrix"]
 
 
 def config() -> dict[str, Any]:
@@ -128,8 +131,22 @@ def support_matrix() -> dict[str, tuple[str, ...]]:
     return {kernel: tuple(matrix[kernel]) for kernel in sorted(matrix)}
 
 
+def cuda_runs() -> dict[str, Any]:
+    """Return what the CUDA bodies have run on.
+
+    Returns
+    -------
+    dict
+        ``cards``, a list of dictionaries with ``card``, ``driver``, ``date`` and ``kernels`` (names), and
+        ``host_device``, the names of the kernels that have only run on the host device of the tests.
+    """
+    file = Path(__file__).with_name("engines") / "cuda_runs.json"
+    runs: dict[str, Any] = json.loads(file.read_text())
+    return runs
+
+
 def show_config(file: Any = None) -> None:
-    """Print the configuration and the support matrix (kernels by engine).
+    """Print the configuration, the support matrix (kernels by engine), and what the CUDA bodies have run on.
 
     A kernel of an engine that is built but cannot be used here, CUDA's without a card, is "built", not "yes".
     """
@@ -149,3 +166,12 @@ def show_config(file: Any = None) -> None:
     print(f"\n{'kernel':28}" + "".join(f"{c:>8}" for c in columns), file=out)
     for kernel, present in matrix.items():
         print(f"{kernel:28}" + "".join(f"{says[c] if c in present else '-':>8}" for c in columns), file=out)
+
+    runs = cuda_runs()
+    print(file=out)
+    for c in runs["cards"]:
+        where = f"{c['card']} (driver {c['driver']}, {c['date']})"
+        print(f"CUDA kernels that have run on {where}: {len(c['kernels'])}", file=out)
+    alone = runs["host_device"]
+    print(f"CUDA kernels that have run on the host device of the tests alone: {len(alone)}", file=out)
+    print(textwrap.indent(textwrap.fill(", ".join(alone), 100), "  "), file=out)

@@ -9,6 +9,7 @@
 //
 // Packs need out without gaps along the last axis, and every input without gaps or constant there (a broadcast number, or
 // the row's own: a bias). Contiguous arrays arrive as one dimension and need no division to find a unit's place.
+// Plan: for_units: 64 registers (double: 128), 4 blocks of 256 threads an SM, 64 bytes spilled in double
 
 #pragma once
 

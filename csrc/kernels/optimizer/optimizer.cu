@@ -2,6 +2,8 @@
 //
 // Roofline, float32: SGD 12 bytes an element, with momentum 20, Adam 28, AMSGrad 36; at most 15 FLOP. Adam over 67 million:
 // 1.88 GB, at 3.0 TB/s 0.63 ms.
+// Plan: sgd_kernel: 40 registers, 6 blocks of 256 threads an SM
+// Plan: adam_kernel: 48 registers (double: 56), 5 blocks of 256 threads an SM
 
 #include "kernels/instantiate.h"
 #include "kernels/optimizer/tensors_cuda.h"

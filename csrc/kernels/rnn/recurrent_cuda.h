@@ -12,8 +12,9 @@
 //
 // Roofline: 2 G H P FLOP a row and step; weights once a step from L2. LSTM, H = 512, 64 sequences: 134 MFLOP a step, at 60 TFLOP/s 2.2
 // us, beside 3 us for a launch: steps are bound by launching up to about that size. A form that keeps the weights in shared
-// memory over all steps, with a barrier of the grid between them, is still to come for small sizes. LSTM forward: 59 registers
-// (double 80), 4 blocks of 256 threads an SM; 18 KB of shared memory (double 36).
+// memory over all steps, with a barrier of the grid between them, is still to come for small sizes.
+// Plan: forward_step: 64 registers (double: 80), 4 blocks of 256 threads an SM, 8 bytes spilled
+// Plan: backward_step: 64 registers, 4 blocks of 256 threads an SM
 
 #pragma once
 
