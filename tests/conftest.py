@@ -57,6 +57,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", _or_skip(present), indirect=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what one of several processes does (``--dist loadgroup``): a file, and the cases of a family.
+
+    So the loops that a family's cases need are compiled by one process, not by each.
+    """
+    for item in items:
+        call = getattr(item, "callspec", None)
+        of_case = call is not None and "case" in call.params and ":" in call.id
+        group = call.id.partition(":")[0] if of_case else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from looking at tens of thousands of tests again and again."""
     gc.collect()

@@ -84,13 +84,14 @@ def _kernels_of(case: Case, dtype: str, with_gradients: bool = False) -> frozens
 
 
 CASES = [
-    pytest.param(case, dtype, id=f"{case_id(family, case)}-{dtype}")
+    pytest.param(case, id=case_id(family, case))
     for family in FAMILIES
     for case in cases_of(family)
     if not case.for_bench
-    for dtype in case.dtypes
-    if not GAPS & _kernels_of(case, dtype)
+    if not any(GAPS & _kernels_of(case, dtype) for dtype in case.dtypes)
 ]
+#: More elements than this are looked at in one type.
+_LARGE = 10_000
 
 
 def test_gaps_are_gaps() -> None:
@@ -119,15 +120,17 @@ def _host_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_host_device")
-@pytest.mark.parametrize(("case", "dtype"), CASES)
-def test_case(case: Case, dtype: str) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: Case) -> None:
     """Close to the reference, every element written, inputs left alone."""
-    arrays = case.make(dtype)
-    before = [None if a is None else a.tobytes() for a in arrays]
-    results = as_arrays(case.run(einkorn, arrays, np.dtype(dtype)))
-    assert [cuda_host.first_unwritten(r) for r in results] == [-1] * len(results)
-    assert_matches(case, dtype, results)
-    assert [None if a is None else a.tobytes() for a in arrays] == before
+    is_large = sum(x.size for x in case.inputs if x is not None) > _LARGE
+    for dtype in case.dtypes[:1] if is_large else case.dtypes:
+        arrays = case.make(dtype)
+        before = [None if a is None else a.tobytes() for a in arrays]
+        results = as_arrays(case.run(einkorn, arrays, np.dtype(dtype)))
+        assert [cuda_host.first_unwritten(r) for r in results] == [-1] * len(results)
+        assert_matches(case, dtype, results)
+        assert [None if a is None else a.tobytes() for a in arrays] == before
 
 
 DIFFERENTIATED = [
