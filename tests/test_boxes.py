@@ -61,6 +61,23 @@ def test_soft_suppression_lowers_scores():
     assert_allclose(ops.soft_nms(boxes, scores, method="linear")[1][2], 0.8 * (1 - iou))
 
 
+def test_soft_suppression_leaves_other_classes_alone():
+    boxes, scores = heaps(120)
+    classes = np.random.default_rng(1).integers(0, 4, 120)
+    kept, values = ops.soft_nms(boxes, scores, idxs=classes)
+    assert (np.diff(values) <= 0).all()
+    for each in range(4):
+        (mine,) = np.nonzero(classes == each)
+        alone, lowered = ops.soft_nms(boxes[mine], scores[mine])
+        assert kept[classes[kept] == each].tolist() == mine[alone].tolist()
+        assert_allclose(values[classes[kept] == each], lowered)
+    apart = boxes + 1000 * classes[:, None].astype(np.float32)
+    assert set(ops.soft_nms(apart, scores)[0].tolist()) == set(kept.tolist())
+    assert ops.soft_nms(boxes[:0], scores[:0], idxs=classes[:0])[0].shape == (0,)
+    with pytest.raises(ShapeError, match=r"soft_nms: idxs has shape \(1,\)"):
+        ops.soft_nms(boxes, scores, idxs=[0])
+
+
 def test_gradients_of_the_complete_ratio_are_torchvisions():
     torch, vision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
     rng = np.random.default_rng(0)

@@ -31,6 +31,7 @@ _HOMES = {
     "LeNet5": "lenet",
     "LinearRegression": "linear",
     "Llama": "llama",
+    "Localizer": "detector",
     "LogisticRegression": "linear",
     "M2M100": "transformer",
     "MLP": "mlp",
@@ -47,6 +48,7 @@ _HOMES = {
     "T5_SIZES": "t5",
     "TRANSFORMER_SIZES": "transformer",
     "Transformer": "transformer",
+    "TinyYolo": "detector",
     "UNet": "unet",
     "VGG": "vgg",
     "WeightsReport": "weights",
@@ -148,6 +150,7 @@ if TYPE_CHECKING:
     from einkorn.models.classifier import ImageClassifier
     from einkorn.models.darknet import Darknet, YoloHead, read_cfg
     from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
+    from einkorn.models.detector import Localizer, TinyYolo
     from einkorn.models.encoder_decoder import EncoderDecoder
     from einkorn.models.fcn import FCN, fcn_resnet50, fcn_resnet101
     from einkorn.models.gpt import GPT, GPT_SIZES

@@ -301,6 +301,7 @@ class Darknet(Module):
             float32 [n]; int64 [n].
         """
         from einkorn.models.preprocessing import Preprocessing, picture_of
+        from einkorn.vision.yolo import chosen_boxes
 
         several = images if isinstance(images, (list, tuple)) else [images]
         _, height, width = self.input_shape
@@ -314,18 +315,5 @@ class Darknet(Module):
             rows = np.concatenate(
                 [head.decode(each, (height, width))[0] for head, each in zip(self.heads, maps, strict=True)]
             )
-            found.append(self._boxes(rows, pixels.shape[:2], threshold, iou_threshold))
+            found.append(chosen_boxes(rows, pixels.shape[:2], threshold, iou_threshold))
         return found
-
-    @staticmethod
-    def _boxes(
-        rows: np.ndarray, size: tuple[int, int], threshold: float, iou_threshold: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scores = rows[:, 4:5] * rows[:, 5:]
-        labels = scores.argmax(1)
-        best = scores[np.arange(len(rows)), labels]
-        sure = best >= threshold
-        scale = np.array([size[1], size[0]] * 2, np.float32)
-        corners = np.asarray(ops.box_convert(rows[sure, :4].astype(np.float32) * scale, "cxcywh", "xyxy"))
-        kept = ops.batched_nms(corners, best[sure], labels[sure], iou_threshold)
-        return corners[kept], best[sure][kept], labels[sure][kept]

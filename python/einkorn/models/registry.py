@@ -40,6 +40,8 @@ _MODELS = {
     "m2m100": ("transformer", "M2M100"),
     "t5": ("t5", "T5"),
     "transformer": ("transformer", "Transformer"),
+    "localizer": ("detector", "Localizer"),
+    "tiny_yolo": ("detector", "TinyYolo"),
 }
 
 # Modules here, and the functions in them that build networks of images.

@@ -288,6 +288,7 @@ def soft_nms(
     score_threshold: float = 0.001,
     *,
     method: str = "gaussian",
+    idxs: Any = None,
 ) -> tuple[Any, Any]:
     """Suppression that lowers scores instead of dropping boxes (Bodla et al. 2017).
 
@@ -302,11 +303,13 @@ def soft_nms(
     score_threshold : float, default 0.001
         Boxes whose score falls below it are dropped.
     method : "gaussian" or "linear", keyword-only
+    idxs : int array [n], keyword-only, optional
+        The class of each box, or its picture: boxes of different ones do not touch each other.
 
     Returns
     -------
     kept : int64 array
-        The numbers of the boxes, in the order they were taken in.
+        The numbers of the boxes, in the order they were taken in: from the highest score on.
     scores : array
         What became of their scores.
     """
@@ -319,15 +322,39 @@ def soft_nms(
             f"{op}: method is {method!r} and sigma {sigma!r}, "
             "expected 'gaussian' or 'linear' and a positive number"
         )
-    left, kept, values = np.array(s, copy=True), [], []
-    alive = left >= low
-    while alive.any():
-        best = int(np.where(alive, left, -np.inf).argmax())
-        kept.append(best)
+    if idxs is None:
+        return _softened(a, s, limit, sigma, low, method)
+    classes = np.asarray(index_array(op, "idxs", idxs))
+    if classes.shape != s.shape:
+        raise ShapeError(f"{op}: idxs has shape {classes.shape}, expected {tuple(s.shape)}")
+    parts = []
+    for each in np.unique(classes):
+        (mine,) = np.nonzero(classes == each)
+        kept, values = _softened(a[mine], s[mine], limit, sigma, low, method)
+        parts.append((mine[kept], values))
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, s.dtype)
+    kept, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(-values, kind="stable")
+    return kept[order], values[order]
+
+
+def _softened(
+    boxes: Any, scores: Any, limit: float, sigma: float, low: float, method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and scores of one class, those that are still in the race one after the other in memory."""
+    (places,) = np.nonzero(scores >= low)
+    boxes, left = np.ascontiguousarray(boxes[places]), np.array(scores[places])
+    kept, values = [], []
+    while len(left):
+        best = int(left.argmax())
+        kept.append(places[best])
         values.append(left[best])
-        alive[best] = False
-        iou = np.asarray(_pairs(op, a[best : best + 1], a, _PLAIN))[0]
+        iou = np.asarray(_pairs("soft_nms", boxes[best : best + 1], boxes, _PLAIN))[0]
         factor = np.exp(-(iou**2) / sigma) if method == "gaussian" else np.where(iou > limit, 1 - iou, 1)
-        left *= np.where(alive & ~np.isnan(factor), factor, 1).astype(left.dtype)
-        alive &= left >= low
-    return np.array(kept, np.int64), np.array(values, left.dtype)
+        left *= np.where(np.isnan(factor), 1, factor).astype(left.dtype)
+        stays = left >= low
+        stays[best] = False
+        if not stays.all():
+            boxes, left, places = boxes[stays], left[stays], places[stays]
+    return np.array(kept, np.int64), np.array(values, scores.dtype)
