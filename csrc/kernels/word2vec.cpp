@@ -8,11 +8,16 @@
 // Inputs are copied to a buffer (they are read three times and lie anywhere), targets are read twice from where they are: after the
 // first time they are in the cache. Going pair by pair, as the published program does, reads each row of a target once for every
 // word around, and has one sum at a time, which waits for itself.
+//
+// Logarithms are taken of the product of many chances at once. A stretch's sums lie on its own stack: where two threads added to
+// neighbouring numbers of `stats` for each word, the line went to and fro between them. Tried and left: to ask for the rows of words to
+// come. One thread was a tenth faster; two were up to half as fast, for frequent words' rows then leave the other core too early.
 
 #include "kernels/word2vec.h"
 
 #include <math.h>
 
+#include "simd/lanes.h"
 #include "simd/math.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -42,10 +47,30 @@ EINKORN_INLINE int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// One word's inputs against J targets: step 1 to 3 above. dx is added to.
+// The sum of log(1 + e) + linear over vectors of pairs, 0 <= e <= 1: the product of 1 + e stays below 2^kTerms.
+struct Loss {
+  static constexpr int kTerms = 64;
+  Vec<float> product = broadcast(1.0f), linear = {};
+  int terms = 0;
+  double total = 0;
+
+  EINKORN_INLINE void add(Vec<float> e, Vec<float> more) {
+    product *= 1.0f + e;
+    linear += more;
+    if (++terms == kTerms) settle();
+  }
+  void settle() {
+    total += static_cast<double>(sum_lanes<float>(EINKORN_ISA::log(product) + linear));
+    product = broadcast(1.0f);
+    linear = Vec<float>{};
+    terms = 0;
+  }
+};
+
+// One word's inputs against J targets: step 1 to 3 above. dx is added to, or with `fresh` written.
 template <int J>
-double tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, const int32_t* target, const float* label,
-            float rate) {
+void tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, const int32_t* target, const float* label,
+          float rate, bool fresh, Loss& loss) {
   const int64_t stride = Word2VecStretch::padded(k);
   float* y[J];
   EINKORN_UNROLL for (int j = 0; j < J; ++j) y[j] = k.outputs + target[j] * k.width;
@@ -59,20 +84,18 @@ double tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, co
     });
     EINKORN_UNROLL for (int j = 0; j < J; ++j) g[i * J + j] = sum_lanes<float>(sum[j]);
   }
-  double loss = 0;
   float labels[kL + J];
   for (int64_t i = 0; i < kL + J; ++i) labels[i] = label[i % J];
   const int64_t pairs = inputs * J;
   for (int64_t p = 0; p < pairs; p += kL) {
     const int64_t live = least(kL, pairs - p);
     const Vec<float> z = load_partial(g + p, live), t = load(labels + p % J);
-    const Vec<float> e = EINKORN_ISA::exp(-EINKORN_ISA::absolute(z)), small = e / (1.0f + e), large = 1.0f / (1.0f + e);
-    const Vec<float> sigmoid = z >= 0.0f ? large : small;
-    // -log p of the label, by log(1 + exp(-|z|))
-    const Vec<float> lost = log1p(e) + (z >= 0.0f ? (1.0f - t) * z : -t * z);
-    float each[kL];
-    store(each, lost);
-    for (int64_t i = 0; i < live; ++i) loss += each[i];
+    const Vec<float> e = EINKORN_ISA::exp(-EINKORN_ISA::absolute(z)), large = 1.0f / (1.0f + e);
+    const Vec<float> sigmoid = z >= 0.0f ? large : e * large;
+    // -log p of the label is log(1 + exp(-|z|)) and a line; lanes past the last pair have nothing of either.
+    const Vec<float> nothing = {};
+    const auto there = first_lanes<float>(live) != 0;
+    loss.add(there ? e : nothing, there ? (z >= 0.0f ? (1.0f - t) * z : -t * z) : nothing);
     store_partial(g + p, live, (t - sigmoid) * rate);
   }
   for_vectors<float>(k.width, [&](int64_t l, int64_t live) {
@@ -80,7 +103,7 @@ double tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, co
     EINKORN_UNROLL for (int j = 0; j < J; ++j) row[j] = load_n(y[j] + l, live);
     for (int64_t i = 0; i < inputs; ++i) {
       const Vec<float> here = load(s.x + i * stride + l);
-      Vec<float> d = load(s.dx + i * stride + l);
+      Vec<float> d = fresh ? Vec<float>{} : load(s.dx + i * stride + l);
       EINKORN_UNROLL for (int j = 0; j < J; ++j) {
         const Vec<float> each = broadcast(g[i * J + j]);
         d += each * row[j];
@@ -90,16 +113,20 @@ double tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, co
     }
     EINKORN_UNROLL for (int j = 0; j < J; ++j) store_n(y[j] + l, live, row[j] + sum[j]);
   });
-  return loss;
 }
 
-double targets(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, int64_t count, float rate) {
-  double loss = 0;
+void against_targets(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, int64_t count, float rate,
+                     Loss& loss) {
+  const int32_t* const target = s.target;
+  const float* const label = s.label;
   int64_t j = 0;
-  for (; j + 6 <= count; j += 6) loss += tile<6>(k, s, inputs, s.target + j, s.label + j, rate);
-  for (; j + 2 <= count; j += 2) loss += tile<2>(k, s, inputs, s.target + j, s.label + j, rate);
-  for (; j < count; ++j) loss += tile<1>(k, s, inputs, s.target + j, s.label + j, rate);
-  return loss;
+  for (; j + 6 <= count; j += 6) tile<6>(k, s, inputs, target + j, label + j, rate, j == 0, loss);
+  for (; j + 2 <= count; j += 2) tile<2>(k, s, inputs, target + j, label + j, rate, j == 0, loss);
+  for (; j < count; ++j) tile<1>(k, s, inputs, target + j, label + j, rate, j == 0, loss);
+}
+
+void clear(float* x, int64_t n) {
+  for (int64_t i = 0; i < n; i += kL) store(x + i, Vec<float>{});
 }
 
 // One input against all words.
@@ -128,16 +155,23 @@ double all_words(const Word2VecTrain& k, const Word2VecStretch& s, int64_t input
   return ::log(total) - static_cast<double>(scored - largest);
 }
 
-// Calls body(row) for the rows of `vectors` that are a word.
-template <class Body>
-EINKORN_INLINE void rows_of(const Word2VecTrain& k, int32_t word, const Body& body) {
-  if (k.part_starts == nullptr) return body(static_cast<int64_t>(word));
-  for (int64_t p = k.part_starts[word]; p < k.part_starts[word + 1]; ++p) body(static_cast<int64_t>(k.parts[p]));
+// The rows of `vectors` that are a word.
+struct Rows {
+  const int32_t* first;
+  int64_t count;
+};
+
+EINKORN_INLINE Rows rows_of(const Word2VecTrain& k, const int32_t* word) {
+  if (k.part_starts == nullptr) return {word, 1};
+  return {k.parts + k.part_starts[*word], k.part_starts[*word + 1] - k.part_starts[*word]};
 }
 
-void add_row(const Word2VecTrain& k, float* x, int64_t row) {
+// x = or, with `more`, += the sum of rows.
+void sum_rows(const Word2VecTrain& k, float* x, Rows rows, bool more) {
   for_vectors<float>(k.width, [&](int64_t l, int64_t live) {
-    store(x + l, load(x + l) + load_n(k.vectors + row * k.width + l, live));
+    Vec<float> sum = more ? load(x + l) : Vec<float>{};
+    for (int64_t r = 0; r < rows.count; ++r) sum += load_n(k.vectors + rows.first[r] * k.width + l, live);
+    store(x + l, sum);
   });
 }
 
@@ -145,86 +179,90 @@ void scale_row(const Word2VecTrain& k, float* x, float by) {
   for_vectors<float>(k.width, [&](int64_t l, int64_t) { store(x + l, load(x + l) * by); });
 }
 
-void put_gradient(const Word2VecTrain& k, const float* dx, int64_t row, float by) {
-  float* const to = k.vectors + row * k.width;
-  for_vectors<float>(k.width,
-                     [&](int64_t l, int64_t live) { store_n(to + l, live, load_n(to + l, live) + load(dx + l) * by); });
+void put_gradient(const Word2VecTrain& k, const float* dx, Rows rows, float by) {
+  for (int64_t r = 0; r < rows.count; ++r) {
+    float* const to = k.vectors + rows.first[r] * k.width;
+    for_vectors<float>(
+        k.width, [&](int64_t l, int64_t live) { store_n(to + l, live, load_n(to + l, live) + load(dx + l) * by); });
+  }
 }
 
-void clear(float* x, int64_t n) {
-  for (int64_t i = 0; i < n; i += kL) store(x + i, Vec<float>{});
+// How far a word sees, and how many targets it has.
+struct Drawn {
+  int64_t reach, count;
+};
+
+Drawn draw(const Word2VecTrain& k, const Word2VecStretch& s, int64_t c) {
+  Random random(k.seed, k.first + s.place[c]);
+  random.next();  // the draw that kept the word
+  Drawn d = {k.window - Random::below(random.next(), k.window), 0};
+  const int32_t word = s.kept[c];
+  if (k.chance != nullptr) {
+    s.target[d.count] = word;
+    s.label[d.count++] = 1;
+    for (int64_t i = 0; i < k.negatives; ++i) {
+      const uint64_t bits = random.next();
+      const int64_t self = Random::below(bits, k.words);
+      const int32_t other = k.alias[self];
+      const int32_t drawn = Random::unit(bits) >= k.chance[self] ? other : static_cast<int32_t>(self);
+      bool known = false;
+      for (int64_t j = 0; j < d.count; ++j) known |= s.target[j] == drawn;
+      if (known) continue;
+      s.target[d.count] = drawn;
+      s.label[d.count++] = 0;
+    }
+  }
+  if (k.paths != nullptr)
+    for (int64_t p = k.paths[word]; p < k.paths[word + 1]; ++p) {
+      s.target[d.count] = k.nodes[p];
+      s.label[d.count++] = static_cast<float>(1 - k.codes[p]);
+    }
+  return d;
 }
 
-// The words kept[0 .. n - 1] of a stretch of a sentence.
-void segment(const Word2VecTrain& k, const Word2VecStretch& s, int64_t n, float rate, double* stats) {
+// The words kept[0 .. n - 1] of a stretch of a sentence. Returns how many inputs were trained.
+int64_t segment(const Word2VecTrain& k, const Word2VecStretch& s, int64_t n, float rate, Loss& loss) {
   const int64_t stride = Word2VecStretch::padded(k);
+  int64_t trained = 0;
   for (int64_t c = 0; c < n; ++c) {
-    Random random(k.seed, k.first + s.place[c]);
-    random.next();  // the draw that kept the word
-    const int64_t reach = k.window - Random::below(random.next(), k.window);
-    const int64_t begin = c - reach < 0 ? 0 : c - reach, end = least(n, c + reach + 1);
+    const Drawn drawn = draw(k, s, c);
+    const int64_t begin = c - drawn.reach < 0 ? 0 : c - drawn.reach, end = least(n, c + drawn.reach + 1);
     if (end - begin < 2) continue;
-    const int32_t word = s.kept[c];
     int64_t inputs = 0, summed = 0;
-    clear(s.x, k.cbow ? stride : (end - begin - 1) * stride);
-    clear(s.dx, k.cbow ? stride : (end - begin - 1) * stride);
     for (int64_t w = begin; w < end; ++w) {
       if (w == c) continue;
-      float* const x = s.x + (k.cbow ? 0 : inputs) * stride;
-      int64_t parts = 0;
-      rows_of(k, s.kept[w], [&](int64_t row) {
-        add_row(k, x, row);
-        ++parts;
-      });
-      summed += parts;
-      if (!k.cbow && parts > 1) scale_row(k, x, 1.0f / static_cast<float>(parts));
+      const Rows rows = rows_of(k, s.kept + w);
+      if (k.cbow && k.part_starts == nullptr) {
+        s.around[summed] = s.kept[w];
+      } else {
+        float* const x = s.x + (k.cbow ? 0 : inputs) * stride;
+        sum_rows(k, x, rows, k.cbow && inputs > 0);
+        if (!k.cbow && rows.count > 1) scale_row(k, x, 1.0f / static_cast<float>(rows.count));
+      }
+      summed += rows.count;
       ++inputs;
     }
     if (k.cbow) {
+      if (k.part_starts == nullptr) sum_rows(k, s.x, {s.around, summed}, false);
       if (k.mean && summed > 1) scale_row(k, s.x, 1.0f / static_cast<float>(summed));
       inputs = 1;
     }
-    double loss = 0;
     if (k.full) {
-      for (int64_t i = 0; i < inputs; ++i) loss += all_words(k, s, i, word, rate);
+      clear(s.dx, inputs * stride);
+      for (int64_t i = 0; i < inputs; ++i) loss.total += all_words(k, s, i, s.kept[c], rate);
     } else {
-      int64_t count = 0;
-      if (k.chance != nullptr) {
-        s.target[count] = word;
-        s.label[count++] = 1;
-        for (int64_t draw = 0; draw < k.negatives; ++draw) {
-          const uint64_t bits = random.next();
-          int32_t drawn = static_cast<int32_t>(Random::below(bits, k.words));
-          if (Random::unit(bits) >= k.chance[drawn]) drawn = k.alias[drawn];
-          bool known = false;
-          for (int64_t j = 0; j < count; ++j) known |= s.target[j] == drawn;
-          if (known) continue;
-          s.target[count] = drawn;
-          s.label[count++] = 0;
-        }
-      }
-      if (k.paths != nullptr)
-        for (int64_t p = k.paths[word]; p < k.paths[word + 1]; ++p) {
-          s.target[count] = k.nodes[p];
-          s.label[count++] = static_cast<float>(1 - k.codes[p]);
-        }
-      loss = targets(k, s, inputs, count, rate);
+      against_targets(k, s, inputs, drawn.count, rate, loss);
     }
-    stats[0] += loss;
-    stats[1] += static_cast<double>(inputs);
-    if (k.cbow) {
-      const float by = k.mean ? 1.0f : 1.0f / static_cast<float>(summed);
-      for (int64_t w = begin; w < end; ++w)
-        if (w != c) rows_of(k, s.kept[w], [&](int64_t row) { put_gradient(k, s.dx, row, by); });
-    } else {
-      int64_t i = 0;
-      for (int64_t w = begin; w < end; ++w)
-        if (w != c) {
-          const float* const dx = s.dx + i++ * stride;
-          rows_of(k, s.kept[w], [&](int64_t row) { put_gradient(k, dx, row, 1.0f); });
-        }
+    trained += inputs;
+    const float by = k.cbow && !k.mean ? 1.0f / static_cast<float>(summed) : 1.0f;
+    const float* dx = s.dx;
+    for (int64_t w = begin; w < end; ++w) {
+      if (w == c) continue;
+      put_gradient(k, dx, rows_of(k, s.kept + w), by);
+      if (!k.cbow) dx += stride;
     }
   }
+  return trained;
 }
 
 }  // namespace
@@ -233,8 +271,8 @@ void word2vec_train(const Word2VecTrain& k) {
   const auto plan = carve<Word2VecParts>(k);
   parallel_for(k.ws, k.stretches, 1000.0 * static_cast<double>(k.count / k.stretches + 1), [&](int64_t stretch, int) {
     const Word2VecStretch s = plan.stretches[stretch];
-    double* const stats = k.stats + 2 * stretch;
-    stats[0] = stats[1] = 0;
+    Loss loss;
+    int64_t trained = 0;
     for (int64_t sentence = k.sentences * stretch / k.stretches; sentence < k.sentences * (stretch + 1) / k.stretches;
          ++sentence)
       for (int64_t at = k.starts[sentence]; at < k.starts[sentence + 1];) {
@@ -248,8 +286,12 @@ void word2vec_train(const Word2VecTrain& k) {
           s.kept[n] = word;
           s.place[n++] = at;
         }
-        segment(k, s, n, static_cast<float>(k.rate_first + (k.rate_last - k.rate_first) * done), stats);
+        const double rate = k.rate_first + (k.rate_last - k.rate_first) * done;
+        trained += segment(k, s, n, static_cast<float>(rate), loss);
       }
+    loss.settle();
+    k.stats[2 * stretch] = loss.total;
+    k.stats[2 * stretch + 1] = static_cast<double>(trained);
   });
 }
 

@@ -72,6 +72,20 @@ EINKORN_INLINE Vec<double> square_root(Vec<double> x) {
   return each_lane(x, [](double v) { return __builtin_sqrt(v); });
 }
 
+// 1 / sqrt(x) of positive numbers to about two units in the last place: the machine's estimate and a step of Newton's.
+EINKORN_INLINE Vec<float> reciprocal_root(Vec<float> x) {
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  const Vec<float> y = (Vec<float>)_mm512_rsqrt14_ps((__m512)x);
+#else
+  const Vec<float> y = (Vec<float>)_mm256_rsqrt_ps((__m256)x);
+#endif
+  return y * (1.5f - 0.5f * x * y * y);
+#else
+  return 1.0f / square_root(x);
+#endif
+}
+
 // x * 2^n for whole n in [-300, 300], given as integers and as floats. Results may be subnormal or overflow as they should:
 // by one instruction, or in two steps.
 EINKORN_INLINE Vec<float> scale_by_power_of_two(Vec<float> x, IntVec<float> n, Vec<float> whole) {

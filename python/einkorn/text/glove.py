@@ -133,9 +133,12 @@ class GloVe:
             self._words = list(words)
         elif list(words) != self._words:
             raise ArgumentError("GloVe: training goes on with other words than it began with")
+        # As in the published program, the entries are shuffled once: then they are read one after the other.
+        shuffled = np.random.default_rng((self.seed, 0)).permutation(len(count))
+        row, column, count = row[shuffled], column[shuffled], count[shuffled]
+        order = np.arange(len(count))
         for epoch in range(self.epochs_done, self.epochs if epochs is None else epochs):
             began = time.perf_counter()
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(count))
             with runtime.num_threads(self.workers):
                 loss = glove_train(
                     self._table,

@@ -1,0 +1,256 @@
+"""What takes too long for the suite: tokenisers beside the reference libraries on 100,000 random texts and
+on every published text, and 200,000 damaged texts and files.
+
+    EINKORN_DATA=../shared/data python tests/check_tokenizers.py same
+    EINKORN_DATA=../shared/data python tests/check_tokenizers.py damaged
+
+`same` needs tokenizers and tiktoken, and looks at transformers where it is installed. Both end with an
+error where something differs, crashes or is not refused by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import lzma
+import os
+import random
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from text_samples import published, random_texts
+
+import einkorn.text as et
+from einkorn.errors import EinkornError
+
+BERT, CLIP = "bert_base_uncased_vocab.txt", "clip_bpe_simple_vocab_16e6.txt.gz"
+GPT2 = "gpt2_encoder.json", "gpt2_vocab.bpe"
+LLAMA, WHISPER = "llama2c_tokenizer.bin", "whisper_multilingual.tiktoken"
+KNOWN_TEXT = {".txt", ".csv", ".md", ".names", ".data", ".en", ".de", ".tab", ".xml", ".cfg", ".json", ".bpe"}
+
+
+def of(name: str) -> Path:
+    return published("tokenizers", name)
+
+
+def texts_of(root: Path) -> Iterator[tuple[str, str]]:
+    """Every text under a folder, those in archives too, with its name."""
+    for path in sorted(root.rglob("*")):
+        if not path.is_file():
+            continue
+        content: list[tuple[str, bytes]] = []
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                content = [(name, archive.read(name)) for name in archive.namelist()]
+        elif path.name.endswith(".tar.xz"):
+            with tarfile.open(path) as archive_:
+                for member in archive_:
+                    if member.isfile() and not member.name.endswith(".wav"):
+                        file = archive_.extractfile(member)
+                        content.append((member.name, file.read() if file else b""))
+        elif path.suffix == ".xz" and path.stem.endswith(".txt"):
+            content = [(path.name, lzma.open(path).read())]
+        elif path.suffix == ".gz" and Path(path.stem).suffix in KNOWN_TEXT:
+            content = [(path.name, gzip.open(path).read())]
+        elif path.suffix in KNOWN_TEXT:
+            content = [(path.name, path.read_bytes())]
+        for name, octets in content:
+            try:
+                text = octets.decode()
+            except UnicodeDecodeError:
+                text = octets.decode("latin-1")
+            if "\0" not in text:
+                yield f"{path.name}:{name}", text
+
+
+def same(count: int) -> int:
+    import tiktoken
+    from tokenizers import Tokenizer
+
+    root = Path(os.environ.get("EINKORN_DATA") or published("tokenizers", BERT).parents[1])
+    texts = random_texts(count, 11)
+    rng = random.Random(5)
+    texts += ["".join(rng.choice("ab'\u00e9 \u4e2d\n") for _ in range(20_000)), "x" * 100_000, "", " " * 5000]
+    stored: list[str] = []
+    for _, text in texts_of(root):
+        # Long texts in parts: the libraries beside take very long over some.
+        stored += [text[i : i + 100_000] for i in range(0, len(text), 100_000)]
+    print(f"{len(texts)} random texts, {len(stored)} stored, {sum(map(len, stored)) / 1e6:.1f} M characters")
+    with open(of(WHISPER), "rb") as file:
+        lines = [line.split() for line in file if line.strip()]
+    ranks = {b"" if a == b"=" else base64.b64decode(a): int(rank) for a, rank in lines}
+    whisper = et.read_tiktoken(of(WHISPER), pattern="gpt2")
+    pattern = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+    encoding = tiktoken.Encoding("whisper", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    gpt2 = et.read_gpt2(*map(of, GPT2))
+    made = {
+        "GPT-2": gpt2,
+        "CLIP": et.read_clip(of(CLIP)),
+        "BERT": et.read_bert_vocabulary(of(BERT)),
+        "BERT, cased": et.read_bert_vocabulary(of(BERT), lowercase=False),
+        "Llama": et.read_llama2c(of(LLAMA)),
+    }
+    pairs: dict[str, tuple[et.Tokenizer, Callable[[list[str]], list[list[int]]]]] = {
+        "Whisper": (whisper, lambda part: encoding.encode_ordinary_batch(part, num_threads=2))
+    }
+    for name, ours in made.items():
+        reference = Tokenizer.from_str(ours.to_str())
+        pairs[name] = ours, lambda part, beside=reference: [each.ids for each in beside.encode_batch(part)]
+    pairs |= of_transformers(made)
+    wrong = 0
+    for name, (ours, beside) in pairs.items():
+        began = time.perf_counter()
+        different = 0
+        for group in (texts, stored):
+            for i in range(0, len(group), 2000):
+                part = group[i : i + 2000]
+                for text, mine, theirs in zip(part, ours.encode_batch(part), beside(part), strict=True):
+                    if mine.ids != theirs:
+                        different += 1
+                        if different < 4:
+                            at = next(
+                                (j for j, (a, b) in enumerate(zip(mine.ids, theirs, strict=False)) if a != b),
+                                -1,
+                            )
+                            print(f"  {name}: token {at} of {text[:120]!a}")
+                    elif name in ("GPT-2", "Whisper") and ours.decode_bytes(mine.ids) != text.encode():
+                        different += 1
+                        print(f"  {name}: decoding loses {text[:120]!a}")
+        wrong += different
+        print(f"{name}: {different} differ ({time.perf_counter() - began:.0f} s)", flush=True)
+    return wrong
+
+
+def of_transformers(made: dict[str, et.Tokenizer]) -> dict[str, Any]:
+    """The same files read by transformers' own classes."""
+    try:
+        from transformers import BertTokenizer, CLIPTokenizer, GPT2Tokenizer
+    except ImportError:
+        return {}
+    folder = Path(tempfile.mkdtemp())
+    et.write_gpt2(made["GPT-2"], folder / "vocab.json", folder / "merges.txt")
+    gpt2 = GPT2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    et.write_gpt2(made["CLIP"], folder / "clip.json", folder / "clip.txt")
+    clip = CLIPTokenizer(str(folder / "clip.json"), str(folder / "clip.txt"))
+    bert = BertTokenizer(str(of(BERT)))
+    return {
+        f"{name} of transformers": (made[name], lambda part, by=by: by(part)["input_ids"])
+        for name, by in (("GPT-2", gpt2), ("CLIP", clip), ("BERT", bert))
+    }
+
+
+def damaged(count: int) -> int:
+    """Texts and files that nobody would write: whatever happens is a result or a named refusal."""
+    rng = random.Random(3)
+    tokenizers = [
+        et.read_gpt2(*map(of, GPT2)),
+        et.read_clip(of(CLIP)),
+        et.read_bert_vocabulary(of(BERT)),
+        et.read_llama2c(of(LLAMA)),
+        et.read_tiktoken(of(WHISPER), pattern="cl100k"),
+        et.read_tiktoken(of(WHISPER), pattern="llama3"),
+    ]
+    began = time.perf_counter()
+    texts = random_texts(count // 2, 7)
+    for _ in range(count - len(texts)):
+        pieces = [
+            chr(rng.choice((rng.randrange(0x110000), rng.randrange(256)))) for _ in range(rng.randrange(40))
+        ]
+        texts.append("".join(pieces) * rng.choice((1, 1, 1, 30)))
+    surrogates = 0
+    for i, text in enumerate(texts):
+        tokenizer = tokenizers[i % len(tokenizers)]
+        broken = any("\ud800" <= c <= "\udfff" for c in text)
+        try:
+            ids = tokenizer.ids(text)
+            assert not broken, ascii(text)
+            tokenizer.decode(ids)
+            et.word_tokenize(text)
+        except EinkornError as error:
+            assert broken and "surrogate" in str(error), (ascii(text), error)
+            surrogates += 1
+    print(f"{count} texts, {surrogates} refused for surrogates ({time.perf_counter() - began:.0f} s)")
+    return damaged_files(max(count // 400, 20))
+
+
+def damaged_files(count: int) -> int:
+    rng = random.Random(4)
+    folder = Path(tempfile.mkdtemp())
+    small = et.train_bpe(["the low tower, the lower towers"] * 3, 300)
+    small.save(folder / "tokenizer.json", pretty=False)
+    et.write_gpt2(small, folder / "vocab.json", folder / "merges.txt")
+    et.write_tiktoken(small, folder / "ranks")
+    llama = of(LLAMA).read_bytes()[:60_000]
+    (folder / "bert.txt").write_text("\n".join(["[UNK]", "[CLS]", "[SEP]", "the", "##er", "low"]))
+    model = et.Word2Vec([["a", "b", "c"]] * 20, vector_size=4, min_count=1)
+    model.save(folder / "word2vec")
+    model.wv.save(folder / "vectors")
+    model.wv.save_word2vec_format(folder / "text")
+    model.wv.save_word2vec_format(folder / "binary", binary=True)
+    glove = et.GloVe([["a", "b", "c"]] * 20, vector_size=4, min_count=1)
+    glove.save(folder / "glove")
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()} | {"llama": llama}
+    readers: dict[str, Callable[[Path], Any]] = {
+        "tokenizer.json": et.Tokenizer.from_file,
+        "vocab.json": lambda path: et.read_gpt2(path, folder / "merges.txt"),
+        "merges.txt": lambda path: et.read_gpt2(folder / "vocab.json", path),
+        "ranks": lambda path: et.read_tiktoken(path, pattern="gpt2"),
+        "llama": et.read_llama2c,
+        "bert.txt": et.read_bert_vocabulary,
+        "word2vec": et.Word2Vec.load,
+        "vectors": et.KeyedVectors.load,
+        "glove": et.GloVe.load,
+        "text": et.KeyedVectors.load_word2vec_format,
+        "binary": lambda path: et.KeyedVectors.load_word2vec_format(path, binary=True),
+    }
+    refused = read = 0
+    for name, reader in readers.items():
+        for _ in range(count):
+            octets = bytearray(whole[name])
+            for _ in range(rng.choice((1, 1, 2, 8))):
+                at = rng.randrange(len(octets)) if octets else 0
+                what = rng.randrange(5)
+                if what == 0:
+                    del octets[at:]
+                elif what == 1:
+                    octets[at : at + 1] = bytes([rng.randrange(256)])
+                elif what == 2:
+                    octets[at : at + rng.randrange(1, 9)] = b"\xff\xff\xff\x7f"
+                elif what == 3:
+                    octets[at:at] = rng.choice((b"-1", b"99999999999999999999", b"\n", b"\0", b'"', b"nan"))
+                else:
+                    part = octets[at : at + rng.randrange(1, 200)]
+                    octets[at:at] = part
+            path = folder / "damaged"
+            path.write_bytes(octets)
+            try:
+                found = reader(path)
+                read += 1
+                if isinstance(found, et.Tokenizer):
+                    found.decode(found.encode("the lowest tower \U0001f600 12").ids)
+            except EinkornError:
+                refused += 1
+    print(f"{refused + read} damaged files, {refused} refused, the others read")
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["same", "damaged"])
+    parser.add_argument("--count", type=int, help="texts; by default 100000 for same, 200000 for damaged")
+    options = parser.parse_args()
+    run = same if options.what == "same" else damaged
+    count = options.count or (100_000 if options.what == "same" else 200_000)
+    raise SystemExit(min(run(count), 1))
+
+
+if __name__ == "__main__":
+    main()
