@@ -16,7 +16,10 @@ _HOMES = {
     "BertForSequenceClassification": "bert",
     "BertForTokenClassification": "bert",
     "CIFARResNet": "cifar_resnet",
+    "CLIP": "clip",
+    "CLIP_SIZES": "clip",
     "CausalLM": "causal",
+    "ConformerCTC": "conformer",
     "Darknet": "darknet",
     "DenseNet": "densenet",
     "EncoderDecoder": "encoder_decoder",
@@ -51,7 +54,12 @@ _HOMES = {
     "TinyYolo": "detector",
     "UNet": "unet",
     "VGG": "vgg",
+    "VIT_SIZES": "vit",
+    "ViT": "vit",
+    "WHISPER_SIZES": "whisper",
+    "Wav2Vec2Conformer": "conformer",
     "WeightsReport": "weights",
+    "Whisper": "whisper",
     "Xception": "xception",
     "YoloHead": "darknet",
     "alexnet": "alexnet",
@@ -148,6 +156,8 @@ if TYPE_CHECKING:
         resnet110,
     )
     from einkorn.models.classifier import ImageClassifier
+    from einkorn.models.clip import CLIP, CLIP_SIZES
+    from einkorn.models.conformer import ConformerCTC, Wav2Vec2Conformer
     from einkorn.models.darknet import Darknet, YoloHead, read_cfg
     from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
     from einkorn.models.detector import Localizer, TinyYolo
@@ -195,7 +205,9 @@ if TYPE_CHECKING:
     from einkorn.models.transformer import M2M100, TRANSFORMER_SIZES, Transformer
     from einkorn.models.unet import UNet, unet
     from einkorn.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+    from einkorn.models.vit import VIT_SIZES, ViT
     from einkorn.models.weights import WeightsReport, load_pretrained, read_class_names
+    from einkorn.models.whisper import WHISPER_SIZES, Whisper
     from einkorn.models.xception import Xception, xception
 
 __getattr__, __dir__ = later(__name__, _HOMES)

@@ -173,6 +173,106 @@ def _marian(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "interleaved": False, "output_bias": True}
 
 
+def _side(config: Mapping[str, Any]) -> None:
+    for name in ("image_size", "patch_size"):
+        if not isinstance(config.get(name, 0), int):
+            raise ArgumentError(f"from_pretrained: {name} is {config[name]!r}, expected one number")
+
+
+def _vit(config: Mapping[str, Any]) -> dict[str, Any]:
+    _side(config)
+    _refused(config, "ViT", qkv_bias=True)
+    return _picked(
+        config,
+        "image_size",
+        "patch_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "num_channels",
+        "hidden_act",
+        "layer_norm_eps",
+        dropout="hidden_dropout_prob",
+        attention_dropout="attention_probs_dropout_prob",
+    )
+
+
+def _clip(config: Mapping[str, Any]) -> dict[str, Any]:
+    text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
+    _side(vision)
+    shared = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "hidden_act",
+        "attention_dropout",
+        "layer_norm_eps",
+    )
+    return {
+        "text_config": _picked(text, "vocab_size", "max_position_embeddings", "eos_token_id", *shared),
+        "vision_config": _picked(vision, "image_size", "patch_size", "num_channels", *shared),
+        **_picked(config, "projection_dim", "logit_scale_init_value"),
+    }
+
+
+def _whisper(config: Mapping[str, Any]) -> dict[str, Any]:
+    _refused(config, "Whisper", scale_embedding=False, tie_word_embeddings=True)
+    return _picked(
+        config,
+        "vocab_size",
+        "num_mel_bins",
+        "d_model",
+        "encoder_layers",
+        "decoder_layers",
+        "encoder_attention_heads",
+        "decoder_attention_heads",
+        "encoder_ffn_dim",
+        "decoder_ffn_dim",
+        "activation_function",
+        "dropout",
+        "attention_dropout",
+        "activation_dropout",
+        "max_source_positions",
+        "max_target_positions",
+        "pad_token_id",
+    )
+
+
+def _wav2vec2_conformer(config: Mapping[str, Any]) -> dict[str, Any]:
+    _refused(config, "Wav2Vec2Conformer", add_adapter=False)
+    return {
+        **_picked(
+            config,
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "hidden_act",
+            "hidden_dropout",
+            "activation_dropout",
+            "attention_dropout",
+            "feat_proj_dropout",
+            "final_dropout",
+            "conformer_conv_dropout",
+            "layer_norm_eps",
+            "feat_extract_norm",
+            "feat_extract_activation",
+            "conv_dim",
+            "conv_stride",
+            "conv_kernel",
+            "conv_bias",
+            "rotary_embedding_base",
+            "conv_depthwise_kernel_size",
+            "pad_token_id",
+        ),
+        # None is a kind here: no positions
+        "position_embeddings_type": config.get("position_embeddings_type", "relative"),
+    }
+
+
 # Said by the shared embedding, and positions, which are computed.
 _TWICE = r"coder\.embed_tokens\.weight$|embed_positions\.weights?$|lm_head\.weight$"
 
@@ -215,4 +315,38 @@ KINDS = {
         left_out=_TWICE,
     ),
     "marian": Kind({"": "transformer", "MarianMTModel": "transformer"}, _marian, "model", left_out=_TWICE),
+    "vit": Kind(
+        {"": "vit", "ViTForImageClassification": "vit", "ViTModel": "vit"},
+        _vit,
+        "vit",
+        left_out=r"pooler\.|mask_token$",
+        renamed=(
+            (r"^vit\.", ""),
+            (r"^(encoder\.)?layers?\.", "encoder.layers."),
+            (r"attention\.attention\.(query|key|value)", r"attention.\1"),
+            (r"attention\.output\.dense", "self_attn.out_proj"),
+            (r"attention\.q(uery|_proj)\.", "self_attn.q_proj."),
+            (r"attention\.k(ey|_proj)\.", "self_attn.k_proj."),
+            (r"attention\.v(alue|_proj)\.", "self_attn.v_proj."),
+            (r"attention\.o_proj\.", "self_attn.out_proj."),
+            (r"intermediate\.dense", "mlp.fc1"),
+            (r"(layers\.\d+)\.output\.dense", r"\1.mlp.fc2"),
+            (r"layernorm_before", "layer_norm1"),
+            (r"layernorm_after", "layer_norm2"),
+            (r"patch_embeddings\.projection", "patch_embeddings"),
+        ),
+    ),
+    "clip": Kind({"": "clip", "CLIPModel": "clip"}, _clip, "clip", left_out=r"position_ids$"),
+    "whisper": Kind(
+        {"": "whisper", "WhisperForConditionalGeneration": "whisper"},
+        _whisper,
+        "model",
+        left_out=r"proj_out\.weight$",
+    ),
+    "wav2vec2-conformer": Kind(
+        {"": "wav2vec2_conformer", "Wav2Vec2ConformerForCTC": "wav2vec2_conformer"},
+        _wav2vec2_conformer,
+        "wav2vec2_conformer",
+        left_out=r"pos_conv_embed\.|masked_spec_embed$|embed_positions\.",
+    ),
 }

@@ -192,8 +192,6 @@ class EncoderDecoder(Module, ABC):
         array of int64 [batch * num_return_sequences, tokens]
             The beginnings and what follows.
         """
-        from einkorn.seq.generation import generate
-
         given = plain(input_ids)
         alone = given.ndim == (3 if self._reads != "input_ids" else 2) - 1
         if alone:
@@ -212,11 +210,17 @@ class EncoderDecoder(Module, ABC):
                         f"{self._op()}.generate: decoder_input_ids have {len(begin)} rows,"
                         f" expected {len(memory)}"
                     )
-            options.setdefault("pad_token_id", self.pad_token_id)
-            out = generate(_Reading(self, memory), begin, max_new_tokens, **options)
+            out = self.write(memory, begin, max_new_tokens, **options)
         finally:
             self.train(training)
         return out[0] if alone and len(out) == 1 else out
+
+    def write(self, memory: Memory, decoder_input_ids: Any, max_new_tokens: int = 20, **options: Any) -> Any:
+        """:meth:`generate` of what was read: of the memory that :meth:`encode` gave."""
+        from einkorn.seq.generation import generate
+
+        options.setdefault("pad_token_id", self.pad_token_id)
+        return generate(_Reading(self, memory), decoder_input_ids, max_new_tokens, **options)
 
     def _op(self) -> str:
         return type(self).__name__

@@ -30,7 +30,8 @@ def from_pretrained(
     ----------
     path : str or path
         A folder with ``config.json`` and ``model.safetensors``, or the parts of it that
-        ``model.safetensors.index.json`` lists. GPT-2, Llama, BERT, Marian, M2M100 and T5.
+        ``model.safetensors.index.json`` lists. GPT-2, Llama, BERT, Marian, M2M100,
+        T5, ViT, CLIP, Whisper and Wav2Vec2-Conformer.
     architecture : str, keyword-only, optional
         Such as "BertForSequenceClassification", in the place of the one that the folder names.
     strict : bool, keyword-only, default True
@@ -65,6 +66,9 @@ def from_pretrained(
         known = ", ".join(n for n in kind.names if n)
         raise ArgumentError(f"from_pretrained: architecture is {architecture!r}, expected one of {known}")
     own = kind.options(config)
+    if name == "vit":
+        head = wanted == "ViTForImageClassification"
+        own["num_labels"] = len(config.get("id2label") or (0, 1)) if head else None
     if "classification" in name and "num_labels" not in options:
         own["num_labels"] = config.get("num_labels") or len(config.get("id2label") or (0, 1))
     model = build(name, **{**own, **options})

@@ -38,10 +38,15 @@ _MODELS = {
     "gpt": ("gpt", "GPT"),
     "llama": ("llama", "Llama"),
     "m2m100": ("transformer", "M2M100"),
+    "clip": ("clip", "CLIP"),
+    "conformer_ctc": ("conformer", "ConformerCTC"),
     "t5": ("t5", "T5"),
     "transformer": ("transformer", "Transformer"),
     "localizer": ("detector", "Localizer"),
     "tiny_yolo": ("detector", "TinyYolo"),
+    "vit": ("vit", "ViT"),
+    "wav2vec2_conformer": ("conformer", "Wav2Vec2Conformer"),
+    "whisper": ("whisper", "Whisper"),
 }
 
 # Modules here, and the functions in them that build networks of images.

@@ -10,20 +10,31 @@ from einkorn._later import later
 _HOMES = {
     "Cache": "cache",
     "GenerationInterrupted": "generation",
+    "LANGUAGES": "transcription",
     "Memory": "memory",
+    "WhisperTokens": "transcription",
     "generate": "generation",
     "keep_top_k": "sampling",
     "keep_top_p": "sampling",
+    "log_mel_spectrogram": "features",
+    "mel_filters": "features",
+    "mfcc": "features",
     "penalise_repetition": "sampling",
+    "power_spectrogram": "features",
+    "read_wav": "features",
     "sample": "sampling",
+    "timestamp_rules": "transcription",
+    "transcribe": "transcription",
 }
 
 __all__ = [*_HOMES]
 
 if TYPE_CHECKING:
     from einkorn.seq.cache import Cache
+    from einkorn.seq.features import log_mel_spectrogram, mel_filters, mfcc, power_spectrogram, read_wav
     from einkorn.seq.generation import GenerationInterrupted, generate
     from einkorn.seq.memory import Memory
     from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
+    from einkorn.seq.transcription import LANGUAGES, WhisperTokens, timestamp_rules, transcribe
 
 __getattr__, __dir__ = later(__name__, _HOMES)

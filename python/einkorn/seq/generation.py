@@ -25,11 +25,15 @@ class GenerationInterrupted(KeyboardInterrupt):
     ----------
     tokens : array of int64 [batch, length]
         The prompts and what had been generated.
+    segments : list of dict
+        Of :func:`einkorn.seq.transcribe`: those that were done.
     """
+
+    segments: list[dict[str, Any]]
 
     def __init__(self, tokens: Any) -> None:
         super().__init__("interrupted; what was generated is in the exception's `tokens`")
-        self.tokens = tokens
+        self.tokens, self.segments = tokens, []
 
 
 class Decoder(Protocol):
