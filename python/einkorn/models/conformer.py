@@ -125,8 +125,7 @@ class _Encoder(Module):
                 f"{op}: position_embeddings_type is {kind!r}, expected 'relative', 'rotary' or None"
             )
         self._kind = kind
-        # Whether convolutions hear nothing beyond a sound's end; published weights were learned with what they
-        # hear there.
+        # Whether convolutions hear silence beyond a sound, as published weights do not.
         self._own = config.get("silent_ends", False)
         self.layer_norm = LayerNorm(config["hidden_size"], config["layer_norm_eps"])
         self.dropout = Dropout(config["hidden_dropout"])
