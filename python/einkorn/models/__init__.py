@@ -34,6 +34,7 @@ _HOMES = {
     "LeNet5": "lenet",
     "LinearRegression": "linear",
     "Llama": "llama",
+    "LoRALinear": "lora",
     "Localizer": "detector",
     "LogisticRegression": "linear",
     "M2M100": "transformer",
@@ -43,6 +44,7 @@ _HOMES = {
     "Network": "_blocks",
     "Perceptron": "perceptron",
     "Preprocessing": "preprocessing",
+    "RecurrentLM": "recurrent_lm",
     "ResNet": "resnet",
     "ResNetV2": "resnet_v2",
     "SoftmaxRegression": "linear",
@@ -50,8 +52,8 @@ _HOMES = {
     "T5": "t5",
     "T5_SIZES": "t5",
     "TRANSFORMER_SIZES": "transformer",
-    "Transformer": "transformer",
     "TinyYolo": "detector",
+    "Transformer": "transformer",
     "UNet": "unet",
     "VGG": "vgg",
     "VIT_SIZES": "vit",
@@ -62,6 +64,7 @@ _HOMES = {
     "Whisper": "whisper",
     "Xception": "xception",
     "YoloHead": "darknet",
+    "add_lora": "lora",
     "alexnet": "alexnet",
     "build": "registry",
     "config_of": "registry",
@@ -80,7 +83,10 @@ _HOMES = {
     "inception_resnet_v2": "inception_resnet",
     "inception_v3": "inception",
     "list_models": "registry",
+    "load_lora": "lora",
     "load_pretrained": "weights",
+    "lora_state": "lora",
+    "merge_lora": "lora",
     "mobilenet": "mobilenet",
     "mobilenet_v2": "mobilenet",
     "name_of": "registry",
@@ -171,10 +177,12 @@ if TYPE_CHECKING:
     from einkorn.models.lenet import LeNet5
     from einkorn.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
     from einkorn.models.llama import Llama
+    from einkorn.models.lora import LoRALinear, add_lora, load_lora, lora_state, merge_lora
     from einkorn.models.mlp import MLP
     from einkorn.models.mobilenet import MobileNet, MobileNetV2, mobilenet, mobilenet_v2
     from einkorn.models.perceptron import Perceptron
     from einkorn.models.preprocessing import Preprocessing
+    from einkorn.models.recurrent_lm import RecurrentLM
     from einkorn.models.registry import (
         build,
         config_of,

@@ -37,6 +37,10 @@ class CausalLM(Module, ABC):
     def head(self) -> Any:
         """The matrix [vocabulary, width] that makes scores of it."""
 
+    def head_bias(self) -> Any:
+        """What is added to the scores; None: nothing."""
+        return None
+
     def forward(
         self,
         input_ids: Any,
@@ -72,7 +76,7 @@ class CausalLM(Module, ABC):
         h = self._run(input_ids, cache, attention_mask, position_ids)
         if last:
             h = ops.getitem(h, (slice(None), -1))
-        return ops.linear(h, self.head())
+        return ops.linear(h, self.head(), self.head_bias())
 
     def loss(
         self, input_ids: Any, labels: Any, *, attention_mask: Any = None, ignore_index: int = -100
@@ -93,7 +97,9 @@ class CausalLM(Module, ABC):
         if wanted.shape != h.shape[:2]:
             raise ShapeError(f"{self._op()}.loss: labels have shape {wanted.shape}, expected {h.shape[:2]}")
         rows = ops.reshape(h, (-1, h.shape[-1]))
-        return ops.linear_cross_entropy(rows, self.head(), wanted.ravel(), ignore_index=ignore_index)
+        return ops.linear_cross_entropy(
+            rows, self.head(), wanted.ravel(), linear_bias=self.head_bias(), ignore_index=ignore_index
+        )
 
     def generate(self, input_ids: Any, max_new_tokens: int = 20, **options: Any) -> Any:
         """Continue prompts: :func:`einkorn.seq.generate` with this model."""

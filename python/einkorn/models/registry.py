@@ -40,6 +40,7 @@ _MODELS = {
     "m2m100": ("transformer", "M2M100"),
     "clip": ("clip", "CLIP"),
     "conformer_ctc": ("conformer", "ConformerCTC"),
+    "recurrent_lm": ("recurrent_lm", "RecurrentLM"),
     "t5": ("t5", "T5"),
     "transformer": ("transformer", "Transformer"),
     "localizer": ("detector", "Localizer"),

@@ -13,16 +13,22 @@ _HOMES = {
     "LANGUAGES": "transcription",
     "Memory": "memory",
     "WhisperTokens": "transcription",
+    "corrupt_spans": "streams",
     "generate": "generation",
     "keep_top_k": "sampling",
     "keep_top_p": "sampling",
     "log_mel_spectrogram": "features",
+    "mask_tokens": "streams",
     "mel_filters": "features",
     "mfcc": "features",
+    "pack_documents": "streams",
     "penalise_repetition": "sampling",
     "power_spectrogram": "features",
+    "prefix_batch": "streams",
     "read_wav": "features",
     "sample": "sampling",
+    "speculate": "speculation",
+    "stream_batches": "streams",
     "timestamp_rules": "transcription",
     "transcribe": "transcription",
 }
@@ -35,6 +41,14 @@ if TYPE_CHECKING:
     from einkorn.seq.generation import GenerationInterrupted, generate
     from einkorn.seq.memory import Memory
     from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
+    from einkorn.seq.speculation import speculate
+    from einkorn.seq.streams import (
+        corrupt_spans,
+        mask_tokens,
+        pack_documents,
+        prefix_batch,
+        stream_batches,
+    )
     from einkorn.seq.transcription import LANGUAGES, WhisperTokens, timestamp_rules, transcribe
 
 __getattr__, __dir__ = later(__name__, _HOMES)

@@ -29,6 +29,8 @@ class Cache:
         Tokens that all layers have seen.
     """
 
+    _carried: tuple[Any, ...] = ()
+
     def __init__(self, capacity: int | None = None) -> None:
         if capacity is not None and (not isinstance(capacity, (int, np.integer)) or capacity < 1):
             raise ArgumentError(f"Cache: capacity is {capacity!r}, expected a positive int or None")
@@ -80,9 +82,24 @@ class Cache:
         self.length = min(self._ends.values())
         return rooms[0][:, :, :end], rooms[1][:, :, :end]
 
+    @property
+    def state(self) -> Any:
+        """What recurrent layers carry: None at first, one array, or a pair."""
+        if not self._carried:
+            return None
+        return self._carried[0] if len(self._carried) == 1 else self._carried
+
+    def carry(self, state: Any, tokens: int) -> None:
+        """Keep what recurrent layers carry on after so many tokens more: arrays [layers, batch, width]."""
+        end = self.length + tokens
+        if self.capacity is not None and end > self.capacity:
+            raise ArgumentError(f"Cache: {end} tokens, but it was made for {self.capacity}")
+        self._carried, self.length = tuple(state), end
+
     def reorder(self, rows: Any) -> None:
         """Let row i of the batch be what ``rows[i]`` was; there may be more rows or fewer."""
         rows = np.asarray(rows)
+        self._carried = tuple(np.ascontiguousarray(state[:, rows]) for state in self._carried)
         for layer, rooms in self._layers.items():
             end = self._ends[layer]
             for i, room in enumerate(rooms):
@@ -95,5 +112,7 @@ class Cache:
         """Forget the tokens from position ``length`` on."""
         if not 0 <= length <= self.length:
             raise ArgumentError(f"Cache: crop to {length!r} of {self.length} tokens")
+        if self._carried:
+            raise ArgumentError("Cache: crop: what recurrent layers carry has no earlier state")
         self._ends = dict.fromkeys(self._ends, int(length))
         self.length = int(length)
