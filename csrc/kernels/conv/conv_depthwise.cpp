@@ -71,34 +71,67 @@ struct Plane {
   TapColumns taps;
   const T* w;
   T bias;
-  T* out;
+  T* out;  // of the first row and column
 
-  EINKORN_INLINE void finish(Vec<T> sum, int64_t y, int64_t x) const {
-    const int64_t live = smaller(kLanes<T>, c.grid_w - x);
-    const Vec<T> value = activate(sum + broadcast(bias), c.activation);
-    T* to = out + (c.first_y + y * c.out_step_y) * c.out_w + c.first_x + x * c.out_step_x;
-    if (c.out_step_x == 1) return store_n(to, live, value);
-    T lane[kLanes<T>];
-    store(lane, value);
-    for (int64_t i = 0; i < live; ++i) to[i * c.out_step_x] = lane[i];
-  }
+  T* row(int64_t y) const { return out + y * c.out_step_y * c.out_w; }
 };
+
+// `size` columns from x on, of rows apart, that lie with gaps: those of one phase of a strided gradient.
+template <class T>
+void scatter_rows(const Plane<T>& plane, const T* lanes, int64_t y, int64_t rows, int64_t x, int64_t size) {
+  for (int64_t r = 0; r < rows; ++r) {
+    T* const to = plane.row(y + r) + x * plane.c.out_step_x;
+    for (int64_t i = 0; i < size; ++i) to[i * plane.c.out_step_x] = lanes[r * kLanes<T> + i];
+  }
+}
 
 // Output rows y, ..., y + live - 1, whose piece begins at `in`; the others are summed and left.
 template <class T, int kRows, int kTall, int kStep>
 void run_rows(const Plane<T>& plane, const T* in, int64_t y, int64_t live) {
-  for (int64_t x = 0; x < plane.c.grid_w; x += kLanes<T>) {
+  constexpr int64_t L = kLanes<T>;
+  const TapConvolution<T>& c = plane.c;
+  const Vec<T> bias = broadcast(plane.bias);
+  const bool relu = c.activation == Activation::relu;
+  T* const out = plane.row(y);
+  const int64_t down = c.out_step_y * c.out_w;
+  for (int64_t x = 0; x < c.grid_w; x += L) {
     Vec<T> sum[kRows];
-    EINKORN_UNROLL for (Vec<T>& s : sum) s = Vec<T>{};
+    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) sum[r] = Vec<T>{};
     if constexpr (kTall > 0)
       sum_rows<T, kRows, kTall, kStep>(sum, plane.taps, in + x, plane.w);
     else
       sum_taps(sum, plane.taps, in + x, plane.w);
     EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
-      if (r >= live) break;
-      plane.finish(sum[r], y + r, x);
+      sum[r] += bias;
+      if (relu) sum[r] = sum[r] < 0 ? Vec<T>{} : sum[r];
+    }
+    const int64_t size = smaller(L, c.grid_w - x);
+    if (c.out_step_x != 1) {
+      T lanes[kRows * L];
+      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) store(lanes + r * L, sum[r]);
+      scatter_rows(plane, lanes, y, live, x, size);
+    } else if (size == L) {
+      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) if (r < live) store(out + r * down + x, sum[r]);
+    } else {
+      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) if (r < live) store_partial(out + r * down + x, size, sum[r]);
     }
   }
+}
+
+// The activations that are longer than a convolution's row: over what was written.
+template <class T>
+void activate_rows(const Plane<T>& plane, int64_t y, int64_t rows) {
+  constexpr int64_t L = kLanes<T>;
+  const TapConvolution<T>& c = plane.c;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t x = 0; x < c.grid_w; x += L) {
+      T* const to = plane.row(y + r) + x * c.out_step_x;
+      const int64_t size = smaller(L, c.grid_w - x);
+      T lanes[L] = {};
+      for (int64_t i = 0; i < size; ++i) lanes[i] = to[i * c.out_step_x];
+      store(lanes, activate(load(lanes), c.activation));
+      for (int64_t i = 0; i < size; ++i) to[i * c.out_step_x] = lanes[i];
+    }
 }
 
 // All rows of a band, eight or four at a time. Rows past the last are read from the room behind the piece (DirectScratch).
@@ -178,18 +211,24 @@ void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scra
   const int64_t bands = ceil_div(c.grid_h, band.rows), pieces = c.images * c.groups * bands;
   const double cost = 0.02 * static_cast<double>((c.taps + 4) * band.rows * ceil_div(c.grid_w, kLanes<T>) * 16);
   const int64_t each = larger(static_cast<int64_t>(4000 / cost), 1);  // small planes go several to a task
-  const auto run_piece = [&](int64_t at, int slot) {
-    const int64_t y = at % bands * band.rows, rows = smaller(band.rows, c.grid_h - y), channel = at / bands;
-    const int64_t group = channel % c.groups;
-    T* piece = scratch.planes[slot];
-    fill_piece(piece, c.in + channel * c.in_h * c.in_w, 1, c.in_h, c.in_w, band, y * c.in_step_y,
-               (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
-    const Plane<T> plane = {c, taps, scratch.weights + group * c.taps, c.bias != nullptr ? c.bias[group] : T(0),
-                            c.out + channel * c.out_h * c.out_w};
-    run(plane, piece, y, rows);
-  };
+  const bool late_activation = c.activation != Activation::none && c.activation != Activation::relu;
   parallel_for(ws, ceil_div(pieces, each), cost * static_cast<double>(each), [&](int64_t task, int slot) {
-    for (int64_t at = task * each; at < smaller((task + 1) * each, pieces); ++at) run_piece(at, slot);
+    T* const piece = scratch.planes[slot];
+    int64_t at = task * each, channel = at / bands, group = channel % c.groups, y = at % bands * band.rows;
+    for (const int64_t end = smaller(at + each, pieces); at < end; ++at) {
+      const int64_t rows = smaller(band.rows, c.grid_h - y);
+      fill_piece(piece, c.in + channel * c.in_h * c.in_w, 1, c.in_h, c.in_w, band, y * c.in_step_y,
+                 (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
+      const Plane<T> plane = {c, taps, scratch.weights + group * c.taps, c.bias != nullptr ? c.bias[group] : T(0),
+                              c.out + channel * c.out_h * c.out_w + c.first_y * c.out_w + c.first_x};
+      run(plane, piece, y, rows);
+      if (late_activation) activate_rows(plane, y, rows);
+      y += band.rows;
+      if (y < c.grid_h) continue;
+      y = 0;
+      ++channel;
+      if (++group == c.groups) group = 0;
+    }
   });
 }
 

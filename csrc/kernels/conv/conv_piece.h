@@ -19,10 +19,11 @@ void split_row(T* out, const T* row, int64_t first, int64_t in_w, int64_t step, 
   constexpr int64_t L = kLanes<T>;
   if (step == 1) {
     const int64_t low = smaller(first < 0 ? -first : 0, width), high = larger(smaller(width, in_w - first), low);
-    for (int64_t i = 0; i < low; ++i) out[i] = 0;
-    for_vectors<T>(high - low,
-                   [&](int64_t i, int64_t n) { store_n(out + low + i, n, load_n(row + first + low + i, n)); });
-    for (int64_t i = high; i < width; i += L) store_n(out + i, smaller(L, width - i), Vec<T>{});
+    // Whole vectors, whose tail is zeros, as far as the row goes.
+    for (int64_t i = 0; i < low; i += L) store_n(out + i, smaller(L, width - i), Vec<T>{});
+    int64_t i = low;
+    for (; i + L <= width; i += L) store(out + i, i < high ? load_n(row + first + i, smaller(L, high - i)) : Vec<T>{});
+    if (i < width) store_partial(out + i, width - i, i < high ? load_partial(row + first + i, high - i) : Vec<T>{});
     return;
   }
   for (int64_t phase = 0; phase < step; ++phase, out += width) {

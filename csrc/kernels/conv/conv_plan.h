@@ -114,7 +114,8 @@ inline DirectBand direct_band(int64_t first_y, int64_t first_x, int64_t reach_y,
   b.first_x = first_x;
   b.tall = reach_y + 1;
   b.width = piece_width(reach_x, step_x, grid_w);
-  b.rows = larger(smaller(grid_h, ceil_div(1024, larger(grid_w, 1))), 1);
+  const int64_t rows = ceil_div(1024, larger(grid_w, 1));
+  b.rows = larger(smaller(grid_h, channels == 1 ? ceil_div(rows, 8) * 8 : rows), 1);  // depthwise takes eight at a time
   while (b.rows > 1 && channels * ((b.rows - 1) * step_y + b.tall) * step_x * b.width > kMostPiece) b.rows /= 2;
   b.in_rows = (b.rows - 1) * step_y + b.tall;
   return b;
