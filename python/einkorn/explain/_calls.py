@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from einkorn import ops
+from einkorn._grad_mode import no_grad
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import Conv2d, Module
 
-__all__ = ["chosen_sum", "frozen", "input_of", "layer_of", "scores_of", "targets_of", "watched"]
+__all__ = [
+    "chosen_sum",
+    "frozen",
+    "input_of",
+    "layer_of",
+    "layers_of",
+    "looked",
+    "scales_of",
+    "scores_of",
+    "targets_of",
+    "watched",
+]
 
 
 @contextmanager
@@ -100,3 +112,53 @@ def watched(layer: Module) -> Iterator[list[Any]]:
         yield seen
     finally:
         handle.remove()
+
+
+class _EnoughError(Exception):
+    """The layers that were asked for have been seen: the rest of the network need not run."""
+
+
+def looked(model: Module, x: Any, layers: Sequence[Module]) -> list[Any]:
+    """What several layers give for x, in the layers' order; the network runs no further than needed."""
+    seen: dict[int, Any] = {}
+
+    def note(at: int, out: Any) -> None:
+        seen.setdefault(at, out)
+        if len(seen) == len(layers):
+            raise _EnoughError
+
+    with ExitStack() as held:
+        for at, layer in enumerate(layers):
+            hook = layer.register_forward_hook(lambda module, args, out, at=at: note(at, out))
+            held.callback(hook.remove)
+        with suppress(_EnoughError):
+            model(x)
+    if len(seen) < len(layers):
+        raise ArgumentError("a layer was not called: it is not a part of what the network runs")
+    return [seen[at] for at in range(len(layers))]
+
+
+def layers_of(model: Module, layers: Any, op: str) -> list[Module]:
+    """Layers by their paths, or as they are."""
+    several = [layers] if isinstance(layers, (str, Module)) else list(layers)
+    if not several:
+        raise ArgumentError(f"{op}: layers is empty, expected at least one")
+    return [layer_of(model, layer, op) for layer in several]
+
+
+def scales_of(model: Module, x: np.ndarray, op: str) -> list[Module]:
+    """The first convolution at each resolution, as the papers on style take them, at most five."""
+    convolutions = [module for module in model.modules() if isinstance(module, Conv2d)]
+    if not convolutions:
+        raise ArgumentError(f"{op}: the model has no convolution: name layers")
+    sizes: dict[tuple[int, ...], Module] = {}
+    with ExitStack() as held, no_grad():
+        for layer in convolutions:
+
+            def note(module: Module, args: Any, out: Any) -> None:
+                if min(out.shape[2:]) > 1:
+                    sizes.setdefault(tuple(out.shape[2:]), module)
+
+            held.callback(layer.register_forward_hook(note).remove)
+        model(Tensor(x))
+    return list(sizes.values())[:5]

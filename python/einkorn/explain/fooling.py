@@ -9,10 +9,18 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.explain._calls import chosen_sum, frozen, input_of, scores_of, targets_of
+from einkorn.explain._calls import (
+    chosen_sum,
+    frozen,
+    input_of,
+    layers_of,
+    looked,
+    scores_of,
+    targets_of,
+)
 from einkorn.nn import Module
 
-__all__ = ["activation_maximization", "fgsm", "pgd"]
+__all__ = ["activation_maximization", "fgsm", "fooling_image", "pgd"]
 
 
 def _loss_gradient(model: Module, images: np.ndarray, labels: np.ndarray, op: str) -> np.ndarray:
@@ -97,7 +105,11 @@ def activation_maximization(
     rate: float = 0.1,
     decay: float = 1e-3,
     blur: float = 0.0,
+    clip_norm: float = 0.0,
+    clip_contribution: float = 0.0,
     jitter: int = 0,
+    layer: Any = None,
+    clip: Any = None,
     start: Any = None,
     seed: int = 0,
 ) -> np.ndarray:
@@ -109,7 +121,7 @@ def activation_maximization(
     model : Module
         Gives raw scores [n, classes].
     target : int or several
-        One image is made for each class.
+        One image is made for each class; with ``layer`` for each channel of it.
     shape : (channels, height, width), optional
         Default: the model's ``input_shape``.
     steps : int, keyword-only, default 100
@@ -119,8 +131,15 @@ def activation_maximization(
         Share of the image that is taken away after each step: the L2 regularizer.
     blur : float, keyword-only, default 0
         How far pixels go to the mean of their 3x3 neighbourhood after each step, from 0 to 1.
+    clip_norm, clip_contribution : float, keyword-only, default 0
+        Share of the pixels that becomes zero after each step: those of the smallest norm over channels, and
+        those that add least to the score, pixel times gradient.
     jitter : int, keyword-only, default 0
         Pixels by which the image is rolled, at random, before each step and back after it.
+    layer : str or Module, keyword-only, optional
+        Whose mean over places is climbed in the place of the score.
+    clip : (low, high), keyword-only, optional
+        Limits of pixels.
     start : array, keyword-only, optional
         Where to begin; default: noise of deviation 0.1.
     seed : int, keyword-only, default 0
@@ -135,8 +154,12 @@ def activation_maximization(
     size = shape if shape is not None else getattr(model, "input_shape", None)
     if size is None:
         raise ArgumentError(f"{op}: shape is None, and the model has no input_shape")
-    if steps < 1 or not 0 <= blur <= 1 or not 0 <= decay < 1:
-        raise ArgumentError(f"{op}: steps, blur or decay are out of range: {steps!r}, {blur!r}, {decay!r}")
+    shares = (blur, decay, clip_norm, clip_contribution)
+    if steps < 1 or not all(0 <= share <= 1 for share in shares) or decay == 1:
+        raise ArgumentError(
+            f"{op}: steps is {steps!r}; blur, decay, clip_norm, clip_contribution are {shares}, expected 1 "
+            "or more, and shares from 0 to 1"
+        )
     rng = np.random.default_rng(seed)
     begin = (
         rng.normal(0, 0.1, (len(classes), *size))
@@ -147,15 +170,95 @@ def activation_maximization(
     for _ in range(steps):
         roll = tuple(rng.integers(-jitter, jitter + 1, 2)) if jitter else (0, 0)
         images = np.roll(images, roll, (2, 3))
-        with frozen(model):
-            pixels = Tensor(images, requires_grad=True)
-            scores = scores_of(model, pixels, op)
-            chosen_sum(scores, targets_of(classes, scores, op)).backward()
-        assert pixels.grad is not None
-        g = pixels.grad.numpy()
+        g = _ascent(model, images, classes, layer, op)
         images = images + rate * g / (np.sqrt((g**2).mean((1, 2, 3), keepdims=True)) + 1e-12)
         if blur:
             near = np.asarray(ops.avg_pool2d(images.astype(g.dtype), 3, 1, 1, count_include_pad=False))
             images = images + blur * (near - images)
-        images = np.roll(images * (1 - decay), tuple(-r for r in roll), (2, 3)).astype(g.dtype)
+        images = images * (1 - decay)
+        if clip_norm:
+            images = _without_least(images, np.sqrt((images**2).sum(1)), clip_norm)
+        if clip_contribution:
+            images = _without_least(images, np.abs((images * g).sum(1)), clip_contribution)
+        images = images if clip is None else np.clip(images, *clip)
+        images = np.roll(images, tuple(-r for r in roll), (2, 3)).astype(g.dtype)
+    return images
+
+
+def _ascent(model: Module, images: np.ndarray, classes: np.ndarray, layer: Any, op: str) -> np.ndarray:
+    """The gradient of each image's own score, or of the mean of its own channel."""
+    with frozen(model):
+        pixels = Tensor(images, requires_grad=True)
+        if layer is None:
+            scores = scores_of(model, pixels, op)
+        else:
+            (maps,) = looked(model, pixels, layers_of(model, layer, op))
+            scores = ops.mean(ops.flatten(maps, 2), 2) if maps.ndim == 4 else maps
+        chosen_sum(scores, targets_of(classes, scores, op)).backward()
+    assert pixels.grad is not None
+    return pixels.grad.numpy()
+
+
+def _without_least(images: np.ndarray, worth: np.ndarray, share: float) -> np.ndarray:
+    """The images without the pixels of the least worth [n, height, width]."""
+    limit = np.quantile(worth.reshape(len(worth), -1), share, axis=1)[:, None, None]
+    return images * (worth >= limit)[:, None]
+
+
+def fooling_image(
+    model: Module,
+    x: Any,
+    target: Any,
+    *,
+    confidence: float = 0.99,
+    steps: int = 200,
+    rate: float = 0.01,
+    clip: Any = None,
+) -> np.ndarray:
+    """Images that a network takes for something else with certainty, close to where they began (Szegedy et
+    al. 2013; Nguyen et al. 2015, who begin with noise).
+
+    Each image goes along the gradient of the target's score until its probability is high enough.
+
+    Parameters
+    ----------
+    model : Module
+        Gives raw scores [n, classes].
+    x : array or Tensor [n, channels, height, width]
+    target : int or n ints
+        What they shall be taken for.
+    confidence : float, keyword-only, default 0.99
+        The probability at which an image is left alone.
+    steps : int, keyword-only, default 200
+        At most.
+    rate : float, keyword-only, default 0.01
+        Root mean square of a step over the pixels.
+    clip : (low, high), keyword-only, optional
+
+    Returns
+    -------
+    array of x's shape
+    """
+    op = "fooling_image"
+    if steps < 1 or not rate > 0 or not 0 < confidence < 1:
+        raise ArgumentError(
+            f"{op}: steps is {steps!r}, rate {rate!r}, confidence {confidence!r}, expected 1 or more, "
+            "above 0, and between 0 and 1"
+        )
+    images = input_of(model, x, op).copy()
+    with frozen(model):
+        chosen = targets_of(target, scores_of(model, Tensor(images), op), op)
+    for _ in range(steps):
+        with frozen(model):
+            pixels = Tensor(images, requires_grad=True)
+            chances = ops.log_softmax(scores_of(model, pixels, op), 1)
+            chosen_sum(chances, chosen).backward()
+        unsure = np.exp(chances.numpy()[np.arange(len(images)), chosen]) < confidence
+        if not unsure.any():
+            break
+        assert pixels.grad is not None
+        g = pixels.grad.numpy()
+        step = rate * g / (np.sqrt((g**2).mean((1, 2, 3), keepdims=True)) + 1e-12)
+        images = (images + step * unsure[:, None, None, None]).astype(images.dtype)
+        images = images if clip is None else np.clip(images, *clip).astype(images.dtype)
     return images

@@ -11,7 +11,15 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.explain._calls import chosen_sum, frozen, input_of, scores_of, targets_of
+from einkorn.explain._calls import (
+    chosen_sum,
+    frozen,
+    input_of,
+    layers_of,
+    looked,
+    scores_of,
+    targets_of,
+)
 from einkorn.function import Function
 from einkorn.nn import Module, ReLU, ReLU6
 
@@ -205,33 +213,70 @@ def _ruled(model: Module, guided: bool, op: str) -> Iterator[None]:
         yield
 
 
-def guided_backpropagation(model: Module, x: Any, target: Any = None) -> np.ndarray:
+def guided_backpropagation(
+    model: Module, x: Any, target: Any = None, *, layer: Any = None, unit: int | None = None
+) -> np.ndarray:
     """:func:`gradients` that pass a ReLU only where both they and its input are positive
     (Springenberg et al. 2014).
 
-    Arguments and result as :func:`gradients`.
+    Parameters
+    ----------
+    model, x, target
+        As :func:`gradients` has them.
+    layer : str or Module, keyword-only, optional
+        In the place of a class's score: the strongest answer of one of its channels.
+    unit : int, keyword-only, optional
+        The channel; None: the one that answers most strongly to each image.
+
+    Returns
+    -------
+    array of x's shape
 
     Raises
     ------
     ArgumentError
-        The model has no ReLU layers (an activation that is an option of another layer is none).
+        The model has no ReLU layers (an activation that is an option of another layer is none), or both a
+        class and a layer are given.
     """
-    op = "guided_backpropagation"
-    images = input_of(model, x, op)
-    chosen = _class_of(model, images, target, op)
-    with _ruled(model, True, op):
-        return _gradient(model, images, chosen, op)
+    return _sent_back(model, x, target, layer, unit, True, "guided_backpropagation")
 
 
-def deconvnet(model: Module, x: Any, target: Any = None) -> np.ndarray:
+def deconvnet(
+    model: Module, x: Any, target: Any = None, *, layer: Any = None, unit: int | None = None
+) -> np.ndarray:
     """:func:`gradients` that pass a ReLU where they are positive, whatever its input was (Zeiler and Fergus
     2014).
 
-    Max-pooling sends them to where the maximum came from, which is the paper's unpooling with switches.
+    Max-pooling sends them to where the maximum came from, which is the paper's unpooling with switches; the
+    paper's pictures are of the strongest answer of a channel, which ``layer`` and ``unit`` choose.
     Arguments, result and errors as :func:`guided_backpropagation`.
     """
-    op = "deconvnet"
+    return _sent_back(model, x, target, layer, unit, False, "deconvnet")
+
+
+def _sent_back(
+    model: Module, x: Any, target: Any, layer: Any, unit: int | None, guided: bool, op: str
+) -> np.ndarray:
     images = input_of(model, x, op)
-    chosen = _class_of(model, images, target, op)
-    with _ruled(model, False, op):
-        return _gradient(model, images, chosen, op)
+    if layer is None:
+        if unit is not None:
+            raise ArgumentError(f"{op}: unit is {unit!r} and layer None, expected a layer with it")
+        chosen = _class_of(model, images, target, op)
+        with _ruled(model, guided, op):
+            return _gradient(model, images, chosen, op)
+    if target is not None:
+        raise ArgumentError(f"{op}: target is {target!r} with a layer, expected one of them")
+    with _ruled(model, guided, op), frozen(model):
+        pixels = Tensor(images, requires_grad=True)
+        (maps,) = looked(model, pixels, layers_of(model, layer, op))
+        answers = ops.flatten(maps, 2) if maps.ndim == 4 else ops.reshape(maps, (*maps.shape, 1))
+        plain = answers.numpy()
+        if unit is not None and not 0 <= unit < plain.shape[1]:
+            raise ArgumentError(f"{op}: unit is {unit!r}, expected 0 to {plain.shape[1] - 1}")
+        channel = plain.max(2).argmax(1) if unit is None else np.full(len(plain), unit)
+        rows = np.arange(len(plain))
+        pick = np.zeros_like(plain)
+        pick[rows, channel, plain[rows, channel].argmax(1)] = 1
+        ops.sum(ops.multiply(answers, pick)).backward()
+    assert pixels.grad is not None
+    return pixels.grad.numpy()
