@@ -22,8 +22,10 @@ _HOMES = {
     "ConformerCTC": "conformer",
     "Darknet": "darknet",
     "DenseNet": "densenet",
+    "ESPCN": "espcn",
     "EncoderDecoder": "encoder_decoder",
     "FCN": "fcn",
+    "FastStyle": "fast_style",
     "GPT": "gpt",
     "GPT_SIZES": "gpt",
     "ImageClassifier": "classifier",
@@ -84,6 +86,7 @@ _HOMES = {
     "inception_v3": "inception",
     "list_models": "registry",
     "load_lora": "lora",
+    "load_ncnn": "ncnn",
     "load_pretrained": "weights",
     "lora_state": "lora",
     "merge_lora": "lora",
@@ -99,6 +102,8 @@ _HOMES = {
     "read_cfg": "darknet",
     "read_class_names": "weights",
     "read_config": "hugging_face",
+    "read_ncnn": "ncnn",
+    "read_onnx_arrays": "onnx_arrays",
     "register": "registry",
     "resnet101": "resnet",
     "resnet101_v2": "resnet_v2",
@@ -168,6 +173,8 @@ if TYPE_CHECKING:
     from einkorn.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
     from einkorn.models.detector import Localizer, TinyYolo
     from einkorn.models.encoder_decoder import EncoderDecoder
+    from einkorn.models.espcn import ESPCN
+    from einkorn.models.fast_style import FastStyle
     from einkorn.models.fcn import FCN, fcn_resnet50, fcn_resnet101
     from einkorn.models.gpt import GPT, GPT_SIZES
     from einkorn.models.hugging_face import from_pretrained, read_config
@@ -180,6 +187,8 @@ if TYPE_CHECKING:
     from einkorn.models.lora import LoRALinear, add_lora, load_lora, lora_state, merge_lora
     from einkorn.models.mlp import MLP
     from einkorn.models.mobilenet import MobileNet, MobileNetV2, mobilenet, mobilenet_v2
+    from einkorn.models.ncnn import load_ncnn, read_ncnn
+    from einkorn.models.onnx_arrays import read_onnx_arrays
     from einkorn.models.perceptron import Perceptron
     from einkorn.models.preprocessing import Preprocessing
     from einkorn.models.recurrent_lm import RecurrentLM

@@ -35,6 +35,8 @@ _MODELS = {
     "bert_question_answering": ("bert", "BertForQuestionAnswering"),
     "bert_sequence_classification": ("bert", "BertForSequenceClassification"),
     "bert_token_classification": ("bert", "BertForTokenClassification"),
+    "espcn": ("espcn", "ESPCN"),
+    "fast_style": ("fast_style", "FastStyle"),
     "gpt": ("gpt", "GPT"),
     "llama": ("llama", "Llama"),
     "m2m100": ("transformer", "M2M100"),
