@@ -8,7 +8,7 @@ import pytest
 from small_problems import blobs, rows
 
 import einkorn
-from einkorn import data, nn, ops, optim
+from einkorn import data, nn, ops, optim, training
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 
 CLASSES = np.array([0.2, 3.0, 1.0], np.float32)
@@ -316,3 +316,37 @@ def test_targets_that_are_no_classes():
     for labels in (words, words.astype(object), words.tolist()):
         with pytest.raises(ArgumentError, match=r"y holds strings or objects such as '\w+'.*numpy\.unique"):
             model.fit(x, labels, verbose=0)
+
+
+def test_hits_that_are_counted_later_are_those_of_each_batch():
+    x = np.random.default_rng(0).standard_normal((700, 6)).astype(np.float32)
+    y = np.random.default_rng(1).integers(0, 3, 700)
+    y[5] = -100
+
+    def batches():  # an array that the next batch is written into
+        inputs, target = np.empty((10, 6), np.float32), np.empty(10, np.int64)
+        for start in range(0, 700, 10):
+            inputs[...], target[...] = x[start : start + 10], y[start : start + 10]
+            yield inputs, target
+
+    class Loader:
+        def __iter__(self):
+            return batches()
+
+    class Watch(training.Callback):  # who looks after every batch sees the figures so far
+        def on_train_batch_end(self, batch, logs):
+            seen.append(logs["accuracy"])
+
+    found = []
+    for given, options, callbacks in (
+        ((x, y), {"batch_size": 10, "shuffle": False}, []),
+        ((x, y), {"batch_size": 10, "shuffle": False}, [Watch()]),
+        ((Loader(),), {}, []),
+    ):
+        seen = []
+        einkorn.manual_seed(0)
+        model = nn.Linear(6, 3)
+        model.compile("sgd", "cross_entropy", metrics=["accuracy"])
+        found.append(model.fit(*given, verbose=0, callbacks=callbacks, **options).history)
+        assert not callbacks or (len(seen) == 70 and seen[-1] == found[-1]["accuracy"][0])
+    assert found[0] == found[1] == found[2]

@@ -353,3 +353,53 @@ def test_an_input_of_a_whole_batch() -> None:
 def test_values_without_a_meaning_are_refused_by_name(make, why):
     with pytest.raises((ArgumentError, ShapeError), match=why):
         make()
+
+
+def test_rules_of_weights_are_shown_keras_layouts():
+    constraints, regularizers = keras.constraints, keras.regularizers
+
+    def halved(weight):
+        weight = np.array(weight)
+        weight[0] /= 2
+        return weight
+
+    def first(weight):
+        return ops.sum(ops.multiply(weight[0], weight[0]))
+
+    unit = constraints.UnitNorm
+    cases = (
+        (layers.Dense(4, kernel_constraint=unit(axis=1)), (5,), 0, 1),
+        (layers.Dense(4, kernel_constraint="unit_norm"), (5,), 0, 0),
+        (layers.Conv2D(3, 2, kernel_constraint=unit(axis=(0, 1, 2))), (4, 4, 2), 0, (0, 1, 2)),
+        (layers.Conv2DTranspose(3, 2, kernel_constraint=unit(axis=2)), (4, 4, 2), 0, 2),
+        (layers.DepthwiseConv2D(2, depth_multiplier=2, depthwise_constraint=unit(3)), (4, 4, 3), 0, 3),
+        (layers.SeparableConv1D(3, 2, pointwise_constraint=unit(2)), (4, 2), 1, 2),
+        (layers.LSTM(3, recurrent_constraint=unit(axis=1)), (3, 4), 1, 1),
+    )
+    for layer, shape, which, axis in cases:
+        model = keras.Sequential([layer, layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(np.random.default_rng(0).random((4, *shape), np.float32), np.ones(4), verbose=0)
+        lengths = np.sqrt((layer.get_weights()[which] ** 2).sum(axis))
+        assert_allclose(lengths, 1, atol=1e-5, err_msg=type(layer).__name__)
+
+    # GRU: the gates are kept in another order than Keras'; a rate of 0 leaves the rules alone to act
+    layer = layers.GRU(3, kernel_constraint=halved, kernel_regularizer=first)
+    model = keras.Sequential([layer])
+    x = np.ones((2, 3, 4), np.float32)
+    model(x)
+    before = layer.get_weights()
+    assert_allclose(float(layer.losses[0]), (before[0][0] ** 2).sum(), rtol=1e-5)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(x, np.ones((2, 3), np.float32), verbose=0)
+    assert_allclose(layer.get_weights()[0], halved(before[0]), rtol=1e-6)
+
+    for mode in ("rows", "columns"):
+        penalty = regularizers.OrthogonalRegularizer(1.0, mode)
+        layer = layers.Dense(4, kernel_regularizer=penalty)
+        layer(np.ones((1, 5), np.float32))
+        kernel = layer.get_weights()[0]
+        expected = penalty(einkorn.Tensor(kernel)).item()
+        assert_allclose(float(layer.losses[0]), expected, rtol=1e-5)
+        assert regularizers.get(regularizers.serialize(penalty)).mode == mode
+    assert constraints.deserialize(constraints.serialize(unit(axis=1))).axis == 1

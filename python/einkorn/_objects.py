@@ -56,6 +56,8 @@ _HOMES = (
     ("einkorn.keras.models", "keras"),
     ("einkorn.keras._accounts", "keras.metrics"),
     ("einkorn.keras._row_losses", "keras.losses"),
+    ("einkorn.keras.constraints", "keras.constraints"),
+    ("einkorn.keras.regularizers", "keras.regularizers"),
     ("einkorn.nn.initializers", "keras.initializers"),
     ("einkorn.nn.regularizers", "keras.regularizers"),
     ("einkorn.nn.constraints", "keras.constraints"),

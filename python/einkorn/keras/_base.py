@@ -12,11 +12,12 @@ from einkorn import nn
 from einkorn._objects import Configured, described, fitting, library_class, made, of_library
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.keras import constraints, regularizers
 from einkorn.keras._masks import mask_of, with_mask
 from einkorn.keras._names import fresh_name, snake_case
 from einkorn.keras._symbols import KerasTensor, flat, has_symbols, mapped, record
 from einkorn.keras._variables import Place, Weight, variables_of
-from einkorn.nn import initializers, regularizers
+from einkorn.nn import initializers
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import is_deferred, reserve
 from einkorn.nn.regularizers import penalized, penalty_of
@@ -361,7 +362,7 @@ class Layer(Configured, Module):
             own.setdefault("_fixed", []).append(weight)
         for kind, rule in (
             ("_regularizers", regularizers.get(regularizer)),
-            ("_constraints", nn.constraints.get(constraint)),
+            ("_constraints", constraints.get(constraint)),
         ):
             if rule is not None:
                 own.setdefault(kind, {})[place] = rule
@@ -526,7 +527,7 @@ def _whole(name: str, value: Any) -> Any:
     kinds = {
         "initializer": initializers.get,
         "regularizer": regularizers.get,
-        "constraint": nn.constraints.get,
+        "constraint": constraints.get,
     }
     return kinds[kind](value) if kind in kinds and isinstance(value, str) else value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class RowLoss(Loss):
         count = self.source.get("rows")
         return float(max(1, math.prod(shape))) if count is None else count(target, shape)
 
-    def settle(self, output: np.ndarray, last: str) -> RowLoss:
+    def settle(self, output: np.ndarray, last: Callable[[], str] = str) -> RowLoss:
         return self
 
     def batch(self, output: Any, target: Any, weight: np.ndarray | None) -> tuple[Any, None]:

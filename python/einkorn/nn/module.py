@@ -185,8 +185,17 @@ class Module(Hooked, Trainable):
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, parents first."""
-        for _, module in self.named_modules():
-            yield module
+        if type(self).named_modules is not Module.named_modules:
+            yield from (module for _, module in self.named_modules())
+            return
+        seen: set[Module] = set()
+        waiting: list[Module] = [self]
+        while waiting:  # no generator within a generator: fit asks for the modules a dozen times
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                yield module
+                waiting += [value for value in module.__dict__.values() if isinstance(value, Module)][::-1]
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

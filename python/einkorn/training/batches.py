@@ -21,6 +21,7 @@ from einkorn.training.state import state_of
 
 __all__ = [
     "Batch",
+    "Gathered",
     "Loaded",
     "Named",
     "Types",
@@ -258,7 +259,7 @@ class Types(NamedTuple):
             weighted = True
         loader = DataLoader(ArrayDataset(*arrays), batch_size, shuffle, transform=transform)
         outputs = len(self.loss.names) if isinstance(self.loss, Several) else None
-        return _Gathered(loader, weighted, outputs, names)
+        return Gathered(loader, weighted, outputs, names)
 
     def weights_of_classes(self, target: Any, class_weight: dict[int, float]) -> np.ndarray:
         """A weight for each row: that of its class, 1 for classes that are not named."""
@@ -296,7 +297,7 @@ def class_weights(class_weight: Any) -> dict[int, float] | None:
     return weights
 
 
-class _Gathered:
+class Gathered:
     """Batches of arrays."""
 
     def __init__(
@@ -306,6 +307,13 @@ class _Gathered:
         self.weighted = weighted
         self.outputs = outputs  # None for one that is no tuple
         self.names = names
+
+    @property
+    def targets(self) -> Any:
+        """The target of all rows, or the targets of several outputs."""
+        arrays = self.loader.dataset.arrays
+        arrays = arrays[: len(arrays) - self.weighted]
+        return arrays[-1] if self.outputs is None else arrays[-self.outputs :]
 
     def __len__(self) -> int:
         return len(self.loader)

@@ -29,11 +29,14 @@ class Feed:
     source : iterable of batches
     steps : int or None
         Batches of an epoch.
+    kept : bool, keyword-only, default True
+        Whether the position will be asked for, within a pass.
     """
 
-    def __init__(self, source: Any, steps: int | None) -> None:
+    def __init__(self, source: Any, steps: int | None, *, kept: bool = True) -> None:
         self.source = source
         self.steps = steps
+        self.kept = kept
         self._rest: Iterator[Any] | None = None
         self._began: dict[str, Any] = {}
         self._taken = 0
@@ -46,7 +49,8 @@ class Feed:
         return count
 
     def _begin(self) -> Iterator[Any]:
-        self._began = random_state(self.generators())
+        if self.kept:
+            self._began = random_state(self.generators())
         self._pass = self._passes
         self._taken = 0
         self._rest = iter(self.source)

@@ -28,7 +28,7 @@ class Forward:
         if self.fresh:
             output = hints.call(self.model, inputs, self.op)
             values = self.loss.outputs(output, self.op)
-            self.loss = self.loss.settle(values, hints.ends_in(self.model))
+            self.loss = self.loss.settle(values, lambda: hints.ends_in(self.model))
             self.fresh = False
             return output, values
         output = call_model(self.model, inputs)

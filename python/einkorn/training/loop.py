@@ -20,7 +20,16 @@ from einkorn.data.arrays import is_map_dataset
 from einkorn.errors import ArgumentError, CheckpointError, EinkornError, NonFiniteError
 from einkorn.optim import Optimizer
 from einkorn.training import hints
-from einkorn.training.batches import Types, class_weights, in_order, integer, is_batches, length, split
+from einkorn.training.batches import (
+    Gathered,
+    Types,
+    class_weights,
+    in_order,
+    integer,
+    is_batches,
+    length,
+    split,
+)
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
 from einkorn.training.evaluation import run_evaluation
 from einkorn.training.events import Events
@@ -86,12 +95,12 @@ def fit(
     )
     if steps_per_epoch is not None:
         steps_per_epoch = integer(steps_per_epoch, "fit", "steps_per_epoch", 1)
-    feed = Feed(train, steps_per_epoch)
     if validation_steps is not None:
         validation_steps = integer(validation_steps, "fit", "validation_steps", 1)
     validates = _validation_epochs(validation_freq)
-    params = {"epochs": epochs, "steps": length(feed), "verbose": verbose}
+    params: dict[str, Any] = {"epochs": epochs, "steps": steps_per_epoch or length(train), "verbose": verbose}
     events = Events(callbacks, model, params, "fit")
+    feed = Feed(train, steps_per_epoch, kept=bool(events.keepers))
     names = compiled.names()
     figures = names + [f"val_{name}" for name in names if validation is not None]
     events.prepare(figures, overrides(model, "train_step") or overrides(model, "test_step"))
@@ -101,6 +110,8 @@ def fit(
     progress = Progress(verbose, epochs)
     guard = Guard(model, optimizer) if on_nan == "raise" else None
     stepper = state.stepper = Stepper(model, compiled, optimizer, "fit")
+    if isinstance(train, Gathered):
+        stepper.loss = stepper.loss.knowing(train.targets)
     run = state.run = Run(model, state, stepper, events, progress, guard, feed, history)
     run.epoch_number = initial_epoch
     logs: dict[str, float] = {}
@@ -330,6 +341,8 @@ class Run:
             self.figures = stepper.compiled.figures()
             reset_trackers(state)
         state.figures = figures = self.figures
+        if isinstance(self.feed.source, Gathered):  # whose arrays nobody writes to
+            figures.gather()
         begins, ends = self.events["on_train_batch_begin"], self.events["on_train_batch_end"]
         keepers = self.events.keepers
         logs: dict[str, float] = {}
@@ -348,13 +361,14 @@ class Run:
                 self._check_own(logs, epoch, step, inputs, target)
             else:
                 batch = stepper.forward(inputs, target, weight)
-                if guard is not None and batch.total and not math.isfinite(batch.number):
+                finite = math.isfinite(batch.number)
+                if not finite and guard is not None and batch.total:
                     self._stop(batch.number, epoch, step, inputs, target)
                 else:
-                    if batch.total or stepper.compiled.accumulate > 1:
-                        if guard is not None and batch.total:
-                            guard.passed(batch.number)
+                    if (finite and weight is None and stepper.counts_all) or stepper.teaches(batch):
                         stepper.learn(batch)
+                    if finite and guard is not None:
+                        guard.last = batch.number
                     figures.add(batch.parts, batch.total, batch.values, batch.wanted, weight)
             step += 1
             self.done = step
@@ -392,7 +406,7 @@ class Run:
         if self.guard is None:
             return
         if math.isfinite(number):
-            self.guard.passed(number)
+            self.guard.last = number
         else:
             self._stop(number, epoch, step, inputs, target)
 

@@ -37,6 +37,7 @@ class Loss(NamedTuple):
     )
     keras: bool = False  # named as in Keras, where outputs are probabilities
     widens: bool = False  # targets [rows] are taken for [rows, 1] where the output is so, as in Keras
+    even: bool = False  # all class numbers to come count, and count one
 
     @property
     def of_classes(self) -> bool:
@@ -64,9 +65,20 @@ class Loss(NamedTuple):
         """The loss of an epoch is the sum over its batches, not a mean."""
         return self.option("reduction", "mean") == "sum"
 
+    @property
+    def is_mean(self) -> bool:
+        """The loss of a batch is the mean of what it counts, and so NaN where that is nothing."""
+        return self.op is not None and self.option("reduction", "mean") == "mean"
+
     def widening(self) -> Loss:
         """The same for a model in Keras' form."""
         return self._replace(widens=True)
+
+    def knowing(self, targets: np.ndarray) -> Loss:
+        """The same for batches of these targets: where all of them count, none has to be looked at again."""
+        if not self.of_classes or self.option("weight", None) is not None or targets.dtype != np.int64:
+            return self
+        return self._replace(even=not (targets == self.option("ignore_index", -100)).any())
 
     # --- one batch ------------------------------------------------------------------------------
 
@@ -75,6 +87,8 @@ class Loss(NamedTuple):
         if self.widens and not self.of_classes and output.shape == (*target.shape, 1):
             return target.reshape(output.shape)
         if not self.of_classes or output.ndim < 2:
+            return target
+        if target.dtype == np.int64 and target.ndim == output.ndim - 1 == 1 and len(target) == len(output):
             return target
         rows = (output.shape[0], *output.shape[2:])
         if target.shape == rows and target.dtype.kind in "iu":
@@ -97,6 +111,8 @@ class Loss(NamedTuple):
 
     def total(self, output: np.ndarray, target: np.ndarray) -> float:
         """The weight of a batch's mean in the mean over all; 0 if the batch has nothing to learn from."""
+        if self.even and target.dtype.kind == "i":
+            return float(target.size)
         if self.of_classes:
             classes = output.shape[1]
             if target.dtype.kind == "f":
@@ -167,20 +183,20 @@ class Loss(NamedTuple):
 
     # --- the first batch ------------------------------------------------------------------------
 
-    def settle(self, output: np.ndarray, last: str) -> Loss:
+    def settle(self, output: np.ndarray, last: Callable[[], str] = str) -> Loss:
         """The loss for a model with such outputs: whether they are scores or probabilities.
 
         Parameters
         ----------
         output : array
             Of the first batch.
-        last : str
-            What the model ends in: "sigmoid", "softmax", or something else.
+        last : callable
+            Gives what the model ends in: "sigmoid", "softmax", or something else.
         """
         if self.of_classes:
             return self._settle_classes(output, last)
         if self.op is ops.binary_cross_entropy_with_logits and self.from_logits is None:
-            if _within(output) and (output.size >= _FEW or last == "sigmoid"):
+            if _within(output) and (output.size >= _FEW or last() == "sigmoid"):
                 warnings.warn(
                     "the loss takes raw scores (logits), but the model's outputs are probabilities: it "
                     "trains badly. Leave the sigmoid out, or use 'binary_crossentropy'; from_logits=True in "
@@ -191,7 +207,7 @@ class Loss(NamedTuple):
             return self._replace(from_logits=True)
         return self
 
-    def _settle_classes(self, output: np.ndarray, last: str) -> Loss:
+    def _settle_classes(self, output: np.ndarray, last: Callable[[], str]) -> Loss:
         if output.ndim >= 2 and output.shape[1] == 1:
             raise ShapeError(
                 f"the model gives shape {output.shape}, scores of one class, whose cross-entropy is always "
@@ -202,7 +218,7 @@ class Loss(NamedTuple):
             if found and not self.keras:
                 warnings.warn(
                     "the loss takes raw scores (logits), but the model's outputs are probabilities"
-                    f"{' (it ends in a softmax)' if last == 'softmax' else ''}: it trains badly. Leave the "
+                    f"{' (it ends in a softmax)' if last() == 'softmax' else ''}: it trains badly. Leave the "
                     "softmax out, or give from_logits=False to compile; from_logits=True says that it is "
                     "meant",
                     UserWarning,

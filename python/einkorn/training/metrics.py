@@ -15,6 +15,7 @@ from einkorn.training.losses import Loss, in_our_order
 
 __all__ = ["Figures", "Metric", "accuracy", "find_metrics"]
 
+_MOST = 1 << 14  # numbers of outputs that wait to be counted
 Parts = tuple[float, float]  # a sum, and the weight it is divided by
 
 
@@ -26,6 +27,7 @@ class Metric(NamedTuple):
     whole: Callable[..., Any] | None = None  # (output, target) of all rows -> a number, or one a row
     weighted: bool = False
     stream: Any = None  # an ``einkorn.metrics.Metric``, which keeps its own account
+    counts: bool = False  # without weights its sums are whole numbers, the same in any order
 
 
 def accuracy(
@@ -139,6 +141,7 @@ def _find_metric(metric: Any, loss: Loss) -> Metric:
         if parts is _accuracy_parts:
             ignored = loss.option("ignore_index", -100)
             parts = functools.partial(parts, threshold=loss.threshold, ignore_index=ignored)
+            return Metric(metric, parts, counts=True)
         return Metric(metric, parts)
     from einkorn.metrics import Metric as Stream
     from einkorn.metrics import find, names
@@ -169,12 +172,37 @@ class Figures:
         self._metrics = metrics
         self._sums = [0.0] * (1 + len(metrics))
         self._totals = [0.0] * (1 + len(metrics))
-        self._by_parts = [(i, m.parts, m.weighted) for i, m in enumerate(metrics, 1) if m.parts is not None]
+        by_parts = [(i, m, m.parts) for i, m in enumerate(metrics, 1) if m.parts is not None]
+        self._counted = [(i, parts) for i, m, parts in by_parts if m.counts and not m.weighted]
+        self._by_parts = [(i, parts, m.weighted) for i, m, parts in by_parts if m.weighted or not m.counts]
+        self._batches: list[tuple[np.ndarray, np.ndarray]] = []  # that are yet to be counted
+        self._size = 0  # of their outputs
+        self._most = self._limit = 0
         self._whole = [m for m in metrics if m.whole is not None]
         self._streams = [m for m in metrics if m.stream is not None]
         for metric in self._streams:
             metric.stream.reset_state()
         self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+
+    def gather(self) -> None:
+        """Count hits of many batches at a time: outputs and targets will be what they are when it is done.
+
+        On a small model a call of NumPy costs more after every batch, whose numbers have driven it out of the
+        caches, than what it computes.
+        """
+        self._limit = _MOST  # from the second batch on: what does not fit is told by the first
+
+    def _count(self) -> None:
+        batches, self._batches, self._size = self._batches, [], 0
+        self._most = self._limit
+        if len({(output.shape[1:], target.shape[1:]) for output, target in batches}) == 1:
+            outputs, targets = zip(*batches, strict=True)
+            batches = [(np.concatenate(outputs), np.concatenate(targets))] if len(batches) > 1 else batches
+        for output, target in batches:
+            for i, parts in self._counted:
+                value, count = parts(output, target, None)
+                self._sums[i] += value
+                self._totals[i] += count
 
     def add(
         self, loss: float, total: float, output: np.ndarray, target: np.ndarray, weight: np.ndarray | None
@@ -183,6 +211,11 @@ class Figures:
         if total:
             self._sums[0] += loss if self._summed else loss * total
             self._totals[0] += total
+        if self._counted:
+            self._batches.append((output, target))
+            self._size += output.size
+            if self._size > self._most:
+                self._count()
         for i, parts, weighted in self._by_parts:
             value, count = parts(output, target, weight if weighted else None)
             self._sums[i] += value
@@ -194,6 +227,7 @@ class Figures:
 
     def running(self) -> dict[str, float]:
         """The figures so far, without those that are computed at the end."""
+        self._count()
         logs = {"loss": self._mean(0)}
         for i, metric in enumerate(self._metrics, 1):
             if metric.parts is not None:
@@ -204,6 +238,7 @@ class Figures:
 
     def final(self) -> dict[str, float]:
         """The figures over all rows."""
+        self._count()
         logs = {"loss": self._mean(0)}
         output = target = weight = None
         if self._whole and self._kept:
@@ -222,6 +257,7 @@ class Figures:
 
     def state_dict(self) -> dict[str, Any]:
         """What the figures so far are computed from."""
+        self._count()
         kept = [list(batch) for batch in self._kept]
         streams = [metric.stream.state_dict() for metric in self._streams]
         return {"sums": list(self._sums), "totals": list(self._totals), "kept": kept, "streams": streams}

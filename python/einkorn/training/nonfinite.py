@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import engines
 from einkorn._bfloat16 import is_floating
 from einkorn.errors import NonFiniteError
 
@@ -25,20 +26,21 @@ class Guard:
         self._model = model
         self._optimizer = optimizer
         self._kept: dict[str, np.ndarray] = {}
-        self._last = math.nan
+        self.last = math.nan  # the loss of the last batch whose loss is finite
 
     def begin(self) -> None:
         """An epoch begins."""
         state = self._model.state_dict()
         if self._kept.keys() != state.keys():
-            self._kept = {name: array.copy() for name, array in state.items()}
-            return
+            # of the cached memory: the pages of a fit that went before
+            self._kept = {
+                name: engines.of(array).empty(array.shape, array.dtype)
+                if is_floating(array.dtype)
+                else np.empty_like(array)
+                for name, array in state.items()
+            }
         for name, array in state.items():
             np.copyto(self._kept[name], array)
-
-    def passed(self, loss: float) -> None:
-        """A batch whose loss is finite."""
-        self._last = loss
 
     def stop(self, loss: float, epoch: int, batch: int, inputs: Any, target: Any) -> NonFiniteError:
         """The error for a batch whose loss is not finite, once the model is usable."""
@@ -51,9 +53,7 @@ class Guard:
             text = f"{head}, because {' and '.join(causes)}"
         else:
             rates = ", ".join(f"{group['lr']:g}" for group in self._optimizer.param_groups)
-            text = (
-                f"{head}. It was {self._last:.4g} in the batch before" if math.isfinite(self._last) else head
-            )
+            text = f"{head}. It was {self.last:.4g} in the batch before" if math.isfinite(self.last) else head
             text += (
                 f". Likely causes: the learning rate, {rates}, is too high; inputs or targets that are very "
                 "large (scale them); a loss that takes the logarithm of 0 or divides by 0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,10 +29,20 @@ class Several(NamedTuple):
         """See ``Loss.widening``."""
         return self._replace(losses=tuple(loss.widening() for loss in self.losses))
 
+    def knowing(self, targets: tuple[np.ndarray, ...]) -> Several:
+        """See ``Loss.knowing``."""
+        each = zip(self.losses, targets, strict=True)
+        return self._replace(losses=tuple(loss.knowing(part) for loss, part in each))
+
     @property
     def summed(self) -> bool:
         """Whether a batch's loss is a sum over its rows and no mean."""
         return all(loss.summed for loss in self.losses)
+
+    @property
+    def is_mean(self) -> bool:
+        """Not as ``Loss.is_mean``: an output may count nothing beside others that do."""
+        return False
 
     def outputs(self, output: Any, op: str) -> tuple[np.ndarray, ...]:
         """The arrays of what the model gave, in the order of the losses."""
@@ -59,10 +69,10 @@ class Several(NamedTuple):
             )
         return tuple(output)
 
-    def settle(self, output: tuple[np.ndarray, ...], last: str) -> Several:
+    def settle(self, output: tuple[np.ndarray, ...], last: Callable[[], str] = str) -> Several:
         """See ``Loss.settle``; which layer is the last of which output is not known."""
         return self._replace(
-            losses=tuple(loss.settle(part, "") for loss, part in zip(self.losses, output, strict=True))
+            losses=tuple(loss.settle(part) for loss, part in zip(self.losses, output, strict=True))
         )
 
     def prepare(self, output: Any, target: Any) -> tuple[np.ndarray, ...]:
@@ -104,6 +114,11 @@ class SeveralFigures:
         self._figures = [Figures(one, list(some)) for one, some in zip(loss.losses, metrics, strict=True)]
         self._penalty = 0.0
         self._rows = 0.0
+
+    def gather(self) -> None:
+        """See ``Figures.gather``."""
+        for figures in self._figures:
+            figures.gather()
 
     def add(
         self,

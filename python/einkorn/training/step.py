@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,15 +19,38 @@ from einkorn.training.forward import Forward
 __all__ = ["Batched", "Stepper"]
 
 
-class Batched(NamedTuple):
-    """What a batch gave."""
+class Batched:
+    """What a batch gave.
 
-    value: Any  # the loss, to go back from
-    number: float
-    parts: Any  # what the figures take: the loss, or the losses of several outputs
-    total: float  # what the batch counts; 0 if there is nothing to learn from
-    values: Any  # the outputs' arrays
-    wanted: Any  # the targets as the loss takes them
+    Attributes
+    ----------
+    value : Tensor
+        The loss, to go back from.
+    number : float
+    parts : float or list of float
+        What the figures take: the loss, or the losses of several outputs.
+    values, wanted : array or tuple of arrays
+        The outputs, and the targets as the loss takes them.
+    """
+
+    __slots__ = ("_loss", "_total", "number", "parts", "value", "values", "wanted")
+
+    def __init__(self, loss: Any, value: Any, number: float, parts: Any, values: Any, wanted: Any) -> None:
+        self._loss = loss
+        self._total: float | None = None
+        self.value = value
+        self.number = number
+        self.parts = parts
+        self.values = values
+        self.wanted = wanted
+
+    @property
+    def total(self) -> float:
+        """What the batch counts; 0 if there is nothing to learn from."""
+        total = self._total
+        if total is None:
+            total = self._total = self._loss.total(self.values, self.wanted)
+        return total
 
 
 class Stepper(Forward):
@@ -43,11 +66,15 @@ class Stepper(Forward):
         self.constrained = constrained(model)
         self.gathered = 0  # batches since the last update
         self.weight = 0.0  # what they count together
+        # The mean of nothing is NaN: with such a loss that is a number, nothing has to be counted between
+        # the forward and the backward pass, where a thread that waits might fall asleep.
+        self.counts_all = False
 
     def forward(self, inputs: Any, target: Any, weight: np.ndarray | None) -> Batched:
         """The loss of a batch, recorded."""
         if self.gathered == 0:
             self.optimizer.zero_grad()
+        first = self.fresh
         output, values = self.run(inputs)
         loss = self.loss
         wanted = loss.prepare(values, target)
@@ -64,9 +91,13 @@ class Stepper(Forward):
                 f"{self.op}: the loss does not depend on any parameter that requires a gradient"
             )
         number = value.item()
-        return Batched(
-            value, number, number if parts is None else parts, loss.total(values, wanted), values, wanted
-        )
+        if first:
+            self.counts_all = loss.is_mean
+        return Batched(loss, value, number, number if parts is None else parts, values, wanted)
+
+    def teaches(self, batch: Batched) -> bool:
+        """Whether there is something to do with a batch: to learn from it, or to count it."""
+        return self.compiled.accumulate > 1 or bool(batch.total)
 
     def learn(self, batch: Batched) -> None:
         """Backward, and the update if it is due."""

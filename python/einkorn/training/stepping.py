@@ -57,7 +57,7 @@ class Stepping:
             raise EinkornError("train_step: is called by fit and train_on_batch, expected one of them to run")
         inputs, target, weight = batched(data, "train_step")
         batch = state.stepper.forward(inputs, target, weight)
-        if batch.total or state.stepper.compiled.accumulate > 1:
+        if state.stepper.teaches(batch):
             state.stepper.learn(batch)
         state.figures.add(batch.parts, batch.total, batch.values, batch.wanted, weight)
         return state.figures.running()
@@ -100,7 +100,7 @@ class Stepping:
         _, compiled, _ = compiled_of(self, "compute_loss")
         loss = compiled.loss
         values = loss.outputs(y_pred, "compute_loss")
-        loss = loss.settle(values, "")
+        loss = loss.settle(values)
         value, _ = loss.batch(y_pred, loss.prepare(values, y), sample_weight)
         if compiled.loss_weight != 1.0:
             value = ops.multiply(value, compiled.loss_weight)

@@ -9,10 +9,11 @@ import numpy as np
 
 from einkorn import _versions
 from einkorn.errors import ArgumentError
-from einkorn.keras import activations
+from einkorn.keras import activations, constraints, regularizers
 from einkorn.keras._base import Layer, initial
+from einkorn.keras._rules import give_rule, turned
 from einkorn.keras._variables import Place
-from einkorn.nn import constraints, initializers, regularizers
+from einkorn.nn import initializers
 
 __all__ = ["Weighted", "kernel_back", "kernel_turn", "rules_of", "transposed"]
 
@@ -87,9 +88,7 @@ class Weighted(Layer):
             parameter._data[...] = values if back is None else back(values)
             _versions.wrote(parameter._data)
             for kind in ("regularizer", "constraint"):
-                rule = self.rules[f"{part}_{kind}"]
-                if rule is not None:
-                    inner.__dict__.setdefault(f"_{kind}s", {})[name] = rule
+                give_rule(inner, kind, name, turned(self.rules[f"{part}_{kind}"], turn, back))
         return inner
 
     def _keras_places(self) -> list[Place] | None:

@@ -10,6 +10,7 @@ import numpy as np
 from einkorn import nn, ops
 from einkorn.errors import ArgumentError
 from einkorn.keras._base import Layer, initial
+from einkorn.keras._rules import give_rule, turned
 from einkorn.keras._variables import Place
 from einkorn.keras.layers._weighted import rules_of
 from einkorn.nn import functional
@@ -88,11 +89,17 @@ class MultiHeadAttention(Layer):
         )
         if layer.bias is not None:
             layer.bias._data[...] = initial(self.rules["bias_initializer"], (size_out,))
+        last = isinstance(inputs, tuple)
+        turns = _Heads(*(inputs if last else outputs))
         for kind in ("regularizer", "constraint"):
-            for part, name in (("kernel", "weight"), ("bias", "bias")):
-                rule = self.rules[f"{part}_{kind}"]
-                if rule is not None and getattr(layer, name) is not None:
-                    layer.__dict__.setdefault(f"_{kind}s", {})[name] = rule
+            kernel = self.rules[f"kernel_{kind}"]
+            if last:
+                give_rule(layer, kind, "weight", turned(kernel, turns.of_output, turns.to_output))
+            else:
+                give_rule(layer, kind, "weight", turned(kernel, turns.of_kernel, turns.to_kernel))
+            if layer.bias is not None:
+                bias = self.rules[f"bias_{kind}"]
+                give_rule(layer, kind, "bias", bias if last else turned(bias, turns.of_bias, turns.to_bias))
         return layer
 
     def _keras_places(self) -> list[Place] | None:

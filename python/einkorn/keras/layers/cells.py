@@ -10,6 +10,7 @@ from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.keras import activations
 from einkorn.keras._base import Layer, initial
+from einkorn.keras._rules import give_rule, turned
 from einkorn.keras._variables import Place
 from einkorn.keras.layers._weighted import rules_of
 from einkorn.nn import functional
@@ -74,9 +75,8 @@ class _Cell(Layer):
 
     def _rule(self, name: str, part: str) -> None:
         for kind in ("regularizer", "constraint"):
-            rule = self.rules[f"{part}_{kind}"]
-            if rule is not None:
-                self.__dict__.setdefault(f"_{kind}s", {})[name] = rule
+            turn, back = (self._there, self._here) if part == "bias" else (self._turn, self._back)
+            give_rule(self, kind, name, turned(self.rules[f"{part}_{kind}"], turn, back))
 
     def _here(self, array: np.ndarray) -> np.ndarray:
         """Keras' order of gates, along the last axis, as it is here."""
@@ -87,19 +87,18 @@ class _Cell(Layer):
         blocks = np.split(array, self._gates, -1)
         return np.concatenate([blocks[self._order.index(i)] for i in range(self._gates)], -1)
 
+    def _turn(self, array: np.ndarray) -> np.ndarray:
+        return self._there(array.T)
+
+    def _back(self, array: np.ndarray) -> np.ndarray:
+        return self._here(array).T
+
     def _keras_places(self) -> list[Place] | None:
         if not self.built:
             return []
-
-        def turn(array: np.ndarray) -> np.ndarray:
-            return self._there(array.T)
-
-        def back(array: np.ndarray) -> np.ndarray:
-            return self._here(array).T
-
         return [
-            Place("kernel", self, "kernel", turn, back),
-            Place("recurrent_kernel", self, "recurrent_kernel", turn, back),
+            Place("kernel", self, "kernel", self._turn, self._back),
+            Place("recurrent_kernel", self, "recurrent_kernel", self._turn, self._back),
             Place("bias", self, "bias", self._there, self._here),
         ]
 

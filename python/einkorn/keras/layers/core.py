@@ -13,6 +13,7 @@ from einkorn.errors import ArgumentError
 from einkorn.keras import activations
 from einkorn.keras._base import Layer, initial, refuse
 from einkorn.keras._names import fresh_name
+from einkorn.keras._rules import give_rule
 from einkorn.keras._symbols import KerasTensor, Node
 from einkorn.keras._variables import Place
 from einkorn.keras.layers._weighted import Weighted, rules_of, transposed
@@ -208,8 +209,7 @@ class Embedding(Layer):
         self.inner = nn.Embedding(input_dim, output_dim)
         self.inner.weight._data[...] = initial(rules["embeddings_initializer"], (input_dim, output_dim))
         for kind in ("regularizer", "constraint"):
-            if rules[f"embeddings_{kind}"] is not None:
-                self.inner.__dict__.setdefault(f"_{kind}s", {})["weight"] = rules[f"embeddings_{kind}"]
+            give_rule(self.inner, kind, "weight", rules[f"embeddings_{kind}"])
         self._end_of_build()
         if weights is not None:
             self.set_weights(weights if isinstance(weights, (list, tuple)) else [weights])
