@@ -63,8 +63,8 @@ sanitize() {  # TOOL
 
 export -f environment build_modules sanitize
 export python jobs build
-part environment 60 environment
-if ! part build 270 build_modules; then
+part environment 20 environment
+if ! part build 200 build_modules; then
   grep -n -m 20 -A 3 -E "error|FAILED" "$logs/build.log"
 fi
 if wants test; then part test 150 "$python" -m pytest -q -p no:cacheprovider tests/test_cuda.py & fi
@@ -76,7 +76,7 @@ wait
 if wants measure; then part measure 110 "$python" benchmarks/gpu_measure.py --out "$logs"; fi
 
 if grep -q "^test *ok" "$summary"; then
-  part cases 60 "$python" benchmarks/gpu_cases.py --seconds 50 --record "$logs/ran.txt" && "$python" benchmarks/gpu_runs.py --ran "$logs/ran.txt"
+  part cases 45 "$python" benchmarks/gpu_cases.py --seconds 35 --record "$logs/ran.txt" && "$python" benchmarks/gpu_runs.py --ran "$logs/ran.txt"
 fi
 
 for name in test memcheck racecheck measure; do

@@ -69,9 +69,10 @@ EINKORN_BINDINGS(augment, m) {
                 "taps are for linear images whose edges go on");
         require(out.size() == 0 || (p.height > 0 && p.width > 0), "there is no image to read");
         const int32_t* const w = window.optional_in<int32_t>("window");
-        for (int64_t n = 0; w != nullptr && n < p.images; ++n)
-          require(w[4 * n] >= 0 && w[4 * n + 1] >= 0 && w[4 * n] < w[4 * n + 2] && w[4 * n + 1] < w[4 * n + 3] &&
-                      w[4 * n + 2] <= p.width && w[4 * n + 3] <= p.height,
+        const OnHost<int32_t> sides(w, p.images * 4);
+        for (int64_t n = 0; w != nullptr && n < 4 * p.images; n += 4)
+          require(sides[n] >= 0 && sides[n + 1] >= 0 && sides[n] < sides[n + 2] && sides[n + 1] < sides[n + 3] &&
+                      sides[n + 2] <= p.width && sides[n + 3] <= p.height,
                   "a window leaves the image");
         run_in_scratch<WarpParts>(
             &AugmentIndexKernels::augment_warp,
@@ -96,10 +97,12 @@ EINKORN_BINDINGS(augment, m) {
         require(limit > 0 && limit <= 65536 && (!p.bytes || limit == 255), "limit out of range");
         const int32_t* const kind = kinds.in<int32_t>("kinds");
         const float* const value = values.in<float>("values");
+        const OnHost<int32_t> named(kind, kinds.size());
+        const OnHost<float> given(value, values.size());
         for (int64_t i = 0; i < kinds.size(); ++i) {
-          require(kind[i] >= 0 && kind[i] <= 11, "unknown kind of step");
-          require(kind[i] != 4 || (value[i] >= -0.5f && value[i] <= 0.5f), "a hue turns by half a circle at most");
-          require(kind[i] != 5 || (value[i] >= 0 && value[i] <= 8), "bits out of range");
+          require(named[i] >= 0 && named[i] <= 11, "unknown kind of step");
+          require(named[i] != 4 || (given[i] >= -0.5f && given[i] <= 0.5f), "a hue turns by half a circle at most");
+          require(named[i] != 5 || (given[i] >= 0 && given[i] <= 8), "bits out of range");
         }
         run_in_scratch<ColorParts>(
             &AugmentIndexKernels::augment_color,

@@ -78,16 +78,19 @@ HaarCascade cascade_of(const CascadeArrays& a, int64_t window_height, int64_t wi
                    window_width,
                    false,
                    trees == nodes};
-  require_rectangles(c.rects, c.tilted, features, window_height, window_width);
-  require_bounds(c.stage_trees, stages, trees);
-  require_bounds(c.tree_nodes, trees, nodes);
-  for (int64_t i = 0; i < features; ++i) c.any_tilted |= c.tilted[i] != 0;
+  const OnHost<int32_t> rects(c.rects, 12 * features), stage_trees(c.stage_trees, stages + 1),
+      tree_nodes(c.tree_nodes, trees + 1), lefts(c.left, nodes), rights(c.right, nodes), feature(c.feature, nodes);
+  const OnHost<uint8_t> tilted(c.tilted, features);
+  require_rectangles(rects.get(), tilted.get(), features, window_height, window_width);
+  require_bounds(stage_trees.get(), stages, trees);
+  require_bounds(tree_nodes.get(), trees, nodes);
+  for (int64_t i = 0; i < features; ++i) c.any_tilted |= tilted[i] != 0;
   for (int64_t t = 0; t < trees; ++t) {
-    const int64_t size = c.tree_nodes[t + 1] - c.tree_nodes[t];
+    const int64_t size = tree_nodes[t + 1] - tree_nodes[t];
     require(size <= 1024, "a tree has too many nodes");
     for (int64_t n = 0; n < size; ++n) {
-      const int64_t at = c.tree_nodes[t] + n, left = c.left[at], right = c.right[at];
-      require(c.feature[at] >= 0 && c.feature[at] < features, "feature out of range");
+      const int64_t at = tree_nodes[t] + n, left = lefts[at], right = rights[at];
+      require(feature[at] >= 0 && feature[at] < features, "feature out of range");
       require((left == 0 || (left > n && left < size)) && (right == 0 || (right > n && right < size)),
               "children must come after their parent, in its tree");
     }
@@ -151,15 +154,17 @@ EINKORN_BINDINGS(haar, m) {
                                                 right_value, tree_nodes, stage_trees, stage_threshold},
                                                window_height, window_width);
         const auto* level = reinterpret_cast<const HaarLevel*>(levels.in<int32_t>("levels"));
+        const OnHost<HaarLevel> seen(level, n_levels);
+        const OnHost<float> sizes(scales.in<float>("scales"), n_levels);
         for (int64_t i = 0; i < n_levels; ++i)
-          require(image.size() > 0 && level[i].height > 0 && level[i].width > 0 && level[i].height <= image.shape[0] &&
-                      level[i].width <= image.shape[1] && (level[i].step == 1 || level[i].step == 2),
+          require(image.size() > 0 && seen[i].height > 0 && seen[i].width > 0 && seen[i].height <= image.shape[0] &&
+                      seen[i].width <= image.shape[1] && (seen[i].step == 1 || seen[i].step == 2),
                   "levels must not be larger than the image, at a step of 1 or 2");
         const CascadeScan args = {boxes.out<int32_t>("boxes"),
                                   count.out<int64_t>("count"),
                                   image.in<uint8_t>("image"),
-                                  level,
-                                  scales.in<float>("scales"),
+                                  seen.get(),
+                                  sizes.get(),
                                   image.shape[0],
                                   image.shape[1],
                                   n_levels,
@@ -198,7 +203,7 @@ EINKORN_BINDINGS(haar, m) {
         require(has_shape(sums, {(height + 1) * (width + 1), patches}) && has_shape(out, {features, patches}),
                 "sums must be [cells, n] and out [features, n]");
         const int32_t* r = rects.in<int32_t>("rects");
-        require_rectangles(r, nullptr, features, height, width);
+        require_rectangles(OnHost<int32_t>(r, 12 * features).get(), nullptr, features, height, width);
         run(&HaarIndexKernels::haar_features,
             {out.out<float>("out"), sums.in<int32_t>("sums"), scale.in<float>("scale"), r, weights.in<float>("weights"),
              features, patches, height, width, workspace()});
@@ -214,7 +219,8 @@ EINKORN_BINDINGS(haar, m) {
                     has_shape(neighbors, {n}) && count.size() == 1,
                 "boxes and out must be [n, 4], neighbors and order [n], count one number");
         const int64_t* by_x = order.in<int64_t>("order");
-        for (int64_t i = 0; i < n; ++i) require(by_x[i] >= 0 && by_x[i] < n, "order out of range");
+        const OnHost<int64_t> numbers(by_x, n);
+        for (int64_t i = 0; i < n; ++i) require(numbers[i] >= 0 && numbers[i] < n, "order out of range");
         run_in_scratch<GroupParts>(
             &HaarIndexKernels::group_rectangles,
             {out.out<int32_t>("out"), neighbors.out<int32_t>("neighbors"), count.out<int64_t>("count"),

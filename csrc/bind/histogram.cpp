@@ -29,8 +29,9 @@ EINKORN_BINDINGS(histogram, m) {
         require(row_count < int64_t{1} << 31, "at most 2^31 - 1 rows can be sorted");
         require(!weight || weight.size() == row_count, "weight must have an element for each row");
         const int64_t* const at = rows.optional_in<int64_t>("rows");
+        const OnHost<int64_t> seen(at, row_count);
         for (int64_t i = 0; at != nullptr && i < row_count; ++i)
-          require(at[i] >= 0 && at[i] < x.shape[0], "rows must be rows of x");
+          require(seen[i] >= 0 && seen[i] < x.shape[0], "rows must be rows of x");
         by_dtype(x, [&]<class T>() {
           run_in_scratch<BinEdgesParts<T>>(&HistogramKernels<T>::bin_edges,
                                            {edges.out<double>("edges"), counts.out<int32_t>("counts"),
@@ -48,16 +49,20 @@ EINKORN_BINDINGS(histogram, m) {
         const int64_t rows = x.shape[0], n = x.shape[1];
         require(codes.shape[0] == n && codes.shape[1] == rows, "codes must be [n, rows]");
         require(offsets.size() == n + 1 && categorical.size() == n, "offsets must be [n + 1], categorical [n]");
-        const int64_t* const at = offsets.in<int64_t>("offsets");
-        for (int64_t f = 0; f < n; ++f)
+        const OnHost<int64_t> at(offsets.in<int64_t>("offsets"), n + 1);
+        int64_t table_size = 0;
+        for (int64_t f = 0; f < n; ++f) {
           require(at[f] >= 0 && at[f] <= at[f + 1] && at[f + 1] <= edges.size(), "offsets must ascend within edges");
+          table_size += bin_table_size(at[f + 1] - at[f]);
+        }
         const int bytes = code_bytes(codes);
         void* const out = bytes == 1 ? static_cast<void*>(codes.out<uint8_t>("codes")) : codes.out<uint16_t>("codes");
         by_dtype(x, [&]<class T>() {
           run_in_scratch<BinColumnsParts<T>>(
               &HistogramKernels<T>::bin_columns,
-              {out, x.strided<T>("x"), edges.in<double>("edges"), at, categorical.in<uint8_t>("categorical"), rows, n,
-               x.strides[0], x.strides[1], bytes, missing_code, workspace()});
+              {out, x.strided<T>("x"), edges.in<double>("edges"), offsets.in<int64_t>("offsets"),
+               categorical.in<uint8_t>("categorical"), rows, n, x.strides[0], x.strides[1], bytes, missing_code,
+               table_size, workspace()});
         });
       },
       "codes"_a, "x"_a, "edges"_a, "offsets"_a, "categorical"_a, "missing_code"_a);
@@ -72,8 +77,9 @@ EINKORN_BINDINGS(histogram, m) {
                 "gradients and hessians must have an element for each row");
         const int64_t* const at = rows.optional_in<int64_t>("rows");
         const int64_t row_count = rows ? rows.size() : all_rows;
-        if (at != nullptr)
-          for (int64_t i = 0; i < row_count; ++i) require(at[i] >= 0 && at[i] < all_rows, "rows must be rows of codes");
+        const OnHost<int64_t> seen(at, row_count);
+        for (int64_t i = 0; at != nullptr && i < row_count; ++i)
+          require(seen[i] >= 0 && seen[i] < all_rows, "rows must be rows of codes");
         const int bytes = code_bytes(codes);
         const void* const in =
             bytes == 1 ? static_cast<const void*>(codes.in<uint8_t>("codes")) : codes.in<uint16_t>("codes");

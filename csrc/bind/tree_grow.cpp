@@ -23,8 +23,9 @@ const void* codes_in(const Array& codes, const char* name) {
   return code_bytes(codes) == 1 ? static_cast<const void*>(codes.in<uint8_t>(name)) : codes.in<uint16_t>(name);
 }
 
-void check_indices(const int32_t* index, int64_t size, int64_t limit, const char* message) {
-  if (index == nullptr) return;
+void check_indices(const int32_t* values, int64_t size, int64_t limit, const char* message) {
+  if (values == nullptr) return;
+  const OnHost<int32_t> index(values, size);
   bool fits = true;
   for (int64_t i = 0; i < size; ++i) fits &= (index[i] >= 0) & (index[i] < limit);
   require(fits, message);
@@ -86,12 +87,15 @@ EINKORN_BINDINGS(tree_grow, m) {
         require(min_samples >= 1, "min_samples must be positive");
         const int32_t* const at = rows.optional_in<int32_t>("rows");
         const int32_t* const use = features.optional_in<int32_t>("features");
+        const OnHost<int32_t> in_use(use, features ? features.size() : 0),
+            signs(monotone.optional_in<int32_t>("monotone"), n);
+        const OnHost<uint32_t> sets(groups.optional_in<uint32_t>("groups"), groups ? groups.size() : 0);
         check_indices(at, row_count, all_rows, "rows must be rows of codes");
         check_indices(use, features ? features.size() : 0, n, "features must be rows of codes");
         require(!features || features.size() <= n, "features must be used once");
         require(!rows || row_count <= all_rows, "rows must be used once");
-        const int32_t* const bin_counts = n_bins.in<int32_t>("n_bins");
-        const uint8_t* const marks = categorical.in<uint8_t>("categorical");
+        const OnHost<int32_t> bin_counts(n_bins.in<int32_t>("n_bins"), n);
+        const OnHost<uint8_t> marks(categorical.in<uint8_t>("categorical"), n);
         const int bytes = code_bytes(codes);
         int64_t total_bins = 0;
         for (int64_t f = 0; f < n; ++f) {
@@ -117,12 +121,12 @@ EINKORN_BINDINGS(tree_grow, m) {
                                leaf.out<int32_t>("leaf"),
                                codes_in(codes, "codes"),
                                codes_in(by_row, "by_row"),
-                               bin_counts,
-                               marks,
+                               bin_counts.get(),
+                               marks.get(),
                                at,
-                               use,
-                               monotone.optional_in<int32_t>("monotone"),
-                               groups.optional_in<uint32_t>("groups"),
+                               in_use.get(),
+                               signs.get(),
+                               sets.get(),
                                all_rows,
                                row_count,
                                n,
@@ -178,9 +182,10 @@ EINKORN_BINDINGS(tree_grow, m) {
         const int32_t* const split = feature.in<int32_t>("feature");
         const int32_t* const to_left = left.in<int32_t>("left");
         const int32_t* const to_right = right.in<int32_t>("right");
+        const OnHost<int32_t> splits(split, nodes), lefts(to_left, nodes), rights(to_right, nodes);
         for (int64_t i = 0; i < nodes; ++i)  // children come after their parent, so every walk ends
-          require(split[i] < codes.shape[0] && (split[i] < 0 || (to_left[i] > i && to_left[i] < nodes &&
-                                                                 to_right[i] > i && to_right[i] < nodes)),
+          require(splits[i] < codes.shape[0] &&
+                      (splits[i] < 0 || (lefts[i] > i && lefts[i] < nodes && rights[i] > i && rights[i] < nodes)),
                   "nodes must name features of codes and later nodes as children");
         run(&TreeGrowIndexKernels::tree_apply_codes,
             {leaf.out<int32_t>("leaf"), codes_in(codes, "codes"), split, code.in<int32_t>("code"), to_left, to_right,
@@ -196,8 +201,9 @@ EINKORN_BINDINGS(tree_grow, m) {
       [](const Array& scores, const Array& leaf, const Array& value) {
         require(scores.ndim == 1 && leaf.size() == scores.shape[0], "scores and leaf must be [rows]");
         uint32_t last = 0;  // what is negative counts as large
-        const int32_t* leaves = leaf.in<int32_t>("leaf");
-        for (int64_t r = 0; r < scores.shape[0]; ++r) last = std::max(last, static_cast<uint32_t>(leaves[r]));
+        const int32_t* const leaves = leaf.in<int32_t>("leaf");
+        const OnHost<int32_t> seen(leaves, scores.shape[0]);
+        for (int64_t r = 0; r < scores.shape[0]; ++r) last = std::max(last, static_cast<uint32_t>(seen[r]));
         require(scores.shape[0] == 0 || last < value.size(), "leaf must be places in value");
         by_dtype(scores, [&]<class T>() {
           run(&TreeGrowKernels<T>::tree_update, {scores.strided_out<T>("scores"), leaves, value.in<double>("value"),

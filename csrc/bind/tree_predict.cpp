@@ -30,8 +30,9 @@ TreePredict<T> packed_trees(const Array& x, const Array& base, const Array& used
   k.x = x.in<T>("x");
   k.base = base.in<double>("base");
   k.used = used.in<int32_t>("used");
+  const OnHost<int32_t> columns(k.used, used.size());
   for (int64_t i = 0; i < used.size(); ++i)
-    require(k.used[i] >= 0 && k.used[i] < x.shape[1], "used must be columns of x");
+    require(columns[i] >= 0 && columns[i] < x.shape[1], "used must be columns of x");
   k.trees = trees.in<int32_t>("trees");
   k.nodes = nodes.in<int32_t>("nodes");
   k.node_leaf = node_leaf.in<int32_t>("node_leaf");

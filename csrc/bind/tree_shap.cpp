@@ -16,11 +16,11 @@ void require(bool holds, const char* what) {
 void check_nodes(const Array& offsets, const Array& outputs_of, const Array& feature, const Array& left,
                  const Array& right, const Array& category_offset, const Array& category_words, int64_t sets,
                  int64_t features, int64_t outputs, int64_t width, int64_t largest, int64_t deepest) {
-  const int64_t* starts = offsets.in<int64_t>("offsets");
-  const int32_t *split = feature.in<int32_t>("feature"), *lefts = left.in<int32_t>("left"),
-                *rights = right.in<int32_t>("right"), *set = category_offset.in<int32_t>("category_offset"),
-                *words = category_words.in<int32_t>("category_words"), *to = outputs_of.in<int32_t>("outputs_of");
   const int64_t trees = outputs_of.size(), nodes = feature.size();
+  const OnHost<int64_t> starts(offsets.in<int64_t>("offsets"), trees + 1);
+  const OnHost<int32_t> split(feature.in<int32_t>("feature"), nodes), lefts(left.in<int32_t>("left"), nodes),
+      rights(right.in<int32_t>("right"), nodes), set(category_offset.in<int32_t>("category_offset"), nodes),
+      words(category_words.in<int32_t>("category_words"), nodes), to(outputs_of.in<int32_t>("outputs_of"), trees);
   require(starts[0] == 0 && starts[trees] == nodes, "offsets must rise from 0 to the number of nodes");
   std::vector<int64_t> depths;
   for (int64_t t = 0; t < trees; ++t) {

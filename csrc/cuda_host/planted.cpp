@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "kernels/cuda_copy.h"
 #include "kernels/cuda_launch.h"
+#include "kernels/cuda_mma.h"
 
 namespace einkorn::cuda_host {
 
@@ -21,11 +23,14 @@ enum class Plant {
   absent_lane,
   racing_blocks,
   missing_warp_barrier,
+  missing_wait,
+  wrong_operand,
 };
 
 constexpr const char* kNames[] = {"none",          "missing barrier",  "partial barrier",   "divergent shuffle",
                                   "out of bounds", "before the start", "unwritten element", "unwritten shared",
-                                  "wrong lane",    "absent lane",      "racing blocks",     "missing warp barrier"};
+                                  "wrong lane",    "absent lane",      "racing blocks",     "missing warp barrier",
+                                  "missing wait",  "wrong operand"};
 
 constexpr int kThreads = 64, kLanes = 32;
 
@@ -63,6 +68,26 @@ __global__ void sum_warps(float* out, const float* x, int64_t size) {
     __syncthreads();
     turned[t] = sum;  // each lane reads what its neighbour wrote: a barrier of the warp is due
     sum = turned[t ^ 1];
+  }
+  if constexpr (kPlant == Plant::missing_wait) {
+    __shared__ cuda::Pack<float, 4> brought[kThreads / 4];
+    cuda::AsyncCopies<1> copies;  // of a block that has all of its elements
+    if (t % 4 == 0) copies.bring(&brought[t / 4], x + t, true);
+    copies.close();
+    if (size < 0) copies.wait<0>();
+    __syncthreads();
+    sum += brought[t / 4].v[t % 4];
+  }
+  if constexpr (kPlant == Plant::wrong_operand) {
+    // A row of ones times the identity, but for one lane, whose register is another's.
+    const int lane = t % kLanes, row = lane / 4, pair = lane % 4;
+    const uint32_t one = 0x3f80;
+    cuda::PairsA ones = {{one | one << 16, one | one << 16, 0, 0}};
+    cuda::PairsB identity = {{row == 2 * pair ? one : row == 2 * pair + 1 ? one << 16 : 0, 0}};
+    if (lane == 9) identity.of[0] = 0;
+    cuda::Sums product = {};
+    cuda::multiply_pairs(product, ones, identity);
+    sum *= product.of[0] * product.of[1] * product.of[2] * product.of[3];
   }
   if (i >= size || (kPlant == Plant::unwritten_element && i == 9)) return;
   out[kPlant == Plant::racing_blocks ? t : i] = sum;

@@ -48,8 +48,14 @@ inline void check(cudaError_t error, const char* what) {
 // Memory for as long as the scope that makes it, in the order of the stream: the kernels launched meanwhile may use it.
 class StreamScratch {
  public:
-  explicit StreamScratch(size_t bytes) {
-    if (bytes > 0) check(cudaMallocAsync(&block_, bytes, current_stream()), "scratch memory");
+  // `item`: the least that threads write at once, as the host device has to know.
+  explicit StreamScratch(size_t bytes, [[maybe_unused]] size_t item = 4) {
+    if (bytes == 0) return;
+#ifdef EINKORN_CUDA_HOST
+    block_ = cuda_host::allocate_tracked(bytes, item);
+#else
+    check(cudaMallocAsync(&block_, bytes, current_stream()), "scratch memory");
+#endif
   }
   ~StreamScratch() {
     if (block_ != nullptr) (void)cudaFreeAsync(block_, current_stream());
@@ -85,6 +91,10 @@ void launch(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block, 
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = current_stream();
+  if (shared_bytes > size_t{48} << 10)  // more has to be asked for
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes)),
+          name);
   check(cudaLaunchKernelEx(&config, kernel, args...), name);
 #endif
 }

@@ -7,6 +7,9 @@
 //                                B   columns of two k, as A's:   k 2 pair, 2 pair + 1, and 8 further,  column `row`      2 registers
 //                                D   row, row + 8   x   columns 2 pair, 2 pair + 1                       4 floats
 //
+//   load_turned      two B of 16 x 8 from shared memory whose rows are along the columns of B: ldmatrix.x4.trans, from 7.5 on. Lane l
+//                    gives the address of row l % 16, from column 8 (l / 16) on, 16 bytes aligned
+//
 // Quads are laid out as pairs, with four bytes of neighbouring k where those have two numbers.
 //
 // A register has the element of the lower column (or k) in its low half. On the host device the lanes exchange their registers by
@@ -57,6 +60,32 @@ __device__ __forceinline__ void multiply_pairs(Sums& d, const PairsA& a, const P
   // Older cards have no such instruction; the bodies that use it are refused there.
   __trap();
 #endif
+}
+
+struct TwoPairsB {
+  PairsB of[2];
+};
+
+__device__ __forceinline__ TwoPairsB load_turned(const uint16_t* row) {
+  TwoPairsB b;
+#ifdef EINKORN_CUDA_HOST
+  const unsigned lane = threadIdx.x % 32, column = lane / 4, pair = lane % 4;
+  for (int m = 0; m < 4; ++m) {  // rows 8 (m % 2) on, columns 8 (m / 2) on
+    const int from = m / 2 * 16 + m % 2 * 8 + static_cast<int>(pair) * 2;
+    const auto* const first =
+        reinterpret_cast<const uint16_t*>(__shfl_sync(0xffffffffu, reinterpret_cast<uint64_t>(row), from));
+    const auto* const second =
+        reinterpret_cast<const uint16_t*>(__shfl_sync(0xffffffffu, reinterpret_cast<uint64_t>(row), from + 1));
+    b.of[m / 2].of[m % 2] = first[column] | static_cast<uint32_t>(second[column]) << 16;
+  }
+#else
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(b.of[0].of[0]), "=r"(b.of[0].of[1]), "=r"(b.of[1].of[0]), "=r"(b.of[1].of[1])
+               : "r"(address)
+               : "memory");
+#endif
+  return b;
 }
 
 __device__ __forceinline__ void multiply_quads(Counts& d, const PairsA& a, const PairsB& b) {

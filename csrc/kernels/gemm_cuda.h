@@ -23,6 +23,7 @@
 #pragma once
 
 #include "kernels/cuda_launch.h"
+#include "kernels/stored.h"
 
 namespace einkorn::cuda {
 
@@ -163,10 +164,10 @@ __global__ void __launch_bounds__(kBlock) gemm_kernel(Problem p, GemmCut cut, ty
 
 // Adds the parts in order.
 template <class Problem>
-__global__ void gemm_finish(Problem p, GemmCut cut, const typename Problem::T* partial) {
+__global__ void gemm_finish(Problem p, GemmCut cut, const Number<typename Problem::T>* partial) {
   const int64_t size = p.batches * p.m * p.n;
   grid_stride(size, [&](int64_t i) {
-    typename Problem::T sum = partial[i];
+    Number<typename Problem::T> sum = partial[i];
 #pragma unroll 8
     for (int64_t s = 1; s < cut.splits; ++s) sum += partial[s * size + i];
     p.store(i / p.n / p.m, i / p.n % p.m, i % p.n, sum);
@@ -174,8 +175,8 @@ __global__ void gemm_finish(Problem p, GemmCut cut, const typename Problem::T* p
 }
 
 template <class Tile, class Problem>
-void start_gemm(const char* name, const Problem& p) {
-  using T = typename Problem::T;
+void start_gemm(const char* name, const Problem& p, void (*kernel)(Problem, GemmCut, Number<typename Problem::T>*)) {
+  using T = Number<typename Problem::T>;
   GemmCut cut;
   cut.rows = (p.m + Tile::kTile - 1) / Tile::kTile;
   cut.columns = (p.n + Tile::kTile - 1) / Tile::kTile;
@@ -189,7 +190,7 @@ void start_gemm(const char* name, const Problem& p) {
   cut.splits = p.k > 0 ? (p.k + cut.depth - 1) / cut.depth : 1;
   const StreamScratch parts(cut.splits > 1 ? static_cast<size_t>(cut.splits * p.batches * p.m * p.n) * sizeof(T) : 0);
   T* const partial = parts.template as<T>();
-  launch(name, gemm_kernel<Tile, Problem>, blocks_for(pieces * cut.splits), kBlock, 0, p, cut, partial);
+  launch(name, kernel, blocks_for(pieces * cut.splits), kBlock, 0, p, cut, partial);
   if (cut.splits > 1) launch_over(name, gemm_finish<Problem>, p.batches * p.m * p.n, p, cut, partial);
 }
 
@@ -200,9 +201,9 @@ void gemm(const char* name, const Problem& p) {
   const int64_t large = (p.m + 127) / 128 * ((p.n + 127) / 128) * p.batches;
   const int64_t parts = p.k < 2 * kLeastDepth ? 1 : p.k / kLeastDepth;
   if (p.m > 64 && p.n > 64 && large * (parts < 8 ? parts : 8) >= 100)
-    start_gemm<LargeTile>(name, p);
+    start_gemm<LargeTile>(name, p, gemm_kernel<LargeTile, Problem>);
   else
-    start_gemm<SmallTile>(name, p);
+    start_gemm<SmallTile>(name, p, gemm_kernel<SmallTile, Problem>);
 }
 
 }  // namespace einkorn::cuda

@@ -56,7 +56,8 @@ struct BinColumns {
   int64_t row_stride, column_stride;
   int code_bytes;  // 1 or 2
   int missing_code;
-  Workspace ws;  // scratch: BinColumnsParts
+  int64_t table_size;  // of all columns' tables together
+  Workspace ws;        // scratch: BinColumnsParts
 };
 
 struct Histogram {
@@ -115,11 +116,8 @@ struct BinColumnsParts {
   int64_t* table_at;  // [n + 1]
   T* tables;
 
-  BinColumnsParts(Carver& c, const BinColumns<T>& k) : table_at(c.take<int64_t>(k.n + 1)) {
-    int64_t size = 0;
-    for (int64_t f = 0; f < k.n; ++f) size += bin_table_size(k.offsets[f + 1] - k.offsets[f]);
-    tables = c.take<T>(size);
-  }
+  BinColumnsParts(Carver& c, const BinColumns<T>& k)
+      : table_at(c.take<int64_t>(k.n + 1)), tables(c.take<T>(k.table_size)) {}
 };
 
 struct HistogramParts {

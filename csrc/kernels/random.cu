@@ -24,20 +24,6 @@ namespace {
 template <class T>
 constexpr int kEach = 16 / sizeof(T);  // numbers of a counter
 
-template <class T>
-__device__ constexpr T step() {
-  return sizeof(T) == 4 ? static_cast<T>(0x1p-24) : static_cast<T>(0x1p-53);
-}
-
-// Number j of a counter, in [0, 2^24) or [0, 2^53).
-template <class T>
-__device__ __forceinline__ T draw(const Words& words, int j) {
-  if constexpr (sizeof(T) == 4)
-    return static_cast<T>(words.w[j] >> 8);
-  else
-    return static_cast<T>((words.w[2 * j] | static_cast<uint64_t>(words.w[2 * j + 1]) << 32) >> 11);
-}
-
 // out[counter * kEach ...] = pack, as much of it as there is.
 template <class T>
 __device__ __forceinline__ void store_pack(T* out, int64_t counter, int64_t size, bool aligned,
@@ -59,20 +45,6 @@ __global__ void uniform_kernel(Uniform<T> k, bool aligned) {
     for (int j = 0; j < kEach<T>; ++j) pack.v[j] = ::fma(draw<T>(words, j), range, k.low);
     store_pack(k.out, c, k.size, aligned, pack);
   });
-}
-
-// sin and cos of a whole turn times u step, u a whole number: reduced exactly to an eighth of a turn around a quarter.
-template <class T>
-__device__ __forceinline__ void sin_cos_turn(T u, T& sine, T& cosine) {
-  constexpr int kBits = sizeof(T) == 4 ? 24 : 53;
-  const int64_t turn = static_cast<int64_t>(u);
-  const int64_t quarter = (turn + (int64_t{1} << (kBits - 3))) >> (kBits - 2);
-  const T a = static_cast<T>(turn - (quarter << (kBits - 2))) * (static_cast<T>(6.283185307179586477) * step<T>());
-  const T s = ::sin(a), c = ::cos(a);
-  sine = quarter & 1 ? c : s;
-  cosine = quarter & 1 ? s : c;
-  if (quarter & 2) sine = -sine;
-  if ((quarter + 1) & 2) cosine = -cosine;
 }
 
 template <class T>

@@ -6,7 +6,8 @@
 //   input grad      input channel      image, input y, x        output channel, tap        also the transposed convolution
 //   weight grad     output channel     input channel, tap       image, output y, x     cut into parts of positions
 //
-// float32 multiply-adds, no tensor cores: exact for whole numbers, the same bits every time.
+// float32 multiply-adds, no tensor cores: exact for whole numbers, the same bits every time. bfloat16 goes by tensor cores
+// (gemm_pairs_cuda.h), with float sums.
 //
 // Roofline, float32 at 60 TFLOP/s: 32 x 64 x 56 x 56 with 64 filters of 3 x 3 is 7.4 GFLOP, 0.12 ms each way; its bytes, 51 MB,
 // are 0.02 ms at 3.0 TB/s. A 5 x 5 convolution of 28 x 28 images with 6 filters is bound by launching.
@@ -15,7 +16,8 @@
 #include "kernels/activation_cuda.h"
 #include "kernels/conv/conv.h"
 #include "kernels/cuda_group.h"
-#include "kernels/gemm_cuda.h"
+#include "kernels/cuda_stored.h"
+#include "kernels/gemm_pairs_cuda.h"
 #include "kernels/instantiate.h"
 
 namespace einkorn::cuda {
@@ -140,11 +142,11 @@ struct ForwardProblem {
   __device__ T b(const Column& column, const Tap& tap) const {
     return padded(x.x, z, column.plane + tap.channel, column.at, tap);
   }
-  __device__ void store(int64_t group, int64_t i, int64_t j, T sum) const {
+  __device__ void store(int64_t group, int64_t i, int64_t j, Number<T> sum) const {
     const int64_t plane = static_cast<int64_t>(z.OH) * z.OW, filter = group * z.filters + i;
     const int64_t image = quotient(j, plane);
     if (x.bias != nullptr) sum += x.bias[filter];
-    x.out[(image * z.K + filter) * plane + j - image * plane] = activate(sum, x.activation);
+    x.out[(image * z.K + filter) * plane + j - image * plane] = narrowed<T>(activate(sum, x.activation));
   }
 };
 
@@ -188,11 +190,11 @@ struct InputGradProblem {
     if (oh >= z.OH || ow >= z.OW || oh * z.stride_h != h || ow * z.stride_w != w) return 0;
     return x.x[((column.plane + tap.channel) * z.OH + oh) * z.OW + ow];
   }
-  __device__ void store(int64_t group, int64_t i, int64_t j, T sum) const {
+  __device__ void store(int64_t group, int64_t i, int64_t j, Number<T> sum) const {
     const int64_t plane = static_cast<int64_t>(z.H) * z.W, image = quotient(j, plane);
     const int64_t channel = group * z.channels + i;
     if (x.bias != nullptr) sum += x.bias[channel];
-    x.out[(image * z.C + channel) * plane + j - image * plane] = activate(sum, x.activation);
+    x.out[(image * z.C + channel) * plane + j - image * plane] = narrowed<T>(activate(sum, x.activation));
   }
 };
 
@@ -225,8 +227,8 @@ struct WeightGradProblem {
   __device__ T b(const Column& column, const Pixel& at) const {
     return padded(x.x, z, at.image * z.C + column.channel, at, column.tap);
   }
-  __device__ void store(int64_t group, int64_t i, int64_t j, T sum) const {
-    x.gw[(group * z.filters + i) * n + j] = sum;
+  __device__ void store(int64_t group, int64_t i, int64_t j, Number<T> sum) const {
+    x.gw[(group * z.filters + i) * n + j] = narrowed<T>(sum);
   }
 };
 
@@ -246,7 +248,7 @@ __global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dTranspos
     const int phase = slot / per_phase, x = (slot - phase * per_phase) * z.stride_w + phase;
     const int64_t group = planes - image * groups;
     if (x >= z.W) return;
-    T sums[kFewChannels] = {};
+    Number<T> sums[kFewChannels] = {};
     const T* const gy = k.x + (image * z.K + group * z.filters) * z.OH * z.OW;
     const T* const w = k.w + group * z.filters * z.channels * taps;
     for (int r = 0; r < z.R; ++r) {
@@ -259,10 +261,10 @@ __global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dTranspos
         const T* weight = w + r * z.S + s;
 #pragma unroll 4
         for (int filter = 0; filter < z.filters; ++filter) {
-          const T g = *from;
+          const Number<T> g = widened(*from);
 #pragma unroll
           for (int c = 0; c < kFewChannels; ++c)
-            if (c < z.channels) sums[c] += g * weight[c * taps];
+            if (c < z.channels) sums[c] += g * widened(weight[c * taps]);
           from += static_cast<int64_t>(z.OH) * z.OW;
           weight += z.channels * taps;
         }
@@ -272,7 +274,7 @@ __global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dTranspos
     for (int c = 0; c < kFewChannels; ++c) {
       if (c >= z.channels) break;
       if (k.bias != nullptr) sums[c] += k.bias[group * z.channels + c];
-      out[static_cast<int64_t>(c) * z.H * z.W] = activate(sums[c], k.activation);
+      out[static_cast<int64_t>(c) * z.H * z.W] = narrowed<T>(activate(sums[c], k.activation));
     }
   });
 }
@@ -281,19 +283,18 @@ __global__ void __launch_bounds__(kBlock) few_channels_input_grad(Conv2dTranspos
 constexpr int64_t kBiasPart = 16 * kBlock, kMostBiasParts = 64;
 
 template <class T>
-__global__ void bias_grad(Conv2dWeightGrad<T> k, int64_t plane, int64_t part, int64_t parts, T* out) {
+__global__ void bias_grad(Conv2dWeightGrad<T> k, int64_t plane, int64_t part, int64_t parts, Number<T>* out) {
   const int64_t filters = k.shape.K, size = k.shape.N * plane;
   for (int64_t task = blockIdx.x; task < filters * parts; task += gridDim.x) {
     const int64_t number = task / filters, filter = task - number * filters;
     const int64_t end = (number + 1) * part < size ? (number + 1) * part : size;
-    T sum = 0;
+    Number<T> sum = 0;
 #pragma unroll 4
     for (int64_t i = number * part + threadIdx.x; i < end; i += kBlock) {
       const int64_t image = quotient(i, plane);
-      sum += k.gy[(image * filters + filter) * plane + i - image * plane];
+      sum += widened(k.gy[(image * filters + filter) * plane + i - image * plane]);
     }
-    sum = fold_group<kBlock>(
-        sum, [](T a, T b) { return a + b; }, [](T a, int distance) { return shuffle_xor(a, distance); });
+    sum = summed<kBlock>(sum);
     if (threadIdx.x == 0) out[task] = sum;
   }
 }
@@ -314,10 +315,19 @@ void start_bias_grad(const Conv2dWeightGrad<T>& k) {
   if (filters == 0) return;
   int64_t parts = pieces_of(size, kBiasPart);
   parts = parts < 1 ? 1 : parts < kMostBiasParts ? parts : kMostBiasParts;
-  const StreamScratch scratch(parts > 1 ? static_cast<size_t>(parts * filters) * sizeof(T) : 0);
-  T* const partial = parts > 1 ? scratch.template as<T>() : k.gbias;
+  const StreamScratch scratch(parts > 1 ? static_cast<size_t>(parts * filters) * sizeof(Number<T>) : 0);
+  Number<T>* const partial = parts > 1 ? scratch.template as<Number<T>>() : k.gbias;
   launch_over(name, bias_grad<T>, filters * parts * kBlock, k, plane, pieces_of(size, parts), parts, partial);
-  if (parts > 1) launch_over(name, bias_grad_finish<T>, filters, k.gbias, partial, filters, parts);
+  if (parts > 1) launch_over(name, bias_grad_finish<Number<T>>, filters, k.gbias, partial, filters, parts);
+}
+
+// By tensor cores where numbers are pairs.
+template <class Problem>
+void multiply(const char* name, const Problem& p) {
+  if constexpr (sizeof(typename Problem::T) == 2)
+    gemm_pairs(name, p);
+  else
+    gemm(name, p);
 }
 
 }  // namespace
@@ -325,8 +335,8 @@ void start_bias_grad(const Conv2dWeightGrad<T>& k) {
 template <class T>
 void conv2d_forward(const Conv2dForward<T>& x) {
   const ConvShape& s = x.shape;
-  gemm("conv2d_forward",
-       ForwardProblem<T>{x, sizes_of(s), s.K / s.groups, s.N * s.OH * s.OW, s.C / s.groups * s.R * s.S, s.groups});
+  multiply("conv2d_forward",
+           ForwardProblem<T>{x, sizes_of(s), s.K / s.groups, s.N * s.OH * s.OW, s.C / s.groups * s.R * s.S, s.groups});
 }
 
 // The input gradient is a transposed convolution without bias and activation.
@@ -339,8 +349,8 @@ void conv2d_transpose(const Conv2dTranspose<T>& x) {
     launch_over(name, few_channels_input_grad<T>, s.N * s.groups * s.H * slots, x, sizes_of(s), s.groups);
     return;
   }
-  gemm(name,
-       InputGradProblem<T>{x, sizes_of(s), s.C / s.groups, s.N * s.H * s.W, s.K / s.groups * s.R * s.S, s.groups});
+  multiply(name,
+           InputGradProblem<T>{x, sizes_of(s), s.C / s.groups, s.N * s.H * s.W, s.K / s.groups * s.R * s.S, s.groups});
 }
 
 template <class T>
@@ -351,14 +361,14 @@ void conv2d_input_grad(const Conv2dInputGrad<T>& x) {
 template <class T>
 void conv2d_weight_grad(const Conv2dWeightGrad<T>& x) {
   const ConvShape& s = x.shape;
-  gemm("conv2d_weight_grad",
-       WeightGradProblem<T>{x, sizes_of(s), s.K / s.groups, s.C / s.groups * s.R * s.S, s.N * s.OH * s.OW, s.groups});
+  multiply("conv2d_weight_grad", WeightGradProblem<T>{x, sizes_of(s), s.K / s.groups, s.C / s.groups * s.R * s.S,
+                                                      s.N * s.OH * s.OW, s.groups});
   if (x.gbias != nullptr) start_bias_grad(x);
 }
 
-EINKORN_INSTANTIATE(conv2d_forward, Conv2dForward)
-EINKORN_INSTANTIATE(conv2d_transpose, Conv2dTranspose)
-EINKORN_INSTANTIATE(conv2d_input_grad, Conv2dInputGrad)
-EINKORN_INSTANTIATE(conv2d_weight_grad, Conv2dWeightGrad)
+EINKORN_INSTANTIATE_STORED(conv2d_forward, Conv2dForward)
+EINKORN_INSTANTIATE_STORED(conv2d_transpose, Conv2dTranspose)
+EINKORN_INSTANTIATE_STORED(conv2d_input_grad, Conv2dInputGrad)
+EINKORN_INSTANTIATE_STORED(conv2d_weight_grad, Conv2dWeightGrad)
 
 }  // namespace einkorn::cuda

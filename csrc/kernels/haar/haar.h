@@ -92,8 +92,8 @@ struct CascadeScan {
   int32_t* boxes;  // [capacity, 4]
   int64_t* count;
   const uint8_t* image;
-  const HaarLevel* levels;
-  const float* scales;  // [n_levels]: of boxes
+  const HaarLevel* levels;  // these two in the memory of the CPU on every engine: launches go by them
+  const float* scales;      // [n_levels]: of boxes
   int64_t height, width, n_levels, capacity;
   HaarCascade cascade;
   Workspace ws;  // scratch: ScanParts

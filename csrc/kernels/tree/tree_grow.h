@@ -87,6 +87,7 @@ struct TreeGrowth {
   int32_t* leaf;
   const void* codes;
   const void* by_row;
+  // In the memory of the CPU on every engine, but for `rows`: launches go by them.
   const int32_t* n_bins;
   const uint8_t* categorical;
   const int32_t* rows;      // null: all

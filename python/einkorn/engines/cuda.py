@@ -11,6 +11,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from einkorn._device import device_of
 from einkorn.errors import DeviceError, EngineError
 
 try:
@@ -45,10 +48,12 @@ def _launcher(name: str) -> Callable[..., Any]:
     def launch(*args: Any) -> Any:
         device = cupy.cuda.runtime.getDevice()
         for position, a in enumerate(args):
-            if isinstance(a, cupy.ndarray) and a.device.id != device:
+            if not isinstance(a, (cupy.ndarray, np.ndarray)):
+                continue
+            place = device_of(a)
+            if place != f"cuda:{device}":
                 raise DeviceError(
-                    f"{name}: array number {position} is on device {a.device.id}, expected {device}, the"
-                    " current one"
+                    f"{name}: array number {position} is on {place}, expected cuda:{device}, the current one"
                 )
         _cuda.set_stream(cupy.cuda.get_current_stream().ptr)
         return kernel(*args)

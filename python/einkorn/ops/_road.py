@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
+from einkorn._device import device_of
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._tape import Node, source
@@ -180,9 +181,9 @@ def same_dtype(op: str, **arrays: Any) -> None:
             first_name, first = name, a
         elif a.dtype != first.dtype:
             raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected {first.dtype} as {first_name} has")
-        elif type(a) is not type(first):
+        elif (type(a) is not _ndarray or type(first) is not _ndarray) and device_of(a) != device_of(first):
             raise DeviceError(
-                f"{op}: {name} is a {type(a).__name__} and {first_name} a {type(first).__name__};"
+                f"{op}: {name} is on {device_of(a)} and {first_name} on {device_of(first)};"
                 " all arrays of a call must live on one device"
             )
 

@@ -1,0 +1,199 @@
+"""CUDA kernels of families without shared cases: calls of estimators, cascades and augmentation.
+
+Each is made on the native engine and, with the same arguments, on the host device.
+"""
+
+from __future__ import annotations
+
+import collections
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import einkorn
+
+if importlib.util.find_spec("einkorn._cuda_host") is None:
+    pytest.skip("host device: not built (EINKORN_CUDA_HOST=ON)", allow_module_level=True)
+
+import cuda_host
+
+from einkorn import _cuda_host, boosting, vision
+
+CALLS = 4  # of a kernel, for each type of its arrays
+
+
+class Both:
+    """The native engine, each of whose calls is made on the host device too, with the same arguments."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self.device = cuda_host.Engine(native)
+        self.compared: collections.Counter[tuple[str, ...]] = collections.Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        kernel = getattr(self.native, name)
+        if name not in _cuda_host.kernels():
+            return kernel
+
+        def call(*args: Any) -> Any:
+            key = (name, *(a.dtype.name for a in args if isinstance(a, np.ndarray)))
+            if self.compared[key] >= CALLS:
+                return kernel(*args)
+            self.compared[key] += 1
+            others = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+            result = kernel(*args)
+            assert getattr(self.device, name)(*others) == result, name
+            for i, (a, b) in enumerate(zip(args, others, strict=True)):
+                if isinstance(a, np.ndarray):
+                    _assert_close(name, i, a, b)
+            return result
+
+        return call
+
+
+def _assert_close(name: str, argument: int, a: np.ndarray, b: np.ndarray) -> None:
+    where = f"{name}, argument {argument}"
+    if a.dtype.kind == "f":
+        kept_as = np.float32 if name == "boost_loss" else a.dtype  # its sums are of floats
+        tolerance = 64 * np.finfo(kept_as).eps
+        size = np.abs(a[np.isfinite(a)]).max(initial=0)
+        np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance * size, err_msg=where)
+    elif name.startswith("augment_"):  # floats that were rounded to bytes, a few of them the other way
+        apart = np.abs(a.astype(int) - b.astype(int))
+        assert apart.max(initial=0) <= 1, where
+        assert np.count_nonzero(apart) <= apart.size / 100, where
+    else:
+        np.testing.assert_array_equal(b, a, err_msg=where)
+
+
+def _boost() -> None:
+    rng = np.random.default_rng(0)
+    x = np.round(rng.standard_normal((300, 4)), 1)
+    x[::7, 1] = np.nan
+    x[:, 2] = rng.integers(0, 6, 300)
+    y = np.abs(x[:, 0] + (x[:, 2] == 3)) + 0.1
+    weight = rng.uniform(0.5, 2, 300)
+    for loss in ("squared_error", "absolute_error", "huber", "quantile", "poisson"):
+        model = boosting.GradientBoostingRegressor(
+            loss=loss, n_estimators=2, max_leaf_nodes=5, categorical_features=[2], max_bins=20
+        )
+        model.fit(x, y, sample_weight=weight)
+        model.predict(x[:90])
+        boosting.explain.shap_values(model, x[:70])
+    for classes in (2, 3):
+        model = boosting.GradientBoostingClassifier(n_estimators=2, max_leaf_nodes=70, min_samples_leaf=2)
+        model.fit(x.astype(np.float32), np.digitize(y, np.linspace(0, 2, classes + 1)[1:-1]))
+        model.predict_proba(x[:70].astype(np.float32))
+
+
+def _histograms() -> None:
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 300, (2, 70_000)).astype(np.uint16)
+    gradients, hessians = rng.standard_normal((2, 70_000))
+    rows = np.sort(rng.choice(70_000, 500, replace=False))
+    whole = einkorn.ops.histogram(codes[:, :66_000].copy(), gradients[:66_000], bins=299)
+    part = einkorn.ops.histogram((codes % 7).astype(np.uint8), gradients, hessians, rows=rows, bins=8)
+    einkorn.ops.histogram_subtract(whole, whole)
+    assert part.shape == (2, 8, 3)
+
+
+def _see() -> None:
+    rng = np.random.default_rng(2)
+    colors = rng.integers(0, 256, (60, 71, 3), np.uint8)
+    image = vision.images.to_gray(colors)
+    einkorn.ops.integral_image(image, squared=True, tilted=True)
+    einkorn.ops.integral_image(image[:3, :1].copy(), tilted=True)
+    einkorn.ops.resize_exact(image, 33, 95)
+    patches = rng.integers(0, 256, (70, 9, 8), np.uint8)
+    patches[3] = 7  # flat
+    sums, scale = einkorn.ops.haar_patch_sums(patches)
+    rects = np.array([[[0, 0, 8, 4], [0, 0, 4, 4], [0, 0, 0, 0]], [[0, 0, 8, 9], [2, 0, 2, 9], [4, 4, 2, 2]]])
+    weights = np.array([[-1.0, 2.0, 0.0], [-1.0, 3.0, 0.5]])
+    einkorn.ops.haar_features(sums, scale, rects, weights, 9, 8)
+    cascade = einkorn.ops.HaarCascade(
+        height=9,
+        width=8,
+        rects=[*rects, [[4, 1, 3, 3], [4, 1, 1, 3], [0, 0, 0, 0]]],
+        weights=[*weights, [-1.0, 2.0, 0.0]],
+        tilted=[0, 0, 1],
+        feature=[0, 2, 1, 2],
+        threshold=[0.0, 0.01, 0.0, -0.01],
+        left=[1, 0, 0, 0],
+        right=[0, 0, 0, 0],
+        left_value=[0.0, 0.4, 0.3, 0.0],
+        right_value=[0.5, 0.2, 0.6, 0.9],
+        tree_nodes=[0, 2, 3, 4],
+        stage_trees=[0, 2, 3],
+        stage_threshold=[0.6, 0.3],
+    )
+    detector = vision.CascadeDetector(cascade)
+    boxes = detector.detect(colors, min_neighbors=0, scale_factor=1.4)
+    assert len(boxes) > 20
+    einkorn.ops.group_rectangles(boxes, min_neighbors=1)
+
+
+def _augment() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 256, (3, 3, 17, 19), np.uint8)
+    floats = rng.random((2, 4, 9, 11), np.float32)
+    shift = np.array([[1.0, 0, 3], [0, 1, -2], [0, 0, 1]])
+    zoom = np.array([[1.7, 0, 0.2], [0, -0.6, 12.3], [0, 0, 1]])
+    turn = np.array([[0.8, 0.5, -1], [-0.4, 0.9, 2], [0.002, 0.01, 1]])
+    ops = einkorn.ops
+    for border in ("constant", "reflect"):
+        for matrix, mode in ((shift, "bilinear"), (zoom, "bilinear"), (turn, "bilinear"), (turn, "nearest")):
+            ops.augment_warp(x, matrix, size=(12, 14), mode=mode, border=border, fill=[3.0, 7.0, 250.0])
+            ops.augment_warp(floats, matrix, mode=mode, border=border, fill=0.5, scale=2.0, shift=-1.0)
+    ops.augment_warp(x, zoom, border="nearest", antialias=True, window=[2, 1, 15, 16])
+    ops.augment_warp(floats, shift, field=rng.standard_normal((2, 2, 9, 11)), border="wrap")
+    kinds = ["brightness", "contrast", "saturation", "hue", "posterize", "solarize", "invert", "autocontrast"]
+    kinds += ["equalize", "grayscale"]
+    values = [1.3, 0.6, 1.8, 0.2, 3, 128, 0, 0, 0, 0]
+    for image, limit in ((x, 255.0), (floats, 1.0)):
+        of_type = [v if limit > 1 or v < 100 else 0.5 for v in values]
+        for kind, value in zip(kinds, of_type, strict=True):
+            ops.augment_color(image, [[kind]] * len(image), [[value]] * len(image))
+    ops.augment_color(floats, [["offset", "contrast"]] * 2, [[0.2, 0.5]] * 2, scale=3.0, shift=1.0)
+    taps = np.array([[0.2, 0.5, 0.3]] * 3)
+    ops.augment_filter(x, taps, taps[:, ::-1].copy(), keep=0.5, gain=0.4)
+    ops.augment_filter(floats, taps[:2], np.array([[0.1, 0.2, 0.4, 0.2, 0.1]] * 2), edges=True)
+    for kind in ("normal", "uniform", "salt_and_pepper"):
+        ops.augment_noise(x, [5, 2, 9], [20.0, 3.0, 0.5], kind=kind, seed=3)
+        ops.augment_noise(floats, [5, 2], [0.3, 0.2], kind=kind, seed=3, limit=1.0)
+
+
+RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
+    "boosting": (
+        _boost,
+        {"boost_loss", "leaf_quantile", "bin_edges", "bin_columns", "code_rows", "tree_predict", "tree_shap"},
+    ),
+    "augmentation": (_augment, {"augment_warp", "augment_color", "augment_filter", "augment_noise"}),
+    "histograms": (_histograms, {"histogram", "histogram_subtract"}),
+    "vision": (
+        _see,
+        {
+            "rgb_to_gray",
+            "integral_image",
+            "resize_exact",
+            "haar_patch_sums",
+            "haar_features",
+            "cascade_scan",
+            "group_rectangles",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("run", "expected"), RUNS.values(), ids=RUNS.keys())
+def test_calls_give_what_the_cpu_gives(
+    run: Callable[[], None], expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = importlib.import_module("einkorn.engines")
+    both = Both(engines.cpu())
+    monkeypatch.setattr(engines, "_cpu", both)
+    run()
+    assert expected <= {key[0] for key in both.compared}
