@@ -118,7 +118,7 @@ def _see() -> None:
         height=9,
         width=8,
         rects=[*rects, [[4, 1, 3, 3], [4, 1, 1, 3], [0, 0, 0, 0]]],
-        weights=[*weights, [-1.0, 2.0, 0.0]],
+        weights=[*weights, [-1.0, 3.0, 0.0]],
         tilted=[0, 0, 1],
         feature=[0, 2, 1, 2],
         threshold=[0.0, 0.01, 0.0, -0.01],
@@ -150,14 +150,14 @@ def _augment() -> None:
             ops.augment_warp(floats, matrix, mode=mode, border=border, fill=0.5, scale=2.0, shift=-1.0)
     ops.augment_warp(x, zoom, border="nearest", antialias=True, window=[2, 1, 15, 16])
     ops.augment_warp(floats, shift, field=rng.standard_normal((2, 2, 9, 11)), border="wrap")
-    kinds = ["brightness", "contrast", "saturation", "hue", "posterize", "solarize", "invert", "autocontrast"]
-    kinds += ["equalize", "grayscale"]
+    # brightness, contrast, saturation, hue, posterize, solarize, invert, autocontrast, equalize, grayscale
+    kinds = range(1, 11)
     values = [1.3, 0.6, 1.8, 0.2, 3, 128, 0, 0, 0, 0]
     for image, limit in ((x, 255.0), (floats, 1.0)):
         of_type = [v if limit > 1 or v < 100 else 0.5 for v in values]
         for kind, value in zip(kinds, of_type, strict=True):
             ops.augment_color(image, [[kind]] * len(image), [[value]] * len(image))
-    ops.augment_color(floats, [["offset", "contrast"]] * 2, [[0.2, 0.5]] * 2, scale=3.0, shift=1.0)
+    ops.augment_color(floats, [[11, 2]] * 2, [[0.2, 0.5]] * 2, scale=3.0, shift=1.0)
     taps = np.array([[0.2, 0.5, 0.3]] * 3)
     ops.augment_filter(x, taps, taps[:, ::-1].copy(), keep=0.5, gain=0.4)
     ops.augment_filter(floats, taps[:2], np.array([[0.1, 0.2, 0.4, 0.2, 0.1]] * 2), edges=True)

@@ -15,6 +15,7 @@ from checking import as_arrays, assert_matches, case_id, gradients
 
 import einkorn
 from einkorn.cases import FAMILIES, Case, cases_of
+from einkorn.config import cuda_runs
 
 if importlib.util.find_spec("einkorn._cuda_host") is None:
     pytest.skip("host device: not built (EINKORN_CUDA_HOST=ON)", allow_module_level=True)
@@ -60,7 +61,7 @@ def test_every_kernel_has_a_body_or_is_listed() -> None:
 
 def test_what_runs_where_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """By `einkorn info` and in docs/performance.md (`python benchmarks/gpu_runs.py` writes both)."""
-    runs = einkorn.config.cuda_runs()
+    runs = cuda_runs()
     on_cards = {name for card in runs["cards"] for name in card["kernels"]}
     alone = set(_cuda_host.kernels()) - on_cards
     assert set(runs["host_device"]) == alone
