@@ -1,6 +1,8 @@
 // Colours on the GPU: a block of threads has an image, kept as floats in scratch, and every step of its program goes over it. A step that
 // has to know the image (its mean, its range, its histogram) folds it over the block first; counts go by atomics, whose order does not matter.
 //
+// Where a step of bytes rounds down, sums are made by one fused multiply-add each, as the CPU's compiler makes them.
+//
 // Roofline: an image of 3 x 224 x 224 is 0.6 MB of floats, which stay in L2: 1 or 4 bytes an element from memory and back, 128 images 39 MB of
 // bytes, 0.013 ms at 3.0 TB/s; a step 8 bytes of L2 an element, 0.03 ms. Few images leave most of a card idle.
 // Plan: color_images: 64 registers, 4 blocks of 256 threads an SM
@@ -33,7 +35,7 @@ struct Image {
   __device__ __forceinline__ float& at(int64_t c, int64_t j) const { return pixels[c * size + j]; }
 
   __device__ __forceinline__ float grey_at(int64_t j) const {
-    if (channels == 3) return cut(at(0, j) * 0.2989f + at(1, j) * 0.587f + at(2, j) * 0.114f);
+    if (channels == 3) return cut(::fmaf(at(2, j), 0.114f, ::fmaf(at(1, j), 0.587f, at(0, j) * 0.2989f)));
     float g = at(0, j);
     for (int64_t c = 1; c < channels; ++c) g += at(c, j);
     return cut(channels > 1 ? g / static_cast<float>(channels) : g);
@@ -141,13 +143,13 @@ struct Image {
         each([&](float x, int64_t) { return kept(x * v); });
         break;
       case contrast:
-        each([&](float x, int64_t) { return kept(x * v + range[0] * (1 - v)); });
+        each([&](float x, int64_t) { return kept(::fmaf(x, v, range[0] * (1 - v))); });
         break;
       case saturation:
         if (channels == 1) break;
         each_pixel([&](int64_t j) {
           const float g = grey_at(j) * (1 - v);
-          for (int64_t c = 0; c < channels; ++c) at(c, j) = kept(at(c, j) * v + g);
+          for (int64_t c = 0; c < channels; ++c) at(c, j) = kept(::fmaf(at(c, j), v, g));
         });
         break;
       case hue:
