@@ -55,6 +55,26 @@ def test_large_means_and_small_variances(name: str, far: float, backend: str) ->
     assert np.abs(function(x) - standard(x, axes)).max() < 2e-6
 
 
+HUGE = FAR | {
+    "groups": (lambda x: ops.group_norm(x, 1), (3, 4, 40), (1, 2)),
+    "sums": (lambda x: ops.add_layer_norm(x, np.zeros_like(x), x.shape[-1])[1], (3, 70), 1),
+    "squares": (lambda x: ops.rms_norm(x, x.shape[-1]), (3, 70), None),
+    "long squares": (lambda x: ops.rms_norm(x, x.shape[-1]), (2, 3000), None),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_squares_beyond_the_range(name: str, backend: str) -> None:
+    """Numbers whose squares float32 does not hold are normalised like others."""
+    function, shape, axes = HUGE[name]
+    x = (1e20 * np.random.default_rng(1).standard_normal(shape)).astype(np.float32)
+    wide = x.astype(np.longdouble)
+    expected = (
+        wide / np.sqrt((wide * wide).mean(axis=1, keepdims=True)) if axes is None else standard(x, axes)
+    )
+    assert np.abs(function(x) - expected).max() < 2e-6
+
+
 @pytest.mark.parametrize("name", FAR)
 def test_an_outlier_in_front(name: str, backend: str) -> None:
     """Nothing hangs on the first element being like the others."""

@@ -189,7 +189,7 @@ def test_rows_and_products_have_the_bits_of_the_long_way(dtype: str) -> None:
     assert k.quick("linear", x, b.T.copy(), bias[:3], 4).tobytes() == many.tobytes()
     assert ops.linear(x, b.T.copy(), bias[:3], activation="tanh").tobytes() == many.tobytes()
     long = ops.layer_norm(x, 17, weight, bias, 1e-3, activation="relu")
-    short = k.quick("layer_norm", x, weight, bias, 17, 1e-3)
+    short = k.quick("row_norm", x, weight, bias, 17, 1e-3, True, False)
     np.testing.assert_array_equal(np.where(short < 0, 0, short), long)
     assert ops.layer_norm(x, (17,), weight, bias, 1e-3).tobytes() == short.tobytes()
 
@@ -210,12 +210,36 @@ def test_rows_and_products_decline_what_does_not_fit() -> None:
         (x, x, None, 0),
     ):
         assert k.quick("linear", *given) is None
-    for given in ((x, weight, None, 8, 1e-5), (x, weight, weight, 4, 1e-5), (x, weight, weight, 8, 1), (x,)):
-        assert k.quick("layer_norm", *given) is None
-    assert k.quick("layer_norm", x, weight[:4], weight, 8, 1e-5) is None
+    for given in ((x, weight, weight, 4, 1e-5), (x, weight, weight, 8, 1), (x, weight, weight, 8, None)):
+        assert k.quick("row_norm", *given, True, False) is None
+    assert k.quick("row_norm", x, weight[:4], weight, 8, 1e-5, True, False) is None
+    assert k.quick("row_norm", x, weight, weight.astype(np.float64), 8, 1e-5, True, True) is None
+    assert k.quick("row_norm", x) is None
     for axis in (-1.0, True, 5):
         with pytest.raises((TypeError, ValueError)):
             ops.softmax(x, axis)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("norm", [ops.layer_norm, ops.rms_norm])
+def test_recorded_norms_go_the_short_way(norm: Any, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result and the gradients of both ways are the same bits, those of gradients too."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in ((2, 3, 8), (8,), (8,))][: 3 if weighted else 1]
+    if norm is ops.rms_norm:
+        arrays = arrays[:2]
+    g = rng.standard_normal((2, 3, 8))
+
+    def everything() -> list[bytes]:
+        leaves = [Tensor(a, requires_grad=True) for a in arrays]
+        y = norm(leaves[0], (8,), *leaves[1:])
+        once = einkorn.grad(y, leaves, Tensor(g), create_graph=True)
+        twice = einkorn.grad(once[0], leaves[0], g)
+        return [np.asarray(t.detach() if isinstance(t, Tensor) else t).tobytes() for t in (y, *once, *twice)]
+
+    short = everything()
+    monkeypatch.setattr(_native(), "quick", lambda *operands: None)
+    assert everything() == short
 
 
 def test_gradients_after_the_short_cut() -> None:

@@ -37,36 +37,58 @@ void set_channels(Args& args, const Array& x) {
   args.batch = x.shape[0], args.channels = x.shape[1], args.length = x.shape[2];
 }
 
-// layer_norm(x, weight, bias, n, eps): the rows of a small array with all their weights.
-PyObject* quick_layer_norm(PyObject* const* operands, Py_ssize_t count) {
-  Array x, weight, bias, out;
-  if (count != 5 || !view_plain(operands[0], x) || !view_plain(operands[1], weight) || !view_plain(operands[2], bias))
-    Py_RETURN_NONE;
-  if (!PyLong_CheckExact(operands[3]) || !PyFloat_CheckExact(operands[4]) || x.ndim == 0 || x.size() > kKeepsGil)
-    Py_RETURN_NONE;
+// A weight or bias of n elements, or None; false where it is another thing.
+bool view_weight(PyObject* object, const Array& x, int64_t n, Array& weight) {
+  if (object == Py_None) return true;
+  return view_plain(object, weight) && weight.dtype == x.dtype && weight.ndim == 1 && weight.shape[0] == n;
+}
+
+// row_norm(x, weight, bias, n, eps, centred, kept): the rows of a small array with a weight an element. eps None: the spacing of
+// the type's numbers at 1. kept: (result, mean or None, rstd), as the gradient reads them.
+PyObject* quick_row_norm(PyObject* const* operands, Py_ssize_t count) {
+  Array x, weight, bias, out, mean, rstd;
+  if (count != 7 || !view_plain(operands[0], x) || x.ndim == 0 || x.size() > kKeepsGil) Py_RETURN_NONE;
+  if (!PyLong_CheckExact(operands[3]) || (operands[4] != Py_None && !PyFloat_CheckExact(operands[4]))) Py_RETURN_NONE;
   const int64_t n = x.shape[x.ndim - 1];
   int overflow = 0;
   if (PyLong_AsLongAndOverflow(operands[3], &overflow) != n || overflow != 0) Py_RETURN_NONE;
-  for (const Array* a : {&weight, &bias})
-    if (a->dtype != x.dtype || a->ndim != 1 || a->shape[0] != n) Py_RETURN_NONE;
+  if (!view_weight(operands[1], x, n, weight) || !view_weight(operands[2], x, n, bias)) Py_RETURN_NONE;
+  const bool centred = operands[5] == Py_True, kept = operands[6] == Py_True;
+  if (centred && operands[4] == Py_None) Py_RETURN_NONE;
   Fresh made(x);
   if (!made.view(out)) return nullptr;
+  Array line;
+  line.dtype = DType::float64, line.ndim = 1, line.shape[0] = x.size() / n;
   double statistics[2 * kKeepsGil];
+  PyObject* tuple = nullptr;
+  if (kept) {
+    Fresh means(line), roots(line);
+    if ((centred && !means.view(mean)) || !roots.view(rstd)) return nullptr;
+    tuple = PyTuple_New(3);
+    if (tuple == nullptr) return nullptr;
+    PyTuple_SET_ITEM(tuple, 1, centred ? means.hand_out() : Py_NewRef(Py_None));
+    PyTuple_SET_ITEM(tuple, 2, roots.hand_out());
+  }
   by_dtype(x, [&]<class T>() {
     RowNorm<T> args{};
-    args.out = out.out<T>("out"), args.mean = statistics, args.rstd = statistics + kKeepsGil;
+    args.out = out.out<T>("out");
+    args.mean = !centred ? nullptr : kept ? mean.out<double>("mean") : statistics;
+    args.rstd = kept ? rstd.out<double>("rstd") : statistics + kKeepsGil;
     args.x = x.in<T>("x"), args.weight = weight.in<T>("weight"), args.bias = bias.in<T>("bias");
     args.rows = x.size() / n, args.n = n, args.groups = args.run = 1;
-    args.eps = PyFloat_AS_DOUBLE(operands[4]), args.ws = workspace();
+    args.eps = operands[4] == Py_None ? (sizeof(T) == 4 ? 0x1p-23 : 0x1p-52) : PyFloat_AS_DOUBLE(operands[4]);
+    args.ws = workspace();
     run_in_scratch<RowNormParts<T>>(&NormKernels<T>::row_norm_forward, args);
   });
-  return made.hand_out();
+  if (tuple == nullptr) return made.hand_out();
+  PyTuple_SET_ITEM(tuple, 0, made.hand_out());
+  return tuple;
 }
 
 }  // namespace
 
 EINKORN_BINDINGS(norm, m) {
-  add_quick("layer_norm", &quick_layer_norm);
+  add_quick("row_norm", &quick_row_norm);
 
   m.def(
       "row_norm_forward",

@@ -11,14 +11,15 @@
 //   x fetched a block ahead                                -    5.0    6.9
 //   out fetched ahead as well                              -    5.3    6.0
 // 8 MB, which stay in the L3 cache: uniform 0.38, normal 0.99, dropout 0.44, copy 0.13
-// On Zen 4, whose 512-bit instructions take two halves, the words bind: 30 instructions for a vector of them would take 15 cycles,
-// 18.6 are measured (2, 4, 8 chains side by side: 23.7, 20.1, 18.6), and a copy of 8 MB takes 8. One word an element, as the stream
-// of random.h has it, leaves 43% of the copy rate at most; 20 to 25% is reached.
+// On Zen 4, whose 512-bit instructions take two halves, the words bind: 17.3 cycles for a vector of them (philox.h) and 3 for dropout
+// itself, where a copy of 8 MB takes 8. One word an element, as the stream of random.h has it, leaves 40% of the copy rate at most;
+// 22% is reached, and at 64 MB, past the caches, 47%.
 
 #include "kernels/random.h"
 
 #include "kernels/instantiate.h"
 #include "kernels/normal_pairs.h"
+#include "simd/stream.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -28,16 +29,19 @@ constexpr int64_t kBlock = 512;        // words made at a time: 2 KB
 constexpr int64_t kTaskWords = 16384;  // words of a task
 constexpr double kWordCost = 0.2;      // ns on one core
 
-// Calls body(first word, words, n) for consecutive blocks of the stream.
-template <class Body>
+// Calls body(first word, words, n) for consecutive blocks of the stream, and ask(first word, n) before the words of a block are made:
+// the memory that it will need has that long to come.
+template <class Ask, class Body>
 EINKORN_INLINE void for_words(const Workspace& ws, int64_t total, uint64_t seed, uint64_t offset, double cost,
-                              const Body& body) {
+                              const Ask& ask, const Body& body) {
   const int64_t tasks = (total + kTaskWords - 1) / kTaskWords;
   parallel_for(ws, tasks, cost * static_cast<double>(total < kTaskWords ? total : kTaskWords), [&](int64_t task, int) {
-    alignas(kVectorBytes) uint32_t words[kBlock];
+    alignas(kVectorBytes)
+        uint32_t words[kBlock + kLanes<float>];  // a vector may be read past a block that is not whole
     const int64_t end = (task + 1) * kTaskWords < total ? (task + 1) * kTaskWords : total;
     for (int64_t first = task * kTaskWords; first < end; first += kBlock) {
       const int64_t n = end - first < kBlock ? end - first : kBlock;
+      ask(first, n);
       philox(words, n, seed, offset + static_cast<uint64_t>(first) / 4);
       body(first, words, n);
     }
@@ -49,20 +53,23 @@ EINKORN_INLINE void for_words(const Workspace& ws, int64_t total, uint64_t seed,
 template <class T>
 void uniform(const Uniform<T>& k) {
   const T range = (k.high - k.low) * kStep<T>;
-  for_words(k.ws, k.size * kWordsEach<T>, k.seed, k.offset, kWordCost,
-            [&](int64_t first, const uint32_t* words, int64_t n) {
-              T* const out = k.out + first / kWordsEach<T>;
-              for_vectors<T>(n / kWordsEach<T>, [&](int64_t i, int64_t live) {
-                store_n(out + i, live, draw(words + i * kWordsEach<T>, T{}) * range + k.low);
-              });
-            });
+  const bool streamed = k.size * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  for_words(
+      k.ws, k.size * kWordsEach<T>, k.seed, k.offset, kWordCost, [](int64_t, int64_t) {},
+      [&](int64_t first, const uint32_t* words, int64_t n) {
+        write_run(k.out + first / kWordsEach<T>, n / kWordsEach<T>, streamed, [&](int64_t i, int64_t) EINKORN_LAMBDA {
+          return draw(words + i * kWordsEach<T>, T{}) * range + k.low;
+        });
+        if (streamed) finish_streaming();
+      });
 }
 
 template <class T>
 void normal(const Normal<T>& k) {
   constexpr int lanes = kLanes<T>;
   for_words(
-      k.ws, k.size * kWordsEach<T>, k.seed, k.offset, 4 * kWordCost, [&](int64_t first, uint32_t* words, int64_t n) {
+      k.ws, k.size * kWordsEach<T>, k.seed, k.offset, 4 * kWordCost, [](int64_t, int64_t) {},
+      [&](int64_t first, uint32_t* words, int64_t n) {
         T* const out = k.out + first / kWordsEach<T>;
         const int64_t elements = n / kWordsEach<T>;
         for (int64_t i = 0; i < elements; i += 2 * lanes) {
@@ -80,19 +87,27 @@ void dropout(const Dropout<T>& k) {
   // u >= p says the same of whole numbers: word >> 8 >= ceil(2^24 p)
   const auto threshold = static_cast<int32_t>(::ceil(k.p * 0x1p24));
   const T scale = k.p < 1 ? (T)(1 / (1 - k.p)) : (T)0;
-  for_words(k.ws, k.size, k.seed, k.offset, kWordCost, [&](int64_t first, const uint32_t* words, int64_t n) {
-    T* const out = k.out + first;
-    const T* const x = k.x + first;
-    for_vectors<T>(n, [&](int64_t i, int64_t live) {
-      __builtin_prefetch(x + i + kBlock);
-      IntVec<T> draws;
-      if constexpr (sizeof(T) == 4)
-        draws = (IntVec<T>)(load(words + i) >> 8);
-      else
-        for (int j = 0; j < kLanes<T>; ++j) draws[j] = words[i + j] >> 8;
-      store_n(out + i, live, draws >= threshold ? load_n(x + i, live) * scale : Vec<T>{});
-    });
-  });
+  const bool streamed = k.size * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  for_words(
+      k.ws, k.size, k.seed, k.offset, kWordCost,
+      [&](int64_t first, int64_t n) {
+        for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T))) {
+          __builtin_prefetch(k.x + first + i);
+          if (!streamed) ask_to_write(k.out + first + i);
+        }
+      },
+      [&](int64_t first, const uint32_t* words, int64_t n) {
+        const T* const x = k.x + first;
+        write_run(k.out + first, n, streamed, [&](int64_t i, int64_t live) EINKORN_LAMBDA {
+          IntVec<T> draws;
+          if constexpr (sizeof(T) == 4)
+            draws = (IntVec<T>)(load(words + i) >> 8);
+          else
+            for (int j = 0; j < kLanes<T>; ++j) draws[j] = words[i + j] >> 8;
+          return draws >= threshold ? load_n(x + i, live) * scale : Vec<T>{};
+        });
+        if (streamed) finish_streaming();
+      });
 }
 
 void permutation(const Permutation& k) {

@@ -165,18 +165,24 @@ EINKORN_INLINE Vec<double> expm1(Vec<double> x) {
 }
 
 // 2^x for x below 1 (NaN stays NaN), at little more than half the price of exp: weights of a softmax, whose logarithms are taken to
-// base 2. 2^x = 2^n (1 + r P(r)), n = round(x), |r| <= 1/2.
+// base 2. With AVX-512 x = floor(x) + r, and of the power of two that is the sum's first part one instruction makes the floor itself:
+// there -inf needs no bound either. Else 2^x = 2^n (1 + r P(r)), n = round(x), |r| <= 1/2.
 EINKORN_INLINE Vec<float> exp2_nonpositive(Vec<float> x) {
-  x = maximum(broadcast(-151.0f), x);
 #if defined(__AVX512F__)
-  const Vec<float> whole = round_to_whole(x);
-  const IntVec<float> n = {};
+  const Vec<float> r = (Vec<float>)_mm512_reduce_ps((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  Vec<float> p = r * 2.16129175e-4f + 1.24678458e-3f;
+  p = p * r + 9.67545155e-3f;
+  p = p * r + 5.54852821e-2f;
+  p = p * r + 2.40229309e-1f;
+  p = p * r + 6.93147063e-1f;
+  p = p * r + 1.0f;
+  return (Vec<float>)_mm512_scalef_ps((__m512)p, (__m512)x);
 #else
+  x = maximum(broadcast(-151.0f), x);
   const float magic = 12582912.0f;  // as in exp
   const Vec<float> shifted = x + magic;
   const IntVec<float> n = bits<IntVec<float>>(shifted) - bits<IntVec<float>>(broadcast(magic));
   const Vec<float> whole = shifted - magic;
-#endif
   const Vec<float> r = x - whole;
   Vec<float> p = r * 1.546144777e-4f + 1.339086681e-3f;
   p = p * r + 9.618056938e-3f;
@@ -185,6 +191,7 @@ EINKORN_INLINE Vec<float> exp2_nonpositive(Vec<float> x) {
   p = p * r + 6.931471825e-1f;
   p = p * r + 1.0f;
   return scale_by_power_of_two(p, n, whole);
+#endif
 }
 
 EINKORN_INLINE Vec<double> exp2_nonpositive(Vec<double> x) {

@@ -205,6 +205,14 @@ void column_statistics(const BatchNorm<T>& k, double* partial) {
         for (int64_t i = 0; i < live; ++i)
           means[j + v * kLanes<Number<T>> + i] = static_cast<double>(start[i]) + static_cast<double>(more[i]);
         store_double<Number<T>>(means + columns + j + v * kLanes<Number<T>>, live, squares[v]);
+        if constexpr (sizeof(Number<T>) == 4)
+          for (int64_t i = 0; i < live; ++i) {
+            const int64_t column = j + v * kLanes<Number<T>> + i;
+            if (__builtin_isfinite(means[column]) && __builtin_isfinite(means[columns + column])) continue;
+            const auto one = [&](int64_t r, int64_t) { return widened(k.x[r * columns + column]); };
+            const Moments m = moments_in_double(first, last, 0, 1, one);
+            means[column] = m.mean, means[columns + column] = m.squares;
+          }
       }
     });
   });

@@ -3,6 +3,8 @@
 // A block of up to kMomentBlock elements is walked twice, the second time in the L1 cache: for its mean, then for the squared
 // distances from it. Both walks subtract the block's first element, so that a large mean costs no digits. Blocks are joined in double
 // (Chan, Golub and LeVeque 1979):  M2 = M2a + M2b + (mean_b - mean_a)^2 na nb / (na + nb).
+//
+// Where a block's sums leave the range of T (float: squares of 2e19 and more), they are taken again in double, one by one.
 
 #pragma once
 
@@ -84,6 +86,34 @@ EINKORN_INLINE void for_blocks(int64_t runs, int64_t n, const Block& block) {
   }
 }
 
+// Moments of elements whose sums left T's range; one(q, i) is an element.
+template <class One>
+__attribute__((noinline)) Moments moments_in_double(int64_t first, int64_t last, int64_t begin, int64_t size,
+                                                    const One& one) {
+  Moments m;
+  m.count = static_cast<double>((last - first) * size);
+  for (int64_t q = first; q < last; ++q)
+    for (int64_t i = begin; i < begin + size; ++i) m.mean += static_cast<double>(one(q, i)) / m.count;
+  for (int64_t q = first; q < last; ++q)
+    for (int64_t i = begin; i < begin + size; ++i) {
+      const double off = static_cast<double>(one(q, i)) - m.mean;
+      m.squares += off * off;
+    }
+  return m;
+}
+
+// Adds a block's mean and squared distances, taken in T, to `total`.
+template <class T, class One>
+EINKORN_INLINE void add_block(Moments& total, double mean, double squares, int64_t first, int64_t last, int64_t begin,
+                              int64_t size, const One& one) {
+  if (sizeof(T) == 4 && !(__builtin_isfinite(mean) && __builtin_isfinite(squares))) {
+    const Moments m = moments_in_double(first, last, begin, size, one);
+    total.add(m.count, m.mean, m.squares);
+  } else {
+    total.add(static_cast<double>((last - first) * size), mean, squares);
+  }
+}
+
 // Moments of `runs` runs of n elements: first(run, i, live) gives a vector the first time, again(run, i, live) the second;
 // one(run, i) an element.
 template <class T, class One, class First, class Again>
@@ -102,7 +132,7 @@ EINKORN_INLINE Moments moments_of(int64_t runs, int64_t n, const One& one, const
         const Vec<T> off = only<T>((again(q, begin + i, live) - shift) - centre, live);
         squares[l] += off * off;
       });
-    total.add(count, static_cast<double>(shift) + mean, sum_four<T>(squares));
+    add_block<T>(total, static_cast<double>(shift) + mean, sum_four<T>(squares), r, last, begin, size, one);
   });
   return total;
 }

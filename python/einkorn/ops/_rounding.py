@@ -34,7 +34,7 @@ def rounded_once(function: Function) -> Function:
         if lowers:
             args, kwargs = _each(_autocast.lowered, args), _each(_autocast.lowered, kwargs)
         # An array of bfloat16 comes with one of these two.
-        if "ml_dtypes" not in _loaded and "torch" not in _loaded:
+        if ("ml_dtypes" not in _loaded and "torch" not in _loaded) or _are_plain(args, kwargs):
             return function(*args, **kwargs)
         inputs = tuple(_arrays((args, kwargs)))
         if not any(map(_road.is_kept, inputs)):
@@ -46,6 +46,23 @@ def rounded_once(function: Function) -> Function:
         return _each(lambda out: _road.lowered(out, inputs), wide)
 
     return run  # type: ignore[return-value]
+
+
+_NUMBERS = (int, float, str, type(None))
+
+
+def _are_plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether it is seen at once that nothing is bfloat16."""
+    for values in (args, kwargs.values()):
+        for value in values:
+            if isinstance(value, Tensor):
+                value = value._data
+            if isinstance(value, np.ndarray):
+                if value.dtype.kind not in "fiub":
+                    return False
+            elif not isinstance(value, _NUMBERS):
+                return False
+    return True
 
 
 def in_float32(value: Any) -> Any:

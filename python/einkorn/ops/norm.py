@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 from einkorn import _bfloat16, _versions, engines, ops
+from einkorn._grad_mode import mode
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
@@ -23,6 +25,7 @@ from einkorn.ops._road import (
     kept_result,
     needs,
     number_type,
+    record,
     result,
     unwrap,
 )
@@ -62,8 +65,34 @@ def _normalized(op: str, a: Any, normalized_shape: Any) -> tuple[tuple[int, ...]
     return sizes, prod(a.shape[: -len(sizes)])
 
 
-def _only(sizes: Any) -> Any:
-    return sizes[0] if type(sizes) is tuple and len(sizes) == 1 else sizes
+def _quick(op: str, input: Any, weight: Any, bias: Any, sizes: Any, eps: Any, centred: bool) -> Any:
+    """The norm over the last axis of a small array in one call; None where a closer look is needed."""
+    n = sizes[0] if type(sizes) is tuple and len(sizes) == 1 else sizes
+    x = input._data if isinstance(input, Tensor) else input
+    w = weight._data if isinstance(weight, Tensor) else weight
+    b = bias._data if isinstance(bias, Tensor) else bias
+    need = (needs(input), needs(weight), needs(bias))
+    recorded = mode.enabled and True in need
+    found = engines.cpu().quick("row_norm", x, w, b, n, eps, centred, recorded)
+    if recorded and found is not None:
+        out, mean, rstd = found
+        rule = _over_the_last(op, need, eps, centred)
+        return record(out, (input, weight, bias), rule, (x, w, b, None, mean, rstd))
+    if found is None or (x is input and w is weight and b is bias):
+        return found
+    return Tensor._wrap(found, False, None)
+
+
+@lru_cache(64)
+def _over_the_last(op: str, need: tuple[bool, bool, bool], eps: float | None, centred: bool) -> Any:
+    """The gradients of a norm over the last axis alone."""
+
+    def rule(g: Any, x: Any, *saved: Any) -> Any:
+        shape = x.shape
+        norm = RowNorm(op, 1, 1, shape[-1:], eps if centred else _rms_eps(eps, x), None, centred)
+        return norm.gradient(need, (prod(shape[:-1]), shape[-1]), shape)(g, x, *saved)
+
+    return rule
 
 
 def layer_norm(
@@ -102,7 +131,7 @@ def layer_norm(
     """
     op = "layer_norm"
     if activation is None:
-        out = engines.cpu().quick(op, input, weight, bias, _only(normalized_shape), eps)
+        out = _quick(op, input, weight, bias, normalized_shape, eps, True)
         if out is not None:
             return out
     a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
@@ -136,6 +165,10 @@ def rms_norm(
     array or Tensor of input's shape
     """
     op = "rms_norm"
+    if activation is None:
+        out = _quick(op, input, weight, None, normalized_shape, eps, False)
+        if out is not None:
+            return out
     a = contiguous(as_kept(input, op, "input", "row_norm_forward"))
     sizes, rows = _normalized(op, a, normalized_shape)
     return RowNorm(op, 1, 1, sizes, _rms_eps(eps, a), activation, False)(input, a, rows, weight, None)
