@@ -263,3 +263,30 @@ def test_multihead_attention_refuses_what_does_not_fit():
         model(q, q, q, key_padding_mask=np.zeros((5, 2), bool))
     with pytest.raises(DTypeError, match="attn_mask"):
         model(q, q, q, attn_mask=np.zeros((5, 5)))
+
+
+@pytest.mark.parametrize("queries", [3, 5, 40])
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e5, 1e7, 1e20])
+def test_weights_of_large_scores_still_sum_to_one_in_the_gradient(queries: int, scale: float) -> None:
+    """Backward takes the weights that forward had: a column of values gets the queries' whole gradient."""
+    rng = np.random.default_rng(queries)
+    q, k, v = (
+        einkorn.Tensor(rng.standard_normal((2, 2, n, 8)).astype(np.float32), requires_grad=True)
+        for n in (queries, 70, 70)
+    )
+    ops.scaled_dot_product_attention(q, k, v, scale=scale).sum().backward()
+    got = v.grad.numpy().astype(np.float64).sum(axis=2)
+    # Two weights of one row beside scores near 1e4, where a logarithm has three digits after the point.
+    assert_allclose(got, queries, rtol=1e-4)
+
+
+@pytest.mark.parametrize("queries", [3, 5, 40])
+def test_a_row_of_the_lowest_numbers_weighs_all_keys_alike(queries: int) -> None:
+    """What programs add for a sequence that is all padding: no number of a mask may turn into an infinity."""
+    rng = np.random.default_rng(1)
+    q, k, v = (rng.standard_normal((2, 2, n, 8)).astype(np.float32) for n in (queries, 7, 7))
+    for lowest in (np.finfo(np.float32).min, -3e38, 3e38):
+        mask = np.zeros((queries, 7), np.float32)
+        mask[1] = lowest
+        out = np.asarray(ops.scaled_dot_product_attention(q, k, v, mask))
+        assert_allclose(out[:, :, 1], v.mean(axis=2), rtol=1e-5, atol=1e-6)

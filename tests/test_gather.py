@@ -293,3 +293,22 @@ def test_refused(name: str) -> None:
     call, error, words = BAD[name]
     with pytest.raises(error, match=words):
         call()
+
+
+def test_negative_places_are_refused_where_torch_has_none() -> None:
+    """A target of -1 is a place left out, more often than the last one."""
+    x = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+    one, row = np.array([[-1]]), np.array([-1])
+    for call in (
+        lambda: ops.gather(x, 0, one),
+        lambda: ops.scatter(x, 0, one, value=9.0),
+        lambda: ops.scatter_add(x, 0, one, x),
+        lambda: ops.index_select(x, 0, row),
+        lambda: ops.index_add(x, 0, row, x[:1]),
+        lambda: ops.index_copy(x, 0, row, x[:1]),
+    ):
+        with pytest.raises(IndexRangeError, match=r"is -1, out of range for axis 0 of size 3"):
+            call()
+    assert np.asarray(ops.take(x, row)).tolist() == [11]
+    assert np.asarray(ops.index_fill(x, 0, row, 0.0))[2].tolist() == [0, 0, 0, 0]
+    assert np.asarray(ops.take_along_axis(x, one, 0)).tolist() == [[8, 9, 10, 11]]

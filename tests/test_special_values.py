@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 import einkorn
 from einkorn import Tensor, ops
+from einkorn.nn import functional
 
 VALUES = (
     [
@@ -219,3 +221,28 @@ def test_sinc_far_from_0_has_a_slope():
     x = einkorn.tensor([1e20, -1e20, 0.0], requires_grad=True)
     einkorn.sinc(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+def test_a_loss_takes_nothing_from_the_branch_not_taken() -> None:
+    """Infinite inputs beside a weight of 0: PyTorch chooses where a product would give NaN."""
+    x = np.array([np.inf, -np.inf, -np.inf, np.inf], np.float32)
+    y = np.array([-1, 1, -1, 1], np.float32)
+    got = np.asarray(ops.hinge_embedding_loss(x, y, reduction="none"))
+    assert got.tolist() == [0, -np.inf, np.inf, np.inf]
+    scores = np.array([[1.0, np.inf, 2.0]], np.float32)
+    assert np.asarray(ops.multi_margin_loss(scores, np.array([1]))).tolist() == 0
+    counts = np.asarray(
+        ops.poisson_nll_loss(np.zeros(2, np.float32), np.array([0, 3], np.float32), full=True)
+    )
+    assert np.isfinite(counts).all()
+
+
+@pytest.mark.parametrize("p", [2.5, 3.0, 4.0])
+def test_norms_of_powers_that_are_nothing_have_no_slope(p: float) -> None:
+    for values in ([1e-30, 2e-30], [0.0, 0.0]):
+        x = einkorn.Tensor(np.array(values, np.float32), requires_grad=True)
+        ops.norm(x, p).backward()
+        assert x.grad.tolist() == [0, 0]
+    x = einkorn.Tensor(np.full((2, 3), 1e-30, np.float32), requires_grad=True)
+    functional.normalize(x, 4.0).sum().backward()
+    assert_allclose(x.grad.numpy(), 1e12, rtol=1e-6)

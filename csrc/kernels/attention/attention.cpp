@@ -145,7 +145,7 @@ void attend(const Attention<T>& x, const AttentionTask<T>& task, int64_t batch, 
     const Vec<T> none = so_far.sum[v];
     store(factor + v * L, none == 0 ? Vec<T>{} : 1 / none);
     if (x.lse != nullptr) {
-      const Vec<T> lse = none == 0 ? broadcast((T)INFINITY) : so_far.maximum[v] * static_cast<T>(kLn2) + log(none);
+      const Vec<T> lse = none == 0 ? broadcast((T)INFINITY) : so_far.maximum[v] + log(none) * static_cast<T>(kLog2E);
       if (queries > v * L)
         store_n(x.lse + (batch * p.heads + head) * p.q_len + i0 + v * L, least(L, queries - v * L), lse);
     }
@@ -160,7 +160,7 @@ void attention_forward(const Attention<T>& x) {
   const AttentionProblem<T>& p = x.problem;
   if (p.batch * p.heads * p.q_len == 0) return;
   const auto parts = carve<AttentionParts<T>>(x);
-  if (is_decoding(p)) return decode(x, parts);
+  if (is_decoding(x)) return decode(x, parts);
   constexpr int64_t C = kQueries<T>;
   // Panels of a task: they read the same keys and values, and each asks for the next one's queries.
   const int64_t panels = (p.q_len + C - 1) / C, heads = p.batch * p.heads;

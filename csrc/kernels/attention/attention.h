@@ -69,7 +69,7 @@ struct Rows {
 template <class T>
 struct Attention {
   Rows<T> out;
-  Number<T>* lse;  // log of the sum of exp(s) of each row, for backward; null: not wanted
+  Number<T>* lse;  // log of the sum of exp(s) of each row, to the engine's own base, for backward; null: not wanted
   Rows<const T> q, k, v;
   AttentionProblem<Number<T>> problem;
   Workspace ws;

@@ -155,7 +155,6 @@ inline void merge_chunks(const Attention<In>& x, const AttentionParts<In>& parts
   const int64_t i = r % p.q_len, head = r / p.q_len % p.heads, batch = r / p.q_len / p.heads;
   In* const out = x.out.at(batch, head, i);
   for_vectors<T>(p.v_width, [&](int64_t d, int64_t n) { store_n(out + d, n, load(total.out + d) * factor); });
-  if (x.lse != nullptr) x.lse[r] = sum == 0 ? (T)INFINITY : top + log(broadcast(sum))[0];
 }
 
 template <class In>

@@ -90,8 +90,7 @@ struct BlockGrad {
         for_vectors<T>(p.v_width, [&](int64_t d, int64_t n) { sum += load_n(g + d, n) * load_n(out + d, n); });
       }
       task.delta[i] = sum_lanes<T>(sum);
-      task.lse[i] =
-          i < queries ? x.lse[(batch * p.heads + head) * p.q_len + i0 + i] * static_cast<T>(kLog2E) : (T)INFINITY;
+      task.lse[i] = i < queries ? x.lse[(batch * p.heads + head) * p.q_len + i0 + i] : (T)INFINITY;
     }
     for (int64_t d = 0; d < p.width * B; d += kLanes<T>) store(task.gq_down + d, Vec<T>{});
   }
@@ -133,7 +132,7 @@ struct BlockGrad {
         const int64_t place = j * B + v * L;
         Vec<T> score = load(weight + place), slope = load(ds + place);
         if (masked) score += load(task.mask + j * kQueries<T> + v * L);
-        const Vec<T> e = exp2_nonpositive(score - lse[v]);
+        const Vec<T> e = weights_of(score, lse[v]);
         Vec<T> kept = e;
         if (drops) {
           const Vec<T> factor = dropping.factor(task.words + j * kMostWords + v * L);

@@ -68,8 +68,7 @@ struct BlockGrad {
         for_vectors<float>(p.v_width, [&](int64_t d, int64_t n) { sum += load_n(g + d, n) * load_n(out + d, n); });
       }
       task.delta[i] = sum_lanes<float>(sum);
-      task.lse[i] =
-          i < queries ? x.lse[(batch * p.heads + head) * p.q_len + i0 + i] * static_cast<float>(kLog2E) : INFINITY;
+      task.lse[i] = i < queries ? x.lse[(batch * p.heads + head) * p.q_len + i0 + i] : INFINITY;
     }
     for (int64_t d = 0; d < p.width * B; d += L) store(task.gq_down + d, Vec<float>{});
   }
@@ -97,7 +96,7 @@ struct BlockGrad {
       EINKORN_UNROLL for (int v = 0; v < 2; ++v) {
         Vec<float> s = load(score + j * B + v * L) * factor, g = load(slope + j * B + v * L);
         if (masked) s += load(task.mask + j * C + v * L);
-        const Vec<float> e = exp2_nonpositive(s - lse[v]);
+        const Vec<float> e = weights_of(s, lse[v]);
         weight[v] = e;
         if (drops) {
           const Vec<float> kept = dropping.factor(task.words + j * kMostWords + v * L);

@@ -123,7 +123,7 @@ void attend(const Attention<bfloat16>& x, const AttentionParts<bfloat16>& parts,
     store(divisor + v * L, sum == 0 ? Vec<float>{} : 1 / sum);
     if (x.lse != nullptr && queries > v * L) {
       const Vec<float> lse =
-          sum == 0 ? broadcast((float)INFINITY) : so_far.maximum[v] * static_cast<float>(kLn2) + log(sum);
+          sum == 0 ? broadcast((float)INFINITY) : so_far.maximum[v] + log(sum) * static_cast<float>(kLog2E);
       store_n(x.lse + (batch * p.heads + head) * p.q_len + i0 + v * L, least(L, queries - v * L), lse);
     }
   }
@@ -137,7 +137,7 @@ void attention_forward(const Attention<bfloat16>& x) {
   const AttentionProblem<float>& p = x.problem;
   if (p.batch * p.heads * p.q_len == 0) return;
   const auto parts = carve<AttentionParts<bfloat16>>(x);
-  if (is_decoding(p)) return decode(x, parts);
+  if (is_decoding(x)) return decode(x, parts);
   for_key_heads(x.ws, p, [&](int64_t batch, int64_t head, int64_t which) {
     const int64_t pairs = halved(p.width);
     pair_rows(parts.k + which * p.k_len * pairs, x.k.at(batch, head, 0), x.k.row, p.k_len, p.width);

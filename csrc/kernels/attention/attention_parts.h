@@ -19,10 +19,11 @@ constexpr int64_t kKeys = 64;       // keys of a block, forward: their scores, v
 constexpr int64_t kGradKeys = 64;   // the same, backward, where a block is several panels wide
 constexpr int64_t kGradPanels = 2;  // panels of queries of a block, backward
 
-// Few queries (generation) are vectors along the width instead of across queries.
-template <class T>
-inline bool is_decoding(const AttentionProblem<T>& p) {
-  return p.q_len <= 4;
+// Few queries (generation) are vectors along the width instead of across queries; not before a backward pass, which takes scores
+// in the other order: of large ones it would not find the weights again.
+template <class In>
+inline bool is_decoding(const Attention<In>& x) {
+  return x.problem.q_len <= 4 && x.lse == nullptr;
 }
 
 // Keys a task of decoding takes, so that one long row splits too.
@@ -38,9 +39,10 @@ inline int64_t decode_row(const AttentionProblem<T>& p) {
   return (p.v_width + 63) / 64 * 64 + 64;
 }
 
-template <class T>
-inline int64_t decode_size(const AttentionProblem<T>& p) {
-  return is_decoding(p) ? p.batch * p.heads * p.q_len * decode_chunks(p) * decode_row(p) : 0;
+template <class In>
+inline int64_t decode_size(const Attention<In>& x) {
+  const auto& p = x.problem;
+  return is_decoding(x) ? p.batch * p.heads * p.q_len * decode_chunks(p) * decode_row(p) : 0;
 }
 
 // Keys a task of the backward pass takes: their gradients stay in the L2 cache, and few heads still make many tasks.
@@ -87,7 +89,7 @@ struct AttentionParts {
   PartsOfEach<AttentionTask<T>, AttentionProblem<T>> task;
 
   AttentionParts(Carver& c, const Attention<T>& x)
-      : partials(c.take<T>(decode_size(x.problem))), task(c.each<AttentionTask<T>>(x.ws.threads, x.problem)) {}
+      : partials(c.take<T>(decode_size(x))), task(c.each<AttentionTask<T>>(x.ws.threads, x.problem)) {}
 };
 
 // What a running task of the backward pass needs.
@@ -166,9 +168,9 @@ struct AttentionParts<uint16_t> {
   int32_t* v;       // [batch, kv head][pairs of keys][v_width]
   PartsOfEach<AttentionPairTask, AttentionProblem<float>> task;
 
-  AttentionParts(Carver& c, const Attention<uint16_t>& x) : partials(c.take<float>(decode_size(x.problem))) {
+  AttentionParts(Carver& c, const Attention<uint16_t>& x) : partials(c.take<float>(decode_size(x))) {
     const AttentionProblem<float>& p = x.problem;
-    const int64_t heads = is_decoding(p) ? 0 : p.batch * p.kv_heads;
+    const int64_t heads = is_decoding(x) ? 0 : p.batch * p.kv_heads;
     k = c.take<int32_t>(heads * p.k_len * halved(p.width));
     v = c.take<int32_t>(heads * halved(p.k_len) * p.v_width);
     task = c.each<AttentionPairTask>(x.ws.threads, p);

@@ -24,8 +24,18 @@ inline namespace EINKORN_ISA {
 template <class T>
 constexpr int64_t kQueries = kTileColumns<T>;
 
-// Scores are kept times log2(e), so that weights are powers of two: scale and bias bring the factor in, lse leaves without it.
-constexpr double kLog2E = 1.4426950408889634074, kLn2 = 0.69314718055994530942;
+// Scores are kept times log2(e), so that weights are powers of two: scale and bias bring the factor in, and lse is to base 2 too. It
+// must not be rounded once more: of scores near 1e6 that alone would make weights of 2^(1/16), where forward had 1.
+constexpr double kLog2E = 1.4426950408889634074;
+
+template <class T>
+constexpr T kMost = static_cast<T>(sizeof(T) == 4 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023);
+
+// The weights that forward had, also where a score is rounded otherwise than there (fused or not) and comes out above lse.
+template <class V>
+EINKORN_INLINE V weights_of(V score, V lse) {
+  return exp2_nonpositive(minimum(V{}, score - lse));
+}
 
 inline int64_t most(int64_t a, int64_t b) {
   return a > b ? a : b;
@@ -180,7 +190,12 @@ inline void make_mask(T* mask, const AttentionProblem<T>& p, const ScoreBlock& a
     }
   }
   if (p.bias != nullptr)
-    for (int64_t j = 0; j < at.keys * C; j += L) store(mask + j, load(mask + j) * static_cast<T>(kLog2E));
+    for (int64_t j = 0; j < at.keys * C; j += L) {
+      // A number stays a number: keys that all have the lowest one share the weight, as in a row where all have 0.
+      const Vec<T> given = load(mask + j), x = given * static_cast<T>(kLog2E);
+      const Vec<T> cut = minimum(broadcast(kMost<T>), maximum(broadcast(-kMost<T>), x));
+      store(mask + j, absolute(given) == (T)INFINITY ? given : cut);
+    }
   if (p.keep != nullptr) {
     const uint8_t* const keep = p.keep + at.batch * p.keep_b + at.head * p.keep_h + at.i0 * p.keep_i + at.j0 * p.keep_j;
     if (p.keep_i == 0) {

@@ -22,11 +22,13 @@ SET, ADD, MULTIPLY, LARGER, SMALLER = range(5)
 _WHOLE = (None, np.add, np.multiply, np.maximum, np.minimum)
 
 
-def check_range(op: str, name: str, index: Any, size: int, axis: int) -> None:
-    """Refuse indices outside of ``[-size, size)``, naming the first, its place and the limit."""
+def check_range(op: str, name: str, index: Any, size: int, axis: int, *, wraps: bool = True) -> None:
+    """Refuse indices outside of ``[-size, size)``, or of ``[0, size)`` unless they wrap, naming the first."""
     if index.size == 0:
         return
-    bad = engines.of(index).first_out_of_range(index.reshape(-1), -size, size, 0) if size else 0
+    bad = (
+        engines.of(index).first_out_of_range(index.reshape(-1), -size if wraps else 0, size, 0) if size else 0
+    )
     if bad >= 0:
         at = tuple(map(int, np.unravel_index(bad, index.shape)))
         raise IndexRangeError(

@@ -31,6 +31,7 @@ from einkorn.ops.elementwise import (
     softplus,
     square,
     subtract,
+    where,
 )
 from einkorn.ops.loss import _reduced, _reduction_code, binary_cross_entropy_with_logits
 from einkorn.ops.loss_classes import _class_weights, cross_entropy
@@ -116,8 +117,8 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduct
     op = "hinge_embedding_loss"
     _reduction_code(op, reduction)
     labels = values_of(alike(op, input, target))
-    near = multiply(input, mask(op, input, labels != -1))
-    far = multiply(relu(subtract(number(op, "margin", margin), input)), mask(op, input, labels != 1))
+    near = where(labels != -1, input, 0.0)
+    far = where(labels != 1, relu(subtract(number(op, "margin", margin), input)), 0.0)
     return _reduced(add(near, far), reduction)
 
 
@@ -168,9 +169,9 @@ def multi_margin_loss(
     w = _class_weights(op, unwrap(input, op, "input"), weight, classes)
     x = reshape(input, (rows, classes))
     chosen = np.arange(classes) == t.reshape(-1, 1)
-    own = sum_over(multiply(x, mask(op, input, chosen)), axis=1, keepdims=True)
+    own = sum_over(where(chosen, x, 0.0), axis=1, keepdims=True)
     terms = relu(add(subtract(x, own), number(op, "margin", margin)))
-    terms = multiply(square(terms) if p == 2 else terms, mask(op, input, ~chosen))
+    terms = where(chosen, 0.0, square(terms) if p == 2 else terms)
     if w is not None:
         terms = multiply(terms, w[t.reshape(-1)].reshape(-1, 1))
     losses = divide(sum_over(terms, axis=1), float(classes or 1))
@@ -209,7 +210,8 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     np.add.at(counts, (np.nonzero(live)[0], t[live]), 1)
     x = reshape(input, (rows, classes))
     gaps = relu(add(subtract(reshape(x, (rows, 1, classes)), reshape(x, (rows, classes, 1))), 1.0))
-    terms = multiply(gaps, mask(op, input, counts[:, :, None] * (counts == 0)[:, None, :]))
+    times = counts[:, :, None] * (counts == 0)[:, None, :]
+    terms = multiply(where(times > 0, gaps, 0.0), mask(op, input, times))
     losses = divide(sum_over(terms, axis=(1, 2)), float(classes or 1))
     return _reduced(reshape(losses, shape[:-1]), reduction)
 
@@ -276,10 +278,9 @@ def poisson_nll_loss(
     else:
         losses = subtract(input, multiply(target, log(add(input, number(op, "eps", eps)))))
     if flag(op, "full", full):
-        above = mask(op, input, values_of(target) > 1)
         t = maximum(target, 1.0)
         stirling = add(subtract(multiply(t, log(t)), t), multiply(log(multiply(t, 2 * math.pi)), 0.5))
-        losses = add(losses, multiply(stirling, above))
+        losses = add(losses, where(values_of(target) > 1, stirling, 0.0))
     return _reduced(losses, reduction)
 
 

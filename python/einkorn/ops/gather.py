@@ -79,7 +79,7 @@ def _along(op: str, x: Any, dim: int, index: Any) -> tuple[Any, int, Any]:
             f"{op}: index has shape {idx.shape}, expected {len(shape)} dimensions and at most {shape} but for"
             f" dim {dim}"
         )
-    check_range(op, "index", idx, shape[d], d)
+    check_range(op, "index", idx, shape[d], d, wraps=False)
     return x, d, idx
 
 
@@ -279,7 +279,7 @@ def _rows(op: str, x: Any, dim: Any, index: Any) -> tuple[Any, int, Any]:
     shape = movable(x, op).shape
     d = axis_of(op, dim, len(shape), "dim")
     flat = index_array(op, "index", index)
-    check_range(op, "index", flat, (shape or (1,))[d], d)
+    check_range(op, "index", flat, (shape or (1,))[d], d, wraps=op == "index_fill")  # torch's exception
     if flat.ndim > 1:
         raise ShapeError(f"{op}: index has shape {flat.shape}, expected one dimension")
     return _line(x), d, flat.reshape(-1)

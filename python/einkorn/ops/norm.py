@@ -405,6 +405,8 @@ def batch_norm(
     out = k.empty(blocks, a.dtype)
     mean, rstd = k.empty((c,), "float64"), k.empty((c,), "float64")
     norm_eps = number(op, "eps", eps)
+    if training and norm_eps <= 0:
+        raise ArgumentError(f"{op}: eps is {eps!r}, expected a number above 0")
     k.batch_norm_forward(
         bits(out), mean, rstd, *running, bits(x), None if r is None else bits(r.reshape(blocks)), w, b,
         number(op, "momentum", momentum), norm_eps, bool(training), code,

@@ -24,6 +24,7 @@ from einkorn.ops.elementwise import (
     sqrt,
     square,
     subtract,
+    where,
 )
 from einkorn.ops.loss import _reduced, _reduction_code
 from einkorn.ops.loss_classes import cross_entropy
@@ -88,9 +89,9 @@ def cosine_embedding_loss(
         )
     lengths = [add(sum_over(square(x), axis=-1), 1e-12) for x in (input1, input2)]
     cosine = divide(sum_over(multiply(input1, input2), axis=-1), sqrt(multiply(*lengths)))
-    near = multiply(subtract(1.0, cosine), mask(op, input1, labels == 1))
+    near = where(labels == 1, subtract(1.0, cosine), 0.0)
     far = relu(subtract(cosine, number(op, "margin", margin)))
-    return _reduced(add(near, multiply(far, mask(op, input1, labels == -1))), reduction)
+    return _reduced(add(near, where(labels == -1, far, 0.0)), reduction)
 
 
 def _distance(op: str, p: float, eps: float) -> Callable[[Any, Any], Any]:

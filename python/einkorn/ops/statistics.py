@@ -19,7 +19,7 @@ from einkorn.ops._road import contiguous, needs, result, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import cast, concatenate, getitem, permute, reshape
 from einkorn.ops.elementwise import absolute, divide, negative, power, sqrt, where
-from einkorn.ops.math_questions import isnan
+from einkorn.ops.math_questions import eq, isnan
 from einkorn.ops.reduce import _shapes, argmax, var
 from einkorn.ops.reduce import max as largest
 from einkorn.ops.reduce import min as smallest
@@ -274,7 +274,12 @@ def norm(
         return total(absolute(x), dim, keep)
     if order < 0 and _shapes(op, unwrap(x, op, "x"), dim, keep)[2] == 0:
         raise ShapeError(f"{op}: x has shape {tuple(x.shape)}; there is nothing to take a norm of")
-    return power(total(power(absolute(x), order), dim, keep), 1 / order)
+    powers = total(power(absolute(x), order), dim, keep)
+    if order < 0:
+        return power(powers, 1 / order)
+    # Zeros, or numbers whose powers are nothing: the root's slope is infinite, the norm's is 0.
+    nothing = eq(powers, 0.0)
+    return where(nothing, 0.0, power(where(nothing, 1.0, powers), 1 / order))
 
 
 def _euclidean(x: Any, axis: Any, keep: bool) -> Any:
