@@ -21,11 +21,17 @@ def add_detect(commands: Any) -> None:
     """Define the command's arguments, in what ``add_subparsers`` gave."""
     command = commands.add_parser(
         "detect",
-        help="find objects in images with a cascade",
-        description="Print a line for each object: image, x, y, width, height, and how many windows agreed.",
+        help="find objects in images with a cascade or with YOLO",
+        description="Print a line for each object: image, x, y, width, height, and how many windows agreed; "
+        "with YOLO what it is and how sure that is.",
     )
     command.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
-    command.add_argument("--cascade", required=True, metavar="FILE", help="a cascade in OpenCV's XML")
+    how = command.add_mutually_exclusive_group(required=True)
+    how.add_argument("--cascade", metavar="FILE", help="a cascade in OpenCV's XML")
+    how.add_argument("--yolo", metavar="CFG", help="a network in darknet's .cfg")
+    command.add_argument("--weights", metavar="FILE", help="of --yolo (default: beside CFG, .weights)")
+    command.add_argument("--names", metavar="FILE", help="of --yolo's classes, one a line")
+    command.add_argument("--threshold", type=float, metavar="X", help="least score of --yolo (default: 0.25)")
     command.add_argument(
         "--out", metavar="FILE", help="write the picture with boxes there; with several images a folder"
     )
@@ -63,7 +69,51 @@ def detect(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         pictures = _pictures(arguments.out, arguments.images, arguments.overwrite, held)
     with held:
-        _detect(arguments, pictures)
+        if arguments.yolo is not None:
+            _detect_classes(arguments, pictures)
+        else:
+            _detect(arguments, pictures)
+
+
+def _detect_classes(arguments: argparse.Namespace, pictures: list[Path]) -> None:
+    """With a network of darknet."""
+    from einkorn.models import Darknet, read_class_names
+    from einkorn.vision import draw_boxes
+    from einkorn.vision.images import load_image
+
+    weights = arguments.weights or Path(arguments.yolo).with_suffix(".weights")
+    model = Darknet(arguments.yolo, weights)
+    names = None if arguments.names is None else read_class_names(arguments.names)
+    least = 0.25 if arguments.threshold is None else arguments.threshold
+    results = []
+    for i, name in enumerate(arguments.images):
+        image = load_image(name)
+        ((boxes, scores, labels),) = model.detect(image, least)
+        words = [str(k) if names is None or k >= len(names) else names[k] for k in labels.tolist()]
+        if pictures:
+            drawn = draw_boxes(image, boxes, labels, scores, names=names)
+            save_figure(plain_figure(drawn), pictures[i])
+        found = []
+        for corners, score, word in zip(boxes.tolist(), scores.tolist(), words, strict=True):
+            left, top, right, bottom = corners
+            box = [round(v) for v in (left, top, right - left, bottom - top)]
+            found.append({"box": box, "class": word, "score": score})
+            if not arguments.json:
+                print(name, *box, word, f"{score:.3f}")
+        results.append({"image": name, "detections": found})
+        if not arguments.json and not found:
+            print(f"{name}: nothing found")
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+
+
+def plain_figure(pixels: Any) -> Any:
+    """A figure that is the picture and nothing else."""
+    high, wide = pixels.shape[:2]
+    figure = need("matplotlib.figure", "--out").Figure((wide / 100, high / 100), dpi=100)
+    figure.add_axes((0, 0, 1, 1)).imshow(pixels)
+    figure.axes[0].set_axis_off()
+    return figure
 
 
 def _detect(arguments: argparse.Namespace, pictures: list[Path]) -> None:

@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 from einkorn import __version__
 from einkorn.cli.boost import add_boost
 from einkorn.cli.detect import add_detect
+from einkorn.cli.explain import add_explain
 from einkorn.cli.outputs import stoppable, stopped
 from einkorn.cli.predict import add_predict
 from einkorn.cli.run_commands import add_compare, add_report, add_train
+from einkorn.cli.style import add_style
 from einkorn.cli.text import add_embed, add_tokenize
 from einkorn.cli.train_options import nearest
 from einkorn.errors import EinkornError
@@ -54,6 +56,10 @@ def _parser() -> _Parser:
     commands.add_parser("info", help="show what this installation computes with")
 
     add_detect(commands)
+
+    add_explain(commands)
+
+    add_style(commands)
 
     add_tokenize(commands)
 
@@ -107,6 +113,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from einkorn.cli.detect import detect
 
         detect(arguments)
+    elif arguments.command == "explain":
+        from einkorn.cli.explain import explain
+
+        explain(arguments)
+    elif arguments.command == "style":
+        from einkorn.cli.style import style
+
+        style(arguments)
     elif arguments.command == "tokenize":
         from einkorn.cli.text import tokenize
 
