@@ -1,0 +1,97 @@
+"""U-Net learns which pixel belongs to what: shapes, or the parts of facades.
+
+Usage: ``python examples/segment_shapes.py [--quick] [--facades] [--out PICTURE.png]``. The whole takes a
+minute on two cores and reaches a mean intersection over union above 0.9 on new scenes; ``--facades`` learns
+from 20 labelled facades (facades/ under ``$EINKORN_DATA``, needs Pillow) and is asked about five others.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import einkorn
+from einkorn import metrics, models, ops, optim, vision
+
+# The colors of the labels, as the publishers drew them.
+FACADES = {
+    "wall": (0, 0, 255), "window": (0, 85, 255), "door": (0, 170, 255), "sill": (0, 255, 255),
+    "ground": (0, 0, 170), "shop": (170, 0, 0), "decoration": (255, 85, 0), "cornice": (255, 0, 0),
+    "balcony": (170, 255, 85), "blind": (255, 255, 0), "molding": (255, 170, 0), "pillar": (85, 255, 170),
+}  # fmt: skip
+
+
+def facades(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """25 pictures [25, size, size, 3] and the classes of their pixels."""
+    from PIL import Image
+
+    path = Path(os.environ.get("EINKORN_DATA", "."), "facades", "facades_sheet_25pairs.jpg")
+    sheet = Image.open(path).convert("RGB").resize((2 * size, 25 * size), Image.Resampling.BOX)
+    pairs = np.asarray(sheet).reshape(25, size, 2, size, 3)
+    labels, pictures = pairs[:, :, 0].astype(np.int64), pairs[:, :, 1]
+    apart = ((labels[..., None, :] - np.array(list(FACADES.values()))) ** 2).sum(-1)
+    return pictures, apart.argmin(-1)
+
+
+def loss(output: Any, target: Any) -> Any:
+    """Cross-entropy, which learns at once, and Dice, which heeds small classes."""
+    return ops.add(ops.cross_entropy(output, target), vision.dice_loss(output, target))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few seconds, and no more than a beginning")
+    parser.add_argument("--facades", action="store_true")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--out", help="a picture of what was found (needs Pillow)")
+    given = parser.parse_args()
+    einkorn.manual_seed(0)
+    rng = np.random.default_rng(0)
+    if given.facades:
+        pictures, masks = facades(64 if given.quick else 128)
+        train, test = (pictures[:20], masks[:20]), (pictures[20:], masks[20:])
+        # halves of the facades and their mirror images
+        side = pictures.shape[1] * 3 // 4
+        cuts = [rng.integers(0, pictures.shape[1] - side + 1, 2) for _ in range(8)]
+        parts = [[a[:, t : t + side, w : w + side] for a in train] for t, w in cuts]
+        parts += [[np.flip(a, 2) for a in part] for part in parts]
+        train = tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        names, epochs, width = list(FACADES), 12, 16
+    else:
+        scenes = [vision.shape_scenes(count, 64, seed=seed) for count, seed in ((400, 1), (80, 2))]
+        train, test = ((each.images, each.masks.astype(np.int64)) for each in scenes)
+        names, epochs, width = ["ground", *vision.SHAPES], 8, 8
+    if given.quick:
+        train, epochs = tuple(a[:64] for a in train), 1
+    epochs = given.epochs or epochs
+    model = models.unet(num_classes=len(names), width=width, depth=3)
+
+    def prepared(images: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
+
+    model.compile(optim.Adam(model.parameters(), lr=2e-3), loss)
+    start = time.perf_counter()
+    model.fit(prepared(train[0]), train[1], epochs=epochs, batch_size=16, verbose=0)
+    print(f"{epochs} epochs of {len(train[0])} pictures in {time.perf_counter() - start:.0f} s")
+    found = model.predict(prepared(test[0])).argmax(1)
+    measure = metrics.MeanIoU(len(names))
+    measure.update_state(test[1], found)
+    print(
+        f"mean intersection over union: {measure.result():.3f}; right pixels: {(found == test[1]).mean():.1%}"
+    )
+    if given.out:
+        from PIL import Image
+
+        rows = [
+            np.concatenate([image, *(vision.draw_segmentation(image, m, ground=0) for m in both)], 1)
+            for image, *both in zip(test[0][:5], test[1], found, strict=False)
+        ]
+        Image.fromarray(np.concatenate(rows).repeat(2, 0).repeat(2, 1)).save(given.out)
+        print(given.out, "- picture, truth, answer")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""A gallery of what einkorn sees: explanations, dreams, styles, boxes, classes of pixels, larger pictures.
+
+Usage: ``python examples/vision_gallery.py [--quick] [--out FOLDER]``. Pictures and weights come from
+``$EINKORN_DATA`` (images/, models/); without them, and with ``--quick``, the methods run on made-up pictures
+and a network without training, and show no more than that they run. Needs matplotlib and Pillow.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import einkorn
+from einkorn import explain, models, vision
+
+try:
+    from matplotlib.figure import Figure
+    from PIL import Image
+except ImportError:
+    raise SystemExit('the gallery needs matplotlib and Pillow: pip install ".[plot,vision]"') from None
+
+ROOT = Path(os.environ.get("EINKORN_DATA", "."))
+
+
+class Gallery:
+    """Figures of one folder, and how long each took."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.since = time.perf_counter()
+
+    def keep(self, name: str, pictures: list[Any], titles: list[str] | None = None, columns: int = 4) -> None:
+        """Write pictures side by side."""
+        columns = min(columns, len(pictures))
+        figure = Figure((2.2 * columns, 2.4 * -(-len(pictures) // columns)), layout="constrained")
+        explain.plot_images(pictures, figure, titles=titles, columns=columns)
+        figure.savefig(self.folder / f"{name}.png", dpi=90)
+        print(f"{name}: {time.perf_counter() - self.since:.1f} s")
+        self.since = time.perf_counter()
+
+
+def glowing(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A picture that is bright where a map is high."""
+    share = np.clip(heat / max(float(np.percentile(heat, 99)), 1e-12), 0, 1)[..., None]
+    tint = np.concatenate([share, 1 - np.abs(2 * share - 1), 1 - share], 2) * 255
+    return np.rint(picture * 0.5 + tint * 0.5).astype(np.uint8)
+
+
+def gray(gradient: np.ndarray) -> np.ndarray:
+    size = np.abs(gradient).sum(0)
+    return np.clip(size / max(float(np.percentile(size, 99)), 1e-12), 0, 1)
+
+
+def inside(gallery: Gallery, model: Any, names: list[str], paths: list[Any], quick: bool) -> None:
+    """Explanations of what a network takes pictures for, and images made for it."""
+    x = model.preprocessing(paths)
+    shown = model.preprocessing.restore(x)
+    labels = model.predict(x).argmax(1)
+    titles = [names[label] for label in labels] if names else [str(label) for label in labels]
+    gallery.keep("filters", list(explain.filters(model).transpose(0, 2, 3, 1)[:16]), columns=8)
+    pictures, said = [], []
+    for i in range(len(x)):
+        one, target = x[i : i + 1], int(labels[i])
+        maps = {
+            "Grad-CAM": explain.gradcam(model, one, target, "features.12"),
+            "Grad-CAM++": explain.gradcam_plus_plus(model, one, target, "features.12"),
+        }
+        lines = {
+            "gradient": explain.gradients(model, one, target),
+            "SmoothGrad": explain.smoothgrad(model, one, target, samples=4 if quick else 20),
+            "guided": explain.guided_backpropagation(model, one, target),
+            "deconvnet": explain.deconvnet(model, one, target),
+        }
+        pictures += [shown[i], *(glowing(shown[i], m[0]) for m in maps.values())]
+        pictures += [gray(g[0]) for g in lines.values()]
+        said += [titles[i], *maps, *lines]
+    gallery.keep("evidence", pictures, said, columns=7)
+    found = explain.maximal_patches(model, x, "features.6", [3, 40], top=2)
+    patches = [model.preprocessing.restore(p[None])[0] for row in found.patches for p in row]
+    gallery.keep("patches", patches, columns=2)
+    steps = 4 if quick else 200
+    classes = [22, 248, 340, 386] if names else [0, 1, 2, 3]
+    made = explain.activation_maximization(
+        model, classes, steps=steps, rate=4.0, blur=0.2, jitter=8, decay=5e-3
+    )
+    gallery.keep(
+        "maximised", list(model.preprocessing.restore(made)), [names[c] for c in classes] if names else None
+    )
+    low, high = float(x.min()), float(x.max())
+    dream = explain.deep_dream(
+        model, x[:1], "features.7", steps=2 if quick else 15, rate=2.0, clip=(low, high)
+    )
+    one = x[:1]
+    back = [
+        explain.feature_inversion(
+            model, one, layer, steps=4 if quick else 250, rate=3.0, variation=1e-9, size=0.0, clip=(low, high)
+        ).images
+        for layer in ("features.3", "features.6")
+    ]
+    restored = [model.preprocessing.restore(a)[0] for a in (one, dream, *back)]
+    gallery.keep("dream", restored, ["picture", "dream", "from features.3", "from features.6"])
+
+
+def styles(
+    gallery: Gallery, model: Any, content: np.ndarray, paintings: list[np.ndarray], quick: bool
+) -> None:
+    """A picture in the style of others, step by step and at once."""
+    side, way = 64 if quick else 192, model.preprocessing
+
+    def taken(image: np.ndarray) -> np.ndarray:
+        return way.sized(side)(image)
+
+    pictures = [way.restore(taken(content))[0]]
+    titles = ["content"]
+    for painting in paintings:
+        found = explain.style_transfer(
+            model, taken(content), taken(painting), steps=3 if quick else 150, content_weight=0.02
+        )
+        pictures += [way.restore(taken(painting))[0], way.restore(found.images)[0]]
+        titles += ["style", f"loss {found.losses[0]:.2g} -> {found.losses[-1]:.2g}"]
+    weights = ROOT / "models" / "fast_style_wave.npz"
+    if weights.exists() and not quick:
+        pictures.append(models.FastStyle(weights).paint(content, 320))
+        titles.append("wave, at once")
+    gallery.keep("styles", pictures, titles, columns=3)
+
+
+def boxes(gallery: Gallery, paths: list[Path]) -> None:
+    """What yolo-fastest finds on photographs."""
+    files = [ROOT / "models" / f"yolo-fastest-1.1.{ending}" for ending in ("cfg", "weights")]
+    model = models.Darknet(*files)
+    names = models.read_class_names(ROOT / "models" / "coco.names")
+    drawn = []
+    for path in paths:
+        pixels = np.asarray(Image.open(path).convert("RGB").resize((480, 360)))
+        ((found, scores, labels),) = model.detect(pixels)
+        drawn.append(vision.draw_boxes(pixels, found, labels, scores, names=names, width=3))
+    gallery.keep("yolo", drawn, columns=2)
+
+
+def larger(gallery: Gallery, path: Path) -> None:
+    """A small picture three times as large, by ESPCN and by repetition."""
+    small = np.asarray(Image.open(path).convert("RGB").resize((120, 90)))
+    model = models.ESPCN(3, ROOT / "models" / "super_resolution.onnx")
+    gallery.keep("larger", [small.repeat(3, 0).repeat(3, 1), model.enlarge(small)], ["pixels", "ESPCN"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps of each method")
+    parser.add_argument("--out", default="gallery", help="folder (default: gallery)")
+    given = parser.parse_args()
+    einkorn.manual_seed(0)
+    gallery = Gallery(Path(given.out))
+    model, names = models.squeezenet1_1(), []
+    weights = ROOT / "models" / "squeezenet_v1.1.ncnn.bin"
+    paths: list[Any] = [ROOT / "images" / f"{name}.jpg" for name in ("dog", "eagle", "giraffe")]
+    real = weights.exists() and paths[0].exists()
+    if real:
+        models.load_ncnn(model, weights.with_suffix(".param"), weights)
+        names = models.read_class_names(ROOT / "models" / "imagenet_synset_words.txt")
+    quick = given.quick or not real
+    scenes = vision.shape_scenes(4, 128, seed=1)
+    pictures = paths if real else list(scenes.images[:1])
+    inside(gallery, model, names, pictures[:1] if quick else pictures, quick)
+    painted = [ROOT / "images" / f"style_{name}.jpg" for name in ("la_muse", "wave")]
+    paintings = [np.asarray(Image.open(p).convert("RGB")) for p in painted] if real else [scenes.images[1]]
+    content = (
+        np.asarray(Image.open(ROOT / "images" / "style_stata.jpg").convert("RGB"))
+        if real
+        else scenes.images[2]
+    )
+    styles(gallery, model, content, paintings[:1] if quick else paintings, quick)
+    drawn = [
+        vision.draw_segmentation(
+            vision.draw_boxes(image, target["boxes"], target["labels"], names=vision.SHAPES), mask
+        )
+        for image, target, mask in zip(*scenes, strict=True)
+    ]
+    gallery.keep("scenes", drawn)
+    if real:
+        boxes(gallery, [*paths, ROOT / "images" / "person.jpg"])
+        larger(gallery, paths[1])
+
+
+if __name__ == "__main__":
+    main()
