@@ -56,7 +56,7 @@ def main() -> None:
     (x, y), (xt, yt) = pictures(folder, "data_batch*.bin*"), pictures(folder, "test_batch*.bin*")
     rng = np.random.default_rng(given.seed)
     if given.quick or not len(x) or not len(xt):
-        x, y = rng.integers(0, 256, (BATCH, 3, 32, 32), dtype=np.uint8), rng.integers(0, 10, BATCH)
+        x, y = rng.integers(0, 256, (32, 3, 32, 32), dtype=np.uint8), rng.integers(0, 10, 32)
         xt, yt, given.epochs = x, y, 1
     for name in given.networks:
         einkorn.manual_seed(given.seed)

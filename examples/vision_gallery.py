@@ -79,9 +79,9 @@ def inside(gallery: Gallery, model: Any, names: list[str], paths: list[Any], qui
         pictures += [gray(g[0]) for g in lines.values()]
         said += [titles[i], *maps, *lines]
     gallery.keep("evidence", pictures, said, columns=7)
-    found = explain.maximal_patches(model, x, "features.6", [3, 40], top=2)
+    found = explain.maximal_patches(model, x, "features.6", [3, 40, 77, 100], top=min(2, len(x)))
     patches = [model.preprocessing.restore(p[None])[0] for row in found.patches for p in row]
-    gallery.keep("patches", patches, columns=2)
+    gallery.keep("patches", patches)
     steps = 4 if quick else 200
     classes = [22, 248, 340, 386] if names else [0, 1, 2, 3]
     made = explain.activation_maximization(
