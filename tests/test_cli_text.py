@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import einkorn.text as et
@@ -82,3 +83,53 @@ def test_embed(
     corpus.with_suffix(".bin").write_bytes(b"no model")
     assert main(["embed", "similar", str(corpus.with_suffix(".bin")), "cow"]) == 2
     assert "no model of einkorn.text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("doing", ["word2vec", "glove"])
+def test_an_interrupted_run_goes_on(
+    doing: str,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kind = et.Word2Vec if doing == "word2vec" else et.GloVe
+    out, whole = tmp_path / "model", tmp_path / "whole"
+    arguments = ["embed", doing, str(corpus), "--size", "8", "--epochs", "3", "--threads", "1", "--out"]
+    assert main([*arguments, str(whole)]) == 0
+    seen = []
+
+    def stop(model: object, name: str, value: object) -> None:
+        object.__setattr__(model, name, value)
+        seen.append(name)
+        if name == "epochs_done" and value == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, "__setattr__", stop)
+    assert main([*arguments, str(out)]) == 130
+    monkeypatch.undo()
+    assert "stopped after 2 epochs" in capsys.readouterr().err
+    assert kind.load(out).epochs_done == 2
+    assert main([*arguments, str(out), "--resume"]) == 0
+    again, expected = kind.load(out), kind.load(whole)
+    assert again.epochs_done == 3
+    assert np.array_equal(again.wv.vectors, expected.wv.vectors)
+
+
+def test_a_pass_that_was_interrupted_is_begun_again() -> None:
+    sentences = [line.split() for line in LINES]
+    model = et.Word2Vec(vector_size=4, min_count=1, epochs=3)
+    model.build_vocab(sentences)
+
+    def stop(about: dict[str, object]) -> None:
+        if about["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    model.progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        model.train(sentences)
+    assert model.epochs_done == 1
+    assert model.words_done == sum(map(len, sentences))
+    model.progress = None
+    assert model.train(sentences).epochs_done == 3
+    assert model.words_done == 3 * sum(map(len, sentences))

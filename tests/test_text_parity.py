@@ -1,6 +1,7 @@
 """Published tokenisers beside the reference libraries: the same ids, offsets, texts and merges."""
 
 import lzma
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def compare(ours: et.Tokenizer, reference: Any, texts: list[str], offsets: bool 
     for text, mine, theirs in zip(texts, found, expected, strict=True):
         assert list(mine.ids) == theirs.ids, text[:200]
         assert not offsets or [tuple(pair) for pair in mine.offsets] == theirs.offsets, text[:200]
+        assert mine.word_ids == theirs.word_ids, text[:200]
         assert ours.decode(theirs.ids) == reference.decode(theirs.ids), text[:200]
 
 
@@ -69,6 +71,45 @@ def test_llama(texts: list[str]) -> None:
 def test_clip(texts: list[str]) -> None:
     ours = et.read_clip(published("tokenizers", "clip_bpe_simple_vocab_16e6.txt.gz"))
     compare(ours, tokenizers.Tokenizer.from_str(ours.to_str()), texts, offsets=False)
+
+
+@pytest.mark.parametrize("direction", ["left", "right"])
+@pytest.mark.parametrize("strategy", ["longest_first", "only_first", "only_second"])
+def test_what_truncation_cuts_off(texts: list[str], strategy: str, direction: str) -> None:
+    ours = et.read_bert_vocabulary(published("tokenizers", "bert_base_uncased_vocab.txt"))
+    reference = tokenizers.Tokenizer.from_str(ours.to_str())
+
+    def shown(encoding: Any) -> list[Any]:
+        return [
+            (e.ids, e.type_ids, [tuple(pair) for pair in e.offsets], e.word_ids, e.sequence_ids)
+            for e in (encoding, *encoding.overflowing)
+        ]
+
+    some = [text for text in texts[2:] if 20 < len(text) < 400][:12]
+    compared = 0
+    for length, stride in ((20, 0), (20, 5), (31, 1), (12, 3)):
+        for each in (ours, reference):
+            each.enable_truncation(length, stride=stride, strategy=strategy, direction=direction)
+        for first, second in pairwise(some):
+            if strategy != "only_second":
+                assert shown(ours.encode(first)) == shown(reference.encode(first))
+            try:
+                theirs = reference.encode(first, second)
+            except BaseException:
+                continue
+            assert shown(ours.encode(first, second)) == shown(theirs)
+            compared += 1
+    assert compared > 5
+    ours.no_truncation()
+    reference.no_truncation()
+    for i, token in enumerate(ours.encode(some[0]).tokens[:8]):
+        mine, beside = ours.encode(some[0]), reference.encode(some[0])
+        assert mine.token_to_chars(i) == beside.token_to_chars(i), token
+        assert mine.token_to_word(i) == beside.token_to_word(i)
+        assert mine.char_to_token(i) == beside.char_to_token(i)
+        assert mine.char_to_word(i) == beside.char_to_word(i)
+        assert mine.word_to_tokens(i) == beside.word_to_tokens(i)
+        assert mine.word_to_chars(i) == beside.word_to_chars(i)
 
 
 def test_training(texts: list[str], tmp_path: Path) -> None:

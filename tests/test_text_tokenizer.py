@@ -16,7 +16,7 @@ import pytest
 from text_samples import SENTENCES, random_texts
 
 import einkorn.text as et
-from einkorn.errors import ArgumentError, DataError, MissingFileError
+from einkorn.errors import ArgumentError, DataError, IndexRangeError, MissingFileError
 from einkorn.text import _compile, _engine, _plain, _unicode
 
 HUG = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
@@ -139,6 +139,33 @@ def test_word_piece(form: Any, tmp_path: Path) -> None:
     pair = tokenizer.encode("the", "new tower")
     assert pair.type_ids == [0, 0, 0, 1, 1, 1]
     assert pair.sequence_ids == [None, 0, None, 1, 1, None]
+
+
+def test_what_is_cut_off_is_kept(form: Any) -> None:
+    tokenizer = et.train_bpe(["a b c d e f"], 256)
+    assert tokenizer.encode("a b,c").word_ids == [0, 1, 1, 2, 3]
+    tokenizer.enable_truncation(4, stride=1)
+    tokenizer.enable_padding(length=4, pad_id=7)
+    assert tokenizer.truncation == {
+        "max_length": 4, "stride": 1, "strategy": "longest_first", "direction": "right"
+    }  # fmt: skip
+    encoding = tokenizer.encode("abcdefgh")
+    parts = [encoding, *encoding.overflowing]
+    assert [tokenizer.decode(part.ids[: sum(part.attention_mask)]) for part in parts] == [
+        "abcd",
+        "defg",
+        "gh",
+    ]
+    assert [len(part) for part in parts] == [4, 4, 4]
+    assert parts[2].offsets == [(6, 7), (7, 8), (0, 0), (0, 0)]
+    assert parts[2].word_ids == [0, 0, None, None]
+    assert encoding.char_to_token(2) == 2
+    assert encoding.word_to_tokens(0) == (0, 4)
+    assert encoding.token_to_chars(3) == (3, 4)
+    with pytest.raises(ArgumentError, match=r"stride must be 0 to 3, .* got 4"):
+        tokenizer.enable_truncation(4, stride=4)
+    with pytest.raises(IndexRangeError, match="no token 4 of 4"):
+        encoding.token_to_word(4)
 
 
 def test_truncation_and_padding(tmp_path: Path) -> None:
@@ -329,7 +356,7 @@ def test_bytes_that_are_no_text_are_read_safely() -> None:
             bytes(rng.choice((0x20, 0x41, 0x80, 0xC3, 0xE2, 0xF0, 0xF4, 0xFF)) for _ in range(n % 40))
             for n in range(200)
         ]
-        _, counts, _ = pipeline.encode(texts, 2, True)
+        _, counts, _, _ = pipeline.encode(texts, 2, True)
         assert len(counts) == 8 * len(texts)
 
 

@@ -135,6 +135,7 @@ cdef extern from "text/pipeline.h" namespace "einkorn::text" nogil:
         vector[int32_t] ids
         vector[int64_t] counts
         vector[int64_t] spans
+        vector[int32_t] words
 
     cdef cppclass CPipeline "einkorn::text::Pipeline":
         CPipeline(CSetup) except +raise_refused
@@ -329,6 +330,7 @@ cdef class Pipeline:
             PyBytes_FromStringAndSize(<const char*>result.ids.data(), result.ids.size() * 4),
             PyBytes_FromStringAndSize(<const char*>result.counts.data(), result.counts.size() * 8),
             PyBytes_FromStringAndSize(<const char*>result.spans.data(), result.spans.size() * 8),
+            PyBytes_FromStringAndSize(<const char*>result.words.data(), result.words.size() * 4),
         )
 
     def ids(self, text):

@@ -196,6 +196,7 @@ void Pipeline::encode_one(std::string_view text, Cache& cache, Scratch& scratch,
       add_span(scratch.begins[begin], scratch.ends[end - 1]);
     }
   };
+  int32_t word = 0;
   walk(
       text, scratch,
       [&](std::string_view piece, size_t at) {
@@ -206,14 +207,18 @@ void Pipeline::encode_one(std::string_view text, Cache& cache, Scratch& scratch,
             result.ids.push_back(token.id);
             if (spans && maps) add_mapped(at, at + token.size);
             if (spans && !maps) add_span(at, at + token.size);
+            if (spans) result.words.push_back(word);
           }
           at += token.size;
         }
+        ++word;
       },
       [&](const Match& match, bool in_mapped) {
         result.ids.push_back(match.token->id);
         if (spans && in_mapped) add_mapped(match.start, match.end);
         if (spans && !in_mapped) add_span(match.start, match.end);
+        if (spans) result.words.push_back(word);
+        ++word;
       });
   result.counts.push_back(static_cast<int64_t>(result.ids.size() - before));
 }
@@ -269,6 +274,7 @@ void Pipeline::encode(const std::vector<std::string_view>& texts, int threads, b
     result.ids.insert(result.ids.end(), part.ids.begin(), part.ids.end());
     result.counts.insert(result.counts.end(), part.counts.begin(), part.counts.end());
     result.spans.insert(result.spans.end(), part.spans.begin(), part.spans.end());
+    result.words.insert(result.words.end(), part.words.begin(), part.words.end());
   }
 }
 

@@ -56,6 +56,7 @@ class Pipeline {
     std::vector<int32_t> ids;
     std::vector<int64_t> counts;  // tokens of each text
     std::vector<int64_t> spans;   // of each token in characters of the text: begin and end
+    std::vector<int32_t> words;   // and the number of the piece that it is of, added tokens being one each
   };
 
   explicit Pipeline(Setup setup);

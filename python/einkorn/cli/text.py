@@ -99,6 +99,11 @@ def add_embed(commands: Any) -> None:
         doing.add_argument("--epochs", type=int, default=5 if name == "word2vec" else 15, metavar="N")
         doing.add_argument("--seed", type=int, default=1, metavar="N")
         doing.add_argument("--overwrite", action="store_true", help="replace files that are there")
+        doing.add_argument(
+            "--resume",
+            action="store_true",
+            help="go on with the model in --out, which an interrupted run leaves there, up to --epochs",
+        )
         doing.add_argument("--quiet", action="store_true", help="print no progress")
         if name == "word2vec":
             doing.add_argument("--cbow", action="store_true", help="instead of skip-gram")
@@ -128,10 +133,9 @@ def embed(arguments: argparse.Namespace) -> None:
             for other, cosine in kv.most_similar(word, topn=arguments.n):
                 print(f"{word}\t{other}\t{cosine:.4f}")
         return
-    out = new_file(arguments.out, "--out", arguments.overwrite)
-    text = (
-        None if arguments.vectors is None else new_file(arguments.vectors, "--vectors", arguments.overwrite)
-    )
+    replace = arguments.overwrite or arguments.resume
+    out = new_file(arguments.out, "--out", replace)
+    text = None if arguments.vectors is None else new_file(arguments.vectors, "--vectors", replace)
 
     def show(seen: dict[str, Any]) -> None:
         speed = " ".join(f"{value:,.0f} {key.split('_')[0]}/s" for key, value in seen.items() if "per" in key)
@@ -147,17 +151,34 @@ def embed(arguments: argparse.Namespace) -> None:
         "progress": None if arguments.quiet else show,
     }
     model: Any
-    if arguments.doing == "word2vec":
-        negative = 0 if arguments.hierarchical else arguments.negative
+    if arguments.resume:
+        model = (et.Word2Vec if arguments.doing == "word2vec" else et.GloVe).load(out)
+        for option in ("epochs", "workers", "progress"):
+            setattr(model, option, options[option])
+    elif arguments.doing == "word2vec":
         model = et.Word2Vec(
-            corpus_file=arguments.corpus,
             sg=int(not arguments.cbow),
             hs=int(arguments.hierarchical),
-            negative=negative,
+            negative=0 if arguments.hierarchical else arguments.negative,
             **options,
         )
     else:
-        model = et.GloVe(arguments.corpus, **options)
+        model = et.GloVe(**options)
+    try:
+        if arguments.doing == "glove":
+            counts, words = et.cooccurrence(
+                arguments.corpus, model.window, weighting="harmonic", min_count=model.min_count
+            )
+            model.train(counts, words)
+        else:
+            if not arguments.resume:
+                model.build_vocab(arguments.corpus)
+            model.train(arguments.corpus)
+    except KeyboardInterrupt:
+        if hasattr(model, "wv"):
+            model.save(out)
+            print(f"stopped after {model.epochs_done} epochs; --resume goes on from {out}", file=sys.stderr)
+        raise
     model.save(out)
     if text:
         model.wv.save_word2vec_format(text)

@@ -417,14 +417,17 @@ class Pipeline:
             at = end
         yield from stretch(at, len(text))
 
-    def encode(self, texts: Iterable[str | bytes], threads: int, spans: bool) -> tuple[bytes, bytes, bytes]:
-        ids, counts, places = array("i"), array("q"), array("q")
+    def encode(
+        self, texts: Iterable[str | bytes], threads: int, spans: bool
+    ) -> tuple[bytes, bytes, bytes, bytes]:
+        ids, counts, places, words = array("i"), array("q"), array("q"), array("i")
         for text in texts:
             text = _octets(text).decode()
             before = len(ids)
-            for piece, origins in self._walk(text):
+            for word, (piece, origins) in enumerate(self._walk(text)):
                 if isinstance(piece, int):
                     ids.append(piece)
+                    words.append(word)
                     places.extend((origins[0][0], origins[-1][1]))
                     continue
                 # The places of bytes: each byte has those of its character.
@@ -436,9 +439,11 @@ class Pipeline:
                         begin = of_bytes[at] if at < len(of_bytes) else (origins[-1][1], origins[-1][1])
                         end = of_bytes[at + size - 1] if size else (begin[0], begin[0])
                         places.extend((begin[0], end[1]))
+                        words.append(word)
                     at += size
             counts.append(len(ids) - before)
-        return ids.tobytes(), counts.tobytes(), places.tobytes() if spans else b""
+        asked = (places.tobytes(), words.tobytes()) if spans else (b"", b"")
+        return ids.tobytes(), counts.tobytes(), *asked
 
     def ids(self, text: str | bytes) -> list[int]:
         return array("i", self.encode([text], 1, False)[0]).tolist()

@@ -137,28 +137,34 @@ class GloVe:
         shuffled = np.random.default_rng((self.seed, 0)).permutation(len(count))
         row, column, count = row[shuffled], column[shuffled], count[shuffled]
         order = np.arange(len(count))
-        for epoch in range(self.epochs_done, self.epochs if epochs is None else epochs):
-            began = time.perf_counter()
-            with runtime.num_threads(self.workers):
-                loss = glove_train(
-                    self._table,
-                    self._squares,
-                    row,
-                    column,
-                    count,
-                    order,
-                    count_max=self.x_max,
-                    alpha=self.alpha,
-                    rate=self.learning_rate,
-                    stretches=self.workers,
-                )
-            self.epochs_done = epoch + 1
-            if self.progress is not None:
-                seconds = max(time.perf_counter() - began, 1e-9)
-                self.progress(
-                    {"epoch": epoch, "loss": loss / len(count), "entries_per_second": len(count) / seconds}
-                )
-        self._refresh()
+        try:
+            for epoch in range(self.epochs_done, self.epochs if epochs is None else epochs):
+                began = time.perf_counter()
+                with runtime.num_threads(self.workers):
+                    loss = glove_train(
+                        self._table,
+                        self._squares,
+                        row,
+                        column,
+                        count,
+                        order,
+                        count_max=self.x_max,
+                        alpha=self.alpha,
+                        rate=self.learning_rate,
+                        stretches=self.workers,
+                    )
+                self.epochs_done = epoch + 1
+                if self.progress is not None:
+                    seconds = max(time.perf_counter() - began, 1e-9)
+                    self.progress(
+                        {
+                            "epoch": epoch,
+                            "loss": loss / len(count),
+                            "entries_per_second": len(count) / seconds,
+                        }
+                    )
+        finally:
+            self._refresh()  # an interrupted pass is begun again; what it did stays
         return self
 
     def _refresh(self) -> None:

@@ -140,7 +140,7 @@ class Tokenizer:
 
     def _run(
         self, texts: Sequence[str], spans: bool, threads: int = 1
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         origins: dict[int, list[tuple[int, int]]] = {}
         if self._forms and not all(map(str.isascii, texts)):
             changed = list(texts)
@@ -153,7 +153,7 @@ class Tokenizer:
                             )
             texts = changed
         try:
-            ids, counts, places = self._pipeline.encode(texts, threads, spans)
+            ids, counts, places, words = self._pipeline.encode(texts, threads, spans)
         except UnicodeEncodeError:
             raise _surrogate(texts) from None
         except TypeError:
@@ -168,7 +168,7 @@ class Tokenizer:
                     for row in spanned[first : first + size]:
                         row[:] = _through(origins[i], int(row[0]), int(row[1]))
                 first += size
-        return np.frombuffer(ids, np.int32), sizes, spanned
+        return np.frombuffer(ids, np.int32), sizes, spanned, np.frombuffer(words, np.int32)
 
     def _contents(self) -> re.Pattern[str] | None:
         contents = sorted(
@@ -176,10 +176,11 @@ class Tokenizer:
         )
         return re.compile("|".join(map(re.escape, contents))) if contents else None
 
-    def _spans(self, text: str) -> list[tuple[int, int]]:
-        ids, _, spans = self._run([text], True)
+    def _places(self, text: str) -> tuple[list[tuple[int, int]], list[int]]:
+        """Of each token of a text where it is, and the number of its word."""
+        ids, _, spans, words = self._run([text], True)
         pairs = [(int(a), int(b)) for a, b in spans]
-        return self._trimmed(ids.tolist(), pairs) if self._templates.trims else pairs
+        return (self._trimmed(ids.tolist(), pairs) if self._templates.trims else pairs), words.tolist()
 
     def _trimmed(self, ids: list[int], spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         out = []
@@ -234,7 +235,7 @@ class Tokenizer:
         flat = kept
         if pairs:
             flat = [part for text in kept for part in (text if isinstance(text, tuple) else (text,))]
-        ids, counts, _ = self._run(flat, False, _threads())
+        ids, counts, _, _ = self._run(flat, False, _threads())
         numbers = ids.tolist()
         ends = np.cumsum(counts).tolist()
         encodings = []
@@ -266,20 +267,31 @@ class Tokenizer:
             else [(TEXT, 0), (PAIR, 1)][: 1 + is_pair]
         )
         sides = [first, second or []]
-        bounds = [(0, len(first)), (0, len(sides[1]))]
+        windows = [[(0, len(first))], [(0, len(sides[1]))]]
         if limits := self._description.get("truncation"):
-            bounds = _truncate(limits, len(first), len(sides[1]), templates.added(is_pair) if add else 0)
-        ids: list[int] = []
-        layout = []
-        for what, kind in parts:
-            if isinstance(what, list):
-                ids += what
-                layout.append((SPECIAL, 0, len(what), kind))
-            else:
-                start, stop = bounds[what]
-                ids += sides[what][start:stop]
-                layout.append((what, start, stop, kind))
-        return Encoding(self, texts, ids, tuple(layout))
+            around = templates.added(is_pair) if add else 0
+            windows = _windows(limits, len(first), len(sides[1]), around)
+
+        def made(bounds: tuple[tuple[int, int], tuple[int, int]]) -> Encoding:
+            ids: list[int] = []
+            layout = []
+            for what, kind in parts:
+                if isinstance(what, list):
+                    ids += what
+                    layout.append((SPECIAL, 0, len(what), kind))
+                else:
+                    start, stop = bounds[what]
+                    ids += sides[what][start:stop]
+                    layout.append((what, start, stop, kind))
+            return Encoding(self, texts, ids, tuple(layout))
+
+        (one, *more), (other, *others) = windows
+        encoding = made((one, other))
+        if more or others:
+            encoding.overflowing = [
+                made((a, b)) for a in (*more, one) for b in (other, *others) if (a, b) != (one, other)
+            ]
+        return encoding
 
     def _padded(self, encodings: list[Encoding]) -> list[Encoding]:
         padding = self._description.get("padding")
@@ -289,7 +301,7 @@ class Tokenizer:
         length = strategy["Fixed"] if isinstance(strategy, dict) else max(map(len, encodings))
         multiple = padding.get("pad_to_multiple_of") or 1
         length = -(-length // multiple) * multiple
-        for encoding in encodings:
+        for encoding in [each for whole in encodings for each in (whole, *whole.overflowing)]:
             missing = length - len(encoding.ids)
             if missing <= 0:
                 continue
@@ -461,14 +473,22 @@ class Tokenizer:
         return new
 
     def enable_truncation(
-        self, max_length: int, *, strategy: str = "longest_first", direction: str = "right"
+        self,
+        max_length: int,
+        *,
+        stride: int = 0,
+        strategy: str = "longest_first",
+        direction: str = "right",
     ) -> None:
-        """Cut encodings off behind ``max_length`` tokens, those put around them included.
+        """Cut encodings off behind ``max_length`` tokens, those put around them included. What is cut off is
+        in :attr:`Encoding.overflowing`.
 
         Parameters
         ----------
         max_length
             At least as many as are put around a text.
+        stride
+            How many tokens each of the encodings that overflow has of the one before it.
         strategy
             Of a pair what is cut: "longest_first", "only_first" or "only_second".
         direction
@@ -482,15 +502,38 @@ class Tokenizer:
         if max_length < self._templates.added(False):
             around = self._templates.added(False)
             raise ArgumentError(f"enable_truncation: max_length must be at least {around}, got {max_length}")
+        room = max_length - self._templates.added(False)
+        if not isinstance(stride, int) or not (0 <= stride < room or stride == 0):
+            raise ArgumentError(
+                f"enable_truncation: stride must be 0 to {max(room - 1, 0)}, less than there is room for in "
+                f"{max_length} tokens, got {stride!r}"
+            )
         self._description = {
             **self._description,
             "truncation": {
                 "direction": direction.capitalize(),
                 "max_length": max_length,
                 "strategy": names[strategy],
-                "stride": 0,
+                "stride": stride,
             },
         }
+
+    @property
+    def truncation(self) -> dict[str, Any] | None:
+        """What :meth:`enable_truncation` was told; None: nothing is cut off."""
+        if not (kept := self._description.get("truncation")):
+            return None
+        names = {"LongestFirst": "longest_first", "OnlyFirst": "only_first", "OnlySecond": "only_second"}
+        return {
+            "max_length": kept["max_length"],
+            "stride": kept.get("stride", 0),
+            "strategy": names[kept.get("strategy", "LongestFirst")],
+            "direction": kept.get("direction", "Right").lower(),
+        }
+
+    def num_special_tokens_to_add(self, is_pair: bool) -> int:
+        """How many tokens are put around a text, or a pair of texts."""
+        return self._templates.added(is_pair)
 
     def no_truncation(self) -> None:
         """Undo :meth:`enable_truncation`."""
@@ -531,14 +574,14 @@ class Tokenizer:
         self._description = {**self._description, "padding": None}
 
 
-def _truncate(limits: dict[str, Any], first: int, second: int, around: int) -> list[tuple[int, int]]:
-    """What is kept of both texts: begin and end in tokens."""
+def _truncate(limits: dict[str, Any], first: int, second: int, around: int) -> tuple[int, int]:
+    """How many tokens are kept of both texts."""
     excess = first + second + around - int(limits["max_length"])
     if excess <= 0:
-        return [(0, first), (0, second)]
+        return first, second
     strategy = limits.get("strategy", "LongestFirst")
     for name, size in (("OnlyFirst", first), ("OnlySecond", second)):
-        if strategy == name and size < excess:
+        if strategy == name and size <= excess:
             which = name[4:].lower()
             raise ArgumentError(
                 f"truncation: {excess} tokens are too many, the {which} text, the one to be cut, has {size}"
@@ -551,13 +594,31 @@ def _truncate(limits: dict[str, Any], first: int, second: int, around: int) -> l
         room = max(int(limits["max_length"]) - around, 0)
         short = min(first, second)
         if short * 2 > room:
-            # Both are cut: the first has the smaller half.
-            keep = (room // 2, room - room // 2)
+            # Both are cut: the longer has the larger half, of equal ones the second.
+            keep = (room // 2, room - room // 2) if first <= second else (room - room // 2, room // 2)
         else:
             keep = (first, room - first) if first <= second else (room - second, second)
-    if limits.get("direction", "Right") == "Right":
-        return [(0, keep[0]), (0, keep[1])]
-    return [(first - keep[0], first), (second - keep[1], second)]
+    return keep
+
+
+def _windows(limits: dict[str, Any], first: int, second: int, around: int) -> list[list[tuple[int, int]]]:
+    """Of both texts what is kept, then what follows it, each with ``stride`` tokens of the one before."""
+    stride = int(limits.get("stride", 0))
+    found = []
+    for size, keep in zip((first, second), _truncate(limits, first, second, around), strict=True):
+        if keep >= size:
+            found.append([(0, size)])
+        elif not keep:
+            found.append([(0, 0), (0, size)])
+        elif stride >= keep:
+            raise ArgumentError(f"truncation: stride must be less than the {keep} tokens kept, got {stride}")
+        elif limits.get("direction", "Right") == "Right":
+            starts = range(0, max(size - stride, 1), keep - stride)
+            found.append([(start, min(start + keep, size)) for start in starts])
+        else:
+            stops = range(size, min(stride, size - 1), stride - keep)
+            found.append([(max(stop - keep, 0), stop) for stop in stops])
+    return found
 
 
 def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:

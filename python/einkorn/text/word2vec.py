@@ -208,58 +208,66 @@ class Word2Vec:
         epochs
             How many passes in all; by default the model's.
         """
+        name = type(self).__name__
+        source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
+        last = self.epochs if epochs is None else epochs
+        try:
+            while self.epochs_done < last:
+                before = self.words_done
+                try:
+                    self._pass(source, max(self._total * last, 1))
+                except BaseException:
+                    # The pass is begun again, with the same numbers; what it did to the vectors stays.
+                    self.words_done = before
+                    raise
+                self.epochs_done += 1
+        finally:
+            self._after_training()
+            self.wv.fill_norms()
+        return self
+
+    def _pass(self, source: Corpus, planned: int) -> None:
         import time
 
         from einkorn import runtime
         from einkorn.ops import word2vec_train
 
-        name = type(self).__name__
-        source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
-        last = self.epochs if epochs is None else epochs
-        planned = max(self._total * last, 1)
-
         def rate(done: int) -> float:
             return max(self.alpha - (self.alpha - self.min_alpha) * min(done / planned, 1), self.min_alpha)
 
-        while self.epochs_done < last:
-            began, seen, loss, inputs = time.perf_counter(), 0, 0.0, 0
-            for tokens, starts in source.blocks(self._words):
-                stretches = max(1, min(self.workers, len(starts) - 1))
-                with runtime.num_threads(self.workers):
-                    lost, trained = word2vec_train(
-                        self._table,
-                        self._outputs,
-                        tokens,
-                        starts,
-                        words=len(self._words),
-                        window=self.window,
-                        negatives=self.negative if self._sampler else 0,
-                        keep=self._keep,
-                        sampler=self._sampler,
-                        paths=self._paths,
-                        parts=self._parts(),
-                        rate=(rate(self.words_done), rate(self.words_done + len(tokens))),
-                        seed=self.seed,
-                        first=self.words_done,
-                        cbow=not self.sg,
-                        mean=bool(self.cbow_mean),
-                        stretches=stretches,
-                    )
-                self.words_done += len(tokens)
-                seen, loss, inputs = seen + len(tokens), loss + lost, inputs + trained
-                if self.progress is not None:
-                    self.progress(
-                        {
-                            "epoch": self.epochs_done,
-                            "words": self.words_done,
-                            "words_per_second": seen / max(time.perf_counter() - began, 1e-9),
-                            "loss": loss / max(inputs, 1),
-                        }
-                    )
-            self.epochs_done += 1
-        self._after_training()
-        self.wv.fill_norms()
-        return self
+        began, seen, loss, inputs = time.perf_counter(), 0, 0.0, 0
+        for tokens, starts in source.blocks(self._words):
+            with runtime.num_threads(self.workers):
+                lost, trained = word2vec_train(
+                    self._table,
+                    self._outputs,
+                    tokens,
+                    starts,
+                    words=len(self._words),
+                    window=self.window,
+                    negatives=self.negative if self._sampler else 0,
+                    keep=self._keep,
+                    sampler=self._sampler,
+                    paths=self._paths,
+                    parts=self._parts(),
+                    rate=(rate(self.words_done), rate(self.words_done + len(tokens))),
+                    seed=self.seed,
+                    first=self.words_done,
+                    cbow=not self.sg,
+                    mean=bool(self.cbow_mean),
+                    stretches=max(1, min(self.workers, len(starts) - 1)),
+                )
+            self.words_done += len(tokens)
+            seen, loss, inputs = seen + len(tokens), loss + lost, inputs + trained
+            if self.progress is not None:
+                self.progress(
+                    {
+                        "epoch": self.epochs_done,
+                        "words": self.words_done,
+                        "words_per_second": seen / max(time.perf_counter() - began, 1e-9),
+                        "loss": loss / max(inputs, 1),
+                    }
+                )
 
     def _after_training(self) -> None:
         """What is to be done when rows have changed."""
