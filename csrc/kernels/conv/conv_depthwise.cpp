@@ -16,13 +16,19 @@
 //   as a convolution of one channel (conv_direct.cpp)         2100 / 15000 / 1300
 //   this                                                      1000 /  7500 /  930
 // Small planes: rows past the last are summed and left rather than taken one by one, and several planes make a task. Two threads,
-// microseconds, N8 C64: 7x7 3x3 41, 7x7 5x5 54, 14x14 3x3 63, 14x14 5x5 95, 112x112 5x5 4400.
+// microseconds, N8, 3x3 at 7x7 C512 / 14x14 C256 / 28x28 C128 / 56x56 C64 / 112x112 C32, then 5x5 at the same:
+//   pieces with their zeros on both sides, written up to an element   411 / 416 / 521 / 866 / 2380   547 / 630 / 806 / 1498 / 3457
+//   rows close to each other, written by whole vectors                262 / 143 / 194 / 422 / 2260   337 / 242 / 409 /  890 / 2638
+// Without a piece, from where the plane lies (run_narrow), one thread: 7x7 3x3 212 -> 192, 5x5 367 -> 343, 14x14 3x3 180 -> 173. At
+// 7x7 nine lanes of sixteen are idle, which is what a library that puts channels into the lanes is ahead by: 0.8 of its speed at 3x3,
+// 0.6 at 5x5.
 // The first two are bound by memory: of 8,000 cycles a plane of 56x56, 1,100 are arithmetic and a few hundred the piece. Images
 // narrower than a vector leave lanes idle.
 
 #include "kernels/conv/conv_methods.h"
 #include "kernels/conv/conv_piece.h"
 #include "simd/activate.h"
+#include "simd/lane_range.h"
 
 namespace einkorn::EINKORN_ISA {
 
@@ -85,37 +91,82 @@ void scatter_rows(const Plane<T>& plane, const T* lanes, int64_t y, int64_t rows
   }
 }
 
-// Output rows y, ..., y + live - 1, whose piece begins at `in`; the others are summed and left.
-template <class T, int kRows, int kTall, int kStep>
-void run_rows(const Plane<T>& plane, const T* in, int64_t y, int64_t live) {
+// Writes sums[r] to row y + r from column x on, for r < live.
+template <class T, int kRows>
+EINKORN_INLINE void finish_rows(const Plane<T>& plane, Vec<T> (&sum)[kRows], int64_t y, int64_t live, int64_t x) {
   constexpr int64_t L = kLanes<T>;
   const TapConvolution<T>& c = plane.c;
   const Vec<T> bias = broadcast(plane.bias);
   const bool relu = c.activation == Activation::relu;
-  T* const out = plane.row(y);
-  const int64_t down = c.out_step_y * c.out_w;
-  for (int64_t x = 0; x < c.grid_w; x += L) {
+  EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
+    sum[r] += bias;
+    if (relu) sum[r] = sum[r] < 0 ? Vec<T>{} : sum[r];
+  }
+  T* const out = plane.row(y) + x;
+  const int64_t size = smaller(L, c.grid_w - x), down = c.out_step_y * c.out_w;
+  if (c.out_step_x != 1) {
+    T lanes[kRows * L];
+    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) store(lanes + r * L, sum[r]);
+    scatter_rows(plane, lanes, y, live, x, size);
+  } else if (size == L) {
+    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) if (r < live) store(out + r * down, sum[r]);
+  } else {
+    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) if (r < live) store_partial(out + r * down, size, sum[r]);
+  }
+}
+
+// Output rows y, ..., y + live - 1, whose piece begins at `in`; the others are summed and left.
+template <class T, int kRows, int kTall, int kStep>
+void run_rows(const Plane<T>& plane, const T* in, int64_t y, int64_t live) {
+  for (int64_t x = 0; x < plane.c.grid_w; x += kLanes<T>) {
     Vec<T> sum[kRows];
     EINKORN_UNROLL for (int r = 0; r < kRows; ++r) sum[r] = Vec<T>{};
     if constexpr (kTall > 0)
       sum_rows<T, kRows, kTall, kStep>(sum, plane.taps, in + x, plane.w);
     else
       sum_taps(sum, plane.taps, in + x, plane.w);
-    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
-      sum[r] += bias;
-      if (relu) sum[r] = sum[r] < 0 ? Vec<T>{} : sum[r];
-    }
-    const int64_t size = smaller(L, c.grid_w - x);
-    if (c.out_step_x != 1) {
-      T lanes[kRows * L];
-      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) store(lanes + r * L, sum[r]);
-      scatter_rows(plane, lanes, y, live, x, size);
-    } else if (size == L) {
-      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) if (r < live) store(out + r * down + x, sum[r]);
-    } else {
-      EINKORN_UNROLL for (int r = 0; r < kRows; ++r) if (r < live) store_partial(out + r * down + x, size, sum[r]);
-    }
+    finish_rows(plane, sum, y, live, x);
   }
+}
+
+// A plane no wider than a vector, at stride 1, from where it lies: what is beside it and above is masked out. No piece, so no load
+// waits for the stores that it overlaps.
+template <class T, int kTall>
+void run_narrow(const Plane<T>& plane, const T* in, int64_t first_y) {
+  constexpr int kRows = kMostRows;
+  constexpr int64_t L = kLanes<T>;
+  const int64_t in_h = plane.c.in_h, in_w = plane.c.in_w, grid_h = plane.c.grid_h;
+  for (int64_t y = 0; y < grid_h; y += kRows) {
+    Vec<T> sum[kRows];
+    EINKORN_UNROLL for (int r = 0; r < kRows; ++r) sum[r] = Vec<T>{};
+    const T* w = plane.w;
+    for (int column = 0; column < plane.taps.columns; ++column, w += kTall) {
+      const int64_t dx = plane.taps.offset[column];
+      const LaneRange<T> lanes(smaller(larger(-dx, 0), L), smaller(larger(in_w - dx, 0), L));
+      Vec<T> weight[kTall];
+      EINKORN_UNROLL for (int t = 0; t < kTall; ++t) weight[t] = broadcast(w[t]);
+      EINKORN_UNROLL for (int j = 0; j < kRows - 1 + kTall; ++j) {
+        const int64_t row = y + first_y + j;
+        const bool there = row >= 0 && row < in_h;
+        const Vec<T> pixels = lanes.load(in + (there ? row * in_w + dx : 0), there);
+        EINKORN_UNROLL for (int r = 0; r < kRows; ++r) {
+          const int t = j - r;
+          if (t >= 0 && t < kTall) sum[r] += pixels * weight[t];
+        }
+      }
+    }
+    finish_rows(plane, sum, y, smaller(kRows, grid_h - y), 0);
+  }
+}
+
+template <class T>
+using Narrow = void (*)(const Plane<T>& plane, const T* in, int64_t first_y);
+
+// Null where pieces are as good: with shorter vectors, whose masks cost more.
+template <class T>
+Narrow<T> choose_narrow(const TapConvolution<T>& c, const TapColumns& taps) {
+  if (kVectorBytes < 64 || c.in_w > kLanes<T> || c.grid_w > kLanes<T> || taps.down != taps.row) return nullptr;
+  return taps.tall == 3 ? &run_narrow<T, 3> : (taps.tall == 5 ? &run_narrow<T, 5> : nullptr);
 }
 
 // The activations that are longer than a convolution's row: over what was written.
@@ -191,7 +242,12 @@ void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scra
   const Tap none = {0, 0, 0}, from = c.taps > 0 ? c.tap[first] : none, to = c.taps > 0 ? c.tap[last] : none;
   const DirectBand band =
       direct_band(from.dy, from.dx, to.dy - from.dy, to.dx - from.dx, c.in_step_y, c.in_step_x, c.grid_h, c.grid_w, 1);
-  const int64_t row = c.in_step_x * band.width, apart = tall > 1 ? (to.dy - from.dy) / (tall - 1) : 0;
+  // Three rows more are read than there are, whose sums are left, and a vector.
+  const CloseRows close = close_rows(from.dx, to.dx - from.dx, c.in_w, c.grid_w);
+  const bool is_close = c.in_step_x == 1 && c.in_step_y == 1 &&
+                        close.left + (band.in_rows + 3) * close.pitch + ceil_div(c.grid_w, 16) * 16 <= kMostPiece;
+  const int64_t row = is_close ? close.pitch : c.in_step_x * band.width,
+                apart = tall > 1 ? (to.dy - from.dy) / (tall - 1) : 0;
   // Tap (r, s) of the rectangle, counted from `from`: rows come one after another, forwards or backwards.
   const auto tap = [&](int r, int s) -> const Tap& {
     const int t = r * columns + s;
@@ -199,7 +255,7 @@ void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scra
   };
   for (int s = 0; s < columns; ++s) {
     const int64_t x = tap(0, s).dx - from.dx;
-    scratch.offsets[s] = static_cast<int32_t>(x % c.in_step_x * band.width + x / c.in_step_x);
+    scratch.offsets[s] = static_cast<int32_t>(is_close ? from.dx + x : x % c.in_step_x * band.width + x / c.in_step_x);
   }
   for (int64_t g = 0; g < c.groups; ++g)
     for (int s = 0; s < columns; ++s)
@@ -208,6 +264,7 @@ void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scra
 
   const TapColumns taps = {scratch.offsets, columns, tall, c.in_step_y, row, apart * row};
   const Band<T> run = choose_band<T>(taps);
+  const Narrow<T> run_whole = is_close && band.rows >= c.grid_h ? choose_narrow(c, taps) : nullptr;
   const int64_t bands = ceil_div(c.grid_h, band.rows), pieces = c.images * c.groups * bands;
   const double cost = 0.02 * static_cast<double>((c.taps + 4) * band.rows * ceil_div(c.grid_w, kLanes<T>) * 16);
   const int64_t each = larger(static_cast<int64_t>(4000 / cost), 1);  // small planes go several to a task
@@ -217,11 +274,18 @@ void convolve_depthwise(const TapConvolution<T>& c, const DirectScratch<T>& scra
     int64_t at = task * each, channel = at / bands, group = channel % c.groups, y = at % bands * band.rows;
     for (const int64_t end = smaller(at + each, pieces); at < end; ++at) {
       const int64_t rows = smaller(band.rows, c.grid_h - y);
-      fill_piece(piece, c.in + channel * c.in_h * c.in_w, 1, c.in_h, c.in_w, band, y * c.in_step_y,
-                 (rows - 1) * c.in_step_y + band.tall, c.in_step_x);
+      const T* const in = c.in + channel * c.in_h * c.in_w;
       const Plane<T> plane = {c, taps, scratch.weights + group * c.taps, c.bias != nullptr ? c.bias[group] : T(0),
                               c.out + channel * c.out_h * c.out_w + c.first_y * c.out_w + c.first_x};
-      run(plane, piece, y, rows);
+      const int64_t in_rows = (rows - 1) * c.in_step_y + band.tall;
+      if (run_whole != nullptr) {
+        run_whole(plane, in, band.first_y);
+      } else if (is_close) {
+        run(plane, fill_close(piece, close, in, c.in_h, c.in_w, y + band.first_y, in_rows), y, rows);
+      } else {
+        fill_piece(piece, in, 1, c.in_h, c.in_w, band, y * c.in_step_y, in_rows, c.in_step_x);
+        run(plane, piece, y, rows);
+      }
       if (late_activation) activate_rows(plane, y, rows);
       y += band.rows;
       if (y < c.grid_h) continue;

@@ -74,7 +74,10 @@ void weight_grad_depthwise(const Conv2dWeightGrad<T>& k, const DepthwiseGradScra
   constexpr int64_t L = kLanes<T>;
   const ConvShape& s = k.shape;
   const DirectBand& band = scratch.band;
-  const int64_t taps = s.R * s.S, plane = s.OH * s.OW, row = s.stride_w * band.width;
+  const int64_t taps = s.R * s.S, plane = s.OH * s.OW;
+  const CloseRows close = close_rows(-s.pad_w, s.dilation_w * (s.S - 1), s.W, s.OW);
+  const bool is_close = s.stride_w == 1;
+  const int64_t row = is_close ? close.pitch : s.stride_w * band.width;
   const double cost = 0.02 * static_cast<double>((taps + 4) * s.N * s.OH * ceil_div(s.OW, L) * 16 + 100);
   parallel_for(k.ws, s.C, cost, [&](int64_t channel, int slot) {
     T* const piece = scratch.pieces[slot];
@@ -84,15 +87,21 @@ void weight_grad_depthwise(const Conv2dWeightGrad<T>& k, const DepthwiseGradScra
       for (int64_t y = 0; y < s.OH; y += band.rows) {
         const int64_t rows = smaller(band.rows, s.OH - y), at = n * s.C + channel;
         const T* const gy = k.gy + at * plane + y * s.OW;
-        fill_piece(piece, k.x + at * s.H * s.W, 1, s.H, s.W, band, y * s.stride_h, (rows - 1) * s.stride_h + band.tall,
-                   s.stride_w);
-        const GradBand<T> b = {piece, gy, rows, s.OW, s.stride_h * row, s.dilation_h * row};
+        const T* const x = k.x + at * s.H * s.W;
+        const int64_t in_rows = (rows - 1) * s.stride_h + band.tall;
+        const T* first_row = piece;
+        if (is_close)
+          first_row = fill_close(piece, close, x, s.H, s.W, y * s.stride_h + band.first_y, in_rows);
+        else
+          fill_piece(piece, x, 1, s.H, s.W, band, y * s.stride_h, in_rows, s.stride_w);
+        const GradBand<T> b = {first_row, gy, rows, s.OW, s.stride_h * row, s.dilation_h * row};
         for (int64_t first = 0; first < s.S; first += 9) {  // columns of taps, whose offsets are few at a time
           int32_t offset[9];
           const int64_t across = smaller(9, s.S - first);
           for (int64_t c = 0; c < across; ++c) {
-            const int64_t x = (first + c) * s.dilation_w;
-            offset[c] = static_cast<int32_t>(x % s.stride_w * band.width + x / s.stride_w);
+            const int64_t off = (first + c) * s.dilation_w;
+            offset[c] =
+                static_cast<int32_t>(is_close ? off - s.pad_w : off % s.stride_w * band.width + off / s.stride_w);
           }
           add_band(sums + first * s.R * L, s.R, across, offset, b);
         }

@@ -45,6 +45,30 @@ void fill_piece(T* piece, const T* in, int64_t channels, int64_t in_h, int64_t i
     }
 }
 
+// The same of one channel at stride 1, where rows lie close: pixel x of row r at the result[r * close.pitch + x], zeros around.
+// A row is its whole vectors and one whose end is zeros.
+template <class T>
+T* fill_close(T* piece, const CloseRows& close, const T* in, int64_t in_h, int64_t in_w, int64_t y, int64_t rows) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t i = 0; i < close.left; i += L) store(piece + i, Vec<T>{});
+  T* const first = piece + close.left;
+  T* out = first;
+  const int64_t whole = in_w / L * L, tail = in_w - whole;
+  for (int64_t row = y; row < y + rows; ++row, out += close.pitch) {
+    int64_t i = 0;
+    if (row >= 0 && row < in_h) {
+      const T* const pixels = in + row * in_w;
+      for (; i < whole; i += L) store(out + i, load(pixels + i));
+      if (tail > 0) {
+        store(out + i, load_partial(pixels + i, tail));
+        i += L;
+      }
+    }
+    for (; i < close.pitch; i += L) store(out + i, Vec<T>{});
+  }
+  return first;
+}
+
 // offsets[i * taps + t] within the piece, from the place of a position's first pixel.
 inline void tap_offsets(int32_t* offsets, const Tap* tap, int taps, int64_t channels, const DirectBand& band,
                         int64_t step_x) {

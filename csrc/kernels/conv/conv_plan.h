@@ -121,6 +121,17 @@ inline DirectBand direct_band(int64_t first_y, int64_t first_x, int64_t reach_y,
   return b;
 }
 
+// Rows of an image one close to the other, with zeros between them that end one and begin the next: at stride 1, of one channel.
+struct CloseRows {
+  int64_t left;   // elements before the first row, of whole vectors
+  int64_t pitch;  // from one row to the next
+};
+
+inline CloseRows close_rows(int64_t first_x, int64_t reach_x, int64_t in_w, int64_t grid_w) {
+  const int64_t left = larger(-first_x, 0), right = larger(grid_w + first_x + reach_x - in_w, 0);
+  return {ceil_div(left, 16) * 16, ceil_div(in_w + larger(left, right), 16) * 16};
+}
+
 // Elements a channel for one row of outputs.
 inline int64_t most_piece_row(int64_t reach_y, int64_t reach_x, int64_t step_x, int64_t grid_w) {
   return (reach_y + 1) * step_x * piece_width(reach_x, step_x, grid_w);
@@ -486,7 +497,9 @@ struct DepthwiseGradScratch {
   DepthwiseGradScratch(Carver& c, const ConvShape& s, int threads)
       : band(direct_band(-s.pad_h, -s.pad_w, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w,
                          s.OH, s.OW, 1)) {
-    pieces = c.take_each<T>(threads, band.in_rows * s.stride_w * band.width);
+    const CloseRows close = close_rows(-s.pad_w, s.dilation_w * (s.S - 1), s.W, s.OW);
+    pieces = c.take_each<T>(threads, s.stride_w == 1 ? close.left + band.in_rows * close.pitch + kBatchLanes
+                                                     : band.in_rows * s.stride_w * band.width);
     sums = c.take_each<T>(threads, (s.R * s.S + 1) * kBatchLanes);
   }
 };
