@@ -14,6 +14,7 @@ from einkorn import __version__
 from einkorn.cli.boost import add_boost
 from einkorn.cli.detect import add_detect
 from einkorn.cli.explain import add_explain
+from einkorn.cli.language import CHARLM, add_charlm, add_generate
 from einkorn.cli.outputs import stoppable, stopped
 from einkorn.cli.predict import add_predict
 from einkorn.cli.run_commands import add_compare, add_report, add_train
@@ -64,6 +65,10 @@ def _parser() -> _Parser:
     add_tokenize(commands)
 
     add_embed(commands)
+
+    add_charlm(commands)
+
+    add_generate(commands)
 
     bench = commands.add_parser("bench", help="measure the kernels against this machine's limits")
     bench.add_argument("families", nargs="*", metavar="FAMILY", help="default: all families")
@@ -129,6 +134,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from einkorn.cli.text import embed
 
         embed(arguments)
+    elif arguments.command == CHARLM:
+        from einkorn.cli.language import train_charlm
+
+        train_charlm(arguments)
+    elif arguments.command == "generate":
+        from einkorn.cli.language import generate
+
+        generate(arguments)
     elif arguments.command == "boost":
         from einkorn.cli.boost import boost
 
@@ -159,6 +172,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _parsed(words: list[str]) -> argparse.Namespace:
     """The arguments; an option that does not exist is an error of its command, with the one it looks like."""
     parser = _parser()
+    if words[:2] == ["train", "charlm"]:  # a text is no set of images: other options
+        words = [CHARLM, *words[2:]]
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         command = parser.commands.choices[arguments.command]

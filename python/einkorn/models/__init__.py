@@ -9,6 +9,7 @@ from einkorn._later import later
 # What is reached as einkorn.models.NAME, and the module it lives in.
 _HOMES = {
     "AlexNet": "alexnet",
+    "Bahdanau": "seq2seq",
     "Bert": "bert",
     "BertForMaskedLM": "bert",
     "BertForPreTraining": "bert",
@@ -26,6 +27,7 @@ _HOMES = {
     "EncoderDecoder": "encoder_decoder",
     "FCN": "fcn",
     "FastStyle": "fast_style",
+    "GNMT": "seq2seq",
     "GPT": "gpt",
     "GPT_SIZES": "gpt",
     "ImageClassifier": "classifier",
@@ -39,6 +41,7 @@ _HOMES = {
     "LoRALinear": "lora",
     "Localizer": "detector",
     "LogisticRegression": "linear",
+    "Luong": "seq2seq",
     "M2M100": "transformer",
     "MLP": "mlp",
     "MobileNet": "mobilenet",
@@ -216,6 +219,7 @@ if TYPE_CHECKING:
         wide_resnet101_2,
     )
     from einkorn.models.resnet_v2 import ResNetV2, resnet50_v2, resnet101_v2, resnet152_v2
+    from einkorn.models.seq2seq import GNMT, Bahdanau, Luong
     from einkorn.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
     from einkorn.models.t5 import T5, T5_SIZES
     from einkorn.models.transfer import discriminative_rates, extract_features, freeze, stages, unfreeze

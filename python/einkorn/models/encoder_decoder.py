@@ -127,6 +127,7 @@ class EncoderDecoder(Module, ABC):
         decoder_input_ids: Any = None,
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
     ) -> Any:
         """Mean cross-entropy of ``labels``, without storing the scores of all tokens.
 
@@ -142,12 +143,25 @@ class EncoderDecoder(Module, ABC):
             Labels that do not count.
         label_smoothing : float, keyword-only, default 0.0
             The share of each label that goes to all tokens (Szegedy et al. 2016).
+        scheduled_sampling : float, keyword-only, default 0.0
+            With this probability the decoder sees, in the place of a label, what it would have written there
+            (Bengio et al. 2015; all steps at once as Mihaylova and Martins 2019); 0 is teacher forcing.
         """
         wanted = plain(labels)
         given = self.shifted(wanted) if decoder_input_ids is None else plain(decoder_input_ids)
         if wanted.shape != given.shape:
             raise ShapeError(f"{self._op()}.loss: labels have shape {wanted.shape}, expected {given.shape}")
-        h = self._run(given, self.encode(input_ids, attention_mask), None, None)
+        if not 0 <= scheduled_sampling <= 1:
+            raise ArgumentError(
+                f"{self._op()}.loss: scheduled_sampling is {scheduled_sampling!r}, expected 0 to 1"
+            )
+        memory = self.encode(input_ids, attention_mask)
+        if scheduled_sampling > 0:
+            with no_grad():
+                own = plain(self.decode(given, self.encode(input_ids, attention_mask))).argmax(-1)
+            taken = np.asarray(ops.uniform(given[:, 1:].shape)) < scheduled_sampling
+            given = np.concatenate([given[:, :1], np.where(taken, own[:, :-1], given[:, 1:])], 1)
+        h = self._run(given, memory, None, None)
         return ops.linear_cross_entropy(
             ops.reshape(h, (-1, h.shape[-1])),
             self.head(),

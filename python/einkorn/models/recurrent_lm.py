@@ -10,9 +10,9 @@ from einkorn import no_grad, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._inputs import plain, tokens_of
+from einkorn.models._ragged import run
 from einkorn.models.causal import CausalLM
 from einkorn.nn import GRU, LSTM, RNN, Dropout, Embedding, Linear
-from einkorn.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from einkorn.seq.cache import Cache
 
 __all__ = ["RecurrentLM"]
@@ -98,27 +98,12 @@ class RecurrentLM(CausalLM):
         elif state is not None:
             raise ArgumentError("RecurrentLM: attention_mask is 0 after the prompt, expected 1")
         else:
-            out, state = self._ragged(x, fresh)
+            out, state = run("RecurrentLM", self.rnn, x, fresh)
         if cache is not None:
             cache.carry(
                 [plain(s) for s in (state if isinstance(state, tuple) else (state,))], tokens.shape[1]
             )
         return self.drop(out)
-
-    def _ragged(self, x: Any, kept: Any) -> tuple[Any, Any]:
-        """Sequences that are filled up on the left, or on the right, without what fills them up."""
-        length, counts = kept.shape[1], kept.sum(1)
-        if not counts.all():
-            raise ShapeError("RecurrentLM: attention_mask leaves nothing of a sequence")
-        rows = np.arange(len(kept))[:, None]
-        first = kept.argmax(1)[:, None]
-        there = (np.arange(length) + first) % length  # the sequence first, then what fills it up
-        packed = pack_padded_sequence(
-            ops.getitem(x, (rows, there)), counts, batch_first=True, enforce_sorted=False
-        )
-        out, state = self.rnn(packed)
-        out = pad_packed_sequence(out, batch_first=True, total_length=length)[0]
-        return ops.getitem(out, (rows, (np.arange(length) - first) % length)), state
 
     def head(self) -> Any:
         return self.decoder.weight

@@ -13,6 +13,7 @@ _HOMES = {
     "LANGUAGES": "transcription",
     "Memory": "memory",
     "WhisperTokens": "transcription",
+    "bucketed_batches": "streams",
     "corrupt_spans": "streams",
     "generate": "generation",
     "keep_top_k": "sampling",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
     from einkorn.seq.speculation import speculate
     from einkorn.seq.streams import (
+        bucketed_batches,
         corrupt_spans,
         mask_tokens,
         pack_documents,

@@ -23,7 +23,14 @@ class Memory:
     states : array or Tensor [batch, length, width]
     mask : boolean array [batch, length], optional
         False where a sequence is filled up.
+
+    Attributes
+    ----------
+    first : tuple of array
+        Of recurrent decoders: the states that they begin with, [layers, batch, width].
     """
+
+    first: tuple[Any, ...] = ()
 
     def __init__(self, states: Any, mask: Any = None) -> None:
         self.states = states

@@ -11,7 +11,14 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 
-__all__ = ["corrupt_spans", "mask_tokens", "pack_documents", "prefix_batch", "stream_batches"]
+__all__ = [
+    "bucketed_batches",
+    "corrupt_spans",
+    "mask_tokens",
+    "pack_documents",
+    "prefix_batch",
+    "stream_batches",
+]
 
 
 def _ids(op: str, tokens: Any, ndim: int = 1) -> Any:
@@ -58,6 +65,55 @@ def stream_batches(tokens: Any, batch_size: int, length: int) -> Iterator[tuple[
     for begin in range(0, each, length):
         places = rows + np.arange(begin, min(begin + length, each))
         yield ids[places], ids[places + 1]
+
+
+def bucketed_batches(
+    sources: Sequence[Any], targets: Sequence[Any], batch_size: int, pad_token: int = 0, *, bucket: int = 100
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Pairs of sequences in an order drawn anew, those of like length together.
+
+    Parameters
+    ----------
+    sources, targets : sequence of integer arrays [tokens]
+        As many of each, none empty.
+    batch_size : int
+    pad_token : int, default 0
+        What sources are filled up with, on the right.
+    bucket : int, keyword-only, default 100
+        Batches that are sorted by length together: more of them fill up less, and mix less.
+
+    Yields
+    ------
+    sources : array of int64 [batch, longest]
+    targets : array of int64 [batch, longest]
+        Filled up with -100, which is no label.
+    mask : boolean array
+        False where a source is filled up.
+    """
+    op = "bucketed_batches"
+    if len(sources) != len(targets) or not len(sources):
+        raise ShapeError(
+            f"{op}: {len(sources)} sources and {len(targets)} targets, expected as many, at least one"
+        )
+    if batch_size < 1 or bucket < 1:
+        raise ArgumentError(f"{op}: batch_size is {batch_size} and bucket {bucket}, expected at least 1")
+    pairs = [(_ids(op, s), _ids(op, t)) for s, t in zip(sources, targets, strict=True)]
+    lengths = np.array([(len(s), len(t)) for s, t in pairs])
+    if not lengths.all():
+        raise ShapeError(f"{op}: pair {int(np.flatnonzero(~lengths.all(1))[0])} has an empty sequence")
+    order = np.argsort(_uniform((len(pairs),)))
+    batches = []
+    for begin in range(0, len(order), batch_size * bucket):
+        near = order[begin : begin + batch_size * bucket]
+        near = near[np.lexsort((lengths[near, 1], lengths[near, 0]))]
+        batches += [near[i : i + batch_size] for i in range(0, len(near), batch_size)]
+    for i in np.argsort(_uniform((len(batches),))):
+        rows = batches[i]
+        read = np.full((len(rows), lengths[rows, 0].max()), pad_token, np.int64)
+        written = np.full((len(rows), lengths[rows, 1].max()), -100, np.int64)
+        for row, pair in enumerate(rows):
+            read[row, : lengths[pair, 0]], written[row, : lengths[pair, 1]] = pairs[pair]
+        yield read, written, np.arange(read.shape[1]) < lengths[rows, 0][:, None]
 
 
 def pack_documents(documents: Iterable[Any], length: int, end_token: int, *, drop_last: bool = True) -> Any:
