@@ -35,6 +35,13 @@ class _Parser(argparse.ArgumentParser):
 
     commands: Any
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read the words; ``train charlm`` has options of its own, as a text is no set of images."""
+        words = list(sys.argv[1:] if args is None else args)
+        if words[:2] == ["train", "charlm"]:
+            words = [CHARLM, *words[2:]]
+        return super().parse_known_args(words, namespace)
+
     def error(self, message: str) -> NoReturn:
         self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
@@ -172,8 +179,6 @@ def _run(arguments: argparse.Namespace) -> int:
 def _parsed(words: list[str]) -> argparse.Namespace:
     """The arguments; an option that does not exist is an error of its command, with the one it looks like."""
     parser = _parser()
-    if words[:2] == ["train", "charlm"]:  # a text is no set of images: other options
-        words = [CHARLM, *words[2:]]
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         command = parser.commands.choices[arguments.command]
