@@ -37,11 +37,13 @@ part() {
 wants() { [[ " $parts " == *" $1 "* ]]; }
 
 environment() {
-  nvidia-smi --query-gpu=name,driver_version,compute_cap,memory.total --format=csv,noheader
-  nvcc --version | tail -2
+  local status=0
+  nvidia-smi --query-gpu=name,driver_version,compute_cap,memory.total --format=csv,noheader || status=1
+  nvcc --version | tail -2 || status=1
   "$python" --version
-  "$python" -c 'import numpy, cupy, torch; print("numpy", numpy.__version__, "cupy", cupy.__version__, "torch", torch.__version__)'
-  cmake --version | head -1
+  "$python" -c 'import numpy, cupy, torch; print("numpy", numpy.__version__, "cupy", cupy.__version__, "torch", torch.__version__)' || status=1
+  cmake --version | head -1 || status=1
+  return $status
 }
 
 # The CUDA module for this card, and the native one for the CPU side of the comparisons; one without the other is built too.
