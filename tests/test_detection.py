@@ -393,3 +393,44 @@ def test_boxes_and_classes_are_drawn():
     truth, predictions = crowds(0)
     axes = vision.plot_precision_recall({"a": vision.precision_recall(truth, predictions, 0)})
     assert len(axes.lines) == 1
+
+
+# --- classes of pixels ----------------------------------------------------------------------------------
+
+
+def test_dice_is_what_truth_and_answer_share():
+    truth = np.array([[[0, 0, 1, 1], [0, 2, 1, -1]]])
+    sure = np.full((1, 3, 2, 4), -50.0)
+    for at, label in np.ndenumerate(np.where(truth < 0, 0, truth)):
+        sure[at[0], label, at[1], at[2]] = 50
+    assert_allclose(vision.dice_loss(sure, truth, ignore_index=-1), 0, atol=1e-9)
+    sure[0, :, 0, 0] = [-50, 50, -50]  # class 0: 2 of 2 and 3; class 1: 3 of 4 and 3
+    wanted = [1 - (2 * 2 + 1) / (2 + 3 + 1), 1 - (2 * 3 + 1) / (4 + 3 + 1), 0]
+    assert_allclose(vision.dice_loss(sure, truth, ignore_index=-1, reduction="none"), wanted, atol=1e-9)
+    x = np.random.default_rng(0).normal(size=(2, 3, 2, 2))
+    y = np.array([[[0, 1], [2, 2]], [[1, 1], [0, 2]]])
+    tensor = einkorn.tensor(x, requires_grad=True)
+    vision.dice_loss(tensor, y).backward()
+    moved = x.copy()
+    moved[1, 2, 0, 1] += 1e-6
+    slope = (vision.dice_loss(moved, y) - vision.dice_loss(x, y)) / 1e-6
+    assert_allclose(tensor.grad.numpy()[1, 2, 0, 1], slope, rtol=1e-4)
+    with pytest.raises(ArgumentError, match="whole numbers from 0 to 2"):
+        vision.dice_loss(x, y + 1)
+
+
+def test_a_small_unet_learns_which_pixel_belongs_to_what():
+    einkorn.manual_seed(0)
+    scenes = vision.shape_scenes(80, 32, most=1, seed=5)
+    x = np.ascontiguousarray(scenes.images.transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
+    y = (scenes.masks > 0).astype(np.int64)
+    model = models.unet(num_classes=2, width=4, depth=2)
+
+    def loss(output, target):
+        return ops.add(ops.cross_entropy(output, target), vision.dice_loss(output, target))
+
+    model.compile(optim.Adam(model.parameters(), lr=1e-2), loss)
+    model.fit(x[:64], y[:64], epochs=6, batch_size=8, verbose=0)
+    measure = einkorn.metrics.MeanIoU(2)
+    measure.update_state(y[64:], model.predict(x[64:]).argmax(1))
+    assert measure.result() > 0.85
