@@ -267,3 +267,23 @@ def test_an_error_while_an_interrupt_is_told_comes_through():
     with pytest.raises(RuntimeError, match="at the end") as error:
         classifier().fit(x, y, callbacks=[callback], verbose=0)
     assert isinstance(error.value.__context__, KeyboardInterrupt)
+
+
+def test_data_that_run_out_end_the_training_with_a_warning():
+    x, y = blobs(16)
+    batches = [(x[i : i + 4], y[i : i + 4]) for i in range(0, 16, 4)]
+    for options, epochs, words in (
+        ({"epochs": 3}, [0], "ran out in epoch 2, before it began"),
+        ({"epochs": 3, "steps_per_epoch": 3}, [0, 1], "ran out in epoch 2, after 1 of 3 batches"),
+        ({"epochs": 3, "steps_per_epoch": 2}, [0, 1], "ran out in epoch 3, before it began"),
+    ):
+        seen = []
+        model = classifier()
+        ends = training.LambdaCallback(on_train_end=lambda logs, seen=seen: seen.append("end"))
+        with pytest.warns(UserWarning, match=words):
+            history = model.fit(iter(batches), verbose=0, callbacks=[ends], **options)
+        assert (history.epoch, seen) == (epochs, ["end"])
+        assert all(len(values) == len(epochs) for values in history.history.values())
+    with pytest.warns(UserWarning, match="after 4 of 9 batches"):
+        figure = model.evaluate(iter(batches), steps=9)
+    assert figure == pytest.approx(model.evaluate(x, y), rel=1e-6)

@@ -403,3 +403,13 @@ def test_rules_of_weights_are_shown_keras_layouts():
         assert_allclose(float(layer.losses[0]), expected, rtol=1e-5)
         assert regularizers.get(regularizers.serialize(penalty)).mode == mode
     assert constraints.deserialize(constraints.serialize(unit(axis=1))).axis == 1
+
+
+def test_normalization_of_float64_stays_in_float64():
+    x = np.random.default_rng(0).normal(3, 2, (50, 4))
+    layer = layers.Normalization()
+    layer.adapt(x)
+    out = np.asarray(layer(x))
+    assert out.dtype == np.float64
+    assert_allclose(out, (x - x.mean(0)) / x.std(0), atol=1e-5)
+    assert np.asarray(layer(x.astype(np.float32))).dtype == np.float32

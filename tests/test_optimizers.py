@@ -437,3 +437,23 @@ def test_optimizers_by_name(name):
     x = rows(64, 2).astype(np.float32)
     losses = model.fit(x, x[:, :1] * x[:, 1:], epochs=3, batch_size=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_iterations_can_be_read_and_set():
+    for step in (0, 3):
+        weight = einkorn.nn.Parameter(np.ones(3, np.float32))
+        adam = optim.Adam([weight], lr=0.1)
+        for _ in range(step):
+            weight.grad = einkorn.Tensor(np.ones(3, np.float32))
+            adam.step()
+        assert adam.iterations == step
+        adam.iterations = 1000  # the averages begin at 0, and nothing makes up for it any more
+        before = weight.numpy().copy()
+        weight.grad = einkorn.Tensor(np.full(3, 2.0, np.float32))
+        adam.step()
+        assert adam.iterations == 1001
+        first, second = (step and 1 - 0.9**3) * 0.9 + 0.2, (step and 1 - 0.999**3) * 0.999 + 0.004
+        first, second = first / (1 - 0.9**1001), second / (1 - 0.999**1001)
+        assert_allclose(before - weight.numpy(), 0.1 * first / np.sqrt(second), rtol=1e-4)
+    with pytest.raises(ArgumentError, match="iterations is -1"):
+        adam.iterations = -1

@@ -289,7 +289,7 @@ def test_bad_data_is_refused():
         ((x, y), {"validation_data": (x, y[:3])}, "validation_data: x has 10 rows"),
         ((x, y), {"callbacks": [print]}, "a callback is"),
         ((iter([(x, y)]), y), {}, "y must not be given"),
-        ((iter([(x, y)]),), {"epochs": 2}, "gave no rows"),
+        ((iter([]),), {"epochs": 2}, "gave no rows"),
         ((iter([x]),), {}, "must yield tuples"),
         (([(x, y)],), {"validation_split": 0.5}, "validation_split needs arrays"),
     ]:

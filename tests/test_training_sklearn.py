@@ -179,3 +179,16 @@ def test_successive_halving_gives_the_better_more_epochs():
 def test_bad_arguments(options, message):
     with pytest.raises(ArgumentError, match=message):
         NetworkClassifier(**{"epochs": 1, **options}).fit(X, Y)
+
+
+def test_classes_have_weights_as_in_scikit_learn():
+    X = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32)
+    y = (X[:, 0] > 0.7).astype(int)
+    options = {"epochs": 2, "random_state": 0}
+    share = np.bincount(y) / len(y)
+    by_rows = NetworkClassifier(**options).fit(X, y, sample_weight=1 / (2 * share[y]))
+    for given in ("balanced", dict(enumerate(1 / (2 * share)))):
+        model = NetworkClassifier(class_weight=given, **options).fit(X, y)
+        assert_allclose(model.predict_proba(X), by_rows.predict_proba(X), rtol=1e-5)
+    with pytest.raises(ArgumentError, match="y has one class, 0"):
+        NetworkClassifier().fit(X, np.zeros(80, int))

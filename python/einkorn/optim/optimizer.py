@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from operator import is_not
+from operator import index, is_not
 from typing import Any, ClassVar
 
 import numpy as np
@@ -139,6 +139,21 @@ class Optimizer(ABC):
             self._check({**group, "lr": value})
         for group in self.param_groups:
             group["lr"] = value
+
+    @property
+    def iterations(self) -> int:
+        """How many updates there were; setting it sets those of all parameters, as in Keras."""
+        return max((run.steps for runs in self._runs for run in runs), default=0)
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        count = index(value)
+        if count < 0:
+            raise ArgumentError(f"{type(self).__name__}: iterations is {value!r}, expected an integer >= 0")
+        for group, runs in zip(self.param_groups, self._runs, strict=True):
+            self._take_new(group, runs)
+            for run in runs:
+                run.steps = count
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a dict of "params" and the options that differ from the defaults."""
@@ -289,13 +304,14 @@ class Optimizer(ABC):
                 grad = contiguous(grad)
             params.append(data)
             grads.append(grad)
+        begins = not run.seen
         if len(run.seen) != len(params) or any(map(is_not, run.seen, params)):
             self._check_arrays(run, params, group)
             run.seen = params
         kept = params
         if _bfloat16.is_bfloat16(run.dtype):
             params, grads = masters_of(run, params), [_wide_gradient(grad) for grad in grads]
-        if run.steps == 0 and not run.state:
+        if begins and not run.state:
             run.state = self._new_state(params, group)
         if of_rows:
             self._update_rows(run, params, grads, of_rows, group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import islice
@@ -58,8 +59,21 @@ def evaluate(
     count = _steps(batches, steps, "evaluate")
     shown = verbosity(verbose, "evaluate")
     events = Events(callbacks, model, {"epochs": 1, "steps": count, "verbose": shown}, "evaluate")
-    wanted = _shown(islice(batches, steps), count, shown, "evaluate")
+    wanted = _shown(_whole(islice(batches, steps), steps), count, shown, "evaluate")
     return run_evaluation(model, compiled, wanted, "evaluate", events)
+
+
+def _whole(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
+    """The batches, and a warning if they are fewer than were asked for."""
+    step = 0
+    for step, batch in enumerate(batches, 1):  # noqa: B007 - counted
+        yield batch
+    if steps is not None and 0 < step < steps:
+        warnings.warn(
+            f"evaluate: the data ran out after {step} of {steps} batches, whose figures these are",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def run_evaluation(model: Any, compiled: Compiled, batches: Any, op: str, events: Events) -> dict[str, float]:

@@ -37,6 +37,7 @@ class Feed:
         self.source = source
         self.steps = steps
         self.kept = kept
+        self.ran_out = False  # the source gives no more, in the middle of an epoch or before one
         self._rest: Iterator[Any] | None = None
         self._began: dict[str, Any] = {}
         self._taken = 0
@@ -103,6 +104,7 @@ class Feed:
             if batch is None:
                 batch = next(self._begin(), None)
                 if batch is None:
+                    self.ran_out = True
                     return
             self._taken += 1
             yield batch

@@ -9,6 +9,7 @@ only when somebody overrides them.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -125,6 +126,8 @@ def fit(
                     events.call("on_epoch_begin", epoch, {})
                 progress.begin(epoch, length(feed))
                 logs, steps = run.epoch(epoch)
+                if steps == 0:  # nothing is left of data that can be read once
+                    break
                 if validation is not None and validates(epoch + 1):
                     batches = islice(validation, validation_steps)
                     found = run_evaluation(model, compiled, batches, "fit: validation_data", events)
@@ -250,6 +253,7 @@ class Run:
         self.own_step = overrides(model, "train_step")
         self.epoch_number = 0
         self.done = 0  # batches of the epoch that are behind us; 0 between epochs
+        self.taught = False  # whether there was an epoch with batches
         self.figures: Any = None
         self.pending: Mapping[str, Any] | None = None  # where to go on from
 
@@ -383,8 +387,20 @@ class Run:
                 keeper.after_batch()
             if state.stop_training:
                 break
-        if step == 0:
+        if step == 0 and not self.taught:
             raise ArgumentError("fit: the loader gave no rows in this epoch, expected at least one")
+        if step == 0 or self.feed.ran_out:
+            after = f"after {step} of {self.feed.steps} batches" if step else "before it began"
+            warnings.warn(
+                f"fit: the data ran out in epoch {epoch + 1}, {after}, and the training ends: what gives the "
+                "batches must give them for all epochs, or be an object that can be iterated anew",
+                UserWarning,
+                stacklevel=4,
+            )
+            state.stop_training = True
+        if step == 0:
+            return {}, 0
+        self.taught = True
         stepper.update()
         if guard is not None:
             guard.check_weights(epoch)

@@ -28,6 +28,7 @@ try:
         TransformerMixin,
     )
     from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ModuleNotFoundError as error:
@@ -228,11 +229,59 @@ class NetworkClassifier(ClassifierMixin, _Network):
     __doc__ = (
         """A network that tells classes apart.
 """
-        + _PARAMETERS.format(gives="a score for each class", loss='"cross_entropy"').rstrip()
+        + _PARAMETERS.format(gives="a score for each class", loss='"cross_entropy"')
+        .replace(
+            """
+    Attributes""",
+            """    class_weight : dict of class to float, or "balanced", keyword-only, optional
+        Factors of the losses of the classes' rows; "balanced" is in inverse proportion to their numbers.
+
+    Attributes""",
+        )
+        .rstrip()
         + """
     classes_ : array [classes]
     """
     )
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        module_options: Mapping[str, Any] | None = None,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        optimizer: Any = "adam",
+        lr: float | None = None,
+        weight_decay: float = 0.0,
+        loss: Any = None,
+        epochs: int = 50,
+        batch_size: int = 32,
+        early_stopping: int | None = None,
+        validation_fraction: float = 0.1,
+        callbacks: Sequence[Any] | None = None,
+        fit_options: Mapping[str, Any] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        class_weight: Any = None,
+    ) -> None:
+        super().__init__(
+            module,
+            module_options=module_options,
+            hidden_layer_sizes=hidden_layer_sizes,
+            optimizer=optimizer,
+            lr=lr,
+            weight_decay=weight_decay,
+            loss=loss,
+            epochs=epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            callbacks=callbacks,
+            fit_options=fit_options,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkClassifier:
         """Train.
@@ -248,7 +297,14 @@ class NetworkClassifier(ClassifierMixin, _Network):
         X, y = self._rows(X, y, fitting=True)
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ArgumentError(
+                f"NetworkClassifier: y has one class, {self.classes_.tolist()[0]!r}, expected at least two"
+            )
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        if self.class_weight is not None:
+            of_classes = compute_sample_weight(self.class_weight, y)
+            weight = of_classes if weight is None else weight * of_classes
         self._train(X, numbers.astype(np.int64), len(self.classes_), "cross_entropy", weight)
         return self
 

@@ -90,8 +90,9 @@ class Normalization(Layer):
     def call(self, x: Any) -> Any:
         if self.mean is None:
             raise ArgumentError(f"{self.name}: has no mean yet, expected adapt(data) before")
+        kind = x.dtype if np.dtype(x.dtype).kind == "f" else np.dtype(np.float32)
         mean, variance = (self._shaped(v, len(x.shape)) for v in (self.mean, self.variance))
-        deviation = np.maximum(np.sqrt(variance), np.float32(1e-7))
+        mean, deviation = mean.astype(kind), np.maximum(np.sqrt(variance), np.float32(1e-7)).astype(kind)
         if self.invert:
             return ops.add(ops.multiply(x, deviation), mean)
         return ops.divide(ops.subtract(x, mean), deviation)
