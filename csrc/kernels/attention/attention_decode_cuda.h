@@ -91,7 +91,7 @@ template <class T>
 __global__ void join_chunks(Attention<T> x, DecodeParts<Number<T>> parts) {
   using N = Number<T>;
   const AttentionProblem<N>& p = x.problem;
-  const int64_t columns = p.v_width > 0 ? p.v_width : 1;  // one, for lse, where there are none
+  const int64_t columns = p.v_width;
   grid_stride(p.batch * p.heads * p.q_len * columns, [&](int64_t index) {
     const int64_t row = index / columns, column = index % columns, i = row % p.q_len;
     const int64_t b = row / p.q_len / p.heads, h = row / p.q_len % p.heads;
@@ -102,11 +102,9 @@ __global__ void join_chunks(Attention<T> x, DecodeParts<Number<T>> parts) {
       if (parts.total[c] == 0) continue;  // a chunk that is hidden whole
       const N factor = ::exp(parts.top[c] - base);
       total += parts.total[c] * factor;
-      if (p.v_width > 0) sum += parts.sums[c * p.v_width + column] * factor;
+      sum += parts.sums[c * p.v_width + column] * factor;
     }
-    if (x.lse != nullptr && column == 0) x.lse[row] = total == 0 ? static_cast<N>(INFINITY) : top + ::log(total);
-    if (p.v_width > 0)
-      x.out.data[b * x.out.b + h * x.out.h + i * x.out.row + column] = narrowed<T>(total == 0 ? N{0} : sum / total);
+    x.out.data[b * x.out.b + h * x.out.h + i * x.out.row + column] = narrowed<T>(total == 0 ? N{0} : sum / total);
   });
 }
 
