@@ -20,8 +20,8 @@
 //   pieces with their zeros on both sides, written up to an element   411 / 416 / 521 / 866 / 2380   547 / 630 / 806 / 1498 / 3457
 //   rows close to each other, written by whole vectors                262 / 143 / 194 / 422 / 2260   337 / 242 / 409 /  890 / 2638
 // Without a piece, from where the plane lies (run_narrow), one thread: 7x7 3x3 212 -> 192, 5x5 367 -> 343, 14x14 3x3 180 -> 173. At
-// 7x7 nine lanes of sixteen are idle, which is what a library that puts channels into the lanes is ahead by: 0.8 of its speed at 3x3,
-// 0.6 at 5x5.
+// 7x7 nine lanes of sixteen are idle: by turns with a library that puts channels into the lanes, 0.8 to 1.06 of its speed at 3x3, 0.54
+// to 0.8 at 5x5. Two planes to a vector are not tried.
 // The first two are bound by memory: of 8,000 cycles a plane of 56x56, 1,100 are arithmetic and a few hundred the piece. Images
 // narrower than a vector leave lanes idle.
 
