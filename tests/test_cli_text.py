@@ -44,6 +44,13 @@ def test_tokenize(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["tokenize", "count", str(out), str(corpus)]) == 0
     tokens = sum(len(tokenizer.ids(line)) for line in LINES)
     assert f"120 lines, 520 words, {tokens:,} tokens" in capsys.readouterr().out
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    assert main(["tokenize", "count", str(out), str(empty)]) == 0
+    assert "empty.txt: 0 lines, 0 words, 0 tokens" in capsys.readouterr().out
+    for doing, message in (("word2vec", "no word occurs 5 times"), ("glove", "no two words occur together")):
+        assert main(["embed", doing, str(empty), "--out", str(tmp_path / "model")]) == 2
+        assert message in capsys.readouterr().err
     assert main(["tokenize", "count", str(out), str(tmp_path / "none")]) == 2
     assert "no such file" in capsys.readouterr().err
 

@@ -283,7 +283,7 @@ def test_what_is_refused() -> None:
         (lambda: et.Word2Vec(vector_size=0), "vector_size must be a whole number from 1 on, got 0"),
         (lambda: et.FastText(bucket=0), "bucket must be at least 1"),
         (lambda: et.GloVe(window=0), "window must be"),
-        (lambda: et.GloVe([["a"]], min_count=1), "0 entries"),
+        (lambda: et.GloVe([["a"]], min_count=1), "no two words occur together"),
         (lambda: et.cooccurrence([["a"]], 0), "window must be at least 1"),
         (lambda: et.cooccurrence([["a"]], weighting="steep"), "weighting must be"),
     ):

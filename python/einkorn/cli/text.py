@@ -74,9 +74,9 @@ def tokenize(arguments: argparse.Namespace) -> None:
         for _, line in _lines(arguments.files):
             print(*tokenizer.encode(line).ids)
         return
-    counts: dict[str, list[int]] = {}
-    for name, line in _lines(arguments.files):
-        count = counts.setdefault(name, [0, 0, 0])
+    counts = {name: [0, 0, 0] for name in arguments.files or ["-"]}
+    for name, line in _lines(list(counts)):
+        count = counts[name]
         count[0] += 1
         count[1] += len(line.split())
         count[2] += len(tokenizer.ids(line))

@@ -123,8 +123,12 @@ class GloVe:
         entries = counts.tocoo()
         row, column = entries.row.astype(np.int32), entries.col.astype(np.int32)
         count = entries.data.astype(np.float32)
-        if entries.shape != (len(words), len(words)) or not len(count):
-            raise ArgumentError(f"GloVe: counts has shape {entries.shape} and {len(count)} entries")
+        if entries.shape != (len(words), len(words)):
+            raise ArgumentError(f"GloVe: counts has shape {entries.shape}, and there are {len(words)} words")
+        if not len(count):
+            raise ArgumentError(
+                "GloVe: no two words occur together; min_count says how often each must occur to count"
+            )
         if not self.epochs_done:
             rng = np.random.default_rng(self.seed)
             shape = (2, len(words), self.vector_size + 1)
