@@ -14,7 +14,10 @@ _HOMES = {
     "Memory": "memory",
     "WhisperTokens": "transcription",
     "bucketed_batches": "streams",
+    "comparison_loss": "preference",
     "corrupt_spans": "streams",
+    "dpo_loss": "preference",
+    "generalised_advantages": "preference",
     "generate": "generation",
     "keep_top_k": "sampling",
     "keep_top_p": "sampling",
@@ -25,9 +28,11 @@ _HOMES = {
     "pack_documents": "streams",
     "penalise_repetition": "sampling",
     "power_spectrogram": "features",
+    "ppo_loss": "preference",
     "prefix_batch": "streams",
     "read_wav": "features",
     "sample": "sampling",
+    "sequence_log_probs": "preference",
     "speculate": "speculation",
     "stream_batches": "streams",
     "timestamp_rules": "transcription",
@@ -41,6 +46,13 @@ if TYPE_CHECKING:
     from einkorn.seq.features import log_mel_spectrogram, mel_filters, mfcc, power_spectrogram, read_wav
     from einkorn.seq.generation import GenerationInterrupted, generate
     from einkorn.seq.memory import Memory
+    from einkorn.seq.preference import (
+        comparison_loss,
+        dpo_loss,
+        generalised_advantages,
+        ppo_loss,
+        sequence_log_probs,
+    )
     from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
     from einkorn.seq.speculation import speculate
     from einkorn.seq.streams import (
