@@ -291,3 +291,18 @@ def test_what_is_refused() -> None:
             call()
     with pytest.raises(MissingFileError, match="no such file"):
         et.Word2Vec(corpus_file="/no/such/file")
+
+
+def test_places_and_distances_of_words() -> None:
+    kv = et.KeyedVectors(["a", "b", "c", "d"], [[1, 0], [2, 1], [0, 3], [-1, 0]])
+    near = [word for word, _ in kv.most_similar("a")]
+    assert near == ["b", "c", "d"]
+    assert [kv.rank("a", word) for word in near] == [1, 2, 3]
+    assert kv.closer_than("a", "d") == ["b", "c"]
+    np.testing.assert_allclose(kv.distances("a"), [0, 1 - 2 / np.sqrt(5), 1, 2], atol=1e-6)
+    assert kv.distances("a", ["d"]).tolist() == [2]
+    assert kv.has_index_for("c")
+    assert kv.get_index("c") == 2
+    assert kv.get_index("x", -1) == -1
+    with pytest.raises(ArgumentError, match="'x' is not there"):
+        kv.get_index("x")

@@ -90,6 +90,14 @@ class KeyedVectors:
         """
         return self._units()[self._index(word)] if norm else self.vectors[self._index(word)]
 
+    def has_index_for(self, key: Any) -> bool:
+        """Whether a word is there."""
+        return key in self.key_to_index
+
+    def get_index(self, key: str, default: int | None = None) -> int:
+        """The number of a word; of one that is not there ``default``, or an error without it."""
+        return self._index(key) if default is None or key in self.key_to_index else default
+
     def _index(self, word: Any) -> int:
         number = self.key_to_index.get(word)
         if number is None:
@@ -206,6 +214,24 @@ class KeyedVectors:
     def distance(self, w1: str, w2: str) -> float:
         """1 less the cosine."""
         return 1 - self.similarity(w1, w2)
+
+    def distances(self, word: str, other_words: Sequence[str] = ()) -> np.ndarray:
+        """1 less the cosines of a word with others, by default with all."""
+        rows = self._units()
+        if other_words:
+            rows = rows[[self._index(other) for other in other_words]]
+        asked: np.ndarray = 1 - self._products(rows, self.get_vector(word, norm=True)[None, :])[0]
+        return asked
+
+    def closer_than(self, key1: str, key2: str) -> list[str]:
+        """The words that are nearer to ``key1`` than ``key2`` is."""
+        away = self.distances(key1)
+        near = np.flatnonzero(away < away[self._index(key2)]).tolist()
+        return [self.index_to_key[i] for i in near if i != self._index(key1)]
+
+    def rank(self, key1: str, key2: str) -> int:
+        """The place of ``key2`` among the words nearest to ``key1``, from 1 on."""
+        return len(self.closer_than(key1, key2)) + 1
 
     def n_similarity(self, ws1: Sequence[str], ws2: Sequence[str]) -> float:
         """The cosine of the means of two lists of words."""
