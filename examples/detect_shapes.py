@@ -2,7 +2,7 @@
 
 Usage: ``python examples/detect_shapes.py [--quick] [--digits] [--version 1|2|3|4] [--out PICTURE.png]``. The
 whole takes a minute on two cores and reaches a mean average precision (VOC, 0.5) above 0.9 on new scenes;
-``--digits`` takes about three and needs mnist/ and bsds500/ under ``$EINKORN_DATA``.
+``--digits`` takes several and needs mnist/ and bsds500/ under ``$EINKORN_DATA``.
 """
 
 import argparse

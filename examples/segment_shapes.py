@@ -1,7 +1,7 @@
 """U-Net learns which pixel belongs to what: shapes, or the parts of facades.
 
-Usage: ``python examples/segment_shapes.py [--quick] [--facades] [--out PICTURE.png]``. The whole takes a
-minute on two cores and reaches a mean intersection over union above 0.9 on new scenes; ``--facades`` learns
+Usage: ``python examples/segment_shapes.py [--quick] [--facades] [--out PICTURE.png]``. The whole takes one
+to two minutes and reaches a mean intersection over union of 0.99 on new scenes; ``--facades`` learns
 from 20 labelled facades (facades/ under ``$EINKORN_DATA``, needs Pillow) and is asked about five others.
 """
 
@@ -16,11 +16,11 @@ import numpy as np
 import einkorn
 from einkorn import metrics, models, ops, optim, vision
 
-# The colors of the labels, as the publishers drew them.
+# The colors of the labels in the sheet, and the publishers' names of the classes.
 FACADES = {
-    "wall": (0, 0, 255), "window": (0, 85, 255), "door": (0, 170, 255), "sill": (0, 255, 255),
-    "ground": (0, 0, 170), "shop": (170, 0, 0), "decoration": (255, 85, 0), "cornice": (255, 0, 0),
-    "balcony": (170, 255, 85), "blind": (255, 255, 0), "molding": (255, 170, 0), "pillar": (85, 255, 170),
+    "ground": (0, 0, 222), "wall": (0, 48, 254), "window": (5, 126, 254), "door": (61, 207, 255),
+    "cornice": (38, 251, 227), "sill": (132, 240, 155), "balcony": (192, 254, 65), "blind": (249, 239, 22),
+    "decoration": (254, 159, 9), "molding": (247, 82, 8), "pillar": (225, 15, 0), "shop": (174, 2, 5),
 }  # fmt: skip
 
 
@@ -61,9 +61,9 @@ def main() -> None:
         train = tuple(np.concatenate(each) for each in zip(*parts, strict=True))
         names, epochs, width = list(FACADES), 12, 16
     else:
-        scenes = [vision.shape_scenes(count, 64, seed=seed) for count, seed in ((400, 1), (80, 2))]
+        scenes = [vision.shape_scenes(count, 64, seed=seed) for count, seed in ((800, 1), (80, 2))]
         train, test = ((each.images, each.masks.astype(np.int64)) for each in scenes)
-        names, epochs, width = ["ground", *vision.SHAPES], 8, 8
+        names, epochs, width = ["ground", *vision.SHAPES], 12, 8
     if given.quick:
         train, epochs = tuple(a[:64] for a in train), 1
     epochs = given.epochs or epochs
@@ -72,9 +72,9 @@ def main() -> None:
     def prepared(images: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
 
-    model.compile(optim.Adam(model.parameters(), lr=2e-3), loss)
+    model.compile(optim.Adam(model.parameters(), lr=4e-3), loss)
     start = time.perf_counter()
-    model.fit(prepared(train[0]), train[1], epochs=epochs, batch_size=16, verbose=0)
+    model.fit(prepared(train[0]), train[1], epochs=epochs, batch_size=8, verbose=0)
     print(f"{epochs} epochs of {len(train[0])} pictures in {time.perf_counter() - start:.0f} s")
     found = model.predict(prepared(test[0])).argmax(1)
     measure = metrics.MeanIoU(len(names))
