@@ -413,3 +413,21 @@ def test_normalization_of_float64_stays_in_float64():
     assert out.dtype == np.float64
     assert_allclose(out, (x - x.mean(0)) / x.std(0), atol=1e-5)
     assert np.asarray(layer(x.astype(np.float32))).dtype == np.float32
+
+
+def test_a_generator_tells_the_shape_and_loses_no_batch():
+    x, y = rows(12, 4), rows(12, 2, seed=1)
+    found = []
+    for data in ((x, y), ((x[i : i + 4], y[i : i + 4]) for i in range(0, 12, 4))):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([layers.Dense(2)])
+        model.compile("sgd", "mse")
+        given = data if isinstance(data, tuple) else (data,)
+        model.fit(*given, batch_size=4 if len(given) == 2 else None, shuffle=len(given) == 1, verbose=0)
+        found.append(model.get_weights())
+    for ours, expected in zip(*found, strict=True):
+        assert_array_equal(ours, expected)
+    model = keras.Sequential([layers.Dense(2)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ArgumentError, match="the generator gave no rows"):
+        model.fit(iter([]), verbose=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -156,8 +156,8 @@ class Trainer(Layer):
             return (np.asarray(x[:1]),)
         if hasattr(x, "__len__") and hasattr(x, "__getitem__") and not hasattr(x, "__iter__"):
             return (np.asarray(x[0][0])[None],)
-        if hasattr(x, "__len__"):
-            batch = next(iter(x))
+        if isinstance(x, _Peeked) or hasattr(x, "__len__"):
+            batch = x.first if isinstance(x, _Peeked) else next(iter(x))
             first = batch[0] if isinstance(batch, (tuple, list)) else batch
             if isinstance(first, dict):
                 return ({key: np.asarray(part)[:1] for key, part in first.items()},)
@@ -198,6 +198,8 @@ class Trainer(Layer):
     def fit(self, x: Any = None, y: Any = None, *more: Any, **options: Any) -> Any:
         """As ``Trainable.fit``, with a list of arrays for several inputs."""
         x, y = self._given(x), self._targets(y)
+        if hasattr(x, "__next__") and not built(self):
+            x = _Peeked(x)
         self._make(x)
         data = options.get("validation_data")
         if isinstance(data, (tuple, list)) and len(data) in (2, 3):
@@ -242,6 +244,27 @@ class Trainer(Layer):
         x = self._given(x)
         self._make(x)
         return super().test_on_batch(x, self._targets(y), *more, **options)
+
+
+class _Peeked:
+    """An iterator whose first batch has been looked at, and is given all the same."""
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self._rest = batches
+        self._given = False
+        try:
+            self.first = next(batches)
+        except StopIteration:
+            raise ArgumentError("fit: the generator gave no rows, expected at least one batch") from None
+
+    def __iter__(self) -> _Peeked:
+        return self
+
+    def __next__(self) -> Any:
+        if not self._given:
+            self._given = True
+            return self.first
+        return next(self._rest)
 
 
 def _flat_list(metrics: Any) -> Any:
