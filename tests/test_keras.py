@@ -112,7 +112,7 @@ def test_weights_are_made_by_the_first_rows():
     fresh = Own()
     fresh.compile("sgd", "mse")
     with pytest.raises(EinkornError, match="has no weights yet"):
-        fresh.fit(iter([(x, y)]), verbose=0)
+        fresh.predict(iter([x]), verbose=0)
 
 
 def test_images_have_their_channels_last():
