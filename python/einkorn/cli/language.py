@@ -15,8 +15,8 @@ from einkorn.errors import ArgumentError, CheckpointError, DataError, MissingFil
 
 __all__ = ["CHARLM", "add_charlm", "add_generate", "generate", "train_charlm"]
 
-#: What stands for "train charlm" among the commands.
-CHARLM = "train-charlm"
+#: Two words that are one command.
+CHARLM = "train charlm"
 _CELLS = ("lstm", "gru", "rnn")
 
 
@@ -24,7 +24,6 @@ def add_charlm(commands: Any) -> None:
     """Define the command's arguments, in what ``add_subparsers`` gave."""
     command = commands.add_parser(
         CHARLM,
-        prog="einkorn train charlm",
         description="Learn what character follows in a text, with recurrent layers whose state goes on from "
         "one piece of the text to the next. The last tenth of the text is kept to be predicted.",
     )

@@ -18,6 +18,7 @@ def add_train(commands: Any) -> None:
         description="Train a model, show its accuracy on the test set, and write model.safetensors, "
         "history.csv, learning-curve.png, run.json and report.html. What is not given is chosen to suit "
         "model and data. Ctrl-C keeps what there is, the best epoch's model among it, and --resume goes on.",
+        epilog="`einkorn train charlm --data FILE` learns what character follows in a text.",
     )
     add_options(train)
     train.add_argument(
