@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -149,15 +150,15 @@ class _Encoder(Module):
         return self.layer_norm(x)
 
 
-class _CTC(Module):
+class _CTC(Module, ABC):
     """What both kinds have: a loss against transcripts, and reading."""
 
     config: dict[str, Any]
     _blank: int
 
+    @abstractmethod
     def _scores(self, given: Any, lengths: Any) -> tuple[Any, Any]:
         """Scores [batch, frames, vocabulary], and how many frames each sound has."""
-        raise NotImplementedError
 
     def loss(
         self,

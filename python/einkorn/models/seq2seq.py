@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -55,15 +56,15 @@ class _Translator(EncoderDecoder):
         memory.first = first
         return memory
 
+    @abstractmethod
     def _listen(self, x: Any, kept: Any) -> tuple[Any, tuple[Any, ...]]:
         """Outputs [batch, length, width], and the decoder's first states [layers, batch, width]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _speak(
         self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         """What the head sees [batch, length, width], weights [batch, length, keys], and the states after."""
-        raise NotImplementedError
 
     def align(self, input_ids: Any, decoder_input_ids: Any, *, attention_mask: Any = None) -> Any:
         """Which words were looked at for each: the attention's weights [batch, written, read]."""

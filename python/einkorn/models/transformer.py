@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,9 @@ class _Translator(EncoderDecoder):
         self.pad_token_id, self.decoder_start_token_id = int(pad_token_id), int(decoder_start_token_id)
         self._waves = self._positions(int(max_position_embeddings), int(d_model))
 
+    @abstractmethod
     def _positions(self, length: int, width: int) -> Any:
-        raise NotImplementedError
+        """The table of positions [length, width]."""
 
     def _places(self, tokens: Any, positions: Any) -> Any:
         """Rows of the table of positions."""

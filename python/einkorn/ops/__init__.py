@@ -30,6 +30,7 @@ from einkorn.ops.math import *  # noqa: F403
 from einkorn.ops.math_questions import *  # noqa: F403
 from einkorn.ops.matmul import *  # noqa: F403
 from einkorn.ops.norm import *  # noqa: F403
+from einkorn.ops.norm_batch import *  # noqa: F403
 from einkorn.ops.norm_local_response import *  # noqa: F403
 from einkorn.ops.pool import *  # noqa: F403
 from einkorn.ops.pool_average import *  # noqa: F403

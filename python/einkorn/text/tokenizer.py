@@ -19,6 +19,7 @@ from einkorn.text._decoders import compile_decoder, token_bytes
 from einkorn.text._forms import normalize_between
 from einkorn.text._limits import check_limits
 from einkorn.text._templates import compile_templates
+from einkorn.text._truncation import windows
 from einkorn.text.encoding import PADDING, PAIR, SPECIAL, TEXT, Encoding
 from einkorn.text.vocabulary import listed_ids
 
@@ -267,10 +268,10 @@ class Tokenizer:
             else [(TEXT, 0), (PAIR, 1)][: 1 + is_pair]
         )
         sides = [first, second or []]
-        windows = [[(0, len(first))], [(0, len(sides[1]))]]
+        pieces = [[(0, len(first))], [(0, len(sides[1]))]]
         if limits := self._description.get("truncation"):
             around = templates.added(is_pair) if add else 0
-            windows = _windows(limits, len(first), len(sides[1]), around)
+            pieces = windows(limits, len(first), len(sides[1]), around)
 
         def made(bounds: tuple[tuple[int, int], tuple[int, int]]) -> Encoding:
             ids: list[int] = []
@@ -285,7 +286,7 @@ class Tokenizer:
                     layout.append((what, start, stop, kind))
             return Encoding(self, texts, ids, tuple(layout))
 
-        (one, *more), (other, *others) = windows
+        (one, *more), (other, *others) = pieces
         encoding = made((one, other))
         if more or others:
             encoding.overflowing = [
@@ -572,53 +573,6 @@ class Tokenizer:
     def no_padding(self) -> None:
         """Undo :meth:`enable_padding`."""
         self._description = {**self._description, "padding": None}
-
-
-def _truncate(limits: dict[str, Any], first: int, second: int, around: int) -> tuple[int, int]:
-    """How many tokens are kept of both texts."""
-    excess = first + second + around - int(limits["max_length"])
-    if excess <= 0:
-        return first, second
-    strategy = limits.get("strategy", "LongestFirst")
-    for name, size in (("OnlyFirst", first), ("OnlySecond", second)):
-        if strategy == name and size <= excess:
-            which = name[4:].lower()
-            raise ArgumentError(
-                f"truncation: {excess} tokens are too many, the {which} text, the one to be cut, has {size}"
-            )
-    if strategy == "OnlyFirst" or (strategy == "LongestFirst" and not second):
-        keep = max(first - excess, 0), second
-    elif strategy == "OnlySecond":
-        keep = first, max(second - excess, 0)
-    else:
-        room = max(int(limits["max_length"]) - around, 0)
-        short = min(first, second)
-        if short * 2 > room:
-            # Both are cut: the longer has the larger half, of equal ones the second.
-            keep = (room // 2, room - room // 2) if first <= second else (room - room // 2, room // 2)
-        else:
-            keep = (first, room - first) if first <= second else (room - second, second)
-    return keep
-
-
-def _windows(limits: dict[str, Any], first: int, second: int, around: int) -> list[list[tuple[int, int]]]:
-    """Of both texts what is kept, then what follows it, each with ``stride`` tokens of the one before."""
-    stride = int(limits.get("stride", 0))
-    found = []
-    for size, keep in zip((first, second), _truncate(limits, first, second, around), strict=True):
-        if keep >= size:
-            found.append([(0, size)])
-        elif not keep:
-            found.append([(0, 0), (0, size)])
-        elif stride >= keep:
-            raise ArgumentError(f"truncation: stride must be less than the {keep} tokens kept, got {stride}")
-        elif limits.get("direction", "Right") == "Right":
-            starts = range(0, max(size - stride, 1), keep - stride)
-            found.append([(start, min(start + keep, size)) for start in starts])
-        else:
-            stops = range(size, min(stride, size - 1), stride - keep)
-            found.append([(max(stop - keep, 0), stop) for stop in stops])
-    return found
 
 
 def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
