@@ -22,8 +22,8 @@
 //   x f - m f for (x - m) f, its floor left to the instruction that scales (14 instead of 16 slots of the adders and multipliers)
 //   by turns, least of many, ms: before 0.320 and 0.320; three rows in one loop 0.44 and 0.50 (64 MB: 4.9 to 4.4, and 4.2 to 4.5)
 // Counted for a vector of softmax: 8 cycles for the multiply-adds, of which a core starts one in a cycle, 2 for the maximum, 4 to
-// scale what was stored, against 8 for a copy: a little more than half the copy rate is what arithmetic leaves; 35 to 42% is
-// reached. At 64 MB, three rows together, memory binds.
+// scale what was stored, against 8 for a copy: a little more than half the copy rate is what arithmetic leaves. At 64 MB, three rows
+// together, memory binds.
 
 #include "kernels/softmax.h"
 
