@@ -27,7 +27,8 @@ nitpick_ignore_regex = [("py:(class|obj|data)", ".*")]
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-suppress_warnings = ["ref.footnote"]  # a source that no sentence refers to
+# A source that no sentence refers to; a word of a type, "array of images", that several attributes are called.
+suppress_warnings = ["ref.footnote", "ref.python"]
 
 
 def number_footnotes(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

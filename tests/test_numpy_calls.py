@@ -71,7 +71,9 @@ def test_a_ufunc_gives_numpys_numbers(name):
         lambda x: np.reshape(x, (3, 2)),
         lambda x: np.moveaxis(x, 0, 1),
         lambda x: np.roll(x, 1, axis=1),
-        lambda x: np.atleast_3d(x),
+        lambda x: np.transpose(x),
+        lambda x: np.ravel(x),
+        lambda x: np.dot(x, A.T),
         lambda x: np.arctan2(x, A[::-1]) * np.ones(3),
         lambda x: A + x * A - A / x,
         lambda x: A.T @ x,
@@ -122,6 +124,8 @@ def test_places_and_truths_are_arrays():
     assert np.shape(x) == (2, 3)
     assert np.isfinite(x).all()
     assert type(np.exp(x.detach())) is np.ndarray
+    assert type(np.atleast_3d(x)) is np.ndarray
+    assert np.round(x, 1).tolist() == np.round(A, 1).tolist()
 
 
 def test_an_array_that_the_caller_names_takes_the_numbers():

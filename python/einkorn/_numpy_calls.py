@@ -66,10 +66,10 @@ _FLAT |= {"logical_not", "logical_xor"}
 _ALIKE = frozenset(["concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "where", "clip"])
 _ALIKE |= {"outer", "inner", "kron", "tensordot", "einsum", "cumsum", "cumprod", "broadcast_to"}
 _ALIKE |= {"take", "sinc", "nan_to_num", "reshape", "squeeze", "expand_dims", "swapaxes"}
-_ALIKE |= {"moveaxis", "flip", "fliplr", "flipud", "roll", "tile", "atleast_1d", "atleast_2d"}
-_ALIKE |= {"atleast_3d"}
+_ALIKE |= {"moveaxis", "flip", "fliplr", "flipud", "roll", "tile"}
 
-#: Functions whose results are places, truths, types, text or files, which have no gradient to lose.
+#: Functions whose results are places, truths, types, text, files or steps, which have no gradient to lose,
+#: and those that ask for an array, as libraries of plots do.
 _WITHOUT_GRADIENT = frozenset(["shape", "ndim", "size", "any", "all", "nonzero", "flatnonzero", "argwhere"])
 _WITHOUT_GRADIENT |= {"count_nonzero", "argmax", "argmin", "nanargmax", "nanargmin", "argsort"}
 _WITHOUT_GRADIENT |= {"argpartition", "lexsort", "searchsorted", "digitize", "bincount", "histogram"}
@@ -78,7 +78,20 @@ _WITHOUT_GRADIENT |= {"may_share_memory", "shares_memory", "result_type", "can_c
 _WITHOUT_GRADIENT |= {"common_type", "iscomplex", "isreal", "iscomplexobj", "isrealobj", "isposinf"}
 _WITHOUT_GRADIENT |= {"isneginf", "zeros_like", "ones_like", "empty_like", "full_like", "array_repr"}
 _WITHOUT_GRADIENT |= {"array_str", "array2string", "save", "savez", "savez_compressed", "savetxt", "copyto"}
-_WITHOUT_GRADIENT |= {"put", "put_along_axis", "place", "putmask"}
+_WITHOUT_GRADIENT |= {"put", "put_along_axis", "place", "putmask", "round", "around", "copy"}
+_WITHOUT_GRADIENT |= {"atleast_1d", "atleast_2d", "atleast_3d", "asarray_chkfinite"}
+
+
+def _transpose(a: Tensor, axes: Any = None) -> Any:
+    return ops.permute(a, tuple(range(a.ndim))[::-1] if axes is None else axes)
+
+
+#: Functions that are an operation once their arguments are put in order.
+_METHODS: dict[str, Callable[..., Any]] = {
+    "transpose": _transpose,
+    "ravel": lambda a: ops.reshape(a, (-1,)),
+    "dot": lambda a, b: ops.dot(a, b) if np.ndim(a) == 1 == np.ndim(b) else ops.matmul(a, b),
+}
 
 #: Reductions, of which NumPy's third positional argument is a type.
 _REDUCTIONS = frozenset(["sum", "mean", "prod", "max", "min", "amax", "amin", "std", "var", "nansum"])
@@ -133,6 +146,8 @@ def function(function: Callable[..., Any], args: Sequence[Any], options: dict[st
     if not lossless and is_grad_enabled() and any(map(_is_recorded, given)):
         if name in ("std", "var"):
             options = {"ddof": 0, **options}
+        if name in _METHODS:
+            return _METHODS[name](*args, **options)
         if name in _ALIKE or (name in _REDUCTIONS and len(args) <= 2):
             return getattr(ops, name)(*args, **options)
         raise _lost(name)

@@ -122,7 +122,7 @@ class Whisper(EncoderDecoder):
     Notes
     -----
     Names of the state are those of Hugging Face's ``WhisperForConditionalGeneration``. :meth:`encode`,
-    :meth:`loss` and :meth:`generate` take spectrograms in the place of ``input_ids``, of
+    ``loss`` and ``generate`` take spectrograms in the place of ``input_ids``, of
     :func:`einkorn.seq.log_mel_spectrogram`; :meth:`transcribe` takes sound of any length.
 
     Raises

@@ -482,7 +482,7 @@ class Tokenizer:
         direction: str = "right",
     ) -> None:
         """Cut encodings off behind ``max_length`` tokens, those put around them included. What is cut off is
-        in :attr:`Encoding.overflowing`.
+        in ``Encoding.overflowing``.
 
         Parameters
         ----------
