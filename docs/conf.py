@@ -27,7 +27,7 @@ nitpick_ignore_regex = [("py:(class|obj|data)", ".*")]
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-# A source that no sentence refers to; a word of a type ("array of images") that several attributes are called.
+# A source that no sentence refers to; a word of a type ("array of images") that is the name of attributes.
 suppress_warnings = ["ref.footnote", "ref.python"]
 
 
