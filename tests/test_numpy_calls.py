@@ -117,6 +117,14 @@ def test_what_would_lose_a_gradient_is_refused_by_name():
             assert_allclose(call(x), call(A), rtol=1e-6)
 
 
+def test_another_librarys_function_is_not_ours_by_its_name():
+    special = pytest.importorskip("scipy.special", reason="comes with scikit-learn, of the extra boosting")
+    x = Tensor(A.copy(), requires_grad=True)
+    with pytest.raises(GradientError, match="kl_div got a tensor that requires gradients"):
+        special.kl_div(x, A)
+    assert_allclose(special.kl_div(x.detach(), A), special.kl_div(A, A))
+
+
 def test_places_and_truths_are_arrays():
     x = Tensor(A.copy(), requires_grad=True)
     assert np.argmax(x, axis=1).tolist() == [2, 1]

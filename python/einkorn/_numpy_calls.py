@@ -113,9 +113,13 @@ def _array(value: Any) -> Any:
     return value
 
 
+def _name_of(function: np.ufunc) -> str:
+    return ("numpy." if getattr(np, function.__name__, None) is function else "") + function.__name__
+
+
 def _lost(name: str) -> GradientError:
     return GradientError(
-        f"numpy.{name} got a tensor that requires gradients, and its result would have none: give it"
+        f"{name} got a tensor that requires gradients, and its result would have none: give it"
         " t.detach(), or use an operation of einkorn"
     )
 
@@ -123,7 +127,8 @@ def _lost(name: str) -> GradientError:
 def ufunc(function: np.ufunc, method: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
     """What ``Tensor.__array_ufunc__`` answers."""
     name = function.__name__
-    plain = method == "__call__" and not options
+    # Another library's function of a name, scipy.special.kl_div, may mean something else.
+    plain = method == "__call__" and not options and getattr(np, name, None) is function
     if plain and name in _OPERATORS:
         left, right = inputs
         if isinstance(left, Tensor):
@@ -133,7 +138,7 @@ def ufunc(function: np.ufunc, method: str, inputs: Sequence[Any], options: dict[
     if kept is None and name not in _FLAT and is_grad_enabled() and _is_recorded(tuple(inputs)):
         operation = getattr(ops, _RENAMED.get(name, name), None)
         if not plain or operation is None:
-            raise _lost(name if method == "__call__" else f"{name}.{method}")
+            raise _lost(_name_of(function) if method == "__call__" else f"{_name_of(function)}.{method}")
         return operation(*inputs)
     return getattr(function, method)(*map(_array, inputs), **{k: _array(v) for k, v in options.items()})
 
@@ -150,6 +155,6 @@ def function(function: Callable[..., Any], args: Sequence[Any], options: dict[st
             return _METHODS[name](*args, **options)
         if name in _ALIKE or (name in _REDUCTIONS and len(args) <= 2):
             return getattr(ops, name)(*args, **options)
-        raise _lost(name)
+        raise _lost(f"numpy.{name}")
     # Of the arrays, and not of the Tensors, whose methods of NumPy's names mean what they mean in torch.
     return function(*map(_array, args), **{k: _array(v) for k, v in options.items()})
