@@ -97,6 +97,7 @@ def test_the_engine_names_arrays_of_other_devices(cupy: Any, monkeypatch: pytest
     module.relu = lambda *args: "ran"
     module.set_stream = lambda pointer: None
     monkeypatch.setitem(sys.modules, "einkorn._cuda", module)
+    monkeypatch.setattr(einkorn, "_cuda", module, raising=False)  # a real one, where it was built
     monkeypatch.delitem(sys.modules, "einkorn.engines.cuda", raising=False)
     monkeypatch.delattr(einkorn.engines, "cuda", raising=False)
     engine = importlib.import_module("einkorn.engines.cuda")

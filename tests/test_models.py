@@ -32,7 +32,12 @@ _BERT = {
     "num_attention_heads": 2,
     "intermediate_size": 12,
 }
-LANGUAGE = {
+_PAIR = {"source_size": 7, "vocab_size": 9, "hidden_size": 8}
+_STACKS = {"vocab_size": 9, "d_model": 8, "encoder_layers": 1, "decoder_layers": 1}
+_STACKS |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+_STACKS |= {"encoder_ffn_dim": 12, "decoder_ffn_dim": 12}
+_TOWER = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}
+SMALL = {
     "gpt": {"vocab_size": 9, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 2, "head_size": 3},
     "llama": {"vocab_size": 9, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1}
     | {"num_attention_heads": 2, "num_key_value_heads": 1},
@@ -42,16 +47,34 @@ LANGUAGE = {
     "bert_question_answering": _BERT,
     "bert_sequence_classification": {**_BERT, "num_labels": 3},
     "bert_token_classification": {**_BERT, "num_labels": 3},
+    "transformer": {"vocab_size": 9, "d_model": 8, "num_layers": 1, "num_heads": 2, "d_ff": 12},
+    "m2m100": {**_STACKS, "max_position_embeddings": 16},
+    "t5": {"vocab_size": 9, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2},
+    "whisper": {**_STACKS, "num_mel_bins": 4, "max_source_positions": 8, "max_target_positions": 8},
+    "vit": {"image_size": 8, "patch_size": 4, "num_labels": 3, **_TOWER},
+    "clip": {"text_config": {"vocab_size": 9, **_TOWER}, "projection_dim": 6}
+    | {"vision_config": {"image_size": 8, "patch_size": 4, **_TOWER}},
+    "wav2vec2_conformer": {"vocab_size": 9, "conv_dim": [4, 4], "conv_stride": [5, 2], **_TOWER}
+    | {"conv_kernel": [10, 3], "conv_depthwise_kernel_size": 3},
+    "conformer_ctc": {"vocab_size": 9, "num_mel_bins": 8, "conv_depthwise_kernel_size": 3, **_TOWER},
+    "recurrent_lm": {"vocab_size": 9, "embedding_size": 4, "hidden_size": 8, "num_layers": 1, "cell": "gru"},
+    "bahdanau": {**_PAIR, "embedding_size": 4, "readout_size": 6},
+    "luong": {**_PAIR, "num_layers": 1, "score": "concat"},
+    "gnmt": {**_PAIR, "num_layers": 3},
+    "localizer": {"num_classes": 3, "image_size": 32, "width": 4},
+    "tiny_yolo": {"num_classes": 3, "image_size": 32, "width": 4},
+    "espcn": {"upscale_factor": 2},
+    "fast_style": {},
 }
 
 
 def test_the_registry_is_complete():
-    assert set(models.names()) - set(models.list_models()) == set(CONFIGS) | set(LANGUAGE)
+    assert set(models.names()) - set(models.list_models()) == set(CONFIGS) | set(SMALL)
 
 
-@pytest.mark.parametrize("name", LANGUAGE)
-def test_a_language_model_tells_how_to_build_it_again(name):
-    model = models.build(name, **LANGUAGE[name])
+@pytest.mark.parametrize("name", SMALL)
+def test_a_larger_kind_tells_how_to_build_it_again(name):
+    model = models.build(name, **SMALL[name])
     assert models.name_of(model) == name
     twin = models.build(name, **json.loads(json.dumps(models.config_of(model))))
     shapes = {key: array.shape for key, array in model.state_dict().items()}

@@ -363,8 +363,6 @@ def _read_small(
     path: str | PathLike[str], keys: list[str], keep_bfloat16: bool
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The named arrays of a file that the library has found sound."""
-    import ml_dtypes
-
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entries = json.loads(file.read(length))
@@ -372,9 +370,14 @@ def _read_small(
             kind = entries[key]["dtype"]
             begin, end = entries[key]["data_offsets"]
             file.seek(8 + length + begin)
-            values = np.frombuffer(file.read(end - begin), getattr(ml_dtypes, _SMALL[kind]))
-            kept = keep_bfloat16 and kind == "BF16"
-            values = values.copy() if kept else _bfloat16.astype(values, np.dtype(np.float32))
+            stored = file.read(end - begin)
+            if kind == "BF16":
+                bits = np.frombuffer(stored, "<u2").astype(np.uint16)
+                values = bits.view(_bfloat16.bfloat16()) if keep_bfloat16 else _bfloat16.widen(bits)
+            else:
+                import ml_dtypes
+
+                values = np.frombuffer(stored, getattr(ml_dtypes, _SMALL[kind])).astype(np.float32)
             yield key, values.reshape(entries[key]["shape"])
 
 
