@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 import einkorn
 from einkorn import Tensor, _numpy_calls
-from einkorn.errors import EinkornError, GradientError
+from einkorn.errors import ArgumentError, EinkornError, GradientError
 
 A = np.array([[0.15, 0.5, 0.75], [0.3, 0.9, 0.6]])
 UFUNCS = {f.__name__: f for f in vars(np).values() if isinstance(f, np.ufunc)}
@@ -145,6 +145,26 @@ def test_an_array_that_the_caller_names_takes_the_numbers():
     assert np.multiply(x, 3.0, out=out) is out
     assert_allclose(out, 3 * A)
     assert_allclose(np.sum(x, axis=0, out=np.empty(3)), A.sum(0))
+
+
+def test_no_function_writes_into_a_tensor_unseen():
+    """What a tape has saved must not change without its notice."""
+    x = Tensor(A.copy())
+    for name, call in {
+        "multiply": lambda: np.multiply(A, 2.0, out=x),
+        "add.at": lambda: np.add.at(x, 0, 1.0),
+        "sum": lambda: np.sum(A, axis=0, out=x[0]),
+        "copyto": lambda: np.copyto(x, A + 1),
+        "put": lambda: np.put(x, [0], 9.0),
+        "putmask": lambda: np.putmask(x, A > 0.4, 0.0),
+        "fill_diagonal": lambda: np.fill_diagonal(x, 0.0),
+    }.items():
+        with pytest.raises(ArgumentError, match=f"numpy.{name.partition('.')[0]} would write into a Tensor"):
+            call()
+    assert x.tolist() == A.tolist()
+    copied = A.copy()
+    np.copyto(copied, x * 2)
+    assert_allclose(copied, 2 * A)
 
 
 def test_operators_of_arrays_give_tensors():

@@ -15,7 +15,7 @@ import numpy as np
 from einkorn import ops
 from einkorn._grad_mode import is_grad_enabled
 from einkorn._tensor import Tensor
-from einkorn.errors import GradientError
+from einkorn.errors import ArgumentError, GradientError
 
 __all__ = ["function", "ufunc"]
 
@@ -68,6 +68,9 @@ _ALIKE |= {"outer", "inner", "kron", "tensordot", "einsum", "cumsum", "cumprod",
 _ALIKE |= {"take", "sinc", "nan_to_num", "reshape", "squeeze", "expand_dims", "swapaxes"}
 _ALIKE |= {"moveaxis", "flip", "fliplr", "flipud", "roll", "tile"}
 
+#: Functions that write into their first argument.
+_WRITERS = frozenset(["copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"])
+
 #: Functions whose results are places, truths, types, text, files or steps, which have no gradient to lose,
 #: and those that ask for an array, as libraries of plots do.
 _WITHOUT_GRADIENT = frozenset(["shape", "ndim", "size", "any", "all", "nonzero", "flatnonzero", "argwhere"])
@@ -77,8 +80,8 @@ _WITHOUT_GRADIENT |= {"histogram_bin_edges", "isin", "allclose", "isclose", "arr
 _WITHOUT_GRADIENT |= {"may_share_memory", "shares_memory", "result_type", "can_cast", "min_scalar_type"}
 _WITHOUT_GRADIENT |= {"common_type", "iscomplex", "isreal", "iscomplexobj", "isrealobj", "isposinf"}
 _WITHOUT_GRADIENT |= {"isneginf", "zeros_like", "ones_like", "empty_like", "full_like", "array_repr"}
-_WITHOUT_GRADIENT |= {"array_str", "array2string", "save", "savez", "savez_compressed", "savetxt", "copyto"}
-_WITHOUT_GRADIENT |= {"put", "put_along_axis", "place", "putmask", "round", "around", "copy"}
+_WITHOUT_GRADIENT |= {"array_str", "array2string", "save", "savez", "savez_compressed", "savetxt", "copy"}
+_WITHOUT_GRADIENT |= _WRITERS | {"round", "around"}
 _WITHOUT_GRADIENT |= {"atleast_1d", "atleast_2d", "atleast_3d", "asarray_chkfinite"}
 
 
@@ -109,8 +112,19 @@ def _array(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value._data
     if isinstance(value, (list, tuple)):
-        return type(value)([_array(x) for x in value])
+        arrays = [_array(x) for x in value]
+        return arrays if isinstance(value, list) else tuple(arrays)
     return value
+
+
+def _check_target(name: str, target: Any) -> None:
+    """Refuse to write into a Tensor where the tape would not hear of it."""
+    targets = target if isinstance(target, (list, tuple)) else (target,)
+    if any(isinstance(x, Tensor) for x in targets):
+        raise ArgumentError(
+            f"{name} would write into a Tensor unseen by the tape: write by t[...] = or t.copy_(),"
+            " or into the array t.numpy()"
+        )
 
 
 def _name_of(function: np.ufunc) -> str:
@@ -134,6 +148,7 @@ def ufunc(function: np.ufunc, method: str, inputs: Sequence[Any], options: dict[
         if isinstance(left, Tensor):
             return getattr(left, _OPERATORS[name][0])(right)
         return getattr(right, _OPERATORS[name][1])(left)
+    _check_target(_name_of(function), inputs[0] if method == "at" else options.get("out"))
     kept = options.get("out")  # the caller has said where the numbers go: an array has no gradient
     if kept is None and name not in _FLAT and is_grad_enabled() and _is_recorded(tuple(inputs)):
         operation = getattr(ops, _RENAMED.get(name, name), None)
@@ -147,6 +162,7 @@ def function(function: Callable[..., Any], args: Sequence[Any], options: dict[st
     """What ``Tensor.__array_function__`` answers."""
     name = function.__name__
     given = (*args, *options.values())
+    _check_target(f"numpy.{name}", args[0] if name in _WRITERS and args else options.get("out"))
     lossless = name in _WITHOUT_GRADIENT or options.get("out") is not None
     if not lossless and is_grad_enabled() and any(map(_is_recorded, given)):
         if name in ("std", "var"):
