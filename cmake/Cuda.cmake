@@ -39,7 +39,9 @@ target_include_directories(einkorn_kernels_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_D
 target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=gpu)
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all -Xptxas=-v)
-set_target_properties(einkorn_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "sh;${CMAKE_CURRENT_SOURCE_DIR}/../cmake/keep_words.sh;${CMAKE_CUDA_COMPILER_LAUNCHER}")
+# A list and not a string: where no launcher is given, a string would end in an empty word, which the shell takes for a command.
+set(cuda_launcher sh ${CMAKE_CURRENT_SOURCE_DIR}/../cmake/keep_words.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
+set_target_properties(einkorn_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "${cuda_launcher}")
 
 einkorn_module(_cuda ${cuda_bind_sources} bind/function.cpp ${cuda_family_bindings})
 target_link_libraries(_cuda PRIVATE einkorn_kernels_cuda CUDA::cudart_static)

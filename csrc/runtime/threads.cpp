@@ -530,7 +530,7 @@ int default_num_threads() {
   const char* const end = text + std::char_traits<char>::length(text);
   const auto parsed = std::from_chars(text, end, value);
   if (parsed.ec != std::errc() || parsed.ptr != end || value < 1 || value > kMaxThreads)
-    refuse("EINKORN_NUM_THREADS", "'" + std::string(text) + "'");
+    refuse("EINKORN_NUM_THREADS", std::string("'") + text + "'");
   return value;
 }
 
