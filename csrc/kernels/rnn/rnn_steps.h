@@ -45,6 +45,9 @@ inline namespace EINKORN_ISA {
 constexpr int64_t kSharedWeightBytes = int64_t{512} << 10;
 constexpr int64_t kRowsOfChunk = 16;
 
+template <class T>  // nanoseconds
+constexpr double kMultiplyCost = sizeof(T) == 2 ? 0.01 : 0.02;
+
 inline int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
@@ -112,37 +115,74 @@ EINKORN_INLINE void for_tiles(int64_t begin, int64_t end, const Body& body) {
   }
 }
 
+// lanes[k][column] = rows[column][k], and panel[k][column] = rows[k][column]; zero past the last column of a vector.
+template <class T>
+void pack_rows(T* lanes, int64_t step, const T* rows, int64_t live, int64_t depth) {
+  constexpr int L = kLanes<T>;
+  for (int64_t k = 0; k < depth; k += L)
+    transpose_block(lanes + k * step, step, rows + k, depth, live, smaller(L, depth - k));
+}
+template <class T>
+void pack_panel(T* panel, const T* rows, int64_t row_step, int64_t live, int64_t depth) {
+  pack_b_slice(panel, live, depth, rows, row_step, int64_t{1});
+}
+#if defined(__AVX512BF16__)
+inline void pack_rows(int32_t* lanes, int64_t step, const bfloat16* rows, int64_t live, int64_t depth) {
+  packed::pack_panel<Pairs, PairReader>(lanes, live, step, depth, rows, depth, 1);
+}
+inline void pack_panel(int32_t* panel, const bfloat16* rows, int64_t row_step, int64_t live, int64_t depth) {
+  packed::pack_slice<Pairs>(panel, live, depth, lanes_along<bfloat16>(depth), rows, row_step, 1);
+}
+#endif
+
 // panels[block][k][gate][unit] = weight[gate * units + block * kBlock + unit][k], zero past the last unit.
 template <class T, int kGates, int kUnitVectors>
-void pack_units(const Workspace& ws, T* panels, const T* weight, int64_t units, int64_t depth) {
-  constexpr int L = kLanes<T>, U = kUnitVectors * L, C = kGates * U;
-  parallel_for(ws, blocks_of(units, U), 0.3 * static_cast<double>(C * depth), [&](int64_t block, int) {
-    T* const panel = panels + block * depth * C;
+void pack_units(const Workspace& ws, LaneOf<T>* panels, const T* weight, int64_t units, int64_t depth) {
+  constexpr int L = kLanes<LaneOf<T>>, U = kUnitVectors * L, C = kGates * U;
+  const int64_t size = lanes_along<T>(depth) * C;
+  parallel_for(ws, blocks_of(units, U), 0.3 * static_cast<double>(size), [&](int64_t block, int) {
     for (int gate = 0; gate < kGates; ++gate)
       for (int v = 0; v < kUnitVectors; ++v) {
         const int64_t unit = block * U + v * L, live = larger(0, smaller(L, units - unit));
-        const T* const rows = weight + (gate * units + smaller(unit, units)) * depth;
-        for (int64_t k = 0; k < depth; k += L)
-          transpose_block(panel + k * C + gate * U + v * L, C, rows + k, depth, live, smaller(L, depth - k));
+        pack_rows(panels + block * size + gate * U + v * L, C, weight + (gate * units + smaller(unit, units)) * depth,
+                  live, depth);
       }
   });
 }
 
 // panels[block][k][column] = weight[k][block * kTileColumns + column], zero past the last column.
 template <class T>
-void pack_columns(const Workspace& ws, T* panels, const T* weight, int64_t columns, int64_t depth) {
-  constexpr int64_t C = kTileColumns<T>;
-  parallel_for(ws, blocks_of(columns, C), 0.3 * static_cast<double>(C * depth), [&](int64_t block, int) {
-    pack_b_slice(panels + block * depth * C, smaller(C, columns - block * C), depth, weight + block * C, columns,
-                 int64_t{1});
+void pack_columns(const Workspace& ws, LaneOf<T>* panels, const T* weight, int64_t columns, int64_t depth) {
+  constexpr int64_t C = kTileColumns<LaneOf<T>>;
+  const int64_t size = lanes_along<T>(depth) * C;
+  parallel_for(ws, blocks_of(columns, C), 0.3 * static_cast<double>(size), [&](int64_t block, int) {
+    pack_panel(panels + block * size, weight + block * C, columns, smaller(C, columns - block * C), depth);
   });
+}
+
+// Rows that products read by lanes.
+template <class T>
+EINKORN_INLINE const LaneOf<T>* by_lanes(const T* rows) {
+  return reinterpret_cast<const LaneOf<T>*>(rows);
+}
+template <class T>
+int64_t lane_step(int64_t step) {
+  return step / RecurrentLane<T>::kGroup;  // a state_step, which is even
+}
+// Zeros past an odd end of rows that are read by pairs.
+template <class T>
+void end_rows(T* into, int64_t step, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows && n < lanes_along<T>(n) * RecurrentLane<T>::kGroup; ++r) into[r * step + n] = 0;
 }
 
 // into[r] = from[r], or zeros.
 template <class T>
-void set_rows(T* into, int64_t into_step, const T* from, int64_t from_step, int64_t rows, int64_t n) {
+void set_rows(T* into, int64_t into_step, const Number<T>* from, int64_t from_step, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t j = 0; j < n; ++j) into[r * into_step + j] = from == nullptr ? T(0) : from[r * from_step + j];
+    for_vectors<Number<T>>(n, [&](int64_t j, int64_t live) {
+      store_n(into + r * into_step + j, live,
+              from == nullptr ? Vec<Number<T>>{} : load_n(from + r * from_step + j, live));
+    });
 }
 
 // Where a cell works: a row of all steps, a sequence, its units from `unit` on, `live` of a vector.
@@ -154,38 +194,50 @@ struct Place {
 
 // A cell gives
 //   kGates, kUnitVectors
-//   Vec<T> forward(x, place, sum, gate_step, h)        h of the step from the sums, `gate_step` apart; the former h
+//   Vec forward(x, place, sum, gate_step, h)           h of the step from the sums, `gate_step` apart; the former h
 //   void backward(x, place, gh, flow, carry)           gradients of the gates, to x.ggates and, H apart, to flow;
 //                                                      what of gh goes past the product, to carry
 //   void reads(lines, x, place), writes(...)           what backward reads and writes of arrays of all steps, beside gates
 template <class Cell, class T>
 void recurrent_forward(const Recurrent<T>& x) {
-  constexpr int L = kLanes<T>, U = Cell::kUnitVectors * L, V = Cell::kGates * Cell::kUnitVectors, C = V * L;
+  using N = Number<T>;
+  constexpr int L = kLanes<N>, U = Cell::kUnitVectors * L, V = Cell::kGates * Cell::kUnitVectors, C = V * L;
   const RecurrentLayer<T>& l = x.layer;
-  const int64_t H = l.units, P = l.width, h_step = state_step(P), m_step = state_step(H);
+  const int64_t H = l.units, P = l.width, h_step = state_step(P), m_step = state_step(H), depth = lanes_along<T>(P);
   const auto parts = carve<RecurrentParts<T, Cell::kGates>>(x);
   const Walk<T> walk(l, parts.offsets, l.reverse);
   const bool projects = l.projection != nullptr;
 
-  for (T* state : parts.state) set_rows(state, h_step, l.h0, P, l.batch, P);
+  for (T* state : parts.state) {
+    set_rows(state, h_step, l.h0, P, l.batch, P);
+    end_rows(state, h_step, l.batch, P);
+  }
+  if (projects) end_rows(parts.unprojected, m_step, l.batch, H);
   set_rows(x.h_n, P, l.h0, P, l.batch, P);
   if (x.c_n != nullptr) set_rows(x.c_n, H, l.c0, H, l.batch, H);
   if (l.steps == 0 || l.batch == 0 || (H == 0 && P == 0)) return;
   pack_units<T, Cell::kGates, Cell::kUnitVectors>(x.ws, parts.panels, l.weight, H, P);
   if (projects) pack_units<T, 1, kTileVectors>(x.ws, parts.projection, l.projection, P, H);
 
-  // h of the units j... of a row, to wherever it is read from.
-  const auto put = [&](int64_t step, int64_t row, int64_t b, int64_t j, int64_t live, Vec<T> h)
+  // h of the units j... of a row, to wherever it is read from. Where the state is rounded, h_n has it as it is.
+  constexpr bool kRounds = RecurrentLane<T>::kGroup > 1;
+  const auto put = [&](int64_t step, int64_t row, int64_t b, int64_t j, int64_t live, Vec<N> h)
                        __attribute__((always_inline)) {
                          store_n(x.out + row * P + j, live, h);
                          store_n(parts.state[(step + 1) & 1] + b * h_step + j, live, h);
-                         if (b >= walk.count(step + 1)) store_n(x.h_n + b * P + j, live, h);
+                         if (kRounds || b >= walk.count(step + 1)) store_n(x.h_n + b * P + j, live, h);
                        };
+  const auto former = [&](const T* state, int64_t b, int64_t unit) __attribute__((always_inline)) {
+    if constexpr (kRounds)
+      return x.h_n + b * P + unit;
+    else
+      return state + b * h_step + unit;
+  };
   const auto cell = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
     const int64_t first = walk.first(step), unit = block * U, units = smaller(U, H - unit);
     const T* const state = parts.state[step & 1];
     const bool from_nothing = step == 0 && l.h0 == nullptr;
-    alignas(64) T sums[kStateRows<V> * C];
+    alignas(64) N sums[kStateRows<V> * C];
     for_tiles<kStateRows<V>>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
       Lines lines;
       const auto ask_for_gates = [&] {
@@ -206,15 +258,16 @@ void recurrent_forward(const Recurrent<T>& x) {
       lines.add(sums, rows * C);
       if (from_nothing) {
         lines.ask_before(0);
-        for (int64_t i = 0; i < rows * C; i += L) store(sums + i, Vec<T>{});
+        for (int64_t i = 0; i < rows * C; i += L) store(sums + i, Vec<N>{});
       } else {
-        state_tile<T, V>(rows, P, state + b0 * h_step, h_step, parts.panels + block * P * C, sums, lines);
+        state_tile<T, V>(rows, depth, by_lanes(state + b0 * h_step), lane_step<T>(h_step),
+                         parts.panels + block * depth * C, sums, lines);
       }
       for (int64_t r = 0; r < rows; ++r)
-        for_vectors<T>(units, [&](int64_t u, int64_t live) {
+        for_vectors<N>(units, [&](int64_t u, int64_t live) {
           const int64_t b = b0 + r;
           const Place place{first + b, b, unit + u, live, -1};
-          const Vec<T> h = Cell::forward(x, place, sums + r * C + u, U, state + b * h_step + unit + u);
+          const Vec<N> h = Cell::forward(x, place, sums + r * C + u, U, former(state, b, unit + u));
           if (!projects) return put(step, place.row, b, place.unit, live, h);
           store_n(parts.unprojected + b * m_step + place.unit, live, h);
           if (x.hidden != nullptr) store_n(x.hidden + place.row * H + place.unit, live, h);
@@ -222,33 +275,35 @@ void recurrent_forward(const Recurrent<T>& x) {
     });
   };
   const auto project = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
-    constexpr int64_t W = kTileColumns<T>;
-    const int64_t first = walk.first(step), columns = smaller(W, P - block * W);
-    alignas(64) T sums[kTileRows * W];
+    constexpr int64_t W = kTileColumns<N>;
+    const int64_t first = walk.first(step), columns = smaller(W, P - block * W), units = lanes_along<T>(H);
+    alignas(64) N sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
-      state_tile<T, kTileVectors>(rows, H, parts.unprojected + b0 * m_step, m_step, parts.projection + block * H * W,
-                                  sums, Lines{});
+      state_tile<T, kTileVectors>(rows, units, by_lanes(parts.unprojected + b0 * m_step), lane_step<T>(m_step),
+                                  parts.projection + block * units * W, sums, Lines{});
       for (int64_t r = 0; r < rows; ++r)
-        for_vectors<T>(columns, [&](int64_t u, int64_t live) {
+        for_vectors<N>(columns, [&](int64_t u, int64_t live) {
           put(step, first + b0 + r, b0 + r, block * W + u, live, load(sums + r * W + u));
         });
     });
   };
-  const int64_t blocks[2] = {blocks_of(H, U), projects ? blocks_of(P, kTileColumns<T>) : 0};
+  const int64_t blocks[2] = {blocks_of(H, U), projects ? blocks_of(P, kTileColumns<N>) : 0};
   const int64_t weights = Cell::kGates * H * P + (projects ? H * P : 0);
-  walk_steps(x.ws, l.steps, projects ? 2 : 1, blocks, l.batch, weights * static_cast<int64_t>(sizeof(T)),
-             static_cast<double>(l.batch) * (0.02 * static_cast<double>(weights) + 1.0 * static_cast<double>(H)),
-             [&](int64_t step, int which, int64_t block, int64_t begin, int64_t end) {
-               which == 0 ? cell(step, block, begin, end) : project(step, block, begin, end);
-             });
+  walk_steps(
+      x.ws, l.steps, projects ? 2 : 1, blocks, l.batch, weights * static_cast<int64_t>(sizeof(T)),
+      static_cast<double>(l.batch) * (kMultiplyCost<T> * static_cast<double>(weights) + 1.0 * static_cast<double>(H)),
+      [&](int64_t step, int which, int64_t block, int64_t begin, int64_t end) {
+        which == 0 ? cell(step, block, begin, end) : project(step, block, begin, end);
+      });
 }
 
 template <class Cell, class T>
 void recurrent_backward(const RecurrentGrad<T>& x) {
-  constexpr int64_t W = kTileColumns<T>;
+  using N = Number<T>;
+  constexpr int64_t W = kTileColumns<N>;
   const RecurrentLayer<T>& l = x.layer;
-  const int64_t H = l.units, P = l.width, depth = Cell::kGates * H, flow_step = state_step(depth),
-                h_step = state_step(P);
+  const int64_t H = l.units, P = l.width, gates = Cell::kGates * H, flow_step = state_step(gates),
+                h_step = state_step(P), depth = lanes_along<T>(gates), width = lanes_along<T>(P);
   const auto parts = carve<RecurrentGradParts<T, Cell::kGates>>(x);
   const Walk<T> walk(l, parts.offsets, !l.reverse);
   const bool projects = l.projection != nullptr;
@@ -257,15 +312,17 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
   set_rows(x.gh0, P, x.gh_n, P, l.batch, P);
   if (x.gc0 != nullptr) set_rows(x.gc0, H, x.gc_n, H, l.batch, H);
   if (l.steps == 0 || l.batch == 0 || (H == 0 && P == 0)) return;
-  pack_columns(x.ws, parts.panels, l.weight, P, depth);
+  pack_columns(x.ws, parts.panels, l.weight, P, gates);
   if (projects) pack_columns(x.ws, parts.projection, l.projection, H, P);
+  for (T* flow : parts.flow) end_rows(flow, flow_step, l.batch, gates);
+  if (projects) end_rows(parts.total, h_step, l.batch, P);
 
   const auto place_of = [&](int64_t step, int64_t b, int64_t j, int64_t live) __attribute__((always_inline)) {
     const bool first = b >= walk.count(step + 1);
     return Place{walk.first(step) + b, b, j, live, first ? -1 : walk.first(step + 1) + b};
   };
-  const auto cell = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh,
-                        T* carry) __attribute__((always_inline)) {
+  const auto cell = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<N> gh,
+                        N* carry) __attribute__((always_inline)) {
     Cell::backward(x, place_of(step, b, j, live), gh, parts.flow[step & 1] + b * flow_step + j, carry);
   };
   // What the cells of some rows and units, and what is before them, read and write.
@@ -296,8 +353,8 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
     return lines;
   };
   // The gradient of h of this step, from all that read it; of a sequence that has no step left, the gradient of h0.
-  const auto arrive = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<T> gh) __attribute__((always_inline)) {
-    T* const carry = x.gh0 + b * P + j;
+  const auto arrive = [&](int64_t step, int64_t b, int64_t j, int64_t live, Vec<N> gh) __attribute__((always_inline)) {
+    N* const carry = x.gh0 + b * P + j;
     gh += load_n(carry, live);
     if (b >= walk.count(step)) return store_n(carry, live, gh);
     const int64_t row = walk.first(step) + b;
@@ -305,42 +362,44 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
     if (!projects) return cell(step, b, j, live, gh, carry);
     store_n(x.gout + row * P + j, live, gh);
     store_n(parts.total + b * h_step + j, live, gh);
-    store_n(carry, live, Vec<T>{});
+    store_n(carry, live, Vec<N>{});
   };
   const auto product = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
     const int64_t columns = smaller(W, P - block * W), before = walk.count(step - 1);
-    alignas(64) T sums[kTileRows * W];
+    alignas(64) N sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, before), [&](int64_t b0, int64_t rows) {
-      state_tile<T, kTileVectors>(rows, depth, parts.flow[(step - 1) & 1] + b0 * flow_step, flow_step,
-                                  parts.panels + block * depth * W, sums,
+      state_tile<T, kTileVectors>(rows, depth, by_lanes(parts.flow[(step - 1) & 1] + b0 * flow_step),
+                                  lane_step<T>(flow_step), parts.panels + block * depth * W, sums,
                                   lines_of(step, b0, rows, block * W, columns, true, !projects));
       for (int64_t r = 0; r < rows; ++r)
-        for_vectors<T>(columns, [&](int64_t u, int64_t live) {
+        for_vectors<N>(columns, [&](int64_t u, int64_t live) {
           arrive(step, b0 + r, block * W + u, live, load(sums + r * W + u));
         });
     });
     for (int64_t b = larger(begin, before); b < smaller(end, walk.count(step)); ++b)
-      for_vectors<T>(columns, [&](int64_t u, int64_t live) { arrive(step, b, block * W + u, live, Vec<T>{}); });
+      for_vectors<N>(columns, [&](int64_t u, int64_t live) { arrive(step, b, block * W + u, live, Vec<N>{}); });
   };
   const auto unproject = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
     const int64_t units = smaller(W, H - block * W);
-    alignas(64) T sums[kTileRows * W];
+    alignas(64) N sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
-      state_tile<T, kTileVectors>(rows, P, parts.total + b0 * h_step, h_step, parts.projection + block * P * W, sums,
+      state_tile<T, kTileVectors>(rows, width, by_lanes(parts.total + b0 * h_step), lane_step<T>(h_step),
+                                  parts.projection + block * width * W, sums,
                                   lines_of(step, b0, rows, block * W, units, false, true));
       for (int64_t r = 0; r < rows; ++r)
-        for_vectors<T>(units, [&](int64_t u, int64_t live) {
+        for_vectors<N>(units, [&](int64_t u, int64_t live) {
           cell(step, b0 + r, block * W + u, live, load(sums + r * W + u), nullptr);
         });
     });
   };
   const int64_t blocks[2] = {blocks_of(P, W), projects ? blocks_of(H, W) : 0};
-  const int64_t weights = depth * P + (projects ? H * P : 0);
-  walk_steps(x.ws, l.steps + 1, projects ? 2 : 1, blocks, l.batch, weights * static_cast<int64_t>(sizeof(T)),
-             static_cast<double>(l.batch) * (0.02 * static_cast<double>(weights) + 1.0 * static_cast<double>(H)),
-             [&](int64_t step, int which, int64_t block, int64_t begin, int64_t end) {
-               which == 0 ? product(step, block, begin, end) : unproject(step, block, begin, end);
-             });
+  const int64_t weights = gates * P + (projects ? H * P : 0);
+  walk_steps(
+      x.ws, l.steps + 1, projects ? 2 : 1, blocks, l.batch, weights * static_cast<int64_t>(sizeof(T)),
+      static_cast<double>(l.batch) * (kMultiplyCost<T> * static_cast<double>(weights) + 1.0 * static_cast<double>(H)),
+      [&](int64_t step, int which, int64_t block, int64_t begin, int64_t end) {
+        which == 0 ? product(step, block, begin, end) : unproject(step, block, begin, end);
+      });
 }
 
 }  // namespace EINKORN_ISA

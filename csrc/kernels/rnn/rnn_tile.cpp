@@ -1,55 +1,9 @@
-// The tiles of rnn_tile.h, each size a function of its own.
+// The tiles of rnn_tile.h over float and double.
 
-#include "kernels/rnn/rnn_tile.h"
+#include "kernels/rnn/rnn_tile_bodies.h"
 
 namespace einkorn::EINKORN_ISA {
 
-namespace {
-
-template <class T, int kRows, int kVectors, int kPanelVectors>
-__attribute__((noinline)) void tile(int64_t depth, const T* state, int64_t step, const T* panel, T* sums,
-                                    const Lines& lines) {
-  constexpr int C = kPanelVectors * kLanes<T>;
-  const int64_t begin = depth - lines.count();  // late, so that the panel that streams by does not drive them out again
-  gemm_tile<T, kRows, kVectors, APanel::by_rows>(
-      depth, state, step, panel, C,
-      [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) { store(sums + r * C + v * kLanes<T>, sum); },
-      [&](int64_t k) __attribute__((always_inline)) {
-        if (k >= begin) lines.ask(k - begin);
-      });
-}
-
-template <int kRows, class Fn>
-EINKORN_INLINE void with_state_rows(int64_t rows, const Fn& fn) {
-  if constexpr (kRows == 1) {
-    fn.template operator()<1>();
-  } else {
-    if (rows == kRows)
-      fn.template operator()<kRows>();
-    else
-      with_state_rows<kRows - 1>(rows, fn);
-  }
-}
-
-}  // namespace
-
-template <class T, int kVectors>
-void state_tile(int64_t rows, int64_t depth, const T* state, int64_t step, const T* panel, T* sums,
-                const Lines& lines) {
-  lines.ask_before(depth);
-  constexpr int kAtOnce = kVectorBytes == 64 || kVectors < 2 ? kVectors : 2;
-  with_state_rows<kStateRows<kVectors>>(rows, [&]<int kRows>() {
-    EINKORN_UNROLL for (int v = 0; v + kAtOnce <= kVectors; v += kAtOnce)
-        tile<T, kRows, kAtOnce, kVectors>(depth, state, step, panel + v * kLanes<T>, sums + v * kLanes<T>, lines);
-    if constexpr (kVectors % kAtOnce != 0) {
-      constexpr int v = kVectors - 1;
-      tile<T, kRows, 1, kVectors>(depth, state, step, panel + v * kLanes<T>, sums + v * kLanes<T>, lines);
-    }
-  });
-}
-
-#define EINKORN_STATE_TILE(T, vectors) \
-  template void state_tile<T, vectors>(int64_t, int64_t, const T*, int64_t, const T*, T*, const Lines&);
 EINKORN_STATE_TILE(float, 2)
 EINKORN_STATE_TILE(float, 3)
 EINKORN_STATE_TILE(float, 4)

@@ -7,6 +7,10 @@
 #pragma once
 
 #include "kernels/gemm_tile.h"
+#include "kernels/rnn/rnn.h"
+#if defined(__AVX512BF16__)
+#include "kernels/gemm_pairs.h"
+#endif
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
@@ -47,9 +51,24 @@ class Lines {
 template <int kVectors>
 constexpr int kStateRows = kVectorBytes == 64 ? 28 / kVectors : kTileRows;
 
-// sums[r][v] = sum over k of state[r * state_step + k] * panel[k][v], vectors of k and of r kVectors apart.
+template <class T>
+using LaneOf = typename RecurrentLane<T>::type;
+
+template <class T>
+struct StateProduct {
+  using type = Fused<T>;
+};
+#if defined(__AVX512BF16__)
+template <>
+struct StateProduct<uint16_t> {
+  using type = Pairs;
+};
+#endif
+
+// sums[r][v] = sum over k of state[r * step + k] * panel[k][v], vectors of k and of r kVectors apart. Depth and step count lanes.
 template <class T, int kVectors>
-void state_tile(int64_t rows, int64_t depth, const T* state, int64_t step, const T* panel, T* sums, const Lines& lines);
+void state_tile(int64_t rows, int64_t depth, const LaneOf<T>* state, int64_t step, const LaneOf<T>* panel,
+                Number<T>* sums, const Lines& lines);
 
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

@@ -2,7 +2,8 @@
 
 The products of all steps are plain matrix products around it: ``x @ w_ih.T`` before, and after the walk back
 through time the gradients of x and of the weights, from the gradients of all gates. In bfloat16 these are
-products of bfloat16, for which the gradients of the gates are rounded; the walks are float32.
+products of bfloat16, for which the gradients of the gates are rounded, and so are the walk's own where the
+instruction set multiplies bfloat16; the state and the gates are float32.
 """
 
 from __future__ import annotations
@@ -18,7 +19,17 @@ from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._versions import Arriving
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
-from einkorn.ops._road import contiguous, needs, number_type, result, same_dtype, same_kept, unwrap
+from einkorn.ops._road import (
+    as_kept,
+    bits,
+    contiguous,
+    needs,
+    number_type,
+    result,
+    same_dtype,
+    same_kept,
+    unwrap,
+)
 from einkorn.ops.matmul import _are_low, _low_array, _multiply, _product
 
 __all__ = ["gru", "lstm", "rnn"]
@@ -33,12 +44,19 @@ class _Layer:
         given = {"x": x, **weights, **states}
         if _autocast.active:
             given = dict(zip(given, _autocast.lower(*given.values()), strict=True))
+        low = _are_low(*given.values())
+
+        def taken(name: str, value: Any) -> Any:
+            if low and name in ("w_hh", "w_hr"):
+                return bits(contiguous(as_kept(value, op, name, f"{op}_forward")))
+            return contiguous(unwrap(value, op, name))
+
         arrays: dict[str, Any] = {
-            name: None if value is None else contiguous(unwrap(value, op, name))
+            name: None if value is None else taken(name, value)
             for name, value in given.items()
             if name not in ("x", "w_ih")
         }
-        take = _low_array if _are_low(*given.values()) else unwrap
+        take = _low_array if low else unwrap
         multiplied = {name: contiguous(take(given[name], op, name)) for name in ("x", "w_ih")}
         if take is unwrap:
             same_dtype(op, **multiplied, **arrays)
