@@ -33,6 +33,10 @@ NATIVE_ALONE = {
     # training whose steps follow one another
     "glove_train",
     "word2vec_train",
+    # steps over tags that follow one another, a few microseconds a sequence on the CPU: not written yet
+    "crf_backward",
+    "crf_forward",
+    "crf_viterbi",
     # trees and stumps: not written yet
     "adaboost_update",
     "bootstrap_counts",

@@ -83,6 +83,7 @@ NO_GRADIENT = {
     *("batched_nms", "nms", "soft_nms"),
     "complete_box_iou",  # part of which is a constant to gradients: test_boxes.py
     *("argmax", "argmin", "argsort", "searchsorted", "unique", "unique_consecutive"),
+    "crf_decode",
     *("bincount", "count_nonzero", "histc"),
     *("floor_divide", "step"),
     "cast",  # whose gradient has another type than its result: test_array_names.py

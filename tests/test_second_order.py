@@ -14,7 +14,7 @@ from einkorn.cases import Case, as_tuple
 from einkorn.errors import GradientError
 
 #: Whose gradients are kernels and nothing else: recorded once, refused by name after that.
-FIRST_ORDER_ONLY = {"attention", "rnn", "grid_sample", "embedding_bag", "ctc"}
+FIRST_ORDER_ONLY = {"attention", "rnn", "grid_sample", "embedding_bag", "crf", "ctc"}
 
 CASES = [
     (f, c) for f, c in all_cases() if c.wanted and sum(x.size for x in c.inputs if x is not None) <= 3000

@@ -13,6 +13,7 @@
 #include "kernels/cast.h"
 #include "kernels/conv/conv.h"
 #include "kernels/copy.h"
+#include "kernels/crf.h"
 #include "kernels/ctc.h"
 #include "kernels/elementwise/activation.h"
 #include "kernels/elementwise/elementwise.h"
@@ -52,6 +53,7 @@
   F(CastKernels, EINKORN_CAST_KERNELS)                \
   F(ConvKernels, EINKORN_CONV_KERNELS)                \
   F(CopyKernels, EINKORN_COPY_KERNELS)                \
+  F(CrfKernels, EINKORN_CRF_KERNELS)                  \
   F(CtcKernels, EINKORN_CTC_KERNELS)                  \
   F(ElementwiseKernels, EINKORN_ELEMENTWISE_KERNELS)  \
   F(GatherKernels, EINKORN_GATHER_KERNELS)            \

@@ -29,6 +29,8 @@ FLOAT32 = frozenset(
         "cdist",
         "cosine_embedding_loss",
         "cross_entropy",
+        "crf_log_partition",
+        "crf_loss",
         "ctc_loss",
         "grid_sample",
         "hinge_embedding_loss",

@@ -321,6 +321,39 @@ def cpu_info() -> dict[str, Any]:
     What the machine is: CPU, instruction sets, caches, memory; sizes in bytes.
     """
 
+def crf_backward(
+    gemissions: _Array,
+    gtransitions: _Array,
+    gstart: _Array,
+    gend: _Array,
+    gloss: _Array,
+    log_alpha: _Array,
+    emissions: _Array,
+    transitions: _Array,
+    start: _Array,
+    end: _Array,
+    lengths: _Array,
+    tags: _Array,
+) -> None: ...
+def crf_forward(
+    loss: _Array,
+    log_alpha: _Array,
+    emissions: _Array,
+    transitions: _Array,
+    start: _Array,
+    end: _Array,
+    lengths: _Array,
+    tags: _Array,
+) -> None: ...
+def crf_viterbi(
+    best: _Array,
+    score: _Array,
+    emissions: _Array,
+    transitions: _Array,
+    start: _Array,
+    end: _Array,
+    lengths: _Array,
+) -> None: ...
 def cross_entropy_backward(
     glogits: _Array,
     gloss: _Array,

@@ -36,6 +36,7 @@ FAMILIES = (
     "loss",
     "criterion",
     "similarity",
+    "crf",
     "ctc",
     "vocabulary",
     "random",

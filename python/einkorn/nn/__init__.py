@@ -58,6 +58,7 @@ from einkorn.nn.conv import (
     SeparableConv2d,
     Unfold,
 )
+from einkorn.nn.crf import CRF
 from einkorn.nn.criterion import (
     CosineEmbeddingLoss,
     CTCLoss,
@@ -183,6 +184,7 @@ from einkorn.nn.vocabulary import AdaptiveLogSoftmaxWithLoss, HierarchicalSoftma
 
 __all__ = [
     "CELU",
+    "CRF",
     "ELU",
     "GELU",
     "GLU",

@@ -13,6 +13,7 @@ from einkorn.ops.boost_loss import *  # noqa: F403
 from einkorn.ops.boxes import *  # noqa: F403
 from einkorn.ops.conv import *  # noqa: F403
 from einkorn.ops.copy import *  # noqa: F403
+from einkorn.ops.crf import *  # noqa: F403
 from einkorn.ops.criterion import *  # noqa: F403
 from einkorn.ops.ctc import *  # noqa: F403
 from einkorn.ops.distance import *  # noqa: F403
