@@ -119,3 +119,28 @@ def test_training(texts: list[str], tmp_path: Path) -> None:
     reference.train([str(file)], vocab_size=1500, min_frequency=0, show_progress=False)
     ours = et.train_bpe(file, 1500)
     assert ours.get_vocab() == reference.get_vocab()
+
+
+def test_unigram_training(texts: list[str]) -> None:
+    lines = texts[0].split("\n")
+    ours = et.train_unigram(lines, 1000, unk_token="<unk>")
+    reference = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    reference.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    trainer = tokenizers.trainers.UnigramTrainer(
+        vocab_size=1000, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
+    )
+    reference.train_from_iterator(lines, trainer)
+    theirs = et.Tokenizer.from_str(reference.to_str())
+
+    def losses(tokenizer: et.Tokenizer) -> tuple[float, float]:
+        """Per token, and in all."""
+        scores = dict(tokenizer.description["model"]["vocab"])
+        found = [scores[token] for each in tokenizer.encode_batch(lines) for token in each.tokens]
+        return -sum(found) / len(found), -sum(found)
+
+    mine, beside = losses(ours), losses(theirs)
+    assert mine[0] == pytest.approx(beside[0], rel=0.05)
+    assert mine[1] < beside[1]
+    assert len(set(ours.get_vocab()) & set(theirs.get_vocab())) > 700
+    expected = reference.encode_batch(lines[:500])
+    assert [list(each.ids) for each in theirs.encode_batch(lines[:500])] == [each.ids for each in expected]

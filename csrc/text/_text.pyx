@@ -377,6 +377,7 @@ def train(Counts words not None, size_t vocabulary, int64_t least, bint bytes, s
 
 
 include "words.pxi"
+include "unigram.pxi"
 
 include "corpus.pxi"
 include "tagger.pxi"

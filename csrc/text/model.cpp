@@ -227,36 +227,14 @@ void WordPiece::encode(std::string_view piece, std::vector<Token>& out) const {
 
 // ------------------------------------------------------------------------------------------------------------------- Unigram
 
-namespace {
-
-struct Edge {
-  char bytes[5];
-  Edge(uint32_t node, char byte) {
-    std::memcpy(bytes, &node, 4);
-    bytes[4] = byte;
-  }
-  operator std::string_view() const { return {bytes, 5}; }
-};
-
-}  // namespace
-
 Unigram::Unigram(const std::vector<std::string_view>& tokens, const std::vector<double>& scores, int32_t unknown,
                  bool fuse_unknown)
-    : token_of_(1, -1), scores_(scores), unknown_(unknown), fuse_(fuse_unknown) {
+    : scores_(scores), unknown_(unknown), fuse_(fuse_unknown) {
   double least = 0;
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (!std::isfinite(scores[i])) throw Refused("the score of token " + std::to_string(i) + " is not finite");
     least = i == 0 ? scores[i] : std::min(least, scores[i]);
-    uint32_t node = 0;
-    for (const char byte : tokens[i]) {
-      int64_t& next = nodes_.count(Edge(node, byte));
-      if (next == 0) {
-        next = static_cast<int64_t>(token_of_.size());
-        token_of_.push_back(-1);
-      }
-      node = static_cast<uint32_t>(next);
-    }
-    if (node != 0) token_of_[node] = static_cast<int32_t>(i);
+    tokens_.add(tokens[i], static_cast<int32_t>(i));
   }
   unknown_score_ = least - 10;
 }
@@ -265,14 +243,14 @@ template <class Visit>
 void Unigram::each_token_at(std::string_view piece, size_t at, const Visit& visit) const {
   const size_t size = character_at(piece, at).size;
   bool single = false;
-  uint32_t node = 0;
+  uint32_t node = Trie::kRoot;
   for (size_t end = at; end < piece.size(); ++end) {
-    const int32_t next = nodes_.find(Edge(node, piece[end]));
-    if (next < 0) break;
-    node = static_cast<uint32_t>(next);
-    if (token_of_[node] < 0) continue;
+    node = tokens_.next(node, piece[end]);
+    if (node == Trie::kRoot) break;
+    const int32_t token = tokens_.value(node);
+    if (token < 0) continue;
     single = single || end + 1 == at + size;
-    visit(token_of_[node], end + 1, scores_[token_of_[node]]);
+    visit(token, end + 1, scores_[token]);
   }
   if (!single) visit(-1, at + size, unknown_score_);
 }

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "text/text.h"
+#include "text/trie.h"
 
 namespace einkorn::text {
 
@@ -116,8 +116,7 @@ class Unigram final : public Model {
   void each_token_at(std::string_view piece, size_t at, const Visit& visit) const;
   void emit(std::string_view piece, const std::vector<Token>& backwards, std::vector<Token>& out) const;
 
-  StringTable nodes_;  // of the trie: a node's number and a byte -> node
-  std::vector<int32_t> token_of_;
+  Trie tokens_;
   std::vector<double> scores_;
   std::vector<int32_t> fallback_;
   int32_t unknown_;

@@ -44,6 +44,7 @@ _HOMES = {
     "sent_tokenize": "words",
     "svd_vectors": "neighbours",
     "train_bpe": "training",
+    "train_unigram": "unigram_training",
     "train_wordpiece": "wordpiece_training",
     "word_tokenize": "words",
     "write_gpt2": "files",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from einkorn.text.tagger import PerceptronTagger, read_brown
     from einkorn.text.tokenizer import Tokenizer
     from einkorn.text.training import train_bpe
+    from einkorn.text.unigram_training import train_unigram
     from einkorn.text.vocabulary import Vocabulary
     from einkorn.text.word2vec import FastText, Word2Vec
     from einkorn.text.wordpiece_training import train_wordpiece

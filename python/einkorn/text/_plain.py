@@ -19,6 +19,7 @@ from typing import Any
 from einkorn.errors import ArgumentError
 from einkorn.text import _unicode
 from einkorn.text._plain_tagger import Tagger
+from einkorn.text._plain_unigram import UnigramLearner
 from einkorn.text._plain_words import Documents, Numbers, Words, members
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Pipeline",
     "Tagger",
     "Unigram",
+    "UnigramLearner",
     "Vocabulary",
     "WordPiece",
     "Words",

@@ -38,12 +38,12 @@ def _chunks(path: Path) -> Iterator[bytes]:
         raise DataError(f"{path}: {error.strerror}") from None
 
 
-def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
+def _groups(name: str, texts: Iterable[str]) -> Iterator[list[str]]:
     group: list[str] = []
     size = 0
     for text in texts:
         if not isinstance(text, str):
-            raise ArgumentError(f"train_bpe: texts must be str, got {type(text).__name__}")
+            raise ArgumentError(f"{name}: texts must be str, got {type(text).__name__}")
         group.append(text)
         size += len(text) + 64
         if size >= _CHUNK:
@@ -53,15 +53,20 @@ def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
         yield group
 
 
-def _count(source: Any, pipeline: Any, threads: int) -> Any:
+def _count(name: str, source: Any, pipeline: Any, threads: int) -> Any:
     counts = _engine.form.Counts()
     if isinstance(source, Mapping):
         for word, count in source.items():
             if type(count) is not int or not 0 <= count < 2**53:
                 raise ArgumentError(
-                    f"train_bpe: how often {word!r} occurs must be an integer from 0 on, got {count!r}"
+                    f"{name}: how often {word!r} occurs must be an integer from 0 on, got {count!r}"
                 )
-            counts.add(word, count)
+            try:
+                octets = word if isinstance(word, bytes) else word.encode()
+                octets.decode()
+            except (AttributeError, UnicodeError):
+                raise ArgumentError(f"{name}: words must be str without surrogates, got {word!r}") from None
+            counts.add(octets, count)
     elif isinstance(source, str | PathLike):
         _count_files([source], pipeline, threads, counts)
     else:
@@ -72,7 +77,7 @@ def _count(source: Any, pipeline: Any, threads: int) -> Any:
         elif first is not None:
             from itertools import chain
 
-            for group in _groups(chain([first], source)):
+            for group in _groups(name, chain([first], source)):
                 try:
                     pipeline.count(group, threads, counts)
                 except UnicodeEncodeError:
@@ -90,6 +95,16 @@ def _count_files(paths: Iterable[Any], pipeline: Any, threads: int, counts: Any)
                 raise DataError(f"{path}: no UTF-8 at byte {before + error.start}") from None
             pipeline.count_lines(chunk, threads, counts)
             before += len(chunk)
+
+
+def special_list(name: str, tokens: Iterable[str]) -> list[str]:
+    """Special tokens, each once."""
+    if isinstance(tokens, (str, bytes)):
+        raise ArgumentError(f"{name}: special_tokens is {tokens!r}, expected a list of tokens")
+    special = list(dict.fromkeys(tokens))
+    if not all(isinstance(token, str) for token in special):
+        raise ArgumentError(f"{name}: special_tokens is {special!r}, expected a list of str")
+    return special
 
 
 def train_bpe(
@@ -153,18 +168,14 @@ def train_bpe(
     splits = ("gpt2", "cl100k", "llama3", "words", "spaces", "whole")
     if split not in splits:
         raise ArgumentError(f"train_bpe: split must be one of {', '.join(splits)}, got {split!r}")
-    if isinstance(special_tokens, (str, bytes)):
-        raise ArgumentError(f"train_bpe: special_tokens is {special_tokens!r}, expected a list of tokens")
-    special = list(dict.fromkeys(special_tokens))
-    if not all(isinstance(token, str) for token in special):
-        raise ArgumentError(f"train_bpe: special_tokens is {special!r}, expected a list of str")
+    special = special_list("train_bpe", special_tokens)
     if unk_token is not None and unk_token not in special:
         special.insert(0, unk_token)
     threads = _threads()
     form = _engine.form
     added = [(token.encode(), i, False, False, False, False) for i, token in enumerate(special)]
     pipeline = form.Pipeline(_engine.characters(), None, {}, split, added, b"", "never", False)
-    counts = _count(source, pipeline, threads)
+    counts = _count("train_bpe", source, pipeline, threads)
     suffix = end_of_word_suffix.encode()
     units = counts.units(byte_level_tokens, suffix)
     if byte_level_tokens:

@@ -12,7 +12,7 @@ from einkorn.text import _engine
 from einkorn.text._unicode import bert_map
 from einkorn.text.files import bert
 from einkorn.text.tokenizer import Tokenizer, _threads
-from einkorn.text.training import _count
+from einkorn.text.training import _count, special_list
 
 __all__ = ["train_wordpiece"]
 
@@ -65,13 +65,7 @@ def train_wordpiece(
     DataError
         A file is missing or no UTF-8, or a special token.
     """
-    if isinstance(special_tokens, (str, bytes)):
-        raise ArgumentError(
-            f"train_wordpiece: special_tokens is {special_tokens!r}, expected a list of tokens"
-        )
-    special = list(dict.fromkeys(special_tokens))
-    if not all(isinstance(token, str) for token in special):
-        raise ArgumentError(f"train_wordpiece: special_tokens is {special!r}, expected a list of str")
+    special = special_list("train_wordpiece", special_tokens)
     if not 1 <= limit_alphabet <= _MOST:
         raise ArgumentError(f"train_wordpiece: limit_alphabet must be 1 to {_MOST}, got {limit_alphabet}")
     form = _engine.form
@@ -79,7 +73,11 @@ def train_wordpiece(
     table = bert_map(True, True, accents, lowercase)
     added = [(token.encode(), i, False, False, False, False) for i, token in enumerate(special)]
     pipeline = form.Pipeline(_engine.characters(), None, table, "bert", added, b"", "never", False)
-    words = {word.decode(): n for word, n in _count(source, pipeline, _threads()).items() if word}
+    words = {
+        word.decode(): n
+        for word, n in _count("train_wordpiece", source, pipeline, _threads()).items()
+        if word
+    }
     frequency: Counter[str] = Counter()
     for word, count in words.items():
         for character in word:
