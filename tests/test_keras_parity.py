@@ -99,6 +99,21 @@ LAYERS = {
     "normalization": (lambda L: L.Normalization(mean=[1.0, 2.0], variance=[4.0, 0.5]), [(3, 2)], {}),
     "resizing": (lambda L: L.Resizing(3, 7), [(2, 5, 4, 3)], {}),
     "center crop": (lambda L: L.CenterCrop(2, 3), [(2, 5, 4, 3)], {}),
+    "adaptive average": (lambda L: L.AdaptiveAveragePooling2D((3, 2)), [(2, 7, 6, 3)], {}),
+    "adaptive max": (lambda L: L.AdaptiveMaxPooling1D(3), [(2, 7, 3)], {}),
+    "aliases": (lambda L: L.MaxPool2D((2, 2), None, "same", None, "pool"), [(2, 5, 4, 3)], {}),
+    "transposed 3d": (
+        lambda L: L.Convolution3DTranspose(2, 2, 2, "valid", "channels_last", 1),
+        [(2, 3, 2, 2, 2)],
+        {},
+    ),
+    "crop nothing": (lambda L: L.Cropping2D(), [(2, 4, 6, 3)], {}),
+    "discretization": (lambda L: L.Discretization([-0.5, 0.0, 0.5]), [(3, 4)], {}),
+    "group norm rules": (
+        lambda L: L.GroupNormalization(2, -1, 1e-3, True, True, "ones", "ones", "l2", "l2"),
+        [(3, 4)],
+        {},
+    ),
 }
 
 
@@ -204,6 +219,9 @@ LOSSES = [
     ("CategoricalCrossentropy", {}), ("CategoricalCrossentropy", {"label_smoothing": 0.1}),
     ("CategoricalCrossentropy", {"from_logits": True}),
     ("MeanSquaredError", {"reduction": "sum"}), ("MeanSquaredError", {"reduction": None}),
+    ("CategoricalFocalCrossentropy", {}), ("CategoricalFocalCrossentropy", {"from_logits": True}),
+    ("CategoricalFocalCrossentropy", {"label_smoothing": 0.1}), ("Dice", {}), ("Dice", {"axis": -1}),
+    ("Tversky", {"alpha": 0.2, "beta": 0.7}), ("Tversky", {"axis": (0, 1)}),
 ]  # fmt: skip
 
 
@@ -216,6 +234,57 @@ def test_a_loss_is_keras_loss(name, options):
     assert_allclose(
         array(own(TARGETS, SHARES, weights)), array(loss(TARGETS, SHARES, weights)), rtol=2e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "targets", "shape", "options"),
+    [
+        ("CategoricalGeneralizedCrossEntropy", [1, 0, 2, 1], (4, 3), {}),
+        ("CategoricalGeneralizedCrossEntropy", [1, 0, 2, 1], (4, 3), {"q": 0.9}),
+        ("Circle", [1, 0, 1, 0, 2, 2], (6, 4), {}),
+        ("Circle", [1, 0, 1, 0, 2, 2], (6, 4), {"gamma": 2.0, "margin": 0.1, "remove_diagonal": False}),
+        ("CTC", [[1, 2, 2], [3, 0, 0]], (2, 7, 4), {}),
+    ],
+)
+def test_a_loss_of_numbers_is_keras_loss(name, targets, shape, options):
+    """Of classes, of embeddings, of sequences: values and gradients."""
+    import torch
+
+    import einkorn
+
+    output = np.random.default_rng(3).uniform(0.1, 1, shape).astype(np.float32)
+    length = np.sqrt((output**2).sum(-1, keepdims=True))
+    output /= length if name == "Circle" else output.sum(-1, keepdims=True)
+    loss, own = getattr(theirs.losses, name)(**options), getattr(keras.losses, name)(**options)
+    assert own.name == loss.name
+    target = np.array(targets)
+    here, there = einkorn.tensor(output, requires_grad=True), torch.tensor(output, requires_grad=True)
+    value, wanted = own(target, here), loss(target, there)
+    assert_allclose(array(value), array(wanted), rtol=2e-5)
+    value.backward()
+    wanted.backward()
+    assert_allclose(array(here.grad), array(there.grad), rtol=2e-4, atol=1e-5)
+
+
+ACTIVATIONS = [
+    "glu", "hard_shrink", "hard_swish", "soft_shrink", "sparse_plus", "sparse_sigmoid", "squareplus",
+    "tanh_shrink",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_keras_activation(name):
+    import torch
+
+    import einkorn
+
+    x = np.random.default_rng(1).normal(0, 1.5, (3, 4, 6)).astype(np.float32)
+    here, there = einkorn.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    out, wanted = getattr(keras.activations, name)(here), getattr(theirs.activations, name)(there)
+    assert_allclose(array(out), array(wanted), rtol=1e-5, atol=1e-6)
+    (out * out).sum().backward()
+    (wanted * wanted).sum().backward()
+    assert_allclose(array(here.grad), array(there.grad), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"from_logits": True}, {"ignore_class": 1}])
@@ -250,6 +319,21 @@ METRICS = [
     ("F1Score", {"average": "macro"}),
     ("F1Score", {"average": "weighted", "threshold": 0.4}),
     ("LogCoshError", {}),
+    ("FBetaScore", {"beta": 2.0}),
+    ("FBetaScore", {"average": "micro", "beta": 0.5, "threshold": 0.3}),
+    ("SensitivityAtSpecificity", {"specificity": 0.6}),
+    ("SpecificityAtSensitivity", {"sensitivity": 0.6, "num_thresholds": 7}),
+    ("PrecisionAtRecall", {"recall": 0.5, "class_id": 0}),
+    ("RecallAtPrecision", {"precision": 0.7}),
+    ("BinaryIoU", {"target_class_ids": [1], "threshold": 0.3}),
+    ("OneHotIoU", {"num_classes": 3, "target_class_ids": [0, 2]}),
+    ("OneHotMeanIoU", {"num_classes": 3}),
+    ("PearsonCorrelation", {}),
+    ("ConcordanceCorrelation", {}),
+    ("ConcordanceCorrelation", {"axis": 0}),
+    ("R2Score", {}),
+    ("R2Score", {"class_aggregation": "variance_weighted_average", "num_regressors": 2}),
+    ("R2Score", {"class_aggregation": None}),
 ]
 
 
@@ -403,3 +487,76 @@ def test_steps_have_their_classes_last():
     assert found[0][1] == found[1][1] == (None, None, 7)
     for key in found[0][0]:
         assert_allclose(found[1][0][key], found[0][0][key], rtol=1e-3)
+
+
+def test_sparsemax_and_images_augmented_by_hand():
+    """Shares sum to 1; layers that augment do so when called by hand, and not in predict or if told so."""
+    import einkorn
+
+    x = np.random.default_rng(1).normal(0, 1.5, (3, 4, 6)).astype(np.float32)
+    shares = array(keras.activations.sparsemax(x, axis=1))
+    assert_allclose(shares.sum(1), 1, rtol=1e-6)
+    assert (shares == 0).any()
+    assert (shares.argmax(1) == x.argmax(1)).all()
+
+    images = np.arange(2 * 8 * 9 * 3, dtype=np.float32).reshape(2, 8, 9, 3)
+    for first in (False, True):
+        given = images.transpose(0, 3, 1, 2) if first else images
+        order = "channels_first" if first else "channels_last"
+        layers = [keras.layers.RandomFlip("vertical", data_format=order)]
+        model = keras.Sequential([keras.layers.Rescaling(1.0), *layers])
+        einkorn.manual_seed(0)
+        seen = {float(array(model(given))[0, 0, 0, 0]) for _ in range(20)}
+        assert len(seen) == 2
+        for still in (
+            model(given, training=False),
+            model.predict(given, verbose=0),
+            layers[0](given, training=False),
+        ):
+            assert_allclose(array(still), given)
+        crop = keras.layers.RandomCrop(3, 6, data_format=order)
+        window = array(crop(given))
+        sizes = (2, 3, 3, 6) if first else (2, 3, 6, 3)
+        assert window.shape == array(crop(given, training=False)).shape == sizes
+        corner = window[0].min()
+        down, across = divmod(int(corner) // 3, 9)
+        places = (slice(None), slice(None), slice(down, down + 3), slice(across, across + 6))
+        wanted = images.transpose(0, 3, 1, 2)[places]
+        assert_allclose(window, wanted if first else wanted.transpose(0, 2, 3, 1))
+
+
+# What is missed on purpose: each name says what to use instead.
+REFUSED = ("layers", "optimizers", "callbacks", "initializers")
+TYPED = (
+    "layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "regularizers", "constraints",
+    "activations",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("module", TYPED)
+def test_what_keras_users_type_is_there_or_says_what_to_use(module):
+    """Every name; and an argument without its name is the one that Keras has in that place."""
+    import inspect
+
+    def places(function):
+        call = function.__init__ if inspect.isclass(function) else function
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        listed = [p for p in inspect.signature(call).parameters.values() if p.kind in kinds]
+        return [p.name for p in listed][inspect.isclass(function) :]
+
+    wanted, own = getattr(theirs, module), getattr(keras, module)
+    for name in dir(wanted):
+        theirs_here = getattr(wanted, name)
+        if (
+            name.startswith("_")
+            or not callable(theirs_here)
+            or name in ("serialize", "deserialize", "Optimizer")
+        ):
+            continue
+        if not hasattr(own, name):
+            assert module in REFUSED, name
+            with pytest.raises(AttributeError, match=f"has no attribute '{name}': "):
+                getattr(own, name)
+            continue
+        here, there = places(getattr(own, name)), places(theirs_here)
+        assert here == there[: len(here)], name

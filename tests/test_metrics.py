@@ -1,6 +1,7 @@
 """Metrics over batches are those of the whole, and scikit-learn's."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -78,7 +79,19 @@ def test_figures_of_two_classes_are_scikit_learns(weight):
         assert in_batches(metric, BINARY, SINGLE, weight) == pytest.approx(wanted, rel=1e-9), metric
         assert in_batches(metric, BINARY[:, None], SINGLE[:, None], weight) is not None
     for ours, theirs in [
-        (metrics.roc_curve, sk("roc_curve", BINARY, SINGLE, drop_intermediate=False, **more)),
+        (metrics.roc_curve, sk("roc_curve", BINARY, SINGLE, **more)),
+        (
+            partial(metrics.roc_curve, drop_intermediate=False),
+            sk("roc_curve", BINARY, SINGLE, drop_intermediate=False, **more),
+        ),
+        (
+            partial(metrics.roc_curve, pos_label=0),
+            sk("roc_curve", BINARY, SINGLE, pos_label=0, **more),
+        ),
+        (
+            partial(metrics.precision_recall_curve, drop_intermediate=True),
+            sk("precision_recall_curve", BINARY, SINGLE, drop_intermediate=True, **more),
+        ),
         (metrics.precision_recall_curve, sk("precision_recall_curve", BINARY, SINGLE, **more)),
     ]:
         for a, b in zip(ours(BINARY, SINGLE, **more), theirs, strict=True):

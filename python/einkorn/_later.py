@@ -10,7 +10,9 @@ from typing import Any
 __all__ = ["later"]
 
 
-def later(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def later(
+    package: str, homes: Mapping[str, str], instead: Mapping[str, str] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a package, whose modules are attributes of it too.
 
     Parameters
@@ -20,6 +22,8 @@ def later(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any],
     homes
         For each public name the module inside the package that defines it; "" for a name that is itself
         such a module.
+    instead
+        For names that are missed on purpose, what to do instead.
 
     Raises
     ------
@@ -33,7 +37,9 @@ def later(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any],
             home = importlib.import_module(f"{package}.{within or name}")
         except ModuleNotFoundError as error:
             if error.name == f"{package}.{name}":
-                raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+                from einkorn._near import MissingNameError
+
+                raise MissingNameError(f"module {package!r}", name, lambda: homes, instead or {}) from None
             if name not in homes or (error.name or "").partition(".")[0] in ("", "einkorn"):
                 raise  # the module's own words, or a fault of ours
             from einkorn import _extras

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-__all__ = ["MissingNameError"]
+__all__ = ["MissingNameError", "finding"]
 
 #: torch's names that have no equal here, and what to do instead.
 _INSTEAD = {
@@ -42,18 +43,38 @@ class MissingNameError(AttributeError):
     name : str
     known : callable
         Gives the names that there are.
+    instead : dict, optional
+        Names that are missed on purpose, and what to do instead; by default torch's.
     """
 
-    def __init__(self, owner: str, name: str, known: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        name: str,
+        known: Callable[[], Iterable[str]],
+        instead: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(owner, name)
         self._owner, self._missing, self._known = owner, name, known
+        self._instead = _INSTEAD if instead is None else instead
 
     def __str__(self) -> str:
         said = f"{self._owner} has no attribute {self._missing!r}"
-        if self._missing in _INSTEAD:
-            return f"{said}: {_INSTEAD[self._missing]}"
+        if self._missing in self._instead:
+            return f"{said}: {self._instead[self._missing]}"
         near = _nearest(self._missing, [name for name in self._known() if not name.startswith("_")])
         return f"{said}; did you mean {near!r}?" if near else said
+
+
+def finding(
+    module: str, known: Callable[[], Iterable[str]], instead: Mapping[str, str]
+) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a module that says what to use for names that are missed on purpose."""
+
+    def find(name: str) -> Any:
+        raise MissingNameError(f"module {module!r}", name, known, instead)
+
+    return find
 
 
 def _nearest(name: str, known: list[str]) -> str | None:

@@ -221,8 +221,13 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     return (_numbers(y_true, y_pred) == y_pred.argmax(-1)).astype(np.float64)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
-    """Where fewer than k scores are above that of the right class."""
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> np.ndarray:
+    """Where fewer than k scores are above that of the right class, or it is among the first k numbers."""
+    if from_sorted_ids:
+        first = y_pred[..., :k].astype(np.int64)
+        return (first == _numbers(y_true, y_pred).astype(np.int64)[..., None]).any(-1).astype(np.float64)
     numbers = _numbers(y_true, y_pred).astype(np.int64)[..., None]
     right = np.take_along_axis(y_pred, numbers, -1)
     return ((y_pred > right).sum(-1) < k).astype(np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,7 +32,8 @@ _UNSAID = (
     "use_cudnn",
 )  # arguments that a configuration leaves out
 
-_SIDES = ("kernel_size", "strides", "dilation_rate", "pool_size")  # arguments with a number for each side
+# Arguments with a number for each side.
+_SIDES = ("kernel_size", "strides", "dilation_rate", "pool_size", "output_size")
 
 _adders: weakref.WeakSet[Any] = weakref.WeakSet()  # layers with losses of their own since their last call
 _parameters: dict[Any, frozenset[str]] = {}
@@ -99,6 +100,7 @@ class Layer(Configured, Module):
     Notes
     -----
     As in Keras a layer that is called by hand is not training; ``fit`` and ``training=True`` make it so.
+    Layers that augment images do so by hand, too.
     """
 
     training: bool = False
@@ -237,7 +239,7 @@ class Layer(Configured, Module):
     def forward(self, *args: Any, training: bool | None = None, mask: Any = None, **named: Any) -> Any:
         """``call``, after the weights are made and with what it asks for of ``training`` and ``mask``."""
         global _depth
-        if training is not None and bool(training) != self.training:
+        if training is not None and any(module.training != bool(training) for module in self._moody()):
             before = [(module, module.training) for module in self.modules()]
             self.train(bool(training))
             try:
@@ -268,6 +270,13 @@ class Layer(Configured, Module):
             for leaf in flat(out):
                 self.add_loss(self._activity(leaf) / max(1, leaf.shape[0]))
         return out
+
+    def _moody(self) -> Iterator[Any]:
+        """The layer, and what is below it that works by hand as it does while training."""
+        yield self
+        for module in self.modules():
+            if isinstance(module, Layer) and type(module).training:
+                yield module
 
     def _masked(self, out: Any, args: tuple[Any, ...], mask: Any) -> Any:
         found = self.compute_mask(args[0] if args else None, mask)
@@ -322,7 +331,8 @@ class Layer(Configured, Module):
         if not self._trains:
             self.trainable = False
         if self.training is not True:
-            self.train(False)
+            for module in self.modules():
+                module.__dict__["training"] = isinstance(module, Layer) and type(module).training
 
     # --- weights --------------------------------------------------------------------------------
 

@@ -25,7 +25,9 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "pair",
     "poisson",
+    "smoothed",
     "sparse_categorical_crossentropy",
     "squared_hinge",
 ]
@@ -34,7 +36,7 @@ _EPSILON = 1e-7
 _SPARSE = "sparse_categorical_crossentropy"
 
 
-def _pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Both of one shape and one type: an axis of length 1 may be missing at the end."""
     y_pred = y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float32)
     target = y_true._data if isinstance(y_true, Tensor) and not y_true.requires_grad else y_true
@@ -58,39 +60,39 @@ def _mean(values: Any) -> Any:
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     """The mean of squared differences along the last axis."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     return _mean(ops.square(ops.subtract(output, target)))
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     """The mean of absolute differences along the last axis."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     return _mean(ops.absolute(ops.subtract(output, target)))
 
 
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
     """A hundred times the mean of absolute differences over absolute targets."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     size = ops.clip(ops.absolute(target), _EPSILON)
     return ops.multiply(_mean(ops.absolute(ops.divide(ops.subtract(output, target), size))), 100.0)
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
     """The mean of squared differences of log(1 + y)."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     left, right = (ops.log1p(ops.clip(y, _EPSILON)) for y in (output, target))
     return _mean(ops.square(ops.subtract(left, right)))
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """Half the square of small differences, and linear for those beyond delta."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     return _mean(functional.huber_loss(output, target, "none", delta))
 
 
 def log_cosh(y_true: Any, y_pred: Any) -> Any:
     """The mean of log(cosh(difference))."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     apart = ops.subtract(output, target)
     return _mean(
         ops.subtract(ops.add(apart, functional.softplus(ops.multiply(apart, -2.0))), float(np.log(2.0)))
@@ -106,19 +108,19 @@ def _signed(target: Any) -> Any:
 
 def hinge(y_true: Any, y_pred: Any) -> Any:
     """The mean of max(1 - y_true y_pred, 0), of targets -1 and 1 (or 0 and 1)."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     return _mean(ops.relu(ops.subtract(1.0, ops.multiply(_signed(target), output))))
 
 
 def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     """The mean of the squares of what ``hinge`` has the mean of."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     return _mean(ops.square(ops.relu(ops.subtract(1.0, ops.multiply(_signed(target), output)))))
 
 
 def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
     """max(1 + the largest score of another class - that of the right one, 0)."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     right = ops.sum(ops.multiply(target, output), axis=-1)
     wrong = ops.max(ops.multiply(ops.subtract(1.0, target), output), axis=-1)
     return ops.relu(ops.add(ops.subtract(wrong, right), 1.0))
@@ -126,20 +128,20 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
 
 def kl_divergence(y_true: Any, y_pred: Any) -> Any:
     """The sum of y_true log(y_true / y_pred)."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     target, output = ops.clip(target, _EPSILON, 1.0), ops.clip(output, _EPSILON, 1.0)
     return ops.sum(ops.multiply(target, ops.log(ops.divide(target, output))), axis=-1)
 
 
 def poisson(y_true: Any, y_pred: Any) -> Any:
     """The mean of y_pred - y_true log(y_pred)."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     return _mean(ops.subtract(output, ops.multiply(target, ops.log(ops.add(output, _EPSILON)))))
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """Less the cosine between target and output: -1 is alike."""
-    target, output = _pair(y_true, y_pred)
+    target, output = pair(y_true, y_pred)
     unit = [
         ops.multiply(y, ops.rsqrt(ops.clip(ops.sum(ops.square(y), axis=axis, keepdims=True), 1e-12)))
         for y in (target, output)
@@ -147,7 +149,8 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return ops.negative(ops.sum(ops.multiply(*unit), axis=axis))
 
 
-def _smoothed(target: Any, smoothing: float, classes: int) -> Any:
+def smoothed(target: Any, smoothing: float, classes: int) -> Any:
+    """Targets of which a share is spread over all classes."""
     if not smoothing:
         return target
     return ops.add(ops.multiply(target, 1.0 - smoothing), smoothing / classes)
@@ -157,8 +160,8 @@ def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
     """The mean of -y log(p) - (1 - y) log(1 - p)."""
-    target, output = _pair(y_true, y_pred)
-    target = _smoothed(target, label_smoothing, 2)
+    target, output = pair(y_true, y_pred)
+    target = smoothed(target, label_smoothing, 2)
     if from_logits:
         each = functional.binary_cross_entropy_with_logits(output, target, reduction="none")
     else:
@@ -172,8 +175,8 @@ def binary_focal_crossentropy(
     from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1,
 ) -> Any:  # fmt: skip
     """Cross-entropy of two classes that weighs what is right already less (Lin et al. 2017)."""
-    target, output = _pair(y_true, y_pred)
-    target = _smoothed(target, label_smoothing, 2)
+    target, output = pair(y_true, y_pred)
+    target = smoothed(target, label_smoothing, 2)
     p = functional.sigmoid(output) if from_logits else output
     each = functional.binary_cross_entropy(ops.clip(p, _EPSILON, 1.0 - _EPSILON), target, reduction="none")
     right = ops.add(ops.multiply(target, p), ops.multiply(ops.subtract(1.0, target), ops.subtract(1.0, p)))
@@ -204,8 +207,8 @@ def categorical_crossentropy(
             f"{tuple(y_pred.shape)}, expected the same: one-hot rows. Class numbers are for the loss "
             "'sparse_categorical_crossentropy'"
         )
-    target, output = _pair(y_true, y_pred)
-    target = _smoothed(target, label_smoothing, output.shape[-1])
+    target, output = pair(y_true, y_pred)
+    target = smoothed(target, label_smoothing, output.shape[-1])
     return ops.negative(ops.sum(ops.multiply(target, _logs(output, from_logits)), axis=-1))
 
 

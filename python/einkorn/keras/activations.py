@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from einkorn import ops
+from einkorn._near import finding
 from einkorn._objects import made
 from einkorn.errors import ArgumentError
 from einkorn.keras._serialize import deserialize, serialize
@@ -18,8 +21,11 @@ __all__ = [
     "exponential",
     "gelu",
     "get",
+    "glu",
+    "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
+    "hard_swish",
     "hard_tanh",
     "leaky_relu",
     "linear",
@@ -32,11 +38,18 @@ __all__ = [
     "serialize",
     "sigmoid",
     "silu",
+    "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
     "swish",
     "tanh",
+    "tanh_shrink",
+    "threshold",
 ]  # fmt: skip
 
 
@@ -136,6 +149,9 @@ def hard_silu(x: Any) -> Any:
     return functional.hardswish(x)
 
 
+hard_swish = hard_silu
+
+
 def hard_tanh(x: Any) -> Any:
     """x between -1 and 1."""
     return functional.hardtanh(x)
@@ -151,6 +167,64 @@ def exponential(x: Any) -> Any:
     return ops.exp(x)
 
 
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half along an axis times sigmoid of the second."""
+    return functional.glu(x, axis)
+
+
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """x, or 0 where it is no further from 0 than the threshold."""
+    return functional.hardshrink(x, threshold)
+
+
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """x nearer to 0 by the threshold, or 0."""
+    return functional.softshrink(x, threshold)
+
+
+def tanh_shrink(x: Any) -> Any:
+    """x - tanh(x)."""
+    return functional.tanhshrink(x)
+
+
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    """x above the threshold, and elsewhere ``default_value``."""
+    return functional.threshold(x, threshold, default_value)
+
+
+def squareplus(x: Any, b: float = 4) -> Any:
+    """(x + sqrt(x^2 + b)) / 2."""
+    return ops.multiply(ops.add(x, ops.sqrt(ops.add(ops.square(x), b))), 0.5)
+
+
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, (x + 1)^2 / 4 up to 1, then x."""
+    inner = ops.clip(ops.add(x, 1.0), 0.0, 2.0)
+    return ops.add(ops.multiply(ops.square(inner), 0.25), ops.relu(ops.subtract(x, 1.0)))
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """0 up to -1, (x + 1) / 2 up to 1, then 1."""
+    return ops.clip(ops.multiply(ops.add(x, 1.0), 0.5), 0.0, 1.0)
+
+
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """The nearest point to x among the shares that sum to 1 (Martins and Astudillo 2016).
+
+    Keras 3's own value is less wherever several shares are above 0, and its shares do not sum to 1.
+    """
+    scores = np.moveaxis(x._data if hasattr(x, "backward") else np.asarray(x), axis, -1)
+    ordered = np.sort(scores, -1)[..., ::-1]
+    place = np.arange(1, scores.shape[-1] + 1)
+    count = (1 + place * ordered > np.cumsum(ordered, -1)).sum(-1, keepdims=True)
+    least = np.take_along_axis(ordered, count - 1, -1)
+    kept = np.moveaxis((scores >= least).astype(scores.dtype), -1, axis)
+    # The threshold is that at which the kept ones sum to 1: written with operations, it has its gradient.
+    number = kept.sum(axis, keepdims=True)
+    excess = ops.subtract(ops.sum(ops.multiply(x, kept), axis=axis, keepdims=True), 1.0)
+    return ops.relu(ops.subtract(x, ops.multiply(excess, 1.0 / number)))
+
+
 def linear(x: Any) -> Any:
     """x itself."""
     return x
@@ -159,10 +233,9 @@ def linear(x: Any) -> Any:
 _NAMES: dict[str, Any] = {
     name: globals()[name] for name in __all__ if name not in ("get", "serialize", "deserialize")
 }
-_NAMES["hard_swish"] = hard_silu
 
 
-def get(identifier: Any, owner: str = "activation") -> Any:
+def get(identifier: Any, *, owner: str = "activation") -> Any:
     """A function from its name, or itself; None is ``linear``.
 
     Raises
@@ -183,3 +256,6 @@ def get(identifier: Any, owner: str = "activation") -> Any:
     if not callable(identifier):
         raise ArgumentError(f"{owner}: activation is {identifier!r}, expected a function or a name")
     return identifier
+
+
+__getattr__ = finding(__name__, lambda: __all__, {})

@@ -3,6 +3,7 @@
 from typing import Any
 
 from einkorn import training
+from einkorn._near import finding
 from einkorn.keras.models import check_name
 from einkorn.training import (
     BackupAndRestore,
@@ -41,3 +42,13 @@ class ModelCheckpoint(training.ModelCheckpoint):
     def __init__(self, filepath: Any, *more: Any, **options: Any) -> None:
         check_name(filepath, "ModelCheckpoint")
         super().__init__(filepath, *more, **options)
+
+
+_INSTEAD = {
+    "CallbackList": "fit takes a list of callbacks and keeps it",
+    "OrbaxCheckpoint": "ModelCheckpoint and BackupAndRestore write the library's own files",
+    "ProgbarLogger": "fit shows its progress itself: verbose=0, 1 or 2",
+    "RemoteMonitor": "a LambdaCallback may send logs anywhere",
+    "SwapEMAWeights": "einkorn.training.WeightAveraging averages weights",
+}
+__getattr__ = finding(__name__, lambda: __all__, _INSTEAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from einkorn._near import finding
 from einkorn._objects import made
 from einkorn.keras._serialize import deserialize, serialize
 from einkorn.nn import constraints as _own
@@ -86,3 +87,6 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str) and identifier in _NAMES:
         return _NAMES[identifier]()
     return _own.get(identifier)
+
+
+__getattr__ = finding(__name__, lambda: __all__, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from einkorn._near import finding
 from einkorn._tensor import Tensor
 from einkorn.keras._base import initial
 from einkorn.keras._serialize import deserialize, serialize
@@ -29,9 +30,24 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "constant",
     "deserialize",
     "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
     "serialize",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
 ]
 
 
@@ -106,3 +122,13 @@ class Identity(_ByShape, _own.Identity):
 
 OrthogonalInitializer = Orthogonal
 IdentityInitializer = Identity
+constant, zeros, ones, identity, orthogonal = Constant, Zeros, Ones, Identity, Orthogonal
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling, glorot_normal, glorot_uniform = VarianceScaling, GlorotNormal, GlorotUniform
+he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
+
+__getattr__ = finding(
+    __name__,
+    lambda: __all__,
+    dict.fromkeys(("STFT", "STFTInitializer", "stft"), "there are no complex numbers here"),
+)

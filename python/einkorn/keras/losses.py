@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import ops
+from einkorn._near import finding
 from einkorn._objects import Configured, made
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
@@ -36,13 +37,26 @@ from einkorn.keras._row_losses import (
     squared_hinge,
 )
 from einkorn.keras._serialize import deserialize, serialize
+from einkorn.keras._special_losses import (
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    circle,
+    ctc,
+    dice,
+    tversky,
+)
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
+    "Dice",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -55,12 +69,18 @@ __all__ = [
     "Poisson",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
+    "circle",
     "cosine_similarity",
+    "ctc",
     "deserialize",
+    "dice",
     "get",
     "hinge",
     "huber",
@@ -74,6 +94,7 @@ __all__ = [
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]  # fmt: skip
 
 
@@ -116,7 +137,8 @@ class Loss(Configured):
         if sample_weight is not None:
             weight = np.asarray(sample_weight, np.float32)
             weight = weight.reshape(*weight.shape, *[1] * (len(each.shape) - weight.ndim))
-            each = ops.multiply(each, np.broadcast_to(weight, tuple(each.shape)).copy())
+            shape = np.broadcast_shapes(tuple(each.shape), weight.shape)
+            each = ops.multiply(each, np.broadcast_to(weight, shape).copy())
         if self.reduction in (None, "none") or not len(each.shape):
             return each
         total = ops.sum(each)
@@ -359,6 +381,141 @@ class SparseCategoricalCrossentropy(Loss):
         self.ignore_class = ignore_class
 
 
+class CategoricalFocalCrossentropy(Loss):
+    """Cross-entropy of one-hot rows that weighs what is right already less.
+
+    Parameters
+    ----------
+    alpha, gamma : float, default 0.25 and 2
+    from_logits : bool, default False
+    label_smoothing : float, default 0
+    axis : int, default -1
+    """
+
+    _function = staticmethod(categorical_focal_crossentropy)
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            name,
+            reduction,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """Between cross-entropy and the mean absolute error, of class numbers some of which are wrong.
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        Between 0, which is cross-entropy, and 1.
+    """
+
+    _function = staticmethod(categorical_generalized_cross_entropy)
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
+    ) -> None:
+        if isinstance(q, bool) or not isinstance(q, (int, float)) or not 0 < q < 1:
+            raise ArgumentError(
+                f"CategoricalGeneralizedCrossEntropy: q is {q!r}, expected a number between 0 and 1"
+            )
+        super().__init__(name, reduction, q=q)
+
+
+class Circle(Loss):
+    """Embeddings of one class are to be near and those of others far.
+
+    Parameters
+    ----------
+    gamma : float, default 80
+    margin : float, default 0.4
+    remove_diagonal : bool, default True
+        Whether a row is not compared with itself.
+    """
+
+    _function = staticmethod(circle)
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "circle",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
+
+
+class Dice(Loss):
+    """1 less twice what both share over their sums, of segmentations.
+
+    Parameters
+    ----------
+    axis : int or tuple of int, optional
+        Over these axes; by default all, so that a batch has one loss.
+    """
+
+    _function = staticmethod(dice)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "dice",
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, axis=axis)
+
+
+class Tversky(Loss):
+    """:class:`Dice` with weights of what is missed and of what is said in vain.
+
+    Parameters
+    ----------
+    alpha, beta : float, default 0.5
+    axis : int or tuple of int, optional
+    """
+
+    _function = staticmethod(tversky)
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "tversky",
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, alpha=alpha, beta=beta, axis=axis)
+
+
+class CTC(_OfFunction):
+    """Connectionist temporal classification of logits, class 0 the blank; arguments as :class:`Loss`."""
+
+    _function = staticmethod(ctc)
+
+
 _CLASSES: dict[str, type[Loss]] = {
     name: globals()[name] for name in __all__ if name[0].isupper() and name != "Loss"
 }
@@ -395,3 +552,6 @@ def get(identifier: Any) -> Any:
     if not callable(identifier):
         raise ArgumentError(f"compile: loss is {type(identifier).__name__}, expected a function or a name")
     return identifier
+
+
+__getattr__ = finding(__name__, lambda: __all__, {})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import optim
+from einkorn._near import finding
 from einkorn._objects import Configured, described, made
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
@@ -435,3 +436,17 @@ def get(identifier: Any) -> Any:
             )
         return _NAMES[identifier.lower()]()
     return identifier
+
+
+_TAKEN = "compile(optimizer=...) takes functions of the parameters: lambda p: einkorn.optim.{}"
+_INSTEAD = {
+    "Adafactor": _TAKEN.format("Adafactor(p)"),
+    "Ftrl": "Adagrad is the nearest, with a penalty from einkorn.keras.regularizers",
+    "Lamb": "AdamW with clipnorm is the nearest",
+    "LossScaleOptimizer": "fit scales losses itself where einkorn.amp needs it",
+    "MultiOptimizer": _TAKEN.format("Adam([{'params': ..., 'lr': ...}, ...]) has groups of parameters"),
+    "Muon": _TAKEN.format("Muon(p), of matrices alone"),
+    "OptimizerMap": _TAKEN.format("Adam([{'params': ..., 'lr': ...}, ...]) has groups of parameters"),
+    "ScheduleFreeAdamW": "AdamW with einkorn.optim.swa_utils' average of the weights is the nearest",
+}
+__getattr__ = finding(__name__, lambda: __all__, _INSTEAD)

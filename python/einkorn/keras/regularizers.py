@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from einkorn._near import finding
 from einkorn._objects import made
 from einkorn.keras._serialize import deserialize, serialize
 from einkorn.nn import regularizers as _own
@@ -46,3 +47,6 @@ def get(identifier: Any) -> Any:
     if identifier in ("orthogonal_regularizer", "OrthogonalRegularizer"):
         return OrthogonalRegularizer()
     return _own.get(identifier)
+
+
+__getattr__ = finding(__name__, lambda: __all__, {})

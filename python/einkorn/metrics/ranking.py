@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.metrics.base import Metric, pair, rows_of, spread
 
@@ -34,40 +35,79 @@ def _flat(
     return target, score.astype(np.float64), np.ones(len(score)) if weight is None else weight
 
 
+def _binary(op: str, y_true: Any, pos_label: Any) -> Any:
+    """Labels as 0 and 1."""
+    labels = as_array(y_true, f"{op}: y_true") if pos_label is None else np.asarray(y_true)
+    if pos_label is not None:
+        return (labels == pos_label).astype(np.float64)
+    known = set(np.unique(labels).tolist())
+    if not (known <= {0, 1} or known <= {-1, 1}):
+        raise ArgumentError(
+            f"{op}: y_true holds {sorted(known)[:5]}, expected 0 and 1, or -1 and 1: of other labels "
+            "pos_label says which counts as 1"
+        )
+    return labels
+
+
 def roc_curve(
-    y_true: Any, y_score: Any, *, sample_weight: Any = None
+    y_true: Any,
+    y_score: Any,
+    *,
+    pos_label: Any = None,
+    sample_weight: Any = None,
+    drop_intermediate: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The receiver operating characteristic.
 
     Parameters
     ----------
     y_true : array [rows]
-        0 and 1.
+        0 and 1, or -1 and 1.
     y_score : array [rows]
+    pos_label : int or str, keyword-only, optional
+        The label that counts as 1, of any labels.
     sample_weight : array [rows], keyword-only, optional
+    drop_intermediate : bool, keyword-only, default True
+        Whether thresholds whose points lie on a line between others are left out.
 
     Returns
     -------
     fpr, tpr, thresholds : arrays
         Shares of false and of true alarms for thresholds from infinity down.
     """
-    hits, alarms, thresholds = _steps(*_flat("roc_curve", y_true, y_score, sample_weight))
+    labels = _binary("roc_curve", y_true, pos_label)
+    hits, alarms, thresholds = _steps(*_flat("roc_curve", labels, y_score, sample_weight))
+    if drop_intermediate and len(hits) > 2:
+        bends = (np.diff(hits, 2) != 0) | (np.diff(alarms, 2) != 0)
+        kept = np.concatenate([[True], bends, [True]])
+        hits, alarms, thresholds = hits[kept], alarms[kept], thresholds[kept]
     hits, alarms = np.append(0.0, hits), np.append(0.0, alarms)
     with np.errstate(invalid="ignore"):
         return alarms / alarms[-1], hits / hits[-1], np.append(np.inf, thresholds)
 
 
 def precision_recall_curve(
-    y_true: Any, y_score: Any, *, sample_weight: Any = None
+    y_true: Any,
+    y_score: Any,
+    *,
+    pos_label: Any = None,
+    sample_weight: Any = None,
+    drop_intermediate: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision and recall for every threshold, from the lowest; arguments as ``roc_curve``.
+
+    With ``drop_intermediate`` thresholds are left out between which recall stays the same.
 
     Returns
     -------
     precision, recall, thresholds : arrays
         The first two end with 1 and 0, which no threshold gives.
     """
-    hits, alarms, thresholds = _steps(*_flat("precision_recall_curve", y_true, y_score, sample_weight))
+    labels = _binary("precision_recall_curve", y_true, pos_label)
+    hits, alarms, thresholds = _steps(*_flat("precision_recall_curve", labels, y_score, sample_weight))
+    if drop_intermediate and len(hits) > 2:
+        kept = np.concatenate([[True], (np.diff(hits[:-1]) != 0) | (np.diff(hits[1:]) != 0), [True]])
+        hits, alarms, thresholds = hits[kept], alarms[kept], thresholds[kept]
     precision = np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits + alarms > 0)
     recall = hits / hits[-1] if hits[-1] else np.ones_like(hits)
     return np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]

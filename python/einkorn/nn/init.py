@@ -14,6 +14,7 @@ import numpy as np
 
 from einkorn import _bfloat16, _versions, engines, random
 from einkorn._device import device_of, is_whole, move
+from einkorn._near import finding
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn.parameter import is_deferred
@@ -298,3 +299,6 @@ def sparse_(tensor: T, sparsity: float, std: float = 0.01, generator: random.Gen
     values = np.array(data)
     np.put_along_axis(values, keys.argsort(0)[:zeros], 0, 0)
     return _put(tensor, data, values)
+
+
+__getattr__ = finding(__name__, lambda: __all__, {})

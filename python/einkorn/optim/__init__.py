@@ -47,4 +47,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "swa_utils":  # not before it is asked for: it builds on modules, which know of optimizers
         return importlib.import_module("einkorn.optim.swa_utils")
-    raise AttributeError(f"module 'einkorn.optim' has no attribute {name!r}")
+    from einkorn._near import MissingNameError
+
+    raise MissingNameError("module 'einkorn.optim'", name, lambda: __all__)

@@ -49,10 +49,16 @@ class ExponentialDecay(LearningRateSchedule):
     decay_rate : float
     staircase : bool, default False
         Whether the exponent is rounded down.
+    name : str, ignored
     """
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
     ) -> None:
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = _positive(decay_steps, type(self).__name__, "decay_steps")
@@ -82,9 +88,12 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     boundaries : sequence of int
     values : sequence of float
         One more than boundaries.
+    name : str, ignored
     """
 
-    def __init__(self, boundaries: Sequence[float], values: Sequence[float]) -> None:
+    def __init__(
+        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
+    ) -> None:
         if len(boundaries) != len(values) - 1:
             raise ArgumentError(
                 f"PiecewiseConstantDecay: there are {len(boundaries)} boundaries and {len(values)} values, "
@@ -108,6 +117,7 @@ class PolynomialDecay(LearningRateSchedule):
     power : float, default 1
     cycle : bool, default False
         Whether, past decay_steps, it goes on with two, three, ... times as many.
+    name : str, ignored
     """
 
     def __init__(
@@ -117,6 +127,7 @@ class PolynomialDecay(LearningRateSchedule):
         end_learning_rate: float = 0.0001,
         power: float = 1.0,
         cycle: bool = False,
+        name: str = "PolynomialDecay",
     ) -> None:
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = _positive(decay_steps, "PolynomialDecay", "decay_steps")
@@ -184,6 +195,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         By which each begins higher.
     alpha : float, default 0
         The last rate, as a share of the first.
+    name : str, ignored
     """
 
     def __init__(
@@ -193,6 +205,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         t_mul: float = 2.0,
         m_mul: float = 1.0,
         alpha: float = 0.0,
+        name: str = "SGDRDecay",
     ) -> None:
         self.initial_learning_rate = initial_learning_rate
         self.first_decay_steps = _positive(first_decay_steps, "CosineDecayRestarts", "first_decay_steps")

@@ -17,6 +17,7 @@ from einkorn.training.state import state_of
 __all__ = ["BackupAndRestore"]
 
 _NAME = "training.safetensors"
+_EARLIER = "training-before.safetensors"
 
 
 class BackupAndRestore(Callback):
@@ -34,6 +35,9 @@ class BackupAndRestore(Callback):
         A folder for this training alone; made if it is not there.
     save_freq : "epoch" or int, default "epoch"
         After each epoch, or after so many batches as well as after each epoch.
+    double_checkpoint : bool, default False
+        Whether the file before the last one stays too: it is gone back to where the last one turns out to be
+        damaged.
     delete_checkpoint : bool, default True
         Whether the file is removed when the training has come to its end.
 
@@ -47,6 +51,7 @@ class BackupAndRestore(Callback):
         self,
         backup_dir: str | PathLike[str],
         save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
         if save_freq != "epoch" and (isinstance(save_freq, (bool, str)) or not int(save_freq) >= 1):
@@ -58,6 +63,11 @@ class BackupAndRestore(Callback):
             raise ArgumentError("BackupAndRestore: backup_dir is empty, expected a folder")
         self.backup_dir = Path(backup_dir)
         self.save_freq = save_freq
+        if not isinstance(double_checkpoint, bool):
+            raise ArgumentError(
+                f"BackupAndRestore: double_checkpoint is {double_checkpoint!r}, expected True or False"
+            )
+        self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = bool(delete_checkpoint)
         self._batches = 0
         self._ended = False
@@ -66,6 +76,11 @@ class BackupAndRestore(Callback):
     def path(self) -> Path:
         """The file."""
         return self.backup_dir / _NAME
+
+    @property
+    def earlier(self) -> Path:
+        """The file before it, with ``double_checkpoint``."""
+        return self.backup_dir / _EARLIER
 
     def look(self) -> None:
         """Hand what was kept to the training that begins."""
@@ -76,9 +91,18 @@ class BackupAndRestore(Callback):
         except OSError as error:
             raise CheckpointError(f"BackupAndRestore: {self.backup_dir}: {error.strerror}") from error
         run = state_of(self.model).run
-        if run is None or not self.path.is_file():
+        if run is None:
             return
-        run.pending = read_snapshot(self.path)
+        there = [path for path in (self.path, self.earlier) if path.is_file()]
+        if not there:
+            return
+        try:
+            run.pending = read_snapshot(there[0])
+        except CheckpointError as error:
+            if not self.double_checkpoint or len(there) < 2:
+                raise
+            say(f"{error}: going back to {there[1]}")
+            run.pending = read_snapshot(there[1])
         if self.params.get("verbose"):
             epoch, done = run.pending["epoch"], run.pending["done"]
             say(f"going on in epoch {epoch + 1}" + (f", after batch {done}" if done else ""))
@@ -97,6 +121,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._ended and self.delete_checkpoint:
             self.path.unlink(missing_ok=True)
+            self.earlier.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"batches": self._batches}
@@ -106,5 +131,8 @@ class BackupAndRestore(Callback):
 
     def _keep(self) -> None:
         run = state_of(self.model).run
-        if run is not None:
-            write_snapshot(self.path, run.state_dict())
+        if run is None:
+            return
+        if self.double_checkpoint and self.path.is_file():
+            os.replace(self.path, self.earlier)
+        write_snapshot(self.path, run.state_dict())

@@ -167,9 +167,17 @@ class LambdaCallback(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """End the training quietly when a batch's loss is NaN or infinite, instead of raising."""
+    """End the training quietly when a batch's loss is NaN or infinite, instead of raising.
+
+    Parameters
+    ----------
+    raise_error : bool, default False
+        Whether it raises after all, as ``fit`` does without this callback.
+    """
 
     # ``fit`` looks for a callback of this kind where it meets such a loss.
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = bool(raise_error)
 
 
 class CSVLogger(Callback):

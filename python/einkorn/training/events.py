@@ -91,7 +91,9 @@ class Events:
     @property
     def ends_at_nan(self) -> bool:
         """Whether a callback asks for a quiet end at a loss that is not finite."""
-        return any(isinstance(callback, TerminateOnNaN) for callback in self._callbacks)
+        return any(
+            isinstance(callback, TerminateOnNaN) and not callback.raise_error for callback in self._callbacks
+        )
 
 
 def _checked(callbacks: Any, op: str) -> list[Callback]:

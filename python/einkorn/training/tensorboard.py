@@ -41,6 +41,9 @@ class TensorBoard(Callback):
         Whether the batches per second of each epoch are written.
     update_freq : "epoch", "batch" or int, default "epoch"
         Whether the figures are written after every so many batches too.
+    profile_batch, embeddings_freq : int, default 0
+    embeddings_metadata : optional
+        Keras' names for what is not written here: anything but the default is refused.
     hparams : dict, keyword-only, optional
         Settings of the run, written with its last figures.
 
@@ -58,9 +61,17 @@ class TensorBoard(Callback):
         write_images: bool = False,
         write_steps_per_second: bool = False,
         update_freq: str | int = "epoch",
+        profile_batch: int = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: Mapping[str, Any] | None = None,
         *,
         hparams: Mapping[str, Any] | None = None,
     ) -> None:
+        if profile_batch or embeddings_freq or embeddings_metadata is not None:
+            raise ArgumentError(
+                "TensorBoard: profile_batch, embeddings_freq and embeddings_metadata are not supported, "
+                "expected 0, 0 and None: einkorn.runtime.trace_launches() says what takes how long"
+            )
         good = update_freq in ("epoch", "batch") or (
             isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
         )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import data
+from einkorn._near import finding
 from einkorn._tensor import Tensor
 from einkorn.data import (
     BatchSampler,
@@ -54,18 +55,18 @@ __all__ = [
 ]
 
 
-def default_convert(batch: Any) -> Any:
+def default_convert(data: Any) -> Any:
     """Arrays and numbers of NumPy as Tensors, in tuples, lists and dicts as they are; the rest as it is."""
-    if isinstance(batch, (np.ndarray, np.generic)):
-        return Tensor(batch) if batch.dtype.kind in "fiubV" and batch.dtype != np.float16 else batch
-    if isinstance(batch, tuple):
-        parts = [default_convert(part) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    if isinstance(batch, list):
-        return [default_convert(part) for part in batch]
-    if isinstance(batch, Mapping):
-        return {key: default_convert(part) for key, part in batch.items()}
-    return batch
+    if isinstance(data, (np.ndarray, np.generic)):
+        return Tensor(data) if data.dtype.kind in "fiubV" and data.dtype != np.float16 else data
+    if isinstance(data, tuple):
+        parts = [default_convert(part) for part in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else tuple(parts)
+    if isinstance(data, list):
+        return [default_convert(part) for part in data]
+    if isinstance(data, Mapping):
+        return {key: default_convert(part) for key, part in data.items()}
+    return data
 
 
 def default_collate(batch: Any) -> Any:
@@ -100,3 +101,13 @@ class DataLoader(data.DataLoader):
     def __iter__(self) -> Iterator[Any]:
         batches = super().__iter__()
         return batches if self.collate_fn is not None else map(default_convert, batches)
+
+
+__getattr__ = finding(
+    __name__,
+    lambda: __all__,
+    dict.fromkeys(
+        ("DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe", "functional_datapipe"),
+        "Dataset and IterableDataset take their place",
+    ),
+)

@@ -68,7 +68,7 @@ class Weighted(Layer):
         owner = type(self).__name__
         if not isinstance(use_bias, bool):
             raise ArgumentError(f"{owner}: use_bias is {use_bias!r}, expected True or False")
-        self.activation = activations.get(activation, owner)
+        self.activation = activations.get(activation, owner=owner)
         self.use_bias = use_bias
         self.rules = rules_of(owner, **rules)
         fused = activation in _FUSED if isinstance(activation, str) else False

@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn import nn, ops
 from einkorn.errors import ArgumentError
-from einkorn.keras._base import Layer, initial
+from einkorn.keras._base import Layer, initial, refuse
 from einkorn.keras._rules import give_rule, turned
 from einkorn.keras._variables import Place
 from einkorn.keras.layers._weighted import rules_of
@@ -40,12 +40,13 @@ class MultiHeadAttention(Layer):
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0,
         use_bias: bool = True, output_shape: Any = None, attention_axes: Any = None,
-        flash_attention: Any = None, kernel_initializer: Any = "glorot_uniform",
+        sliding_window: Any = None, flash_attention: Any = None, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        seed: int | None = None, **options: Any,
+        use_gate: bool = False, seed: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **options)
+        refuse("MultiHeadAttention", sliding_window=sliding_window, use_gate=use_gate)
         if attention_axes not in (None, 1, (1,), [1]):
             raise ArgumentError(f"MultiHeadAttention: attention_axes is {attention_axes!r}, expected None")
         for name, size in (("num_heads", num_heads), ("key_dim", key_dim)):

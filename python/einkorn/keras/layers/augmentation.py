@@ -1,4 +1,4 @@
-"""Layers that change images at random while training, each image by itself."""
+"""Layers that change images at random, while training and called by hand, each image by itself."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import random
+from einkorn import ops, random
 from einkorn._tensor import Tensor
 from einkorn.data.augment.geometry import affine
 from einkorn.data.augment.plan import Plan, Targets, mixed
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
-from einkorn.keras.layers._sides import is_first
+from einkorn.keras.layers._sides import channels_first, channels_last, is_first, sides
 from einkorn.ops.augment import augment_color, augment_warp
 
-__all__ = ["RandomBrightness", "RandomContrast", "RandomRotation", "RandomTranslation", "RandomZoom"]
+__all__ = [
+    "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation",
+    "RandomZoom",
+]  # fmt: skip
 
 _BORDERS = {"reflect": "symmetric", "wrap": "wrap", "constant": "constant", "nearest": "nearest"}
 _CONTRAST = 2
@@ -36,6 +39,7 @@ def _factors(owner: str, name: str, factor: Any, low: float) -> tuple[float, flo
 class _Random(Layer):
     """What is drawn comes from einkorn's generator, or from one of the layer's own where it has a seed."""
 
+    training: bool = True  # by hand too, as in Keras
     _integers = False
 
     def __init__(self, seed: int | None, data_format: str | None, **options: Any) -> None:
@@ -69,6 +73,87 @@ class _Random(Layer):
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} defines no _changed()")
+
+
+class RandomFlip(_Random):
+    """Mirrors images at random while training, each by itself.
+
+    Parameters
+    ----------
+    mode : "horizontal", "vertical" or "horizontal_and_vertical", default the last
+    seed : int, optional
+    data_format : "channels_last" or "channels_first", optional
+    """
+
+    def __init__(
+        self,
+        mode: str = "horizontal_and_vertical",
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(seed, data_format, **options)
+        if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
+            raise ArgumentError(
+                f"RandomFlip: mode is {mode!r}, expected horizontal, vertical or horizontal_and_vertical"
+            )
+        self.mode = mode
+
+    def _changed(self, x: np.ndarray) -> np.ndarray:
+        drawn = self._drawn(len(x), (0.0, 1.0), (0.0, 1.0)) < 0.5
+        for name, axis, chosen in (("vertical", 2, drawn[:, 0]), ("horizontal", 3, drawn[:, 1])):
+            if name in self.mode:
+                x = np.where(chosen[:, None, None, None], np.flip(x, axis), x)
+        return x
+
+
+class RandomCrop(_Random):
+    """Cuts a part of one size out of images: while training anywhere, the same place for a whole batch.
+
+    Otherwise, and where images are smaller, the largest part in the middle of the wanted ratio of sides is
+    brought to the size.
+
+    Parameters
+    ----------
+    height, width : int
+    seed : int, optional
+    data_format : "channels_last" or "channels_first", optional
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        seed: int | None = None,
+        data_format: str | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(seed, data_format, name=name, **options)
+        self.height, self.width = sides((height, width), 2, "RandomCrop", "height and width")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        shape = tuple(x.shape)
+        if len(shape) not in (3, 4):
+            raise ShapeError(f"RandomCrop: x has shape {shape}, expected [rows, height, width, channels]")
+        at = len(shape) - (2 if self.first else 3)
+        tall, wide = shape[at : at + 2]
+        before: tuple[slice, ...] = (slice(None),) * at
+        if training and tall >= self.height and wide >= self.width:
+            down, across = np.floor(
+                self._drawn(1, (0.0, tall - self.height + 1.0), (0.0, wide - self.width + 1.0))[0]
+            ).astype(int)
+            window = (*before, slice(down, down + self.height), slice(across, across + self.width))
+            return x[window]
+        high = min(tall, int(wide * self.height / self.width))
+        broad = min(wide, int(tall * self.width / self.height))
+        down, across = (tall - high) // 2, (wide - broad) // 2
+        middle = (*before, slice(down, down + high), slice(across, across + broad))
+        part = x[middle]
+        whole = part if len(shape) == 4 else part[None]
+        whole = channels_first(whole, 2, "RandomCrop", self.first)
+        out = channels_last(ops.interpolate(whole, (self.height, self.width), mode="bilinear"), 2, self.first)
+        return out if len(shape) == 4 else out[0]
 
 
 class _Moved(_Random):
@@ -224,6 +309,7 @@ class RandomContrast(_Random):
         factor: Any,
         value_range: Any = (0, 255),
         seed: int | None = None,
+        *,
         data_format: str | None = None,
         **options: Any,
     ) -> None:
@@ -257,6 +343,7 @@ class RandomBrightness(_Random):
         factor: Any,
         value_range: Any = (0, 255),
         seed: int | None = None,
+        *,
         data_format: str | None = None,
         **options: Any,
     ) -> None:

@@ -152,8 +152,8 @@ class LSTMCell(_Cell):
         super().__init__(
             units, use_bias, dict(zip(_RULES, given, strict=True)), dropout, recurrent_dropout, **options
         )
-        self.activation = activations.get(activation, "LSTM")
-        self.recurrent_activation = activations.get(recurrent_activation, "LSTM")
+        self.activation = activations.get(activation, owner="LSTM")
+        self.recurrent_activation = activations.get(recurrent_activation, owner="LSTM")
         self.unit_forget_bias = unit_forget_bias
         self.standard = (
             self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
@@ -194,7 +194,7 @@ class GRUCell(_Cell):
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
         bias_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None,
         bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        seed: int | None = None, reset_after: bool = True, **options: Any,
+        reset_after: bool = True, seed: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
         given = (
             kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
@@ -203,8 +203,8 @@ class GRUCell(_Cell):
         super().__init__(
             units, use_bias, dict(zip(_RULES, given, strict=True)), dropout, recurrent_dropout, **options
         )
-        self.activation = activations.get(activation, "GRU")
-        self.recurrent_activation = activations.get(recurrent_activation, "GRU")
+        self.activation = activations.get(activation, owner="GRU")
+        self.recurrent_activation = activations.get(recurrent_activation, owner="GRU")
         self.reset_after = reset_after
         usual = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         self.standard = usual and reset_after
@@ -256,7 +256,7 @@ class SimpleRNNCell(_Cell):
         super().__init__(
             units, use_bias, dict(zip(_RULES, given, strict=True)), dropout, recurrent_dropout, **options
         )
-        self.activation = activations.get(activation, "SimpleRNN")
+        self.activation = activations.get(activation, owner="SimpleRNN")
         known = {activations.tanh: "tanh", activations.relu: "relu"}
         self.nonlinearity = known.get(self.activation)
         self.standard = self.nonlinearity is not None

@@ -14,8 +14,10 @@ from einkorn.keras.layers._sides import channels_first, channels_last, is_first,
 from einkorn.keras.layers._weighted import Weighted
 
 __all__ = [
-    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "DepthwiseConv1D",
-    "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose",
+    "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Convolution3D",
+    "Convolution3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "SeparableConvolution1D", "SeparableConvolution2D",
 ]  # fmt: skip
 
 
@@ -187,10 +189,27 @@ class Conv1DTranspose(_Transposed):
 
 
 class Conv3DTranspose(_Transposed):
-    """Transposed convolution of volumes; arguments as :class:`Conv2DTranspose`."""
+    """Transposed convolution of volumes; arguments as :class:`Conv2DTranspose`.
+
+    As in Keras ``data_format`` stands before ``output_padding`` here.
+    """
 
     _rank = 3
     _kind = nn.ConvTranspose3d
+
+    def __init__(
+        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
+        data_format: str | None = None, output_padding: Any = None, dilation_rate: Any = 1,
+        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation,
+            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint, **options,
+        )  # fmt: skip
 
 
 class _Depthwise(_Conv):
@@ -309,3 +328,9 @@ class SeparableConv1D(_Separable):
 
     _depthwise = DepthwiseConv1D
     _plain = Conv1D
+
+
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

@@ -10,7 +10,7 @@ import numpy as np
 from einkorn import nn, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.keras import activations
+from einkorn.keras import activations, regularizers
 from einkorn.keras._base import Layer, initial, refuse
 from einkorn.keras._names import fresh_name
 from einkorn.keras._rules import give_rule
@@ -40,9 +40,14 @@ class InputLayer(Layer):
 
     def __init__(
         self, shape: Any = None, batch_size: int | None = None, dtype: Any = None, sparse: bool | None = None,
-        batch_shape: Any = None, name: str | None = None, ragged: bool | None = None, optional: bool = False,
+        ragged: bool | None = None, batch_shape: Any = None, input_tensor: Any = None, optional: bool = False,
+        name: str | None = None,
     ) -> None:  # fmt: skip
         refuse("Input", sparse=sparse, ragged=ragged, optional=optional)
+        if input_tensor is not None:
+            raise ArgumentError(
+                f"Input: tensor is {type(input_tensor).__name__}, which is not supported, expected None"
+            )
         if shape is None and batch_shape is None:
             raise ArgumentError("Input: shape is None, expected the shape of one row")
         sizes = (
@@ -81,10 +86,11 @@ class InputLayer(Layer):
 
 def Input(  # noqa: N802 - Keras' name
     shape: Any = None, batch_size: int | None = None, dtype: Any = None, sparse: bool | None = None,
-    batch_shape: Any = None, name: str | None = None,
+    ragged: bool | None = None, batch_shape: Any = None, name: str | None = None, tensor: Any = None,
+    optional: bool = False,
 ) -> KerasTensor:  # fmt: skip
     """A symbolic tensor, which a model begins with; arguments as :class:`InputLayer`."""
-    layer = InputLayer(shape, batch_size, dtype, sparse, batch_shape, name)
+    layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
     symbol: KerasTensor = layer.output
     return symbol
 
@@ -143,19 +149,23 @@ class EinsumDense(Layer):
     bias_axes : str, optional
         The letters of the output's axes along which there is a bias.
     kernel_initializer, bias_initializer : default "glorot_uniform" and "zeros"
+    kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint : optional
     """
 
     _integers = False
 
     def __init__(
         self, equation: str, output_shape: Any, activation: Any = None, bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **options: Any,
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.equation, self.bias_axes = equation, bias_axes
         self.row_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
-        self.activation = activations.get(activation, "EinsumDense")
+        self.activation = activations.get(activation, owner="EinsumDense")
         self.initializers = kernel_initializer, bias_initializer
+        self.rules = (kernel_regularizer, kernel_constraint), (bias_regularizer, bias_constraint)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         operands, out = self.equation.replace(" ", "").split("->")
@@ -164,16 +174,20 @@ class EinsumDense(Layer):
         sizes = dict(zip(first[::-1], input_shape[::-1], strict=False))
         known = dict(zip(out.replace("...", "")[::-1], self.row_shape[::-1], strict=False))
         sizes.update({letter: size for letter, size in known.items() if size is not None})
+        (penalty, limit), (bias_penalty, bias_limit) = self.rules
         self.kernel = self.add_weight(
-            [sizes[letter] for letter in second], self.initializers[0], name="kernel"
-        )
+            [sizes[letter] for letter in second], self.initializers[0], regularizer=penalty,
+            constraint=limit, name="kernel",
+        )  # fmt: skip
         self.bias = None
         if self.bias_axes is not None:
             last = out.replace("...", "")
             shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in last]
             while shape and shape[0] == 1 and last[len(last) - len(shape)] not in self.bias_axes:
                 shape = shape[1:]
-            self.bias = self.add_weight(shape, self.initializers[1], name="bias")
+            self.bias = self.add_weight(
+                shape, self.initializers[1], regularizer=bias_penalty, constraint=bias_limit, name="bias"
+            )
 
     def call(self, x: Any) -> Any:
         out = ops.einsum(self.equation, x, self.kernel)
@@ -265,7 +279,7 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **options: Any) -> None:
         super().__init__(**options)
-        self.activation = activations.get(activation, "Activation")
+        self.activation = activations.get(activation, owner="Activation")
 
     def call(self, x: Any) -> Any:
         return self.activation(x)
@@ -402,6 +416,32 @@ class Identity(Layer):
 
     def call(self, x: Any) -> Any:
         return x
+
+
+class ActivityRegularization(Layer):
+    """Its input, a penalty of which is added to the loss.
+
+    Parameters
+    ----------
+    l1, l2 : float, default 0
+        What absolute values and squares cost, over the rows.
+    """
+
+    supports_masking = True
+    _integers = False
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **options)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, x: Any) -> Any:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, type and both factors."""
+        config = super().get_config()
+        config.pop("activity_regularizer", None)
+        return {**config, "l1": self.l1, "l2": self.l2}
 
 
 class Lambda(Layer):

@@ -63,9 +63,10 @@ class _Spatial(_Noise):
     _rank: ClassVar[int]
 
     def __init__(
-        self, rate: float, data_format: str | None = None, seed: int | None = None, **options: Any
-    ) -> None:
-        super().__init__(rate, seed, **options)
+        self, rate: float, data_format: str | None = None, seed: int | None = None,
+        name: str | None = None, dtype: Any = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(rate, seed, name=name, dtype=dtype, **options)
         self.first = data_format == "channels_first"
 
     def call(self, x: Any, training: bool = False) -> Any:
@@ -86,8 +87,10 @@ class SpatialDropout1D(_Spatial):
 
     _rank = 1
 
-    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
-        super().__init__(rate, None, seed, **options)
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None, **options: Any
+    ) -> None:
+        super().__init__(rate, None, seed, name, dtype, **options)
 
 
 class SpatialDropout2D(_Spatial):

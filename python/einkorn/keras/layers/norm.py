@@ -50,8 +50,8 @@ class BatchNormalization(Layer):
         scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones",
         beta_regularizer: Any = None, gamma_regularizer: Any = None, beta_constraint: Any = None,
-        gamma_constraint: Any = None, synchronized: bool = False, renorm: bool = False,
-        renorm_clipping: Any = None, renorm_momentum: float = 0.99, **options: Any,
+        gamma_constraint: Any = None, renorm: bool = False, renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99, synchronized: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         refuse("BatchNormalization", renorm=renorm, renorm_clipping=renorm_clipping)
@@ -192,6 +192,7 @@ class GroupNormalization(Layer):
     epsilon : float, default 0.001
     center, scale : bool, default True
     beta_initializer, gamma_initializer : default "zeros" and "ones"
+    beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint : optional
     """
 
     supports_masking = True
@@ -199,12 +200,15 @@ class GroupNormalization(Layer):
 
     def __init__(
         self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True,
-        scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", **options: Any,
+        scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None, gamma_regularizer: Any = None, beta_constraint: Any = None,
+        gamma_constraint: Any = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.groups, self.axis, self.epsilon = groups, axis, float(epsilon)
         self.center, self.scale = center, scale
         self.starts = gamma_initializer, beta_initializer
+        self.rules = (gamma_regularizer, gamma_constraint), (beta_regularizer, beta_constraint)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         size = input_shape[self.axis]
@@ -214,8 +218,16 @@ class GroupNormalization(Layer):
             raise ArgumentError(f"GroupNormalization: groups is {self.groups}, expected an integer >= 1")
         if size % self.groups:
             raise ArgumentError(f"GroupNormalization: groups is {self.groups}, expected a divisor of {size}")
-        self.gamma = self.add_weight((size,), self.starts[0], name="gamma") if self.scale else None
-        self.beta = self.add_weight((size,), self.starts[1], name="beta") if self.center else None
+        self.gamma = self.beta = None
+        (gamma_penalty, gamma_limit), (beta_penalty, beta_limit) = self.rules
+        if self.scale:
+            self.gamma = self.add_weight(
+                (size,), self.starts[0], regularizer=gamma_penalty, constraint=gamma_limit, name="gamma"
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                (size,), self.starts[1], regularizer=beta_penalty, constraint=beta_limit, name="beta"
+            )
 
     def call(self, x: Any) -> Any:
         axis = self.axis % len(x.shape)

@@ -9,9 +9,13 @@ from einkorn.keras._base import Layer
 from einkorn.keras.layers._sides import channels_first, channels_last, is_first, padding_of, same, sides
 
 __all__ = [
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
-    "GlobalMaxPooling3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AveragePooling1D",
+    "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D",
+    "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "GlobalMaxPooling3D", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
+    "MaxPooling2D", "MaxPooling3D",
 ]  # fmt: skip
 
 
@@ -21,9 +25,9 @@ class _Pool(Layer):
 
     def __init__(
         self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None,
-        **options: Any,
+        name: str | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        super().__init__(**options)
+        super().__init__(name=name, **options)
         owner = type(self).__name__
         self.pool_size = sides(pool_size, self._rank, owner, "pool_size")
         self.strides = self.pool_size if strides is None else sides(strides, self._rank, owner, "strides")
@@ -190,3 +194,74 @@ class GlobalMaxPooling3D(_GlobalMax):
     """The largest of each channel of volumes; arguments as :class:`GlobalAveragePooling1D`."""
 
     _rank = 3
+
+
+class _Adaptive(Layer):
+    _rank: ClassVar[int]
+    _op: ClassVar[Any]
+    _integers = False
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        owner = type(self).__name__
+        self.output_size = sides(output_size, self._rank, owner, "output_size")
+        self.first = is_first(data_format, owner)
+
+    def call(self, x: Any) -> Any:
+        x = channels_first(x, self._rank, type(self).__name__, self.first)
+        return channels_last(type(self)._op(x, self.output_size), self._rank, self.first)
+
+
+class AdaptiveAveragePooling2D(_Adaptive):
+    """The means of so many windows, whatever the size of the images.
+
+    Parameters
+    ----------
+    output_size : int or two
+    data_format : "channels_last" or "channels_first", optional
+    """
+
+    _rank = 2
+    _op = staticmethod(ops.adaptive_avg_pool2d)
+
+
+class AdaptiveAveragePooling1D(_Adaptive):
+    """The means of so many windows of [rows, steps, channels]; as :class:`AdaptiveAveragePooling2D`."""
+
+    _rank = 1
+    _op = staticmethod(ops.adaptive_avg_pool1d)
+
+
+class AdaptiveAveragePooling3D(_Adaptive):
+    """The means of so many windows of volumes; arguments as :class:`AdaptiveAveragePooling2D`."""
+
+    _rank = 3
+    _op = staticmethod(ops.adaptive_avg_pool3d)
+
+
+class AdaptiveMaxPooling2D(_Adaptive):
+    """The largest of so many windows; arguments as :class:`AdaptiveAveragePooling2D`."""
+
+    _rank = 2
+    _op = staticmethod(ops.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPooling1D(_Adaptive):
+    """The largest of so many windows of [rows, steps, channels]; as :class:`AdaptiveAveragePooling2D`."""
+
+    _rank = 1
+    _op = staticmethod(ops.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPooling3D(_Adaptive):
+    """The largest of so many windows of volumes; arguments as :class:`AdaptiveAveragePooling2D`."""
+
+    _rank = 3
+    _op = staticmethod(ops.adaptive_max_pool3d)
+
+
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
+MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
+GlobalAvgPool3D, GlobalMaxPool1D = GlobalAveragePooling3D, GlobalMaxPooling1D
+GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling2D, GlobalMaxPooling3D

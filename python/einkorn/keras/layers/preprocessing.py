@@ -11,12 +11,12 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError
-from einkorn.keras._base import Layer
+from einkorn.keras._base import Layer, refuse
 from einkorn.keras.layers._sides import channels_first, channels_last, is_first
 
 __all__ = [
-    "CategoryEncoding", "CenterCrop", "IntegerLookup", "Normalization", "RandomFlip", "Rescaling", "Resizing",
-    "StringLookup", "TextVectorization",
+    "CategoryEncoding", "CenterCrop", "Discretization", "IntegerLookup", "Normalization", "Rescaling",
+    "Resizing", "StringLookup", "TextVectorization",
 ]  # fmt: skip
 
 
@@ -168,35 +168,60 @@ class CenterCrop(Layer):
         return x[tuple(cut)]
 
 
-class RandomFlip(Layer):
-    """Mirrors images at random while training, each by itself.
+class Discretization(Layer):
+    """Numbers as the numbers of the bins that they lie in.
 
     Parameters
     ----------
-    mode : "horizontal", "vertical" or "horizontal_and_vertical", default the last
+    bin_boundaries : list of float, optional
+        In order; a number that equals one is in the bin behind it.
+    num_bins : int, optional
+        Instead: ``adapt`` finds boundaries between which there are as many numbers each.
+    epsilon : ignored
+        The boundaries are exact.
+    output_mode : "int", "one_hot", "multi_hot" or "count", default "int"
     """
 
-    _integers = False
-
     def __init__(
-        self, mode: str = "horizontal_and_vertical", seed: int | None = None, **options: Any
-    ) -> None:
-        options.pop("data_format", None)
-        super().__init__(**options)
-        if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
+        self, bin_boundaries: Any = None, num_bins: int | None = None, epsilon: float = 0.01,
+        output_mode: str = "int", sparse: bool = False, dtype: Any = None, name: str | None = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(name=name, dtype=dtype, **options)
+        refuse("Discretization", sparse=sparse)
+        if (bin_boundaries is None) == (num_bins is None):
+            raise ArgumentError("Discretization: expected one of bin_boundaries and num_bins")
+        if num_bins is not None and (
+            isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1
+        ):
+            raise ArgumentError(f"Discretization: num_bins is {num_bins!r}, expected an integer >= 1")
+        if output_mode not in ("int", "one_hot", "multi_hot", "count"):
             raise ArgumentError(
-                f"RandomFlip: mode is {mode!r}, expected horizontal, vertical or horizontal_and_vertical"
+                f"Discretization: output_mode is {output_mode!r}, expected int, one_hot, multi_hot or count"
             )
-        self.mode = mode
+        self.num_bins, self.output_mode = num_bins, output_mode
+        self.bin_boundaries = None if bin_boundaries is None else [float(v) for v in bin_boundaries]
+        if self.bin_boundaries is not None and self.bin_boundaries != sorted(self.bin_boundaries):
+            raise ArgumentError(
+                f"Discretization: bin_boundaries is {bin_boundaries!r}, expected them in order"
+            )
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        if not training:
-            return x
-        for name, axis in (("vertical", 1), ("horizontal", 2)):
-            if name in self.mode:
-                chosen = np.asarray(ops.uniform((x.shape[0], 1, 1, 1))) < 0.5
-                x = ops.where(chosen, ops.flip(x, (axis,)), x)
-        return x
+    def adapt(self, data: Any) -> None:
+        """Find the boundaries of ``num_bins`` bins."""
+        if self.num_bins is None:
+            raise ArgumentError("Discretization: adapt needs num_bins, and bin_boundaries were given")
+        values = np.asarray(data._data if isinstance(data, Tensor) else data, np.float64).reshape(-1)
+        shares = np.linspace(0, 1, self.num_bins + 1)[1:-1]
+        self.bin_boundaries = [float(v) for v in np.quantile(values, shares)]
+
+    def call(self, x: Any) -> Any:
+        if self.bin_boundaries is None:
+            raise ArgumentError("Discretization: there are no boundaries yet: adapt() finds them")
+        values = np.asarray(x._data if isinstance(x, Tensor) else x)
+        numbers = np.searchsorted(np.array(self.bin_boundaries), values, side="right").astype(np.int64)
+        if self.output_mode == "int":
+            return numbers
+        return _encoded(numbers, len(self.bin_boundaries) + 1, self.output_mode)
 
 
 class CategoryEncoding(Layer):

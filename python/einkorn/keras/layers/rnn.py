@@ -253,7 +253,7 @@ class GRU(_Cells):
         cell = GRUCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint,
-            recurrent_constraint, bias_constraint, dropout, recurrent_dropout, None, reset_after,
+            recurrent_constraint, bias_constraint, dropout, recurrent_dropout, reset_after,
             name="gru_cell",
         )  # fmt: skip
         super().__init__(

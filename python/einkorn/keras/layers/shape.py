@@ -158,22 +158,30 @@ class Cropping1D(_Cropping):
 
     _rank = 1
 
+    def __init__(self, cropping: Any = (1, 1), **options: Any) -> None:
+        super().__init__(cropping, **options)
+
 
 class Cropping2D(_Cropping):
     """Takes edges off images.
 
     Parameters
     ----------
-    cropping : int, two, or two pairs, default 1
+    cropping : int, two, or two pairs, default 0
         Of all sides; of height and width; or (top, bottom) and (left, right).
     data_format : "channels_last" or "channels_first", optional
     """
 
     _rank = 2
 
+    def __init__(
+        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(cropping, data_format, **options)
+
 
 class Cropping3D(_Cropping):
-    """Takes edges off volumes; arguments as :class:`Cropping2D`."""
+    """Takes edges off volumes; arguments as :class:`Cropping2D`, but by default 1 of all sides."""
 
     _rank = 3
 
@@ -278,3 +286,6 @@ class UpSampling3D(_UpSampling):
     """
 
     _rank = 3
+
+    def __init__(self, size: Any = 2, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(size, data_format, **options)

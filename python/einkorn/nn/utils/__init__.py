@@ -1,5 +1,6 @@
 """Tools for modules, with torch's names: computed weights, packed sequences, clipped gradients, vectors."""
 
+from einkorn._near import finding
 from einkorn.nn._folding import folding
 from einkorn.nn.utils import parametrizations, parametrize, prune, rnn, stateless
 from einkorn.nn.utils.clip_grad import (
@@ -39,3 +40,17 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+
+__getattr__ = finding(
+    __name__,
+    lambda: __all__,
+    {
+        **dict.fromkeys(
+            ("convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format"),
+            "there is one layout of memory here",
+        ),
+        "fuse_conv_bn_weights": "fuse_conv_bn_eval takes the two modules",
+        "fuse_linear_bn_weights": "fuse_linear_bn_eval takes the two modules",
+    },
+)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._near import finding
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.nn.module import Module
@@ -138,3 +139,13 @@ def spectral_norm(
     if dim is None:
         dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
     return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
+
+
+__getattr__ = finding(
+    __name__,
+    lambda: __all__,
+    {
+        "orthogonal": "einkorn.nn.init.orthogonal_ begins so, and "
+        "einkorn.nn.regularizers.OrthogonalRegularizer keeps near it"
+    },
+)
