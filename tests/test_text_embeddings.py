@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import einkorn.text as et
 from einkorn.errors import ArgumentError, DataError, MissingFileError, ShapeError
@@ -208,10 +209,17 @@ def test_evaluation(tmp_path: Path) -> None:
     assert [len(section["correct"]) for section in sections] == [2, 2]
     pairs = tmp_path / "pairs"
     pairs.write_text("a\tb\tscore\nking\tman\t9\nking\ttree\t5\nking\tqueen\t1\nking\tx\t3\n")
-    pearson, spearman, unknown = royal().evaluate_word_pairs(pairs)
-    assert pearson > 0.8
-    assert spearman == pytest.approx(1)
-    assert unknown == 25
+    kv = royal()
+    known = [kv.similarity("king", other) for other in ("man", "tree", "queen")]
+    for dummy, given, unknown in ((False, [9, 5, 1], 25), (True, [9, 5, 1, 3], 25)):
+        found = kv.evaluate_word_pairs(pairs, dummy4unknown=dummy)
+        expected = [*known, 0.0] if dummy else known
+        assert found[0] == pytest.approx(tuple(stats.pearsonr(given, expected)), rel=1e-5)
+        assert found[1] == pytest.approx(tuple(stats.spearmanr(given, expected)))
+        assert found[2] == unknown
+    assert kv.evaluate_word_pairs(pairs, restrict_vocab=3)[2] > 25
+    with pytest.raises(ArgumentError, match="there is no encoding 'nope'"):
+        kv.evaluate_word_pairs(pairs, encoding="nope")
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -1,9 +1,11 @@
 """Words and sentences; what makes words alike."""
 
 import random
+import re
 import zipfile
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from text_samples import published, random_texts
 
@@ -116,6 +118,26 @@ def test_sentences() -> None:
     ]
     assert et.sent_tokenize(" \n ") == []
     assert et.word_tokenize("It rained. We left.") == ["It", "rained", ".", "We", "left", "."]
+
+
+def test_sentences_of_brown() -> None:
+    """Those that the corpus has, written as a text again. Of those Punkt finds 98.9 % are right."""
+    lines = []
+    for sentence in et.read_brown(published("nltk", "brown.zip"), penn=False)[:8000]:
+        words = [word for word, _ in sentence]
+        # Brown doubles these marks.
+        words = [w for i, w in enumerate(words) if w not in (";", "?", "!") or words[i - 1 : i] != [w]]
+        line = " ".join(words).replace("`` ", '"').replace(" ''", '"').replace("( ", "(")
+        # A period of an abbreviation is that of the sentence too.
+        lines.append(re.sub(r"\.\.$", ".", re.sub(r" (?=[.,;:?!)])", "", line)))
+    whole = " ".join(lines)
+    ends = set(np.cumsum([len(line) + 1 for line in lines]) - 1)
+    found, at = set(), 0
+    for sentence in et.sent_tokenize(whole):
+        at = whole.index(sentence, at) + len(sentence)
+        found.add(at)
+    assert len(found & ends) / len(found) > 0.998
+    assert len(found & ends) / len(ends) > 0.88
 
 
 @pytest.mark.parametrize(

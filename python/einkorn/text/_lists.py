@@ -25,17 +25,18 @@ STOP_WORDS: frozenset[str] = _set(
 # A period belongs to them: the sentence goes on.
 TITLES: frozenset[str] = _set(
     """
-    adm atty brig capt cmdr col cpl dr gen gov hon lt maj messrs mlle mme mr mrs ms mt pfc pres prof pvt
-    rep rev sen sens sgt sr st supt
+    adm atty brig capt cmdr col cpl dr drs gen gens gov govs hon lt maj messrs mlle mme mmes mr mrs ms
+    mt pfc pres prof profs pvt rep reps rev sen sens sgt sr st supt
     """
 )
 # A period after them may end the sentence too: it does before a capital that begins a usual first word.
 ABBREVIATIONS: frozenset[str] = _set(
     """
-    a.d a.m al apr assn ave b.c ba blvd bros ca calif cf cm co conn corp dec del dept dist div e.g est
-    etc ext feb fig figs fla ft ga gal hr hwy i.e ill inc ind jan jr kan kg km ky lb lbs ltd ma mar mass
-    md mi mich min minn misc miss mo n.y nev no nos nov oct okla ore oz p.m pa par pct ph.d pp r.i rd
-    rte sec sept sq tenn tex u.k u.n u.s va viz vol vols vs vt wash wis yr
+    a.d a.m al ala apr ariz assn assoc aug ave b.c ba blvd bros ca calif cf chap cm co colo conn corp
+    dec del dept dist div e.g eds eq eqn eqs est etc ext feb fig figs fla ft ga gal hr hwy i.e ill inc
+    ind jan jr kan kg km ky lb lbs ltd ma mar mass md mfg mgr mi mich min minn misc miss mo mont n.y nev
+    no nos nov oct okla ore oz p.m pa par pct penna ph.d pl pp r.i rd refs rte sec sept seq sq stat tenn
+    tex u.k u.n u.s va vers viz vol vols vs vt wash wis yr
     """
 )
 # Usual first words.

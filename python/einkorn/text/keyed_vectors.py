@@ -313,51 +313,74 @@ class KeyedVectors:
         self,
         pairs: str | PathLike[str],
         delimiter: str = "\t",
+        encoding: str = "utf8",
+        restrict_vocab: int = 300000,
         case_insensitive: bool = True,
+        dummy4unknown: bool = False,
+        *,
         column: int = 2,
-    ) -> tuple[float, float, float]:
+    ) -> tuple[tuple[float, float], tuple[float, float], float]:
         """How similarities agree with those that people gave to pairs of words.
 
         Parameters
         ----------
         pairs
-            A file with lines "word, word, number"; lines without a number are left out.
+            A file with lines "word, word, number"; lines without a number and those that begin with # are
+            left out.
         delimiter
             Between them.
+        encoding
+            Of the file.
+        restrict_vocab
+            The words that are looked at, from the first on.
         case_insensitive
-            Whether words are compared in upper case.
+            Whether words are compared in upper case; of several the first counts.
+        dummy4unknown
+            Whether a pair with a word that is not there has the similarity 0; else it is left out.
         column
             Where the number is.
 
         Returns
         -------
         pearson, spearman, unknown
-            Correlations of numbers and of ranks, and the percentage of pairs with a word that is not there.
+            Correlations of numbers and of ranks, each with its two-tailed p-value (those of SciPy), and the
+            percentage of pairs with a word that is not there.
+
+        Raises
+        ------
+        DataError
+            Fewer than two pairs are known.
         """
+        stats = _extras.need("scipy.stats", "evaluate_word_pairs", "text")
         upper = str.upper if case_insensitive else str
         numbers: dict[str, int] = {}
-        for i, word in enumerate(self.index_to_key):
+        for i, word in enumerate(self.index_to_key[:restrict_vocab]):
             numbers.setdefault(upper(word), i)
         given, found, unknown = [], [], 0
         units = self._units()
-        for line in lines_of(pairs):
+        for line in lines_of(pairs, encoding):
             parts = line.split(delimiter)
             try:
                 a, b, value = parts[0], parts[1], float(parts[column])
             except (IndexError, ValueError):
                 continue
+            if line.startswith("#"):
+                continue
             first, second = numbers.get(upper(a)), numbers.get(upper(b))
             if first is None or second is None:
                 unknown += 1
-                continue
+                if not dummy4unknown:
+                    continue
             given.append(value)
-            found.append(float(np.dot(units[first], units[second])))
+            known = first is not None and second is not None
+            found.append(float(np.dot(units[first], units[second])) if known else 0.0)
         if len(given) < 2:
             raise DataError(f"{pairs}: fewer than two pairs are known")
+        pearson, spearman = stats.pearsonr(given, found), stats.spearmanr(given, found)
         return (
-            _pearson(given, found),
-            _pearson(_ranks(given), _ranks(found)),
-            100.0 * unknown / (unknown + len(given)),
+            (float(pearson[0]), float(pearson[1])),
+            (float(spearman[0]), float(spearman[1])),
+            100.0 * unknown / (len(given) + (0 if dummy4unknown else unknown)),
         )
 
     # -------------------- files
@@ -499,17 +522,3 @@ def _listed(items: Any) -> list[Any]:
     if isinstance(items, (str, tuple)) or (isinstance(items, np.ndarray) and items.ndim == 1):
         return [items]
     return list(items)
-
-
-def _pearson(a: Any, b: Any) -> float:
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    x, y = x - x.mean(), y - y.mean()
-    size = float(np.sqrt(np.dot(x, x) * np.dot(y, y)))
-    return float(np.dot(x, y)) / size if size else 0.0
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
-    """Ranks; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[inverse]

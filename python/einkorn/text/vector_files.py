@@ -15,17 +15,19 @@ __all__ = ["lines_of", "read_tensors", "read_word2vec"]
 _MOST = 1 << 31  # words, and numbers of a vector, that a file may announce
 
 
-def lines_of(path: str | PathLike[str]) -> Iterator[str]:
-    """The lines of a text in UTF-8 that are not blank."""
+def lines_of(path: str | PathLike[str], encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of a text that are not blank."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding=encoding) as file:
             for line in file:
                 if line.strip():
                     yield line.rstrip("\n")
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such file") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: no UTF-8") from None
+        raise DataError(f"{path}: no {encoding.upper()}") from None
+    except LookupError:
+        raise ArgumentError(f"there is no encoding {encoding!r}") from None
 
 
 def read_word2vec(

@@ -90,6 +90,8 @@ def _spans(text: str, words: list[str]) -> Iterator[tuple[int, int]]:
 _WIDE = r"[\u3002\uff01\uff1f]"  # marks that no space follows
 _END = re.compile(rf"(?:[.?!\u2026]+|{_WIDE}+)[\"'\u2019\u201d\u00bb)\]}}]*(?=\s|\Z|(?<={_WIDE}))")
 _NEXT = re.compile(r"\s*[\"'\u2018\u201c\u00ab(\[{`]*(\w*)")
+_BEFORE = re.compile(r"(\w[\w.'-]*)\s+\w\Z")
+_INITIAL = re.compile(r"\s*[A-Z]\.")
 _LAST = re.compile(r"[\w.&'-]*\Z")
 
 
@@ -146,15 +148,21 @@ def _ends(text: str, begin: int, match: re.Match[str]) -> bool:
     if len(match[0]) > 1:
         return True
     last_match = _LAST.search(text, max(begin, match.start() - 32), match.start())
-    last = last_match[0].strip("'-") if last_match else ""
+    last = last_match[0].strip("'-").rpartition("-")[2] if last_match else ""
     known = last.lower()
     if known in TITLES:
         return False
-    if len(last) == 1 and last.isalpha() and last != "I":
+    if len(last) == 1 and last.isalpha() and (last != "I" or _is_initial(text, begin, match)):
         return False  # an initial
     if known in ABBREVIATIONS or "." in last:
         return word.lower() in STARTERS and word[:1].isupper()
     return True
+
+
+def _is_initial(text: str, begin: int, match: re.Match[str]) -> bool:
+    """Whether the I before this mark is a name's: behind another name, or before an initial."""
+    before = _BEFORE.search(text, max(begin, match.start() - 32), match.start())
+    return bool((before and before[1][0].isupper()) or _INITIAL.match(text, match.end()))
 
 
 def word_tokenize(text: str, language: str = "english", preserve_line: bool = False) -> list[str]:
