@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import einkorn
+from einkorn.ops import stump
 
 if importlib.util.find_spec("einkorn._cuda_host") is None:
     pytest.skip("host device: not built (EINKORN_CUDA_HOST=ON)", allow_module_level=True)
@@ -23,7 +24,7 @@ import cuda_host
 
 from einkorn import _cuda_host, boosting, vision
 
-CALLS = 4  # of a kernel, for each type of its arrays
+CALLS = 4  # of a kernel, for each set of types of its arrays
 
 
 class Both:
@@ -101,6 +102,61 @@ def _histograms() -> None:
     assert part.shape == (2, 8, 3)
 
 
+def _stumps() -> None:
+    """Many ties, missing values, a column of them alone, more pieces than one, and two classes or more."""
+    rng = np.random.default_rng(4)
+    x = np.round(4 * rng.standard_normal((300, 4))) / 4
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x[:, 3] = np.nan
+    weights = (rng.integers(1, 200, 300) / 256).astype(np.float32)
+    ops = einkorn.ops
+    sorted_rows = ops.presort(x), ops.presort(x.astype(np.float32)[:, ::-1]), ops.presort(x[:0])
+    codes = rng.integers(0, 9, (3, 300))
+    codes[0, ::9] = 255
+    edges = [np.arange(8.0)] * 3
+    binned = [stump.BinnedRows(codes.astype(kind), edges, 255) for kind in (np.uint8, np.uint16)]
+    for classes in (2, 3):
+        y = rng.integers(0, classes, 300).astype(np.int32)
+        signed = np.where(y == 0, -weights, weights) if classes == 2 else weights
+        for criterion in stump.STUMP_CRITERIA:
+            for rows in (sorted_rows[0], *binned):
+                ops.stump_search(
+                    rows, signed, None if classes == 2 else y, classes=classes, criterion=criterion
+                )
+        split = ops.stump_search(sorted_rows[1], signed, None if classes == 2 else y, classes=classes)
+        column = {
+            "x": x[:, ::-1][:, split.feature],
+            "threshold": split.threshold,
+            "missing_left": split.missing_left,
+        }
+        for options in ({}, {"source": 40, "source_factor": 0.5}, {"error_floor": 0.01}):
+            kept, given = weights.astype(np.float64), signed.copy()
+            ops.adaboost_update(kept, given, y, **column, right=1, classes=classes, **options)
+        ops.adaboost_update(weights.astype(np.float64), signed.copy(), y, predicted=y, classes=classes)
+
+
+def _forests() -> None:
+    """Every criterion, depth first and best first, drawn thresholds, few rows and many, wide codes."""
+    rng = np.random.default_rng(5)
+    x = np.round(3 * rng.standard_normal((270, 4))) / 3
+    x[rng.random(x.shape) < 0.05] = np.nan
+    x[:, 3] = rng.integers(0, 2, 270)
+    y = np.nan_to_num(x[:, 0]) + (np.nan_to_num(x[:, 1]) > 0) + rng.random(270)
+    labels = np.digitize(y, [0.3, 1.2])
+    weight = rng.uniform(0.5, 2, 270)
+    few = {"n_estimators": 1, "random_state": 0, "max_depth": 3}
+    for model, target, weights in (
+        (boosting.RandomForestClassifier(**few), labels, None),
+        (boosting.RandomForestClassifier(criterion="entropy", max_leaf_nodes=6, **few), labels > 0, weight),
+        (boosting.ExtraTreesClassifier(class_weight="balanced", **few), labels, None),
+        (boosting.RandomForestRegressor(max_features=2, min_samples_leaf=3, **few), y, weight),
+        (boosting.RandomForestRegressor(criterion="poisson", **few), np.abs(y), None),
+        (boosting.ExtraTreesRegressor(max_leaf_nodes=5, **few), y, None),
+        (boosting.RandomForestRegressor(max_bins=1000, n_estimators=2, max_depth=1), y, None),
+    ):
+        model.fit(x, target, sample_weight=weights)
+
+
 def _see() -> None:
     rng = np.random.default_rng(2)
     colors = rng.integers(0, 256, (60, 71, 3), np.uint8)
@@ -172,6 +228,8 @@ RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
         {"boost_loss", "leaf_quantile", "bin_edges", "bin_columns", "code_rows", "tree_predict", "tree_shap"},
     ),
     "augmentation": (_augment, {"augment_warp", "augment_color", "augment_filter", "augment_noise"}),
+    "stumps": (_stumps, {"presort", "stump_search", "stump_search_binned", "adaboost_update"}),
+    "forests": (_forests, {"bootstrap_counts", "grow_forest"}),
     "histograms": (_histograms, {"histogram", "histogram_subtract"}),
     "vision": (
         _see,

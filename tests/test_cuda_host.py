@@ -37,13 +37,7 @@ NATIVE_ALONE = {
     "crf_backward",
     "crf_forward",
     "crf_viterbi",
-    # trees and stumps: not written yet
-    "adaboost_update",
-    "bootstrap_counts",
-    "grow_forest",
-    "presort",
-    "stump_search",
-    "stump_search_binned",
+    # not written yet
     "tree_grow",
 }
 

@@ -25,7 +25,7 @@ void check_search(const Array& place, const Array& sums, const Array& weights, c
   require(weights && weights.size() == rows, "weights must be float32 [rows]");
   require(classes == 2 || (target && target.size() == rows), "target must be int32 [rows]");
   if (classes == 2) return;
-  const int32_t* of = target.in<int32_t>("target");
+  const OnHost<int32_t> of(target.in<int32_t>("target"), rows);
   for (int64_t i = 0; i < rows; ++i) require(of[i] >= 0 && of[i] < classes, "target must hold classes");
 }
 
@@ -35,11 +35,12 @@ void stump_search(const Array& place, const Array& sums, const Array& order, con
   const int64_t features = order.shape[0], rows = order.shape[1];
   check_search(place, sums, weights, target, rows, classes);
   require(missing && missing.size() == features, "missing must be int64 [features]");
-  const int64_t* absent = missing.in<int64_t>("missing");
+  const OnHost<int64_t> absent(missing.in<int64_t>("missing"), features);
   for (int64_t f = 0; f < features; ++f) require(absent[f] >= 0 && absent[f] <= rows, "missing must be at most rows");
   const int32_t* entries = order.in<int32_t>("order");
+  const OnHost<int32_t> seen(entries, features * rows);
   uint32_t last = 0;
-  for (int64_t i = 0; i < features * rows; ++i) last = std::max(last, static_cast<uint32_t>(entries[i] & INT32_MAX));
+  for (int64_t i = 0; i < features * rows; ++i) last = std::max(last, static_cast<uint32_t>(seen[i] & INT32_MAX));
   require(rows == 0 || last < rows, "order must hold rows");
   run_in_scratch<StumpParts>(
       &StumpIndexKernels::stump_search,
@@ -59,15 +60,19 @@ void stump_search_binned(const Array& place, const Array& sums, const Array& cod
   const int code_bytes = codes.dtype == DType::uint8 ? 1 : 2;
   const int64_t limit = code_bytes == 1 ? 256 : 65536;
   require(missing_code >= 0 && missing_code < limit, "missing_code must be a code");
-  const int32_t* counts = bins.in<int32_t>("bins");
-  for (int64_t f = 0; f < features; ++f)
+  const OnHost<int32_t> counts(bins.in<int32_t>("bins"), features);
+  int64_t most_bins = 0;
+  for (int64_t f = 0; f < features; ++f) {
     require(counts[f] >= 0 && counts[f] <= limit, "bins must lie within the codes");
+    most_bins = std::max(most_bins, int64_t{counts[f]});
+  }
   const void* data = code_bytes == 1 ? static_cast<const void*>(codes.in<uint8_t>("codes"))
                                      : static_cast<const void*>(codes.in<uint16_t>("codes"));
-  run_in_scratch<BinnedStumpParts>(&StumpIndexKernels::stump_search_binned,
-                                   {place.out<int64_t>("place"), sums.out<double>("sums"), data, counts,
-                                    weights.in<float>("weights"), target.optional_in<int32_t>("target"), rows, features,
-                                    classes, missing_code, code_bytes, criterion_from(criterion), workspace()});
+  run_in_scratch<BinnedStumpParts>(
+      &StumpIndexKernels::stump_search_binned,
+      {place.out<int64_t>("place"), sums.out<double>("sums"), data, bins.in<int32_t>("bins"),
+       weights.in<float>("weights"), target.optional_in<int32_t>("target"), rows, features, classes, missing_code,
+       most_bins, code_bytes, criterion_from(criterion), workspace()});
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ EINKORN_BINDINGS(tree_forest, m) {
         require(!counts || counts.size() == trees * rows, "counts must be [trees, rows]");
         require(!class_weight || class_weight.size() == trees * classes, "class_weight must be [trees, classes]");
         require(offsets.ndim == 1 && offsets.shape[0] == features + 1, "offsets must be [features + 1]");
-        const int64_t* const starts = offsets.in<int64_t>("offsets");
+        const OnHost<int64_t> starts(offsets.in<int64_t>("offsets"), features + 1);
         const int64_t most = codes.dtype == DType::uint8 ? 255 : 65535;
         int64_t max_bins = 1;
         require(starts[0] == 0, "offsets must begin at 0");
@@ -79,7 +79,7 @@ EINKORN_BINDINGS(tree_forest, m) {
                               weight.optional_in<double>("weight"),
                               counts.optional_in<uint16_t>("counts"),
                               class_weight.optional_in<double>("class_weight"),
-                              starts,
+                              offsets.in<int64_t>("offsets"),
                               low.in<double>("low"),
                               high.in<double>("high"),
                               seeds.in<int64_t>("seeds"),

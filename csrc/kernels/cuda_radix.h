@@ -13,8 +13,30 @@
 
 #include "kernels/cuda_group.h"
 #include "kernels/cuda_sums.h"
+#include "kernels/radix_sort.h"
 
 namespace einkorn::cuda {
+
+// A number's key as on the CPU (radix_sort.h): NaN is above all, -0 is 0.
+template <class T>
+__device__ __forceinline__ Key<T> rising_key(T x) {
+  constexpr Key<T> kSign = Key<T>{1} << (8 * sizeof(T) - 1);
+  if (x != x) return ~Key<T>{0};
+  x = x == 0 ? T{0} : x;
+  Key<T> bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits & kSign) != 0 ? ~bits : bits | kSign;
+}
+
+// Of a key that is no NaN's.
+template <class T>
+__device__ __forceinline__ T number_of(Key<T> key) {
+  constexpr Key<T> kSign = Key<T>{1} << (8 * sizeof(T) - 1);
+  const Key<T> bits = (key & kSign) != 0 ? key & ~kSign : ~key;
+  T x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 constexpr int kDigitBits = 4, kDigits = 1 << kDigitBits, kSortEach = 8, kSortTile = kBlock * kSortEach;
 

@@ -22,43 +22,12 @@ namespace einkorn::cuda {
 namespace {
 
 template <class T>
-struct KeyOf;
-template <>
-struct KeyOf<float> {
-  using type = uint32_t;
-};
-template <>
-struct KeyOf<double> {
-  using type = uint64_t;
-};
-template <class T>
-using Key = typename KeyOf<T>::type;
-
-// Unsigned numbers in the order of the floats; the largest is no number of theirs.
-template <class T>
-__device__ __forceinline__ Key<T> to_key(T value) {
-  const Key<T> sign = Key<T>{1} << (8 * sizeof(T) - 1);
-  Key<T> bits;
-  value += 0;  // one zero
-  memcpy(&bits, &value, sizeof bits);
-  return (bits & sign) != 0 ? ~bits : bits | sign;
-}
-
-template <class T>
-__device__ __forceinline__ T from_key(Key<T> key) {
-  const Key<T> sign = Key<T>{1} << (8 * sizeof(T) - 1), bits = (key & sign) != 0 ? key & ~sign : ~key;
-  T value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-template <class T>
 __global__ void __launch_bounds__(kBlock) keys_of_columns(BinEdges<T> k, SortRows<Key<T>> s) {
   grid_stride(k.n * k.row_count, [&](int64_t at) {
     const int64_t f = quotient(at, k.row_count), i = at - f * k.row_count;
     const T value = k.x[(k.rows != nullptr ? k.rows[i] : i) * k.row_stride + f * k.column_stride];
     const bool counts = value == value && (k.weight == nullptr || k.weight[i] > 0);
-    s.keys[at] = counts ? to_key(value) : ~Key<T>{0};  // no number has this key, and so it is last
+    s.keys[at] = counts ? rising_key(value) : ~Key<T>{0};  // no number has this key, and so it is last
     s.places[at] = static_cast<int32_t>(i);
   });
 }
@@ -66,7 +35,7 @@ __global__ void __launch_bounds__(kBlock) keys_of_columns(BinEdges<T> k, SortRow
 // A threshold t with x <= t for x <= a alone, a < b neighbours: the middle where the type has one.
 template <class T>
 __device__ __forceinline__ double between(Key<T> below, Key<T> above) {
-  const T a = from_key<T>(below), b = from_key<T>(above);
+  const T a = number_of<T>(below), b = number_of<T>(above);
   const T t = static_cast<T>(static_cast<double>(a) * 0.5 + static_cast<double>(b) * 0.5);
   return static_cast<double>(t >= a && t < b ? t : a);
 }

@@ -15,19 +15,6 @@ namespace einkorn::cuda {
 
 namespace {
 
-// NaN is above all. -0 is 0.
-__device__ __forceinline__ uint32_t rising_key(float x) {
-  if (x != x) return ~uint32_t{0};
-  const uint32_t bits = __float_as_uint(x == 0 ? 0.0f : x), sign = uint32_t{1} << 31;
-  return (bits & sign) != 0 ? ~bits : bits | sign;
-}
-__device__ __forceinline__ uint64_t rising_key(double x) {
-  if (x != x) return ~uint64_t{0};
-  const auto bits = static_cast<uint64_t>(__double_as_longlong(x == 0 ? 0.0 : x));
-  const uint64_t sign = uint64_t{1} << 63;
-  return (bits & sign) != 0 ? ~bits : bits | sign;
-}
-
 template <class T>
 __device__ __forceinline__ Key<T> ordered_key(T x, bool falling) {
   const Key<T> key = rising_key(x);

@@ -80,6 +80,7 @@ struct StumpSearchBinned {
   const int32_t* target;
   int64_t rows, features, classes;
   int64_t missing_code;
+  int64_t most_bins;  // of any feature
   int code_bytes;
   StumpCriterion criterion;
   Workspace ws;  // scratch: BinnedStumpParts

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernels/scalar.h"
 #include "simd/simd.h"
 
 namespace einkorn {
@@ -32,7 +33,7 @@ EINKORN_INLINE bool in_set(T x, const uint32_t* set, int32_t words) {
 }
 
 // A gain with 20 binary digits: leaves whose gains differ by rounding alone are split in the order of their numbers.
-EINKORN_INLINE double rounded_gain(double gain) {
+EINKORN_SCALAR double rounded_gain(double gain) {
   uint64_t bits;
   memcpy(&bits, &gain, sizeof bits);
   bits = (bits + (uint64_t{1} << 31)) & ~((uint64_t{1} << 32) - 1);
