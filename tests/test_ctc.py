@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 
 from einkorn import Tensor, ops
-from einkorn.errors import ArgumentError, ShapeError
+from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 RNG = np.random.default_rng(4)
 
@@ -63,3 +66,84 @@ def test_greedy_decoding_refuses_by_name() -> None:
         ops.ctc_greedy_decode(scores, [6])
     with pytest.raises(ArgumentError, match="ctc_greedy_decode: merge_repeated is 1"):
         ops.ctc_greedy_decode(scores, merge_repeated=1)
+
+
+def _every_target(
+    log_probs: np.ndarray, blank: int, language: np.ndarray | None
+) -> dict[tuple[int, ...], float]:
+    """The log-probability of every target, over all paths."""
+    frames, classes = log_probs.shape
+    sums: dict[tuple[int, ...], float] = {}
+    for path in itertools.product(range(classes), repeat=frames):
+        target = tuple(c for c, _ in itertools.groupby(path) if c != blank)
+        score = sum(log_probs[t, c] for t, c in enumerate(path))
+        sums[target] = np.logaddexp(sums.get(target, -np.inf), score)
+    for target in sums if language is not None else ():
+        sums[target] += sum(language[a, b] for a, b in itertools.pairwise((blank, *target)))
+    return sums
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("with_language", [False, True])
+def test_search_over_prefixes_is_enumeration(with_language: bool, dtype: type, backend: str) -> None:
+    """With as many beams as there are prefixes nothing is lost, and orders and probabilities are exact."""
+    rng = np.random.default_rng(5 + with_language)
+    log_probs = np.log(rng.dirichlet(np.ones(3), (5, 3))).astype(dtype)
+    language = rng.standard_normal((3, 3)).astype(dtype) if with_language else None
+    lengths = [5, 3, 1]
+    labels, scores = ops.ctc_beam_search_decode(
+        Tensor(log_probs), lengths, beam_width=70, top_paths=4, blank=-2, language=language
+    )
+    for n, frames in enumerate(lengths):
+        every = _every_target(log_probs[:frames, n].astype(float), 1, language)
+        order = sorted(every, key=every.__getitem__, reverse=True)[:4]
+        assert [tuple(found.tolist()) for found in labels[n][: len(order)]] == order
+        np.testing.assert_allclose(scores[n, : len(order)], [every[y] for y in order], rtol=1e-5)
+        assert np.isneginf(scores[n, len(order) :]).all()
+    best, score = ops.ctc_beam_search_decode(log_probs[:, 0], beam_width=3, blank=1, language=language)
+    assert (len(best), score.shape) == (1, (1,))
+    assert score[0] <= scores[0, 0] + 1e-5
+
+
+def test_search_beats_the_likeliest_path(backend: str) -> None:
+    """Two frames of blank 0.6, a 0.4: the path of blanks has 0.36, those of a 0.64 (Graves 2012)."""
+    log_probs = np.log(np.array([[0.6, 0.4], [0.6, 0.4]], np.float32))
+    assert ops.ctc_greedy_decode(log_probs).tolist() == []
+    (best, second), scores = ops.ctc_beam_search_decode(log_probs, top_paths=2)
+    assert (best.tolist(), second.tolist()) == ([1], [])
+    np.testing.assert_allclose(np.exp(scores), [0.64, 0.36], rtol=1e-6)
+
+
+def test_search_of_many_frames_and_classes(backend: str) -> None:
+    """Pruned prefixes that come back are the same prefixes; what is scored is the loss of what is found."""
+    rng = np.random.default_rng(3)
+    log_probs = np.log(rng.dirichlet(np.full(37, 0.05), (40, 2)) + 1e-9).astype(np.float32)
+    labels, scores = ops.ctc_beam_search_decode(log_probs, beam_width=12, top_paths=12)
+    for n in range(2):
+        assert len({tuple(y.tolist()) for y in labels[n]}) == 12
+        assert (np.diff(scores[n]) <= 0).all()
+        loss = ops.ctc_loss(log_probs[:, n], labels[n][0], [40], [len(labels[n][0])], reduction="sum")
+        assert -float(loss) == pytest.approx(scores[n, 0], abs=0.2)  # paths by pruned prefixes are missing
+        assert -float(loss) >= scores[n, 0] - 1e-3
+    for shape in ((0, 2, 3), (4, 0, 3)):
+        found, none = ops.ctc_beam_search_decode(np.zeros(shape, np.float32))
+        assert [[y.tolist() for y in each] for each in found] == [[[]]] * shape[1]
+        assert none.tolist() == [[0.0]] * shape[1]
+    assert np.isneginf(ops.ctc_beam_search_decode(np.full((3, 2), np.nan, np.float32))[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"beam_width": 0}, ArgumentError, "beam_width is 0"),
+        ({"beam_width": 3, "top_paths": 4}, ArgumentError, "top_paths is 4"),
+        ({"blank": 3}, ArgumentError, "blank is 3"),
+        ({"input_lengths": [6]}, ArgumentError, "input_lengths has 6"),
+        ({"language": np.zeros((3, 2), np.float32)}, ShapeError, "language has shape"),
+        ({"language": np.zeros((3, 3))}, DTypeError, "ctc_beam_search_decode"),
+        ({"log_probs": np.zeros(3, np.float32)}, ShapeError, "log_probs has shape"),
+    ],
+)
+def test_search_refuses(options: dict[str, Any], kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        ops.ctc_beam_search_decode(**{"log_probs": np.zeros((5, 3), np.float32), **options})

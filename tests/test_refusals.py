@@ -132,6 +132,9 @@ def call_the_rest(k: Any) -> None:
     k.gelu_tanh_grad(out, x, x)
     k.uniform(out, 1, 0, 0.0, 1.0)
     k.normal(out, 1, 0, 0.0, 1.0)
+    whole = np.zeros((2, 3, 4), np.int64)
+    k.ctc_beam(whole, whole[:, :, 0].copy(), out[:2, :3].copy(), np.stack([x[:2]] * 4), np.eye(4, dtype="f4"),
+               np.array([4, 2]), 3, 0)  # fmt: skip
     half = np.zeros((3, 3), np.uint16)
     k.matmul_bf16(half.copy(), half, half, half[0], 1.0, 0.0, 1)
     k.matmul_bf16(out.copy(), half, np.zeros((3, 4), np.uint16), x[0], 1.0, 2.0, 0)

@@ -206,6 +206,8 @@ def test_conformer_learns_to_spell_tones():
     features, labels = batch()
     read = model.read(features)
     assert sum(np.array_equal(a, b) for a, b in zip(read, labels, strict=True)) >= 7
+    searched = model.read(features, num_beams=8)
+    assert sum(np.array_equal(a, b) for a, b in zip(searched, labels, strict=True)) >= 7
     with ek.no_grad():  # what is filled up changes nothing
         model.eval()
         short = model(features[:1, :, :20]).numpy()

@@ -68,6 +68,35 @@ EINKORN_BINDINGS(ctc, m) {
       },
       "glog_probs"_a, "gloss"_a, "log_alpha"_a, "log_probs"_a, "targets"_a, "starts"_a, "input_lengths"_a,
       "target_lengths"_a, "blank"_a, "zero_infinity"_a);
+
+  m.def(
+      "ctc_beam",
+      [](const Array& labels, const Array& label_counts, const Array& scores, const Array& log_probs,
+         const Array& language, const Array& input_lengths, int64_t beams, int64_t blank) {
+        if (log_probs.ndim != 3) throw py::value_error("log_probs must be [steps, batch, classes]");
+        const int64_t steps = log_probs.shape[0], batch = log_probs.shape[1], classes = log_probs.shape[2];
+        if (classes < 1) throw py::value_error("log_probs must have classes");
+        if (scores.ndim != 2) throw py::value_error("scores must be [batch, paths]");
+        const int64_t paths = scores.shape[1];
+        if (beams < 1 || beams > kCtcMostBeams) throw py::value_error("beams must be 1 to 65536");
+        if (paths < 1 || paths > beams) throw py::value_error("scores must be [batch, paths], 1 path to one a beam");
+        if (blank < 0 || blank >= classes) throw py::value_error("blank must be a class");
+        require_size(scores, batch * paths, "scores");
+        require_size(labels, batch * paths * steps, "labels");
+        require_size(label_counts, batch * paths, "label_counts");
+        if (language) require_size(language, classes * classes, "language");
+        require_size(input_lengths, batch, "input_lengths");
+        by_dtype(log_probs, [&]<class T>() {
+          run_in_scratch<CtcBeamParts<T>>(
+              &CtcKernels<T>::ctc_beam,
+              CtcBeam<T>{labels.out<int64_t>("labels"), label_counts.out<int64_t>("label_counts"),
+                         scores.out<T>("scores"), log_probs.in<T>("log_probs"), language.optional_in<T>("language"),
+                         input_lengths.in<int64_t>("input_lengths"), steps, batch, classes, beams, paths, blank,
+                         workspace()});
+        });
+      },
+      "labels"_a, "label_counts"_a, "scores"_a, "log_probs"_a, "language"_a.none(true), "input_lengths"_a, "beams"_a,
+      "blank"_a);
 }
 
 }  // namespace einkorn::bind_ctc

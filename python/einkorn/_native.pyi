@@ -392,6 +392,16 @@ def ctc_backward(
     blank: int,
     zero_infinity: bool,
 ) -> None: ...
+def ctc_beam(
+    labels: _Array,
+    label_counts: _Array,
+    scores: _Array,
+    log_probs: _Array,
+    language: _Array,
+    input_lengths: _Array,
+    beams: int,
+    blank: int,
+) -> None: ...
 def ctc_forward(
     loss: _Array,
     log_alpha: _Array,

@@ -186,8 +186,18 @@ class _CTC(Module, ABC):
         logs = ops.permute(ops.log_softmax(scores, -1), (1, 0, 2))
         return ops.ctc_loss(logs, labels, frames, label_lengths, self._blank, reduction, zero_infinity)
 
-    def read(self, inputs: Any, *, input_lengths: Any = None) -> list[Any]:
-        """What is likeliest frame by frame: a list of int64 arrays, one a sound."""
+    def read(self, inputs: Any, *, input_lengths: Any = None, num_beams: int = 1) -> list[Any]:
+        """What the sounds spell: a list of int64 arrays, one a sound.
+
+        Parameters
+        ----------
+        inputs : array
+            As :meth:`forward`.
+        input_lengths : sequence of int [batch], keyword-only, optional
+        num_beams : int, keyword-only, default 1
+            With 1 what is likeliest frame by frame, with more what
+            :func:`einkorn.ops.ctc_beam_search_decode` finds with so many prefixes.
+        """
         from einkorn import no_grad
 
         training = self.training
@@ -197,8 +207,12 @@ class _CTC(Module, ABC):
                 scores, frames = self._scores(inputs, input_lengths)
         finally:
             self.train(training)
-        out: list[Any] = ops.ctc_greedy_decode(ops.permute(scores, (1, 0, 2)), frames, blank=self._blank)
-        return out
+        if num_beams == 1:
+            out: list[Any] = ops.ctc_greedy_decode(ops.permute(scores, (1, 0, 2)), frames, blank=self._blank)
+            return out
+        logs = ops.permute(ops.log_softmax(scores, -1), (1, 0, 2))
+        found, _ = ops.ctc_beam_search_decode(logs, frames, beam_width=num_beams, blank=self._blank)
+        return [best[0] for best in found]
 
     def _count(self, op: str, lengths: Any, batch: int, most: int) -> Any:
         if lengths is None:

@@ -9,7 +9,7 @@ import numpy as np
 from einkorn import engines
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer
-from einkorn.ops._road import as_index, contiguous, result, unwrap
+from einkorn.ops._road import as_index, contiguous, result, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import multiply
@@ -17,7 +17,7 @@ from einkorn.ops.loss import _reduction_code
 from einkorn.ops.reduce import argmax
 from einkorn.ops.reduce import sum as sum_over
 
-__all__ = ["ctc_greedy_decode", "ctc_loss"]
+__all__ = ["ctc_beam_search_decode", "ctc_greedy_decode", "ctc_loss"]
 
 _FRONT, _BEYOND = 2, 32  # room around the states in a row of the kernel's sums
 
@@ -173,6 +173,84 @@ def ctc_greedy_decode(
             kept[1:] &= labels[1:] != labels[:-1]
         found.append(labels[kept].astype(np.int64))
     return found[0] if single else found
+
+
+@rounded_once
+def ctc_beam_search_decode(
+    log_probs: Any,
+    input_lengths: Any = None,
+    *,
+    beam_width: int = 16,
+    top_paths: int = 1,
+    blank: int = 0,
+    language: Any = None,
+) -> tuple[Any, Any]:
+    """What frames spell over all of their paths: a search over prefixes (Graves 2012; Hannun et al. 2014).
+
+    Many paths may spell the same labels. The search adds them up, where :func:`ctc_greedy_decode` looks at
+    the likeliest path alone.
+
+    Parameters
+    ----------
+    log_probs : array or Tensor [frames, batch, classes] or [frames, classes]
+        Logarithms of probabilities, as ``log_softmax`` gives them.
+    input_lengths : sequence of int [batch], optional
+        Frames of each sequence; default: all.
+    beam_width : int, keyword-only, default 16
+        Prefixes that are kept from frame to frame.
+    top_paths : int, keyword-only, default 1
+        How many of them come back, at most ``beam_width``.
+    blank : int, keyword-only, default 0
+        The class that separates labels. Negative numbers count from the last class.
+    language : array [classes, classes], keyword-only, optional
+        ``language[a, b]`` is added to the logarithm where label b follows a, row ``blank`` where b is the
+        first: a weight times the logarithms of a model of pairs, and what speaks for longer results.
+
+    Returns
+    -------
+    labels : list of lists of int64 arrays
+        For each sequence its likeliest results, the best first; without a batch axis the one list.
+    scores : array [batch, top_paths] or [top_paths]
+        The logarithms of what was found of their probabilities; -inf where there are not so many results. No
+        gradient passes.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        For another number of axes, lengths that are no row of ``batch``, no classes, another ``language``.
+    ArgumentError
+        For a blank beyond the classes, a length beyond the frames, or widths out of range.
+    """
+    op = "ctc_beam_search_decode"
+    a = unwrap(log_probs, op, "log_probs")
+    if a.ndim not in (2, 3) or not a.shape[-1]:
+        raise ShapeError(
+            f"{op}: log_probs has shape {a.shape}, expected (frames, batch, classes) or (frames, classes)"
+        )
+    single = a.ndim == 2
+    frames, classes = a.shape[0], a.shape[-1]
+    batch = 1 if single else a.shape[1]
+    width = integer(op, "beam_width", beam_width, 1, 1 << 16)
+    paths = integer(op, "top_paths", top_paths, 1, width)
+    off = integer(op, "blank", blank, -classes, classes - 1) % classes
+    table = None
+    if language is not None:
+        table = unwrap(language, op, "language")
+        same_dtype(op, log_probs=a, language=table)
+        if table.shape != (classes, classes):
+            raise ShapeError(f"{op}: language has shape {table.shape}, expected {(classes, classes)}")
+        table = contiguous(table)
+    if input_lengths is None:
+        counts = np.full(batch, frames, np.int64)
+    else:
+        counts = _lengths(op, "input_lengths", input_lengths, batch, frames, "frames")
+    k, whole = engines.of(a), np.dtype(np.int64)
+    labels, found = k.empty((batch, paths, frames), whole), k.empty((batch, paths), whole)
+    scores = k.empty((batch, paths), a.dtype)
+    x = contiguous(a).reshape(frames, batch, classes)
+    k.ctc_beam(labels, found, scores, x, table, counts, width, off)
+    spelt = [[labels[n, i, : int(found[n, i])].copy() for i in range(paths)] for n in range(batch)]
+    return (spelt[0], scores[0]) if single else (spelt, scores)
 
 
 def _lengths(op: str, name: str, lengths: Any, batch: int, most: int, what: str) -> Any:

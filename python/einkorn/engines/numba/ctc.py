@@ -12,8 +12,22 @@ import math
 
 import numpy as np
 
-from ._checks import floats, read, require, write
-from ._compile import Array, In1, In3, Index1, Int, Loop, Out1, Out3, inline
+from ._checks import floats, optional_read, read, require, write
+from ._compile import (
+    Array,
+    In1,
+    In2,
+    In3,
+    Index1,
+    IndexOut2,
+    IndexOut3,
+    Int,
+    Loop,
+    Out1,
+    Out2,
+    Out3,
+    inline,
+)
 from ._kernels import kernel
 from ._threads import parallel_for
 
@@ -134,6 +148,113 @@ def _backward(
                     glog_probs[t, n, c] -= math.exp(both - log_probs[t, n, c] + found) * gloss[n]
 
 
+@inline
+def _spoken(language: Array, last: int, c: int, blank: int) -> float:
+    return language[blank if last < 0 else last, c] if language.size else 0.0
+
+
+@inline
+def _see(score: float, prefix: int, c: int, count: int, scores: Array, froms: Array, labels: Array) -> int:
+    """Take in what is among the most probable, in order; return how many there are."""
+    most = scores.shape[0]
+    if not score > (scores[most - 1] if count == most else -math.inf):
+        return count
+    at = min(count, most - 1)
+    while at > 0 and score > scores[at - 1]:
+        scores[at], froms[at], labels[at] = scores[at - 1], froms[at - 1], labels[at - 1]
+        at -= 1
+    scores[at], froms[at], labels[at] = score, prefix, c
+    return min(count + 1, most)
+
+
+@inline
+def _longer(tree: Array, nodes: int, node: int, c: int) -> int:
+    """The node of a prefix with a label behind it, an old one or number `nodes`."""
+    at = tree[2, node]
+    while at >= 0:
+        if tree[1, at] == c:
+            return at
+        at = tree[3, at]
+    tree[0, nodes], tree[1, nodes], tree[2, nodes], tree[3, nodes] = node, c, -1, tree[2, node]
+    tree[2, node] = nodes
+    return nodes
+
+
+@Loop
+def _beam(
+    first: Int,
+    stop: Int,
+    labels: IndexOut3,
+    label_counts: IndexOut2,
+    scores: Out2,
+    log_probs: In3,
+    language: In2,
+    input_lengths: Index1,
+    beams: Int,
+    blank: Int,
+) -> None:
+    steps, classes = log_probs.shape[0], log_probs.shape[2]
+    tree = np.empty((4, 1 + beams * steps), np.int64)  # parent, label, first child, next sibling
+    node, moved = np.zeros(beams, np.int64), np.zeros(beams, np.int64)
+    froms, added = np.zeros(beams, np.int64), np.zeros(beams, np.int64)
+    sums = np.empty((2, beams))  # over a prefix's paths that end with the blank, and that do not
+    total, best = np.empty(beams), np.empty(beams)
+    stays, later = np.empty((2, beams)), np.empty((2, beams))
+    for n in range(first, stop):
+        tree[:, 0] = -1
+        nodes, live = 1, 1
+        node[0], sums[0, 0], sums[1, 0], total[0] = 0, 0.0, -math.inf, 0.0
+        for t in range(min(max(input_lengths[n], 0), steps)):
+            row = log_probs[t, n]
+            count = 0
+            for b in range(live):
+                last, before = tree[1, node[b]], tree[0, node[b]]
+                stays[0, b] = total[b] + row[blank]
+                stays[1, b] = -math.inf if last < 0 else sums[1, b] + row[last]
+                for a in range(live):
+                    if last >= 0 and node[a] == before:
+                        ends = tree[1, before]
+                        passed = (sums[0, a] if ends == last else total[a]) + row[last]
+                        passed += _spoken(language, ends, last, blank)
+                        stays[1, b] = _log_add(stays[1, b], passed, -math.inf)
+                both = _log_add(stays[0, b], stays[1, b], -math.inf)
+                count = _see(both, b, -1, count, best, froms, added)
+            for b in range(live):
+                last = tree[1, node[b]]
+                for c in range(classes):
+                    passed = (sums[0, b] if c == last else total[b]) + row[c]
+                    passed += _spoken(language, last, c, blank)
+                    if c == blank or not passed > (best[beams - 1] if count == beams else -math.inf):
+                        continue
+                    is_live = False
+                    for a in range(live):
+                        is_live |= tree[0, node[a]] == node[b] and tree[1, node[a]] == c
+                    if not is_live:
+                        count = _see(passed, b, c, count, best, froms, added)
+            for i in range(count):
+                b = froms[i]
+                moved[i] = node[b]
+                later[0, i], later[1, i] = stays[0, b], stays[1, b]
+                if added[i] >= 0:
+                    moved[i] = _longer(tree, nodes, node[b], added[i])
+                    nodes = max(nodes, moved[i] + 1)
+                    later[0, i], later[1, i] = -math.inf, best[i]
+            live = count
+            node[:live] = moved[:live]
+            sums[:, :live] = later[:, :live]
+            total[:live] = best[:live]
+        for path in range(scores.shape[1]):
+            labels[n, path] = -1
+            count, at = 0, node[path] if path < live else 0
+            while at > 0:
+                count, at = count + 1, tree[0, at]
+            label_counts[n, path], at = count, node[path] if path < live else 0
+            scores[n, path] = total[path] if path < live else -math.inf
+            while at > 0:
+                count -= 1
+                labels[n, path, count], at = tree[1, at], tree[0, at]
+
+
 def _shapes(log_probs: Array, log_alpha: Array) -> tuple[int, int, int]:
     require(log_probs.ndim == 3, "log_probs must be [steps, batch, classes]")
     steps, batch, classes = log_probs.shape
@@ -210,3 +331,39 @@ def ctc_backward(
             target_lengths, blank, int(zero_infinity),
         ),
     )  # fmt: skip
+
+
+@kernel
+def ctc_beam(
+    labels: Array,
+    label_counts: Array,
+    scores: Array,
+    log_probs: Array,
+    language: Array | None,
+    input_lengths: Array,
+    beams: int,
+    blank: int,
+) -> None:
+    """The most probable targets that a search over prefixes finds."""
+    require(log_probs.ndim == 3, "log_probs must be [steps, batch, classes]")
+    steps, batch, classes = log_probs.shape
+    require(classes >= 1, "log_probs must have classes")
+    require(scores.ndim == 2, "scores must be [batch, paths]")
+    paths = scores.shape[1]
+    require(1 <= beams <= 1 << 16, "beams must be 1 to 65536")
+    require(1 <= paths <= beams, "scores must be [batch, paths], 1 path to one a beam")
+    require(0 <= blank < classes, "blank must be a class")
+    dtype = floats(log_probs)
+    scores = write("scores", scores, dtype, batch, paths)
+    labels = write("labels", labels, np.int64, batch, paths, steps)
+    label_counts = write("label_counts", label_counts, np.int64, batch, paths)
+    log_probs = read("log_probs", log_probs, dtype, steps, batch, classes)
+    spoken = optional_read("language", language, dtype, classes, classes)
+    input_lengths = read("input_lengths", input_lengths, np.int64, batch)
+    parallel_for(
+        batch,
+        2.0 * steps * beams * (beams + classes) + 1,
+        lambda first, stop: _beam(
+            first, stop, labels, label_counts, scores, log_probs, spoken, input_lengths, beams, blank
+        ),
+    )
