@@ -52,6 +52,18 @@ def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
     assert not hasattr(module, "__wrapped__")
 
 
+def test_a_function_named_as_its_module_stays_one_when_the_module_is_imported() -> None:
+    code = (
+        "from einkorn import models\n"
+        "first = [models.AlexNet, models.mobilenet_v2, models.UNet, models.Xception]\n"
+        "import einkorn.models.mobilenet\n"
+        "every = (models.alexnet, models.mobilenet, models.unet, models.xception)\n"
+        "print([each.__name__ for each in every], callable(models.mobilenet), type(models.densenet).__name__)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed.split("\n")[0] == "['alexnet', 'mobilenet', 'unet', 'xception'] True module"
+
+
 def test_modules_of_a_lazy_package_are_attributes() -> None:
     code = (
         "import einkorn.data as d, einkorn.training as t\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 __all__ = ["later"]
@@ -49,4 +50,11 @@ def later(
         setattr(sys.modules[package], name, value)
         return value
 
+    class Package(ModuleType):
+        # An imported module becomes an attribute of its package, but not in place of a public name.
+        def __setattr__(self, name: str, value: Any) -> None:
+            hides = isinstance(value, ModuleType) and homes.get(name) == name
+            super().__setattr__(name, getattr(value, name) if hides else value)
+
+    sys.modules[package].__class__ = Package
     return find, lambda: sorted(homes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from einkorn import ops
@@ -17,13 +18,15 @@ __all__ = ["DenseNet", "densenet121", "densenet161", "densenet169", "densenet201
 class DenseLayer(Chain):
     """Norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution; the result stands beside the input."""
 
-    def __init__(self, in_channels: int, growth: int, width: int, drop_rate: float, eps: float) -> None:
+    def __init__(
+        self, in_channels: int, growth: int, width: int, drop_rate: float, norm: Callable[..., Any]
+    ) -> None:
         super().__init__(
             {
-                "norm1": BatchNorm2d(in_channels, eps),
+                "norm1": norm(in_channels),
                 "relu1": ReLU(),
                 "conv1": Conv2d(in_channels, width * growth, 1, bias=False),
-                "norm2": BatchNorm2d(width * growth, eps),
+                "norm2": norm(width * growth),
                 "relu2": ReLU(),
                 "conv2": Conv2d(width * growth, growth, 3, padding=1, bias=False),
             }
@@ -52,7 +55,7 @@ class DenseNet(Network):
     drop_rate : float, default 0
     num_classes : int, default 1000
     keras : bool, keyword-only, default False
-        Keras' ``eps`` and preprocessing.
+        Keras' ``eps`` and momentum of batch norm, and its preprocessing.
     """
 
     head = "classifier"
@@ -70,12 +73,12 @@ class DenseNet(Network):
         keras: bool = False,
     ) -> None:
         super().__init__()
-        eps = 1.001e-5 if keras else 1e-5
+        norm = partial(BatchNorm2d, eps=1.001e-5, momentum=0.01) if keras else BatchNorm2d
         channels = num_init_features
         self.features = Chain(
             {
                 "conv0": Conv2d(3, channels, 7, 2, 3, bias=False),
-                "norm0": BatchNorm2d(channels, eps),
+                "norm0": norm(channels),
                 "relu0": ReLU(),
                 "pool0": MaxPool2d(3, 2, 1),
             }
@@ -84,20 +87,20 @@ class DenseNet(Network):
             block = Sequential()
             for layer in range(1, count + 1):
                 block.add_module(
-                    f"denselayer{layer}", DenseLayer(channels, growth_rate, bn_size, drop_rate, eps)
+                    f"denselayer{layer}", DenseLayer(channels, growth_rate, bn_size, drop_rate, norm)
                 )
                 channels += growth_rate
             self.features.add_module(f"denseblock{at}", block)
             if at < len(block_config):
                 transition = {
-                    "norm": BatchNorm2d(channels, eps),
+                    "norm": norm(channels),
                     "relu": ReLU(),
                     "conv": Conv2d(channels, channels // 2, 1, bias=False),
                     "pool": AvgPool2d(2, 2),
                 }
                 self.features.add_module(f"transition{at}", Chain(transition))
                 channels //= 2
-        self.features.add_module("norm5", BatchNorm2d(channels, eps))
+        self.features.add_module("norm5", norm(channels))
         self.classifier = Linear(channels, num_classes)
         initialize(self, init.kaiming_normal_)
         assert self.classifier.bias is not None

@@ -170,7 +170,7 @@ def voc_map(
 ) -> float:
     """The mean over classes of :func:`average_precision`; arguments as :func:`precision_recall` has them.
 
-    Classes without a true box are left out.
+    Classes without a true box are left out; without any, the figure is NaN.
     """
     pictures = _pictures("voc_map", truth, predictions)
     labels = sorted({int(label) for picture in pictures for label in picture.labels})
