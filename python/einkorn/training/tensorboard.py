@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from einkorn._extras import need
 from einkorn.checkpoint import check_path
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
 from einkorn.training.state import state_of
 from einkorn.training.summary import describe
@@ -51,6 +52,8 @@ class TensorBoard(Callback):
     ------
     MissingPackageError
         From ``fit``: tensorboardX is not installed.
+    CheckpointError
+        From ``fit``: the folder cannot be written any more.
     """
 
     def __init__(
@@ -105,19 +108,38 @@ class TensorBoard(Callback):
         if run not in self._writers:
             library = need("tensorboardX", "TensorBoard", "tensorboard")
             try:
-                self._writers[run] = library.SummaryWriter(str(self.log_dir / run))
+                self._writers[run] = writer = library.SummaryWriter(str(self.log_dir / run))
             except OSError as error:
                 raise ArgumentError(
                     f"TensorBoard: log_dir {self.log_dir} cannot be written: {error.strerror}"
                 ) from error
+            # Events are written as they come: an error would end the writer's own thread without a word, and
+            # the training would wait for it for ever.
+            events = writer.file_writer.event_writer
+            events._worker.stop()
+            events.add_event = events._ev_writer.write_event
         return self._writers[run]
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the system refuses is an error of the library's that names the folder."""
+        try:
+            yield
+        except OSError as error:
+            for writer in self._writers.values():
+                writer.file_writer.event_writer._closed = True  # or it is tried again when Python ends
+            self._writers.clear()
+            raise CheckpointError(
+                f"TensorBoard: {self.log_dir}: cannot be written: {error.strerror}"
+            ) from error
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0
         writer = self._writer("train")
         if self.write_graph:
             text = describe(self.model, None)
-            writer.add_text("model", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+            with self._writing():
+                writer.add_text("model", "\n".join(f"    {line}" for line in text.splitlines()), 0)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begun = time.perf_counter(), self._batches
@@ -125,10 +147,16 @@ class TensorBoard(Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._batches += 1
         if self.update_freq != "epoch" and self._batches % int(self.update_freq) == 0:
-            for name, value in (logs or {}).items():
-                self._writer("train").add_scalar(f"batch_{name}", value, self._batches)
+            writer = self._writer("train")
+            with self._writing():
+                for name, value in (logs or {}).items():
+                    writer.add_scalar(f"batch_{name}", value, self._batches)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        with self._writing():
+            self._write_epoch(epoch, logs)
+
+    def _write_epoch(self, epoch: int, logs: Any) -> None:
         for name, value in (logs or {}).items():
             run = "validation" if name.startswith("val_") else "train"
             self._writer(run).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
@@ -155,6 +183,10 @@ class TensorBoard(Callback):
                 writer.add_image(name, ((picture - low) / (high - low or 1))[None], epoch)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
+        with self._writing():
+            self._write_end(logs)
+
+    def _write_end(self, logs: Logs | None) -> None:
         if self.hparams is not None and "train" in self._writers:
             figures = {f"hparam/{name}": float(value) for name, value in (logs or {}).items()}
             plain = {
