@@ -30,6 +30,21 @@ def test_long_sums_keep_their_accuracy(form: str, backend: str) -> None:
     np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_row_through_a_large_layer(dtype: type, backend: str) -> None:
+    """More weights than a core's caches hold, ragged along both sides; the same bits for all threads."""
+    rng = np.random.default_rng(2)
+    x, w, b = (rng.normal(size=size).astype(dtype) for size in ((1, 803), (701, 803), 701))
+    results = []
+    for threads in (1, 2, 4):
+        with einkorn.num_threads(threads):
+            results.append(ops.linear(x, w, b))
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+    wanted = x.astype(np.float64) @ w.astype(np.float64).T + b
+    scale = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64).T
+    assert (np.abs(results[0] - wanted) <= 4 * np.finfo(dtype).eps * scale).all()
+
+
 def test_a_column_of_a_matrix(backend: str) -> None:
     matrix = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
     table = np.array([[1.0, 5.0], [2.0, 6.0]], np.float32)

@@ -81,32 +81,33 @@ inline void pack_slice(T* slice, int64_t columns, int64_t k_size, int64_t groups
                                 k_step);
 }
 
-// out[c] = the dot product of a and the c-th of at most kDotColumns columns, `step` apart; all run along k. Two sums for each.
+// out[c] = the dot product of a and the c-th of at most kColumns columns, `step` apart; all run along k. Eight sums in all.
 constexpr int kDotColumns = 4;
 
-template <class Product, class In>
+template <class Product, int kColumns = kDotColumns, class In>
 EINKORN_INLINE void dots(typename Product::Sum* out, const In* a, const In* b, int64_t step, int64_t columns,
                          int64_t depth) {
   using S = typename Product::Sum;
   constexpr int64_t kStep = kLanes<S> * Product::kGroup;
-  const In* column[kDotColumns];
-  for (int q = 0; q < kDotColumns; ++q) column[q] = b + least(q, columns - 1) * step;
-  Vec<S> sum[kDotColumns] = {}, other[kDotColumns] = {};
+  constexpr int kSums = 8 / kColumns;
+  const In* column[kColumns];
+  for (int q = 0; q < kColumns; ++q) column[q] = b + least(q, columns - 1) * step;
+  Vec<S> sum[kSums][kColumns] = {};
   int64_t k = 0;
-  for (; k + 2 * kStep <= depth; k += 2 * kStep) {
-    const auto first = Product::A::along(a + k, kStep), second = Product::A::along(a + k + kStep, kStep);
-    EINKORN_UNROLL for (int q = 0; q < kDotColumns; ++q) {
-      sum[q] = Product::add(sum[q], first, Product::B::along(column[q] + k, kStep));
-      other[q] = Product::add(other[q], second, Product::B::along(column[q] + k + kStep, kStep));
+  for (; k + kSums * kStep <= depth; k += kSums * kStep) EINKORN_UNROLL for (int s = 0; s < kSums; ++s) {
+      const auto part = Product::A::along(a + k + s * kStep, kStep);
+      EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[s][q] =
+          Product::add(sum[s][q], part, Product::B::along(column[q] + k + s * kStep, kStep));
     }
-  }
   for (; k < depth; k += kStep) {
     const int64_t live = least(kStep, depth - k);
-    const auto first = Product::A::along(a + k, live);
-    EINKORN_UNROLL for (int q = 0; q < kDotColumns; ++q) sum[q] =
-        Product::add(sum[q], first, Product::B::along(column[q] + k, live));
+    const auto part = Product::A::along(a + k, live);
+    EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[0][q] =
+        Product::add(sum[0][q], part, Product::B::along(column[q] + k, live));
   }
-  for (int q = 0; q < kDotColumns && q < columns; ++q) out[q] = sum_lanes<S>(sum[q] + other[q]);
+  EINKORN_UNROLL for (int half = kSums / 2; half > 0; half /= 2) EINKORN_UNROLL for (int s = 0; s < half; ++s)
+      EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[s][q] += sum[s + half][q];
+  for (int q = 0; q < kColumns && q < columns; ++q) out[q] = sum_lanes<S>(sum[0][q]);
 }
 
 template <class Product, int kRows, int kVectors>

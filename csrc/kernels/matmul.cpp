@@ -298,7 +298,8 @@ void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
   constexpr int L = kLanes<T>;
   const Epilogue<Matmul<T>> epilogue{x, out, true, true};
   const int64_t pieces = dot_pieces(x), depth_most = least(kDotPiece, x.k);
-  const int64_t per_task = L * ceil_div(16384, L * depth_most + 1), groups = ceil_div(x.n, per_task);
+  const DotCuts cuts(x.n, depth_most, sizeof(T));
+  const int64_t per_task = L * ceil_div(cuts.elements, L * depth_most), groups = ceil_div(x.n, per_task);
   const auto parts = carve<MatmulParts<T>>(x);
   const PartOfEach<double> partials = parts.totals;
   int64_t a_step = x.a_k;
@@ -317,7 +318,11 @@ void vector_dot(const Matmul<T>& x, const T* a, const T* b, T* out) {
     for (int64_t j = begin; j < end; j += L) {
       const int64_t live = least(L, end - j);
       T lane[L] = {};
-      dot_columns(lane, a + k0, b + j * x.b_n + k0, x.b_n, live, depth);
+      if (cuts.one_by_one)
+        for (int64_t c = 0; c < live; ++c)
+          lane[c] = static_cast<T>(dot_one(a + k0, 1, b + (j + c) * x.b_n + k0, 1, depth));
+      else
+        dot_columns(lane, a + k0, b + j * x.b_n + k0, x.b_n, live, depth);
       if (pieces == 1)
         epilogue.to_row(0, j, live, load(lane));
       else

@@ -10,6 +10,8 @@
 //   (torch, oneDNN, by turns with that: 320, 418, 399; matmul in float: 176, 211, 207)
 // Tiles of 12 x 2, 9 x 3, 7 x 4 and 6 x 4, panels of B asked for 2 to 8 steps ahead, other unrolling, and slices of
 // 64 and 32 columns were within 1%.
+// One row times a layer, from memory (gemm_cuts.h), GB/s     768x768   3072x768   768x3072   50257x768
+//   columns by fours; one by one; torch                       9, 17, 10   10, 24, 12   17, 24, 13   11, 26, 14
 // A layer's product, 128 x 768 times 3072 along k, takes 1.9 ms whichever operand comes first (torch 1.7, float 3.3): packing
 // the weights, which 128 rows use once, is what lies between.
 
@@ -124,12 +126,15 @@ void vector_dot(const MatmulBf16& x, const bfloat16* a, const bfloat16* b, HalfO
   a = gathered(parts.row, a, x.a_k, x.k);
   if (x.n == 1) b = gathered(parts.column, b, x.b_k, x.k);
   const int64_t pieces = pieces_of_dot(x), most = least(kBf16DotPiece, x.k);
-  const int64_t per_task = L * ceil_div(16384, L * most + 1), groups = ceil_div(x.n, per_task);
+  const DotCuts cuts(x.n, most, sizeof(bfloat16));
+  const int64_t per_task = L * ceil_div(cuts.elements, L * most), groups = ceil_div(x.n, per_task);
   const double cost = 0.03 * static_cast<double>(least(per_task, x.n) * most);
   parallel_for(x.ws, pieces * groups, cost, [&](int64_t task, int) {
     const int64_t piece = task / groups, k0 = piece * kBf16DotPiece, depth = least(kBf16DotPiece, x.k - k0);
     const int64_t begin = task % groups * per_task, end = least(x.n, begin + per_task);
-    for (int64_t j = begin; j < end; j += packed::kDotColumns)
+    for (int64_t j = begin; cuts.one_by_one && j < end; ++j)
+      packed::dots<Product, 1>(parts.sums[piece] + j, a + k0, b + j * x.b_n + k0, x.b_n, 1, depth);
+    for (int64_t j = begin; !cuts.one_by_one && j < end; j += packed::kDotColumns)
       packed::dots<Product>(parts.sums[piece] + j, a + k0, b + j * x.b_n + k0, x.b_n,
                             least(packed::kDotColumns, end - j), depth);
   });

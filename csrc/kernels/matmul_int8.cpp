@@ -114,7 +114,9 @@ struct Scale {
 // Few rows of a: a vector of columns at a time, each dotted with every row while it is in the cache.
 void dots(const MatmulInt8& x) {
   constexpr int L = kLanes<int32_t>;
-  const int64_t per_task = L * ceil_div(16384, L * x.k + 1), tasks = ceil_div(x.n, per_task);
+  const DotCuts cuts(x.n, x.k, 1);
+  const bool one_by_one = cuts.one_by_one && x.m == 1;
+  const int64_t per_task = L * ceil_div(cuts.elements, L * x.k + 1), tasks = ceil_div(x.n, per_task);
   const double cost = 0.02 * static_cast<double>(per_task * x.k * x.m);
   parallel_for(x.ws, tasks, cost, [&](int64_t task, int) {
     const int64_t end = least(x.n, (task + 1) * per_task);
@@ -122,7 +124,9 @@ void dots(const MatmulInt8& x) {
       const int64_t live = least(L, end - j);
       int32_t sums[kMostDottedRows][L] = {};
       const uint8_t* const b = reinterpret_cast<const uint8_t*>(x.b) + j * x.k;
-      for (int64_t c = 0; c < live; c += packed::kDotColumns)
+      for (int64_t c = 0; one_by_one && c < live; ++c)
+        packed::dots<Product, 1>(sums[0] + c, x.a, b + c * x.k, x.k, 1, x.k);
+      for (int64_t c = 0; !one_by_one && c < live; c += packed::kDotColumns)
         for (int64_t i = 0; i < x.m; ++i)
           packed::dots<Product>(sums[i] + c, x.a + i * x.k, b + c * x.k, x.k, least(packed::kDotColumns, live - c),
                                 x.k);
