@@ -19,6 +19,7 @@ import einkorn.text as et
 from einkorn import get_num_threads, set_num_threads
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.text import _engine, _plain
+from einkorn.text.similarity import top
 
 TEXTS = [
     "the pizza pizza beer copyright",
@@ -36,6 +37,8 @@ TEXTS = [
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"ngram_range": (1, 3)},
+    {"ngram_range": (3, 4)},
+    {"ngram_range": (4, 5)},
     {"ngram_range": (2, 2), "stop_words": "english"},
     {"stop_words": ["the", "beer"], "ngram_range": (1, 2)},
     {"analyzer": "char", "ngram_range": (1, 4)},
@@ -217,3 +220,16 @@ def test_cosines_and_nearest_rows() -> None:
         et.nearest_rows(dense, dense, 31)
     with pytest.raises(ShapeError, match="rows of 9"):
         et.cosine_similarity(dense, dense[:, :4])
+
+
+@pytest.mark.parametrize("kinds", [7, 5000])
+def test_the_largest_of_many(kinds: int) -> None:
+    scores = np.random.default_rng(0).integers(0, kinds, (3, 5000)).astype(np.float32)
+    scores[1, :200] = -np.inf
+    for count in (1, 10, 100, 5000):
+        values, places = top(scores, count)
+        expected = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        np.testing.assert_array_equal(places, expected)
+        np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
+    scores[0, ::64] = np.nan
+    assert not np.isnan(top(scores, 10)[0]).any()

@@ -19,12 +19,16 @@ struct Analysis {
   bool alternate_sign = false;  // hashed: a term counts 1 or -1, as its hash says
 };
 
-// Rows of a sparse matrix.
+// Rows of a sparse matrix, and the terms that its columns stand for, one after the other.
 struct Rows {
+  std::string names;
+  std::vector<size_t> name_ends;
   std::vector<int64_t> ends;  // behind each row
   std::vector<int32_t> terms;
   std::vector<int64_t> counts;
 };
+
+struct Shard;
 
 class Documents {
  public:
@@ -37,11 +41,13 @@ class Documents {
   }
   void fix() { fixed_ = true; }
 
-  // The terms that occurred, in order, are put behind `terms`; none where terms are known or hashed.
-  void count(const std::vector<std::string_view>& texts, int threads, std::vector<std::string>& terms,
-             Rows& rows) const;
+  // The rows' names are the terms that occurred, in order; there are none where terms are known or hashed.
+  void count(const std::vector<std::string_view>& texts, int threads, Rows& rows) const;
 
  private:
+  void count_strings(const std::vector<std::string_view>& texts, std::vector<Shard>& shards, size_t bytes, int threads,
+                     Rows& rows) const;
+
   const Characters& classes_;
   Analysis analysis_;
   StringTable stop_, known_;

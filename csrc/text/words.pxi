@@ -25,6 +25,8 @@ cdef extern from "text/documents.h" namespace "einkorn::text" nogil:
         flag alternate_sign
 
     cdef cppclass CRows "einkorn::text::Rows":
+        string names
+        vector[size_t] name_ends
         vector[int64_t] ends
         vector[int32_t] terms
         vector[int64_t] counts
@@ -34,7 +36,7 @@ cdef extern from "text/documents.h" namespace "einkorn::text" nogil:
         void stop(string_view) except +raise_refused
         void know(string_view, int32_t) except +raise_refused
         void fix()
-        void count(const vector[string_view]&, int, vector[string]&, CRows&) except +raise_refused
+        void count(const vector[string_view]&, int, CRows&) except +raise_refused
 
 
 cdef inline bint separates(char byte) noexcept nogil:
@@ -113,11 +115,14 @@ cdef class Documents:
         """New terms, and as arrays of bytes: ends of rows (int64), terms (int32), counts (int64)."""
         cdef tuple kept = tuple(texts)
         cdef vector[string_view] parts = views(kept)
-        cdef vector[string] terms
         cdef CRows rows
+        cdef size_t start = 0, i
         with nogil:
-            self.own.get().count(parts, threads, terms, rows)
-        cdef list names = [PyUnicode_DecodeUTF8(terms[i].data(), terms[i].size(), NULL) for i in range(terms.size())]
+            self.own.get().count(parts, threads, rows)
+        cdef list names = []
+        for i in range(rows.name_ends.size()):
+            names.append(PyUnicode_DecodeUTF8(rows.names.data() + start, rows.name_ends[i] - start, NULL))
+            start = rows.name_ends[i]
         return (
             names,
             PyByteArray_FromStringAndSize(<const char*>rows.ends.data(), rows.ends.size() * 8),

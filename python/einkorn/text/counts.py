@@ -116,15 +116,61 @@ class _Counting:
             if not names:
                 raise ValueError("empty vocabulary; perhaps the documents only contain stop words")
             terms = dict(zip(names, range(len(names)), strict=True))
+            self._ordered = terms
         shape = (len(documents), len(terms))
         rows = _csr()((counts.astype(self.dtype, copy=False), indices, indptr), shape=shape, copy=False)
         rows.has_sorted_indices = True
         return terms, rows
 
     def _sort_features(self: Any, X: Any, vocabulary: dict[Any, int]) -> Any:
-        if next(iter(vocabulary.values()), 0) == 0 and list(vocabulary) == sorted(vocabulary):
+        if vars(self).get("_ordered") is vocabulary:
             return X  # the compiled form numbers terms in their order
         return super()._sort_features(X, vocabulary)  # type: ignore[misc]
+
+    def _limit_features(
+        self: Any,
+        X: Any,
+        vocabulary: dict[Any, int],
+        high: Any = None,
+        low: Any = None,
+        limit: int | None = None,
+    ) -> Any:
+        if vars(self).get("_ordered") is not vocabulary or limit is not None:
+            return super()._limit_features(X, vocabulary, high, low, limit)  # type: ignore[misc]
+        found = np.bincount(X.indices, minlength=X.shape[1])
+        kept = (found <= (X.shape[0] if high is None else high)) & (found >= (0 if low is None else low))
+        if kept.all():
+            return X
+        if not kept.any():
+            raise ValueError("After pruning, no terms remain. Try a lower min_df or a higher max_df.")
+        names = [term for term, keep in zip(vocabulary, kept.tolist(), strict=True) if keep]
+        vocabulary.clear()
+        vocabulary.update(zip(names, range(len(names)), strict=True))
+        numbers = np.cumsum(kept) - 1
+        entries = kept[X.indices]
+        ends = np.concatenate([[0], np.cumsum(entries)])[X.indptr].astype(X.indptr.dtype)
+        indices = numbers[X.indices[entries]].astype(X.indices.dtype)
+        rows = _csr()((X.data[entries], indices, ends), shape=(X.shape[0], len(names)), copy=False)
+        rows.has_sorted_indices = True
+        return rows
+
+    def fit_transform(self: Any, raw_documents: Iterable[Any], y: Any = None) -> Any:
+        """Learn the terms of texts and count them.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes or what ``input`` says
+        y
+            Not looked at.
+
+        Returns
+        -------
+        sparse matrix (documents, terms)
+        """
+        try:
+            return super().fit_transform(raw_documents, y)  # type: ignore[misc]
+        finally:
+            vars(self).pop("_ordered", None)
 
 
 def _fits(terms: Mapping[Any, Any]) -> bool:

@@ -11,6 +11,7 @@ from einkorn.errors import ArgumentError, ShapeError
 __all__ = ["cosine_similarity", "nearest_rows"]
 
 _BLOCK = 1 << 24  # similarities that are kept at a time
+_STRETCH = 64
 
 
 def _sparse(x: Any) -> bool:
@@ -127,14 +128,28 @@ def _blocks(a: Any, b: Any, step: int) -> Any:
 def top(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The largest of each row of scores and their places, in order; equal ones by their places."""
     if count < scores.shape[1]:
-        # All that are as large as the count-th: ties at the border go to the lowest places.
-        border = -np.partition(-scores, count - 1, axis=1)[:, count - 1 : count]
         picked = np.empty((len(scores), count), np.int64)
-        for row, (values, least) in enumerate(zip(scores, border, strict=True)):
-            above = np.flatnonzero(values > least)
-            picked[row] = np.concatenate([above, np.flatnonzero(values == least)[: count - len(above)]])
+        for row, values in enumerate(scores):
+            # All that are as large as the count-th: ties at the border go to the lowest places.
+            places = _candidates(values, count)
+            some = values[places]
+            border = -np.partition(-some, count - 1)[count - 1]
+            above = places[some > border]
+            picked[row] = np.concatenate([above, places[some == border][: count - len(above)]])
     else:
         picked = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
     values = np.take_along_axis(scores, picked, axis=1)
     order = np.lexsort((picked, -values), axis=1)
     return np.take_along_axis(values, order, axis=1), np.take_along_axis(picked, order, axis=1)
+
+
+def _candidates(values: np.ndarray, count: int) -> np.ndarray:
+    """Places of values, the ``count`` largest and all that are equal to the last of them among them."""
+    blocks = len(values) // _STRETCH
+    if blocks <= count:
+        return np.arange(len(values))
+    # As many stretches as are asked for have a value of at least this, so the count-th is not below it.
+    largest = values[: blocks * _STRETCH].reshape(blocks, _STRETCH).max(axis=1)
+    if np.isnan(largest).any():
+        return np.arange(len(values))
+    return np.flatnonzero(values >= np.partition(largest, blocks - count)[blocks - count])
