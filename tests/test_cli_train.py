@@ -378,6 +378,35 @@ def test_report_names_what_is_wrong(tmp_path, two_runs, capsys):
         (folder / "run.json").write_text(content)
         assert run("report", str(folder)) == 2
         assert "does not describe a run" in capsys.readouterr().err
+    damaged = [{k: v for k, v in record.items() if k != key} for key in record]
+    damaged += [{**record, key: wrong} for key in record for wrong in (3, "text", None, [[]], {"a": "b"})]
+    (folder / "report.html").unlink()
+    for content in damaged:
+        (folder / "run.json").write_text(json.dumps(content))
+        told = [run("report", str(folder)), run("compare", str(two_runs / "b"), str(folder))]
+        errors = capsys.readouterr().err
+        assert told in ([2, 2], [0, 2], [0, 0], [0, 1]), content
+        assert errors.count("does not describe a run") == told.count(2)
+        assert (folder / "report.html").exists() == (told[0] == 0)
+        (folder / "report.html").unlink(missing_ok=True)
+    (folder / "run.json").write_text(json.dumps(record))
+    for content in ("", "epoch\n", "epoch,loss\nfirst,1\n", "epoch,loss\n1,\x00\n", "\xff"):
+        (folder / "history.csv").write_bytes(content.encode("latin-1"))
+        told = run("report", str(folder)), run("compare", str(two_runs / "b"), str(folder))
+        errors = capsys.readouterr().err
+        assert told in ((2, 2), (0, 0)), content
+        assert errors.count("history.csv") == told.count(2)
+
+
+def test_metrics_are_told_of_before_anything_else(tmp_path, capsys):
+    assert (
+        run("train", "mlp", "--data", "digits", "--out", str(tmp_path / "run"), "--metrics", "f1_scor") == 2
+    )
+    captured = capsys.readouterr()
+    assert "--metrics" in captured.err
+    assert "f1_score" in captured.err.rpartition("did you mean")[2]
+    assert captured.out == ""
+    assert not (tmp_path / "run").exists()
 
 
 def test_names_in_the_page_are_no_markup(two_runs, tmp_path):

@@ -303,3 +303,25 @@ def test_going_on_with_other_data_is_refused_by_name(tmp_path, change, what):
         augmented(tmp_path, "fit", 3, 2)
     with pytest.raises(CheckpointError, match=what):
         augmented(tmp_path, "fit", 3, **change)
+
+
+@pytest.mark.parametrize("part", ["x", "y"])
+def test_going_on_with_other_data_of_the_same_size_is_refused(tmp_path, part):
+    """Of arrays and of a loader of arrays; with the same numbers in other arrays it goes on."""
+
+    def fit(x, y, epochs, folder, loader):
+        model = nn.Linear(3, 2)
+        model.compile("sgd", "mse")
+        backup = training.BackupAndRestore(tmp_path / folder, delete_checkpoint=False)
+        source = (data.DataLoader((x, y), 4),) if loader else (x, y, 4)
+        return model.fit(*source, epochs=epochs, callbacks=[backup], verbose=0).epoch
+
+    numbers = np.random.default_rng(0)
+    x, y = numbers.random((4000, 3), np.float32), numbers.random((4000, 2), np.float32)
+    for loader in (False, True):
+        folder = f"loader {loader}"
+        fit(x, y, 1, folder, loader)
+        other = {"x": (x[::-1], y), "y": (x, 1 - y)}[part]
+        with pytest.raises(CheckpointError, match="hold other numbers"):
+            fit(*other, 2, folder, loader)
+        assert fit(np.asfortranarray(x).copy("C"), y.copy(), 2, folder, loader) == [0, 1]

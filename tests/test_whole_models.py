@@ -10,7 +10,7 @@ from small_problems import rows
 import einkorn as ek
 from einkorn import checkpoint, keras, models, nn
 from einkorn._objects import described, made
-from einkorn.errors import ArgumentError, CheckpointError
+from einkorn.errors import ArgumentError, CheckpointError, EinkornError
 from einkorn.keras import layers
 from einkorn.models import registry
 
@@ -415,3 +415,35 @@ def test_every_cut_of_a_file_is_refused(tmp_path):
             keras.models.load_model(path)
     with pytest.raises(CheckpointError, match="no such file"):
         keras.models.load_model(tmp_path / "other.keras")
+
+
+def test_a_loss_without_a_name_is_left_out_with_a_warning(tmp_path):
+    """A method of the model, a lambda: the model is written and read, and compiled again."""
+
+    class Own(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.dense = layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def distance(self, y_true, y_pred):
+            return ((y_pred - y_true) ** 2).mean()
+
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 3), np.float32)
+    model = Own()
+    for name, loss in (
+        ("distance is a method", model.distance),
+        ("a lambda", lambda a, b: ((a - b) ** 2).mean()),
+    ):
+        model.compile("adam", loss)
+        model.fit(x, y, verbose=0)
+        with pytest.warns(UserWarning, match=f"without what compile was given, because {name}"):
+            model.save(tmp_path / "own.keras")
+        again = keras.models.load_model(tmp_path / "own.keras", custom_objects={"Own": Own})
+        np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+        with pytest.raises(EinkornError, match="call compile"):
+            again.fit(x, y, verbose=0)
+        again.compile("adam", again.distance)
+        again.fit(x, y, verbose=0)

@@ -308,6 +308,12 @@ def _function(value: Any) -> Any:
     if isinstance(value, type) or not callable(value) or name is None:
         kind = value if isinstance(value, type) else type(value)
         raise ArgumentError(f"{kind.__name__} has no get_config(), so it cannot be written down: give it one")
+    owner = getattr(value, "__self__", None)
+    if owner is not None and not isinstance(owner, type(functools)):
+        raise ArgumentError(
+            f"{name} is a method of an object of {type(owner).__name__}, which a file cannot name: give a "
+            "function that is registered"
+        )
     place = _place(value)
     if place is not None and name in _public(place) and not name.startswith("<"):
         return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,7 +86,7 @@ def wake(model: Any, build: Any) -> None:
 def training_of(model: Any, arrays: dict[str, np.ndarray]) -> str | None:
     """What ``compile`` was given and the optimizer's state as JSON; its arrays are added to ``arrays``.
 
-    None for a model that was not compiled, or with functions that have no names.
+    None for a model that was not compiled, or, with a warning, with functions that have no names.
     """
     from einkorn.training.snapshot import packed
     from einkorn.training.state import state_of
@@ -99,7 +100,13 @@ def training_of(model: Any, arrays: dict[str, np.ndarray]) -> str | None:
             key: _optimizer(value, model) if key == "optimizer" else described(value)
             for key, value in given.items()
         }
-    except ArgumentError:
+    except ArgumentError as error:
+        warnings.warn(
+            f"save: the model is written without what compile was given, because {error}: compile it again "
+            "after loading",
+            UserWarning,
+            stacklevel=4,
+        )
         return None
     own: dict[str, np.ndarray] = {}
     kept = None if state.optimizer is None else packed(state.optimizer.state_dict(), own, PREFIX)

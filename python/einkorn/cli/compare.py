@@ -9,7 +9,7 @@ from typing import Any
 
 from einkorn._files import write_text
 from einkorn.cli.outputs import new_file
-from einkorn.cli.report import PAGE, load_run, table, text_of
+from einkorn.cli.report import PAGE, describing, load_run, table, text_of
 from einkorn.cli.svg import curves
 from einkorn.errors import ArgumentError
 from einkorn.training.history import History
@@ -27,7 +27,7 @@ def compare(arguments: Any) -> int:
     names = _short([Path(run) for run in arguments.runs])
     runs = [load_run(Path(run)) for run in arguments.runs]
     settings = _differences([record["used"] for record, _ in runs])
-    figures = _figures(runs)
+    figures = _figures(runs, [Path(run) for run in arguments.runs])
     heads = ["", *names]
     print(_lines([heads, *([name, *values] for name, values in settings.items())]))
     if not settings:
@@ -53,23 +53,28 @@ def _differences(all_settings: list[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {key: values for key, values in found.items() if len(set(values)) > 1}
 
 
-def _figures(runs: list[tuple[dict[str, Any], History]]) -> dict[str, list[str]]:
+def _figures(runs: list[tuple[dict[str, Any], History]], folders: list[Path]) -> dict[str, list[str]]:
     """What came of the runs; those of an epoch are the last epoch's."""
-    columns: list[dict[str, str]] = []
-    for record, _ in runs:
-        column = {"status": record["status"], "epochs": str(record["epochs_done"])}
-        if "test" in record:
-            column["test accuracy"] = f"{record['test']['accuracy']:.4f}"
-            column["test loss"] = f"{record['test']['loss']:.4g}"
-        if "best_epoch" in record:
-            column["best val_accuracy"] = f"{record['best_val_accuracy']:.4f} (epoch {record['best_epoch']})"
-        for name, value in record["final"].items():
-            column[name] = "-" if value is None else f"{value:.4g}"
-        column["parameters"] = f"{record['parameters']:,}"
-        column["seconds"] = f"{sum(record['seconds'].values()):.1f}"
-        columns.append(column)
+    columns = []
+    for (record, _), folder in zip(runs, folders, strict=True):
+        with describing(folder):
+            columns.append(_column(record))
     keys = dict.fromkeys(key for column in columns for key in column)
     return {key: [column.get(key, "-") for column in columns] for key in keys}
+
+
+def _column(record: Mapping[str, Any]) -> dict[str, str]:
+    column = {"status": record["status"], "epochs": str(record["epochs_done"])}
+    if "test" in record:
+        column["test accuracy"] = f"{record['test']['accuracy']:.4f}"
+        column["test loss"] = f"{record['test']['loss']:.4g}"
+    if "best_epoch" in record:
+        column["best val_accuracy"] = f"{record['best_val_accuracy']:.4f} (epoch {record['best_epoch']})"
+    for name, value in record["final"].items():
+        column[name] = "-" if value is None else f"{value:.4g}"
+    column["parameters"] = f"{record['parameters']:,}"
+    column["seconds"] = f"{sum(record['seconds'].values()):.1f}"
+    return column
 
 
 def _lines(rows: list[list[str]]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from einkorn.cli.train_options import read_kept
 from einkorn.errors import DataError
 from einkorn.training.history import History
 
-__all__ = ["PAGE", "load_run", "report", "table", "text_of", "write_report"]
+__all__ = ["PAGE", "describing", "load_run", "report", "table", "text_of", "write_report"]
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -82,17 +83,28 @@ def load_run(folder: Path) -> tuple[dict[str, Any], History]:
     record = read_kept(folder)
     if not record:
         raise DataError(f"{folder}: has no run.json, as einkorn train writes it")
-    return record, History.from_csv(folder / "history.csv")
+    history = History.from_csv(folder / "history.csv")
+    with describing(folder):
+        _page(record, history)
+        if not isinstance(record["epochs_done"], int) or not isinstance(record["final"], dict):
+            raise TypeError("epochs_done or final")
+    return record, history
+
+
+@contextlib.contextmanager
+def describing(folder: Path) -> Iterator[None]:
+    """What a record lacks, or has of another kind, is named."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        raise DataError(f"{folder / 'run.json'}: does not describe a run: {error!r}") from error
 
 
 def write_report(folder: Path) -> Path:
     """Write ``report.html`` from what else is in the folder; its path."""
     record, history = load_run(folder)
     path = folder / "report.html"
-    try:
-        write_text(path, _page(record, history))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(f"{folder / 'run.json'}: does not describe a run: {error!r}") from error
+    write_text(path, _page(record, history))
     return path
 
 

@@ -232,7 +232,7 @@ class _Run:
         self.model.compile(
             self.optimizer,
             self.loss,
-            metrics=["accuracy", *settings.metrics],
+            metrics=list(dict.fromkeys(["accuracy", *settings.metrics])),
             gradient_accumulation_steps=settings.gradient_accumulation_steps,
             clipnorm=settings.clipnorm,
             clipvalue=settings.clipvalue,

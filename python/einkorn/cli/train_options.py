@@ -258,6 +258,19 @@ def _pairs(words: list[str], key: str) -> Any:
     return found
 
 
+def _check_metrics(named: list[str], origin: str) -> None:
+    """Refuse a name before the data are read and the model is made."""
+    from einkorn import metrics
+    from einkorn.training.metrics import METRICS
+
+    known = [*METRICS, *metrics.names()]
+    for name in named:
+        if name not in known and metrics.find(name) is None:
+            raise ArgumentError(
+                f"{origin} is {name!r}, expected some of {', '.join(known)}{nearest(name, known)}"
+            )
+
+
 def _checked(value: Any, row: Any, origin: str) -> Any:
     """The value in its type, if it is one that the setting may have."""
     kind, choices, least = (row.metadata[key] for key in ("kind", "choices", "least"))
@@ -276,6 +289,8 @@ def _checked(value: Any, row: Any, origin: str) -> Any:
         good = all(isinstance(each, str) for each in value)
     if not good:
         raise ArgumentError(f"{origin} is {value!r}, expected {_WORDS[kind]}")
+    if row.name == "metrics":
+        _check_metrics(value, origin)
     if choices is not None and value not in choices:
         raise ArgumentError(
             f"{origin} is {value!r}, expected one of {', '.join(choices)}{nearest(value, choices)}"

@@ -281,11 +281,12 @@ class Run:
             ],
             "feed": self.feed.state_dict(),
             "data": self.feed.measures(),
+            "mark": self.feed.mark(),
             "gathered": [self.stepper.gathered, self.stepper.weight, gradients],
             "random": random_state(self.feed.generators()),
         }
 
-    def _check_data(self, before: Mapping[str, Any]) -> None:
+    def _check_data(self, before: Mapping[str, Any], mark: int | None) -> None:
         """Refuse to go on with other data than those of what was kept."""
         now = self.feed.measures()
         for what, count in before.items():
@@ -294,6 +295,11 @@ class Run:
                     f"fit: what was kept is a training with {count} {what}, and this one has {now[what]}: "
                     "give it another folder, or the arguments of the one that was kept"
                 )
+        if mark is not None and self.feed.mark() not in (mark, None):
+            raise CheckpointError(
+                "fit: what was kept is a training with as many rows, and this one's hold other numbers: give "
+                "it another folder, or the data of the one that was kept"
+            )
 
     def _gradients(self) -> list[Any]:
         groups = self.stepper.optimizer.param_groups
@@ -311,7 +317,7 @@ class Run:
                 f"fit: what was kept is a training of {before[0]} by {before[1]}, and this one is of {now[0]}"
                 f" by {now[1]}: give it another folder, or the arguments of the one that was kept"
             )
-        self._check_data(kept.get("data", {}))
+        self._check_data(kept.get("data", {}), kept.get("mark"))
         self.model.load_state_dict(kept["model"])
         self.stepper.optimizer.load_state_dict(kept["optimizer"])
         self.events.load_state_dict(kept["callbacks"])
