@@ -85,6 +85,15 @@ def _boost() -> None:
         model.fit(x, y, sample_weight=weight)
         model.predict(x[:90])
         boosting.explain.shap_values(model, x[:70])
+    # By depth with signs and groups; drawn features and rows, hessians far apart; 16-bit codes.
+    fewer: dict[str, Any] = {"n_estimators": 1, "max_leaf_nodes": 6, "random_state": 0}
+    for options in (
+        {"growth": "depth", "monotonic_cst": [1, 0, 0, -1], "interaction_cst": [[0, 1], [2, 3]]},
+        {"max_features": 2, "colsample_bytree": 0.8, "subsample": 0.6},
+        {"max_bins": 1000, "categorical_features": [2]},
+    ):
+        spread = weight * np.where(np.arange(300) % 9, 1, 1e-9)
+        boosting.GradientBoostingRegressor(**fewer, **options).fit(x, y, sample_weight=spread)
     for classes in (2, 3):
         model = boosting.GradientBoostingClassifier(n_estimators=2, max_leaf_nodes=70, min_samples_leaf=2)
         model.fit(x.astype(np.float32), np.digitize(y, np.linspace(0, 2, classes + 1)[1:-1]))
@@ -225,7 +234,16 @@ def _augment() -> None:
 RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
     "boosting": (
         _boost,
-        {"boost_loss", "leaf_quantile", "bin_edges", "bin_columns", "code_rows", "tree_predict", "tree_shap"},
+        {
+            "boost_loss",
+            "leaf_quantile",
+            "bin_edges",
+            "bin_columns",
+            "code_rows",
+            "tree_grow",
+            "tree_predict",
+            "tree_shap",
+        },
     ),
     "augmentation": (_augment, {"augment_warp", "augment_color", "augment_filter", "augment_noise"}),
     "stumps": (_stumps, {"presort", "stump_search", "stump_search_binned", "adaboost_update"}),

@@ -39,8 +39,6 @@ NATIVE_ALONE = {
     "crf_viterbi",
     # a tree of prefixes that grows by comparison: not written yet
     "ctc_beam",
-    # not written yet
-    "tree_grow",
 }
 
 

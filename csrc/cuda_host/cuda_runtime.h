@@ -138,9 +138,6 @@ inline unsigned __float_as_uint(float value) {
 inline long long __double_as_longlong(double value) {
   return std::bit_cast<long long>(value);
 }
-inline unsigned __umulhi(unsigned a, unsigned b) {
-  return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);
-}
 inline int __popc(unsigned x) {
   return __builtin_popcount(x);
 }

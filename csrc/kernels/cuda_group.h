@@ -57,6 +57,22 @@ __device__ __forceinline__ void for_groups(int64_t rows, const Body& body) {
   }
 }
 
+// How many threads before this one say yes; `all`: how many do.
+__device__ __forceinline__ int rank_in_block(bool yes, int* of_warps, int& all) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const unsigned votes = __ballot_sync(0xffffffffu, yes);
+  if (lane == 0) of_warps[warp] = __popc(votes);
+  __syncthreads();
+  int before = 0;
+  all = 0;
+  for (int w = 0; w < kBlock / kWarp; ++w) {
+    before += w < warp ? of_warps[w] : 0;
+    all += of_warps[w];
+  }
+  __syncthreads();
+  return before + __popc(votes & ((1u << lane) - 1));
+}
+
 // max and sum of exp(x - max) of what was read so far. Merging (m, s) and (m', s'): (M, s exp(m - M) + s' exp(m' - M)).
 template <class T>
 struct RunningSum {

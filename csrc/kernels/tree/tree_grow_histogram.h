@@ -21,7 +21,7 @@
 
 #pragma once
 
-#include "kernels/tree/tree_grow_plan.h"
+#include "kernels/tree/tree_grow_score.h"
 #include "simd/simd.h"
 
 namespace einkorn {
@@ -34,27 +34,6 @@ constexpr int64_t kAhead = 64;  // rows fetched ahead
 
 typedef int64_t PairSum __attribute__((vector_size(16)));
 typedef int64_t WideSum __attribute__((vector_size(32)));
-
-struct Hist {
-  int64_t* g;
-  int64_t* h;  // null without hessians
-  int32_t* n;
-  int64_t* g_low;  // null unless wide
-  int64_t* h_low;
-
-  // The histogram from bin `at` on.
-  EINKORN_INLINE Hist from(int64_t at) const {
-    return {g + at, h != nullptr ? h + at : nullptr, n + at, g_low != nullptr ? g_low + at : nullptr,
-            h_low != nullptr ? h_low + at : nullptr};
-  }
-};
-
-EINKORN_INLINE Hist hist_at(char* memory, int64_t bins, SumKind kind) {
-  int64_t* const g = reinterpret_cast<int64_t*>(memory);
-  if (kind == SumKind::ones) return {g, nullptr, reinterpret_cast<int32_t*>(g + bins), nullptr, nullptr};
-  if (kind == SumKind::single) return {g, g + bins, reinterpret_cast<int32_t*>(g + 2 * bins), nullptr, nullptr};
-  return {g, g + bins, reinterpret_cast<int32_t*>(g + 4 * bins), g + 2 * bins, g + 3 * bins};
-}
 
 template <SumKind kKind>
 struct PairOf {

@@ -8,23 +8,11 @@
 
 #pragma once
 
-#include "kernels/tree/tree_grow_plan.h"
+#include "kernels/tree/tree_grow_score.h"
 #include "simd/simd.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
-
-// Which codes go left.
-struct SideTest {
-  const uint32_t* set;  // null: numeric
-  int32_t code, missing, bins;
-  bool missing_left;
-
-  EINKORN_INLINE bool goes_left(int32_t c) const {
-    if (set != nullptr) return c == missing ? missing_left : (c < bins && (set[c / 32] >> (c % 32) & 1) != 0);
-    return (c <= code) | (missing_left & (c == missing));
-  }
-};
 
 template <bool kSet, class Code>
 EINKORN_INLINE int64_t part_block(const Code* column, const int32_t* order, int64_t begin, int64_t end, SideTest test,

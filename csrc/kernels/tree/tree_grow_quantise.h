@@ -12,26 +12,6 @@
 namespace einkorn {
 inline namespace EINKORN_ISA {
 
-constexpr int kQuantumBits = 30;
-constexpr double kLeastShare = 0x1p-20;  // of the largest hessian: below it, sums are wide
-
-EINKORN_INLINE double power_of_two(int exponent) {
-  const uint64_t bits = static_cast<uint64_t>(exponent + 1023) << 52;
-  double value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-// The power of two that brings numbers up to `largest` below 2^30.
-EINKORN_INLINE double unit_scale(double largest) {
-  if (!(largest > 0)) return 1;
-  uint64_t bits;
-  memcpy(&bits, &largest, sizeof bits);
-  const int exponent = static_cast<int>(bits >> 52 & 0x7ff) - 1022;  // largest < 2^exponent
-  const int up = kQuantumBits - exponent;
-  return power_of_two(up > 1000 ? 1000 : up);
-}
-
 template <class T>
 struct Range {
   T low, high, least;
@@ -56,17 +36,6 @@ EINKORN_INLINE Range<T> range_of(const T* x, const int32_t* rows, int64_t n) {
   return {-max_lanes<T>(-low) + off, max_lanes<T>(high) + off, -max_lanes<T>(-least)};
 }
 
-template <class T>
-EINKORN_INLINE int32_t quantised(T x, double scale) {
-  return static_cast<int32_t>(__builtin_rint(static_cast<double>(x) * scale));
-}
-
-// What `high` leaves of x, in 2^-30 of its unit: differences and products with powers of two are exact.
-template <class T>
-EINKORN_INLINE int32_t low_part(T x, double scale, int32_t high) {
-  return static_cast<int32_t>(__builtin_rint((static_cast<double>(x) * scale - high) / kLowUnit));
-}
-
 // Writes pairs and the sums over all rows; 0, or what *nodes is to be.
 template <class T, SumKind kKind>
 int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s) {
@@ -89,22 +58,8 @@ int quantise(const TreeGrow<T>& k, const GrowPlan& p, NodeSums& all, Scoring& s)
     extremes[4 * block + 1] = h.low >= 0 ? h.high : -1;
     extremes[4 * block + 2] = h.least;
   });
-  double largest_g = 0, largest_h = 0, least_h = __builtin_inf();
-  for (int64_t block = 0; block < blocks; ++block) {
-    const double g = extremes[4 * block];
-    if (!(g - g == 0)) return kBadGradient;
-    largest_g = g > largest_g ? g : largest_g;
-  }
-  for (int64_t block = 0; !kConstant && block < blocks; ++block) {
-    const double h = extremes[4 * block + 1], least = extremes[4 * block + 2];
-    if (!(h >= 0)) return kBadHessian;
-    largest_h = h > largest_h ? h : largest_h;
-    least_h = least < least_h ? least : least_h;
-  }
-  if (kKind == SumKind::single && least_h < largest_h * kLeastShare) return kNeedsWide;
-  const double g_scale = unit_scale(largest_g), h_scale = kConstant ? 1 : unit_scale(largest_h);
-  s.g_unit = 1 / g_scale;
-  s.h_unit = 1 / h_scale;
+  if (const int bad = choose_units(extremes, blocks, kKind, s); bad != 0) return bad;
+  const double g_scale = 1 / s.g_unit, h_scale = 1 / s.h_unit;
 
   using Pair = typename PairOf<kKind>::type;
   Pair* const pairs = reinterpret_cast<Pair*>(p.pairs);
