@@ -61,6 +61,39 @@ def test_soft_suppression_lowers_scores():
     assert_allclose(ops.soft_nms(boxes, scores, method="linear")[1][2], 0.8 * (1 - iou))
 
 
+def softened(boxes, scores, least, gaussian):
+    """The paper's algorithm, a box at a time."""
+    left, taken = scores.astype(np.float64), []
+    while (left >= least).any():
+        best = int(np.where(left >= least, left, -np.inf).argmax())
+        taken.append((best, left[best]))
+        iou = np.nan_to_num(
+            ops.box_iou(boxes[best : best + 1].astype(np.float64), boxes.astype(np.float64))[0]
+        )
+        left *= np.exp(-(iou**2) / 0.5) if gaussian else np.where(iou > 0.3, 1 - iou, 1)
+        left[best] = np.nan
+    return taken
+
+
+@pytest.mark.parametrize("method", ["gaussian", "linear"])
+def test_soft_suppression_of_many(method):
+    boxes, scores = heaps(150)
+    scores = np.round(scores * 16) / 16  # of equals the first
+    boxes[7] = boxes[8] = 0  # nothing by nothing
+    scores[3] = np.nan
+    wanted = softened(boxes, scores, 0.1, method == "gaussian")
+    for dtype in (np.float32, np.float64):
+        kept, values = ops.soft_nms(boxes.astype(dtype), scores.astype(dtype), 0.3, 0.5, 0.1, method=method)
+        assert kept.dtype == np.int64
+        assert values.dtype == dtype
+        assert kept.tolist() == [place for place, _ in wanted]
+        assert_allclose(values, [value for _, value in wanted], rtol=1e-5)
+    kept, values = ops.soft_nms(
+        boxes, scores.astype(np.float64), score_threshold=-np.inf
+    )  # none falls but NaN
+    assert (sorted(kept.tolist()), values.dtype) == ([i for i in range(150) if i != 3], np.float64)
+
+
 def test_soft_suppression_leaves_other_classes_alone():
     boxes, scores = heaps(120)
     classes = np.random.default_rng(1).integers(0, 4, 120)

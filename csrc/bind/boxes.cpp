@@ -10,6 +10,12 @@ void require_corners(const char* op, const char* name, const Array& boxes) {
   if (boxes.ndim != 2 || boxes.shape[1] != 4) throw py::value_error(std::string(op) + ": " + name + " must be [n, 4]");
 }
 
+void require_rising(const char* op, const int64_t* starts, int64_t groups, int64_t n) {
+  bool rising = starts[0] == 0 && starts[groups] == n;
+  for (int64_t g = 0; g < groups; ++g) rising = rising && starts[g] <= starts[g + 1];
+  if (!rising) throw py::value_error(std::string(op) + ": starts must rise from 0 to n");
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(boxes, m) {
@@ -37,9 +43,7 @@ EINKORN_BINDINGS(boxes, m) {
         if (keep.size() != n || groups < 1)
           throw py::value_error("box_nms: keep must be [n], starts [groups + 1] with at least one group");
         const OnHost<int64_t> places(starts.in<int64_t>("starts"), groups + 1);
-        bool rising = places[0] == 0 && places[groups] == n;
-        for (int64_t g = 0; g < groups; ++g) rising = rising && places[g] <= places[g + 1];
-        if (!rising) throw py::value_error("box_nms: starts must rise from 0 to n");
+        require_rising("box_nms", &places[0], groups, n);
         by_dtype(boxes, [&]<class T>() {
           run_in_scratch<BoxParts<T>>(&BoxesKernels<T>::box_nms,
                                       {keep.out<int64_t>("keep"), boxes.in<T>("boxes"), starts.in<int64_t>("starts"), n,
@@ -47,6 +51,27 @@ EINKORN_BINDINGS(boxes, m) {
         });
       },
       "keep"_a, "boxes"_a, "starts"_a, "threshold"_a);
+
+  m.def(
+      "box_soft_nms",
+      [](const Array& order, const Array& scores_out, const Array& boxes, const Array& scores, const Array& starts,
+         double threshold, double sigma, double least, bool gaussian) {
+        require_corners("box_soft_nms", "boxes", boxes);
+        const int64_t n = boxes.shape[0], groups = starts.size() - 1;
+        if (order.size() != n || scores_out.size() != n || scores.size() != n || groups < 1)
+          throw py::value_error(
+              "box_soft_nms: order, scores_out and scores must be [n], starts [groups + 1] with at least one group");
+        if (!(sigma > 0)) throw py::value_error("box_soft_nms: sigma must be positive");
+        const OnHost<int64_t> places(starts.in<int64_t>("starts"), groups + 1);
+        require_rising("box_soft_nms", &places[0], groups, n);
+        by_dtype(boxes, [&]<class T>() {
+          run_in_scratch<SoftBoxParts<T>>(&BoxesKernels<T>::box_soft_nms,
+                                          {order.out<int64_t>("order"), scores_out.out<T>("scores_out"),
+                                           boxes.in<T>("boxes"), scores.in<T>("scores"), starts.in<int64_t>("starts"),
+                                           n, groups, threshold, sigma, least, gaussian, workspace()});
+        });
+      },
+      "order"_a, "scores_out"_a, "boxes"_a, "scores"_a, "starts"_a, "threshold"_a, "sigma"_a, "least"_a, "gaussian"_a);
 }
 
 }  // namespace einkorn::bind_boxes

@@ -1,12 +1,18 @@
-// box_iou, box_nms: one box against a vector of others.
+// box_iou, box_nms, box_soft_nms: one box against a vector of others.
 //
 // Suppression keeps the boxes it has kept in order, by coordinates, and asks of each box whether any of them covers it: boxes
 // that fall are never looked at again, and most fall to one of the first. (Marking all that a kept box covers instead, as
 // torchvision does, compares it with every later box.)
+//
+// Lowering scores is a pass for each box that is taken, over those that are left: their scores, the highest in each lane, and then a
+// scan for the first that has it. A box that was taken or fell has the score minus infinity, and every kPasses passes those are
+// moved out of the way.
 
 #include "kernels/boxes.h"
 
 #include "kernels/instantiate.h"
+#include "simd/lanes.h"
+#include "simd/math.h"
 #include "simd/simd.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -15,6 +21,7 @@ namespace {
 
 constexpr double kCostOfPair = 0.4;  // ns
 constexpr int64_t kBlock = 4;        // vectors between two looks at whether one covers the box
+constexpr int64_t kPasses = 32;      // of soft suppression before gaps are closed
 
 template <class T>
 struct Box {
@@ -92,6 +99,51 @@ EINKORN_INLINE bool is_covered(const Box<T>& box, const BoxParts<T>& parts, int6
   return covered;
 }
 
+template <class T>
+constexpr T kGone = -static_cast<T>(__builtin_inf());
+
+// Closes the gaps of [begin, end) and gives the new end.
+template <class T>
+EINKORN_INLINE int64_t close_gaps(const SoftBoxParts<T>& parts, int64_t begin, int64_t end) {
+  T* const all[] = {parts.left, parts.top, parts.right, parts.bottom, parts.area, parts.score};
+  int64_t to = begin;
+  for (int64_t from = begin; from < end; ++from) {
+    if (parts.score[from] == kGone<T>) continue;
+    for (T* const part : all) part[to] = part[from];
+    parts.place[to++] = parts.place[from];
+  }
+  return to;
+}
+
+// Multiplies the scores of [begin, end) by what the box leaves of them; the highest that comes of it.
+template <class T>
+EINKORN_INLINE T lower_scores(const BoxSoftNms<T>& k, const SoftBoxParts<T>& parts, const Box<T>& box, int64_t begin,
+                              int64_t end) {
+  const T threshold = static_cast<T>(k.threshold), least = static_cast<T>(k.least);
+  const Vec<T> gone = broadcast(kGone<T>), one = broadcast<T>(1), over = broadcast(static_cast<T>(-1 / k.sigma));
+  Vec<T> most = gone;
+  for_vectors<T>(end - begin, [&](int64_t i, int64_t n) {
+    const int64_t at = begin + i;
+    const Vec<T> iou = Pairs<T>(box, parts, at, n).ratio(BoxRatio::plain);
+    const Vec<T> factor = k.gaussian ? EINKORN_ISA::exp(iou * iou * over) : iou > threshold ? one - iou : one;
+    const Vec<T> old = load_n(parts.score + at, n), lowered = old * (factor == factor ? factor : one);
+    const Vec<T> score = (lowered >= least) & (old > gone) & first_lanes<T>(n) ? lowered : gone;
+    store_n(parts.score + at, n, score);
+    most = maximum(most, score);
+  });
+  return max_lanes<T>(most);
+}
+
+template <class T>
+EINKORN_INLINE int64_t first_of(const T* scores, int64_t begin, int64_t end, T value) {
+  for (int64_t at = begin; at < end; at += kLanes<T>) {
+    const int64_t n = end - at < kLanes<T> ? end - at : kLanes<T>;
+    const uint64_t bits = bits_of_lanes<T>((load_n(scores + at, n) == value) & first_lanes<T>(n));
+    if (bits != 0) return at + __builtin_ctzll(bits);
+  }
+  return begin;  // not reached: the value is one of them
+}
+
 }  // namespace
 
 template <class T>
@@ -123,7 +175,39 @@ void box_nms(const BoxNms<T>& k) {
   });
 }
 
+template <class T>
+void box_soft_nms(const BoxSoftNms<T>& k) {
+  if (k.n == 0) return;
+  const SoftBoxParts<T> parts = carve<SoftBoxParts<T>>(k);
+  const double each = static_cast<double>(k.n) / static_cast<double>(k.groups);
+  parallel_for(k.ws, k.groups, each * each * kCostOfPair, [&](int64_t group, int) {
+    const int64_t begin = k.starts[group];
+    int64_t end = begin, taken = begin;
+    T most = kGone<T>;
+    for (int64_t i = begin; i < k.starts[group + 1]; ++i) {
+      const T score = k.scores[i];
+      k.order[i] = -1;
+      k.scores_out[i] = 0;
+      if (!(score >= static_cast<T>(k.least)) || score == kGone<T>) continue;
+      put(parts, end, Box<T>(k.boxes + 4 * i));
+      parts.score[end] = score;
+      parts.place[end++] = i;
+      most = score > most ? score : most;
+    }
+    for (int64_t pass = 1; most > kGone<T>; ++pass) {
+      const int64_t best = first_of(parts.score, begin, end, most);
+      const Box<T> box(k.boxes + 4 * parts.place[best]);
+      k.order[taken] = parts.place[best];
+      k.scores_out[taken++] = most;
+      parts.score[best] = kGone<T>;
+      if (pass % kPasses == 0) end = close_gaps(parts, begin, end);
+      most = lower_scores(k, parts, box, begin, end);
+    }
+  });
+}
+
 EINKORN_INSTANTIATE(box_iou, BoxIou)
 EINKORN_INSTANTIATE(box_nms, BoxNms)
+EINKORN_INSTANTIATE(box_soft_nms, BoxSoftNms)
 
 }  // namespace einkorn::EINKORN_ISA

@@ -226,6 +226,17 @@ def boost_loss(
 def bootstrap_counts(counts: _Array, seeds: _Array, draws: int) -> None: ...
 def box_iou(out: _Array, a: _Array, b: _Array, ratio: int) -> None: ...
 def box_nms(keep: _Array, boxes: _Array, starts: _Array, threshold: float) -> None: ...
+def box_soft_nms(
+    order: _Array,
+    scores_out: _Array,
+    boxes: _Array,
+    scores: _Array,
+    starts: _Array,
+    threshold: float,
+    sigma: float,
+    least: float,
+    gaussian: bool,
+) -> None: ...
 def cascade_scan(
     boxes: _Array,
     count: _Array,

@@ -36,6 +36,10 @@ def vision_rows() -> list[Row]:
         *rows,
         Row("vision", "integral image", noise, _integral, ("cv2",), in_quick=True),
         Row("vision", "Haar features", patches, _features, (), in_quick=True),
+        Row(
+            "vision", "non-maximum suppression", "10,000 boxes", _suppression, ("torchvision",), in_quick=True
+        ),
+        Row("vision", "soft suppression", "10,000 boxes", _softening, ()),
     ]
 
 
@@ -90,6 +94,41 @@ def _detect(peers: Peers) -> Prepared:
         calls,
         10 * pixels,
         float(sum(image.size for image in images)),
+    )
+
+
+def _boxes(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes strewn over a large picture, of which half cover another, and their scores."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 1000, (count, 2))
+    boxes = np.concatenate([low, low + rng.uniform(5, 40, (count, 2))], 1).astype(np.float32)
+    return boxes, rng.uniform(size=count).astype(np.float32)
+
+
+def _suppression(peers: Peers) -> Prepared:
+    from einkorn.ops import nms
+
+    boxes, scores = _boxes(10_000)
+    torch, theirs = peers.get("torch"), peers.get("torchvision")
+    calls: dict[str, Call] = {}
+    if torch is not None and theirs is not None:
+        tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
+        calls["torchvision"] = functools.partial(theirs.ops.nms, *tensors, 0.5)
+    kept = len(nms(boxes, scores, 0.5))
+    # Every box meets the kept ones before it: half of them, more or less.
+    return Prepared(
+        functools.partial(nms, boxes, scores, 0.5), calls, 8.0 * len(boxes) * kept, 20.0 * len(boxes)
+    )
+
+
+def _softening(peers: Peers) -> Prepared:
+    from einkorn.ops import soft_nms
+
+    boxes, scores = _boxes(10_000)
+    kept = len(soft_nms(boxes, scores)[0])
+    # Every box that is taken meets those that are left.
+    return Prepared(
+        functools.partial(soft_nms, boxes, scores), {}, 8.0 * len(boxes) * kept, 20.0 * len(boxes)
     )
 
 

@@ -63,13 +63,15 @@ def _nms(boxes: Array, scores: Array, iou_threshold: float, idxs: Array | None =
     return np.array(kept, np.int64)
 
 
-def _soft(boxes: Array, scores: Array, sigma: float = 0.5, **_: Any) -> tuple[Array, Array]:
+def _soft(boxes: Array, scores: Array, method: str = "gaussian") -> tuple[Array, Array]:
     left, order, values = scores.copy(), [], []
     while (left > 0.001).any():
         best = int(left.argmax())
         order.append(best)
         values.append(left[best])
-        left *= np.exp(-(_spans(boxes[best : best + 1], boxes)[0][0] ** 2) / np.array(sigma, left.dtype))
+        iou = _spans(boxes[best : best + 1], boxes)[0][0]
+        gaussian = np.exp(-(iou**2) * np.array(2, left.dtype))
+        left *= gaussian if method == "gaussian" else np.where(iou > 0.3, 1 - iou, 1).astype(left.dtype)
         left[best] = 0
     return np.array(order, np.int64), np.array(values, left.dtype)
 
@@ -130,6 +132,8 @@ def _cases() -> list[Case]:
         nms(none, given(shape=(0,)), iou_threshold=0.5),
         batched_nms(*crowd, iou_threshold=0.4),
         soft_nms(*_crowd(9)),
+        soft_nms(*_crowd(35), method="linear"),
+        soft_nms(none, given(shape=(0,))),
     ]
 
 

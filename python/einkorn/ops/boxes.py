@@ -264,9 +264,7 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> Any
     if classes.shape != s.shape:
         raise ShapeError(f"{op}: idxs has shape {classes.shape}, expected {tuple(s.shape)}")
     order = np.asarray(ops.argsort(s, descending=True, stable=True))
-    grouped = order[np.argsort(classes[order], kind="stable")]
-    changes = np.flatnonzero(np.diff(classes[grouped])) + 1
-    starts = np.array([0, *changes, len(order)], np.int64)
+    grouped, starts = _by_class(order, classes)
     kept = np.zeros(len(order), bool)
     kept[grouped] = _kept(a[grouped], starts, _threshold(op, iou_threshold)) != 0
     return order[kept[order]]
@@ -322,39 +320,24 @@ def soft_nms(
             f"{op}: method is {method!r} and sigma {sigma!r}, "
             "expected 'gaussian' or 'linear' and a positive number"
         )
-    if idxs is None:
-        return _softened(a, s, limit, sigma, low, method)
-    classes = np.asarray(index_array(op, "idxs", idxs))
+    classes = np.zeros(s.shape, np.int64) if idxs is None else np.asarray(index_array(op, "idxs", idxs))
     if classes.shape != s.shape:
         raise ShapeError(f"{op}: idxs has shape {classes.shape}, expected {tuple(s.shape)}")
-    parts = []
-    for each in np.unique(classes):
-        (mine,) = np.nonzero(classes == each)
-        kept, values = _softened(a[mine], s[mine], limit, sigma, low, method)
-        parts.append((mine[kept], values))
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, s.dtype)
-    kept, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.argsort(-values, kind="stable")
-    return kept[order], values[order]
+    grouped, starts = _by_class(np.arange(len(classes)), classes)
+    k, dtype = engines.of(a), np.result_type(a.dtype, s.dtype)
+    order, lowered = k.empty(s.shape, "int64"), k.empty(s.shape, dtype)
+    ours = (contiguous((x if idxs is None else x[grouped]).astype(dtype, copy=False)) for x in (a, s))
+    k.box_soft_nms(order, lowered, *ours, starts, limit, sigma, low, method == "gaussian")
+    taken = order >= 0
+    kept, values = grouped[np.asarray(order[taken])], lowered[taken].astype(s.dtype, copy=False)
+    if idxs is None:
+        return kept, values
+    best = np.argsort(-values, kind="stable")
+    return kept[best], values[best]
 
 
-def _softened(
-    boxes: Any, scores: Any, limit: float, sigma: float, low: float, method: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes and scores of one class, those that are still in the race one after the other in memory."""
-    (places,) = np.nonzero(scores >= low)
-    boxes, left = np.ascontiguousarray(boxes[places]), np.array(scores[places])
-    kept, values = [], []
-    while len(left):
-        best = int(left.argmax())
-        kept.append(places[best])
-        values.append(left[best])
-        iou = np.asarray(_pairs("soft_nms", boxes[best : best + 1], boxes, _PLAIN))[0]
-        factor = np.exp(-(iou**2) / sigma) if method == "gaussian" else np.where(iou > limit, 1 - iou, 1)
-        left *= np.where(np.isnan(factor), 1, factor).astype(left.dtype)
-        stays = left >= low
-        stays[best] = False
-        if not stays.all():
-            boxes, left, places = boxes[stays], left[stays], places[stays]
-    return np.array(kept, np.int64), np.array(values, scores.dtype)
+def _by_class(order: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The places in ``order`` class by class, each in that order; where each class begins, and the end."""
+    grouped = order[np.argsort(classes[order], kind="stable")]
+    changes = np.flatnonzero(np.diff(classes[grouped])) + 1
+    return grouped, np.array([0, *changes, len(order)], np.int64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ._checks import floats, read, require, write
-from ._compile import Array, In2, Index1, IndexOut1, Int, Loop, Out2, Scalar, inline
+from ._compile import Array, In2, Index1, IndexOut1, Int, Loop, Out1, Out2, Scalar, inline
 from ._kernels import kernel
 from ._threads import parallel_for
 
@@ -59,8 +60,52 @@ def _suppress(start: Int, stop: Int, keep: IndexOut1, boxes: In2, starts: Index1
                         break
 
 
+@Loop
+def _lower(
+    start: Int,
+    stop: Int,
+    order: IndexOut1,
+    scores_out: Out1,
+    left: Out1,
+    boxes: In2,
+    starts: Index1,
+    threshold: Scalar,
+    sigma: Scalar,
+    least: Scalar,
+    gaussian: Int,
+) -> None:
+    for group in range(start, stop):
+        begin, end = starts[group], starts[group + 1]
+        for taken in range(begin, end):
+            best, most = -1, -math.inf
+            for i in range(begin, end):
+                if left[i] >= least and left[i] > most:
+                    best, most = i, left[i]
+            if best < 0:
+                break
+            order[taken], scores_out[taken], left[best] = best, left[best], -math.inf
+            for i in range(begin, end):
+                if left[i] > -math.inf:
+                    shared = _shared(boxes[best], boxes[i])
+                    iou = shared / (_area(boxes[best]) + _area(boxes[i]) - shared)
+                    factor = (
+                        math.exp(-iou * iou / sigma) if gaussian else (1 - iou if iou > threshold else 1.0)
+                    )
+                    if not math.isnan(factor):
+                        left[i] *= factor
+                    if not left[i] >= least:
+                        left[i] = -math.inf
+
+
 def _require_corners(op: str, name: str, boxes: Array) -> None:
     require(boxes.ndim == 2 and boxes.shape[1] == 4, f"{op}: {name} must be [n, 4]")
+
+
+def _rising(op: str, starts: Array, groups: int, n: int) -> Array:
+    places = read("starts", starts, np.int64, groups + 1)
+    rising = places[0] == 0 and places[-1] == n and bool((np.diff(places) >= 0).all())
+    require(rising, f"{op}: starts must rise from 0 to n")
+    return places
 
 
 @kernel
@@ -87,12 +132,43 @@ def box_nms(keep: Array, boxes: Array, starts: Array, threshold: float) -> None:
         keep.size == n and groups >= 1,
         "box_nms: keep must be [n], starts [groups + 1] with at least one group",
     )
-    places = read("starts", starts, np.int64, groups + 1)
-    rising = places[0] == 0 and places[-1] == n and bool((np.diff(places) >= 0).all())
-    require(rising, "box_nms: starts must rise from 0 to n")
+    places = _rising("box_nms", starts, groups, n)
     dtype = floats(boxes)
     kept = write("keep", keep, np.int64, n)
     corners = read("boxes", boxes, dtype, n, 4)
     if n:
         cost = _COST * (n / groups) ** 2 / 10
         parallel_for(groups, max(cost, 1.0), lambda i, j: _suppress(i, j, kept, corners, places, threshold))
+
+
+@kernel
+def box_soft_nms(
+    order: Array,
+    scores_out: Array,
+    boxes: Array,
+    scores: Array,
+    starts: Array,
+    threshold: float,
+    sigma: float,
+    least: float,
+    gaussian: bool,
+) -> None:
+    """The boxes of each group as they are taken, each lowering the scores of those that it covers."""
+    op = "box_soft_nms"
+    _require_corners(op, "boxes", boxes)
+    n, groups = len(boxes), starts.size - 1
+    require(
+        order.size == n and scores_out.size == n and scores.size == n and groups >= 1,
+        f"{op}: order, scores_out and scores must be [n], starts [groups + 1] with at least one group",
+    )
+    require(sigma > 0, f"{op}: sigma must be positive")
+    places = _rising(op, starts, groups, n)
+    dtype = floats(boxes)
+    taken, values = write("order", order, np.int64, n), write("scores_out", scores_out, dtype, n)
+    corners, left = read("boxes", boxes, dtype, n, 4), read("scores", scores, dtype, n).copy()
+    taken.fill(-1)
+    values.fill(0)
+    if n:
+        cost = max(_COST * (n / groups) ** 2, 1.0)
+        numbers = threshold, sigma, least, int(gaussian)
+        parallel_for(groups, cost, lambda i, j: _lower(i, j, taken, values, left, corners, places, *numbers))
