@@ -438,6 +438,10 @@ def test_curves_of_odd_numbers_are_drawn():
             assert "nan" not in text
             assert "inf" not in text
             ElementTree.fromstring(text)
+    for low, high in ((0.86, 0.99), (0.0, 1.1), (0.0, 0.003), (-3.0, -1.0)):
+        shown = svg.curves("", {"": [(1, low), (2, high)]})
+        assert 3 <= shown.count('class="grid"') <= 8
+        assert "<span>" not in shown  # a line without a name has no key
 
 
 # --- runs beside each other ---------------------------------------------------------------------

@@ -158,7 +158,9 @@ def _curves(history: History) -> Iterable[str]:
             label: [(epoch + 1, figures[key]) for epoch, figures in rows if key in figures]
             for key, label in keys
         }
-        yield curves(name, {label: points for label, points in lines.items() if points})
+        drawn = {label: points for label, points in lines.items() if points}
+        of_neither = name == "learning_rate" and "training" in drawn
+        yield curves(name, {"": drawn["training"]} if of_neither else drawn)
 
 
 def _matrix(classes: list[str], matrix: list[list[int]]) -> str:
@@ -232,6 +234,8 @@ def _rows_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 def text_of(value: Any) -> str:
     if value is None or value in ([], {}):
         return "-"
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -22,7 +22,7 @@ def curves(title: str, lines: Mapping[str, Points], across: str = "epoch", log: 
     ----------
     title : str
     lines : dict of str to points
-        x and y; what is not finite is left out.
+        By the names of the key, "" for none; x and y; what is not finite is left out.
     across : str
         What x is.
     log : bool
@@ -64,6 +64,7 @@ def curves(title: str, lines: Mapping[str, Points], across: str = "epoch", log: 
     key = "".join(
         f'<span><i style="background:{COLOURS[number % len(COLOURS)]}"></i>{escape(name)}</span>'
         for number, name in enumerate(kept)
+        if name
     )
     return _panel(title, parts, key)
 
@@ -99,8 +100,8 @@ def _padded(low: float, high: float, share: float) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Four to eight round numbers between two; fewer where they have to be integers."""
-    raw = max((high - low) / 5, 1.0 if whole else 0.0)
+    """Three to eight round numbers between two; fewer where they have to be integers."""
+    raw = max((high - low) / 7, 1.0 if whole else 0.0)
     step = 10.0 ** math.floor(math.log10(raw))
     step *= next(factor for factor in (1, 2, 5, 10) if raw <= factor * step)
     first = math.ceil(low / step - 1e-9)
