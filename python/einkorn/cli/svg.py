@@ -103,6 +103,7 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     """Three to eight round numbers between two; fewer where they have to be integers."""
     raw = max((high - low) / 7, 1.0 if whole else 0.0)
     step = 10.0 ** math.floor(math.log10(raw))
-    step *= next(factor for factor in (1, 2, 5, 10) if raw <= factor * step)
+    round_ones = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
+    step *= next(factor for factor in round_ones if raw <= factor * step)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
