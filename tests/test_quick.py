@@ -207,9 +207,13 @@ def test_rows_and_products_decline_what_does_not_fit() -> None:
         (x, x, weight, 0),
         (x, x, weight[:4], 0.0),
         (x, x[:, :7].copy(), weight[:4], 0),
-        (x, x, None, 0),
+        (x, x, 1.0, 0),
+        (x[0], x[:, :7].copy(), None, 0),
+        (np.ones(()), x, None, 0),
     ):
         assert k.quick("linear", *given) is None
+    for given in ((x.T, 1.0), (x, 1), (x[:0], 1.0), (np.ones(2000), 1.0), (x > 0, 1.0)):
+        assert k.quick("reduce_sum", *given) is None
     for given in ((x, weight, weight, 4, 1e-5), (x, weight, weight, 8, 1), (x, weight, weight, 8, None)):
         assert k.quick("row_norm", *given, True, False) is None
     assert k.quick("row_norm", x, weight[:4], weight, 8, 1e-5, True, False) is None
@@ -218,6 +222,33 @@ def test_rows_and_products_decline_what_does_not_fit() -> None:
     for axis in (-1.0, True, 5):
         with pytest.raises((TypeError, ValueError)):
             ops.softmax(x, axis)
+
+
+def test_recorded_layers_and_sums_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result and the gradients of both ways are the same bits, those of gradients too."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in ((2, 3, 8), (5, 8), (5,))]
+    calls = [
+        lambda x, w, b: ops.linear(x, w),
+        lambda x, w, b: ops.linear(x, w, b, activation="tanh"),
+        lambda x, w, b: ops.linear(x[0, 0], w, b),
+        lambda x, w, b: ops.sum(x * x),
+        lambda x, w, b: ops.mean(x * x),
+        lambda x, w, b: ops.sum(ops.sum(x) * x),
+    ]
+
+    def everything(call: Any) -> list[tuple[Any, bytes]]:
+        leaves = [Tensor(a, requires_grad=True) for a in arrays]
+        y = call(*leaves)
+        once = einkorn.grad(y, leaves[0], Tensor(np.ones(y.shape)), create_graph=True)[0]
+        twice = einkorn.grad(ops.sum(once * once), leaves, allow_unused=True) if once.requires_grad else []
+        found = [t for t in (y, once, *twice) if t is not None]
+        return [(t.shape, t.detach().numpy().tobytes()) for t in found]
+
+    short = [everything(call) for call in calls]
+    monkeypatch.setattr(_native(), "quick", lambda *operands: None)
+    for call, result in zip(calls, short, strict=True):
+        assert everything(call) == result
 
 
 @pytest.mark.parametrize("weighted", [True, False])

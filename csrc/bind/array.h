@@ -101,9 +101,10 @@ void run(void (*Table::*kernel)(const Args&), const Args& args) {
   }
 }
 
-// The same with scratch for the parts that the kernel takes from it: a Parts(carver, args) of its contract.
+// The same with scratch for the parts that the kernel takes from it: a Parts(carver, args) of its contract. A brief launch, done
+// before the GIL has changed hands, keeps it.
 template <class Parts, class Table, class Args>
-void run_in_scratch(void (*Table::*kernel)(const Args&), Args args) {
+void run_in_scratch(void (*Table::*kernel)(const Args&), Args args, bool brief = false) {
   const Scratch scratch(kGuardBytes + Carver::bytes_of<Parts>(args));
   args.ws.scratch = scratch.data() + kGuardBytes;
   const auto guard = [&](Carving doing) {
@@ -114,7 +115,10 @@ void run_in_scratch(void (*Table::*kernel)(const Args&), Args args) {
     }
   };
   guard(Carving::mark);
-  run(kernel, args);
+  if (brief)
+    launch(kernel, args);
+  else
+    run(kernel, args);
   guard(Carving::verify);
 }
 

@@ -23,7 +23,8 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   x.bias = bias.optional_in<T>("bias");
   if (!lay_out("matmul", x, out, a, b, bias, alpha, beta, activation)) return;
   if (x.m > 1 && (x.n == 1 || (is_better_swapped(x) && !is_dotted(x)))) swap_operands(x);
-  run_in_scratch<MatmulParts<T>>(&MatmulKernels<T>::matmul, x);
+  constexpr int64_t kBrief = 64 << 10;  // multiply-adds
+  run_in_scratch<MatmulParts<T>>(&MatmulKernels<T>::matmul, x, out.size() <= kBrief && out.size() * x.k <= kBrief);
 }
 
 // Elements of a result that the short cut gives.
@@ -43,22 +44,31 @@ PyObject* quick_matmul(PyObject* const* operands, Py_ssize_t count) {
   return made.hand_out();
 }
 
-// linear(x, weight, bias, activation): rows through a small layer.
+// linear(x, weight, bias or None, activation): rows through a small layer.
 PyObject* quick_linear(PyObject* const* operands, Py_ssize_t count) {
   Array x, weight, bias, out;
-  if (count != 4 || !view_plain(operands[0], x) || !view_plain(operands[1], weight) || !view_plain(operands[2], bias))
-    Py_RETURN_NONE;
-  if (x.ndim != 2 || weight.ndim != 2 || bias.ndim != 1 || x.dtype != weight.dtype || x.dtype != bias.dtype)
-    Py_RETURN_NONE;
-  if (x.shape[1] != weight.shape[1] || bias.shape[0] != weight.shape[0] || !PyLong_CheckExact(operands[3]))
-    Py_RETURN_NONE;
-  if (x.shape[0] > kMostQuick || weight.shape[0] > kMostQuick / x.shape[0]) Py_RETURN_NONE;
+  if (count != 4 || !view_plain(operands[0], x) || !view_plain(operands[1], weight)) Py_RETURN_NONE;
+  if (operands[2] != Py_None) {
+    if (!view_plain(operands[2], bias)) Py_RETURN_NONE;
+    if (bias.ndim != 1 || bias.dtype != x.dtype || bias.shape[0] != weight.shape[0]) Py_RETURN_NONE;
+  }
+  if (x.ndim == 0 || weight.ndim != 2 || x.dtype != weight.dtype || !PyLong_CheckExact(operands[3])) Py_RETURN_NONE;
+  const int64_t in = weight.shape[1], features = weight.shape[0];
+  if (x.shape[x.ndim - 1] != in) Py_RETURN_NONE;
+  const int64_t rows = x.size() / in;
+  if (rows > kMostQuick || features > kMostQuick / rows) Py_RETURN_NONE;
   Array like = x, across = weight;
-  like.shape[1] = weight.shape[0];
-  across.shape[0] = weight.shape[1], across.shape[1] = weight.shape[0];
+  like.shape[x.ndim - 1] = features;
+  across.shape[0] = in, across.shape[1] = features;
   across.strides[0] = 1, across.strides[1] = weight.strides[0];
   Fresh made(like);
   if (!made.view(out)) return nullptr;
+  for (Array* const array : {&x, &out}) {
+    const int64_t width = array == &x ? in : features;
+    array->ndim = 2;
+    array->shape[0] = rows, array->shape[1] = width;
+    array->strides[0] = width, array->strides[1] = 1;
+  }
   const int activation = static_cast<int>(PyLong_AsLong(operands[3]));
   by_dtype(out, [&]<class T>() { run_matmul<T>(out, x, across, bias, 1, 0, activation); });
   return made.hand_out();

@@ -15,8 +15,8 @@
 //
 // quick("concatenate" or "stack", arrays, axis) joins a few arrays in the same manner, by launches of copy.
 //
-// Kernels of other operands have a function that looks at them (QuickTake): softmax, products of matrices, linear layers, layer norm.
-// (16 x 16 by quick: 0.84, 0.95 and 1.14 us.)
+// Kernels of other operands have a function that looks at them (QuickTake): softmax, products of matrices, linear layers, layer norm,
+// the sum of all elements. (16 x 16 by quick: 0.84, 0.91, 1.03 and, for the sum, 0.84 us; by three hops a linear layer 4.2, a sum 1.9.)
 //
 // A file of bindings adds its kernels with one line each; engines without a short cut have a quick() that gives None.
 

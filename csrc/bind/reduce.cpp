@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_reduce {
 
@@ -70,16 +70,34 @@ Prepared prepare(const Array& out, const Array& x, bool each = false) {
   return p;
 }
 
-void run_reduce(Entry<ReduceKernels, Reduce> kernel, const Array& out, const Array& x, const Prepared& p,
-                double scale) {
+void run_reduce(Entry<ReduceKernels, Reduce> kernel, const Array& out, const Array& x, const Prepared& p, double scale,
+                bool brief = false) {
   // Dividing by n is exact more often than multiplying by 1/n: recognize the scale of a mean.
   const double n = std::nearbyint(1.0 / scale);
   const bool divides = std::isfinite(n) && n > 1 && 1.0 / n == scale;
   by_dtype(out, [&]<class T>() {
-    run_in_scratch<ReduceParts<T>>(kernel.of<T>(), {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
-                                                    static_cast<T>(divides ? p.repeats : scale * p.repeats),
-                                                    static_cast<T>(divides ? n : 1.0), workspace()});
+    run_in_scratch<ReduceParts<T>>(
+        kernel.of<T>(),
+        {out.out<T>("out"), x.strided<T>("x") + p.start, p.layout,
+         static_cast<T>(divides ? p.repeats : scale * p.repeats), static_cast<T>(divides ? n : 1.0), workspace()},
+        brief);
   });
+}
+
+// reduce_sum(x, scale): of all elements.
+PyObject* quick_sum(PyObject* const* operands, Py_ssize_t count) {
+  Array x, out;
+  if (count != 2 || !view_plain(operands[0], x) || !PyFloat_CheckExact(operands[1]) || x.size() > kKeepsGil)
+    Py_RETURN_NONE;
+  Array like = x;
+  like.ndim = 0;
+  Fresh made(like);
+  if (!made.view(out)) return nullptr;
+  x.shape[0] = x.size(), x.strides[0] = 1;
+  out.shape[0] = out.strides[0] = 1;
+  x.ndim = out.ndim = 1;
+  run_reduce(EINKORN_ENTRY(ReduceKernels, reduce_sum), out, x, prepare(out, x), PyFloat_AS_DOUBLE(operands[1]), true);
+  return made.hand_out();
 }
 
 // name(out, x)
@@ -110,6 +128,8 @@ int64_t first_out_of_range(const Array& index, int64_t low, int64_t high, int64_
 }  // namespace
 
 EINKORN_BINDINGS(reduce, m) {
+  add_quick("reduce_sum", &quick_sum);
+
   m.def(
       "reduce_sum",
       [](const Array& out, const Array& x, double scale) {

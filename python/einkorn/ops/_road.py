@@ -52,6 +52,7 @@ __all__ = [
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
+_INT64 = np.dtype(np.int64)
 _ndarray = np.ndarray
 
 
@@ -201,7 +202,11 @@ def as_index(x: Any, op: str, name: str) -> Any:
     """Return an integer array as contiguous int64; other element types are refused."""
     if isinstance(x, Tensor):
         x = x._data
-    elif type(x).__module__.partition(".")[0] == "torch":
+    if type(x) is _ndarray and x.dtype is _INT64:  # as nearly always
+        flags = x.flags
+        if flags.c_contiguous and flags.aligned:
+            return x
+    if type(x).__module__.partition(".")[0] == "torch":
         x = _from_torch(x, op, name)
     if not isinstance(x, _ndarray):
         if type(x).__module__.partition(".")[0] == "cupy" or not hasattr(x, "__array__"):

@@ -71,8 +71,8 @@ def embedding(
     take = bfloat16_array if low else unwrap
     w, padding = _table(op, take(weight, op, "weight"), padding_idx, scale_grad_by_freq, sparse)
     rows, width = w.shape
-    flat = index.reshape(-1)
-    _check_rows(op, index, rows)
+    flat = index if index.ndim == 1 else index.reshape(-1)
+    _check_rows(op, index, flat, rows)
     if max_norm is not None:
         _renorm(op, weight, w, flat, max_norm, norm_type)
     if w.dtype.kind == "V":  # rows of bfloat16 are moved as they are
@@ -176,7 +176,7 @@ def embedding_bag(
             )
         same_dtype(op, weight=w, per_sample_weights=factor)
         factor = contiguous(factor).reshape(-1)
-    _check_rows(op, index, rows)
+    _check_rows(op, index, index.reshape(-1), rows)
     shape, index = index.shape, index.reshape(-1)
     if max_norm is not None:
         _renorm(op, weight, w, index, max_norm, norm_type)
@@ -233,10 +233,9 @@ def _table(op: str, w: Any, padding_idx: Any, by_frequency: Any, sparse: Any) ->
     return w, padding % rows
 
 
-def _check_rows(op: str, index: Any, rows: int) -> None:
-    if index.size == 0:
+def _check_rows(op: str, index: Any, flat: Any, rows: int) -> None:
+    if flat.size == 0:
         return
-    flat = index.reshape(-1)
     bad = engines.of(flat).first_out_of_range(flat, 0, rows, 0 if rows else -1)
     if bad >= 0:
         at = bad if index.ndim <= 1 else tuple(map(int, np.unravel_index(bad, index.shape)))

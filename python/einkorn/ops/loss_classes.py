@@ -89,8 +89,10 @@ def cross_entropy(
     if isinstance(target, (int, np.integer)) and type(target) is not bool:
         target = np.asarray(target)
     target_shape = np.shape(target) if not hasattr(target, "shape") else tuple(target.shape)
-    if not _holds_floats(target) and target_shape == shape:  # one-hot
+    soft = _holds_floats(target)
+    if not soft and target_shape == shape:  # one-hot
         target = _integers.as_float(target, a.dtype)
+        soft = _holds_floats(target)
     if a.ndim == 1:
         return _cross_entropy_of_one(
             input,
@@ -102,7 +104,7 @@ def cross_entropy(
         )
     classes = shape[1]
     w = _class_weights(op, a, weight, classes)
-    if _holds_floats(target):
+    if soft:
         return _soft_cross_entropy(input, target, a, w, code, label_smoothing)
     t = as_index(target, op, "target")
     rows_shape = (shape[0], *shape[2:])
@@ -110,11 +112,12 @@ def cross_entropy(
         raise ShapeError(
             f"{op}: target has shape {t.shape}, expected {rows_shape} because input has shape {shape}"
         )
-    t = t.reshape(-1)
+    t = t if t.ndim == 1 else t.reshape(-1)
 
     k = engines.of(a)
     _check_classes(op, t, classes, ignore_index, rows_shape)
-    logits = _classes_last(a).reshape(t.size, classes)
+    logits = _classes_last(a)
+    logits = logits if a.ndim == 2 else logits.reshape(t.size, classes)
     dtype = a.dtype
     losses, row_weight, lse = k.empty(t.shape, dtype), k.empty(t.shape, dtype), k.empty(t.shape, dtype)
     total_weight = k.empty((), dtype)

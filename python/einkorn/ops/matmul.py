@@ -327,16 +327,19 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     """
     if _autocast.active:
         x, weight, bias = _autocast.lower(x, weight, bias)
-    if bias is not None:
-        a, w, b = (v._data if isinstance(v, Tensor) else v for v in (x, weight, bias))
-        code = 0 if activation is None else engines.activation_code(activation, "linear")
-        out = engines.cpu().quick("linear", a, w, b, code)
-        if out is not None:
-            if a is x and w is weight and b is bias:
-                return out
-            saved = (a if needs(weight) else None, w if needs(x) else None)
-            rule = _of_linear(activation, a.shape, needs(bias))
-            return result(out, (x, weight, bias), rule, (*saved, None, None if activation is None else out))
+    a = x._data if isinstance(x, Tensor) else x
+    w = weight._data if isinstance(weight, Tensor) else weight
+    b = bias._data if isinstance(bias, Tensor) else bias
+    code = 0 if activation is None else engines.activation_code(activation, "linear")
+    out = engines.cpu().quick("linear", a, w, b, code)
+    if out is not None:
+        if a is x and w is weight and b is bias:
+            return out
+        needs_w, needs_x, needs_b = needs(weight), needs(x), needs(bias)
+        if not ((needs_w or needs_x or needs_b) and mode.enabled):
+            return Tensor._wrap(out, False, None)
+        saved = (a if needs_w else None, w if needs_x else None, None, None if activation is None else out)
+        return record(out, (x, weight, bias), _of_linear(activation, a.shape, needs_b), saved)
     low = _are_low(x, weight, bias)
     take = _low_array if low else unwrap
     a, w = take(x, "linear", "x"), take(weight, "linear", "weight")
@@ -345,7 +348,6 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
         same_dtype("linear", x=a, weight=w, bias=b)
     if _bfloat16.met:
         same_kept("linear", x=x, weight=weight, bias=bias)
-    code = 0 if activation is None else engines.activation_code(activation, "linear")
     if w.ndim != 2 or a.ndim < 1 or a.shape[-1] != w.shape[1]:
         expected = f"(*, {a.shape[-1]})" if a.ndim else "(out_features, in_features)"
         raise ShapeError(

@@ -78,6 +78,10 @@ def sum(
     axis, keepdims = reduced("sum", axis, keepdims, dim, keepdim)
     if dtype is not None:
         x = cast(x, dtype)
+    elif axis is None and not keepdims:
+        whole = _sum_of_all(x, 1.0)
+        if whole is not None:
+            return whole
     try:
         a = unwrap(x, "sum", "x")
     except DTypeError:
@@ -105,6 +109,10 @@ def mean(
     axis, keepdims = reduced("mean", axis, keepdims, dim, keepdim)
     if dtype is not None:
         x = cast(x, dtype)
+    elif axis is None and not keepdims:
+        whole = _sum_of_all(x, None)
+        if whole is not None:
+            return whole
     a = unwrap(x, "mean", "x")
     kept, shape, count = _shapes("mean", a, axis, keepdims)
     return _scaled_sum(x, a, kept, shape, 1.0 / count if count else _INFINITY)  # 0 * infinity is NaN
@@ -121,18 +129,33 @@ def _whole(op: str, x: Any, axis: Any, keepdims: bool) -> Any:
     return _integers.reduce(op, x, axes, keepdims)
 
 
+def _sum_of_all(x: Any, scale: float | None) -> Any:
+    """The sum, or for None the mean, of a small array by the short cut; None: the long way."""
+    a = x._data if isinstance(x, Tensor) else x
+    if type(a) is not np.ndarray or a.size == 0:
+        return None
+    scale = 1.0 / a.size if scale is None else scale
+    out = engines.cpu().quick("reduce_sum", a, scale)
+    if out is None or a is x:
+        return out
+    return _spread(out, x, (1,) * a.ndim, a.shape, scale)
+
+
 def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> Any:
     k = engines.of(a)
     out = k.empty(kept, a.dtype)
     k.reduce_sum(out, a, scale)
+    return _spread(out if shape is kept else out.reshape(shape), x, kept, a.shape, scale)
 
-    full = a.shape
+
+def _spread(out: Any, x: Any, kept: _Shape, full: _Shape, scale: float) -> Any:
+    """A sum with its gradient, that of the result in every place."""
 
     def backward(g: Any) -> tuple[Any]:
         g = g.reshape(kept)
         return (broadcast_to(g if scale == 1.0 else _scaled(g, scale), full),)
 
-    return result(out if shape is kept else out.reshape(shape), (x,), backward, ())
+    return result(out, (x,), backward, ())
 
 
 _NOT_BY_POSITION = (
