@@ -33,10 +33,18 @@ class Gallery:
         folder.mkdir(parents=True, exist_ok=True)
         self.since = time.perf_counter()
 
-    def keep(self, name: str, pictures: list[Any], titles: list[str] | None = None, columns: int = 4) -> None:
-        """Write pictures side by side."""
+    def keep(
+        self,
+        name: str,
+        pictures: list[Any],
+        titles: list[str] | None = None,
+        columns: int = 4,
+        wide: float = 2.2,
+    ) -> None:
+        """Write pictures side by side, each so many inches wide."""
         columns = min(columns, len(pictures))
-        figure = Figure((2.2 * columns, 2.4 * -(-len(pictures) // columns)), layout="constrained")
+        high = wide * pictures[0].shape[0] / pictures[0].shape[1] + (0.1 if titles is None else 0.25)
+        figure = Figure((wide * columns, high * -(-len(pictures) // columns)), layout="constrained")
         explain.plot_images(pictures, figure, titles=titles, columns=columns)
         figure.savefig(self.folder / f"{name}.png", dpi=90)
         print(f"{name}: {time.perf_counter() - self.since:.1f} s")
@@ -80,16 +88,26 @@ def inside(gallery: Gallery, model: Any, names: list[str], paths: list[Any], qui
         said += [titles[i], *maps, *lines]
     gallery.keep("evidence", pictures, said, columns=7)
     found = explain.maximal_patches(model, x, "features.6", [3, 40, 77, 100], top=min(2, len(x)))
-    patches = [model.preprocessing.restore(p[None])[0] for row in found.patches for p in row]
-    gallery.keep("patches", patches)
+    patches, said = [], []
+    for unit, row, of, places in zip(found.units, found.patches, found.images, found.boxes, strict=True):
+        for patch, image, (left, top, right, bottom) in zip(row, of, places, strict=True):
+            back = explain.deconvnet(model, x[image][None], layer="features.6", unit=int(unit))[0]
+            back = back[:, top:bottom, left:right]
+            size = max(float(np.abs(back).max()), 1e-12)
+            patches += [
+                model.preprocessing.restore(patch[None])[0],
+                0.5 + 0.5 * back.transpose(1, 2, 0) / size,
+            ]
+            said += [f"unit {unit}", "deconvnet"]
+    gallery.keep("patches", patches, said, wide=1.5)
     steps = 4 if quick else 200
     classes = [22, 248, 340, 386] if names else [0, 1, 2, 3]
     made = explain.activation_maximization(
         model, classes, steps=steps, rate=4.0, blur=0.2, jitter=8, decay=5e-3
     )
-    gallery.keep(
-        "maximised", list(model.preprocessing.restore(made)), [names[c] for c in classes] if names else None
-    )
+    low, high = np.percentile(made, (1, 99), axis=(1, 2, 3), keepdims=True)
+    bright = np.clip((made - low) / np.maximum(high - low, 1e-12), 0, 1).transpose(0, 2, 3, 1)
+    gallery.keep("maximised", list(bright), [names[c] for c in classes] if names else None)
     low, high = float(x.min()), float(x.max())
     dream = explain.deep_dream(
         model, x[:1], "features.7", steps=2 if quick else 15, rate=2.0, clip=(low, high)
@@ -129,6 +147,30 @@ def styles(
     gallery.keep("styles", pictures, titles, columns=3)
 
 
+def learned(gallery: Gallery, quick: bool) -> None:
+    """Scenes, and what a U-Net and a YOLO say of them that have seen others for a few seconds each."""
+    count, epochs = (32, 1) if quick else (400, 5)
+    scenes, new = vision.shape_scenes(count, 64, seed=1), vision.shape_scenes(4, 64, seed=2)
+    net, yolo = models.unet(num_classes=4, width=8, depth=3), models.TinyYolo(3, 64, version=3, width=8)
+    for model, target, rounds in (
+        (net, scenes.masks.astype(np.int64), epochs),
+        (yolo, vision.pack_targets(scenes.targets, (64, 64)), 5 * epochs),
+    ):
+        loss: Any = "cross_entropy" if model is net else model.loss
+        model.compile(einkorn.optim.Adam(model.parameters(), lr=4e-3), loss)
+        model.fit(yolo.prepare(scenes.images), target, epochs=rounds, batch_size=16, verbose=0)
+    masks = net.predict(yolo.prepare(new.images)).argmax(1)
+    found = yolo.detect(list(new.images), 0.4)
+    said, drawn = (
+        vision.SHAPES,
+        [vision.draw_segmentation(i, m, ground=0) for i, m in zip(new.images, masks, strict=True)],
+    )
+    for image, (corners, scores, labels) in zip(new.images, found, strict=True):
+        large = image.repeat(4, 0).repeat(4, 1)
+        drawn.append(vision.draw_boxes(large, 4 * corners, labels, scores, names=said))
+    gallery.keep("scenes", [*new.images, *drawn], ["picture"] * 4 + ["U-Net"] * 4 + ["YOLO"] * 4)
+
+
 def boxes(gallery: Gallery, paths: list[Path]) -> None:
     """What yolo-fastest finds on photographs."""
     files = [ROOT / "models" / f"yolo-fastest-1.1.{ending}" for ending in ("cfg", "weights")]
@@ -139,14 +181,16 @@ def boxes(gallery: Gallery, paths: list[Path]) -> None:
         pixels = np.asarray(Image.open(path).convert("RGB").resize((480, 360)))
         ((found, scores, labels),) = model.detect(pixels)
         drawn.append(vision.draw_boxes(pixels, found, labels, scores, names=names, width=3))
-    gallery.keep("yolo", drawn, columns=2)
+    gallery.keep("yolo", drawn, columns=2, wide=4.5)
 
 
 def larger(gallery: Gallery, path: Path) -> None:
     """A small picture three times as large, by ESPCN and by repetition."""
     small = np.asarray(Image.open(path).convert("RGB").resize((120, 90)))
     model = models.ESPCN(3, ROOT / "models" / "super_resolution.onnx")
-    gallery.keep("larger", [small.repeat(3, 0).repeat(3, 1), model.enlarge(small)], ["pixels", "ESPCN"])
+    gallery.keep(
+        "larger", [small.repeat(3, 0).repeat(3, 1), model.enlarge(small)], ["pixels", "ESPCN"], wide=4
+    )
 
 
 def main() -> None:
@@ -167,7 +211,7 @@ def main() -> None:
     scenes = vision.shape_scenes(4, 128, seed=1)
     pictures = paths if real else list(scenes.images[:1])
     inside(gallery, model, names, pictures[:1] if quick else pictures, quick)
-    painted = [ROOT / "images" / f"style_{name}.jpg" for name in ("la_muse", "wave")]
+    painted = [ROOT / "images" / f"style_{name}.jpg" for name in ("wave", "la_muse")]
     paintings = [np.asarray(Image.open(p).convert("RGB")) for p in painted] if real else [scenes.images[1]]
     content = (
         np.asarray(Image.open(ROOT / "images" / "style_stata.jpg").convert("RGB"))
@@ -175,13 +219,7 @@ def main() -> None:
         else scenes.images[2]
     )
     styles(gallery, model, content, paintings[:1] if quick else paintings, quick)
-    drawn = [
-        vision.draw_segmentation(
-            vision.draw_boxes(image, target["boxes"], target["labels"], names=vision.SHAPES), mask
-        )
-        for image, target, mask in zip(*scenes, strict=True)
-    ]
-    gallery.keep("scenes", drawn)
+    learned(gallery, quick)
     if real:
         boxes(gallery, [*paths, ROOT / "images" / "person.jpg"])
         larger(gallery, paths[1])
