@@ -189,6 +189,15 @@ def test_networks_are_the_same_on_both_sides(torch: Any) -> None:
         np.testing.assert_allclose(ours(x).numpy(), expected, rtol=2e-3, atol=2e-4)
 
 
+def test_epochs_by_keras_names_learn() -> None:
+    from einkorn.bench import fits
+
+    prepared = fits.fit_row("MLP", 160, 1.0).prepare(Peers([], threads=1))
+    first = prepared.ours()
+    assert 2 < first < 3
+    assert prepared.ours() < first
+
+
 def test_every_result_is_differentiated(torch: Any) -> None:
     """A layer with several results has rows too, on both sides."""
     (row,) = rows.rows_of(["rnn"], pattern=r"^rnn: gru fwd\+bwd 50x1x256")

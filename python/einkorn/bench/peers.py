@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from einkorn.errors import ArgumentError
 __all__ = ["PEERS", "Peers"]
 
 #: Module names of the libraries that rows compare with.
-PEERS = ("torch", "lightgbm", "xgboost", "sklearn", "cv2", "torchvision")
+PEERS = ("torch", "lightgbm", "xgboost", "sklearn", "cv2", "torchvision", "keras")
 
 
 class Peers:
@@ -50,6 +51,9 @@ class Peers:
     def _load(self, name: str) -> Any:
         if importlib.util.find_spec(name) is None:
             return None
+        if name == "keras":  # computes with PyTorch, unless it was told otherwise
+            os.environ.setdefault("KERAS_BACKEND", "torch")
+            self.get("torch")
         module = importlib.import_module(name)
         if name == "torch":
             module.set_num_threads(self.threads)

@@ -13,6 +13,7 @@ import numpy as np
 
 import einkorn
 from einkorn.bench import networks
+from einkorn.bench.fits import fit_row
 from einkorn.bench.peers import Peers
 from einkorn.bench.rows import Prepared, Row
 from einkorn.bench.timing import Call
@@ -138,6 +139,8 @@ def training_rows() -> list[Row]:
         ),
         _epoch_row("MLP epoch by a loop", False),
         _epoch_row("MLP epoch by fit", True),
+        fit_row("MLP", 3200, _mlp_flops()),
+        fit_row("LeNet-5", 1280, _lenet_flops()),
         _row(
             "LeNet-5 step",
             "1x28x28 batch 64",
