@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
+import gpu_stand_in
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import einkorn
-from einkorn import nn
+from einkorn import nn, training
+from einkorn.cli.main import main
 
 
 class CudaRuntimeError(RuntimeError):
@@ -110,3 +114,83 @@ def test_the_engine_names_arrays_of_other_devices(cupy: Any, monkeypatch: pytest
         engine.glove_train  # noqa: B018
     monkeypatch.delitem(sys.modules, "einkorn.engines.cuda")
     monkeypatch.delattr(einkorn.engines, "cuda", raising=False)
+
+
+def _trained(folder: Path, device: str | None) -> list[Any]:
+    """What a training gives: drawn rows, weights, steps of several batches, callbacks that keep weights."""
+    einkorn.manual_seed(0)
+    layers = [nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    model = nn.Sequential(*layers, nn.Dropout(0.2), nn.Linear(16, 3))
+    model.compile(
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        clipnorm=1.0,
+        gradient_accumulation_steps=2,
+    )
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 1, 4, 4)).astype(np.float32), rng.integers(0, 3, 40)
+    kept = [
+        training.ModelCheckpoint(folder / f"{device}.safetensors"),
+        training.EarlyStopping(restore_best_weights=True),
+    ]
+    first = model.fit(
+        x, y, 8, 2, 0, kept, validation_split=0.2, class_weight={0: 1.0, 1: 2.0, 2: 0.5}, device=device
+    )
+    second = model.fit(x, y, verbose=0, sample_weight=np.linspace(0.1, 1, 40))  # where it is
+    assert einkorn._device.device_of(next(model.parameters())._data) == (device or "cpu")
+    figures = model.evaluate(x, y, sample_weight=np.ones(40), device=device)
+    return [first.history, second.history, figures, model.predict(x[:3]).tolist(), model.predict(x).tolist()]
+
+
+def test_a_training_on_a_device_is_that_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every launch is of arrays of the device alone, and figures and predictions come back."""
+    expected = _trained(tmp_path, None)
+    engine = gpu_stand_in.install(monkeypatch)
+    assert _trained(tmp_path, "cuda:0") == expected
+    assert engine.launches > 100
+    files = [load_file(path) for path in sorted(tmp_path.glob("*.safetensors"))]
+    assert all(np.array_equal(files[0][name], files[1][name]) for name in files[0])
+
+
+def _compiled() -> Any:
+    model = nn.Linear(2, 1)
+    model.compile("sgd", "mse")
+    return model
+
+
+X = np.ones((4, 2), np.float32)
+USES = {
+    "fit": lambda: _compiled().fit(X, X[:, :1], verbose=0, device="cuda"),
+    "evaluate": lambda: _compiled().evaluate(X, X[:, :1], device="cuda"),
+    "predict": lambda: _compiled().predict(X, device="cuda"),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_training_refuses_a_device_that_is_not_there(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "cupy", None)
+        with pytest.raises(einkorn.EngineError, match="needs CuPy; run: pip install"):
+            use()
+    gpu_stand_in.install(monkeypatch, engine=False)
+    monkeypatch.setitem(sys.modules, "einkorn._cuda", None)
+    monkeypatch.delattr(einkorn, "_cuda", raising=False)
+    monkeypatch.delitem(sys.modules, "einkorn.engines.cuda", raising=False)
+    with pytest.raises(einkorn.EngineError, match=r"einkorn has no CUDA engine here .*EINKORN_CUDA=ON"):
+        use()
+    sys.modules["cupy"].cuda.runtime.getDeviceCount = lambda: 0
+    with pytest.raises(einkorn.DeviceError, match="device is 'cuda', but there are 0 GPUs"):
+        use()
+    with pytest.raises(einkorn.ArgumentError, match="device is 'gpu', expected 'cpu', 'cuda' or 'cuda:N'"):
+        _compiled().fit(X, X[:, :1], verbose=0, device="gpu")
+
+
+def test_the_command_refuses_it_before_it_makes_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    out = tmp_path / "run"
+    assert main(["train", "mlp", "--data", "digits", "--device", "cuda", "--out", str(out)]) != 0
+    assert "device 'cuda' needs CuPy" in capsys.readouterr().err
+    assert not out.exists()

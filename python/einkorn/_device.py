@@ -10,7 +10,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
-__all__ = ["device", "device_of", "is_device", "is_whole", "is_writeable", "move"]
+__all__ = ["device", "device_of", "is_device", "is_on_gpu", "is_whole", "is_writeable", "move"]
 
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
@@ -66,6 +66,11 @@ def is_device(name: Any) -> bool:
 def device_of(array: Any) -> str:
     """Name of the device that an array lives on, with its number."""
     return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+
+
+def is_on_gpu(array: Any) -> bool:
+    """Whether this is an array of a GPU."""
+    return type(array).__module__.partition(".")[0] == "cupy"
 
 
 def is_writeable(array: Any) -> bool:

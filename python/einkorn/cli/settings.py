@@ -27,11 +27,15 @@ def add_outputs(command: Any, resume: str) -> None:
 
 
 def apply_settings(arguments: Any) -> None:
-    """Choose engine and threads."""
+    """Choose engine and threads; refuse a device that is not there before anything is made."""
     if arguments.engine is not None:
         einkorn.set_engine(arguments.engine)
     if arguments.threads is not None:
         einkorn.set_num_threads(arguments.threads)
+    if getattr(arguments, "device", None) is not None:
+        from einkorn.training.devices import require
+
+        require(arguments.device)
 
 
 def go_on_command(arguments: argparse.Namespace, folder: Path) -> str:

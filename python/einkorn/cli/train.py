@@ -251,6 +251,7 @@ class _Run:
             steps_per_epoch=settings.steps_per_epoch,
             on_nan="ignore" if settings.on_nan == "ignore" else "raise",
             callbacks=self.callbacks,
+            device=settings.device,
         )
 
     @property

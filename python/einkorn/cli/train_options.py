@@ -39,7 +39,8 @@ SCHEDULES = (
 )  # fmt: skip
 #: What may be another when a run goes on.
 RESUMABLE = (
-    "epochs", "out", "engine", "threads", "checkpoints", "keep_every", "tensorboard", "csv", "data_dir",
+    "epochs", "out", "engine", "threads", "device", "checkpoints", "keep_every", "tensorboard", "csv",
+    "data_dir",
 )  # fmt: skip
 
 
@@ -127,6 +128,7 @@ class Settings:
     seed: int = _setting(int, "default: 0", 0)
     engine: str | None = _setting(str, "default: native if built", choices=("native", "numba"))
     threads: int | None = _setting(int, "default: all cores", least=1)
+    device: str | None = _setting(str, "where to train (default: cpu)", choices=("cpu", "cuda"))
     out: str | None = _setting(str, "default: runs/MODEL-DATA, with a number where that is there already")
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from einkorn import _bfloat16, _versions
-from einkorn._device import is_device, move
+from einkorn._device import device_of, is_device, move
 from einkorn._foreign import numbers
 from einkorn._masked import refuse_masked
 from einkorn._state_array import StateArray
@@ -522,7 +522,7 @@ class Module(Hooked, Trainable):
             self._assign_types({key: state_dict[key] for key in values})
             own = self._array_state()
         for key, value in values.items():
-            own[key][...] = _bfloat16.astype(value, own[key].dtype)
+            own[key][...] = move(_bfloat16.astype(value, own[key].dtype), device_of(own[key]))
             _versions.wrote(own[key])
         return IncompatibleKeys(missing, unexpected)
 

@@ -16,6 +16,7 @@ from einkorn.data import ArrayDataset, DataLoader
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._rounding import in_float32
+from einkorn.training.devices import on_device
 from einkorn.training.several import Several
 from einkorn.training.state import state_of
 
@@ -66,7 +67,10 @@ class Named(tuple[np.ndarray, ...]):
 
 def call_model(model: Any, inputs: Any) -> Any:
     """A model's output for inputs that ``Types`` made; float32 where it computes in mixed precision."""
-    compiled = state_of(model).compiled
+    state = state_of(model)
+    if state.device != "cpu":
+        inputs = on_device(inputs, state.device)
+    compiled = state.compiled
     if compiled is not None and compiled.autocast and not is_autocast_enabled():
         with autocast():
             return in_float32(call_model(model, inputs))

@@ -30,6 +30,7 @@ from einkorn.training.batches import (
     length,
 )
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
+from einkorn.training.devices import on_device, place
 from einkorn.training.events import Events
 from einkorn.training.forward import Forward
 from einkorn.training.modes import evaluating
@@ -50,9 +51,11 @@ def evaluate(
     sample_weight: Any,
     steps: int | None,
     callbacks: Any,
+    device: str | None = None,
 ) -> dict[str, float]:
     """``Trainable.evaluate``, as a dict."""
     _, compiled, _ = compiled_of(model, "evaluate")
+    place(model, device)
     size = 256 if batch_size is None else integer(batch_size, "evaluate", "batch_size", 1)
     types = types_of(model, compiled)
     batches = types.batches(x, y, size, "evaluate", model, sample_weight=sample_weight)
@@ -118,7 +121,7 @@ class Tester(Forward):
         output, values = self.run(inputs)
         loss = self.loss
         wanted = loss.prepare(values, target)
-        value, parts = loss.batch(output, wanted, weight)
+        value, parts = self.loss_of(output, wanted, weight)
         number = parts
         penalty = penalty_of(self.penalized)
         extra = 0.0 if penalty is None else penalty.item()
@@ -131,9 +134,16 @@ class Tester(Forward):
 
 
 def predict(
-    model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
+    model: Any,
+    x: Any,
+    batch_size: int | None,
+    verbose: Any,
+    steps: int | None,
+    callbacks: Any,
+    device: str | None = None,
 ) -> Any:
     """``Trainable.predict``."""
+    place(model, device)
     size = 256 if batch_size is None else integer(batch_size, "predict", "batch_size", 1)
     types = Types(float_type(model))
     if is_map_dataset(x) and not is_batches(x):
@@ -223,6 +233,7 @@ def _shape_of(output: Any) -> Any:
 def _rows(output: Any, inputs: Any) -> np.ndarray:
     """An output's array, which has a row for each of the input."""
     array = output._data if isinstance(output, Tensor) else as_array(output, "predict: the model's output")
+    array = on_device(array, "cpu")
     if array.ndim == 0 or len(array) != len(inputs[0]):
         raise ShapeError(
             f"predict: the model gives shape {array.shape} for {len(inputs[0])} rows, expected a row "

@@ -8,6 +8,8 @@ from einkorn.nn.regularizers import penalized
 from einkorn.training import hints
 from einkorn.training.batches import call_model
 from einkorn.training.compiled import Compiled
+from einkorn.training.devices import on_device
+from einkorn.training.state import state_of
 
 __all__ = ["Forward"]
 
@@ -18,18 +20,26 @@ class Forward:
     def __init__(self, model: Any, compiled: Compiled, op: str) -> None:
         self.model = model
         self.compiled = compiled
+        self.state = state_of(model)
         self.loss = compiled.loss
         self.op = op
         self.penalized = penalized(model)
         self.fresh = True
 
     def run(self, inputs: Any) -> tuple[Any, Any]:
-        """What the model gives for a batch, and that as the loss takes it."""
+        """What the model gives for a batch, and the arrays of it as the figures take them: the CPU's."""
         if self.fresh:
             output = hints.call(self.model, inputs, self.op)
-            values = self.loss.outputs(output, self.op)
+            values = on_device(self.loss.outputs(output, self.op), "cpu")
             self.loss = self.loss.settle(values, lambda: hints.ends_in(self.model))
             self.fresh = False
             return output, values
         output = call_model(self.model, inputs)
-        return output, self.loss.outputs(output, self.op)
+        return output, on_device(self.loss.outputs(output, self.op), "cpu")
+
+    def loss_of(self, output: Any, wanted: Any, weight: Any) -> tuple[Any, Any]:
+        """The loss of a batch, and its parts, where the model is."""
+        device = self.state.device
+        if device == "cpu":
+            return self.loss.batch(output, wanted, weight)
+        return self.loss.batch(output, on_device(wanted, device), on_device(weight, device))

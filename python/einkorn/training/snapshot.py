@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import checkpoint, random
+from einkorn._device import is_on_gpu, move
 from einkorn.errors import CheckpointError
 
 __all__ = [
@@ -84,6 +85,8 @@ def read_snapshot(path: str | PathLike[str]) -> Any:
 
 def packed(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     """A tree as plain values, its arrays apart, under names that begin with ``name``."""
+    if is_on_gpu(value):
+        value = move(value, "cpu")
     if isinstance(value, np.ndarray):
         arrays[name] = np.ascontiguousarray(value)
         return {_ARRAY: [name, list(value.shape)]}

@@ -35,6 +35,7 @@ class State:
     gathering: Any = None  # what train_on_batch works with, which may wait for more batches
     tester: Any = None  # what test_step works with
     figures: Any = None  # the account of the epoch or evaluation that is going on
+    device: str = "cpu"  # where the parameters were when the last fit, evaluation or prediction began
     trackers: list[Any] | None = None  # the metrics as objects, for train_steps of users'
 
 

@@ -78,7 +78,7 @@ class Stepper(Forward):
         output, values = self.run(inputs)
         loss = self.loss
         wanted = loss.prepare(values, target)
-        value, parts = loss.batch(output, wanted, weight)
+        value, parts = self.loss_of(output, wanted, weight)
         if self.compiled.loss_weight != 1.0:
             value = ops.multiply(value, self.compiled.loss_weight)
         penalty = penalty_of(self.penalized)

@@ -164,6 +164,7 @@ class Trainable(Weighted, Stepping):
         *,
         on_nan: str = "raise",
         transform: Callable[..., Any] | None = None,
+        device: str | None = None,
     ) -> History:
         """Train.
 
@@ -213,6 +214,9 @@ class Trainable(Weighted, Stepping):
         transform : callable, keyword-only, optional
             Of the first input of each batch to train with, not of those to validate with: a transform of
             ``einkorn.data.augment``, or any function of an array. A loader takes its own.
+        device : "cpu", "cuda" or "cuda:N", keyword-only, optional
+            Where to train: the model and the optimizer's state are moved there and stay, batches are brought
+            there one by one. Not given: where the model is.
 
         Returns
         -------
@@ -229,6 +233,8 @@ class Trainable(Weighted, Stepping):
             ``compile`` was not called; lengths differ; there is no data; an argument is bad.
         NonFiniteError
             A loss or a weight became NaN or infinite.
+        DeviceError, EngineError
+            There is no such device, or einkorn has no CUDA engine here.
         """
         from einkorn.training.loop import fit
 
@@ -252,6 +258,7 @@ class Trainable(Weighted, Stepping):
             validation_freq=validation_freq,
             on_nan=on_nan,
             transform=transform,
+            device=device,
         )
 
     def evaluate(
@@ -264,6 +271,8 @@ class Trainable(Weighted, Stepping):
         steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
         return_dict: bool = False,
+        *,
+        device: str | None = None,
     ) -> Any:
         """Loss and metrics in evaluation mode.
 
@@ -277,6 +286,8 @@ class Trainable(Weighted, Stepping):
         steps : int, optional
             Only so many batches.
         return_dict : bool, default False
+        device : keyword-only
+            As for ``fit``.
 
         Returns
         -------
@@ -285,7 +296,7 @@ class Trainable(Weighted, Stepping):
         """
         from einkorn.training.evaluation import evaluate
 
-        logs = evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks)
+        logs = evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, device)
         if return_dict:
             return logs
         values = list(logs.values())
@@ -298,6 +309,8 @@ class Trainable(Weighted, Stepping):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
+        *,
+        device: str | None = None,
     ) -> Any:
         """Outputs in evaluation mode, without gradients.
 
@@ -306,7 +319,7 @@ class Trainable(Weighted, Stepping):
         x : array, tuple of arrays, DataLoader or dataset of rows
             Of a loader's tuples of two or more, the target and weights are left out.
         batch_size : int, default 256
-        verbose, steps, callbacks : as for ``evaluate``
+        verbose, steps, callbacks, device : as for ``evaluate``
 
         Returns
         -------
@@ -315,7 +328,7 @@ class Trainable(Weighted, Stepping):
         """
         from einkorn.training.evaluation import predict
 
-        return predict(self, x, batch_size, verbose, steps, callbacks)
+        return predict(self, x, batch_size, verbose, steps, callbacks, device)
 
     def summary(
         self,

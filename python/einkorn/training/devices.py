@@ -1,0 +1,66 @@
+"""Where a model is trained: its parameters and its optimizer's state on a device, batches brought there."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from einkorn._device import device_of, move
+from einkorn._tensor import Tensor
+from einkorn.training.state import state_of
+
+__all__ = ["follow", "on_device", "place", "require"]
+
+
+def require(device: str) -> None:
+    """Refuse a device that is not there, or where nothing computes.
+
+    Raises
+    ------
+    ArgumentError, DeviceError, EngineError
+    """
+    move(np.zeros(1, np.float32), device)
+    if device != "cpu":
+        importlib.import_module("einkorn.engines.cuda")
+
+
+def place(model: Any, device: str | None) -> None:
+    """Move a model and the state of its optimizer to a device; None: the model stays, its optimizer follows.
+
+    Raises
+    ------
+    ArgumentError, DeviceError, EngineError
+        When there is no such device, or nothing that computes there.
+    """
+    if device is not None:
+        require(device)
+        model.to(device)
+    follow(model)
+
+
+def follow(model: Any) -> None:
+    """Note where a model is, and bring its optimizer's state there: it may have been read from a file."""
+    state = state_of(model)
+    state.device = next((device_of(p._data) for p in model.parameters()), "cpu")
+    for runs in [] if state.optimizer is None else state.optimizer._runs:
+        for run in runs:
+            run.state = {name: on_device(arrays, state.device) for name, arrays in run.state.items()}
+            run.masters = on_device(run.masters, state.device)
+
+
+def on_device(arrays: Any, device: str) -> Any:
+    """An array, a Tensor, or several of them, on a device; None stays None."""
+    if arrays is None or isinstance(arrays, (int, float)):
+        return arrays
+    if isinstance(arrays, dict):
+        return {name: on_device(array, device) for name, array in arrays.items()}
+    if isinstance(arrays, (tuple, list)):
+        moved = type(arrays)(on_device(array, device) for array in arrays)
+        if hasattr(arrays, "names"):
+            moved.names = arrays.names  # type: ignore[union-attr]
+        return moved
+    if isinstance(arrays, Tensor):
+        return arrays if device_of(arrays._data) == device else arrays.to(device)
+    return move(arrays, device)
