@@ -389,6 +389,11 @@ def test_boxes_and_classes_are_drawn():
     assert tinted[5, 5].tolist() == [round(50 + c / 2) for c in vision.COLORS[2]]
     with pytest.raises(ShapeError, match=r"labels has shape \(2,\), expected \(1,\)"):
         vision.draw_boxes(picture, [[0, 0, 1, 1]], [0, 1])
+    with pytest.raises(ArgumentError, match="labels has 7 to 7, expected 0 to 0"):
+        vision.draw_boxes(picture, [[0, 0, 1, 1]], [7], names=["a"])
+    with pytest.raises(ArgumentError, match="boxes has NaN"):
+        vision.draw_boxes(picture, [[0, 0, np.nan, 1]])
+    assert (vision.draw_boxes(picture, [], [], []) == picture).all()
     pytest.importorskip("matplotlib")
     truth, predictions = crowds(0)
     axes = vision.plot_precision_recall({"a": vision.precision_recall(truth, predictions, 0)})

@@ -196,6 +196,8 @@ def test_what_does_not_fit_is_refused(trained):
         explain.gradients(trained, x, 2)
     with pytest.raises(ShapeError, match=r"x has shape \(3, 24, 24\)"):
         explain.gradcam(trained, x[0])
+    with pytest.raises(ShapeError, match=r"fgsm: x has shape \(3, 24, 24\)"):
+        explain.fgsm(trained, np.zeros((3, 24, 24)), 0, 0.1)
     with pytest.raises(ArgumentError, match="layer is 'middle'"):
         explain.gradcam(trained, x, layer="middle")
     with pytest.raises(ShapeError, match=r"the layer gave \(1, 2\)"):

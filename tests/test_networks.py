@@ -269,6 +269,9 @@ def test_pickles_and_damaged_files_are_refused(tmp_path):
         models.resnet20(weights=tmp_path / "a.npz")
     with pytest.raises(CheckpointError, match="there is no such file"):
         models.resnet20(weights=tmp_path / "none.npz")
+    for arrays in ({}, True):
+        with pytest.raises(ArgumentError, match=r"path is (dict|bool), expected a file"):
+            models.resnet20(weights=arrays)
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n and no more")
     with pytest.raises((CheckpointError, MissingPackageError), match=r"no readable HDF5|needs h5py"):
         models.resnet50(weights=tmp_path / "a.h5", keras=True)

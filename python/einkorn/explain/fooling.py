@@ -53,7 +53,7 @@ def fgsm(
     -------
     array of x's shape
     """
-    return pgd(model, x, labels, eps, step=eps, steps=1, targeted=targeted, clip=clip)
+    return _climbed("fgsm", model, x, labels, eps, eps, 1, targeted, clip)
 
 
 def pgd(
@@ -81,7 +81,20 @@ def pgd(
     -------
     array of x's shape
     """
-    op = "pgd"
+    return _climbed("pgd", model, x, labels, eps, step, steps, targeted, clip)
+
+
+def _climbed(
+    op: str,
+    model: Module,
+    x: Any,
+    labels: Any,
+    eps: float,
+    step: float | None,
+    steps: int,
+    targeted: bool,
+    clip: Any,
+) -> np.ndarray:
     if not eps >= 0 or steps < 1:
         raise ArgumentError(f"{op}: eps is {eps!r} and steps {steps!r}, expected 0 or more and at least 1")
     images = input_of(model, x, op)

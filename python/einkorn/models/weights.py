@@ -80,6 +80,10 @@ def load_pretrained(
     MissingPackageError
         The file is Keras' and h5py is not installed.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise ArgumentError(
+            f"load_pretrained: path is {type(path).__name__}, expected a file; load_state_dict takes arrays"
+        )
     file = Path(path)
     if not file.is_file():
         raise CheckpointError(f"{file}: there is no such file")

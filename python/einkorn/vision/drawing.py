@@ -66,7 +66,7 @@ def draw_boxes(
     op = "draw_boxes"
     pixels, corners = _pixels(image, op), np.asarray(boxes, np.float64)
     corners = corners.reshape(0, 4) if not corners.size else corners
-    kinds = None if labels is None else np.asarray(labels)
+    kinds = None if labels is None else np.asarray(labels, None if np.size(labels) else np.int64)
     sure = None if scores is None else np.asarray(scores, np.float64)
     if corners.ndim != 2 or corners.shape[1] != 4:
         raise ShapeError(f"{op}: boxes has shape {corners.shape}, expected [n, 4]")
@@ -76,6 +76,17 @@ def draw_boxes(
     if width < 1 or (kinds is not None and kinds.dtype.kind not in "iu"):
         raise ArgumentError(
             f"{op}: width is {width!r} and labels {labels!r}, expected 1 or more and integers"
+        )
+    if np.isnan(corners).any():
+        raise ArgumentError(f"{op}: boxes has NaN, expected numbers of pixels")
+    if (
+        names is not None
+        and kinds is not None
+        and kinds.size
+        and not 0 <= kinds.min() <= kinds.max() < len(names)
+    ):
+        raise ArgumentError(
+            f"{op}: labels has {kinds.min()} to {kinds.max()}, expected 0 to {len(names) - 1} by names"
         )
     high, wide = pixels.shape[:2]
     for i, box in enumerate(np.rint(np.clip(corners, -1e6, 1e6)).astype(int).tolist()):
