@@ -233,3 +233,5 @@ def test_the_largest_of_many(kinds: int) -> None:
         np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
     scores[0, ::64] = np.nan
     assert not np.isnan(top(scores, 10)[0]).any()
+    scores[:, 5:] = np.nan
+    assert top(scores, 8)[1][:, 5:].tolist() == [[5, 6, 7]] * 3

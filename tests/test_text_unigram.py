@@ -147,6 +147,8 @@ def test_what_is_refused() -> None:
         ({"max_piece_length": 0}, "max_piece_length must be a whole number"),
         ({"n_sub_iterations": True}, "n_sub_iterations must be a whole number"),
         ({"seed_size": -1}, "seed_size must be a whole number"),
+        ({"shrinking_factor": "0.5"}, "shrinking_factor must be above 0"),
+        ({"unk_token": 3}, "unk_token is 3, expected a str"),
         ({"split": "gpt2"}, "split must be one of"),
         ({"special_tokens": "<s>"}, "expected a list of tokens"),
     ):
@@ -160,5 +162,17 @@ def test_what_is_refused() -> None:
             train({b"\xff": 1}, 300)  # type: ignore[operator]
         with pytest.raises(ArgumentError, match=f"{name}: texts must be str"):
             train([1], 300)  # type: ignore[operator]
+        for source in (None, 3, b"text"):
+            with pytest.raises(ArgumentError, match=f"{name}: source must be"):
+                train(source, 300)  # type: ignore[operator]
+        for size in ("300", 300.0, True, -1):
+            with pytest.raises(ArgumentError, match=f"{name}: vocab_size must be a whole number"):
+                train(COUNTS, size)  # type: ignore[operator]
+        with pytest.raises(ArgumentError, match=f"{name}: special_tokens is 5"):
+            train(COUNTS, 300, special_tokens=5)  # type: ignore[operator]
+        with pytest.raises(ArgumentError, match=f"{name}: the special token .* unpaired surrogate"):
+            train(COUNTS, 300, special_tokens=["\ud800"])  # type: ignore[operator]
+    with pytest.raises(ArgumentError, match="end_of_word_suffix must be str"):
+        et.train_bpe(COUNTS, 300, end_of_word_suffix=3)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there is no such file"):
         et.train_unigram(Path("absent.txt"), 50)

@@ -134,6 +134,9 @@ def top(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
             places = _candidates(values, count)
             some = values[places]
             border = -np.partition(-some, count - 1)[count - 1]
+            if np.isnan(border):  # fewer numbers than are asked for: those that are none come last
+                picked[row] = np.argsort(-some, kind="stable")[:count]
+                continue
             above = places[some > border]
             picked[row] = np.concatenate([above, places[some == border][: count - len(above)]])
     else:

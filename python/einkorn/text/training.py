@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import index
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,10 @@ def _count(name: str, source: Any, pipeline: Any, threads: int) -> Any:
             counts.add(octets, count)
     elif isinstance(source, str | PathLike):
         _count_files([source], pipeline, threads, counts)
+    elif isinstance(source, bytes) or not isinstance(source, Iterable):
+        raise ArgumentError(
+            f"{name}: source must be a path, texts or words with counts, got {type(source).__name__}"
+        )
     else:
         source = iter(source)
         first = next(source, None)
@@ -97,14 +102,40 @@ def _count_files(paths: Iterable[Any], pipeline: Any, threads: int, counts: Any)
             before += len(chunk)
 
 
-def special_list(name: str, tokens: Iterable[str]) -> list[str]:
-    """Special tokens, each once."""
-    if isinstance(tokens, (str, bytes)):
+def special_list(name: str, tokens: Iterable[str], unknown: str | None = None) -> list[str]:
+    """Special tokens, each once; the unknown one first where it is not among them."""
+    if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
         raise ArgumentError(f"{name}: special_tokens is {tokens!r}, expected a list of tokens")
-    special = list(dict.fromkeys(tokens))
+    special = list(tokens)
     if not all(isinstance(token, str) for token in special):
         raise ArgumentError(f"{name}: special_tokens is {special!r}, expected a list of str")
-    return special
+    if unknown is not None and unknown not in special:
+        if not isinstance(unknown, str):
+            raise ArgumentError(f"{name}: unk_token is {unknown!r}, expected a str or None")
+        special.insert(0, unknown)
+    for token in special:
+        if not _has_utf8(token):
+            raise ArgumentError(f"{name}: the special token {token!r} has an unpaired surrogate")
+    return list(dict.fromkeys(special))
+
+
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def whole_number(name: str, what: str, number: Any, least: int, most: int = 2**53) -> int:
+    """An argument that must be a whole number."""
+    try:
+        found = index(number)
+    except TypeError:
+        found = least - 1
+    if isinstance(number, bool) or not least <= found <= most:
+        raise ArgumentError(f"{name}: {what} must be a whole number from {least} to {most}, got {number!r}")
+    return found
 
 
 def train_bpe(
@@ -168,9 +199,13 @@ def train_bpe(
     splits = ("gpt2", "cl100k", "llama3", "words", "spaces", "whole")
     if split not in splits:
         raise ArgumentError(f"train_bpe: split must be one of {', '.join(splits)}, got {split!r}")
-    special = special_list("train_bpe", special_tokens)
-    if unk_token is not None and unk_token not in special:
-        special.insert(0, unk_token)
+    special = special_list("train_bpe", special_tokens, unk_token)
+    vocab_size = whole_number("train_bpe", "vocab_size", vocab_size, 0)
+    min_frequency = whole_number("train_bpe", "min_frequency", min_frequency, 0)
+    if not isinstance(end_of_word_suffix, str) or not _has_utf8(end_of_word_suffix):
+        raise ArgumentError(
+            f"train_bpe: end_of_word_suffix must be str without surrogates, got {end_of_word_suffix!r}"
+        )
     threads = _threads()
     form = _engine.form
     added = [(token.encode(), i, False, False, False, False) for i, token in enumerate(special)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from os import PathLike
 from typing import Any
 
@@ -11,7 +12,7 @@ from einkorn.errors import ArgumentError
 from einkorn.text import _engine
 from einkorn.text.files import description_of, special_token
 from einkorn.text.tokenizer import Tokenizer, _threads
-from einkorn.text.training import _count, special_list
+from einkorn.text.training import _count, special_list, whole_number
 
 __all__ = ["train_unigram"]
 
@@ -83,27 +84,19 @@ def train_unigram(
     Scores are natural logarithms. Results do not depend on the number of threads. Memory goes by the size of
     all different words.
     """
-    special = special_list("train_unigram", special_tokens)
-    if unk_token is not None and unk_token not in special:
-        special.insert(0, unk_token)
+    special = special_list("train_unigram", special_tokens, unk_token)
     if split not in ("metaspace", "words", "spaces", "whole"):
         raise ArgumentError(
             f"train_unigram: split must be one of metaspace, words, spaces, whole, got {split!r}"
         )
-    if not 0 < shrinking_factor < 1:
+    if not isinstance(shrinking_factor, Real) or not 0 < shrinking_factor < 1:
         raise ArgumentError(
             f"train_unigram: shrinking_factor must be above 0 and below 1, got {shrinking_factor!r}"
         )
-    for name, number, least, most in (
-        ("vocab_size", vocab_size, 1, 2**31 - 1),
-        ("max_piece_length", max_piece_length, 1, 1000),
-        ("n_sub_iterations", n_sub_iterations, 1, 10_000),
-        ("seed_size", seed_size, 0, 2**31 - 1),
-    ):
-        if type(number) is not int or not least <= number <= most:
-            raise ArgumentError(
-                f"train_unigram: {name} must be a whole number from {least} to {most}, got {number!r}"
-            )
+    vocab_size = whole_number("train_unigram", "vocab_size", vocab_size, 1, 2**31 - 1)
+    max_piece_length = whole_number("train_unigram", "max_piece_length", max_piece_length, 1, 1000)
+    n_sub_iterations = whole_number("train_unigram", "n_sub_iterations", n_sub_iterations, 1, 10_000)
+    seed_size = whole_number("train_unigram", "seed_size", seed_size, 0, 2**31 - 1)
     form = _engine.form
     threads = _threads()
     added = [(token.encode(), i, False, False, False, False) for i, token in enumerate(special)]

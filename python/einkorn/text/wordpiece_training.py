@@ -12,7 +12,7 @@ from einkorn.text import _engine
 from einkorn.text._unicode import bert_map
 from einkorn.text.files import bert
 from einkorn.text.tokenizer import Tokenizer, _threads
-from einkorn.text.training import _count, special_list
+from einkorn.text.training import _count, special_list, whole_number
 
 __all__ = ["train_wordpiece"]
 
@@ -66,8 +66,9 @@ def train_wordpiece(
         A file is missing or no UTF-8, or a special token.
     """
     special = special_list("train_wordpiece", special_tokens)
-    if not 1 <= limit_alphabet <= _MOST:
-        raise ArgumentError(f"train_wordpiece: limit_alphabet must be 1 to {_MOST}, got {limit_alphabet}")
+    vocab_size = whole_number("train_wordpiece", "vocab_size", vocab_size, 0)
+    min_frequency = whole_number("train_wordpiece", "min_frequency", min_frequency, 0)
+    limit_alphabet = whole_number("train_wordpiece", "limit_alphabet", limit_alphabet, 1, _MOST)
     form = _engine.form
     accents = lowercase if strip_accents is None else strip_accents
     table = bert_map(True, True, accents, lowercase)
