@@ -240,3 +240,50 @@ def test_scores_that_are_nan_have_no_area():
     for metric in (metrics.AUC(), metrics.AUC("PR")):
         metric.update_state(np.array([0, 1, 0, 1]), np.array([0.1, np.nan, 0.3, 0.9]))
         assert math.isnan(metric.result())
+
+
+_TRANSLATIONS = [
+    'He said: "It\'s 3.5% of 1,000 - no more."',
+    "the cat sat on the mat",
+    "A man, in an orange hat, starring at something.",
+    "x",
+    "Zwei junge Männer &quot;stehen&quot; herum!",
+]
+_REFERENCES = [
+    ['He said: "it is 3.5 % of 1,000; no more!"', "They said it's 3.5% of 1,000 - no more."],
+    ["the cat is on the mat", "there is a cat on the mat"],
+    ["A man in an orange hat starring at something.", "Someone, in a hat, stares."],
+    ["yes", "no, x"],
+    ["Zwei junge weiße Männer sind im Freien.", "Zwei Männer stehen herum!"],
+]
+
+
+#: BLEU, chrF and chrF++ of sacrebleu 2.6: all references, the first of each, and the second text alone.
+_SACREBLEU = [
+    *(0.5140590206249268, 0.7036751039975598, 0.6870552320629146),
+    *(0.34525872241765304, 0.6221898646023293, 0.6189802736883581),
+    *(0.3799178428257963, 0.645779420625287, 0.6636067072084818),
+]
+
+
+def test_figures_of_translations_are_those_of_sacrebleu():
+    first = [[one[0]] for one in _REFERENCES]
+    found = []
+    first_alone = (first[1:2], _TRANSLATIONS[1:2])
+    for references, given in ((_REFERENCES, _TRANSLATIONS), (first, _TRANSLATIONS), first_alone):
+        found += [
+            metrics.BLEU(smooth="exp", tokenize="13a")(references, given),
+            metrics.ChrF()(references, given),
+        ]
+        found.append(metrics.ChrF(word_order=2)(references, given))
+    assert found == pytest.approx(_SACREBLEU, abs=1e-9)
+    assert metrics.BLEU(smooth="exp", tokenize="13a")(first[3:4], _TRANSLATIONS[3:4]) == 0
+    words = [_REFERENCES[1][0].split()], [_TRANSLATIONS[1].split()]
+    assert metrics.BLEU(smooth="exp", tokenize="13a")(*words) == pytest.approx(_SACREBLEU[6])
+    assert metrics.ChrF()(["abc"], [""]) == 0
+    with pytest.raises(ArgumentError, match="ChrF: char_order is 0"):
+        metrics.ChrF(0)
+    with pytest.raises(ArgumentError, match="BLEU: smooth is 'floor'"):
+        metrics.BLEU(smooth="floor")
+    with pytest.raises(ArgumentError, match="BLEU: tokenize is 'zh'"):
+        metrics.BLEU(tokenize="zh")

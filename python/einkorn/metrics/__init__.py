@@ -31,7 +31,7 @@ from einkorn.metrics.regression import (
     R2Score,
     RootMeanSquaredError,
 )
-from einkorn.metrics.text import BLEU, Perplexity
+from einkorn.metrics.text import BLEU, ChrF, Perplexity
 
 __all__ = [
     "AUC",
@@ -39,6 +39,7 @@ __all__ = [
     "Accuracy",
     "BinaryAccuracy",
     "CategoricalAccuracy",
+    "ChrF",
     "ConfusionMatrix",
     "CosineSimilarity",
     "ExpectedCalibrationError",
