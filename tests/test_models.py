@@ -58,6 +58,7 @@ SMALL = {
     | {"conv_kernel": [10, 3], "conv_depthwise_kernel_size": 3},
     "conformer_ctc": {"vocab_size": 9, "num_mel_bins": 8, "conv_depthwise_kernel_size": 3, **_TOWER},
     "recurrent_lm": {"vocab_size": 9, "embedding_size": 4, "hidden_size": 8, "num_layers": 1, "cell": "gru"},
+    "captioner": {"vocab_size": 9, "image_size": 16, "embedding_size": 4, "hidden_size": 8, "width": 4},
     "bahdanau": {**_PAIR, "embedding_size": 4, "readout_size": 6},
     "luong": {**_PAIR, "num_layers": 1, "score": "concat"},
     "gnmt": {**_PAIR, "num_layers": 3},

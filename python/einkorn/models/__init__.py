@@ -20,6 +20,7 @@ _HOMES = {
     "CLIP": "clip",
     "CLIP_SIZES": "clip",
     "CausalLM": "causal",
+    "Captioner": "captioner",
     "ConformerCTC": "conformer",
     "Darknet": "darknet",
     "DenseNet": "densenet",
@@ -155,6 +156,7 @@ if TYPE_CHECKING:
         BertForSequenceClassification,
         BertForTokenClassification,
     )
+    from einkorn.models.captioner import Captioner
     from einkorn.models.causal import CausalLM
     from einkorn.models.cifar_resnet import (
         CIFARResNet,

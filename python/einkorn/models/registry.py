@@ -42,6 +42,7 @@ _MODELS = {
     "m2m100": ("transformer", "M2M100"),
     "clip": ("clip", "CLIP"),
     "conformer_ctc": ("conformer", "ConformerCTC"),
+    "captioner": ("captioner", "Captioner"),
     "recurrent_lm": ("recurrent_lm", "RecurrentLM"),
     "bahdanau": ("seq2seq", "Bahdanau"),
     "gnmt": ("seq2seq", "GNMT"),

@@ -8,12 +8,15 @@ from einkorn._later import later
 
 # What is reached as einkorn.seq.NAME, and the module it lives in.
 _HOMES = {
+    "CAPTION_WORDS": "pictures",
     "Cache": "cache",
+    "CaptionedScenes": "pictures",
     "GenerationInterrupted": "generation",
     "LANGUAGES": "transcription",
     "Memory": "memory",
     "WhisperTokens": "transcription",
     "bucketed_batches": "streams",
+    "captioned_scenes": "pictures",
     "comparison_loss": "preference",
     "corrupt_spans": "streams",
     "dpo_loss": "preference",
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from einkorn.seq.features import log_mel_spectrogram, mel_filters, mfcc, power_spectrogram, read_wav
     from einkorn.seq.generation import GenerationInterrupted, generate
     from einkorn.seq.memory import Memory
+    from einkorn.seq.pictures import CAPTION_WORDS, CaptionedScenes, captioned_scenes
     from einkorn.seq.preference import (
         comparison_loss,
         dpo_loss,
