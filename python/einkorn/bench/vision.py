@@ -36,10 +36,8 @@ def vision_rows() -> list[Row]:
         *rows,
         Row("vision", "integral image", noise, _integral, ("cv2",), in_quick=True),
         Row("vision", "Haar features", patches, _features, (), in_quick=True),
-        Row(
-            "vision", "non-maximum suppression", "10,000 boxes", _suppression, ("torchvision",), in_quick=True
-        ),
-        Row("vision", "soft suppression", "10,000 boxes", _softening, ()),
+        Row("vision", "non-maximum suppression", "10,000 boxes", _suppression, ("torchvision",)),
+        Row("vision", "soft suppression", "10,000 boxes", _softening, (), in_quick=True),
     ]
 
 
@@ -111,7 +109,7 @@ def _suppression(peers: Peers) -> Prepared:
     boxes, scores = _boxes(10_000)
     torch, theirs = peers.get("torch"), peers.get("torchvision")
     calls: dict[str, Call] = {}
-    if torch is not None and theirs is not None:
+    if torch is not None and theirs is not None and theirs.extension._has_ops():  # not in every build
         tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
         calls["torchvision"] = functools.partial(theirs.ops.nms, *tensors, 0.5)
     kept = len(nms(boxes, scores, 0.5))
