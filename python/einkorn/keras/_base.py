@@ -332,7 +332,8 @@ class Layer(Configured, Module):
             self.trainable = False
         if self.training is not True:
             for module in self.modules():
-                module.__dict__["training"] = isinstance(module, Layer) and type(module).training
+                if not (isinstance(module, Layer) and type(module).training):
+                    module.__dict__["training"] = False
 
     # --- weights --------------------------------------------------------------------------------
 

@@ -62,11 +62,12 @@ def _choice(op: str, name: str, value: Any, known: tuple[str, ...]) -> int:
 
 def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
     """Numbers of this shape; fewer are repeated as NumPy repeats them."""
-    if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
-        return np.ascontiguousarray(value)
+    kinds = "iu" if dtype is np.int32 or dtype is np.int64 else "iuf"
+    if type(value) is np.ndarray and value.shape == shape and value.dtype.kind in kinds:
+        return np.ascontiguousarray(value, dtype=dtype)
     refuse_masked(value, f"{op}: {name}")
     a = np.asarray(value._data if isinstance(value, Tensor) else value)
-    if a.dtype.kind not in ("iu" if np.dtype(dtype).kind == "i" else "iuf"):
+    if a.dtype.kind not in kinds:
         raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected numbers")
     try:
         return np.ascontiguousarray(np.broadcast_to(a, shape), dtype=dtype)
