@@ -534,16 +534,17 @@ class Grower : public TreePolicy {
     add(jobs.second, slots.second);
     launch(kName, find_splits, blocks_for(pieces_of(search_.count * used, kSearchThreads / kWarp)), kSearchThreads, 0,
            search_, s);
-    for (const Job& job : {jobs.first, jobs.second}) {
-      if (job.leaf == nullptr) continue;
-      download(p.candidates + job.side * k.n, d_.candidates + job.side * k.n, used);
+    const Job* const both[] = {&jobs.first, &jobs.second};
+    for (const Job* const job : both) {
+      if (job->leaf == nullptr) continue;
+      download(p.candidates + job->side * k.n, d_.candidates + job->side * k.n, used);
       if (p.most_bins > 0)
-        download(p.category_sets + job.side * k.n * k.words, d_.category_sets + job.side * k.n * k.words,
+        download(p.category_sets + job->side * k.n * k.words, d_.category_sets + job->side * k.n * k.words,
                  used * k.words);
     }
     wait();
-    for (const Job& job : {jobs.first, jobs.second})
-      if (job.leaf != nullptr) settle(job);
+    for (const Job* const job : both)
+      if (job->leaf != nullptr) settle(*job);
   }
 
   void split(OpenLeaf& parent) {
