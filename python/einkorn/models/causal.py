@@ -73,7 +73,7 @@ class CausalLM(Module, ABC):
         ShapeError, ArgumentError, IndexRangeError
             The tokens are not such an array, too many, or not in the vocabulary.
         """
-        h = self._run(input_ids, cache, attention_mask, position_ids)
+        h = self.last_hidden(input_ids, cache, attention_mask, position_ids)
         if last:
             h = ops.getitem(h, (slice(None), -1))
         return ops.linear(h, self.head(), self.head_bias())
@@ -92,7 +92,7 @@ class CausalLM(Module, ABC):
         ignore_index : int, keyword-only, default -100
             Labels that do not count.
         """
-        h = self._run(input_ids, None, attention_mask, None)
+        h = self.last_hidden(input_ids, None, attention_mask, None)
         wanted = plain(labels)
         if wanted.shape != h.shape[:2]:
             raise ShapeError(f"{self._op()}.loss: labels have shape {wanted.shape}, expected {h.shape[:2]}")
@@ -110,7 +110,14 @@ class CausalLM(Module, ABC):
     def _op(self) -> str:
         return type(self).__name__
 
-    def _run(self, input_ids: Any, cache: Cache | None, attention_mask: Any, position_ids: Any) -> Any:
+    def last_hidden(
+        self,
+        input_ids: Any,
+        cache: Cache | None = None,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+    ) -> Any:
+        """What the scores are made of, [batch, length, width]; arguments as in a call."""
         tokens = tokens_of(self._op(), "input_ids", input_ids)
         before = 0 if cache is None else cache.length
         total = before + tokens.shape[1]

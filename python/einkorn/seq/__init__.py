@@ -14,12 +14,15 @@ _HOMES = {
     "GenerationInterrupted": "generation",
     "LANGUAGES": "transcription",
     "Memory": "memory",
+    "PPOTrainer": "ppo",
+    "RewardModel": "rewards",
     "WhisperTokens": "transcription",
     "bucketed_batches": "streams",
     "captioned_scenes": "pictures",
     "comparison_loss": "preference",
     "corrupt_spans": "streams",
     "dpo_loss": "preference",
+    "fit_rewards": "rewards",
     "generalised_advantages": "preference",
     "generate": "generation",
     "keep_top_k": "sampling",
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from einkorn.seq.generation import GenerationInterrupted, generate
     from einkorn.seq.memory import Memory
     from einkorn.seq.pictures import CAPTION_WORDS, CaptionedScenes, captioned_scenes
+    from einkorn.seq.ppo import PPOTrainer
     from einkorn.seq.preference import (
         comparison_loss,
         dpo_loss,
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
         ppo_loss,
         sequence_log_probs,
     )
+    from einkorn.seq.rewards import RewardModel, fit_rewards
     from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
     from einkorn.seq.speculation import speculate
     from einkorn.seq.streams import (

@@ -75,34 +75,54 @@ def dpo_loss(
 
 
 def generalised_advantages(
-    rewards: Any, values: Any, gamma: float = 1.0, lam: float = 0.95
+    rewards: Any,
+    values: Any,
+    gamma: float = 1.0,
+    lam: float = 0.95,
+    *,
+    next_values: Any = None,
+    ends: Any = None,
 ) -> tuple[Any, Any]:
     """How much better each step was than expected (Schulman et al. 2016, equation 16).
 
     Parameters
     ----------
     rewards, values : float array [batch, steps]
-        Of episodes that end after the last step.
     gamma, lam : float, default 1.0, 0.95
         How much later rewards count, and later surprises.
+    next_values : float array [batch, steps], keyword-only, optional
+        What is expected after each step: 0 where a task is over, the value of the state that was reached where
+        only the time was. Default: the values of the steps that follow, and 0 after the last.
+    ends : boolean array [batch, steps], keyword-only, optional
+        After which steps an episode ends: what comes later does not count for it. Default: after the last.
 
     Returns
     -------
     advantages, returns : array [batch, steps]
         ``returns`` are what the values should have been.
     """
-    r, v = (np.asarray(x.numpy() if isinstance(x, Tensor) else x) for x in (rewards, values))
+    r, v = (_plain(x) for x in (rewards, values))
     if r.ndim != 2 or r.shape != v.shape:
         raise ShapeError(
             f"generalised_advantages: rewards and values have shapes {r.shape} and {v.shape}, expected"
             " [batch, steps] both"
         )
-    after = np.concatenate([v[:, 1:], np.zeros_like(v[:, :1])], 1)
+    last = np.zeros(r.shape, bool) if ends is None else _plain(ends).astype(bool)
+    if next_values is None:
+        after = np.concatenate([v[:, 1:], np.zeros_like(v[:, :1])], 1) if r.size else v
+        after = np.where(last, 0, after) if last.shape == r.shape else after
+    else:
+        after = _plain(next_values)
+    for name, given in (("next_values", after), ("ends", last)):
+        if given.shape != r.shape:
+            raise ShapeError(
+                f"generalised_advantages: {name} have shape {given.shape}, expected that of rewards, {r.shape}"
+            )
     surprises = r + gamma * after - v
     out = np.zeros_like(surprises)
     sums = np.zeros(len(r), surprises.dtype)
     for step in reversed(range(r.shape[1])):
-        sums = surprises[:, step] + gamma * lam * sums
+        sums = surprises[:, step] + gamma * lam * np.where(last[:, step], 0, sums)
         out[:, step] = sums
     return out, out + v
 
@@ -132,3 +152,7 @@ def _alike(op: str, **arrays: Any) -> None:
     if len(set(shapes.values())) != 1:
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ShapeError(f"{op}: shapes are {told}, expected equal ones")
+
+
+def _plain(x: Any) -> Any:
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
