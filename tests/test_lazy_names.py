@@ -11,6 +11,7 @@ import pytest
 PACKAGES = (
     "einkorn",
     "einkorn.boosting",
+    "einkorn.control",
     "einkorn.data",
     "einkorn.explain",
     "einkorn.keras",

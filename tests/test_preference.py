@@ -52,6 +52,19 @@ def test_advantages_are_sums_of_surprises():
     np.testing.assert_allclose(advantages, expected)
     np.testing.assert_allclose(returns, advantages + values)
 
+    # Episodes that end within a row: after the second and the last step, or where only the time is over.
+    ends = np.tile([False, True, False, False, True], (3, 1))
+    next_values = rng.normal(size=(3, 5))
+    for given, after in ((next_values, next_values), (None, np.where(ends, 0, after))):
+        surprises = rewards + gamma * after - values
+        for row in range(3):
+            for first, last in ((0, 1), (1, 1), (2, 4), (4, 4)):
+                wanted = sum((gamma * lam) ** (j - first) * surprises[row, j] for j in range(first, last + 1))
+                found, _ = seq.generalised_advantages(
+                    rewards, values, gamma, lam, next_values=given, ends=ends
+                )
+                assert found[row, first] == pytest.approx(wanted)
+
 
 def test_nothing_is_gained_beyond_the_clip():
     old = np.zeros(4, np.float32)
@@ -70,6 +83,10 @@ def test_nothing_is_gained_beyond_the_clip():
         (lambda: seq.dpo_loss(*[np.ones(2)] * 4, beta=0.0), "beta is 0.0"),
         (lambda: seq.ppo_loss(*[np.ones(2)] * 3, clip=-1.0), "clip is -1.0"),
         (lambda: seq.generalised_advantages(np.ones((2, 3)), np.ones((2, 2))), "expected \\[batch"),
+        (
+            lambda: seq.generalised_advantages(np.ones((2, 3)), np.ones((2, 3)), ends=np.ones(3)),
+            "ends have shape",
+        ),
     ],
 )
 def test_refusals(call, message):

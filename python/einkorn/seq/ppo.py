@@ -1,4 +1,4 @@
-"""Reinforcement learning of a language model: the third of the three steps, with proximal policy optimisation."""
+"""Language models that learn from rewards by proximal policy optimisation: the third of the three steps."""
 
 from __future__ import annotations
 
@@ -123,9 +123,7 @@ class PPOTrainer:
         self.value_head = nn.Linear(int(policy.head().shape[1]), 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
-        self._learned = [
-            p for p in (*policy.parameters(), *self.value_head.parameters()) if p.requires_grad
-        ]
+        self._learned = [p for p in (*policy.parameters(), *self.value_head.parameters()) if p.requires_grad]
         self.optimizer = optim.Adam(self._learned, lr=learning_rate)
         self.history = History()
 
@@ -244,9 +242,7 @@ class PPOTrainer:
         last = kept.sum(1) - 1
         ends = np.arange(kept.shape[1]) >= last[:, None]
         rewards[np.arange(len(kept)), last] += answers.scores
-        advantages, returns = generalised_advantages(
-            rewards, answers.values, self.gamma, self.lam, ends=ends
-        )
+        advantages, returns = generalised_advantages(rewards, answers.values, self.gamma, self.lam, ends=ends)
         chosen = advantages[kept]
         advantages = (advantages - chosen.mean()) / (chosen.std() + 1e-6)
         sums = np.zeros(4)

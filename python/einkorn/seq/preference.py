@@ -91,8 +91,8 @@ def generalised_advantages(
     gamma, lam : float, default 1.0, 0.95
         How much later rewards count, and later surprises.
     next_values : float array [batch, steps], keyword-only, optional
-        What is expected after each step: 0 where a task is over, the value of the state that was reached where
-        only the time was. Default: the values of the steps that follow, and 0 after the last.
+        What is expected after each step: 0 where a task is over, the value of the state that was reached
+        where only the time was. Default: the values of the steps that follow, and 0 after the last.
     ends : boolean array [batch, steps], keyword-only, optional
         After which steps an episode ends: what comes later does not count for it. Default: after the last.
 
@@ -116,7 +116,8 @@ def generalised_advantages(
     for name, given in (("next_values", after), ("ends", last)):
         if given.shape != r.shape:
             raise ShapeError(
-                f"generalised_advantages: {name} have shape {given.shape}, expected that of rewards, {r.shape}"
+                f"generalised_advantages: {name} have shape {given.shape}, expected that of rewards,"
+                f" {r.shape}"
             )
     surprises = r + gamma * after - v
     out = np.zeros_like(surprises)

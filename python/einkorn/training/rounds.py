@@ -1,4 +1,4 @@
-"""Training that goes by rounds, not by passes over data: each gives figures, and Ctrl-C keeps what was done."""
+"""Training that goes by rounds: each gives figures, and Ctrl-C keeps what was done."""
 
 from __future__ import annotations
 
