@@ -55,8 +55,8 @@ def test_advantages_are_sums_of_surprises():
     # Episodes that end within a row: after the second and the last step, or where only the time is over.
     ends = np.tile([False, True, False, False, True], (3, 1))
     next_values = rng.normal(size=(3, 5))
-    for given, after in ((next_values, next_values), (None, np.where(ends, 0, after))):
-        surprises = rewards + gamma * after - values
+    for given, then in ((next_values, next_values), (None, np.where(ends, 0, after))):
+        surprises = rewards + gamma * then - values
         for row in range(3):
             for first, last in ((0, 1), (1, 1), (2, 4), (4, 4)):
                 wanted = sum((gamma * lam) ** (j - first) * surprises[row, j] for j in range(first, last + 1))

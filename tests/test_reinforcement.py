@@ -171,12 +171,12 @@ def test_rewards_and_texts_that_are_none() -> None:
     policy = tiny(0)
     weights = [p.numpy().copy() for p in policy.parameters()]
     for given, error in ((np.ones(2), ek.ShapeError), ([np.nan] * 3, ek.NonFiniteError)):
-        with pytest.raises(error, match="^PPOTrainer: reward gave"):
+        with pytest.raises(error, match="PPOTrainer: reward gave"):
             seq.PPOTrainer(policy, lambda t, attention_mask, g=given: g, max_new_tokens=2).step(PROMPTS)
     assert all((p.numpy() == w).all() for p, w in zip(policy.parameters(), weights, strict=True))
     trainer = seq.PPOTrainer(policy, threes)
     for prompts in ([], [[]], [[0.5]]):
-        with pytest.raises(ek.ShapeError, match="^PPOTrainer"):
+        with pytest.raises(ek.ShapeError, match="PPOTrainer"):
             trainer.step(prompts)
     with pytest.raises(ek.ShapeError, match="no prompts"):
         trainer.fit([], 1)

@@ -155,7 +155,7 @@ class GAIL:
                 drawn += parts(len(self._expert), len(rows))
             expert = self._expert[np.concatenate(drawn)[: len(rows)]]
             logits = ops.reshape(self.discriminator(np.concatenate([expert, pairs[rows]])), (-1,))
-            truth = np.repeat(np.float32([1, 0]), len(rows))
+            truth = np.repeat(np.array([1, 0], np.float32), len(rows))
             loss = ops.binary_cross_entropy_with_logits(logits, truth)
             self._optimizer.zero_grad()
             loss.backward()

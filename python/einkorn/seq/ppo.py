@@ -121,8 +121,8 @@ class PPOTrainer:
         self.value_weight, self.max_norm = value_weight, max_norm
         self.passes, self.batch_size = whole(op, "passes", passes), whole(op, "batch_size", batch_size)
         self.value_head = nn.Linear(int(policy.head().shape[1]), 1)
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
+        for parameter in self.value_head.parameters():
+            nn.init.zeros_(parameter)
         self._learned = [p for p in (*policy.parameters(), *self.value_head.parameters()) if p.requires_grad]
         self.optimizer = optim.Adam(self._learned, lr=learning_rate)
         self.history = History()

@@ -34,8 +34,8 @@ class RewardModel(nn.Module):
         super().__init__()
         self.body = body
         self.score = nn.Linear(int(body.head().shape[1]), 1)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
+        for parameter in self.score.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, input_ids: Any, *, attention_mask: Any = None) -> Any:
         """Rewards of texts, read after the last token of each.
