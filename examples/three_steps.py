@@ -176,7 +176,7 @@ def run(seed: int, quick: bool) -> tuple[list[float], dict[str, list[float]], li
 
     direct = copy.deepcopy(model)
     trainer = seq.PPOTrainer(
-        model, rewards, max_new_tokens=NEW, eos_token_id=END, beta=0.1, learning_rate=5e-4
+        model, rewards, max_new_tokens=NEW, eos_token_id=END, beta=0.1, learning_rate=3e-4
     )
     course = [(0, shares[-1])]
     for _ in range(1 if quick else 6):
