@@ -117,7 +117,7 @@ class PPO:
         Returns
         -------
         History
-            :attr:`history`, which goes on with every call.
+            ``history``, which goes on with every call.
 
         Raises
         ------

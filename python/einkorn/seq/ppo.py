@@ -145,7 +145,7 @@ class PPOTrainer:
         Returns
         -------
         History
-            :attr:`history`, which goes on with every call.
+            ``history``, which goes on with every call.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class PPOTrainer:
         Returns
         -------
         dict of str to float
-            The figures of :attr:`history`, which gets none of them here.
+            The figures of ``history``, which gets none of them here.
 
         Raises
         ------
