@@ -135,7 +135,7 @@ class Captioner(_Translator):
         ----------
         images : array [batch, 3, image_size, image_size]
         tokens : integer array [batch, tokens]
-            As :meth:`generate` gives them; the last word leads to nothing.
+            As ``generate`` gives them; the last word leads to nothing.
 
         Raises
         ------
