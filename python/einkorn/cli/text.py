@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from einkorn.cli.outputs import new_file
 from einkorn.cli.settings import add_settings, apply_settings
-from einkorn.errors import DataError, MissingFileError
+from einkorn.errors import ArgumentError, DataError, MissingFileError
 
 __all__ = ["add_embed", "add_tokenize", "embed", "tokenize"]
 
@@ -38,6 +39,16 @@ def add_tokenize(commands: Any) -> None:
         add_settings(doing)
 
 
+def _distinct(written: dict[str, Any], read: list[str]) -> None:
+    """Refuse to write over what is read, or over what was just written."""
+    taken = {os.path.realpath(name) for name in read}
+    for option, path in written.items():
+        if path is not None:
+            if os.path.realpath(path) in taken:
+                raise ArgumentError(f"{option}: {path} is read or written already: give another name")
+            taken.add(os.path.realpath(path))
+
+
 def _lines(files: list[str]) -> Any:
     """(Name, line) of all files."""
     for name in files or ["-"]:
@@ -60,6 +71,7 @@ def tokenize(arguments: argparse.Namespace) -> None:
     apply_settings(arguments)
     if arguments.doing == "train":
         out = new_file(arguments.out, "--out", arguments.overwrite)
+        _distinct({"--out": out}, arguments.files)
         tokenizer = et.train_bpe(
             [Path(name) for name in arguments.files],
             arguments.vocab_size,
@@ -136,6 +148,7 @@ def embed(arguments: argparse.Namespace) -> None:
     replace = arguments.overwrite or arguments.resume
     out = new_file(arguments.out, "--out", replace)
     text = None if arguments.vectors is None else new_file(arguments.vectors, "--vectors", replace)
+    _distinct({"--out": out, "--vectors": text}, [arguments.corpus])
 
     def show(seen: dict[str, Any]) -> None:
         speed = " ".join(f"{value:,.0f} {key.split('_')[0]}/s" for key, value in seen.items() if "per" in key)
