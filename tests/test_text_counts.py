@@ -148,7 +148,6 @@ def test_surrogates_are_characters_as_in_scikit_learn() -> None:
         (lambda t: t.CountVectorizer().fit([np.nan]), "np.nan"),
         (lambda t: t.CountVectorizer().fit([b"\xff"]), "utf-8"),
         (lambda t: t.HashingVectorizer().transform("a"), "string object received"),
-        (lambda t: t.HashingVectorizer(n_features=0).transform(["a"]), "0 feature"),
         (lambda t: t.TfidfVectorizer(norm="l3").fit(["ab"]), "norm"),
     ],
 )
@@ -216,7 +215,7 @@ def test_cosines_and_nearest_rows() -> None:
     np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :6], atol=1e-12)
     assert places[:3, 0].tolist() == [0, 1, 2]
     assert places[3].tolist() == [0, 1, 2, 3, 4, 5]  # a row of zeros is equally far from all
-    with pytest.raises(ArgumentError, match="n_neighbors must be 1 to 30, got 31"):
+    with pytest.raises(ArgumentError, match="n_neighbors must be a whole number from 1 to 30, got 31"):
         et.nearest_rows(dense, dense, 31)
     with pytest.raises(ShapeError, match="rows of 9"):
         et.cosine_similarity(dense, dense[:, :4])

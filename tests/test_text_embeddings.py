@@ -77,7 +77,7 @@ def test_svd_vectors_are_those_of_the_whole_decomposition() -> None:
     counts, words = et.cooccurrence(COURSE, 1)
     thin, _ = et.svd_vectors(counts, 3)
     assert thin.shape == (len(words), 3)
-    with pytest.raises(ArgumentError, match="size must be 1 to 50, got 51"):
+    with pytest.raises(ArgumentError, match="size must be a whole number from 1 to 50, got 51"):
         et.svd_vectors(a, 51)
 
 
@@ -288,8 +288,11 @@ def test_what_is_refused() -> None:
         (lambda: et.Word2Vec(["a text"]), "a sentence must be a list of words, got str"),
         (lambda: et.Word2Vec([["a"]]), "no word occurs 5 times"),
         (lambda: et.Word2Vec(negative=0), "hs, negative or softmax"),
-        (lambda: et.Word2Vec(vector_size=0), "vector_size must be a whole number from 1 on, got 0"),
-        (lambda: et.FastText(bucket=0), "bucket must be at least 1"),
+        (
+            lambda: et.Word2Vec(vector_size=0),
+            "vector_size must be a whole number from 1 to 2147483647, got 0",
+        ),
+        (lambda: et.FastText(bucket=0), "bucket must be a whole number from 1 to 1073741824, got 0"),
         (lambda: et.GloVe(window=0), "window must be"),
         (lambda: et.GloVe([["a"]], min_count=1), "no two words occur together"),
         (lambda: et.cooccurrence([["a"]], 0), "window must be at least 1"),

@@ -95,9 +95,15 @@ def test_tags_of_brown(brown: str, penn: str) -> None:
         (lambda: et.PerceptronTagger().train([]), "there are no sentences"),
         (lambda: et.PerceptronTagger().train([["a"]]), r"lists of \(word, tag\)"),
         (lambda: et.PerceptronTagger().train([[("a", 1)]]), r"lists of \(word, tag\)"),
-        (lambda: et.PerceptronTagger().train(SENTENCES, 0), "nr_iter must be at least 1"),
+        (
+            lambda: et.PerceptronTagger().train(SENTENCES, 0),
+            "nr_iter must be a whole number from 1 on, got 0",
+        ),
         (lambda: et.PerceptronTagger().train([[("\ud800", "NN")]]), "unpaired surrogate"),
-        (lambda: et.PerceptronTagger().train(SENTENCES).tag("a dog"), "must be a list of words"),
+        (
+            lambda: et.PerceptronTagger().train(SENTENCES).tag("a dog"),
+            "a sentence must be a list, got 'a dog'",
+        ),
         (lambda: et.PerceptronTagger().train(SENTENCES).tag([1]), "words must be str"),
     ],
 )

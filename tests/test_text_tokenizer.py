@@ -162,7 +162,7 @@ def test_what_is_cut_off_is_kept(form: Any) -> None:
     assert encoding.char_to_token(2) == 2
     assert encoding.word_to_tokens(0) == (0, 4)
     assert encoding.token_to_chars(3) == (3, 4)
-    with pytest.raises(ArgumentError, match=r"stride must be 0 to 3, .* got 4"):
+    with pytest.raises(ArgumentError, match="stride must be a whole number from 0 to 3, got 4"):
         tokenizer.enable_truncation(4, stride=4)
     with pytest.raises(IndexRangeError, match="no token 4 of 4"):
         encoding.token_to_word(4)
@@ -181,7 +181,7 @@ def test_truncation_and_padding(tmp_path: Path) -> None:
     arrays = tokenizer.arrays(["the", ("low", "new")], 5)
     assert arrays["input_ids"].tolist() == [[2, 5, 3, 0, 0], [2, 6, 3, 9, 3]]
     assert arrays["token_type_ids"].tolist() == [[0] * 5, [0, 0, 0, 1, 1]]
-    with pytest.raises(ArgumentError, match="at least 2, got 1"):
+    with pytest.raises(ArgumentError, match="a whole number from 2 to 2147483647, got 1"):
         tokenizer.enable_truncation(1)
 
 

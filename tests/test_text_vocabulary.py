@@ -34,7 +34,7 @@ def test_what_is_refused() -> None:
         Vocabulary(["hello"], unk=None).encode("x")
     with pytest.raises(ArgumentError, match="ids are 0 to 4, got -1"):
         Vocabulary(["hello"]).decode([-1])
-    with pytest.raises(ArgumentError, match="min_count must be at least 1, got 0"):
+    with pytest.raises(ArgumentError, match="min_count must be a whole number from 1 on, got 0"):
         Vocabulary(["hello"], min_count=0)
     with pytest.raises(ArgumentError, match="max_size must be at least 1"):
         Vocabulary(["hello"], max_size=0)

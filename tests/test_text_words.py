@@ -150,7 +150,7 @@ def test_sentences_of_brown() -> None:
         (lambda: et.normalize("a", "NFX"), "form must be NFC"),
         (lambda: et.normalize("a", case="upper"), "case must be"),
         (lambda: et.porter_stem("a", mode="new"), "mode must be 'original' or 'extended', got 'new'"),
-        (lambda: et.ngrams("ab", 0), "n must be at least 1, got 0"),
+        (lambda: et.ngrams("ab", 0), "n must be a whole number from 1 on, got 0"),
         (lambda: et.lemmatize("a", "no such"), "language 'no such'"),
     ],
 )

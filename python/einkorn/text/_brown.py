@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
 
-from einkorn.errors import DataError, MissingFileError
+from einkorn.errors import ArgumentError, DataError, MissingFileError
+from einkorn.text._arguments import path_of
 
 __all__ = ["read_brown"]
 
@@ -76,7 +78,7 @@ def read_brown(path: str | PathLike[str], penn: bool = True) -> list[list[tuple[
     """
     sentences = []
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path_of("read_brown", path)) as archive:
             for name in sorted(archive.namelist()):
                 stem = Path(name).name
                 if len(stem) != 4 or stem[0] != "c" or not stem[2:].isdigit():
@@ -88,6 +90,8 @@ def read_brown(path: str | PathLike[str], penn: bool = True) -> list[list[tuple[
                         sentences.append(list(zip(words, penn_tags(tags) if penn else tags, strict=True)))
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such file") from None
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
         raise DataError(f"{path}: {error}") from None
     return sentences

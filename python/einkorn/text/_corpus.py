@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text import _engine
+from einkorn.text._arguments import path_of
 from einkorn.text.tokenizer import _threads
 
-__all__ = ["Corpus", "ordered"]
+__all__ = ["Block", "Corpus", "check_words", "ordered"]
 
 _BLOCK = 1 << 20  # words of lists that are numbers at a time
 _KEPT = 1 << 26  # words of a corpus whose numbers are kept for the next pass
@@ -28,12 +28,12 @@ Block = tuple[np.ndarray, np.ndarray]
 class Corpus:
     """Sentences: a file with one on each line, its words between white space; or lists of words.
 
-    An iterator is kept as it comes: it can be gone through once.
+    An iterator is kept as it comes, since it can be gone through once; sentences that are iterators, too.
     """
 
     def __init__(self, op: str, source: Any) -> None:
         self.op = op
-        self.path = Path(source) if isinstance(source, (str, PathLike)) else None
+        self.path = path_of(op, source) if isinstance(source, (str, PathLike)) else None
         self._blocks: list[Block] | None = None
         self._words: list[str] | None = None
         if self.path is None:
@@ -41,7 +41,9 @@ class Corpus:
                 raise ArgumentError(
                     f"{op}: sentences must be lists of words or a path, got {type(source).__name__}"
                 )
-            self.sentences = list(source) if iter(source) is source else source
+            self.sentences = source
+            if iter(source) is source or isinstance(source, (list, tuple)):  # passes go through them again
+                self.sentences = [list(each) if isinstance(each, Iterator) else each for each in source]
 
     def _chunks(self) -> Iterator[bytes]:
         from einkorn.text.training import _chunks
@@ -58,7 +60,7 @@ class Corpus:
 
     def _lists(self) -> Iterator[Iterable[str]]:
         for sentence in self.sentences:
-            if isinstance(sentence, (str, bytes)):
+            if isinstance(sentence, (str, bytes)) or not isinstance(sentence, Iterable):
                 raise ArgumentError(
                     f"{self.op}: a sentence must be a list of words, got {type(sentence).__name__}"
                 )
@@ -68,8 +70,11 @@ class Corpus:
         """How often each word occurs."""
         counts: Counter[str] = Counter()
         if self.path is None:
-            for sentence in self._lists():
-                counts.update(sentence)
+            try:
+                for sentence in self._lists():
+                    counts.update(iter(sentence))
+            except TypeError as error:
+                raise ArgumentError(f"{self.op}: sentences must be lists of words: {error}") from None
             return counts
         form = _engine.form
         found = form.Counts()
@@ -120,5 +125,19 @@ class Corpus:
 def ordered(counts: Counter[str], min_count: int, most: int | None) -> list[str]:
     """Words that occur often enough, the most frequent first, equally frequent ones by their characters."""
     words = [word for word, count in counts.items() if count >= min_count]
-    words.sort(key=lambda word: (-counts[word], word))
+    try:
+        words.sort(key=lambda word: (-counts[word], word))
+    except TypeError as error:
+        raise ArgumentError(f"words must be str, or at least have an order: {error}") from None
     return words[:most]
+
+
+def check_words(op: str, words: list[str]) -> None:
+    """Refuse words that files could not keep."""
+    for word in words:
+        if not isinstance(word, str):
+            raise ArgumentError(f"{op}: words must be str, got {word!r:.60}")
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ArgumentError(f"{op}: the word {word!r:.60} has an unpaired surrogate") from None

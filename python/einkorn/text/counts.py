@@ -13,13 +13,14 @@ import numpy as np
 from einkorn import _extras
 from einkorn.errors import ArgumentError
 from einkorn.text import _engine
+from einkorn.text._arguments import real_number, whole_number
 from einkorn.text.tokenizer import _threads
 
 try:
     from sklearn.feature_extraction import FeatureHasher
     from sklearn.feature_extraction import text as _sk
     from sklearn.preprocessing import normalize
-    from sklearn.utils.validation import check_is_fitted
+    from sklearn.utils.validation import check_array, check_is_fitted
 except ImportError as error:
     raise _extras.missing(error, "einkorn.text.counts", "text") from error
 
@@ -234,9 +235,10 @@ class TfidfTransformer(_sk.TfidfTransformer):
         _check_weighting(self.weighting, self.base)
         super().fit(X, y)
         if self.weighting == "relative" and self.use_idf:
-            found = np.bincount(_as_csr(X).indices, minlength=X.shape[1])
+            rows = _as_csr(X)
+            found = np.bincount(rows.indices, minlength=rows.shape[1])
             with np.errstate(divide="ignore"):
-                idf = np.log(X.shape[0] / found)
+                idf = np.log(rows.shape[0] / found)
             idf[found == 0] = 0  # no document has the term, so nothing is weighted
             self.idf_ = (idf / (np.log(self.base) if self.base else 1.0)).astype(self.idf_.dtype)
         return self
@@ -246,6 +248,7 @@ class TfidfTransformer(_sk.TfidfTransformer):
         if self.weighting == "sklearn":
             return super().transform(X, copy=copy)
         check_is_fitted(self, "n_features_in_")
+        X = check_array(X, accept_sparse="csr", input_name="X")
         if X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
@@ -272,8 +275,8 @@ def _as_csr(X: Any) -> Any:
 def _check_weighting(weighting: Any, base: Any) -> None:
     if weighting not in ("sklearn", "relative"):
         raise ArgumentError(f"TfidfTransformer: weighting must be 'sklearn' or 'relative', got {weighting!r}")
-    if base is not None and not (base > 0 and base != 1):
-        raise ArgumentError(f"TfidfTransformer: base must be positive and not 1, got {base!r}")
+    if base is not None and real_number("TfidfTransformer", "base", base, 0, above=True) == 1:
+        raise ArgumentError("TfidfTransformer: base must be another than 1")
 
 
 class TfidfVectorizer(_Counting, _sk.TfidfVectorizer):
@@ -305,10 +308,8 @@ class HashingVectorizer(_Counting, _sk.HashingVectorizer):
         documents = X if isinstance(X, str) else list(X)
         if not isinstance(X, str) and documents:
             self._validate_ngram_range()
-            places = self.n_features
-            counted = None
-            if isinstance(places, int) and 1 <= places < 2**31:
-                counted = self._counted(documents, places=places, alternate_sign=self.alternate_sign)
+            places = whole_number("HashingVectorizer", "n_features", self.n_features, 1, 2**31 - 1)
+            counted = self._counted(documents, places=places, alternate_sign=self.alternate_sign)
             if counted is not None:
                 _, indptr, indices, counts = counted
                 shape = (len(documents), places)

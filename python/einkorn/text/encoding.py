@@ -26,7 +26,7 @@ class Encoding:
         What truncation cut off, in encodings of the same length.
     """
 
-    __slots__ = ("_layout", "_offsets", "_texts", "_tokenizer", "_words", "ids", "overflowing")
+    __slots__ = ("_filling", "_layout", "_offsets", "_texts", "_tokenizer", "_words", "ids", "overflowing")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Encoding:
         self._tokenizer = tokenizer
         self._texts = texts
         self._layout = layout  # (what, first token of the text, behind the last, type id)
+        self._filling = "[PAD]"  # what padding calls its token
         self._offsets: list[tuple[int, int]] | None = None
         self._words: list[int | None] | None = None
         self.overflowing: list[Encoding] = []
@@ -55,8 +56,14 @@ class Encoding:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens as the vocabulary writes them."""
-        return [self._tokenizer.id_to_token(number) or "" for number in self.ids]
+        """The tokens as the vocabulary writes them; those of padding as :meth:`Tokenizer.enable_padding` was
+        told.
+        """
+        padded = self._each(lambda what, kind: what == PADDING)
+        return [
+            self._filling if is_padding else self._tokenizer.id_to_token(number) or ""
+            for number, is_padding in zip(self.ids, padded, strict=True)
+        ]
 
     @property
     def type_ids(self) -> list[int]:

@@ -6,13 +6,14 @@ import base64
 import binascii
 import json
 import math
+import os
 import struct
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from einkorn.errors import ArgumentError, DataError, MissingFileError
+from einkorn.text._arguments import items_of, path_of
 from einkorn.text._compile import PATTERN
 from einkorn.text._unicode import BYTE_OF, CHARACTER_OF
 from einkorn.text.tokenizer import Tokenizer
@@ -35,7 +36,7 @@ FilePath = str | PathLike[str]
 def read_whole(path: FilePath) -> bytes:
     """The bytes of a file, unpacked where its name ends in .gz."""
     try:
-        octets = Path(path).read_bytes()
+        octets = path_of("read", path).read_bytes()
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such file") from None
     except OSError as error:
@@ -152,6 +153,7 @@ def read_gpt2(
         ids = json.loads(read_whole(vocab))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{vocab}: no JSON: {error}") from None
+    special_tokens = items_of("read_gpt2", "special_tokens", special_tokens)
     if not isinstance(ids, dict):
         raise DataError(f"{vocab}: must be an object of tokens and ids, got {type(ids).__name__}")
     model = bpe(ids, _merges(merges, _lines(merges)))
@@ -159,12 +161,18 @@ def read_gpt2(
         vocab,
         description_of(
             model,
-            added_tokens=[special_token(token, ids[token]) for token in special_tokens if token in ids],
+            added_tokens=[special_token(token, ids[token]) for token in special_tokens if _among(ids, token)],
             pre_tokenizer=byte_level(),
             post_processor=byte_level(trims=False),
             decoder=byte_level(),
         ),
     )
+
+
+def _among(ids: dict[str, int], token: Any) -> bool:
+    if not isinstance(token, str):
+        raise ArgumentError(f"read_gpt2: special_tokens must be a list of str, got {token!r:.60} in it")
+    return token in ids
 
 
 def read_clip(path: FilePath) -> Tokenizer:
@@ -353,7 +361,13 @@ def read_tiktoken(
     if missing := [byte for byte, c in CHARACTER_OF.items() if c not in ids]:
         raise DataError(f"{path}: there is no token for the byte {missing[0]}")
     if not isinstance(special_tokens, Mapping):
-        special_tokens = {token: max(seen) + 1 + i for i, token in enumerate(special_tokens)}
+        names = dict.fromkeys(items_of("read_tiktoken", "special_tokens", special_tokens))
+        special_tokens = {token: max(seen) + 1 + i for i, token in enumerate(names)}
+    for token, number in special_tokens.items():
+        if number in seen and ids.get(token) != number:
+            raise ArgumentError(
+                f"read_tiktoken: special_tokens gives {token!r} the id {number}, which is a rank"
+            )
     split = {"type": "Split", "pattern": {"Regex": PATTERN[pattern]}, "behavior": "Isolated", "invert": False}
     return _made(
         path,
@@ -473,7 +487,13 @@ def _all_ways(ids: dict[str, int], ranks: list[int]) -> list[list[str]]:
     return [[left, right] for *_, left, right in sorted(merges)]
 
 
+def _known(format: str, tokenizer: Any) -> None:
+    if not isinstance(tokenizer, Tokenizer):
+        raise ArgumentError(f"{format}: tokenizer must be a Tokenizer, got {type(tokenizer).__name__}")
+
+
 def _model(tokenizer: Tokenizer, kind: str, format: str) -> dict[str, Any]:
+    _known(format, tokenizer)
     model = tokenizer._description["model"]
     if model.get("type") != kind:
         raise ArgumentError(f"{format}: the model must be {kind}, got {model.get('type')}")
@@ -493,6 +513,8 @@ def write_gpt2(tokenizer: Tokenizer, vocab: FilePath, merges: FilePath) -> None:
     from einkorn._files import write_text
 
     model = _model(tokenizer, "BPE", "write_gpt2")
+    if os.path.realpath(vocab) == os.path.realpath(merges):
+        raise ArgumentError(f"write_gpt2: vocab and merges are one file, {vocab}")
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     if any(" " in part for pair in pairs for part in pair):
         raise ArgumentError("write_gpt2: a token has a space, which divides the tokens of a line")
@@ -513,6 +535,7 @@ def write_vocabulary(tokenizer: Tokenizer, path: FilePath) -> None:
     """
     from einkorn._files import write_text
 
+    _known("write_vocabulary", tokenizer)
     tokens = tokenizer._tokens
     missing = next((i for i in range(len(tokens)) if i not in tokens), None)
     if missing is not None:
@@ -555,15 +578,19 @@ def write_llama2c(tokenizer: Tokenizer, path: FilePath) -> None:
     Raises
     ------
     ArgumentError
-        The tokens have no scores: neither Unigram nor read from such a file.
+        The tokens have no scores: neither Unigram nor read from such a file; or they do not begin with
+        ``<unk>``, ``<s>``, ``</s>``.
     CheckpointError
         The file cannot be written.
     """
     from einkorn.checkpoint import write_whole
 
+    _known("write_llama2c", tokenizer)
     model = tokenizer._description["model"]
     if model.get("type") == "Unigram":
         tokens = [token for token, _ in model["vocab"]]
+        if tokens[:3] != list(_LLAMA_SPECIAL):  # its readers know the first three by their places
+            raise ArgumentError(f"write_llama2c: the first tokens must be <unk>, <s>, </s>, got {tokens[:3]}")
         scores = [score for _, score in model["vocab"]]
     elif "scores" in model:
         tokens = list(model["vocab"])

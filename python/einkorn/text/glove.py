@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
+from einkorn.text._arguments import items_of, known_options, real_number, whole_number
+from einkorn.text._corpus import check_words
 from einkorn.text.keyed_vectors import KeyedVectors
 from einkorn.text.neighbours import cooccurrence
 from einkorn.text.vector_files import read_tensors
@@ -80,14 +82,19 @@ class GloVe:
         *,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        for option, value, least in (
-            ("vector_size", vector_size, 1), ("window", window, 1), ("min_count", min_count, 1),
-            ("epochs", epochs, 0), ("seed", seed, 0), ("workers", workers, 1),
-        ):  # fmt: skip
-            if not isinstance(value, (int, np.integer)) or value < least:
-                raise ArgumentError(f"GloVe: {option} must be a whole number from {least} on, got {value!r}")
-        if not (x_max > 0 and learning_rate > 0):
-            raise ArgumentError("GloVe: x_max and learning_rate must be positive")
+        vector_size = whole_number("GloVe", "vector_size", vector_size, 1, 2**31 - 1)
+        window = whole_number("GloVe", "window", window, 1)
+        min_count = whole_number("GloVe", "min_count", min_count, 1)
+        if max_size is not None:
+            max_size = whole_number("GloVe", "max_size", max_size, 1)
+        epochs = whole_number("GloVe", "epochs", epochs, 0)
+        seed = whole_number("GloVe", "seed", seed, 0, 2**64 - 1)
+        workers = whole_number("GloVe", "workers", workers, 1, 1024)
+        x_max = real_number("GloVe", "x_max", x_max, 0, above=True)
+        alpha = real_number("GloVe", "alpha", alpha)
+        learning_rate = real_number("GloVe", "learning_rate", learning_rate, 0, above=True)
+        if progress is not None and not callable(progress):
+            raise ArgumentError(f"GloVe: progress must be a function or None, got {progress!r:.60}")
         self.vector_size, self.window, self.min_count, self.max_size = (
             vector_size,
             window,
@@ -120,6 +127,11 @@ class GloVe:
         from einkorn import runtime
         from einkorn.ops import glove_train
 
+        if not hasattr(counts, "tocoo"):
+            raise ArgumentError(f"GloVe: counts must be a sparse matrix, got {type(counts).__name__}")
+        words = items_of("GloVe", "words", words)
+        check_words("GloVe", words)
+        last = self.epochs if epochs is None else whole_number("GloVe", "epochs", epochs, 0)
         entries = counts.tocoo()
         row, column = entries.row.astype(np.int32), entries.col.astype(np.int32)
         count = entries.data.astype(np.float32)
@@ -129,20 +141,22 @@ class GloVe:
             raise ArgumentError(
                 "GloVe: no two words occur together; min_count says how often each must occur to count"
             )
+        if not np.isfinite(count).all():
+            raise ArgumentError("GloVe: counts must be finite in float32")
         if not self.epochs_done:
             rng = np.random.default_rng(self.seed)
             shape = (2, len(words), self.vector_size + 1)
             self._table = ((rng.random(shape) - 0.5) / (self.vector_size + 1)).astype(np.float32)
             self._squares = np.ones(shape, np.float32)
-            self._words = list(words)
-        elif list(words) != self._words:
+            self._words = words
+        elif words != self._words:
             raise ArgumentError("GloVe: training goes on with other words than it began with")
         # As in the published program, the entries are shuffled once: then they are read one after the other.
         shuffled = np.random.default_rng((self.seed, 0)).permutation(len(count))
         row, column, count = row[shuffled], column[shuffled], count[shuffled]
         order = np.arange(len(count))
         try:
-            for epoch in range(self.epochs_done, self.epochs if epochs is None else epochs):
+            for epoch in range(self.epochs_done, last):
                 began = time.perf_counter()
                 with runtime.num_threads(self.workers):
                     loss = glove_train(
@@ -180,6 +194,8 @@ class GloVe:
 
         from einkorn.checkpoint import write_whole
 
+        if not hasattr(self, "_words"):
+            raise ArgumentError("GloVe.save: nothing was learned; train first")
         about = {
             "format": "einkorn.GloVe",
             "options": json.dumps({option: getattr(self, option) for option in _OPTIONS}),
@@ -201,16 +217,19 @@ class GloVe:
         """
         tensors, about = read_tensors(path, "einkorn.GloVe")
         try:
-            model = cls(**json.loads(about["options"]))
+            model = cls(**known_options(about["options"], _OPTIONS))
             words = json.loads(about["words"])
-            model._words = [str(word) for word in words]
+            if not isinstance(words, list):
+                raise ValueError("words must be a list")
+            check_words("GloVe", words)
+            model._words = words
             shape = (2, len(words), model.vector_size + 1)
             for name in ("table", "squares"):
                 if tensors[name].shape != shape:
                     raise ValueError(f"{name} has shape {tensors[name].shape}, expected {shape}")
                 setattr(model, f"_{name}", np.ascontiguousarray(tensors[name], np.float32))
-            model.epochs_done = int(json.loads(about["done"]))
+            model.epochs_done = whole_number("load", "what is done", json.loads(about["done"]), 0)
             model._refresh()
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(f"{path}: damaged: {error}") from None
         return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
 from os import PathLike
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from einkorn import _extras
 from einkorn.errors import ArgumentError, DataError, ShapeError
+from einkorn.text._arguments import items_of, real_number, whole_number
+from einkorn.text._corpus import check_words
 from einkorn.text.similarity import top
 from einkorn.text.vector_files import lines_of, read_tensors, read_word2vec
 
@@ -46,8 +49,9 @@ class KeyedVectors:
     """
 
     def __init__(self, words: Iterable[str], vectors: Any, counts: Sequence[int] | None = None) -> None:
-        self.index_to_key = list(words)
-        self.vectors = np.ascontiguousarray(vectors, np.float32)
+        self.index_to_key = items_of("KeyedVectors", "words", words)
+        check_words("KeyedVectors", self.index_to_key)
+        self.vectors = _numbers("KeyedVectors", "vectors", vectors)
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.index_to_key):
             raise ShapeError(
                 f"KeyedVectors: vectors has shape {self.vectors.shape}, "
@@ -57,7 +61,14 @@ class KeyedVectors:
         if len(self.key_to_index) != len(self.index_to_key):
             twice = next(w for i, w in enumerate(self.index_to_key) if self.key_to_index[w] != i)
             raise ArgumentError(f"KeyedVectors: the word {twice!r} occurs twice")
-        self.counts = None if counts is None else [int(count) for count in counts]
+        self.counts: list[int] | None = None
+        if counts is not None:
+            listed = items_of("KeyedVectors", "counts", counts)
+            self.counts = [whole_number("KeyedVectors", "a count", count, 0, 2**63 - 1) for count in listed]
+            if len(self.counts) != len(self.index_to_key):
+                raise ShapeError(
+                    f"KeyedVectors: there are {len(self.counts)} counts, and {len(self.index_to_key)} words"
+                )
         self._unit: np.ndarray | None = None
 
     @property
@@ -78,7 +89,8 @@ class KeyedVectors:
         """The vector of a word, or of several (n, width)."""
         if isinstance(word, str):
             return self.get_vector(word)
-        return np.stack([self.get_vector(each) for each in word])
+        listed = items_of("KeyedVectors", "words", word)
+        return self.vectors[[self._index(each) for each in listed]]
 
     def get_vector(self, word: str, norm: bool = False) -> np.ndarray:
         """The vector of a word; with ``norm`` scaled to length 1.
@@ -99,15 +111,17 @@ class KeyedVectors:
         return self._index(key) if default is None or key in self.key_to_index else default
 
     def _index(self, word: Any) -> int:
-        number = self.key_to_index.get(word)
+        number = self.key_to_index.get(word) if isinstance(word, str) else None
         if number is None:
             raise ArgumentError(f"KeyedVectors: the word {word!r} is not there")
         return number
 
     def _units(self) -> np.ndarray:
         if self._unit is None:
-            sizes = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-            self._unit = self.vectors / np.where(sizes == 0, 1, sizes)
+            # Squares in float64: those of very large and very small numbers are not float32.
+            squares = np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64)
+            sizes = np.sqrt(squares).astype(np.float32)[:, None]
+            self._unit = self.vectors / np.where(sizes == 0, np.float32(1), sizes)
         return self._unit
 
     def fill_norms(self) -> None:
@@ -116,20 +130,18 @@ class KeyedVectors:
 
     # -------------------- what is alike
 
-    def _vector_of(self, item: Any, weight: float) -> tuple[np.ndarray, int | None]:
+    def _vector_of(self, op: str, item: Any, weight: float) -> tuple[np.ndarray, int | None]:
         if isinstance(item, tuple):
             if len(item) != 2:
-                raise ArgumentError(f"most_similar: a pair is (word, weight), got {item!r}")
-            item, weight = item[0], weight * float(item[1])
+                raise ArgumentError(f"{op}: a pair is (word, weight), got {item!r}")
+            item, weight = item[0], weight * real_number(op, "a weight", item[1])
         if isinstance(item, str):
             number = self._index(item)
             return self._units()[number] * np.float32(weight), number
-        vector = np.asarray(item, np.float32)
+        vector = _numbers(op, "a vector", item)
         if vector.shape != (self.vector_size,):
-            raise ShapeError(
-                f"most_similar: a vector has shape {vector.shape}, expected ({self.vector_size},)"
-            )
-        size = float(np.linalg.norm(vector))
+            raise ShapeError(f"{op}: a vector has shape {vector.shape}, expected ({self.vector_size},)")
+        size = float(np.linalg.norm(vector.astype(np.float64)))
         return vector * np.float32(weight / size if size else 0), None
 
     def most_similar(
@@ -166,13 +178,21 @@ class KeyedVectors:
         positive, negative = _listed(positive), _listed(negative)
         if not positive and not negative:
             raise ArgumentError("most_similar: positive and negative are empty")
-        if topn is not None and topn < 0:
-            raise ArgumentError(f"most_similar: topn must not be negative, got {topn}")
-        pairs = [self._vector_of(x, 1.0) for x in positive] + [self._vector_of(x, -1.0) for x in negative]
+        if topn is not None:
+            topn = whole_number("most_similar", "topn", topn, 0)
+        signed = [(x, 1.0) for x in positive] + [(x, -1.0) for x in negative]
+        pairs = [self._vector_of("most_similar", x, sign) for x, sign in signed]
         asked = {number for _, number in pairs if number is not None}
         mean: np.ndarray = np.stack([vector for vector, _ in pairs]).sum(axis=0, dtype=np.float32)
         size = np.linalg.norm(mean)
         end = clip_end if restrict_vocab is None else restrict_vocab
+        try:
+            clip_start, end, _ = slice(clip_start, end).indices(len(self))
+        except TypeError:
+            raise ArgumentError(
+                f"most_similar: clip_start, clip_end and restrict_vocab must be whole numbers, got "
+                f"{clip_start!r}, {clip_end!r} and {restrict_vocab!r}"
+            ) from None
         rows = self._units()[clip_start:end]
         scores = self._products(rows, (mean / size if size else mean)[None, :])[0]
         if topn is None:
@@ -215,12 +235,13 @@ class KeyedVectors:
         """1 less the cosine."""
         return 1 - self.similarity(w1, w2)
 
-    def distances(self, word: str, other_words: Sequence[str] = ()) -> np.ndarray:
-        """1 less the cosines of a word with others, by default with all."""
+    def distances(self, word_or_vector: Any, other_words: Sequence[str] = ()) -> np.ndarray:
+        """1 less the cosines of a word or a vector with others, by default with all."""
         rows = self._units()
-        if other_words:
-            rows = rows[[self._index(other) for other in other_words]]
-        asked: np.ndarray = 1 - self._products(rows, self.get_vector(word, norm=True)[None, :])[0]
+        if len(others := items_of("distances", "words", other_words)):
+            rows = rows[[self._index(other) for other in others]]
+        vector, _ = self._vector_of("distances", word_or_vector, 1.0)
+        asked: np.ndarray = 1 - self._products(rows, vector[None, :])[0]
         return asked
 
     def closer_than(self, key1: str, key2: str) -> list[str]:
@@ -235,6 +256,7 @@ class KeyedVectors:
 
     def n_similarity(self, ws1: Sequence[str], ws2: Sequence[str]) -> float:
         """The cosine of the means of two lists of words."""
+        ws1, ws2 = items_of("n_similarity", "words", ws1), items_of("n_similarity", "words", ws2)
         if not ws1 or not ws2:
             raise ArgumentError("n_similarity: both lists must have a word")
         means = [np.mean([self.get_vector(w, norm=True) for w in words], axis=0) for words in (ws1, ws2)]
@@ -243,7 +265,8 @@ class KeyedVectors:
 
     def doesnt_match(self, words: Sequence[str]) -> str:
         """The word that is furthest from the mean of all; words that are not there are left out."""
-        known = [word for word in words if word in self.key_to_index]
+        words = items_of("doesnt_match", "words", words)
+        known = [word for word in words if isinstance(word, str) and word in self.key_to_index]
         if not known:
             raise ArgumentError(f"doesnt_match: none of the words {list(words)!r} is there")
         units = np.stack([self.get_vector(word, norm=True) for word in known])
@@ -358,13 +381,16 @@ class KeyedVectors:
             numbers.setdefault(upper(word), i)
         given, found, unknown = [], [], 0
         units = self._units()
+        if delimiter == "" or not isinstance(delimiter, str | None):
+            raise ArgumentError(f"evaluate_word_pairs: delimiter must be a str, got {delimiter!r}")
+        column = whole_number("evaluate_word_pairs", "column", column, -(2**31))
         for line in lines_of(pairs, encoding):
             parts = line.split(delimiter)
             try:
                 a, b, value = parts[0], parts[1], float(parts[column])
             except (IndexError, ValueError):
                 continue
-            if line.startswith("#"):
+            if line.startswith("#") or not np.isfinite(value):
                 continue
             first, second = numbers.get(upper(a)), numbers.get(upper(b))
             if first is None or second is None:
@@ -465,7 +491,8 @@ class KeyedVectors:
         about = {"format": "einkorn.KeyedVectors", "words": json.dumps(self.index_to_key, ensure_ascii=True)}
         if self.counts is not None:
             about["counts"] = json.dumps(self.counts)
-        write_whole(path, [save({"vectors": self.vectors}, about)])
+        vectors = np.ascontiguousarray(self.vectors, np.float32)  # safetensors writes memory as it lies
+        write_whole(path, [save({"vectors": vectors}, about)])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> KeyedVectors:
@@ -504,6 +531,8 @@ class KeyedVectors:
         """
         ax = _extras.axes_for(ax, "KeyedVectors.plot")
         shown = list(self.index_to_key[:50] if words is None else words)
+        if not shown:
+            raise ArgumentError("KeyedVectors.plot: there are no words")
         rows = self[shown].astype(np.float64)
         rows -= rows.mean(axis=0)
         _, _, directions = np.linalg.svd(rows, full_matrices=False)
@@ -519,6 +548,20 @@ class KeyedVectors:
 def _listed(items: Any) -> list[Any]:
     if items is None:
         return []
-    if isinstance(items, (str, tuple)) or (isinstance(items, np.ndarray) and items.ndim == 1):
+    if isinstance(items, str) or (
+        isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], Real)
+    ):
         return [items]
-    return list(items)
+    if isinstance(items, np.ndarray) and items.ndim == 1 and items.dtype.kind not in "US":
+        return [items]
+    return items_of("most_similar", "positive and negative", items)
+
+
+def _numbers(op: str, what: str, numbers: Any) -> np.ndarray:
+    try:
+        array = np.asarray(numbers)
+        if array.dtype.kind == "c":
+            raise TypeError("they are complex")
+        return np.ascontiguousarray(array, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{op}: {what} must be real numbers: {error}") from None

@@ -10,6 +10,7 @@ import numpy as np
 
 from einkorn import _extras
 from einkorn.errors import ArgumentError
+from einkorn.text._arguments import items_of, real_number, whole_number
 from einkorn.text._corpus import Corpus, ordered
 
 __all__ = ["cooccurrence", "one_hot", "pearson_weights", "svd_vectors"]
@@ -17,8 +18,11 @@ __all__ = ["cooccurrence", "one_hot", "pearson_weights", "svd_vectors"]
 
 def one_hot(words: Iterable[str], vocabulary: Sequence[str]) -> np.ndarray:
     """Rows with a 1 where the word is in the vocabulary, float32; of words that are not there, zeros."""
-    numbers = {word: i for i, word in enumerate(vocabulary)}
-    listed = list(words)
+    known = items_of("one_hot", "vocabulary", vocabulary)
+    numbers = {word: i for i, word in enumerate(known)}
+    if len(numbers) < len(known):
+        raise ArgumentError("one_hot: a word of the vocabulary occurs twice")
+    listed = words if isinstance(words, str) else items_of("one_hot", "words", words)
     out = np.zeros((len(listed), len(numbers)), np.float32)
     for row, word in zip(out, listed, strict=True):
         if (number := numbers.get(word)) is not None:
@@ -69,18 +73,24 @@ def cooccurrence(
     ArgumentError
         An option does not fit.
     """
-    if window < 1:
-        raise ArgumentError(f"cooccurrence: window must be at least 1, got {window}")
+    window = whole_number("cooccurrence", "window", window, 1)
+    min_count = whole_number("cooccurrence", "min_count", min_count, 0)
+    if max_size is not None:
+        max_size = whole_number("cooccurrence", "max_size", max_size, 0)
+    if cap is not None:
+        cap = real_number("cooccurrence", "cap", cap, 0)
     if weighting not in ("flat", "ramp", "harmonic"):
         raise ArgumentError(f"cooccurrence: weighting must be flat, ramp or harmonic, got {weighting!r}")
     sparse = _extras.need("scipy.sparse", "cooccurrence", "text")
     corpus = Corpus("cooccurrence", sentences)
-    left_out = frozenset(ignore)
+    left_out = frozenset(items_of("cooccurrence", "ignore", ignore))
     if vocabulary is None:
         counts = corpus.count()
         words = [word for word in ordered(counts, min_count, None) if word not in left_out][:max_size]
     else:
-        words = [word for word in vocabulary if word not in left_out]
+        words = [word for word in items_of("cooccurrence", "vocabulary", vocabulary) if word not in left_out]
+        if len(set(words)) < len(words):
+            raise ArgumentError("cooccurrence: a word of the vocabulary occurs twice")
     n = len(words)
     total = sparse.csr_matrix((n, n))
     for tokens, starts in corpus.blocks(words):
@@ -88,6 +98,8 @@ def cooccurrence(
         keys, values = [], []
         for d in range(1, window + 1):
             same = sentence[d:] == sentence[:-d]
+            if not same.any():
+                break  # no sentence is longer
             a, b = tokens[:-d][same].astype(np.int64), tokens[d:][same].astype(np.int64)
             weight = {"flat": 1.0, "ramp": float(window + 1 - d), "harmonic": 1.0 / d}[weighting]
             pairs = a * n + b
@@ -104,6 +116,13 @@ def cooccurrence(
     return total, words
 
 
+def _numbers(op: str, counts: Any) -> np.ndarray:
+    try:
+        return np.ascontiguousarray(counts, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{op}: counts must be an array of numbers: {error}") from None
+
+
 def pearson_weights(counts: Any) -> np.ndarray:
     """Correlations in the place of counts, negative ones 0 (Rohde et al. 2006).
 
@@ -116,9 +135,11 @@ def pearson_weights(counts: Any) -> np.ndarray:
     -------
     float64 array (n, m): of two words the correlation of "this one is a" and "the other is b" over all pairs.
     """
-    x = np.asarray(counts.toarray() if hasattr(counts, "toarray") else counts, np.float64)
+    x = _numbers("pearson_weights", counts.toarray() if hasattr(counts, "toarray") else counts)
     if x.ndim != 2:
         raise ArgumentError(f"pearson_weights: counts must have 2 dimensions, got {x.ndim}")
+    if not (np.isfinite(x).all() and (x >= 0).all()):
+        raise ArgumentError("pearson_weights: counts must be finite and not negative")
     total = x.sum()
     rows, columns = x.sum(axis=1, keepdims=True), x.sum(axis=0, keepdims=True)
     spread = np.sqrt(rows * (total - rows) * columns * (total - columns))
@@ -167,9 +188,16 @@ def svd_vectors(
     from einkorn.ops import matmul
 
     is_sparse = hasattr(counts, "tocsr")
-    a = counts.tocsr().astype(np.float64) if is_sparse else np.ascontiguousarray(counts, np.float64)
-    if len(a.shape) != 2 or not 1 <= size <= min(a.shape):
-        raise ArgumentError(f"svd_vectors: size must be 1 to {min(a.shape)}, got {size}")
+    a = counts.tocsr().astype(np.float64) if is_sparse else _numbers("svd_vectors", counts)
+    if len(a.shape) != 2:
+        raise ArgumentError(f"svd_vectors: counts must have 2 dimensions, got {len(a.shape)}")
+    if not np.isfinite(a.data if is_sparse else a).all():
+        raise ArgumentError("svd_vectors: counts must be finite")
+    size = whole_number("svd_vectors", "size", size, 1, min(a.shape))
+    iterations = whole_number("svd_vectors", "iterations", iterations, 0)
+    oversamples = whole_number("svd_vectors", "oversamples", oversamples, 0)
+    seed = whole_number("svd_vectors", "seed", seed, 0, 2**64 - 1)
+    power = real_number("svd_vectors", "power", power)
 
     def times(matrix: Any, x: np.ndarray) -> np.ndarray:
         if hasattr(matrix, "tocsr"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from einkorn import _extras
 from einkorn.errors import ArgumentError
+from einkorn.text._arguments import items_of, real_number, whole_number
 from einkorn.text._lists import STOP_WORDS
 
 __all__ = [
@@ -64,7 +66,16 @@ def normalize(text: str, form: str | None = "NFC", *, case: str | None = None, a
 @cache
 def _stemmer(algorithm: str) -> Callable[[str], str]:
     package = _extras.need("snowballstemmer", "porter_stem")
-    return cache(package.stemmer(algorithm).stemWord)
+    stem = package.stemmer(algorithm).stemWord
+    one_at_a_time = threading.Lock()  # a stemmer keeps the word that it works on
+
+    @lru_cache(1 << 17)
+    def stemmed(word: str) -> str:
+        with one_at_a_time:
+            found: str = stem(word)
+        return found
+
+    return stemmed
 
 
 def porter_stem(word: str, *, mode: str = "original") -> str:
@@ -115,17 +126,24 @@ def lemmatize(word: str, language: str = "en") -> str:
     if not isinstance(word, str):
         raise ArgumentError(f"lemmatize: word must be str, got {type(word).__name__}")
     package = _extras.need("simplemma", "lemmatize")
+    if not word:
+        return word
     try:
         lemma: str = package.lemmatize(word, lang=language)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ArgumentError(f"lemmatize: language {language!r}: {error}") from None
     return lemma
 
 
 def remove_stop_words(words: Iterable[str], stop_words: Iterable[str] = STOP_WORDS) -> list[str]:
     """The words that are no stop words in any case."""
-    known = stop_words if isinstance(stop_words, frozenset) else frozenset(stop_words)
-    return [word for word in words if word.lower() not in known]
+    known = stop_words
+    if not isinstance(stop_words, frozenset):
+        known = frozenset(items_of("remove_stop_words", "stop_words", stop_words))
+    listed = items_of("remove_stop_words", "words", words)
+    if bad := next((word for word in listed if not isinstance(word, str)), None):
+        raise ArgumentError(f"remove_stop_words: words must be str, got {bad!r:.60}")
+    return [word for word in listed if word.lower() not in known]
 
 
 def ngrams(
@@ -149,8 +167,9 @@ def ngrams(
     left_pad_symbol, right_pad_symbol
         Which.
     """
-    if n < 1:
-        raise ArgumentError(f"ngrams: n must be at least 1, got {n}")
+    n = whole_number("ngrams", "n", n, 1)
+    if not isinstance(sequence, Iterable):
+        raise ArgumentError(f"ngrams: sequence must be a list or the like, got {sequence!r:.60}")
     items = list(
         chain(
             (left_pad_symbol,) * (n - 1) if pad_left else (),
@@ -158,12 +177,14 @@ def ngrams(
             (right_pad_symbol,) * (n - 1) if pad_right else (),
         )
     )
+    if n > len(items):
+        return iter(())
     return zip(*(items[i:] for i in range(n)), strict=False)
 
 
 def edit_distance(
-    s1: Sequence[Any], s2: Sequence[Any], substitution_cost: int = 1, transpositions: bool = False
-) -> int:
+    s1: Sequence[Any], s2: Sequence[Any], substitution_cost: float = 1, transpositions: bool = False
+) -> float:
     """How many insertions, deletions and substitutions make one sequence the other (Levenshtein 1966).
 
     Parameters
@@ -177,29 +198,41 @@ def edit_distance(
 
     Returns
     -------
-    int
+    int, or float where the cost is one
+
+    Raises
+    ------
+    ArgumentError
+        The cost is no finite number, or ``s1`` or ``s2`` no sequence of things that have a hash.
 
     Notes
     -----
     Takes time in proportion to the product of the lengths.
     """
     numbers: dict[Any, int] = {}
-    a, b = (np.array([numbers.setdefault(item, len(numbers)) for item in s], np.int64) for s in (s1, s2))
+    real_number("edit_distance", "substitution_cost", substitution_cost)
+    try:
+        a, b = (np.array([numbers.setdefault(item, len(numbers)) for item in s], np.int64) for s in (s1, s2))
+    except TypeError as error:
+        raise ArgumentError(f"edit_distance: s1 and s2 must be strings or lists of words: {error}") from None
     if transpositions:
         return _damerau(a.tolist(), b.tolist(), substitution_cost)
     steps = np.arange(len(b) + 1)
-    row = steps.copy()
+    row = steps.astype(np.result_type(steps, type(substitution_cost)))
     for i, item in enumerate(a, 1):
         below = np.empty_like(row)
         below[0] = i
         np.minimum(row[1:] + 1, row[:-1] + np.where(b == item, 0, substitution_cost), out=below[1:])
         row = np.minimum.accumulate(below - steps) + steps  # insertions, one after the other
-    return int(row[-1])
+    found: float = row[-1].item()
+    return found
 
 
-def _damerau(a: list[int], b: list[int], substitution_cost: int) -> int:
+def _damerau(a: list[int], b: list[int], substitution_cost: float) -> float:
     far = len(a) + len(b) + 1
-    table = [[far] * (len(b) + 2) for _ in range(len(a) + 2)]  # one row and column beyond the beginning
+    table: list[list[float]] = [
+        [far] * (len(b) + 2) for _ in range(len(a) + 2)
+    ]  # one row and column beyond the beginning
     for i in range(len(a) + 1):
         table[i + 1][1] = i
     for j in range(len(b) + 1):

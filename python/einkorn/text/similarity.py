@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.text._arguments import whole_number
 
 __all__ = ["cosine_similarity", "nearest_rows"]
 
@@ -21,10 +22,18 @@ def _sparse(x: Any) -> bool:
 def _matrix(op: str, name: str, x: Any) -> Any:
     if _sparse(x):
         return x.tocsr()
-    rows = np.asarray(x)
-    if rows.ndim != 2:
-        raise ShapeError(f"{op}: {name} must have 2 dimensions, got shape {tuple(rows.shape)}")
-    return np.ascontiguousarray(rows, rows.dtype if rows.dtype in (np.float32, np.float64) else np.float64)
+    try:
+        rows = np.asarray(x)
+        if rows.dtype.kind in "cUS":
+            raise TypeError(f"its type is {rows.dtype}")
+        if rows.ndim != 2:
+            raise ShapeError(f"{op}: {name} must have 2 dimensions, got shape {tuple(rows.shape)}")
+        dtype = rows.dtype if rows.dtype in (np.float32, np.float64) else np.float64
+        return np.ascontiguousarray(rows, dtype)
+    except ShapeError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{op}: {name} must be an array of real numbers: {error}") from None
 
 
 def _unit(rows: Any) -> Any:
@@ -108,8 +117,7 @@ def nearest_rows(X: Any, rows: Any, n_neighbors: int = 5) -> tuple[np.ndarray, n
     a, b = _matrix("nearest_rows", "X", X), _matrix("nearest_rows", "rows", rows)
     if a.shape[1] != b.shape[1]:
         raise ShapeError(f"nearest_rows: X has rows of {a.shape[1]}, rows of {b.shape[1]}")
-    if not 1 <= n_neighbors <= b.shape[0]:
-        raise ArgumentError(f"nearest_rows: n_neighbors must be 1 to {b.shape[0]}, got {n_neighbors}")
+    n_neighbors = whole_number("nearest_rows", "n_neighbors", n_neighbors, 1, b.shape[0])
     a, b = _unit(a), _unit(b)
     step = max(1, _BLOCK // b.shape[0])
     found = [top(cosine, n_neighbors) for cosine in _blocks(a, b, step)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text import _engine
+from einkorn.text._arguments import items_of, whole_number
 from einkorn.text._brown import read_brown
 from einkorn.text.tokenizer import _threads
 
@@ -59,12 +60,13 @@ class PerceptronTagger:
         ArgumentError
             There is no sentence, or one is no list of pairs of str.
         """
-        kept = [list(sentence) for sentence in sentences]
+        name = "PerceptronTagger.train"
+        nr_iter = whole_number(name, "nr_iter", nr_iter, 1)
+        seed = whole_number(name, "seed", seed, 0, 2**64 - 1)
+        kept = [items_of(name, "a sentence", sentence) for sentence in items_of(name, "sentences", sentences)]
         kept = [sentence for sentence in kept if sentence]
         if not kept:
             raise ArgumentError("PerceptronTagger.train: there are no sentences")
-        if nr_iter < 1:
-            raise ArgumentError(f"PerceptronTagger.train: nr_iter must be at least 1, got {nr_iter}")
         try:
             counts: dict[str, Counter[str]] = defaultdict(Counter)
             for sentence in kept:
@@ -72,6 +74,9 @@ class PerceptronTagger:
                     if not isinstance(word, str) or not isinstance(tag, str):
                         raise TypeError
                     counts[word][tag] += 1
+                    tag.encode()
+        except UnicodeEncodeError:
+            raise ArgumentError("PerceptronTagger.train: a tag has an unpaired surrogate") from None
         except (TypeError, ValueError):
             raise ArgumentError("PerceptronTagger.train: sentences must be lists of (word, tag)") from None
         self.classes = sorted({tag for found in counts.values() for tag in found})
@@ -99,6 +104,16 @@ class PerceptronTagger:
         for word, tag in self._fixed.items():
             self._own.fix(word, numbers[tag])
 
+    def __getstate__(self) -> dict[str, Any]:
+        weights = None if self._own is None else self._own.weights()
+        return {"classes": self.classes, "_fixed": self._fixed, "weights": weights}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.classes, self._fixed, self._own = list(state["classes"]), dict(state["_fixed"]), None
+        if state["weights"] is not None:
+            self._make()
+            self._own.put(*state["weights"])
+
     def tag(self, tokens: Sequence[str]) -> list[Pair]:
         """The words of a sentence with their tags."""
         return self.tag_sents([tokens])[0]
@@ -114,23 +129,26 @@ class PerceptronTagger:
         if self._own is None:
             raise ArgumentError("PerceptronTagger: nothing was learned; train or load first")
         kept = []
-        for sentence in sentences:
-            if isinstance(sentence, (str, bytes)):
-                raise ArgumentError("PerceptronTagger: a sentence must be a list of words")
-            kept.append(list(sentence))
+        for sentence in items_of("PerceptronTagger", "sentences", sentences):
+            kept.append(items_of("PerceptronTagger", "a sentence", sentence))
+            if not all(isinstance(word, str) for word in kept[-1]):
+                raise ArgumentError("PerceptronTagger: words must be str")
         try:
             found = self._own.tag(kept, _threads())
         except UnicodeEncodeError:
             raise ArgumentError("PerceptronTagger: a word has an unpaired surrogate") from None
-        except TypeError:
-            raise ArgumentError("PerceptronTagger: words must be str") from None
         numbers = iter(found)
         return [[(word, self.classes[next(numbers)]) for word in sentence] for sentence in kept]
 
     def accuracy(self, gold: Iterable[Sequence[Pair]]) -> float:
         """The share of words of tagged sentences that are given their tags."""
-        kept = [list(sentence) for sentence in gold]
-        found = self.tag_sents([[word for word, _ in sentence] for sentence in kept])
+        name = "PerceptronTagger.accuracy"
+        kept = [items_of(name, "a sentence", sentence) for sentence in items_of(name, "gold", gold)]
+        try:
+            words = [[word for word, _ in sentence] for sentence in kept]
+        except (TypeError, ValueError):
+            raise ArgumentError(f"{name}: sentences must be lists of (word, tag)") from None
+        found = self.tag_sents(words)
         pairs = [
             (mine[1], theirs[1])
             for a, b in zip(found, kept, strict=True)

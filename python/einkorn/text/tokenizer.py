@@ -14,6 +14,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text import _engine
+from einkorn.text._arguments import items_of, whole_number
 from einkorn.text._compile import compile_pipeline
 from einkorn.text._decoders import compile_decoder, token_bytes
 from einkorn.text._forms import normalize_between
@@ -24,6 +25,8 @@ from einkorn.text.encoding import PADDING, PAIR, SPECIAL, TEXT, Encoding
 from einkorn.text.vocabulary import listed_ids
 
 __all__ = ["Tokenizer"]
+
+_LONGEST = 2**31 - 1  # what the sections of a description can say
 
 
 def _threads() -> int:
@@ -79,7 +82,7 @@ class Tokenizer:
         self._tokens = compiled.tokens
         self._forms = compiled.forms
         self._as_bytes = compiled.as_bytes
-        self._octets: list[bytes] | None = None
+        self._octets: dict[int, bytes] | None = None
         self._only_bytes = (self._description.get("decoder") or {}).get("type") == "ByteLevel"
 
     def __reduce__(self) -> Any:
@@ -157,8 +160,6 @@ class Tokenizer:
             ids, counts, places, words = self._pipeline.encode(texts, threads, spans)
         except UnicodeEncodeError:
             raise _surrogate(texts) from None
-        except TypeError:
-            raise _not_text(texts) from None
         spanned = np.frombuffer(places, np.int64).reshape(-1, 2)
         sizes = np.frombuffer(counts, np.int64)
         if origins and spans:
@@ -203,14 +204,14 @@ class Tokenizer:
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text by itself: nothing is put around it, cut off or padded."""
+        if not isinstance(text, str):
+            raise _not_text([text])
         if self._forms and not text.isascii():
             return self._run([text], False)[0].tolist()
         try:
             return self._pipeline.ids(text)
         except UnicodeEncodeError:
             raise _surrogate([text]) from None
-        except TypeError:
-            raise _not_text([text]) from None
 
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
         """The tokens of a text, or of a pair of texts, with what the description puts around them.
@@ -231,11 +232,13 @@ class Tokenizer:
         """:meth:`encode` for each text or pair of texts (a tuple), on several threads
         (``einkorn.set_num_threads``).
         """
-        kept = list(texts)
+        kept = items_of("encode_batch", "texts", texts)
         pairs = [i for i, text in enumerate(kept) if isinstance(text, tuple)]
         flat = kept
         if pairs:
             flat = [part for text in kept for part in (text if isinstance(text, tuple) else (text,))]
+        if not all(isinstance(text, str) for text in flat):
+            raise _not_text(flat)
         ids, counts, _, _ = self._run(flat, False, _threads())
         numbers = ids.tolist()
         ends = np.cumsum(counts).tolist()
@@ -310,6 +313,7 @@ class Tokenizer:
                 [int(padding["pad_id"])] * missing,
                 (PADDING, 0, missing, int(padding["pad_type_id"])),
             )
+            encoding._filling = padding.get("pad_token", "[PAD]")
             if padding.get("direction", "Right") == "Right":
                 encoding.ids = encoding.ids + filling
                 encoding._layout = (*encoding._layout, layout)
@@ -339,8 +343,9 @@ class Tokenizer:
         pad
             The id that fills shorter rows.
         """
-        if length is not None and length < 0:
-            raise ArgumentError(f"arrays: length must not be negative, got {length}")
+        if length is not None:
+            length = whole_number("arrays", "length", length, 0)
+        pad = whole_number("arrays", "pad", pad, -(2**63), 2**63 - 1)
         encodings = self.encode_batch(texts, add_special_tokens=add_special_tokens)
         width = max(map(len, encodings), default=0) if length is None else length
         ids = np.full((len(encodings), width), pad, np.int64)
@@ -386,7 +391,7 @@ class Tokenizer:
 
     def decode_batch(self, batch: Iterable[Iterable[int]], skip_special_tokens: bool = True) -> list[str]:
         """:meth:`decode` for each."""
-        return [self.decode(ids, skip_special_tokens) for ids in batch]
+        return [self.decode(ids, skip_special_tokens) for ids in items_of("decode_batch", "batch", batch)]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of byte-level tokens, special ones included, exactly as they were.
@@ -400,11 +405,9 @@ class Tokenizer:
             raise ArgumentError("decode_bytes: the tokens are no bytes; use decode")
         return b"".join(map(self._octets_of().__getitem__, self._checked(ids, False)))
 
-    def _octets_of(self) -> list[bytes]:
+    def _octets_of(self) -> dict[int, bytes]:
         if self._octets is None:
-            self._octets = [
-                token_bytes(self._tokens.get(i, "")) for i in range(max(self._tokens, default=-1) + 1)
-            ]
+            self._octets = {number: token_bytes(token) for number, token in self._tokens.items()}
             for token in self._description.get("added_tokens") or ():
                 self._octets[token["id"]] = token["content"].encode()
         return self._octets
@@ -421,7 +424,7 @@ class Tokenizer:
 
     def token_to_id(self, token: str) -> int | None:
         """The id of a token; None: it is not in the vocabulary."""
-        return self._ids.get(token)
+        return self._ids.get(token) if isinstance(token, str) else None
 
     def id_to_token(self, id: int) -> str | None:
         """The token of an id; None: there is none."""
@@ -452,7 +455,10 @@ class Tokenizer:
         contents = {token["content"] for token in added}
         new = 0
         free = max(self._tokens, default=-1) + 1
-        for content in tokens:
+        name = "add_special_tokens" if special else "add_tokens"
+        for content in items_of(name, "tokens", tokens):
+            if not isinstance(content, str) or not content:
+                raise ArgumentError(f"{name}: tokens must be strings that are not empty, got {content!r:.60}")
             if content in contents:
                 continue
             contents.add(content)
@@ -467,10 +473,10 @@ class Tokenizer:
         old, self._description = self._description, description
         try:
             self._build()
-        except DataError:
+        except (DataError, UnicodeEncodeError) as error:
             self._description = old
             self._build()
-            raise
+            raise ArgumentError(f"{name}: {error}") from None
         return new
 
     def enable_truncation(
@@ -496,19 +502,17 @@ class Tokenizer:
             "right": the end is cut off; "left": the beginning.
         """
         names = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
-        if strategy not in names or direction not in ("left", "right"):
+        if not isinstance(strategy, str) or strategy not in names or direction not in ("left", "right"):
             raise ArgumentError(f"enable_truncation: no strategy {strategy!r} to the {direction!r}")
-        if not isinstance(max_length, int):
-            raise ArgumentError(f"enable_truncation: max_length must be a whole number, got {max_length!r}")
-        if max_length < self._templates.added(False):
-            around = self._templates.added(False)
-            raise ArgumentError(f"enable_truncation: max_length must be at least {around}, got {max_length}")
-        room = max_length - self._templates.added(False)
-        if not isinstance(stride, int) or not (0 <= stride < room or stride == 0):
+        around = self._templates.added(False)
+        max_length = whole_number("enable_truncation", "max_length", max_length, around, _LONGEST)
+        room = max_length - around
+        try:
+            stride = whole_number("enable_truncation", "stride", stride, 0, max(room - 1, 0))
+        except ArgumentError as error:
             raise ArgumentError(
-                f"enable_truncation: stride must be 0 to {max(room - 1, 0)}, less than there is room for in "
-                f"{max_length} tokens, got {stride!r}"
-            )
+                f"{error}: it must be less than there is room for in {max_length} tokens"
+            ) from None
         self._description = {
             **self._description,
             "truncation": {
@@ -551,6 +555,14 @@ class Tokenizer:
         pad_to_multiple_of: int | None = None,
     ) -> None:
         """Fill encodings up to ``length``, or to the longest of a batch."""
+        least: dict[str, Any] = {"length": length, "pad_to_multiple_of": pad_to_multiple_of}
+        name = "enable_padding"
+        length, pad_to_multiple_of = (
+            None if number is None else whole_number(name, what, number, 0, _LONGEST)
+            for what, number in least.items()
+        )
+        pad_id = whole_number(name, "pad_id", pad_id, 0, _LONGEST)
+        pad_type_id = whole_number(name, "pad_type_id", pad_type_id, 0, _LONGEST)
         if direction not in ("left", "right"):
             raise ArgumentError(f"enable_padding: direction must be 'left' or 'right', got {direction!r}")
         description = {
@@ -582,15 +594,15 @@ def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int,
     return place, place
 
 
-def _surrogate(texts: Sequence[str]) -> ArgumentError:
+def _surrogate(texts: Sequence[str], op: str = "encode") -> ArgumentError:
     for number, text in enumerate(texts):
         for place, character in enumerate(text):
             if "\ud800" <= character <= "\udfff":
                 return ArgumentError(
-                    f"encode: text {number} has an unpaired surrogate, U+{ord(character):04X}, "
+                    f"{op}: text {number} has an unpaired surrogate, U+{ord(character):04X}, "
                     f"at character {place}"
                 )
-    return ArgumentError("encode: a text has an unpaired surrogate")
+    return ArgumentError(f"{op}: a text has an unpaired surrogate")
 
 
 def _not_text(texts: Sequence[Any]) -> ArgumentError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from operator import index
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from einkorn.errors import ArgumentError, DataError, MissingFileError
 from einkorn.text import _engine
+from einkorn.text._arguments import path_of, whole_number
 from einkorn.text._unicode import CHARACTER_OF
 from einkorn.text.files import PATTERN, bpe, byte_level, description_of, special_token
 from einkorn.text.tokenizer import Tokenizer, _surrogate, _threads
@@ -17,6 +17,7 @@ from einkorn.text.tokenizer import Tokenizer, _surrogate, _threads
 __all__ = ["train_bpe"]
 
 _CHUNK = 1 << 24  # bytes read at a time; and texts of an iterator that are counted together
+_MOST = 2**62
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -57,43 +58,44 @@ def _groups(name: str, texts: Iterable[str]) -> Iterator[list[str]]:
 def _count(name: str, source: Any, pipeline: Any, threads: int) -> Any:
     counts = _engine.form.Counts()
     if isinstance(source, Mapping):
+        total = 0
         for word, count in source.items():
-            if type(count) is not int or not 0 <= count < 2**53:
-                raise ArgumentError(
-                    f"{name}: how often {word!r} occurs must be an integer from 0 on, got {count!r}"
-                )
+            count = whole_number(name, f"how often {word!r} occurs", count, 0)
             try:
                 octets = word if isinstance(word, bytes) else word.encode()
                 octets.decode()
             except (AttributeError, UnicodeError):
                 raise ArgumentError(f"{name}: words must be str without surrogates, got {word!r}") from None
+            total += count * len(octets)
             counts.add(octets, count)
+        if total > _MOST:  # else sums of counts of pairs could be more than an int64 holds
+            raise ArgumentError(f"{name}: counts times lengths of words are {total}, more than {_MOST}")
     elif isinstance(source, str | PathLike):
-        _count_files([source], pipeline, threads, counts)
+        _count_files(name, [source], pipeline, threads, counts)
     elif isinstance(source, bytes) or not isinstance(source, Iterable):
         raise ArgumentError(
             f"{name}: source must be a path, texts or words with counts, got {type(source).__name__}"
         )
     else:
         source = iter(source)
-        first = next(source, None)
+        first = next(source, "")
         if isinstance(first, PathLike):
-            _count_files([first, *source], pipeline, threads, counts)
-        elif first is not None:
+            _count_files(name, [first, *source], pipeline, threads, counts)
+        else:
             from itertools import chain
 
             for group in _groups(name, chain([first], source)):
                 try:
                     pipeline.count(group, threads, counts)
                 except UnicodeEncodeError:
-                    raise _surrogate(group) from None
+                    raise _surrogate(group, name) from None
     return counts
 
 
-def _count_files(paths: Iterable[Any], pipeline: Any, threads: int, counts: Any) -> None:
+def _count_files(name: str, paths: Iterable[Any], pipeline: Any, threads: int, counts: Any) -> None:
     for path in paths:
         before = 0
-        for chunk in _chunks(Path(path)):
+        for chunk in _chunks(path_of(name, path)):
             try:
                 chunk.decode()
             except UnicodeDecodeError as error:
@@ -114,8 +116,8 @@ def special_list(name: str, tokens: Iterable[str], unknown: str | None = None) -
             raise ArgumentError(f"{name}: unk_token is {unknown!r}, expected a str or None")
         special.insert(0, unknown)
     for token in special:
-        if not _has_utf8(token):
-            raise ArgumentError(f"{name}: the special token {token!r} has an unpaired surrogate")
+        if not token or not _has_utf8(token):
+            raise ArgumentError(f"{name}: the special token {token!r} is empty or has an unpaired surrogate")
     return list(dict.fromkeys(special))
 
 
@@ -125,17 +127,6 @@ def _has_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def whole_number(name: str, what: str, number: Any, least: int, most: int = 2**53) -> int:
-    """An argument that must be a whole number."""
-    try:
-        found = index(number)
-    except TypeError:
-        found = least - 1
-    if isinstance(number, bool) or not least <= found <= most:
-        raise ArgumentError(f"{name}: {what} must be a whole number from {least} to {most}, got {number!r}")
-    return found
 
 
 def train_bpe(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError, MissingFileError
+from einkorn.text._arguments import path_of, whole_number
 
 __all__ = ["lines_of", "read_tensors", "read_word2vec"]
 
@@ -18,7 +18,7 @@ _MOST = 1 << 31  # words, and numbers of a vector, that a file may announce
 def lines_of(path: str | PathLike[str], encoding: str = "utf-8") -> Iterator[str]:
     """The lines of a text that are not blank."""
     try:
-        with open(path, encoding=encoding) as file:
+        with path_of("read", path).open(encoding=encoding) as file:
             for line in file:
                 if line.strip():
                     yield line.rstrip("\n")
@@ -26,7 +26,9 @@ def lines_of(path: str | PathLike[str], encoding: str = "utf-8") -> Iterator[str
         raise MissingFileError(f"{path}: there is no such file") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: no {encoding.upper()}") from None
-    except LookupError:
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except (LookupError, TypeError):
         raise ArgumentError(f"there is no encoding {encoding!r}") from None
 
 
@@ -34,7 +36,13 @@ def read_word2vec(
     fname: str | PathLike[str], binary: bool, limit: int | None, no_header: bool, encoding: str
 ) -> tuple[list[str], np.ndarray]:
     """The words and vectors of a file, as :meth:`KeyedVectors.load_word2vec_format` takes and refuses it."""
-    path = Path(fname)
+    path = path_of("load_word2vec_format", fname)
+    if limit is not None:
+        limit = whole_number("load_word2vec_format", "limit", limit, 0)
+    try:
+        "".encode(encoding)
+    except (LookupError, TypeError):
+        raise ArgumentError(f"load_word2vec_format: there is no encoding {encoding!r}") from None
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -142,13 +150,13 @@ def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.nda
     """The arrays of a safetensors file, and what it says beside them, if it is of this kind."""
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
+    if not path_of("load", path).is_file():
         raise MissingFileError(f"{path}: there is no such file")
     try:
         with safe_open(str(path), "np") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: {error}") from None
     if about.get("format") != kind:
         raise DataError(f"{path}: no file of {kind}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.text._arguments import items_of, whole_number
 
 __all__ = ["Vocabulary"]
 
@@ -63,16 +64,19 @@ class Vocabulary:
         unk: Any = "<UNK>",
         special: Iterable[Any] = (),
     ) -> None:
-        if min_count < 1:
-            raise ArgumentError(f"Vocabulary: min_count must be at least 1, got {min_count}")
+        min_count = whole_number("Vocabulary", "min_count", min_count, 1)
+        special = items_of("Vocabulary", "special", special)
         self.counts: Counter[Any] = Counter()
         try:
             for text in (texts,) if isinstance(texts, (str, bytes, bytearray)) else texts:
                 self.counts.update(iter(text))
         except TypeError as error:
             raise ArgumentError(f"Vocabulary: texts must be lists of tokens: {error}") from None
-        first = list(dict.fromkeys([*special, *([] if unk is None else [unk])]))
-        if max_size is not None and max_size < len(first):
+        try:
+            first = list(dict.fromkeys([*special, *([] if unk is None else [unk])]))
+        except TypeError as error:
+            raise ArgumentError(f"Vocabulary: special and unk must be tokens: {error}") from None
+        if max_size is not None and whole_number("Vocabulary", "max_size", max_size, 0) < len(first):
             raise ArgumentError(
                 f"Vocabulary: max_size must be at least {len(first)}, the special tokens, got {max_size}"
             )
@@ -137,8 +141,11 @@ class Vocabulary:
 
         By default a row is as long as the longest text.
         """
-        if length is not None and length < 0:
-            raise ArgumentError(f"Vocabulary: length must not be negative, got {length}")
+        if length is not None:
+            length = whole_number("Vocabulary", "length", length, 0)
+        pad = whole_number("Vocabulary", "pad", pad, -(2**63), 2**63 - 1)
+        if not isinstance(texts, Iterable):
+            raise ArgumentError(f"Vocabulary: texts must be a list, got {texts!r:.60}")
         rows = [self.encode(text) for text in texts]
         width = max(map(len, rows), default=0) if length is None else length
         out = np.full((len(rows), width), pad, np.int64)

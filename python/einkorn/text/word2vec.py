@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
-from einkorn.text._corpus import Corpus, ordered
+from einkorn.text._arguments import known_options, real_number, whole_number
+from einkorn.text._corpus import Block, Corpus, check_words, ordered
 from einkorn.text.keyed_vectors import KeyedVectors
 from einkorn.text.vector_files import read_tensors
 
@@ -20,6 +21,7 @@ _OPTIONS = (
     "vector_size", "alpha", "window", "min_count", "sample", "seed", "workers", "min_alpha", "sg", "hs",
     "negative", "ns_exponent", "cbow_mean", "epochs", "max_final_vocab", "softmax",
 )  # fmt: skip
+_WORK = 1 << 32  # multiplications that are done at a time, about a second
 
 
 class Word2Vec:
@@ -104,16 +106,26 @@ class Word2Vec:
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         name = type(self).__name__
-        for option, value, least in (
-            ("vector_size", vector_size, 1), ("window", window, 1), ("min_count", min_count, 1),
-            ("epochs", epochs, 0), ("workers", workers, 1), ("negative", negative, 0), ("seed", seed, 0),
-        ):  # fmt: skip
-            if not isinstance(value, (int, np.integer)) or value < least:
-                raise ArgumentError(f"{name}: {option} must be a whole number from {least} on, got {value!r}")
+        vector_size = whole_number(name, "vector_size", vector_size, 1, 2**31 - 1)
+        window = whole_number(name, "window", window, 1, 1000)
+        min_count = whole_number(name, "min_count", min_count, 1)
+        if max_final_vocab is not None:
+            max_final_vocab = whole_number(name, "max_final_vocab", max_final_vocab, 1)
+        epochs = whole_number(name, "epochs", epochs, 0)
+        workers = whole_number(name, "workers", workers, 1, 1024)
+        negative = whole_number(name, "negative", negative, 0, 1000)
+        seed = whole_number(name, "seed", seed, 0, 2**64 - 1)
+        alpha = real_number(name, "alpha", alpha, 0, above=True)
+        min_alpha = real_number(name, "min_alpha", min_alpha, 0)
+        sample = real_number(name, "sample", sample, 0)
+        ns_exponent = real_number(name, "ns_exponent", ns_exponent)
+        for option, flag in (("sg", sg), ("hs", hs), ("cbow_mean", cbow_mean), ("softmax", softmax)):
+            if not isinstance(flag, (int, np.integer, np.bool_)) or flag not in (0, 1):
+                raise ArgumentError(f"{name}: {option} must be 0 or 1, got {flag!r}")
+        if progress is not None and not callable(progress):
+            raise ArgumentError(f"{name}: progress must be a function or None, got {progress!r:.60}")
         if not softmax and not hs and not negative:
             raise ArgumentError(f"{name}: hs, negative or softmax must say how words are told")
-        if not alpha > 0 or min_alpha < 0 or sample < 0:
-            raise ArgumentError(f"{name}: alpha must be positive, min_alpha and sample not negative")
         if sentences is not None and corpus_file is not None:
             raise ArgumentError(f"{name}: sentences and corpus_file exclude each other")
         self.vector_size, self.alpha, self.window, self.min_count = vector_size, alpha, window, min_count
@@ -123,7 +135,7 @@ class Word2Vec:
             ns_exponent,
             int(cbow_mean),
             epochs,
-            softmax,
+            bool(softmax),
         )
         self.progress = progress
         self.epochs_done = 0
@@ -148,6 +160,7 @@ class Word2Vec:
             raise ArgumentError(
                 f"{name}: no word occurs {self.min_count} times; min_count says how often it must"
             )
+        check_words(name, words)
         self._set_words(words, [counts[word] for word in words])
         rng = np.random.default_rng(self.seed)
         bound = 0.5 / self.vector_size
@@ -209,8 +222,9 @@ class Word2Vec:
             How many passes in all; by default the model's.
         """
         name = type(self).__name__
+        self._learned("train")
         source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
-        last = self.epochs if epochs is None else epochs
+        last = self.epochs if epochs is None else whole_number(name, "epochs", epochs, 0)
         try:
             while self.epochs_done < last:
                 before = self.words_done
@@ -226,6 +240,21 @@ class Word2Vec:
             self.wv.fill_norms()
         return self
 
+    def _learned(self, doing: str) -> None:
+        if not hasattr(self, "_words"):
+            raise ArgumentError(f"{type(self).__name__}.{doing}: there are no words yet; build_vocab first")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if hasattr(self, "wv"):
+            self._share()
+
+    def _share(self) -> None:
+        """Vectors are part of the table that is trained: of a copy they must be part of its own."""
+        shared = self._table[: len(self._words)]
+        if np.array_equal(self.wv.vectors, shared, equal_nan=True):
+            self.wv.vectors = shared
+
     def _pass(self, source: Corpus, planned: int) -> None:
         import time
 
@@ -236,7 +265,10 @@ class Word2Vec:
             return max(self.alpha - (self.alpha - self.min_alpha) * min(done / planned, 1), self.min_alpha)
 
         began, seen, loss, inputs = time.perf_counter(), 0, 0.0, 0
-        for tokens, starts in source.blocks(self._words):
+        told = len(self._words) if self.softmax else self.negative + 1 + 16 * self.hs
+        most = max(_WORK // (told * self.window * self.vector_size), 1)
+        parts = (part for block in source.blocks(self._words) for part in _parts_of(block, most))
+        for tokens, starts in parts:
             with runtime.num_threads(self.workers):
                 lost, trained = word2vec_train(
                     self._table,
@@ -274,6 +306,10 @@ class Word2Vec:
 
     # -------------------- files
 
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return _OPTIONS
+
     def _about(self) -> dict[str, Any]:
         return {option: getattr(self, option) for option in _OPTIONS}
 
@@ -283,6 +319,7 @@ class Word2Vec:
 
         from einkorn.checkpoint import write_whole
 
+        self._learned("save")
         about = {
             "format": f"einkorn.{type(self).__name__}",
             "options": json.dumps(self._about()),
@@ -305,21 +342,24 @@ class Word2Vec:
         """
         tensors, about = read_tensors(path, f"einkorn.{cls.__name__}")
         try:
-            model = cls(**json.loads(about["options"]))
+            model = cls(**known_options(about["options"], cls._names()))
             words, counts = json.loads(about["words"]), json.loads(about["counts"])
-            if not words or len(words) != len(counts) or not all(isinstance(w, str) for w in words):
+            if not isinstance(words, list) or not words or len(words) != len(counts):
                 raise ValueError("words and counts do not fit")
-            model._set_words(words, [int(count) for count in counts])
+            check_words(cls.__name__, words)
+            model._set_words(words, [whole_number("load", "a count", count, 0) for count in counts])
             model._table = np.ascontiguousarray(tensors["vectors"], np.float32)
             model._outputs = np.ascontiguousarray(tensors["outputs"], np.float32)
             shapes = (model._rows(), model.vector_size), (model._targets(), model.vector_size)
             if (model._table.shape, model._outputs.shape) != shapes:
                 raise ValueError("the arrays have other shapes than the words")
-            model.epochs_done, model.words_done = (int(n) for n in json.loads(about["done"]))
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            model.epochs_done, model.words_done = (
+                whole_number("load", "what is done", number, 0) for number in json.loads(about["done"])
+            )
+            model._refresh()
+            model._after_training()
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(f"{path}: damaged: {error}") from None
-        model._refresh()
-        model._after_training()
         return model
 
 
@@ -347,10 +387,17 @@ class FastText(Word2Vec):
         bucket: int = 2_000_000,
         **options: Any,
     ) -> None:
-        if not min_n >= 1 or bucket < 1:
-            raise ArgumentError(f"FastText: min_n and bucket must be at least 1, got {min_n} and {bucket}")
-        self.min_n, self.max_n, self.bucket = min_n, max_n, bucket
+        self.min_n = whole_number("FastText", "min_n", min_n, 1)
+        self.max_n = whole_number("FastText", "max_n", max_n, 0)
+        self.bucket = whole_number("FastText", "bucket", bucket, 1, 2**30)
         super().__init__(sentences, corpus_file, **options)
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return (*_OPTIONS, "min_n", "max_n", "bucket")
+
+    def _share(self) -> None:
+        """Vectors are computed from the table."""
 
     def _about(self) -> dict[str, Any]:
         return super()._about() | {"min_n": self.min_n, "max_n": self.max_n, "bucket": self.bucket}
@@ -364,7 +411,7 @@ class FastText(Word2Vec):
         return [
             padded[i : i + n]
             for i in range(len(padded))
-            for n in range(self.min_n, self.max_n + 1)
+            for n in range(self.min_n, min(self.max_n, len(padded)) + 1)
             if i + n <= len(padded) and not (n == 1 and i in (0, len(padded) - 1))
         ]
 
@@ -392,10 +439,22 @@ class FastText(Word2Vec):
 
     def vector(self, word: str) -> np.ndarray:
         """The vector of any word: of one that was not seen, the mean of its subwords."""
+        self._learned("vector")
+        check_words("FastText.vector", [word])
         if word in self._numbers:
             return self.wv[word]
         rows = self._hashed(word)
         return self._table[rows].mean(axis=0) if rows else np.zeros(self.vector_size, np.float32)
+
+
+def _parts_of(block: Block, most: int) -> Iterator[Block]:
+    """Whole sentences of about so many words, which are trained with no interruption."""
+    tokens, starts = block
+    first = 0
+    while first < len(starts) - 1:
+        last = max(int(np.searchsorted(starts, starts[first] + most, "right")) - 1, first + 1)
+        yield tokens[starts[first] : starts[last]], starts[first : last + 1] - starts[first]
+        first = last
 
 
 def _fnv(octets: bytes) -> int:

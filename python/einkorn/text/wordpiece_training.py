@@ -9,10 +9,11 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 from einkorn.text import _engine
+from einkorn.text._arguments import whole_number
 from einkorn.text._unicode import bert_map
 from einkorn.text.files import bert
 from einkorn.text.tokenizer import Tokenizer, _threads
-from einkorn.text.training import _count, special_list, whole_number
+from einkorn.text.training import _count, special_list
 
 __all__ = ["train_wordpiece"]
 

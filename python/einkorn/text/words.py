@@ -8,6 +8,7 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 from einkorn.text import _engine
+from einkorn.text._arguments import items_of
 from einkorn.text._lists import ABBREVIATIONS, STARTERS, TITLES
 
 __all__ = ["NLTKWordTokenizer", "sent_tokenize", "word_tokenize"]
@@ -22,7 +23,7 @@ def _split(op: str, text: Any, convert_parentheses: bool = False) -> list[str]:
     if form not in _words:
         _words[form] = form.Words(_engine.word_characters())
     try:
-        words: list[str] = _words[form].split(text, convert_parentheses)
+        words: list[str] = _words[form].split(str(text), convert_parentheses)
     except UnicodeEncodeError as error:
         raise ArgumentError(
             f"{op}: the text has an unpaired surrogate, U+{ord(text[error.start]):04X}, "
@@ -66,7 +67,7 @@ class NLTKWordTokenizer:
 
     def tokenize_sents(self, strings: Iterable[str]) -> list[list[str]]:
         """:meth:`tokenize` for each."""
-        return [self.tokenize(text) for text in strings]
+        return [self.tokenize(text) for text in items_of("tokenize_sents", "strings", strings)]
 
     def span_tokenize_sents(self, strings: Iterable[str]) -> Iterator[list[tuple[int, int]]]:
         """:meth:`span_tokenize` for each."""
@@ -88,7 +89,9 @@ def _spans(text: str, words: list[str]) -> Iterator[tuple[int, int]]:
 
 
 _WIDE = r"[\u3002\uff01\uff1f]"  # marks that no space follows
-_END = re.compile(rf"(?:[.?!\u2026]+|{_WIDE}+)[\"'\u2019\u201d\u00bb)\]}}]*(?=\s|\Z|(?<={_WIDE}))")
+# A run of marks is looked at from its first one only: else a long one takes time by its square.
+_MARKS = rf"(?:(?<![.?!\u2026])[.?!\u2026]+|{_WIDE}+)"
+_END = re.compile(rf"{_MARKS}[\"'\u2019\u201d\u00bb)\]}}]*(?=\s|\Z|(?<={_WIDE}))")
 _NEXT = re.compile(r"\s*[\"'\u2018\u201c\u00ab(\[{`]*(\w*)")
 _BEFORE = re.compile(r"(\w[\w.'-]*)\s+\w\Z")
 _INITIAL = re.compile(r"\s*[A-Z]\.")
