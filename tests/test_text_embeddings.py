@@ -295,7 +295,7 @@ def test_what_is_refused() -> None:
         (lambda: et.FastText(bucket=0), "bucket must be a whole number from 1 to 1073741824, got 0"),
         (lambda: et.GloVe(window=0), "window must be"),
         (lambda: et.GloVe([["a"]], min_count=1), "no two words occur together"),
-        (lambda: et.cooccurrence([["a"]], 0), "window must be at least 1"),
+        (lambda: et.cooccurrence([["a"]], 0), "window must be a whole number from 1 on, got 0"),
         (lambda: et.cooccurrence([["a"]], weighting="steep"), "weighting must be"),
     ):
         with pytest.raises(ArgumentError, match=message):

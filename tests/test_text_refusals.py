@@ -107,6 +107,15 @@ def test_ids_may_be_far_apart(tokenizer: et.Tokenizer) -> None:
     description["model"]["vocab"]["a"] = 1_900_000_000
     far = et.Tokenizer(description)
     assert far.decode(far.encode("ab").ids) == "ab"
+    assert far.id_to_token([0]) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [["a"], "x", -1, 2**40, 1.5, True])
+def test_ids_of_templates(number: Any) -> None:
+    description = et.train_wordpiece(["a cat"], 20).description
+    description["post_processor"]["special_tokens"]["[SEP]"]["ids"] = [number]
+    with pytest.raises(DataError, match=r"the template's token '\[SEP\]' has the ids"):
+        et.Tokenizer(description)
 
 
 def test_special_tokens_of_files(tokenizer: et.Tokenizer, tmp_path: Path) -> None:
@@ -200,6 +209,7 @@ def test_words_of_other_kinds() -> None:
     assert et.edit_distance("abc", "axc", 0.5) == 0.5
     assert et.edit_distance("abc", "axc", 0.5, True) == 0.5
     assert list(et.ngrams("abc", 10**12)) == []
+    assert et.one_hot([["a"], "a"], ["a"]).tolist() == [[0], [1]]  # type: ignore[list-item]
 
 
 def test_a_tagger_is_copied_with_what_it_learned() -> None:

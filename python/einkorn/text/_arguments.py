@@ -1,10 +1,10 @@
-"""Arguments that several parts take, checked: whole numbers, numbers, lists, paths."""
+"""Arguments that several parts take, checked: whole numbers, numbers, lists, paths, texts."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from operator import index
 from os import PathLike
@@ -13,7 +13,15 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 
-__all__ = ["items_of", "known_options", "path_of", "real_number", "whole_number"]
+__all__ = [
+    "items_of",
+    "known_options",
+    "no_text_in",
+    "path_of",
+    "real_number",
+    "surrogate_in",
+    "whole_number",
+]
 
 _EXACT = 2**53  # whole numbers up to it are float64 too
 
@@ -59,3 +67,21 @@ def known_options(text: str, names: Iterable[str]) -> dict[str, Any]:
     if not isinstance(options, dict) or not set(options) <= set(names):
         raise ValueError(f"options are {text:.60}")
     return options
+
+
+def surrogate_in(texts: Sequence[str], op: str = "encode") -> ArgumentError:
+    """The refusal of texts of which one has no UTF-8."""
+    for number, text in enumerate(texts):
+        for place, character in enumerate(text):
+            if "\ud800" <= character <= "\udfff":
+                return ArgumentError(
+                    f"{op}: text {number} has an unpaired surrogate, U+{ord(character):04X}, "
+                    f"at character {place}"
+                )
+    return ArgumentError(f"{op}: a text has an unpaired surrogate")
+
+
+def no_text_in(texts: Sequence[Any]) -> ArgumentError:
+    """The refusal of what is no text."""
+    kinds = sorted({type(text).__name__ for text in texts if not isinstance(text, str)})
+    return ArgumentError(f"encode: texts must be str, got {', '.join(kinds) or 'something else'}")

@@ -27,9 +27,13 @@ class Templates:
 
 
 def _id(entry: Any) -> list[int]:
-    if not (isinstance(entry, list | tuple) and len(entry) == 2 and type(entry[1]) is int):
+    if not (isinstance(entry, list | tuple) and len(entry) == 2 and _is_id(entry[1])):
         raise DataError(f"tokenizer: a post-processor's token must be a token and its id, got {entry!r}")
     return [entry[1]]
+
+
+def _is_id(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 2**31
 
 
 def _template(parts: Any, tokens: dict[str, Any]) -> list[Part]:
@@ -42,7 +46,10 @@ def _template(parts: Any, tokens: dict[str, Any]) -> list[Part]:
             token = part["SpecialToken"]
             if token["id"] not in tokens:
                 raise DataError(f"tokenizer: the template's token {token['id']!r} has no ids")
-            out.append((list(tokens[token["id"]]["ids"]), int(token.get("type_id", 0))))
+            ids = list(tokens[token["id"]]["ids"])
+            if not all(map(_is_id, ids)):
+                raise DataError(f"tokenizer: the template's token {token['id']!r} has the ids {ids!r:.60}")
+            out.append((ids, int(token.get("type_id", 0))))
         else:
             raise DataError(
                 f"tokenizer: a template's part must be a Sequence or a SpecialToken, got {part!r}"

@@ -154,6 +154,8 @@ def read_gpt2(
     except (ValueError, RecursionError) as error:
         raise DataError(f"{vocab}: no JSON: {error}") from None
     special_tokens = items_of("read_gpt2", "special_tokens", special_tokens)
+    if not all(isinstance(token, str) for token in special_tokens):
+        raise ArgumentError(f"read_gpt2: special_tokens must be a list of str, got {special_tokens!r:.60}")
     if not isinstance(ids, dict):
         raise DataError(f"{vocab}: must be an object of tokens and ids, got {type(ids).__name__}")
     model = bpe(ids, _merges(merges, _lines(merges)))
@@ -161,18 +163,12 @@ def read_gpt2(
         vocab,
         description_of(
             model,
-            added_tokens=[special_token(token, ids[token]) for token in special_tokens if _among(ids, token)],
+            added_tokens=[special_token(token, ids[token]) for token in special_tokens if token in ids],
             pre_tokenizer=byte_level(),
             post_processor=byte_level(trims=False),
             decoder=byte_level(),
         ),
     )
-
-
-def _among(ids: dict[str, int], token: Any) -> bool:
-    if not isinstance(token, str):
-        raise ArgumentError(f"read_gpt2: special_tokens must be a list of str, got {token!r:.60} in it")
-    return token in ids
 
 
 def read_clip(path: FilePath) -> Tokenizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -25,7 +25,7 @@ def one_hot(words: Iterable[str], vocabulary: Sequence[str]) -> np.ndarray:
     listed = words if isinstance(words, str) else items_of("one_hot", "words", words)
     out = np.zeros((len(listed), len(numbers)), np.float32)
     for row, word in zip(out, listed, strict=True):
-        if (number := numbers.get(word)) is not None:
+        if isinstance(word, Hashable) and (number := numbers.get(word)) is not None:
             row[number] = 1
     return out
 

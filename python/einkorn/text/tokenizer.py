@@ -14,7 +14,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text import _engine
-from einkorn.text._arguments import items_of, whole_number
+from einkorn.text._arguments import items_of, no_text_in, surrogate_in, whole_number
 from einkorn.text._compile import compile_pipeline
 from einkorn.text._decoders import compile_decoder, token_bytes
 from einkorn.text._forms import normalize_between
@@ -159,7 +159,7 @@ class Tokenizer:
         try:
             ids, counts, places, words = self._pipeline.encode(texts, threads, spans)
         except UnicodeEncodeError:
-            raise _surrogate(texts) from None
+            raise surrogate_in(texts) from None
         spanned = np.frombuffer(places, np.int64).reshape(-1, 2)
         sizes = np.frombuffer(counts, np.int64)
         if origins and spans:
@@ -205,13 +205,13 @@ class Tokenizer:
     def ids(self, text: str) -> list[int]:
         """The ids of a text by itself: nothing is put around it, cut off or padded."""
         if not isinstance(text, str):
-            raise _not_text([text])
+            raise no_text_in([text])
         if self._forms and not text.isascii():
             return self._run([text], False)[0].tolist()
         try:
             return self._pipeline.ids(text)
         except UnicodeEncodeError:
-            raise _surrogate([text]) from None
+            raise surrogate_in([text]) from None
 
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
         """The tokens of a text, or of a pair of texts, with what the description puts around them.
@@ -238,7 +238,7 @@ class Tokenizer:
         if pairs:
             flat = [part for text in kept for part in (text if isinstance(text, tuple) else (text,))]
         if not all(isinstance(text, str) for text in flat):
-            raise _not_text(flat)
+            raise no_text_in(flat)
         ids, counts, _, _ = self._run(flat, False, _threads())
         numbers = ids.tolist()
         ends = np.cumsum(counts).tolist()
@@ -428,7 +428,7 @@ class Tokenizer:
 
     def id_to_token(self, id: int) -> str | None:
         """The token of an id; None: there is none."""
-        return self._tokens.get(id)
+        return self._tokens.get(id) if isinstance(id, (int, np.integer)) else None
 
     def get_vocab(self, with_added_tokens: bool = True) -> dict[str, int]:
         """All tokens and their ids."""
@@ -592,19 +592,3 @@ def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int,
         return origins[start][0], origins[end - 1][1]
     place = origins[start][0] if start < len(origins) else origins[-1][1] if origins else 0
     return place, place
-
-
-def _surrogate(texts: Sequence[str], op: str = "encode") -> ArgumentError:
-    for number, text in enumerate(texts):
-        for place, character in enumerate(text):
-            if "\ud800" <= character <= "\udfff":
-                return ArgumentError(
-                    f"{op}: text {number} has an unpaired surrogate, U+{ord(character):04X}, "
-                    f"at character {place}"
-                )
-    return ArgumentError(f"{op}: a text has an unpaired surrogate")
-
-
-def _not_text(texts: Sequence[Any]) -> ArgumentError:
-    kinds = sorted({type(text).__name__ for text in texts if not isinstance(text, str)})
-    return ArgumentError(f"encode: texts must be str, got {', '.join(kinds) or 'something else'}")

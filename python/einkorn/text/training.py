@@ -9,10 +9,10 @@ from typing import Any
 
 from einkorn.errors import ArgumentError, DataError, MissingFileError
 from einkorn.text import _engine
-from einkorn.text._arguments import path_of, whole_number
+from einkorn.text._arguments import path_of, surrogate_in, whole_number
 from einkorn.text._unicode import CHARACTER_OF
 from einkorn.text.files import PATTERN, bpe, byte_level, description_of, special_token
-from einkorn.text.tokenizer import Tokenizer, _surrogate, _threads
+from einkorn.text.tokenizer import Tokenizer, _threads
 
 __all__ = ["train_bpe"]
 
@@ -88,7 +88,7 @@ def _count(name: str, source: Any, pipeline: Any, threads: int) -> Any:
                 try:
                     pipeline.count(group, threads, counts)
                 except UnicodeEncodeError:
-                    raise _surrogate(group, name) from None
+                    raise surrogate_in(group, name) from None
     return counts
 
 
