@@ -105,21 +105,15 @@ class Captioner(_Translator):
 
     def encode(self, images: Any, attention_mask: Any = None) -> Memory:
         """Look at pictures [batch, 3, image_size, image_size]; ``attention_mask`` is None."""
-        shape, size = tuple(np.shape(images)), self.image_size
+        images = images if hasattr(images, "shape") else np.asarray(images)
+        shape, size = tuple(images.shape), self.image_size
         if len(shape) != 4 or shape[1:] != (3, size, size):
             raise ShapeError(f"Captioner: images have shape {shape}, expected [batch, 3, {size}, {size}]")
         if attention_mask is not None:
             raise ArgumentError("Captioner: attention_mask is given, expected None: pictures are whole")
-        line = np.linspace(-1, 1, size, dtype=np.float32)
-        places = np.broadcast_to(np.stack(np.meshgrid(line, line, indexing="ij")), (shape[0], 2, size, size))
-        grid = self.encoder(ops.cat([images, places], 1))
-        batch, width = grid.shape[:2]
-        states = ops.permute(ops.reshape(grid, (batch, width, -1)), (0, 2, 1))
-        if self.whole is not None:
-            states = ops.unsqueeze(self.whole(ops.reshape(states, (batch, -1))), 1)
-        first = ops.reshape(self.begin(ops.mean(states, 1)), (1, batch, 2, -1))
+        states, first = self._listen(images, None)
         memory = Memory(self.drop(states), None)
-        memory.first = (ops.getitem(first, np.s_[:, :, 0]), ops.getitem(first, np.s_[:, :, 1]))
+        memory.first = first
         return memory
 
     def head(self) -> Any:
@@ -149,7 +143,15 @@ class Captioner(_Translator):
         return weights.reshape(*weights.shape[:2], side, side)
 
     def _listen(self, x: Any, kept: Any) -> tuple[Any, tuple[Any, ...]]:
-        raise NotImplementedError  # encode does it
+        batch, _, height, width = x.shape
+        lines = (np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width))
+        places = np.broadcast_to(np.stack(np.meshgrid(*lines, indexing="ij")), (batch, 2, height, width))
+        grid = self.encoder(ops.cat([x, places], 1))
+        states = ops.permute(ops.reshape(grid, (batch, grid.shape[1], -1)), (0, 2, 1))
+        if self.whole is not None:
+            states = ops.unsqueeze(self.whole(ops.reshape(states, (batch, -1))), 1)
+        first = ops.reshape(self.begin(ops.mean(states, 1)), (1, batch, 2, -1))
+        return states, (ops.getitem(first, np.s_[:, :, 0]), ops.getitem(first, np.s_[:, :, 1]))
 
     def _speak(
         self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]

@@ -47,10 +47,10 @@ _HOMES = {
     "train_unigram": "unigram_training",
     "train_wordpiece": "wordpiece_training",
     "word_tokenize": "words",
-    "write_gpt2": "files",
-    "write_llama2c": "files",
-    "write_tiktoken": "files",
-    "write_vocabulary": "files",
+    "write_gpt2": "written",
+    "write_llama2c": "written",
+    "write_tiktoken": "written",
+    "write_vocabulary": "written",
 }
 
 __all__ = [*_HOMES]
@@ -64,10 +64,6 @@ if TYPE_CHECKING:
         read_gpt2,
         read_llama2c,
         read_tiktoken,
-        write_gpt2,
-        write_llama2c,
-        write_tiktoken,
-        write_vocabulary,
     )
     from einkorn.text.glove import GloVe
     from einkorn.text.keyed_vectors import KeyedVectors
@@ -90,5 +86,6 @@ if TYPE_CHECKING:
     from einkorn.text.word2vec import FastText, Word2Vec
     from einkorn.text.wordpiece_training import train_wordpiece
     from einkorn.text.words import NLTKWordTokenizer, sent_tokenize, word_tokenize
+    from einkorn.text.written import write_gpt2, write_llama2c, write_tiktoken, write_vocabulary
 
 __getattr__, __dir__ = later(__name__, _HOMES)

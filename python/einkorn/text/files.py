@@ -1,4 +1,4 @@
-"""The files of published tokenisers, read and written."""
+"""The files of published tokenisers, read; `written.py` writes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import math
-import os
 import struct
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -15,7 +14,7 @@ from typing import Any
 from einkorn.errors import ArgumentError, DataError, MissingFileError
 from einkorn.text._arguments import items_of, path_of
 from einkorn.text._compile import PATTERN
-from einkorn.text._unicode import BYTE_OF, CHARACTER_OF
+from einkorn.text._unicode import CHARACTER_OF
 from einkorn.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -24,10 +23,6 @@ __all__ = [
     "read_gpt2",
     "read_llama2c",
     "read_tiktoken",
-    "write_gpt2",
-    "write_llama2c",
-    "write_tiktoken",
-    "write_vocabulary",
 ]
 
 FilePath = str | PathLike[str]
@@ -377,7 +372,7 @@ def read_tiktoken(
     )
 
 
-_LLAMA_SPECIAL = ("<unk>", "<s>", "</s>")
+LLAMA_SPECIAL = ("<unk>", "<s>", "</s>")
 
 
 def read_llama2c(path: FilePath) -> Tokenizer:
@@ -413,7 +408,7 @@ def read_llama2c(path: FilePath) -> Tokenizer:
         at += size
         number = len(scores)
         if number < 3:
-            token = _LLAMA_SPECIAL[number]
+            token = LLAMA_SPECIAL[number]
         if token in ids:
             raise DataError(f"{path}: token {number}, {token!r}, is token {ids[token]} already")
         ids[token] = number
@@ -426,7 +421,7 @@ def read_llama2c(path: FilePath) -> Tokenizer:
         path,
         description_of(
             bpe(ids, [], unk_token="<unk>", fuse_unk=True, byte_fallback=True, ranks=ranks, scores=scores),
-            added_tokens=[special_token(token, number) for number, token in enumerate(_LLAMA_SPECIAL)],
+            added_tokens=[special_token(token, number) for number, token in enumerate(LLAMA_SPECIAL)],
             normalizer={
                 "type": "Sequence",
                 "normalizers": [
@@ -459,144 +454,3 @@ def read_llama2c(path: FilePath) -> Tokenizer:
             },
         ),
     )
-
-
-def published(description: dict[str, Any]) -> dict[str, Any]:
-    """A description as others read it: ranks of tokens become merges."""
-    model = dict(description["model"])
-    ranks = model.pop("ranks", None)
-    model.pop("scores", None)
-    if ranks is not None:
-        model["merges"] = _all_ways(model["vocab"], ranks)
-    return {**description, "model": model}
-
-
-def _all_ways(ids: dict[str, int], ranks: list[int]) -> list[list[str]]:
-    merges = []
-    for (token, _), rank in zip(ids.items(), ranks, strict=True):
-        if rank < 0:
-            continue
-        for cut in range(1, len(token)):
-            left, right = ids.get(token[:cut]), ids.get(token[cut:])
-            if left is not None and right is not None:
-                merges.append((rank, left, right, token[:cut], token[cut:]))
-    return [[left, right] for *_, left, right in sorted(merges)]
-
-
-def _known(format: str, tokenizer: Any) -> None:
-    if not isinstance(tokenizer, Tokenizer):
-        raise ArgumentError(f"{format}: tokenizer must be a Tokenizer, got {type(tokenizer).__name__}")
-
-
-def _model(tokenizer: Tokenizer, kind: str, format: str) -> dict[str, Any]:
-    _known(format, tokenizer)
-    model = tokenizer._description["model"]
-    if model.get("type") != kind:
-        raise ArgumentError(f"{format}: the model must be {kind}, got {model.get('type')}")
-    return published(tokenizer._description)["model"] if kind == "BPE" else model
-
-
-def write_gpt2(tokenizer: Tokenizer, vocab: FilePath, merges: FilePath) -> None:
-    """Write ``vocab.json`` and ``merges.txt``.
-
-    Raises
-    ------
-    ArgumentError
-        The model is not BPE.
-    CheckpointError
-        A file cannot be written.
-    """
-    from einkorn._files import write_text
-
-    model = _model(tokenizer, "BPE", "write_gpt2")
-    if os.path.realpath(vocab) == os.path.realpath(merges):
-        raise ArgumentError(f"write_gpt2: vocab and merges are one file, {vocab}")
-    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-    if any(" " in part for pair in pairs for part in pair):
-        raise ArgumentError("write_gpt2: a token has a space, which divides the tokens of a line")
-    ids = {**model["vocab"], **{t["content"]: t["id"] for t in tokenizer._description["added_tokens"]}}
-    write_text(vocab, json.dumps(ids, ensure_ascii=False))
-    write_text(merges, "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in pairs))
-
-
-def write_vocabulary(tokenizer: Tokenizer, path: FilePath) -> None:
-    """Write a ``vocab.txt``: tokens in the order of their ids, a line each.
-
-    Raises
-    ------
-    ArgumentError
-        Ids have gaps, or a token has the end of a line in it.
-    CheckpointError
-        The file cannot be written.
-    """
-    from einkorn._files import write_text
-
-    _known("write_vocabulary", tokenizer)
-    tokens = tokenizer._tokens
-    missing = next((i for i in range(len(tokens)) if i not in tokens), None)
-    if missing is not None:
-        raise ArgumentError(f"write_vocabulary: no token has the id {missing}")
-    if bad := next((t for t in tokens.values() if "\n" in t or "\r" in t), None):
-        raise ArgumentError(f"write_vocabulary: the token {bad!r} has the end of a line in it")
-    write_text(path, "".join(f"{tokens[i]}\n" for i in range(len(tokens))))
-
-
-def write_tiktoken(tokenizer: Tokenizer, path: FilePath) -> None:
-    """Write tiktoken's ranks. Special tokens are not part of the file.
-
-    Raises
-    ------
-    ArgumentError
-        The model is not a byte-level BPE whose merges come in the order of their tokens' ids.
-    CheckpointError
-        The file cannot be written.
-    """
-    from einkorn._files import write_text
-
-    model = _model(tokenizer, "BPE", "write_tiktoken")
-    special = {token["content"] for token in tokenizer._description["added_tokens"]}
-    made = [model["vocab"]["".join(m.split(" ") if isinstance(m, str) else m)] for m in model["merges"]]
-    if not tokenizer._as_bytes or model.get("end_of_word_suffix") or made != sorted(made):
-        raise ArgumentError(
-            "write_tiktoken: tokens must be bytes, and merges in the order of their tokens' ids"
-        )
-    lines = []
-    for token, rank in sorted(model["vocab"].items(), key=lambda item: item[1]):
-        if token not in special:
-            octets = bytes([BYTE_OF[c] for c in token])
-            lines.append(f"{base64.b64encode(octets).decode() or '='} {rank}\n")
-    write_text(path, "".join(lines))
-
-
-def write_llama2c(tokenizer: Tokenizer, path: FilePath) -> None:
-    """Write llama2.c's ``tokenizer.bin``.
-
-    Raises
-    ------
-    ArgumentError
-        The tokens have no scores: neither Unigram nor read from such a file; or they do not begin with
-        ``<unk>``, ``<s>``, ``</s>``.
-    CheckpointError
-        The file cannot be written.
-    """
-    from einkorn.checkpoint import write_whole
-
-    _known("write_llama2c", tokenizer)
-    model = tokenizer._description["model"]
-    if model.get("type") == "Unigram":
-        tokens = [token for token, _ in model["vocab"]]
-        if tokens[:3] != list(_LLAMA_SPECIAL):  # its readers know the first three by their places
-            raise ArgumentError(f"write_llama2c: the first tokens must be <unk>, <s>, </s>, got {tokens[:3]}")
-        scores = [score for _, score in model["vocab"]]
-    elif "scores" in model:
-        tokens = list(model["vocab"])
-        scores = model["scores"]
-    else:
-        raise ArgumentError("write_llama2c: the tokens have no scores")
-    octets = [token.replace("\u2581", " ").encode() for token in tokens]
-    octets[1:3] = [b"\n<s>\n", b"\n</s>\n"]
-    parts = [struct.pack("<i", max(map(len, octets)))]
-    parts += [
-        struct.pack("<fi", score, len(token)) + token for token, score in zip(octets, scores, strict=True)
-    ]
-    write_whole(path, [b"".join(parts)])

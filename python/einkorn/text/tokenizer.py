@@ -119,7 +119,7 @@ class Tokenizer:
 
     def to_str(self, pretty: bool = False) -> str:
         """The description as the content of a ``tokenizer.json``."""
-        from einkorn.text.files import published
+        from einkorn.text.written import published
 
         return json.dumps(published(self._description), ensure_ascii=False, indent=2 if pretty else None)
 
