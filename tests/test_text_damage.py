@@ -3,13 +3,14 @@
 import copy
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import einkorn.text as et
-from einkorn.errors import ArgumentError, DataError, EinkornError, ShapeError
+from einkorn.errors import ArgumentError, DataError, EinkornError, MissingFileError, ShapeError
 
 TEXTS = ["the low tower", "a lower tower", "the lowest"]
 
@@ -142,3 +143,19 @@ def test_limits_that_are_asked_for(description: dict[str, Any]) -> None:
     ):
         with pytest.raises(ArgumentError, match=message):
             call()
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    missing, empty = tmp_path / "nowhere", tmp_path / "vocab.json"
+    empty.write_text("{}")
+    for read in (
+        lambda: et.read_gpt2(missing, missing),
+        lambda: et.read_gpt2(empty, missing),
+        lambda: et.read_clip(missing),
+        lambda: et.read_bert_vocabulary(missing),
+        lambda: et.read_tiktoken(missing),
+        lambda: et.read_llama2c(missing),
+        lambda: et.Tokenizer.from_file(missing),
+    ):
+        with pytest.raises(MissingFileError, match=r"nowhere: there is no such file$"):
+            read()

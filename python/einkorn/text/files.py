@@ -141,11 +141,14 @@ def read_gpt2(
 
     Raises
     ------
+    MissingFileError
+        A file is not there.
     DataError
         A file is damaged, or a merge's tokens are not in the vocabulary.
     """
+    octets = read_whole(vocab)
     try:
-        ids = json.loads(read_whole(vocab))
+        ids = json.loads(octets)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{vocab}: no JSON: {error}") from None
     special_tokens = items_of("read_gpt2", "special_tokens", special_tokens)
