@@ -60,6 +60,18 @@ def test_yolo_detects(files, capsys):
     assert json.loads(capsys.readouterr().out) == [{"image": "a.png", "detections": []}]
 
 
+def test_ultraface_detects(files, capsys):
+    einkorn.manual_seed(0)
+    np.savez("faces.npz", **models.UltraFace().state_dict())
+    assert main(["detect", "a.png", "--faces", "faces.npz", "--threshold", "0", "--out", "b.png"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows
+    assert {row[5] for row in rows} == {"face"}
+    assert image.open("b.png").size == (50, 40)
+    assert main(["detect", "a.png", "--faces", "faces.npz", "--threshold", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"image": "a.png", "detections": []}]
+
+
 def test_style_is_painted(files, capsys):
     image.fromarray(np.random.default_rng(1).integers(0, 99, (30, 44, 3), dtype=np.uint8)).save("s.png")
     words = ["style", "a.png", "s.png", *NETWORK, "--steps", "3", "--size", "32", "--out", "p.png"]
@@ -87,6 +99,8 @@ def test_style_is_painted(files, capsys):
         (["explain", "a.png", *NETWORK, "--method", "guided", "--layer", "layer1"], "--layer goes with"),
         (["style", "a.png", "a.png", *NETWORK, "--size", "3"], "--size is 3"),
         (["detect", "a.png", "--yolo", "none.cfg"], "none.cfg: cannot be read"),
+        (["detect", "a.png", "--faces", "none.onnx"], "none.onnx: there is no such file"),
+        (["detect", "a.png", "--faces", "w.npz"], "w.npz: does not fit ultraface"),
     ],
 )
 def test_errors_are_one_line(words, said, files, capsys):

@@ -66,6 +66,7 @@ SMALL = {
     "tiny_yolo": {"num_classes": 3, "image_size": 32, "width": 4},
     "espcn": {"upscale_factor": 2},
     "fast_style": {},
+    "ultraface": {"image_size": [64, 96]},
 }
 
 

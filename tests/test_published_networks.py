@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 from real_tables import find
 
 from einkorn import models
-from einkorn.errors import CheckpointError
+from einkorn.errors import ArgumentError, CheckpointError
+from einkorn.ops import box_iou
 
 
 def photograph(size, name="images/dog.jpg"):
@@ -31,8 +32,52 @@ def test_espcn_gives_what_opencv_gives(tmp_path):
     assert np.abs(large.reshape(30, 3, 40, 3, 3).mean((1, 3)) - picture).mean() < 12
     np.savez(tmp_path / "w.npz", **model.state_dict())
     assert_allclose(models.ESPCN(3, tmp_path / "w.npz").predict(y), model.predict(y))
-    with pytest.raises(CheckpointError, match="does not fit ESPCN"):
+    with pytest.raises(CheckpointError, match="does not fit espcn"):
         models.ESPCN(2, path)
+
+
+def test_ultraface_finds_the_faces_that_onnxruntime_finds():
+    ort = pytest.importorskip("onnxruntime")
+    path = find("models/ultraface-RFB-320.onnx")
+    model = models.UltraFace(path)
+    assert not model.weights_report.missing
+    assert sum(p.numel() for p in model.parameters()) == 276_292
+    files = [find(f"faces/photos/{name}.jpg") for name in ("2007_007763", "2008_001322", "ultraface_2")]
+    x = model.prepare(files)
+    session = ort.InferenceSession(str(path))
+    scores, boxes = (
+        np.concatenate(parts)
+        for parts in zip(*[session.run(None, {"input": row[None]}) for row in x], strict=True)
+    )
+    own = model.predict(x)
+    assert_allclose(own[0], scores, atol=1e-5)
+    assert_allclose(own[1], boxes, atol=1e-5)
+    for (corners, sure), rows, places in zip(model.detect(files, 0.7), scores, boxes, strict=True):
+        assert len(corners) in (7, 3, 25)
+        assert (np.diff(sure) <= 0).all()
+        best = int(rows[:, 1].argmax())  # the surest face is always kept
+        size = corners[0] / places[best]
+        assert_allclose(size, [size[0], size[1]] * 2, rtol=1e-4)
+        assert_allclose(sure[0], rows[best, 1], atol=1e-5)
+        ratios = np.asarray(box_iou(corners, corners)) - np.eye(len(corners))
+        assert ratios.max() <= 0.3
+
+
+def test_ultraface_of_other_sizes_and_without_faces():
+    model = models.UltraFace(image_size=(70, 131))
+    scores, boxes = model.predict(np.zeros((2, 3, 70, 131), np.float32))
+    assert scores.shape == (2, 9 * 17 * 3 + 5 * 9 * 2 + 3 * 5 * 2 + 2 * 3 * 3, 2)
+    assert boxes.shape == (*scores.shape[:2], 4)
+    for picture in (np.zeros((1, 1, 3), np.uint8), np.full((9, 700), 200, np.uint8)):
+        ((found, sure),) = model.detect(picture, 1.01)
+        assert found.shape == (0, 4)
+        assert sure.shape == (0,)
+    assert model.detect([]) == []
+    for size in ((63, 320), 240, (240.0, 320.0), (1, 2, 3)):
+        with pytest.raises(ArgumentError, match="image_size"):
+            models.UltraFace(image_size=size)
+    with pytest.raises(CheckpointError, match="does not fit ultraface"):
+        models.UltraFace(find("models/super_resolution.onnx"))
 
 
 def test_fast_style_is_the_published_network():

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from einkorn._extras import need
 from einkorn._files import save_figure
 from einkorn.cli.outputs import RunFolder, new_file
@@ -21,17 +23,20 @@ def add_detect(commands: Any) -> None:
     """Define the command's arguments, in what ``add_subparsers`` gave."""
     command = commands.add_parser(
         "detect",
-        help="find objects in images with a cascade or with YOLO",
+        help="find objects in images with a cascade, with YOLO or with UltraFace",
         description="Print a line for each object: image, x, y, width, height, and how many windows agreed; "
-        "with YOLO what it is and how sure that is.",
+        "with a network what it is and how sure that is.",
     )
     command.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     how = command.add_mutually_exclusive_group(required=True)
     how.add_argument("--cascade", metavar="FILE", help="a cascade in OpenCV's XML")
     how.add_argument("--yolo", metavar="CFG", help="a network in darknet's .cfg")
+    how.add_argument("--faces", metavar="FILE", help="UltraFace's weights, .onnx")
     command.add_argument("--weights", metavar="FILE", help="of --yolo (default: beside CFG, .weights)")
     command.add_argument("--names", metavar="FILE", help="of --yolo's classes, one a line")
-    command.add_argument("--threshold", type=float, metavar="X", help="least score of --yolo (default: 0.25)")
+    command.add_argument(
+        "--threshold", type=float, metavar="X", help="least score (default: --yolo 0.25, --faces 0.7)"
+    )
     command.add_argument(
         "--out", metavar="FILE", help="write the picture with boxes there; with several images a folder"
     )
@@ -69,26 +74,41 @@ def detect(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         pictures = _pictures(arguments.out, arguments.images, arguments.overwrite, held)
     with held:
-        if arguments.yolo is not None:
+        if arguments.cascade is None:
             _detect_classes(arguments, pictures)
         else:
             _detect(arguments, pictures)
 
 
+def _detector(arguments: argparse.Namespace) -> tuple[Any, list[str] | None]:
+    """What gives boxes, scores and labels of a picture, and the labels' names."""
+    from einkorn.models import Darknet, UltraFace, read_class_names
+
+    least = {} if arguments.threshold is None else {"threshold": arguments.threshold}
+    if arguments.faces is not None:
+        faces = UltraFace(arguments.faces)
+
+        def find(image: Any) -> tuple[Any, Any, Any]:
+            ((boxes, scores),) = faces.detect(image, **least)
+            return boxes, scores, np.zeros(len(boxes), np.int64)
+
+        return find, ["face"]
+    weights = arguments.weights or Path(arguments.yolo).with_suffix(".weights")
+    yolo = Darknet(arguments.yolo, weights)
+    names = None if arguments.names is None else read_class_names(arguments.names)
+    return lambda image: yolo.detect(image, **least)[0], names
+
+
 def _detect_classes(arguments: argparse.Namespace, pictures: list[Path]) -> None:
-    """With a network of darknet."""
-    from einkorn.models import Darknet, read_class_names
+    """With a network."""
     from einkorn.vision import draw_boxes
     from einkorn.vision.images import load_image
 
-    weights = arguments.weights or Path(arguments.yolo).with_suffix(".weights")
-    model = Darknet(arguments.yolo, weights)
-    names = None if arguments.names is None else read_class_names(arguments.names)
-    least = 0.25 if arguments.threshold is None else arguments.threshold
+    find, names = _detector(arguments)
     results = []
     for i, name in enumerate(arguments.images):
         image = load_image(name)
-        ((boxes, scores, labels),) = model.detect(image, least)
+        boxes, scores, labels = find(image)
         words = [str(k) if names is None or k >= len(names) else names[k] for k in labels.tolist()]
         if pictures:
             drawn = draw_boxes(image, boxes, labels, scores, names=names)

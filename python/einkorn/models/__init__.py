@@ -61,6 +61,7 @@ _HOMES = {
     "TinyYolo": "detector",
     "Transformer": "transformer",
     "UNet": "unet",
+    "UltraFace": "ultraface",
     "VGG": "vgg",
     "VIT_SIZES": "vit",
     "ViT": "vit",
@@ -226,6 +227,7 @@ if TYPE_CHECKING:
     from einkorn.models.t5 import T5, T5_SIZES
     from einkorn.models.transfer import discriminative_rates, extract_features, freeze, stages, unfreeze
     from einkorn.models.transformer import M2M100, TRANSFORMER_SIZES, Transformer
+    from einkorn.models.ultraface import UltraFace
     from einkorn.models.unet import UNet, unet
     from einkorn.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
     from einkorn.models.vit import VIT_SIZES, ViT

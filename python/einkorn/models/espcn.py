@@ -9,11 +9,10 @@ import numpy as np
 
 from einkorn import ops
 from einkorn._extras import need
-from einkorn.errors import ArgumentError, CheckpointError
+from einkorn.errors import ArgumentError
 from einkorn.models._blocks import Network
-from einkorn.models.onnx_arrays import read_onnx_arrays
 from einkorn.models.preprocessing import Preprocessing, picture_of
-from einkorn.models.weights import WeightsReport, compared, load_pretrained
+from einkorn.models.weights import load_pretrained
 from einkorn.nn import Conv2d
 from einkorn.nn._folding import convolve
 from einkorn.nn.activation import ReLU
@@ -52,17 +51,7 @@ class ESPCN(Network):
         self.conv4 = Conv2d(32, upscale_factor**2, 3, padding=1)
         self.relu = ReLU()
         if weights is not None:
-            self.weights_report = self._read(weights)
-
-    def _read(self, path: str | PathLike[str]) -> WeightsReport:
-        if not str(path).endswith(".onnx"):
-            return load_pretrained(self, path)
-        found = read_onnx_arrays(path)
-        report = compared(self, found)
-        if report.missing or report.mismatched:
-            raise CheckpointError(f"{path}: does not fit ESPCN: {report}")
-        self.load_state_dict({name: found[name] for name in report.matched})
-        return report
+            self.weights_report = load_pretrained(self, weights)
 
     def forward(self, x: Any) -> Any:
         for conv in (self.conv1, self.conv2, self.conv3):

@@ -51,6 +51,7 @@ _MODELS = {
     "transformer": ("transformer", "Transformer"),
     "localizer": ("detector", "Localizer"),
     "tiny_yolo": ("detector", "TinyYolo"),
+    "ultraface": ("ultraface", "UltraFace"),
     "vit": ("vit", "ViT"),
     "wav2vec2_conformer": ("conformer", "Wav2Vec2Conformer"),
     "whisper": ("whisper", "Whisper"),

@@ -14,6 +14,7 @@ import numpy as np
 from einkorn import checkpoint
 from einkorn.errors import ArgumentError, CheckpointError, DataError
 from einkorn.models._blocks import Network
+from einkorn.models.onnx_arrays import read_onnx_arrays
 from einkorn.nn import Module
 
 __all__ = ["WeightsReport", "load_pretrained", "read_class_names"]
@@ -60,9 +61,10 @@ def load_pretrained(
     model : Module
         A network of ``einkorn.models``, or for files with torch's names any other module.
     path : str or path
-        A safetensors file with torch's names, an ``.npz`` file with the same names, or a Keras file (``.h5``,
-        ``.weights.h5``), which h5py reads. Pickles (``.pt``, ``.pth``, ``.th``) are refused, with the way to
-        convert them. A leading "module." is taken off, and DenseNets may have the names of older torchvision.
+        A safetensors file with torch's names, an ``.npz`` or ``.onnx`` file with the same names, or a Keras
+        file (``.h5``, ``.weights.h5``), which h5py reads. Pickles (``.pt``, ``.pth``, ``.th``) are refused,
+        with the way to convert them. A leading "module." is taken off, and DenseNets may have the names of
+        older torchvision.
     strict : bool, keyword-only, default True
         Whether every array of the model must be in the file, and with its shape. Arrays the model has no
         place for never matter, and neither does the count of batches.
@@ -97,6 +99,8 @@ def load_pretrained(
         found = read_keras(model, file)
     elif file.suffix == ".npz":
         found = _named(_arrays(file))
+    elif file.suffix == ".onnx":
+        found = _named(read_onnx_arrays(file))
     else:
         found = _named(checkpoint._read(file)[0])
     report = compared(model, found)
