@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import itertools
 import os
 import random
 import resource
@@ -253,27 +254,87 @@ def end() -> None:
 
 
 def train_with_failing_workers() -> None:
-    """The error comes through, the epochs before it are in the history, and no worker stays."""
-    for act, words in ((raise_error, "the row is gone"), (die, "died"), (end, "died")):
+    """The error comes through, the epochs before it are in the history, and no worker or memory stays."""
+    before = shared_memory()
+    others = set(children(0))
+    acts = ((raise_error, "the row is gone"), (die, "died"), (end, "died"))
+    for (act, words), stays in itertools.product(acts, (False, True)):
         source = Rows(None)
-        loader = data.DataLoader(source, 4, num_workers=2)
+        loader = data.DataLoader(source, 4, num_workers=2, persistent_workers=stays)
         model = network(4)
 
-        def fail(epoch: int, logs: Any = None, source: Rows = source, act: Any = act) -> None:
-            source.act = act if epoch == 1 else None
+        def fail(epoch: int, logs: Any = None, loader: Any = loader, act: Any = act) -> None:
+            loader.dataset.act = act if epoch == 1 else None
+            loader._kept = None  # new workers, which see the change
 
         later = training.LambdaCallback(on_epoch_begin=fail)
         fit = functools.partial(model.fit, loader, epochs=3, callbacks=[later], verbose=0)
         assert words in told((EinkornError, KeyError), fit)
         assert model.history.epoch == [0]
-        source.act = None
+        fail(0)
         assert np.isfinite(model.fit(loader, epochs=1, verbose=0).history["loss"]).all()
-        assert not children(), children()
+        loader._kept = None
+        gc.collect()  # an error's frames keep the pass that it ended
+        assert set(children()) <= others, children()
+    assert shared_memory() == before
 
 
-def children() -> list[int]:
+def shared_memory() -> list[str]:
+    """Named memory of this machine, which would outlive its processes."""
+    return sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else []
+
+
+INTERRUPTED_OR_KILLED = """
+import os, signal, sys, time
+sys.path.insert(0, sys.argv[1])
+import check_failures as here
+signal.signal(signal.SIGINT, signal.default_int_handler)
+loader = here.data.DataLoader(here.Rows(lambda: None), 4, num_workers=2, persistent_workers=True)
+print("begun", flush=True)
+try:
+    while True:
+        for batch in loader:
+            pass
+except KeyboardInterrupt:
+    print("interrupted", *here.children(), flush=True)
+"""
+
+
+def end_callers_of_workers(times: int, seed: int = 0) -> None:
+    """Callers that are interrupted or killed at random moments leave neither workers nor memory."""
+    chance = random.Random(seed)
+    before = shared_memory()
+    for turn in range(times):
+        how = signal.SIGINT if turn % 2 else signal.SIGKILL
+        script = [sys.executable, "-c", INTERRUPTED_OR_KILLED, str(Path(__file__).parent)]
+        with subprocess.Popen(
+            script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(chance.random() * 0.3)
+            os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()
+            out, errors = process.communicate(timeout=60)
+        assert how == signal.SIGKILL or (out, errors) == ("interrupted\n", ""), (out, errors)
+        deadline = time.monotonic() + 20
+        while _is_a_group(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not _is_a_group(process.pid)
+    assert shared_memory() == before
+
+
+def _is_a_group(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def children(seconds: float = 5) -> list[int]:
+    """Processes that this one began and that are still there after so many seconds."""
     path = Path(f"/proc/self/task/{os.getpid()}/children")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + seconds
     while path.exists() and path.read_text().split() and time.monotonic() < deadline:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -288,6 +349,7 @@ def children() -> list[int]:
 def count_what_an_epoch_leaves(epochs: int = 50) -> dict[str, tuple[int, int]]:
     """Objects, descriptors, threads, processes and memory after some epochs and after all, of one ``fit``."""
     x, y = numbers(64, 50)
+    others = set(children(0))
     model = network(50)
     seen: list[dict[str, int]] = []
     begin = min(10, epochs // 3)
@@ -317,7 +379,7 @@ def count_what_an_epoch_leaves(epochs: int = 50) -> dict[str, tuple[int, int]]:
             data.DataLoader(rows, 16, True, num_workers=1), epochs=epochs, validation_data=(x, y),
             callbacks=callbacks, verbose=0,
         )  # fmt: skip
-    assert not children(), children()
+    assert set(children()) <= others, children()
     early, late = seen
     between = epochs - 1 - begin
     assert late["descriptors"] <= early["descriptors"], (early, late)
@@ -345,6 +407,8 @@ def main() -> None:
     print("a read-only folder:", "said, and nothing lost" if done else "none can be made here")
     train_with_failing_workers()
     print("workers that raise, die and are ended: said, and nothing lost")
+    end_callers_of_workers(kills)
+    print(f"{kills} callers of workers interrupted or killed: no process and no memory stays")
     for name, (early, late) in count_what_an_epoch_leaves().items():
         print(f"50 epochs, {name}: {early} after 11, {late} at the end")
 

@@ -37,6 +37,11 @@ def test_workers_that_fail_leave_the_history_and_the_model():
 
 
 @linux
+def test_callers_of_workers_that_are_ended_leave_nothing_behind():
+    check_failures.end_callers_of_workers(2)
+
+
+@linux
 def test_epochs_leave_nothing_behind():
     check_failures.count_what_an_epoch_leaves(9)
 

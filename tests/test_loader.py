@@ -1,5 +1,6 @@
 """Datasets of datasets, samplers, and loaders with workers."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -349,3 +350,261 @@ def test_workers_end_with_a_caller_that_was_killed(tmp_path):
     workers = [int(pid) for pid in run.stdout.split()]
     assert len(workers) == 2, run.stderr
     assert not any(os.path.exists(f"/proc/{pid}/exe") for pid in workers)
+
+
+# --- memory that processes share -----------------------------------------------------------------------
+
+
+class Pictures(data.Dataset):
+    """Rows of the sizes that a test wants."""
+
+    def __init__(self, shape=(3, 5), rows=24):
+        self.shape, self.rows = shape, rows
+
+    def __len__(self):
+        return self.rows
+
+    def __getitem__(self, row):
+        return {"x": np.full(self.shape, row, np.float32), "name": f"row {row}", "y": row, "z": (row, 0.5)}
+
+
+def same(batches, others):
+    for batch, other in zip(batches, others, strict=True):
+        assert batch.keys() == other.keys()
+        assert batch["name"] == other["name"]
+        for name in ("x", "y"):
+            assert_array_equal(batch[name], other[name], strict=True)
+        for part, its in zip(batch["z"], other["z"], strict=True):
+            assert_array_equal(part, its, strict=True)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (0,), (), (40, 70)])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_batches_are_kept_whole_however_many_the_caller_holds(shape, method):
+    loader = data.DataLoader(Pictures(shape), 4, num_workers=2, multiprocessing_context=method)
+    kept = list(loader)  # more than there are slots
+    same(kept, list(data.DataLoader(Pictures(shape), 4)))
+    again = iter(loader)
+    first = next(again)
+    first["x"] += 1000  # the batch is the caller's
+    same(list(again), kept[1:])
+    assert_array_equal(first["x"], kept[0]["x"] + 1000)
+
+
+def test_a_view_keeps_the_memory_of_its_batch():
+    corners = []
+    for batch in data.DataLoader(Pictures((64, 64)), 1, num_workers=1):
+        corners.append(batch["x"][0, 3:5, ::7])
+        del batch
+    assert [float(corner.mean()) for corner in corners] == list(range(24))
+
+
+def test_batches_of_many_sizes_and_kinds():
+    def collate(rows):
+        size = rows[0]["y"] * 1000
+        array = np.arange(size, dtype=np.int16)
+        return [
+            array,
+            array[::2],
+            array.reshape(-1, 100).T,
+            array.view(">i2"),
+            None,
+            b"x" * size,
+            einkorn.ones(3),
+        ]
+
+    for batch, other in zip(
+        data.DataLoader(Pictures(), 3, collate_fn=collate, num_workers=2),
+        data.DataLoader(Pictures(), 3, collate_fn=collate),
+        strict=True,
+    ):
+        for part, its in zip(batch, other, strict=True):
+            if isinstance(its, np.ndarray):
+                assert_array_equal(part, its, strict=True)
+            else:
+                assert type(part) is type(its)
+        assert batch[5] == other[5]
+
+
+def test_what_a_users_function_keeps_is_not_written_over():
+    kept = []
+
+    def collate(rows):
+        kept.append(data.default_collate(rows)["x"])
+        return kept[0], len(kept)
+
+    for first, count in data.DataLoader(Pictures(), 4, collate_fn=collate, num_workers=1):
+        assert_array_equal(first, data.default_collate([Pictures()[row] for row in range(4)])["x"])
+        assert count > 0
+
+
+def files():
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+def test_workers_leave_nothing_open():
+    def names():
+        return sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else []
+
+    list(data.DataLoader(Pictures(), 4, num_workers=2))
+    before, shared = files(), names()
+    for _ in range(3):
+        list(data.DataLoader(Pictures(), 4, num_workers=2))
+        next(iter(data.DataLoader(Pictures(), 4, num_workers=2, persistent_workers=True)))
+    deadline = time.monotonic() + 30
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert files() <= before
+    assert names() == shared
+
+
+# --- workers that stay ---------------------------------------------------------------------------------
+
+
+class Whose(Noisy):
+    """Tells in which process, or thread, a row is made."""
+
+    def __getitem__(self, row):
+        return (*super().__getitem__(row), os.getpid(), threading.get_ident() % 2**31)
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_workers_that_stay_draw_what_others_draw(threads):
+    def passes(**options):
+        loader = data.DataLoader(Whose(), 2, True, num_workers=2, seed=3, threads=threads, **options)
+        kept = [list(loader) for _ in range(2)]
+        next(iter(loader))  # broken off: what its workers began is left out
+        return [*kept, list(loader)]
+
+    fresh, staying = passes(), passes(persistent_workers=True)
+    for one, other in zip(fresh, staying, strict=True):
+        for batch, its in zip(one, other, strict=True):
+            for part, same_part in zip(batch[: 2 if threads else 4], its, strict=False):
+                assert_array_equal(part, same_part)
+    who = 5 if threads else 4
+    assert len({place for one in staying for batch in one for place in batch[who].tolist()}) == 2
+
+
+def test_two_passes_at_a_time_over_workers_that_stay():
+    loader = data.DataLoader(Squares(11), 2, num_workers=2, persistent_workers=True)
+    pairs = list(zip(loader, loader, strict=True))
+    assert [left[1].tolist() for left, _ in pairs] == [right[1].tolist() for _, right in pairs]
+    assert seen(loader) == seen(data.DataLoader(Squares(11), 2))
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_workers_that_stay_survive_an_error_and_are_replaced_when_they_die(threads):
+    loader = data.DataLoader(Squares(10, failing), 2, num_workers=2, threads=threads, persistent_workers=True)
+    with pytest.raises(KeyError, match="no row 5"):
+        list(loader)
+    pool = loader._kept
+    with pytest.raises(KeyError, match="no row 5"):
+        list(loader)
+    assert loader._kept is pool
+    if not threads:
+        loader.dataset.touch = lambda row: None
+        os.kill(pool._workers[0].process.pid, signal.SIGKILL)
+        pool._workers[0].process.join()
+        assert len(list(loader)) == 5
+    with pytest.raises(ArgumentError, match="persistent_workers is True, expected num_workers > 0"):
+        data.DataLoader(Squares(3), persistent_workers=True)
+
+
+def test_a_stream_begins_anew_with_workers_that_stay():
+    loader = data.DataLoader(Stream(), 2, num_workers=2, persistent_workers=True)
+    first = [batch.tolist() for batch in loader]
+    next(iter(loader))
+    assert [batch.tolist() for batch in loader] == first
+
+
+class TwoPartError(Exception):
+    """Cannot be unpickled."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+def unsendable(row):
+    if row == 3:
+        raise TwoPartError("a", "b")
+
+
+def test_errors_tell_where_they_were_raised():
+    with pytest.raises(KeyError) as told:
+        list(data.DataLoader(Squares(10, failing), 2, num_workers=1))
+    assert "in failing" in str(told.value.__cause__)
+    with pytest.raises(DataError, match=r"a worker raised an error that cannot be sent: .*TwoPartError: a"):
+        list(data.DataLoader(Squares(10, unsendable), 2, num_workers=1))
+    with pytest.raises(DataError, match="died by signal 9"):
+        list(data.DataLoader(Squares(10, dying), 2, num_workers=1))
+
+
+# --- rows that are gathered ----------------------------------------------------------------------------
+
+
+class Doubled(data.ArrayDataset):
+    """Rows of its own."""
+
+    def __getitem__(self, index):
+        return tuple(2 * part for part in super().__getitem__(index))
+
+
+@pytest.mark.parametrize("options", [{}, {"num_workers": 1}, {"num_workers": 2, "threads": True}])
+def test_rows_of_arrays_are_gathered_and_those_of_others_are_asked_for(options):
+    x = np.arange(22, dtype=np.float32).reshape(11, 2)
+    for dataset, rows in (
+        (data.ArrayDataset(x), x),
+        (Doubled(x), 2 * x),
+        (data.Subset(data.ArrayDataset(x), [4, -1, 0]), x[[4, -1, 0]]),
+        (data.Subset(data.Subset(data.ArrayDataset(x), range(3, 9)), np.array([5, 0])), x[[8, 3]]),
+        (data.Subset(Doubled(x), [4, 0]), 2 * x[[4, 0]]),
+    ):
+        found = [batch for (batch,) in data.DataLoader(dataset, 3, **options)]
+        assert_array_equal(np.concatenate(found), rows, strict=True)
+    batches = data.DataLoader(data.ArrayDataset(x), batch_sampler=[[0, -1], [5]], **options)
+    assert_array_equal(np.concatenate([batch for (batch,) in batches]), x[[0, -1, 5]])
+    with pytest.raises(IndexError):
+        list(data.DataLoader(data.ArrayDataset(x), 2, sampler=[0, 11], **options))
+
+
+class Fetched(Squares):
+    """Gives many rows at once, as torch's datasets may."""
+
+    def __getitems__(self, rows):
+        return [(np.full(2, row, np.float32), -row) for row in rows]
+
+
+def test_datasets_may_give_many_rows_at_once():
+    for workers in (0, 1):
+        assert seen(data.DataLoader(Fetched(5), 2, num_workers=workers)) == [[0, -1], [-2, -3], [-4]]
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_workers_transform_their_batches(threads):
+    from einkorn.data import augment
+
+    x = np.random.default_rng(0).random((20, 1, 9, 9), np.float32)
+    dataset = data.ArrayDataset(x, np.arange(20))
+
+    def passes(workers, seed, **options):
+        einkorn.manual_seed(5)
+        loader = data.DataLoader(
+            dataset, 6, True, num_workers=workers, threads=threads and workers > 0,
+            transform=augment.RandomRotation(40, seed=seed), **options,
+        )  # fmt: skip
+        return [[(batch[0].copy(), batch[1].copy()) for batch in loader] for _ in range(2)]
+
+    for seed, workers in ((1, 0), (1, 2), (None, 2)):
+        found = passes(2, seed, persistent_workers=workers == 0)
+        again = passes(workers, seed)
+        for one, other in zip(found, again, strict=True):
+            for (images, rows), (others, same_rows) in zip(one, other, strict=True):
+                assert_array_equal(rows, same_rows)
+                assert_array_equal(images, others)
+        first = {
+            int(row): image for images, rows in found[0] for image, row in zip(images, rows, strict=True)
+        }
+        second = {
+            int(row): image for images, rows in found[1] for image, row in zip(images, rows, strict=True)
+        }
+        assert not np.array_equal(first[3], second[3])

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines, random
+from einkorn import random
 from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
-from einkorn.data.collate import collate_rows
 from einkorn.data.dataset import ArrayDataset
+from einkorn.data.making import Maker, allocator, is_gathered, transformed
+from einkorn.data.processes import Processes
 from einkorn.data.samplers import BatchSampler, permutation
-from einkorn.data.workers import Pool
+from einkorn.data.workers import Pool, Threads
 from einkorn.errors import ArgumentError
 
 __all__ = ["DataLoader"]
@@ -64,6 +65,9 @@ class DataLoader:
         ``einkorn.manual_seed`` sets.
     prefetch_factor : int, keyword-only, default 2
         Batches that each worker makes in advance.
+    persistent_workers : bool, keyword-only, default False
+        Whether workers stay for the next pass, with the dataset as it was when they began. A pass draws the
+        same numbers either way.
     seed : int, keyword-only, optional
         The same as ``generator=einkorn.random.Generator(seed)``.
     threads : bool, keyword-only, default False
@@ -150,6 +154,9 @@ class DataLoader:
         self.collate_fn, self.worker_init_fn = collate_fn, worker_init_fn
         self.transform, self.epoch = transform, 0
         self.timeout, self.threads = timeout, _flag(threads, "threads")
+        self.persistent_workers = _flag(persistent_workers, "persistent_workers")
+        if self.persistent_workers and not self.num_workers:
+            raise ArgumentError("DataLoader: persistent_workers is True, expected num_workers > 0 with it")
         self.multiprocessing_context = multiprocessing_context
         self.seed = None if seed is None else _integer(seed, "seed", 0)
         if generator is not None and not isinstance(generator, random.Generator):
@@ -160,6 +167,7 @@ class DataLoader:
             raise ArgumentError("DataLoader: generator and seed are both given, expected one of them")
         self._own = random.Generator(self.seed) if self.seed is not None else generator
         self._seeds: random.Generator | None = None
+        self._kept: Pool | None = None  # workers that stay
 
     def _check_order(self) -> None:
         """Refuse options that contradict each other, or that have no meaning for rows without numbers."""
@@ -214,6 +222,7 @@ class DataLoader:
         """Whether batches are stretches of arrays, or of one order of their rows."""
         return (
             isinstance(self.dataset, ArrayDataset)
+            and is_gathered(self.dataset)
             and self.sampler is None
             and self.batch_sampler is None
             and self.batch_size is not None
@@ -233,6 +242,8 @@ class DataLoader:
         if self.iterable:
             batches = self._stream()
             return batches if self.transform is None else self._transformed(batches, None)
+        if self.num_workers:
+            return self._by_workers()
         if self.transform is None:
             return self._collate(self._numbers())
         numbers, told = tee(self._numbers())
@@ -242,22 +253,14 @@ class DataLoader:
         """The batches after ``transform``; ``numbers`` are those of their rows, by default counted."""
         transform, epoch, first = self.transform, self.epoch, 0
         self.epoch += 1
-        if transform is None:
-            return
-        keyed = hasattr(transform, "_transformed")
         for batch in batches:
-            parts = batch if isinstance(batch, (tuple, list)) else (batch,)
-            if keyed:
-                count = len(parts[0]) if self.batch_size is not None or self.batch_sampler is not None else 1
-                rows = range(first, first + count) if numbers is None else next(numbers)
-                first += count
-                done = transform(parts[0], rows=np.asarray(rows), epoch=epoch)
+            if numbers is not None:
+                rows: Any = next(numbers)
             else:
-                done = transform(parts[0])
-            if parts is batch:
-                yield type(batch)((done, *parts[1:]))
-            else:
-                yield done
+                parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+                rows = range(first, first + (1 if self._is_single else len(parts[0])))
+                first += len(rows)
+            yield transformed(transform, batch, rows, epoch)
 
     def _numbers(self) -> Iterator[list[int]]:
         """The numbers of the rows of each batch."""
@@ -271,38 +274,68 @@ class DataLoader:
             rows = range(len(self.dataset))
         return iter(BatchSampler(rows, self.batch_size or 1, self.drop_last))
 
-    def _batch(self, rows: list[Any], numbers: Any) -> Any:
-        if self._bare:
-            rows = [row[0] for row in rows]
-        if self.batch_size is None:
-            return rows[0] if self.collate_fn is None else self.collate_fn(rows[0])
-        return collate_rows(rows, numbers) if self.collate_fn is None else self.collate_fn(rows)
+    @property
+    def _is_single(self) -> bool:
+        return self.batch_size is None and self.batch_sampler is None
 
-    def _pool(self) -> Pool:
+    def _maker(self) -> Maker:
+        """What makes batches; workers also transform those of numbered rows."""
+        transform = self.transform if self.num_workers and not self.iterable else None
+        return Maker(
+            self.dataset, self.collate_fn, is_bare=self._bare, is_single=self._is_single, transform=transform
+        )
+
+    def _workers(self) -> Pool:
+        """Workers for a pass: those that stay, where they are there and free."""
+        if self._kept is not None and self._kept.is_fit():
+            return self._kept
+        if self.threads:
+            pool: Pool = Threads(
+                self._maker, self.worker_init_fn, self.num_workers, self.prefetch_factor, self.timeout
+            )
+        else:
+            pool = Processes(
+                self._maker(), self.worker_init_fn, self.multiprocessing_context,
+                self.num_workers, self.prefetch_factor, self.timeout,
+            )  # fmt: skip
+        if self.persistent_workers and (self._kept is None or not self._kept.is_busy):
+            self._kept = pool
+        return pool
+
+    def _by_workers(self) -> Iterator[Any]:
+        """The batches of a pass, or of the workers' shares of an iterable dataset."""
         mixed = np.random.SeedSequence(self._seeds_of_workers().take(1)).generate_state(1, np.uint64)[0]
-        return Pool(
-            self.dataset, self.num_workers, int(mixed) % 2**62, self._batch, self.worker_init_fn,
-            self.threads, self.prefetch_factor, self.timeout, self.multiprocessing_context,
-        )  # fmt: skip
+        seed, epoch = int(mixed) % 2**62, self.epoch
+        if self.transform is not None and not self.iterable:
+            self.epoch += 1
+        pool = self._workers()
+        try:
+            if self.iterable:
+                yield from pool.shares(self.batch_size or 1, self.drop_last, seed)
+            else:
+                yield from pool.batches(self._numbers(), seed, epoch)
+        finally:
+            if pool is not self._kept:
+                pool.close()
 
     def _stream(self) -> Iterator[Any]:
         """The batches of an iterable dataset."""
-        count = self.batch_size or 1
+        count, make = self.batch_size or 1, self._maker()
         if self.num_workers:
-            yield from self._pool().shares(count, self.drop_last)
+            yield from self._by_workers()
             return
         rows = iter(self.dataset)
         while batch := list(islice(rows, count)):
             if self.drop_last and len(batch) < count:
                 return
-            yield self._batch(batch, range(len(batch)))
+            yield make.of(batch, range(len(batch)))
 
     def _collate(self, numbers: Iterator[list[int]]) -> Iterator[Any]:
-        if self.num_workers:
-            yield from self._pool().batches(numbers)
-            return
-        for rows in numbers:
-            yield self._batch([self.dataset[row] for row in rows], rows)
+        make = self._maker()
+        return (make(rows) for rows in numbers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_kept": None}  # workers belong to one loader
 
     def lend(self) -> Iterator[Any]:
         """The batches for a reader: those in order are read-only views, and nothing is copied."""
@@ -329,7 +362,7 @@ class DataLoader:
         for views in self._views():
             batch = []
             for view in views:
-                out = _allocator(view)(view.shape, view.dtype)
+                out = allocator(view)(view.shape, view.dtype)
                 out[...] = view
                 batch.append(out)
             yield tuple(batch)
@@ -337,7 +370,7 @@ class DataLoader:
     def _gather(self, order: np.ndarray) -> Iterator[Batch]:
         # take with mode="clip" writes straight into ``out``; the default mode would go through a
         # temporary. The order holds every row once, so nothing is ever clipped.
-        sources = [(array, _allocator(array), array.shape[1:]) for array in self.dataset.arrays]
+        sources = [(array, allocator(array), array.shape[1:]) for array in self.dataset.arrays]
         for start in self._starts():
             rows = order[start : start + (self.batch_size or 1)]
             batch = []
@@ -351,11 +384,6 @@ class DataLoader:
 def _is_iterable(dataset: Any) -> bool:
     """Whether a dataset gives its rows one after the other: einkorn's class, or torch's."""
     return any(kind.__name__ == "IterableDataset" for kind in type(dataset).__mro__)
-
-
-def _allocator(array: np.ndarray) -> Any:
-    """The cached memory where the type is one that kernels compute in; small types need none."""
-    return engines.of(array).empty if array.dtype.kind == "f" else np.empty
 
 
 def _integer(value: Any, name: str, low: int) -> int:

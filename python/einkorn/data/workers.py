@@ -8,25 +8,17 @@ worker that dies is told of; both leave the loader usable. Ctrl-C reaches the ca
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import multiprocessing.connection
-import os
-import random as _random
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from einkorn import random
+from einkorn.data.making import Maker
 from einkorn.errors import DataError
 
-__all__ = ["Pool", "WorkerInfo", "get_worker_info"]
+__all__ = ["Pool", "Threads", "WorkerInfo", "get_worker_info", "hangs"]
 
 
 class WorkerInfo(NamedTuple):
@@ -38,175 +30,203 @@ class WorkerInfo(NamedTuple):
     dataset: Any
 
 
-class _Place(threading.local):
+class Place(threading.local):
     """What a worker works with: of this process, or of this thread."""
 
     info: WorkerInfo | None = None
-    collate: Callable[..., Any] | None = None
+    maker: Maker | None = None
     rows: Iterator[Any] | None = None
 
+    def begin(self, seed: int, epoch: int, key: int | None) -> None:
+        """A pass begins."""
+        assert self.info is not None
+        assert self.maker is not None
+        self.info, self.rows = self.info._replace(seed=seed), None
+        self.maker.epoch, self.maker.key = epoch, key
 
-_place = _Place()
+    def make(self, rows: Any, empty: Any = None) -> Any:
+        """A batch of the rows of these numbers."""
+        assert self.maker is not None
+        return self.maker(rows, empty)
+
+    def next(self, count: int, drop_last: bool, empty: Any = None) -> Any:
+        """A batch of the next rows of this worker's share, or None at its end."""
+        assert self.info is not None
+        assert self.maker is not None
+        if self.rows is None:
+            self.rows = iter(self.info.dataset)
+        rows = list(itertools.islice(self.rows, count))
+        if not rows or (drop_last and len(rows) < count):
+            return None
+        return self.maker.of(rows, range(len(rows)), empty)
+
+
+place = Place()
 
 
 def get_worker_info() -> WorkerInfo | None:
     """In a worker of a ``DataLoader`` its number, their number, its seed and its dataset; elsewhere None."""
-    return _place.info
+    return place.info
 
 
-def _begin(info: WorkerInfo, collate: Any, init: Any, process: bool) -> None:
-    """The first thing that a worker does."""
-    _place.info, _place.collate, _place.rows = info, collate, None
-    if process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's business
-        threading.Thread(target=_leave_with_the_caller, name="einkorn-loader-watch", daemon=True).start()
-        np.random.seed(info.seed % 2**32)
-        _random.seed(info.seed)
-        random.manual_seed(info.seed)
-    if init is not None:
-        init(info.id)
-
-
-def _leave_with_the_caller() -> None:
-    """End this worker when the process that reads from it is gone, killed perhaps: nobody else would."""
-    caller = multiprocessing.parent_process()
-    if caller is not None:
-        multiprocessing.connection.wait([caller.sentinel])
-        os._exit(1)
-
-
-def _make(rows: Any) -> Any:
-    """A batch of the rows of these numbers."""
-    info, collate = _place.info, _place.collate
-    assert info is not None
-    assert collate is not None
-    return collate([info.dataset[row] for row in rows], rows)
-
-
-def _next(count: int, drop_last: bool) -> Any:
-    """A batch of the next rows of this worker's share, or None at its end."""
-    info, collate = _place.info, _place.collate
-    assert info is not None
-    assert collate is not None
-    if _place.rows is None:
-        _place.rows = iter(info.dataset)
-    rows = list(itertools.islice(_place.rows, count))
-    if not rows or (drop_last and len(rows) < count):
-        return None
-    return collate(rows, range(len(rows)))
+def hangs(timeout: float) -> DataError:
+    """What is said of a worker that gives nothing."""
+    return DataError(
+        f"DataLoader: a worker gave no batch in {timeout:g} seconds: its dataset hangs, or timeout is too "
+        "short"
+    )
 
 
 class Pool:
-    """Workers for one pass.
+    """Workers, for one pass or for several.
 
     Parameters
     ----------
-    dataset : object
     workers : int
-    seed : int
-        Of the first worker; the others have the next numbers.
-    collate : callable(rows, numbers)
-    init : callable(int), optional
-        Called first in each worker, with its number.
-    threads : bool
-        Threads of this process instead of processes.
     prefetch : int
         Batches that each worker makes in advance.
     timeout : float
         Seconds to wait for a batch; 0 without end.
-    context : str or multiprocessing context, optional
     """
 
-    def __init__(
-        self, dataset: Any, workers: int, seed: int, collate: Any, init: Any,
-        threads: bool, prefetch: int, timeout: float, context: Any,
-    ) -> None:  # fmt: skip
-        self._timeout = timeout or None
-        self._ahead = prefetch
-        self._threads = threads
-        self._executors: list[Executor] = []
-        if isinstance(context, str) or context is None:
-            context = multiprocessing.get_context(context or ("fork" if hasattr(os, "fork") else None))
-        for number in range(workers):
-            first = (WorkerInfo(number, workers, seed + number, dataset), collate, init, not threads)
-            if threads:
-                self._executors.append(ThreadPoolExecutor(1, f"einkorn-loader-{number}", _begin, first))
-            else:
-                self._executors.append(ProcessPoolExecutor(1, context, _begin, first))
+    def __init__(self, workers: int, prefetch: int, timeout: float) -> None:
+        self.workers, self.prefetch, self.timeout = workers, prefetch, timeout or None
+        self.is_busy = False  # in a pass
+        self.is_whole = True  # fit for another one
 
-    def batches(self, numbers: Iterator[list[int]]) -> Iterator[Any]:
-        """Batches of the rows of these numbers."""
-        waiting: deque[Future[Any]] = deque()
-        turns = itertools.cycle(range(len(self._executors)))
-        try:
-            for rows in numbers:
-                waiting.append(self._submit(next(turns), _make, rows))
-                if len(waiting) >= self._ahead * len(self._executors):
-                    yield self._result(waiting.popleft())
-            while waiting:
-                yield self._result(waiting.popleft())
-        finally:
-            self.close()
+    def begin(self, seed: int, epoch: int) -> None:
+        """Begin a pass: the first worker draws by this seed, the others by the next numbers."""
+        raise NotImplementedError
 
-    def shares(self, count: int, drop_last: bool) -> Iterator[Any]:
-        """Batches of an iterable dataset, of the workers' shares by turns, until all are at their ends."""
-        waiting: dict[int, deque[Future[Any]]] = {}
-        try:
-            for number in range(len(self._executors)):
-                waiting[number] = deque(
-                    self._submit(number, _next, count, drop_last) for _ in range(self._ahead)
-                )
-            while waiting:
-                for number in list(waiting):
-                    batch = self._result(waiting[number].popleft())
-                    if batch is None:
-                        del waiting[number]
-                        continue
-                    waiting[number].append(self._submit(number, _next, count, drop_last))
-                    yield batch
-        finally:
-            self.close()
+    def submit(self, worker: int, task: str, *arguments: Any) -> None:
+        """Ask a worker for a batch: "make" rows of these numbers, or what comes "next"."""
+        raise NotImplementedError
 
-    def _submit(self, number: int, function: Any, *arguments: Any) -> Future[Any]:
-        # A process that starts here must not hear Ctrl-C before it has said that it does not want to.
-        masks = not self._threads and hasattr(signal, "pthread_sigmask")
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else None
-        try:
-            return self._executors[number].submit(function, *arguments)
-        except BrokenProcessPool as error:
-            raise self._died(error) from error
-        finally:
-            if before is not None:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def result(self, worker: int) -> Any:
+        """The first batch of those that a worker was asked for; None at the end of its share."""
+        raise NotImplementedError
 
-    def _result(self, future: Future[Any]) -> Any:
-        try:
-            return future.result(self._timeout)
-        except BrokenProcessPool as error:
-            raise self._died(error) from error
-        except FutureTimeoutError as error:
-            if future.done():  # the worker's own error
-                raise
-            self._kill()
-            raise DataError(
-                f"DataLoader: a worker gave no batch in {self._timeout:g} seconds: its dataset hangs, "
-                "or timeout "
-                "is too short"
-            ) from error
+    def is_alive(self) -> bool:
+        """Whether no worker has died."""
+        return True
 
-    def _died(self, error: Exception) -> DataError:
-        return DataError(
-            "DataLoader: a worker process died, by a signal (out of memory?), by os._exit, or because "
-            f"worker_init_fn raised an error ({error}); num_workers=0 shows what happens there"
-        )
-
-    def _kill(self) -> None:
-        for executor in self._executors:
-            for process in list((getattr(executor, "_processes", None) or {}).values()):
-                process.kill()
+    def is_fit(self) -> bool:
+        """Whether another pass can begin."""
+        return self.is_whole and not self.is_busy and self.is_alive()
 
     def close(self) -> None:
         """Let the workers go; what they have begun is not waited for."""
+        raise NotImplementedError
+
+    def batches(self, numbers: Iterator[list[int]], seed: int, epoch: int) -> Iterator[Any]:
+        """Batches of the rows of these numbers."""
+        with _Pass(self, seed, epoch):
+            asked, given = itertools.count(), itertools.count()
+            waiting = 0
+            for rows in numbers:
+                self.submit(next(asked) % self.workers, "make", rows)
+                waiting += 1
+                if waiting >= self.prefetch * self.workers:
+                    waiting -= 1
+                    yield self.result(next(given) % self.workers)
+            for _ in range(waiting):
+                yield self.result(next(given) % self.workers)
+
+    def shares(self, count: int, drop_last: bool, seed: int) -> Iterator[Any]:
+        """Batches of an iterable dataset, of the workers' shares by turns, until all are at their ends."""
+        with _Pass(self, seed, 0):
+            going = list(range(self.workers))
+            for worker in going * self.prefetch:
+                self.submit(worker, "next", count, drop_last)
+            while going:
+                for worker in list(going):
+                    batch = self.result(worker)
+                    if batch is None:
+                        going.remove(worker)
+                        continue
+                    self.submit(worker, "next", count, drop_last)
+                    yield batch
+
+
+class _Pass:
+    """A pool is busy meanwhile, and of no use when neither a break nor a worker's own error ended it."""
+
+    def __init__(self, pool: Pool, seed: int, epoch: int) -> None:
+        self._pool, self._seed, self._epoch = pool, seed, epoch
+
+    def __enter__(self) -> None:
+        self._pool.is_busy = True
+        try:
+            self._pool.begin(self._seed, self._epoch)
+        except BaseException:
+            self._ended(False)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._ended(kind is None or issubclass(kind, GeneratorExit) or hasattr(error, "_of_a_worker"))
+
+    def _ended(self, well: bool) -> None:
+        self._pool.is_busy = False
+        if not well:
+            self._pool.is_whole = False
+            self._pool.close()
+
+
+class Threads(Pool):
+    """Workers that are threads of this process.
+
+    Parameters
+    ----------
+    maker : callable() of Maker
+        Gives each its own.
+    init : callable(int), optional
+        Called first in each worker, with its number.
+    workers, prefetch, timeout : as :class:`Pool`
+    """
+
+    def __init__(
+        self, maker: Callable[[], Maker], init: Any, workers: int, prefetch: int, timeout: float
+    ) -> None:
+        super().__init__(workers, prefetch, timeout)
+        self._waiting: list[deque[Future[Any]]] = [deque() for _ in range(workers)]
+        self._executors = [ThreadPoolExecutor(1, f"einkorn-loader-{number}") for number in range(workers)]
+        self._first = [
+            executor.submit(_begin_thread, number, workers, maker(), init)
+            for number, executor in enumerate(self._executors)
+        ]
+
+    def begin(self, seed: int, epoch: int) -> None:
+        for number, executor in enumerate(self._executors):
+            for future in self._waiting[number]:
+                future.cancel()
+            self._waiting[number].clear()
+            executor.submit(place.begin, seed + number, epoch, seed)
+
+    def submit(self, worker: int, task: str, *arguments: Any) -> None:
+        run = place.make if task == "make" else place.next
+        self._waiting[worker].append(self._executors[worker].submit(run, *arguments))
+
+    def result(self, worker: int) -> Any:
+        first = self._first[worker]
+        future = self._waiting[worker].popleft()
+        try:
+            first.result(self.timeout)
+            return future.result(self.timeout)
+        except FutureTimeoutError as error:
+            if future.done():  # the worker's own error
+                raise
+            raise hangs(self.timeout or 0) from error
+        except Exception as error:
+            if first.done() and first.exception() is None:
+                error._of_a_worker = True  # type: ignore[attr-defined]
+            raise
+
+    def close(self) -> None:
         for executor in self._executors:
             executor.shutdown(wait=False, cancel_futures=True)
-        self._executors = []
+
+
+def _begin_thread(number: int, workers: int, maker: Maker, init: Any) -> None:
+    place.info, place.maker = WorkerInfo(number, workers, 0, maker.dataset), maker
+    if init is not None:
+        init(number)

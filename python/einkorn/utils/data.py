@@ -91,6 +91,8 @@ class TensorDataset(data.TensorDataset):
         key = np.asarray(index) if isinstance(index, (Tensor, list)) else index
         return tuple([default_convert(array[key]) for array in self.arrays])
 
+    _gathers = __getitem__
+
 
 class DataLoader(data.DataLoader):
     """:class:`einkorn.data.DataLoader`, with its arguments.
