@@ -25,6 +25,7 @@ import cuda_host
 from einkorn import _cuda_host, boosting, vision
 
 CALLS = 4  # of a kernel, for each set of types of its arrays
+SUMS_OF_FLOATS = ("boost_loss", "word2vec_train", "glove_train")  # kept as doubles
 
 
 class Both:
@@ -59,7 +60,7 @@ class Both:
 def _assert_close(name: str, argument: int, a: np.ndarray, b: np.ndarray) -> None:
     where = f"{name}, argument {argument}"
     if a.dtype.kind == "f":
-        kept_as = np.float32 if name == "boost_loss" else a.dtype  # its sums are of floats
+        kept_as = np.float32 if name in SUMS_OF_FLOATS else a.dtype
         tolerance = 64 * np.finfo(kept_as).eps
         size = np.abs(a[np.isfinite(a)]).max(initial=0)
         np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance * size, err_msg=where)
@@ -231,6 +232,57 @@ def _augment() -> None:
         ops.augment_noise(floats, [5, 2], [0.3, 0.2], kind=kind, seed=3, limit=1.0)
 
 
+def _embed() -> None:
+    """Every kind of target and input, words left out, long rows, stretches that share nothing."""
+    rng = np.random.default_rng(6)
+    words, ops = 9, einkorn.ops
+    starts = np.array([0, 25, 26, 26, 61], np.int64)
+    tokens = rng.integers(0, words, 61).astype(np.int32)
+    sampler, paths = ops.alias_table(np.arange(1, words + 1)), ops.huffman_paths(np.arange(1, words + 1))
+    beside = paths[0], paths[1] + np.int32(words), paths[2]
+    counts = rng.integers(1, 4, words)
+    part_starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    parts = part_starts, rng.integers(0, 12, part_starts[-1]).astype(np.int32)
+    keep = np.linspace(0.5, 1, words, dtype=np.float32)
+    own = np.arange(words + 1), np.arange(words, dtype=np.int32), np.zeros(words, np.uint8)
+    apart = np.concatenate((rng.integers(0, 4, 26), rng.integers(4, words, 35))).astype(np.int32)
+    for width, options in (
+        (19, {"sampler": sampler, "keep": keep, "rate": (0.1, 0.02), "first": 77, "seed": 5}),
+        (140, {"sampler": sampler, "cbow": True, "negatives": 40, "window": 2}),
+        (33, {"sampler": sampler, "paths": beside, "parts": parts, "cbow": True, "mean": False}),
+        (8, {"paths": paths, "parts": parts}),
+        (5, {}),
+        (7, {"cbow": True, "parts": parts, "keep": keep}),
+        (1, {"sampler": sampler, "negatives": 0}),
+        (12, {"paths": own, "stretches": 2, "tokens": apart}),
+    ):
+        given = {"tokens": tokens} | options
+        vectors, outputs = (rng.standard_normal((rows, width)).astype(np.float32) for rows in (12, 20))
+        ops.word2vec_train(vectors, outputs, starts=starts, words=words, **given)
+    for width, stretches in ((150, 1), (19, 1), (0, 1), (40, 6)):
+        row, column = (
+            rng.integers(0, words, (2, 41)) if stretches == 1 else np.arange(12).reshape(2, 6)
+        ).astype(np.int32)
+        table = rng.standard_normal((2, 12, width + 1)).astype(np.float32) / 4
+        count = rng.uniform(0.5, 200, len(row)).astype(np.float32)
+        order = rng.permutation(len(row))
+        ops.glove_train(table, np.ones_like(table), row, column, count, order, stretches=stretches)
+
+
+def _search_prefixes() -> None:
+    """More candidates than threads, fewer than beams, equal ones, infinities, no frames, a model of pairs."""
+    rng = np.random.default_rng(7)
+    ops = einkorn.ops
+    for dtype in (np.float32, np.float64):
+        scores = ops.log_softmax(2 * rng.standard_normal((9, 3, 30)).astype(dtype), 2)
+        ops.ctc_beam_search_decode(scores, (9, 0, 4), beam_width=40, top_paths=5, blank=7)
+        few = np.asarray(ops.log_softmax(rng.standard_normal((6, 2, 3)).astype(dtype), 2))
+        few[2, 0, 1], few[3, 1] = -np.inf, np.nan
+        pairs = rng.standard_normal((3, 3)).astype(dtype)
+        ops.ctc_beam_search_decode(few, beam_width=300, top_paths=300, language=pairs)
+        ops.ctc_beam_search_decode(np.zeros((4, 5), dtype), beam_width=6, top_paths=6, blank=2)
+
+
 RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
     "boosting": (
         _boost,
@@ -246,6 +298,8 @@ RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
         },
     ),
     "augmentation": (_augment, {"augment_warp", "augment_color", "augment_filter", "augment_noise"}),
+    "embeddings": (_embed, {"word2vec_train", "glove_train"}),
+    "prefixes": (_search_prefixes, {"ctc_beam"}),
     "stumps": (_stumps, {"presort", "stump_search", "stump_search_binned", "adaboost_update"}),
     "forests": (_forests, {"bootstrap_counts", "grow_forest"}),
     "histograms": (_histograms, {"histogram", "histogram_subtract"}),

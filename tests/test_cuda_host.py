@@ -30,23 +30,10 @@ NATIVE_ALONE = {
     # what measures the processor
     "fma_peak",
     "memory_stream",
-    # training whose steps follow one another
-    "glove_train",
-    "word2vec_train",
-    # steps over tags that follow one another, a few microseconds a sequence on the CPU: not written yet
-    "crf_backward",
-    "crf_forward",
-    "crf_viterbi",
-    # a tree of prefixes that grows by comparison: not written yet
-    "ctc_beam",
 }
-#: Those that have one: their cases run here.
-WITH_BODY = [family for family in FAMILIES if f"{family}_forward" not in NATIVE_ALONE]
-
-
 CASES = [
     pytest.param(case, id=case_id(family, case))
-    for family in WITH_BODY
+    for family in FAMILIES
     for case in cases_of(family)
     if not case.for_bench
 ]
@@ -95,7 +82,7 @@ def test_case(case: Case) -> None:
 
 DIFFERENTIATED = [
     pytest.param(case, id=case_id(family, case))
-    for family in WITH_BODY
+    for family in FAMILIES
     for case in cases_of(family)
     if case.wanted and not case.for_bench and "float64" in case.dtypes
     if not (family == "conv" and case.note == "two threads")  # large, for another engine's sake

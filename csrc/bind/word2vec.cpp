@@ -10,15 +10,16 @@ void require(bool holds, const char* what) {
   if (!holds) throw py::value_error(what);
 }
 
-// The numbers of `a` are at least 0 and below `limit`.
-void require_below(const int32_t* a, int64_t size, int64_t limit, const char* what) {
+// The numbers of `data` are at least 0 and below `limit`.
+void require_below(const int32_t* data, int64_t size, int64_t limit, const char* what) {
+  const OnHost<int32_t> a(data, size);
   bool holds = true;
   for (int64_t i = 0; i < size; ++i) holds &= a[i] >= 0 && a[i] < limit;
   require(holds, what);
 }
 
 // `a` [size] rises from 0 to `last`.
-void require_rising(const int64_t* a, int64_t size, int64_t last, const char* what) {
+void require_rising(const OnHost<int64_t>& a, int64_t size, int64_t last, const char* what) {
   bool holds = size > 0 && a[0] == 0 && a[size - 1] == last;
   for (int64_t i = 1; i < size; ++i) holds &= a[i] >= a[i - 1];
   require(holds, what);
@@ -36,7 +37,7 @@ void word2vec_train(const Array& vectors, const Array& outputs, const Array& sta
   require(window >= 1 && window <= 1000, "window must be 1 to 1000");
   require(negatives >= 0 && negatives <= 1000, "negatives must be 0 to 1000");
   require(starts.size() >= 1, "starts must be int64 [sentences + 1]");
-  require_rising(starts.in<int64_t>("starts"), starts.size(), tokens.size(),
+  require_rising({starts.in<int64_t>("starts"), starts.size()}, starts.size(), tokens.size(),
                  "starts must rise from 0 to the number of tokens");
   require(!keep || keep.size() == words, "keep must be float32 [words]");
   require(static_cast<bool>(chance) == static_cast<bool>(alias), "chance and alias come together");
@@ -51,7 +52,7 @@ void word2vec_train(const Array& vectors, const Array& outputs, const Array& sta
   int64_t longest = 0;
   if (paths) {
     require(paths.size() == words + 1 && codes.size() == nodes.size(), "paths must be int64 [words + 1]");
-    const int64_t* of = paths.in<int64_t>("paths");
+    const OnHost<int64_t> of(paths.in<int64_t>("paths"), words + 1);
     require_rising(of, words + 1, nodes.size(), "paths must rise from 0 to the number of nodes");
     for (int64_t i = 0; i < words; ++i) longest = of[i + 1] - of[i] > longest ? of[i + 1] - of[i] : longest;
     require_below(nodes.in<int32_t>("nodes"), nodes.size(), outputs.shape[0], "nodes must hold rows of outputs");
@@ -60,7 +61,7 @@ void word2vec_train(const Array& vectors, const Array& outputs, const Array& sta
   require(part_starts || vectors.shape[0] >= words, "vectors must have a row for each word");
   if (parts) {
     require(part_starts.size() == words + 1, "part_starts must be int64 [words + 1]");
-    require_rising(part_starts.in<int64_t>("part_starts"), words + 1, parts.size(),
+    require_rising({part_starts.in<int64_t>("part_starts"), words + 1}, words + 1, parts.size(),
                    "part_starts must rise from 0 to the number of parts");
     require_below(parts.in<int32_t>("parts"), parts.size(), vectors.shape[0], "parts must hold rows of vectors");
   }

@@ -20,7 +20,7 @@
 // Aliasing     none. Writes all of its outputs; of log_alpha the steps that count.
 // Accumulates  in T, the score of the tags in double.
 // Determinism  one task a sequence; backward one task for crf_groups(batch) runs of sequences, added in order: same bits for any
-//              thread count.
+//              thread count. CUDA: a block a sequence, pairs summed in a fixed order: same bits each time.
 // Cost         2 tags^2 FLOPs a step forward, 4 backward, and about 2 exp and 1 log a tag; bytes: log_alpha once each way.
 
 #pragma once

@@ -12,6 +12,7 @@
 // Indices      the op has checked; entries outside are left out.
 // Accumulates  in float32, the loss in double: stats [stretches].
 // Determinism  as word2vec.h: one stretch gives the same bits each time, several share the arrays without locks.
+//              CUDA: a warp a stretch.
 // Cost         18 width FLOP an entry; bytes: four rows read and written.
 
 #pragma once

@@ -26,6 +26,7 @@
 // Indices      the op has checked; tokens outside of [0, words) are left out.
 // Determinism  `stretches` pieces of the corpus are trained at once, as many as there are threads for. One stretch: the same bits
 //              each time. Several share the arrays without locks (Niu et al. 2011), as the published program does, and then bits differ.
+//              CUDA: a block a stretch; one stretch is deterministic and leaves the card idle, hundreds are what it is fast with.
 // Cost         6 width FLOP for each pair of an input and a target; bytes: the rows of both, read and written.
 
 #pragma once
