@@ -32,6 +32,7 @@ class GpuArray:
     def __init__(self, array: np.ndarray, number: int = 0) -> None:
         self.near = array
         self.device = types.SimpleNamespace(id=number)
+        self.data = types.SimpleNamespace(ptr=array.ctypes.data)
 
     def get(self) -> np.ndarray:
         return self.near.copy()
@@ -69,6 +70,9 @@ class GpuArray:
 
     def __float__(self) -> float:
         return float(self.near)
+
+    def __int__(self) -> int:
+        return int(self.near)
 
     def __bool__(self) -> bool:
         return bool(self.near)

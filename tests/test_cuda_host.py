@@ -362,6 +362,63 @@ def test_attention_on_tensor_cores(
         np.testing.assert_allclose(got, expected, rtol=2**-7, atol=2**-7 * np.abs(expected).max())
 
 
+RECURRENT = {
+    "weights in shared memory": ("lstm", 7, 37, "float64", None),
+    "weights in registers too": ("lstm", 5, 120, "float32", None),
+    "two columns a thread": ("gru", 6, 140, "float32", None),
+    "one that joins later": ("gru", 6, 9, "float64", (6, 5, 5, 1)),
+    "one gate, in registers too": ("rnn", 3, 260, "float32", None),
+    "too many units": ("rnn", 2, 300, "float32", None),
+    "too many units for any thread": ("lstm", 2, 140, "float32", None),
+    "too many sequences": ("gru", 1060, 2, "float64", None),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch", "units", "dtype", "sizes"), RECURRENT.values(), ids=RECURRENT.keys()
+)
+@pytest.mark.parametrize("states", [False, True], ids=["from zeros", "from states"])
+def test_recurrent_layers_in_one_launch_and_in_many(
+    kind: str,
+    batch: int,
+    units: int,
+    dtype: str,
+    sizes: tuple[int, ...] | None,
+    states: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forward and backward as the CPU has them; sequences of different lengths from both ends."""
+    gates = {"rnn": 1, "lstm": 4, "gru": 3}[kind]
+    rng = np.random.default_rng(units)
+    shape = (2, batch, 3) if sizes is None else (sum(sizes), 3)
+    shapes: list[Any] = [
+        shape,
+        (gates * units, 3),
+        (gates * units, units),
+        (gates * units,),
+        (gates * units,),
+    ]
+    arrays = [(rng.standard_normal(of) / np.sqrt(of[-1])).astype(dtype) for of in shapes]
+    starts = [rng.standard_normal((batch, units)).astype(dtype) for _ in range(1 + (kind == "lstm"))]
+
+    def run() -> list[Any]:
+        x, *weights = (einkorn.Tensor(a, requires_grad=True) for a in arrays)
+        first = [einkorn.Tensor(a, requires_grad=True) for a in starts] if states else [None] * len(starts)
+        call = getattr(einkorn.ops, kind)
+        y, *last = call(x, *weights, *first, reverse=sizes is not None, batch_sizes=sizes)
+        total = einkorn.ops.sum(y * y)
+        for end in last:
+            total = total + einkorn.ops.sum(end)
+        total.backward()
+        leaves = [x, *weights, *(a for a in first if a is not None)]
+        return [y.numpy(), *(a.numpy() for a in last), *(leaf.grad.numpy() for leaf in leaves)]
+
+    tolerance = 64 * np.finfo(dtype).eps
+    for got, expected in zip(*_on_both(monkeypatch, run), strict=True):
+        size = np.abs(expected).max(initial=1)
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * size)
+
+
 # --- the device itself ---
 
 SIZE = 150  # two blocks of 64 threads and a part of a third

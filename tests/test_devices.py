@@ -153,6 +153,57 @@ def test_a_training_on_a_device_is_that_of_the_cpu(tmp_path: Path, monkeypatch: 
     assert all(np.array_equal(files[0][name], files[1][name]) for name in files[0])
 
 
+def _alignment(given: Any) -> list[Any]:
+    scores, targets = given(np.log(np.full((5, 2, 4), 0.25))), given(np.array([[1, 2], [3, 0]]))
+    x = einkorn.Tensor(scores, requires_grad=True)
+    loss = einkorn.ops.ctc_loss(x, targets, (5, 4), (2, 1))
+    loss.backward()
+    labels, found = einkorn.ops.ctc_beam_search_decode(scores, (5, 3), beam_width=4, top_paths=2)
+    return [loss, x.grad, *(row for of in labels for row in of), found]
+
+
+def _tags(given: Any) -> list[Any]:
+    emissions, table = (given(np.random.default_rng(i).standard_normal((2, 3, 3))) for i in range(2))
+    x = einkorn.Tensor(emissions, requires_grad=True)
+    loss = einkorn.ops.crf_loss(x, given(np.array([[0, 1, 2], [2, 9, 9]])), table[0], lengths=(3, 1))
+    loss.backward()
+    return [loss, x.grad, *einkorn.ops.crf_decode(emissions, table[0], lengths=(3, 2))]
+
+
+def _walk(given: Any) -> list[Any]:
+    arrays = (
+        given(np.random.default_rng(i).standard_normal(s)) for i, s in enumerate(((5, 2), (12, 2), (12, 3)))
+    )
+    x, *weights = (einkorn.Tensor(a, requires_grad=True) for a in arrays)
+    y, *last = einkorn.ops.lstm(x, *weights, batch_sizes=(3, 2))
+    einkorn.ops.sum(y).backward()
+    return [y, *last, x.grad, *(w.grad for w in weights)]
+
+
+def _words(given: Any) -> list[Any]:
+    rng = np.random.default_rng(0)
+    vectors, outputs, table = (
+        given(rng.standard_normal(s).astype(np.float32)) for s in ((6, 4), (6, 4), (2, 6, 4))
+    )
+    tokens, starts = given(rng.integers(0, 6, 20).astype(np.int32)), given(np.array([0, 9, 20]))
+    sampler = tuple(given(a) for a in einkorn.ops.alias_table(np.ones(6)))
+    told = einkorn.ops.word2vec_train(vectors, outputs, tokens, starts, words=6, sampler=sampler)
+    row, column, order = tokens[:6], tokens[6:12], given(np.arange(6))
+    squares, count = given(np.ones((2, 6, 4), np.float32)), given(rng.uniform(1, 9, 6).astype(np.float32))
+    loss = einkorn.ops.glove_train(table, squares, row, column, count, order)
+    return [vectors, outputs, table, squares, np.array([*told, loss])]
+
+
+@pytest.mark.parametrize("run", [_alignment, _tags, _walk, _words])
+def test_numbers_beside_arrays_of_a_gpu_come_to_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths and sizes are given as numbers or on the CPU; the kernels get all on the GPU."""
+    expected = run(lambda a: a.copy())
+    gpu_stand_in.install(monkeypatch)
+    for got, wanted in zip(run(lambda a: gpu_stand_in.GpuArray(a.copy())), expected, strict=True):
+        arrays = [a._data if isinstance(a, einkorn.Tensor) else a for a in (got, wanted)]
+        np.testing.assert_array_equal(*(gpu_stand_in.near(a) for a in arrays))
+
+
 def _compiled() -> Any:
     model = nn.Linear(2, 1)
     model.compile("sgd", "mse")

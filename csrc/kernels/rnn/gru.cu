@@ -1,7 +1,7 @@
-// gru on the GPU: the gated recurrent unit on the walk of recurrent_cuda.h.
+// gru on the GPU: the gated recurrent unit on the walks of persistent_cuda.h and recurrent_cuda.h.
 
 #include "kernels/instantiate.h"
-#include "kernels/rnn/recurrent_cuda.h"
+#include "kernels/rnn/persistent_cuda.h"
 
 namespace einkorn::cuda {
 
@@ -26,7 +26,7 @@ struct Gru {
 
   template <class T>
   __device__ static void backward(const RecurrentGrad<T>& x, int64_t row, int64_t before, int64_t sequence,
-                                  int64_t unit, T gh, T* flow, T* carry) {
+                                  int64_t unit, T gh, T* flow, int64_t step, T* carry) {
     const int64_t H = x.layer.units;
     const T* const gate = x.gates + row * 3 * H + unit;
     const T r = gate[0], z = gate[H], n = gate[2 * H], q = x.cells[row * H + unit];
@@ -38,7 +38,7 @@ struct Gru {
     T* const ggate = x.ggates + row * 3 * H + unit;
     ggate[0] = gr, ggate[H] = gz, ggate[2 * H] = gn;
     x.gcells[row * H + unit] = gq;
-    flow[0] = gr, flow[H] = gz, flow[2 * H] = gq;
+    flow[0] = gr, flow[step] = gz, flow[2 * step] = gq;
     *carry = gh * z;
   }
 };

@@ -1,7 +1,7 @@
-// lstm on the GPU: the cell of long short-term memory on the walk of recurrent_cuda.h.
+// lstm on the GPU: the cell of long short-term memory on the walks of persistent_cuda.h and recurrent_cuda.h.
 
 #include "kernels/instantiate.h"
-#include "kernels/rnn/recurrent_cuda.h"
+#include "kernels/rnn/persistent_cuda.h"
 
 namespace einkorn::cuda {
 
@@ -30,7 +30,7 @@ struct Lstm {
   // gc = what later steps pass back + gh o (1 - tanh(c)^2), and through c = f c' + i g to the gates and to c'.
   template <class T>
   __device__ static void backward(const RecurrentGrad<T>& x, int64_t row, int64_t before, int64_t sequence,
-                                  int64_t unit, T gh, T* flow, T* carry) {
+                                  int64_t unit, T gh, T* flow, int64_t step, T* carry) {
     const int64_t H = x.layer.units;
     const T* const gate = x.gates + row * 4 * H + unit;
     const T i = gate[0], f = gate[H], g = gate[2 * H], o = gate[3 * H], squashed = ::tanh(x.cells[row * H + unit]);
@@ -43,7 +43,7 @@ struct Lstm {
                         gh * squashed * o * (1 - o)};
     T* const ggate = x.ggates + row * 4 * H + unit;
 #pragma unroll
-    for (int k = 0; k < 4; ++k) ggate[k * H] = flow[k * H] = grads[k];
+    for (int k = 0; k < 4; ++k) ggate[k * H] = flow[k * step] = grads[k];
     later = gc * f;
     *carry = 0;
   }

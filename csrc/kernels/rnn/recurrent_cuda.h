@@ -11,8 +11,8 @@
 // ordered by the stream, which records well as a CUDA graph; nothing waits for other blocks. Sums go along the units in order.
 //
 // Roofline: 2 G H P FLOP a row and step; weights once a step from L2. LSTM, H = 512, 64 sequences: 134 MFLOP a step, at 60 TFLOP/s 2.2
-// us, beside 3 us for a launch: steps are bound by launching up to about that size. A form that keeps the weights in shared
-// memory over all steps, with a barrier of the grid between them, is still to come for small sizes.
+// us, beside 3 us for a launch: steps are bound by launching up to about that size. Layers of few units walk all steps in one launch
+// (persistent_cuda.h).
 // Plan: forward_step: 64 registers (double: 80), 4 blocks of 256 threads an SM, 8 bytes spilled
 // Plan: backward_step: 64 registers, 4 blocks of 256 threads an SM
 
@@ -127,8 +127,8 @@ struct ForwardStep {
 // A cell gives
 //   kGates
 //   T forward(x, row, sequence, unit, sums, h)                 h of the step from the sums; h is the former one's element
-//   void backward(x, row, before, sequence, unit, gh, flow, carry)   gradients of the gates, to x.ggates and, H apart, to flow; what of
-//                                                              gh goes past the product, to *carry
+//   void backward(x, row, before, sequence, unit, gh, flow, step, carry)   gradients of the gates, to x.ggates and, `step` apart, to
+//                                                              flow; what of gh goes past the product, to *carry
 template <class Cell, class T>
 __global__ void __launch_bounds__(kBlock) forward_step(Recurrent<T> x, ForwardStep<T> s) {
   const RecurrentLayer<T>& l = x.layer;
@@ -173,6 +173,12 @@ __global__ void __launch_bounds__(kBlock) project_step(Recurrent<T> x, ForwardSt
   }
 }
 
+// Defined in persistent_cuda.h: all steps in one launch, where the layer is small enough.
+template <class Cell, class T>
+bool persist_forward(const char* name, const Recurrent<T>& x, const Walk& walk);
+template <class Cell, class T>
+bool persist_backward(const char* name, const RecurrentGrad<T>& x, const Walk& walk);
+
 template <class Cell, class T>
 void recurrent_forward(const char* name, const Recurrent<T>& x) {
   const RecurrentLayer<T>& l = x.layer;
@@ -182,12 +188,14 @@ void recurrent_forward(const char* name, const Recurrent<T>& x) {
   if (l.steps == 0 || batch == 0 || (H == 0 && P == 0)) return;
   const bool projects = l.projection != nullptr;
   const StreamScratch offsets(static_cast<size_t>(l.steps + 1) * sizeof(int64_t));
+  const Walk walk = make_walk(name, l, l.reverse, offsets.as<int64_t>());
+  if (persist_forward<Cell>(name, x, walk)) return;
   const StreamScratch scratch(static_cast<size_t>(batch * (2 * P + (projects ? H : 0))) * sizeof(T));
   T* const states[2] = {scratch.as<T>(), scratch.as<T>() + batch * P};
   // Both, because a sequence that joins later begins with its h0.
   for (T* state : states) launch_over(name, set_rows<T>, batch * P, state, l.h0, batch * P);
   ForwardStep<T> step = {};
-  step.walk = make_walk(name, l, l.reverse, offsets.as<int64_t>());
+  step.walk = walk;
   step.unprojected = states[1] + batch * P;
   for (step.number = 0; step.number < l.steps; ++step.number) {
     step.h = states[step.number & 1];
@@ -242,7 +250,7 @@ __global__ void __launch_bounds__(kBlock) backward_step(RecurrentGrad<T> x, Back
       continue;
     }
     Cell::backward(x, row, row_before(s.walk, s.number, at.row), at.row, at.unit, gh,
-                   s.next + at.row * Cell::kGates * H + at.unit, carry);
+                   s.next + at.row * Cell::kGates * H + at.unit, H, carry);
   }
 }
 
@@ -258,7 +266,7 @@ __global__ void __launch_bounds__(kBlock) unproject_step(RecurrentGrad<T> x, Bac
     if (at.row >= count || at.unit >= H) continue;
     T unused;
     Cell::backward(x, s.walk.first(s.number) + at.row, row_before(s.walk, s.number, at.row), at.row, at.unit, sums[0],
-                   s.next + at.row * Cell::kGates * H + at.unit, &unused);
+                   s.next + at.row * Cell::kGates * H + at.unit, H, &unused);
   }
 }
 
@@ -272,10 +280,12 @@ void recurrent_backward(const char* name, const RecurrentGrad<T>& x) {
   if (l.steps == 0 || batch == 0 || (H == 0 && P == 0)) return;
   const bool projects = l.projection != nullptr;
   const StreamScratch offsets(static_cast<size_t>(l.steps + 1) * sizeof(int64_t));
+  const Walk walk = make_walk(name, l, !l.reverse, offsets.as<int64_t>());
+  if (persist_backward<Cell>(name, x, walk)) return;
   const StreamScratch scratch(static_cast<size_t>(batch * (2 * depth + (projects ? P : 0))) * sizeof(T));
   T* const flows[2] = {scratch.as<T>(), scratch.as<T>() + batch * depth};
   BackwardStep<T> step = {};
-  step.walk = make_walk(name, l, !l.reverse, offsets.as<int64_t>());
+  step.walk = walk;
   step.total = flows[1] + batch * depth;
   for (step.number = 0; step.number <= l.steps; ++step.number) {
     step.flow = flows[(step.number + 1) & 1];

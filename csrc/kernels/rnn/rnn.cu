@@ -1,7 +1,7 @@
-// rnn on the GPU: the plain recurrent cell, tanh or relu, on the walk of recurrent_cuda.h.
+// rnn on the GPU: the plain recurrent cell, tanh or relu, on the walks of persistent_cuda.h and recurrent_cuda.h.
 
 #include "kernels/instantiate.h"
-#include "kernels/rnn/recurrent_cuda.h"
+#include "kernels/rnn/persistent_cuda.h"
 
 namespace einkorn::cuda {
 
@@ -19,7 +19,7 @@ struct Plain {
 
   template <class T>
   __device__ static void backward(const RecurrentGrad<T>& x, int64_t row, int64_t, int64_t, int64_t unit, T gh, T* flow,
-                                  T* carry) {
+                                  int64_t, T* carry) {
     const T h = x.out[row * x.layer.units + unit];
     const T ga = x.layer.relu ? (h > 0 ? gh : T{0}) : gh * (1 - h * h);
     x.ggates[row * x.layer.units + unit] = *flow = ga;

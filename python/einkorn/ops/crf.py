@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of, move
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._road import as_index, contiguous, result, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
@@ -121,7 +122,7 @@ def crf_decode(
     e, table, first, last, counts = _arguments(op, emissions, transitions, start, end, lengths)
     k = engines.of(e)
     best, score = k.empty(e.shape[:2], np.dtype(np.int64)), k.empty(e.shape[:1], e.dtype)
-    k.crf_viterbi(best, score, e, table, first, last, counts)
+    k.crf_viterbi(best, score, e, table, first, last, move(counts, device_of(e)))
     return best, result(score, (), lambda g: ())
 
 
@@ -165,12 +166,14 @@ def _losses(op: str, emissions: Any, tags: Any, transitions: Any, start: Any, en
     batch, steps, count = e.shape
     chosen = None
     if tags is not None:
-        chosen = as_index(tags, op, "tags")
+        chosen = move(as_index(tags, op, "tags"), "cpu")
         if chosen.shape != (batch, steps):
             raise ShapeError(f"{op}: tags has shape {chosen.shape}, expected {(batch, steps)}")
         _check_tags(op, chosen, counts, count)
+        chosen = move(chosen, device_of(e))
     elif op == "crf_loss":
         raise ArgumentError(f"{op}: tags is None, expected an integer array; see crf_log_partition")
+    counts = move(counts, device_of(e))
     k, dtype = engines.of(e), e.dtype
     losses, alpha = k.empty((batch,), dtype), k.empty(e.shape, dtype)
     k.crf_forward(losses, alpha, e, table, first, last, counts, chosen)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of, move
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer
 from einkorn.ops._road import as_index, contiguous, result, same_dtype, unwrap
@@ -81,7 +82,7 @@ def ctc_loss(
         raise ShapeError(f"{op}: log_probs has shape {a.shape}, expected at least one class")
     blank = integer(op, "blank", blank, 0, classes - 1)
     inputs = _lengths(op, "input_lengths", input_lengths, batch, frames, "frames")
-    labels = as_index(targets, op, "targets")
+    labels = move(as_index(targets, op, "targets"), "cpu")
     padded = labels.ndim == 2
     if labels.ndim not in (1, 2) or (padded and labels.shape[0] != batch):
         raise ShapeError(
@@ -104,17 +105,19 @@ def ctc_loss(
     longest = int(lengths.max(initial=0))
     width = (_FRONT + 2 * longest + 1 + 15) // 16 * 16 + _BEYOND
     losses, alpha = k.empty((batch,), dtype), k.empty((batch, frames, width), dtype)
-    k.ctc_forward(losses, alpha, x, labels, starts, inputs, lengths, blank, zero_infinity)
+    told = tuple(move(numbers, device_of(a)) for numbers in (labels, starts, inputs, lengths))
+    k.ctc_forward(losses, alpha, x, *told, blank, zero_infinity)
     shape = a.shape
 
     def backward(g: Any) -> tuple[Any]:
         gx = k.empty((frames, batch, classes), dtype)
-        k.ctc_backward(gx, contiguous(g), alpha, x, labels, starts, inputs, lengths, blank, zero_infinity)
+        k.ctc_backward(gx, contiguous(g), alpha, x, *told, blank, zero_infinity)
         return (gx.reshape(shape),)
 
     out = result(losses, (log_probs,), backward)
     if code == 1:
-        out = multiply(out, (1.0 / (np.maximum(lengths, 1) * max(batch, 1))).astype(dtype))
+        shares = (1.0 / (np.maximum(lengths, 1) * max(batch, 1))).astype(dtype)
+        out = multiply(out, move(shares, device_of(a)))
         return sum_over(out) if batch else multiply(sum_over(out), float("nan"))
     if code == 2:
         return sum_over(out)
@@ -248,16 +251,18 @@ def ctc_beam_search_decode(
     labels, found = k.empty((batch, paths, frames), whole), k.empty((batch, paths), whole)
     scores = k.empty((batch, paths), a.dtype)
     x = contiguous(a).reshape(frames, batch, classes)
-    k.ctc_beam(labels, found, scores, x, table, counts, width, off)
-    spelt = [[labels[n, i, : int(found[n, i])].copy() for i in range(paths)] for n in range(batch)]
+    k.ctc_beam(labels, found, scores, x, table, move(counts, device_of(a)), width, off)
+    counted = move(found, "cpu")
+    spelt = [[labels[n, i, : int(counted[n, i])].copy() for i in range(paths)] for n in range(batch)]
     return (spelt[0], scores[0]) if single else (spelt, scores)
 
 
 def _lengths(op: str, name: str, lengths: Any, batch: int, most: int, what: str) -> Any:
+    """Checked, on the CPU."""
     values = np.asarray(lengths) if isinstance(lengths, (tuple, list, int, np.integer)) else lengths
     if isinstance(lengths, (tuple, list)) and not len(lengths):
         values = np.zeros(0, np.int64)
-    out = as_index(values, op, name).reshape(-1)
+    out = move(as_index(values, op, name), "cpu").reshape(-1)
     if out.size != batch:
         raise ShapeError(f"{op}: {name} has {out.size} entries, expected {batch}, one for each sequence")
     if batch and (out.min() < 0 or out.max() > most):

@@ -11,7 +11,7 @@ import numpy as np
 
 from einkorn import engines
 from einkorn.errors import ArgumentError
-from einkorn.ops.word2vec import _array, _below, _trained
+from einkorn.ops.word2vec import _apart, _array, _below, _trained
 
 __all__ = ["glove_train"]
 
@@ -31,6 +31,8 @@ def glove_train(
 ) -> float:
     """Train ``table`` in place by AdaGrad on one pass over the counts.
 
+    On the CPU or, where all arrays are CuPy's, on a GPU.
+
     Parameters
     ----------
     table : float32 array (2, words, width + 1)
@@ -48,7 +50,8 @@ def glove_train(
     rate : float
         Learning rate.
     stretches : int
-        How many pieces are trained at once. Above 1 they share the arrays without locks, and bits vary.
+        How many pieces are trained at once. Above 1 they share the arrays without locks, and bits vary. A GPU
+        has room for thousands, and trains one piece slower than a CPU.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def glove_train(
     if both.shape[2] < 1:
         raise ArgumentError(f"{op}: table must have a column for the biases, got shape {both.shape}")
     sums = _trained(op, "squares", squares, both.shape)
-    if np.may_share_memory(both, sums):
+    if not _apart(both, sums):
         raise ArgumentError(f"{op}: table and squares must be different arrays")
     i = _below(op, "row", _array(op, "row", row, np.int32, (None,)), both.shape[1])
     j = _below(op, "column", _array(op, "column", column, np.int32, i.shape), both.shape[1])
@@ -77,6 +80,7 @@ def glove_train(
         raise ArgumentError(f"{op}: stretches must be 1 to 1024, got {stretches}")
     if not count_max > 0:
         raise ArgumentError(f"{op}: count_max must be greater than 0, got {count_max}")
-    stats = np.zeros(stretches)
-    engines.cpu().glove_train(both, sums, stats, i, j, c, places, float(count_max), float(alpha), float(rate))
+    k = engines.of(both)
+    stats = k.empty((stretches,), np.dtype(np.float64))
+    k.glove_train(both, sums, stats, i, j, c, places, float(count_max), float(alpha), float(rate))
     return float(stats.sum())

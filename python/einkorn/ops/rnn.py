@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, _bfloat16, engines
+from einkorn._device import device_of, move
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._versions import Arriving
@@ -97,6 +98,8 @@ class _Layer:
                     f" shape {a.shape} and w_hh {w_hh.shape}"
                 )
         self.engine = engines.of(a)
+        # The sizes again, where the kernel is.
+        self.told = None if self.batch_sizes is None else move(self.batch_sizes, device_of(a))
         self.records = mode.enabled and any(needs(value) for value in self.inputs)
         self.w_ih = w_ih
 
@@ -277,7 +280,7 @@ def rnn(
     relu = nonlinearity == "relu"
     weights = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
     layer = _Layer("rnn", 1, x, weights, {"h0": h0}, batch_sizes)
-    k, sizes, batch, shape = layer.engine, layer.batch_sizes, layer.batch, layer.shape
+    k, sizes, batch, shape = layer.engine, layer.told, layer.batch, layer.shape
     start, w_x, w_h, rows = layer.arrays["h0"], layer.w_ih, layer.arrays["w_hh"], layer.rows
     out = layer.gates(layer.sum_of_biases())
     h_n = layer.empty(batch, layer.width)
@@ -376,7 +379,7 @@ def lstm(
     """
     weights = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh, "w_hr": w_hr}
     layer = _Layer("lstm", 4, x, weights, {"h0": h0, "c0": c0}, batch_sizes)
-    k, sizes, batch, shape = layer.engine, layer.batch_sizes, layer.batch, layer.shape
+    k, sizes, batch, shape = layer.engine, layer.told, layer.batch, layer.shape
     arrays, w_x, rows, units, width = layer.arrays, layer.w_ih, layer.rows, layer.units, layer.width
     w_h, w_r, start, start_c = arrays["w_hh"], arrays["w_hr"], arrays["h0"], arrays["c0"]
     gates = layer.gates(layer.sum_of_biases())
@@ -468,7 +471,7 @@ def gru(
     """
     weights = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
     layer = _Layer("gru", 3, x, weights, {"h0": h0}, batch_sizes)
-    k, sizes, batch, shape = layer.engine, layer.batch_sizes, layer.batch, layer.shape
+    k, sizes, batch, shape = layer.engine, layer.told, layer.batch, layer.shape
     arrays, w_x, rows, units = layer.arrays, layer.w_ih, layer.rows, layer.units
     w_h, start = arrays["w_hh"], arrays["h0"]
     split = 2 * units

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import is_on_gpu, is_writeable
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
 __all__ = ["alias_table", "huffman_paths", "word2vec_train"]
 
 
-def _array(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+def _array(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ...]) -> Any:
     """An array that a kernel takes as it is, without a copy: it may be trained."""
-    if not isinstance(x, np.ndarray) or x.dtype != dtype:
+    if not (isinstance(x, np.ndarray) or is_on_gpu(x)) or x.dtype != dtype:
         came = getattr(x, "dtype", type(x).__name__)
-        raise DTypeError(f"{op}: {name} is {came}, expected a NumPy array of {np.dtype(dtype)}")
+        raise DTypeError(f"{op}: {name} is {came}, expected a NumPy or CuPy array of {np.dtype(dtype)}")
     if x.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, x.shape, strict=True)):
         sizes = ", ".join("n" if n is None else str(n) for n in shape)
         raise ShapeError(f"{op}: {name} has shape {x.shape}, expected ({sizes})")
@@ -33,25 +34,33 @@ def _array(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ...]
     return x
 
 
-def _trained(op: str, name: str, x: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+def _trained(op: str, name: str, x: Any, shape: tuple[int | None, ...]) -> Any:
     a = _array(op, name, x, np.float32, shape)
-    if not a.flags.writeable:
+    if not is_writeable(a):
         raise ArgumentError(f"{op}: {name} is read-only, and is trained in place")
     return a
 
 
-def _below(op: str, name: str, a: np.ndarray, limit: int) -> np.ndarray:
+def _below(op: str, name: str, a: Any, limit: int) -> Any:
     if a.size and not 0 <= int(a.min()) <= int(a.max()) < limit:
-        wrong = int(np.flatnonzero((a < 0) | (a >= limit))[0])
+        wrong = int(((a < 0) | (a >= limit)).argmax())
         raise IndexRangeError(f"{op}: {name}[{wrong}] is {a[wrong]}, expected 0 to {limit - 1}")
     return a
 
 
-def _starts(op: str, name: str, x: Any, size: int | None, last: int) -> np.ndarray:
+def _starts(op: str, name: str, x: Any, size: int | None, last: int) -> Any:
     a = _array(op, name, x, np.int64, (size,))
-    if not a.size or a[0] != 0 or a[-1] != last or np.any(a[1:] < a[:-1]):
+    if not a.size or int(a[0]) != 0 or int(a[-1]) != last or bool((a[1:] < a[:-1]).any()):
         raise ArgumentError(f"{op}: {name} must rise from 0 to {last}")
     return a
+
+
+def _apart(a: Any, b: Any) -> bool:
+    """Whether no memory is in both of two whole arrays."""
+    if is_on_gpu(a) and is_on_gpu(b):
+        first, second = int(a.data.ptr), int(b.data.ptr)
+        return bool(first + a.nbytes <= second or second + b.nbytes <= first)
+    return is_on_gpu(a) or is_on_gpu(b) or not np.may_share_memory(a, b)
 
 
 def word2vec_train(
@@ -75,6 +84,8 @@ def word2vec_train(
     stretches: int = 1,
 ) -> tuple[float, int]:
     """Train ``vectors`` and ``outputs`` in place on one pass over ``tokens``.
+
+    On the CPU or, where all arrays are CuPy's, on a GPU: the same draws, sums in another order.
 
     Parameters
     ----------
@@ -110,7 +121,8 @@ def word2vec_train(
     mean : bool
         Of CBOW, whether it is their mean, else their sum.
     stretches : int
-        How many pieces are trained at once. Above 1 they share the arrays without locks, and bits vary.
+        How many pieces are trained at once. Above 1 they share the arrays without locks, and bits vary. A GPU
+        has room for hundreds, and trains one piece slower than a CPU.
 
     Returns
     -------
@@ -125,7 +137,7 @@ def word2vec_train(
     op = "word2vec_train"
     table = _trained(op, "vectors", vectors, (None, None))
     others = _trained(op, "outputs", outputs, (None, table.shape[1]))
-    if np.may_share_memory(table, others):
+    if not _apart(table, others):
         raise ArgumentError(f"{op}: vectors and outputs must be different arrays")
     for name, value, least, most in (
         ("words", words, 0, 2**31 - 1),
@@ -154,8 +166,9 @@ def word2vec_train(
         part_starts = _starts(op, "parts[0]", parts[0], words + 1, part_rows.size)
     elif len(table) < words:
         raise ShapeError(f"{op}: vectors has {len(table)} rows, expected at least {words}")
-    stats = np.zeros((stretches, 2))
-    engines.cpu().word2vec_train(
+    k = engines.of(table)
+    stats = k.empty((stretches, 2), np.dtype(np.float64))
+    k.word2vec_train(
         table, others, stats, ids, begins, kept, chance, alias, node_starts, nodes, codes, part_starts,
         part_rows, words, window, negatives, first, float(rate[0]), float(rate[1]), seed,
         bool(cbow), bool(mean), full,
