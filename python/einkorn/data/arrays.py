@@ -9,7 +9,7 @@ import numpy as np
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 
-__all__ = ["as_array", "is_map_dataset"]
+__all__ = ["as_array", "columns_without_numbers", "is_map_dataset"]
 
 # What NumPy converts without walking through an object by number, which need never end.
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")
@@ -47,7 +47,8 @@ def as_array(value: Any, name: str) -> np.ndarray:
         if hasattr(value, "detach"):  # torch: what requires a gradient refuses __array__
             value = value.detach()
         try:
-            return np.asarray(value)
+            array = np.asarray(value)
+            return _of_frame(value, array) if array.dtype == object and hasattr(value, "to_numpy") else array
         except ValueError as error:
             raise ArgumentError(f"{name} is no array: {error}") from error
     try:
@@ -55,6 +56,32 @@ def as_array(value: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError):
         hint = ": call its toarray()" if hasattr(value, "toarray") else ""
         raise ArgumentError(f"{name} is {type(value).__name__}, expected an array{hint}") from None
+
+
+def _types(frame: Any) -> list[tuple[str, Any]]:
+    """The columns of a data frame, or a series, and their types."""
+    if hasattr(frame, "columns"):
+        return [(str(name), kind) for name, kind in frame.dtypes.items()]
+    return [(str(getattr(frame, "name", None)), getattr(frame, "dtype", None))]
+
+
+def columns_without_numbers(frame: Any) -> list[str]:
+    """The columns of a data frame that hold texts, objects or times; none of what is no frame."""
+    if not hasattr(frame, "to_numpy"):
+        return []
+    return [f"{name} ({kind})" for name, kind in _types(frame) if getattr(kind, "kind", "O") not in "fiub"]
+
+
+def _of_frame(frame: Any, array: np.ndarray) -> np.ndarray:
+    """A frame of numbers of several types, or of types that may lack values, which become NaN."""
+    if columns_without_numbers(frame):
+        return array
+    kinds = [np.dtype(getattr(kind, "numpy_dtype", kind)) for _, kind in _types(frame)]
+    common = np.result_type(*kinds) if kinds else np.dtype(np.float64)
+    if bool(np.asarray(frame.isna()).any()):
+        common = np.result_type(common, np.float32)
+        return np.asarray(frame.to_numpy(dtype=common, na_value=np.nan))
+    return np.asarray(frame.to_numpy(dtype=common))
 
 
 def is_map_dataset(value: Any) -> bool:

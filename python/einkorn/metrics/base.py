@@ -90,12 +90,11 @@ def rows_of(metric: str, sample_weight: Any, rows: int) -> np.ndarray | None:
     weight = as_array(sample_weight, f"{metric}: sample_weight").astype(np.float64)
     if weight.ndim == 0:
         return np.full(rows, float(weight))
-    weight = weight.reshape(weight.shape[0], -1)
-    if weight.shape != (rows, 1):
+    if len(weight) != rows or weight.shape[1:].count(1) != weight.ndim - 1:
         raise ShapeError(
             f"{metric}: sample_weight has shape {weight.shape}, expected ({rows},), one for each row"
         )
-    return weight[:, 0]
+    return weight.reshape(rows)
 
 
 def spread(weight: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

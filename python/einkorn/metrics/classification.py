@@ -106,7 +106,7 @@ class BinaryAccuracy(_Mean):
     """
 
     def __init__(self, name: str = "binary_accuracy", threshold: float = 0.5) -> None:
-        self.threshold = threshold
+        self.threshold = _threshold(type(self).__name__, "threshold", threshold)
         super().__init__(name)
 
     def _values(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
@@ -176,6 +176,16 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
         super().__init__(k, name)
 
 
+def _threshold(metric: str, argument: str, value: Any) -> float:
+    """A threshold of scores, 0.5 if there is none."""
+    if value is None:
+        return 0.5
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+        hint = ": average= takes the way to average" if isinstance(value, str) else ""
+        raise ArgumentError(f"{metric}: {argument} is {value!r}, expected a number{hint}")
+    return float(value)
+
+
 # --- precision, recall, F1 ----------------------------------------------------------------------
 
 
@@ -189,6 +199,7 @@ class _Counts(Metric):
     hits: np.ndarray
     alarms: np.ndarray
     misses: np.ndarray
+    _threshold_name = "thresholds"
 
     def __init__(
         self, thresholds: float | None, class_id: int | None, average: str | None, name: str
@@ -196,7 +207,11 @@ class _Counts(Metric):
         averages = (None, "binary", "micro", "macro", "weighted")
         if average not in averages:
             raise ArgumentError(f"{type(self).__name__}: average is {average!r}, expected one of {averages}")
-        self.thresholds = 0.5 if thresholds is None else thresholds
+        self.thresholds = _threshold(type(self).__name__, self._threshold_name, thresholds)
+        if class_id is not None and (
+            isinstance(class_id, bool) or not isinstance(class_id, (int, np.integer)) or class_id < 0
+        ):
+            raise ArgumentError(f"{type(self).__name__}: class_id is {class_id!r}, expected an integer >= 0")
         self.class_id = class_id
         self.average = average
         super().__init__(name)
@@ -239,6 +254,11 @@ class _Counts(Metric):
             return float("nan")
         each = np.asarray(self._ratio(hits, alarms, misses))
         if self.class_id is not None:
+            if self.class_id >= len(each):
+                raise ArgumentError(
+                    f"{self.name}: class_id is {self.class_id}, expected 0 to {len(each) - 1}, as y_pred has "
+                    f"{len(each)} classes"
+                )
             return float(each[self.class_id])
         average = self.average
         if average == "binary":
@@ -325,6 +345,8 @@ class F1Score(_Counts):
         For single scores; 0.5 when not given.
     name : str, default "f1_score"
     """
+
+    _threshold_name = "threshold"
 
     def __init__(
         self, average: str | None = None, threshold: float | None = None, name: str = "f1_score"

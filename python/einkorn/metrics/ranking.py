@@ -159,7 +159,7 @@ class AUC(Metric):
         if not self.kept:
             return float("nan")
         parts = [np.concatenate([batch[i] for batch in self.kept]) for i in range(3)]
-        if np.isnan(parts[1]).any():
+        if not len(parts[0]) or np.isnan(parts[1]).any():
             return float("nan")
         hits, alarms, _ = _steps(parts[0], parts[1].astype(np.float64), parts[2])
         if not hits[-1] or (self.curve == "ROC" and not alarms[-1]):

@@ -143,10 +143,11 @@ class R2Score(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         target, output = pair(self.name, y_true, y_pred)
-        target = _alike(self.name, target, output).astype(np.float64).reshape(len(output), -1)
-        output = output.astype(np.float64).reshape(len(output), -1)
+        target = _alike(self.name, target, output)
         if not len(output):
             return
+        target = target.astype(np.float64).reshape(len(output), -1)
+        output = output.astype(np.float64).reshape(len(output), -1)
         weight = spread(rows_of(self.name, sample_weight, len(output)), output.shape)
         if not self.sums:
             self.sums = [target[0].copy(), *(np.zeros(output.shape[1]) for _ in range(4))]

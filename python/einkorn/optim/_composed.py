@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from einkorn.errors import ArgumentError
-from einkorn.optim._scheduler import LRScheduler, count, each_group, nonnegative
+from einkorn.optim._scheduler import LRScheduler, count, each_group, need_entries, nonnegative
 from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["ChainedScheduler", "FunctionLR", "ReduceLROnPlateau", "SequentialLR"]
@@ -38,6 +38,12 @@ class _Composed(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave, and set the rates."""
+        need_entries(type(self).__name__, state_dict, "schedulers", "last_epoch", "last_lrs")
+        if len(state_dict["schedulers"]) != len(self._schedulers):
+            raise ArgumentError(
+                f"{type(self).__name__}: load_state_dict has {len(state_dict['schedulers'])} schedules, "
+                f"expected {len(self._schedulers)}"
+            )
         for one, own in zip(self._schedulers, state_dict["schedulers"], strict=True):
             one.load_state_dict(own)
         self.last_epoch = int(state_dict["last_epoch"])

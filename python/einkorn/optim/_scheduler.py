@@ -96,6 +96,7 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave, and set the rates."""
+        need_entries(type(self).__name__, state_dict, "base_lrs", "last_epoch")
         self._take_new_groups()
         groups = len(self.optimizer.param_groups)
         rates = list(state_dict.get("last_lrs", ()))
@@ -113,6 +114,15 @@ class LRScheduler:
             group["initial_lr"] = base
         if len(rates) == groups:
             self._apply([float(rate) for rate in rates])
+
+
+def need_entries(op: str, state_dict: Mapping[str, Any], *names: str) -> None:
+    """Refuse a state that lacks what every schedule of this kind has."""
+    missing = [name for name in names if name not in state_dict]
+    if missing:
+        raise ArgumentError(
+            f"{op}: load_state_dict got no {', '.join(missing)}, expected what state_dict() of a {op} gave"
+        )
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,6 +6,7 @@ import inspect
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from einkorn._autocast import autocast, is_autocast_enabled
 from einkorn._tensor import Tensor
 from einkorn.data import ArrayDataset, DataLoader
-from einkorn.data.arrays import as_array, is_map_dataset
+from einkorn.data.arrays import as_array, columns_without_numbers, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._rounding import in_float32
 from einkorn.training.devices import on_device
@@ -85,10 +86,22 @@ def in_order(x: Mapping[str, Any], model: Any) -> tuple[tuple[Any, ...], tuple[s
     A model whose ``forward`` has parameters of all these names is given them one by one.
     """
     try:
-        parameters = [name for name in inspect.signature(model.forward).parameters if name in x]
+        known = inspect.signature(model.forward).parameters
     except (TypeError, ValueError):
-        parameters = []
-    if len(parameters) == len(x):
+        known = MappingProxyType({})
+    parameters = [name for name in known if name in x]
+    needed = [
+        name
+        for name, one in known.items()
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    apart = len(parameters) == len(x)
+    if len(needed) > 1 and not (apart and set(needed) <= set(parameters)):
+        raise ArgumentError(
+            f"x is a dict of {', '.join(map(str, x))}, expected {', '.join(needed)}, as the model's forward "
+            "takes them"
+        )
+    if apart:
         return tuple(x[name] for name in parameters), None
     return tuple(x.values()), tuple(x)
 
@@ -129,7 +142,7 @@ class Types(NamedTuple):
 
     def input(self, value: Any, name: str) -> np.ndarray:
         """Floating input in the model's type. Integers stay: they may be tokens."""
-        array = _numbers(as_array(value, name), name)
+        array = _numbers(as_array(value, name), name, value)
         if array.dtype.kind == "f" and array.dtype != self.dtype:
             return array.astype(self.dtype)
         return array
@@ -137,6 +150,7 @@ class Types(NamedTuple):
     def targets(self, value: Any, name: str) -> tuple[np.ndarray, ...]:
         """The target, or those of several outputs, of equal length."""
         if not isinstance(self.loss, Several):
+            _refuse_several(value, name)
             return (self.target(value, name, self.loss is not None and self.loss.real_target),)
         parts = self.loss.parts(value, name)
         found = tuple(
@@ -168,7 +182,16 @@ class Types(NamedTuple):
         return array if array.dtype == np.int64 else array.astype(np.int64)
 
     def weight(self, value: Any, name: str, rows: int) -> np.ndarray:
-        """Weights of the rows."""
+        """Weights of the rows [rows], or, of several outputs each of which has its own, [rows, outputs]."""
+        if isinstance(self.loss, Several):
+            each = _by_output(value, self.loss.names, name)
+            if each is not None:
+                none = np.ones(rows, self.dtype)
+                columns = [none if one is None else self._weight(one, name, rows) for one in each]
+                return np.stack(columns, 1)
+        return self._weight(value, name, rows)
+
+    def _weight(self, value: Any, name: str, rows: int) -> np.ndarray:
         array = _numbers(as_array(value, name), name)
         if array.shape == (rows, 1):
             array = array.reshape(rows)
@@ -202,7 +225,11 @@ class Types(NamedTuple):
         if x is None:
             raise ArgumentError(f"{op}: x is missing, expected an array of rows or a DataLoader")
         if y is None:
-            raise ArgumentError(f"{op}: y is missing: give targets, or a DataLoader as x")
+            called = callable(x) and not hasattr(x, "shape")
+            hint = (
+                "x is a function: give what it gives, x()" if called else "give targets, or a DataLoader as x"
+            )
+            raise ArgumentError(f"{op}: y is missing: {hint}")
         targets = self.targets(y, f"{op}: y")
         target = targets[0]
         inputs = self.inputs(x, op, len(target) if target.ndim else None)
@@ -280,8 +307,37 @@ class Types(NamedTuple):
         return weights[inverse.reshape(-1)]
 
 
-def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+def _by_output(value: Any, names: tuple[str, ...], name: str) -> list[Any] | None:
+    """The weights for each output, None where it has none; None if there is one for all."""
+    if isinstance(value, Mapping):
+        unknown = [str(key) for key in value if key not in names]
+        if unknown:
+            raise ArgumentError(f"{name} has {', '.join(unknown)}, expected some of {', '.join(names)}")
+        return [value.get(key) for key in names]
+    if not isinstance(value, (tuple, list)) or not any(np.ndim(part) for part in value if part is not None):
+        return None
+    if len(value) != len(names):
+        raise ArgumentError(f"{name} has {len(value)} parts, expected {len(names)}, one for each output")
+    return list(value)
+
+
+def _refuse_several(value: Any, name: str) -> None:
+    """Say what targets of several outputs need, which one loss cannot take."""
+    kind = f"a dict of {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""
+    if isinstance(value, (tuple, list)) and len({getattr(part, "shape", None) for part in value}) > 1:
+        kind = f"a {type(value).__name__} of arrays of several shapes"
+    if kind:
+        raise ArgumentError(
+            f"{name} is {kind}, and compile got one loss: for several outputs give it a list of losses, or a "
+            "dict by their names"
+        )
+
+
+def _numbers(array: np.ndarray, name: str, given: Any = None) -> np.ndarray:
     if array.dtype.kind not in "fiub":
+        wrong = columns_without_numbers(given)
+        if wrong:
+            raise ArgumentError(f"{name} has columns that hold no numbers: {', '.join(wrong)}")
         raise ArgumentError(f"{name} has the type {array.dtype}, expected real numbers")
     return array
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import inspect
 import io
+import warnings
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -183,33 +184,76 @@ class TerminateOnNaN(Callback):
 class CSVLogger(Callback):
     """Write the figures of each epoch as a line of a CSV file, as soon as they are known.
 
-    Epochs are counted from 0, as in Keras.
+    Epochs are counted from 0, as in Keras. In an epoch without validation the columns of its figures stay
+    empty.
 
     Parameters
     ----------
     filename : str or path
     separator : str, default ","
+        One character.
     append : bool, default False
-        Whether to go on with an existing file instead of replacing it.
+        Whether to go on with an existing file instead of replacing it. The figures go below their names in
+        its first line, whatever their order there.
+
+    Raises
+    ------
+    ArgumentError
+        From ``fit``, before the first epoch: the file cannot be written, or has no columns for the figures.
     """
 
     def __init__(self, filename: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
         check_path("CSVLogger", filename, "filename")
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
+            raise ArgumentError(f"CSVLogger: separator is {separator!r}, expected one character")
         self.filename = Path(filename)
         self.separator = separator
         self.append = append
         self._keys: list[str] | None = None
+        self._promised: list[str] = []
+        self._told = False  # of figures without a column
+
+    def prepare(self, figures: list[str]) -> None:
+        """Before the first epoch: what its lines will hold, as far as that is known."""
+        self._promised = list(figures)
+        if self.append and (columns := self._columns()) is not None:
+            missing = [name for name in figures if name not in columns]
+            if missing:
+                raise ArgumentError(
+                    f"CSVLogger: filename {self.filename} has columns for {', '.join(columns)} and none for "
+                    f"{', '.join(missing)}: give another file, or append=False to replace it"
+                )
+
+    def _columns(self) -> list[str] | None:
+        """The figures of an existing file; None if there are no lines yet."""
+        try:
+            with open(self.filename, newline="", encoding="utf-8") as file:
+                header = next(csv.reader(file, delimiter=self.separator), None)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ArgumentError(f"CSVLogger: filename {self.filename} cannot be read: {error}") from error
+        if header is not None and header[:1] != ["epoch"]:
+            raise ArgumentError(
+                f"CSVLogger: filename {self.filename} begins with {self.separator.join(header)[:40]!r}, "
+                f"expected 'epoch' and the names of figures with {self.separator!r} between them"
+            )
+        return None if header is None else header[1:]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._keys = None
+        self._keys, self._told = None, False
         run = state_of(self.model).run
         goes_on = run is not None and run.pending is not None and self.filename.is_file()
         try:
             if goes_on and run is not None and run.pending is not None:
                 self._cut(int(run.pending["epoch"]))
                 return
-            with open(self.filename, "a" if self.append else "w", encoding="utf-8"):
-                pass
+            with open(self.filename, "a+b" if self.append else "wb") as file:
+                if file.tell():
+                    file.seek(-1, io.SEEK_END)
+                    if file.read(1) not in (b"\n", b"\r"):  # as an editor may have left it
+                        file.write(b"\n")
+            self._keys = self._columns()
         except OSError as error:
             raise ArgumentError(f"CSVLogger: filename {self.filename} cannot be written: {error}") from error
 
@@ -232,12 +276,22 @@ class CSVLogger(Callback):
             with open(self.filename, "a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, delimiter=self.separator)
                 if self._keys is None:
-                    self._keys = list(logs)
-                    if file.tell() == 0:
-                        writer.writerow(["epoch", *self._keys])
+                    later = [name for name in self._promised if name.startswith("val_") and name not in logs]
+                    self._keys = [*logs, *later]
+                    writer.writerow(["epoch", *self._keys])
+                self._tell_of([name for name in logs if name not in self._keys])
                 writer.writerow([epoch, *(logs.get(key, "") for key in self._keys)])
         except OSError as error:
             raise DataError(f"CSVLogger: {self.filename} cannot be written: {error}") from error
+
+    def _tell_of(self, left_out: list[str]) -> None:
+        """Say once that figures came which have no column."""
+        if left_out and not self._told:
+            self._told = True
+            warnings.warn(
+                f"CSVLogger: {self.filename} has no columns for {', '.join(left_out)}: they are left out",
+                stacklevel=2,
+            )
 
 
 class LearningRateScheduler(Callback):

@@ -12,7 +12,7 @@ from einkorn.errors import ArgumentError, EinkornError
 from einkorn.optim import Optimizer
 from einkorn.training.batches import Types, float_type, integer
 from einkorn.training.losses import Loss, find_loss
-from einkorn.training.metrics import Figures, Metric, find_metrics
+from einkorn.training.metrics import Figures, Metric, all_metrics
 from einkorn.training.optimizers import find_optimizer
 from einkorn.training.several import Several, SeveralFigures, find_losses
 from einkorn.training.state import State, state_of
@@ -79,11 +79,8 @@ def compile_model(
         found, both = find_losses(loss, loss_weights, metrics, weighted_metrics, from_logits)
     else:
         found = find_loss(loss, from_logits)
-        both = [*find_metrics(metrics, found), *find_metrics(weighted_metrics, found, weighted=True)]
+        both = all_metrics(metrics, weighted_metrics, found)
         factor = _loss_weight(loss_weights)
-        names = [metric.name for metric in both]
-        if len(set(names)) < len(names):
-            raise ArgumentError(f"compile: metrics and weighted_metrics share a name, of {', '.join(names)}")
     if not isinstance(autocast, bool):
         raise ArgumentError(f"compile: autocast is {autocast!r}, expected True or False")
     every = 1 if accumulate is None else integer(accumulate, "compile", "gradient_accumulation_steps", 1)

@@ -7,7 +7,14 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 from einkorn.training.backup import BackupAndRestore
-from einkorn.training.callbacks import EVENTS, Callback, LearningRateScheduler, TerminateOnNaN, takes
+from einkorn.training.callbacks import (
+    EVENTS,
+    Callback,
+    CSVLogger,
+    LearningRateScheduler,
+    TerminateOnNaN,
+    takes,
+)
 from einkorn.training.monitors import Monitor
 
 __all__ = ["Events"]
@@ -85,6 +92,8 @@ class Events:
                 known += callback.adds
             elif isinstance(callback, LearningRateScheduler):
                 known.append("learning_rate")
+            elif isinstance(callback, CSVLogger):
+                callback.prepare(known)
             elif type(callback).__module__.partition(".")[0] != "einkorn" or "on_epoch_end" in vars(callback):
                 open_ended = True  # it may put figures of its own into the logs
 

@@ -282,9 +282,13 @@ def find_loss(loss: Any, from_logits: bool | None = None) -> Loss:
     if from_logits is not None and not isinstance(from_logits, (bool, np.bool_)):
         raise ArgumentError(f"compile: from_logits is {from_logits!r}, expected True, False or None")
     if isinstance(loss, str):
-        if loss not in LOSSES:
-            raise ArgumentError(f"compile: loss is {loss!r}, {expected}")
-        return _with_logits(LOSSES[loss], from_logits, repr(loss))
+        name = loss.lower() if loss.isupper() else loss  # Keras takes "MSE" too
+        found = LOSSES.get(name) or _of_keras(loss)
+        if found is None:
+            raise ArgumentError(
+                f"compile: loss is {loss!r}, {expected}, or another loss of einkorn.keras.losses"
+            )
+        return _with_logits(found, from_logits, repr(loss))
     if isinstance(loss, type):
         raise ArgumentError(
             f"compile: loss is the class {loss.__name__}, expected an instance, {loss.__name__}(), a "
@@ -300,6 +304,16 @@ def find_loss(loss: Any, from_logits: bool | None = None) -> Loss:
     if found.option("reduction", "mean") not in ("mean", "sum"):
         raise ArgumentError("compile: the loss has the reduction 'none', expected 'mean' or 'sum'")
     return _with_logits(found, from_logits, getattr(loss, "__name__", type(loss).__name__))
+
+
+def _of_keras(name: str) -> Loss | None:
+    """One of Keras' further losses, which give one for each row; None if there is none of this name."""
+    from einkorn.keras import losses as theirs
+
+    try:
+        return Loss(_Swapped(theirs.get(name)))
+    except ArgumentError:
+        return None
 
 
 def _known(loss: Any) -> Loss | None:

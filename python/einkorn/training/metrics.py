@@ -10,6 +10,7 @@ import numpy as np
 
 from einkorn import ops
 from einkorn._masked import refuse_masked
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.training.losses import Loss, in_our_order
 
@@ -133,11 +134,28 @@ def find_metrics(metrics: Any, loss: Loss, weighted: bool = False) -> list[Metri
     return found
 
 
+def all_metrics(metrics: Any, weighted: Any, loss: Loss) -> list[Metric]:
+    """The metrics, and those with the rows' weights: "weighted_NAME" where both have one, as in Keras."""
+    plain = find_metrics(metrics, loss)
+    taken = {metric.name for metric in plain}
+    heavy = [
+        metric._replace(name=f"weighted_{metric.name}") if metric.name in taken else metric
+        for metric in find_metrics(weighted, loss, weighted=True)
+    ]
+    shared = taken & {metric.name for metric in heavy}
+    if shared:
+        raise ArgumentError(
+            f"compile: metrics and weighted_metrics share a name, {', '.join(sorted(shared))}"
+        )
+    return [*plain, *heavy]
+
+
 def _find_metric(metric: Any, loss: Loss) -> Metric:
     if metric is accuracy:
         metric = "accuracy"
-    if isinstance(metric, str) and metric in METRICS:
-        parts = METRICS[metric]
+    short = metric.lower() if isinstance(metric, str) and metric.isupper() else metric  # "MSE" is Keras' name
+    if isinstance(short, str) and short in METRICS:
+        parts = METRICS[short]
         if parts is _accuracy_parts:
             ignored = loss.option("ignore_index", -100)
             parts = functools.partial(parts, threshold=loss.threshold, ignore_index=ignored)
@@ -284,7 +302,11 @@ def _flat(name: str, value: Any) -> dict[str, float]:
 
 
 def _one_number(metric: Metric, value: Any, weight: np.ndarray | None) -> float:
-    values = np.asarray(value)
+    values = np.asarray(value._data if isinstance(value, Tensor) else value)
+    if values.dtype.kind not in "fiub":
+        raise ArgumentError(
+            f"metrics: {metric.name} gave {type(value).__name__}, expected a number or one for each row"
+        )
     if not metric.weighted or weight is None:
         return float(values.mean())
     if values.shape[:1] != weight.shape:

@@ -11,6 +11,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+import numpy as np
+
 from einkorn._console import say
 from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
@@ -54,6 +56,15 @@ def _flag(owner: str, name: str, value: Any) -> bool:
     if value not in (0, 1):
         raise ArgumentError(f"{owner}: {name} is {value!r}, expected True or False")
     return bool(value)
+
+
+def _figure(owner: str, name: str, value: Any) -> float | None:
+    """A figure to begin with, or None."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+        raise ArgumentError(f"{owner}: {name} is {value!r}, expected a number or None")
+    return float(value)
 
 
 class Monitor(Callback):
@@ -177,7 +188,7 @@ class EarlyStopping(Monitor):
                 raise ArgumentError(f"EarlyStopping: {name} is {value!r}, expected an integer >= 0")
         self.patience = patience
         self.verbose = _flag("EarlyStopping", "verbose", verbose)
-        self.baseline = baseline
+        self.baseline = _figure("EarlyStopping", "baseline", baseline)
         self.restore_best_weights = _flag("EarlyStopping", "restore_best_weights", restore_best_weights)
         self.start_from_epoch = start_from_epoch
         self._forget()
@@ -295,7 +306,7 @@ class ModelCheckpoint(Monitor):
                 f"ModelCheckpoint: save_freq is {save_freq!r}, expected 'epoch' or an integer"
             )
         self.save_freq = save_freq
-        self.best = initial_value_threshold
+        self.best = _figure("ModelCheckpoint", "initial_value_threshold", initial_value_threshold)
         self._batches = 0
         self._epoch = 0
 

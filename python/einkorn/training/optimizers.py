@@ -7,9 +7,23 @@ from functools import partial
 from typing import Any
 
 from einkorn.errors import ArgumentError
-from einkorn.optim import LAMB, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, RMSprop
+from einkorn.optim import (
+    LAMB,
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
 
-__all__ = ["find_optimizer"]
+__all__ = ["OPTIMIZERS", "find_optimizer"]
 
 # Rates and decays as Keras has them.
 OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {
@@ -21,6 +35,8 @@ OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {
     "adadelta": partial(Adadelta, lr=1e-3, rho=0.95),
     "adamax": partial(Adamax, lr=1e-3),
     "nadam": partial(NAdam, lr=1e-3),
+    "adafactor": partial(Adafactor, lr=1e-3),
+    "radam": RAdam,
     "lion": partial(Lion, lr=1e-3),
     "lamb": LAMB,
 }
@@ -31,12 +47,13 @@ def find_optimizer(optimizer: Any, parameters: list[Any]) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     if isinstance(optimizer, str):
-        if optimizer not in OPTIMIZERS:
+        name = optimizer.lower()  # Keras takes "Adam" too
+        if name not in OPTIMIZERS:
             raise ArgumentError(
                 f"compile: optimizer is {optimizer!r}, expected an Optimizer or one of "
                 f"{', '.join(OPTIMIZERS)}"
             )
-        return OPTIMIZERS[optimizer](parameters)
+        return OPTIMIZERS[name](parameters)
     made = optimizer(parameters) if callable(optimizer) else None
     if not isinstance(made, Optimizer):
         raise ArgumentError(

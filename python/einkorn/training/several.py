@@ -12,9 +12,9 @@ from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError
 from einkorn.training.losses import Loss, find_loss
-from einkorn.training.metrics import Figures, Metric, find_metrics
+from einkorn.training.metrics import Figures, Metric, all_metrics
 
-__all__ = ["Several", "SeveralFigures", "by_output", "find_losses"]
+__all__ = ["Several", "SeveralFigures", "by_output", "column", "find_losses"]
 
 
 class Several(NamedTuple):
@@ -24,6 +24,7 @@ class Several(NamedTuple):
     weights: tuple[float, ...]
     names: tuple[str, ...]
     keyed: bool  # outputs and targets are dicts
+    places: tuple[int, ...] = ()  # which parts of a tuple have a loss; () all of them
 
     def widening(self) -> Several:
         """See ``Loss.widening``."""
@@ -57,10 +58,12 @@ class Several(NamedTuple):
             missing = [name for name in self.names if name not in output]
             if missing or not self.keyed:
                 raise ArgumentError(
-                    f"{op}: there are {', '.join(map(str, output))}, expected "
+                    f"{op}: got a dict of {', '.join(map(str, output))}, expected "
                     + (", ".join(self.names) if self.keyed else f"a tuple of {len(self.names)} arrays")
                 )
             return tuple(output[name] for name in self.names)
+        if self.places and isinstance(output, (tuple, list)) and len(output) > self.places[-1]:
+            return tuple(output[place] for place in self.places)
         if not isinstance(output, (tuple, list)) or len(output) != len(self.names):
             found = f"{len(output)} parts" if isinstance(output, (tuple, list)) else type(output).__name__
             raise ArgumentError(
@@ -95,15 +98,20 @@ class Several(NamedTuple):
         """The sum of the losses times their weights, and each loss without its weight."""
         value: Any = None
         numbers = []
-        for loss, factor, part, wanted in zip(
-            self.losses, self.weights, self.parts(output, "fit"), target, strict=True
-        ):
-            one = loss.mean(part, wanted) if weight is None else loss.weighted(part, wanted, weight)
+        each = zip(self.losses, self.weights, self.parts(output, "fit"), target, strict=True)
+        for i, (loss, factor, part, wanted) in enumerate(each):
+            own = column(weight, i)
+            one = loss.mean(part, wanted) if own is None else loss.weighted(part, wanted, own)
             numbers.append(one.item() if isinstance(one, Tensor) else float(one))
             if factor != 1.0:
                 one = ops.multiply(one, factor)
             value = one if value is None else ops.add(value, one)
         return value, numbers
+
+
+def column(weight: np.ndarray | None, i: int) -> np.ndarray | None:
+    """The weights of the rows for one output: [rows] are those of all, [rows, outputs] each has its own."""
+    return np.ascontiguousarray(weight[:, i]) if weight is not None and weight.ndim == 2 else weight
 
 
 class SeveralFigures:
@@ -131,7 +139,7 @@ class SeveralFigures:
         """A batch: see ``Figures.add``."""
         totals = self._loss._totals(output, target)
         for i, figures in enumerate(self._figures):
-            figures.add(numbers[i], totals[i], output[i], target[i], weight)
+            figures.add(numbers[i], totals[i], output[i], target[i], column(weight, i))
         if len(numbers) > len(self._figures):  # the regularizers' share comes last
             self._penalty += numbers[-1] * total
             self._rows += total
@@ -195,10 +203,20 @@ def find_losses(
 ) -> tuple[Several, tuple[list[Metric], ...]]:
     """The losses and metrics of a dict or list of losses."""
     keyed = isinstance(loss, Mapping)
-    names = [str(key) for key in loss] if keyed else [f"output_{i + 1}" for i in range(len(loss))]
-    if not names:
-        raise ArgumentError("compile: loss has no entries, expected one for each output")
-    losses = [find_loss(one, from_logits) for one in (loss.values() if keyed else loss)]
+    named = loss.items() if keyed else ((f"output_{i}", one) for i, one in enumerate(loss, 1))
+    with_loss = [(i, str(name), one) for i, (name, one) in enumerate(named) if one is not None]
+    if not with_loss:
+        raise ArgumentError("compile: loss has no entries, expected one for an output at least")
+    places = tuple(i for i, _, _ in with_loss) if len(with_loss) < len(loss) else ()
+    names = [name for _, name, _ in with_loss]
+    losses = [find_loss(one, from_logits) for _, _, one in with_loss]
+    if places and not keyed:  # lists have an entry for each output, whether it has a loss or not
+        loss_weights, metrics, weighted = (
+            [value[i] for i in places]
+            if isinstance(value, (list, tuple)) and len(value) == len(loss)
+            else value
+            for value in (loss_weights, metrics, weighted)
+        )
     if len({one.summed for one in losses}) > 1:
         raise ArgumentError(
             "compile: some losses are sums and others means, expected losses of one reduction"
@@ -213,5 +231,5 @@ def find_losses(
     heavy = by_output(weighted, names, keyed, "weighted_metrics")
     for one, some, others in zip(losses, plain, heavy, strict=True):
         listed = [[each] if isinstance(each, str) or callable(each) else each for each in (some, others)]
-        found.append([*find_metrics(listed[0], one), *find_metrics(listed[1], one, weighted=True)])
-    return Several(tuple(losses), tuple(weights), tuple(names), keyed), tuple(found)
+        found.append(all_metrics(listed[0], listed[1], one))
+    return Several(tuple(losses), tuple(weights), tuple(names), keyed, places), tuple(found)

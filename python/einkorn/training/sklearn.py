@@ -103,7 +103,12 @@ class _Network(BaseEstimator):
             return made
         if options:
             raise ArgumentError(f"{name}: module_options are given without a module")
-        sizes = [int(np.prod(row)), *np.atleast_1d(np.asarray(self.hidden_layer_sizes, int)).tolist()]
+        hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
+        if hidden.ndim != 1 or (hidden.size and (hidden.dtype.kind not in "iu" or hidden.min() < 1)):
+            raise ArgumentError(
+                f"{name}: hidden_layer_sizes is {self.hidden_layer_sizes!r}, expected integers >= 1"
+            )
+        sizes = [int(np.prod(row)), *hidden.tolist()]
         layers: list[Any] = [nn.Flatten()] if len(row) > 1 else []
         layers += [nn.Linear(a, b, activation="relu") for a, b in pairwise(sizes)]
         return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
@@ -117,7 +122,7 @@ class _Network(BaseEstimator):
                     f"{self.optimizer!r} has its own"
                 )
             return self.optimizer
-        if self.optimizer not in OPTIMIZERS:
+        if self.optimizer.lower() not in OPTIMIZERS:
             raise ArgumentError(
                 f"{type(self).__name__}: optimizer is {self.optimizer!r}, expected one of "
                 f"{', '.join(OPTIMIZERS)}"
@@ -125,7 +130,7 @@ class _Network(BaseEstimator):
         options: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
         if self.weight_decay:
             options["weight_decay"] = self.weight_decay
-        made: optim.Optimizer = OPTIMIZERS[self.optimizer](module.parameters(), **options)
+        made: optim.Optimizer = OPTIMIZERS[self.optimizer.lower()](module.parameters(), **options)
         return made
 
     def _train(self, X: np.ndarray, y: np.ndarray, outputs: int, loss: Any, weight: Any = None) -> None:
@@ -136,6 +141,8 @@ class _Network(BaseEstimator):
         try:
             module = self._built(X.shape[1:], outputs)
             module.compile(self._optimizer(module), loss if self.loss is None else self.loss)
+            if isinstance(self.epochs, (int, np.integer)) and self.epochs < 1:
+                raise ArgumentError(f"{type(self).__name__}: epochs is {self.epochs!r}, expected at least 1")
             callbacks = [copy.deepcopy(each) for each in self.callbacks or ()]
             options: dict[str, Any] = {"verbose": self.verbose, "epochs": self.epochs}
             options["batch_size"] = self.batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from os import PathLike
@@ -108,7 +109,11 @@ class TensorBoard(Callback):
         if run not in self._writers:
             library = need("tensorboardX", "TensorBoard", "tensorboard")
             try:
-                self._writers[run] = writer = library.SummaryWriter(str(self.log_dir / run))
+                # tensorboardX names a file by the second, and replaces one of the same name
+                suffix = f".{os.getpid()}.{time.time_ns()}"
+                self._writers[run] = writer = library.SummaryWriter(
+                    str(self.log_dir / run), filename_suffix=suffix
+                )
             except OSError as error:
                 raise ArgumentError(
                     f"TensorBoard: log_dir {self.log_dir} cannot be written: {error.strerror}"

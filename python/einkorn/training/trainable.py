@@ -90,18 +90,20 @@ class Trainable(Weighted, Stepping):
         Parameters
         ----------
         optimizer : str, Optimizer, class or function of the parameters, default "adam"
-            The names are sgd (rate 0.01), adam and adamw (rate 0.001).
+            The names are sgd (rate 0.01), adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, adafactor,
+            radam, lion and lamb (rate 0.001), in any case.
         loss : str or callable(output, target), default "cross_entropy"
             Of class numbers, [n] or [n, 1], or of one-hot rows or shares of classes: cross_entropy,
             which takes raw scores (logits), as a model gives that ends without softmax;
             categorical_crossentropy and sparse_categorical_crossentropy, which take probabilities
             as in Keras, and raw scores too. Of numbers: mse (mean_squared_error), mae
             (mean_absolute_error). Of two classes: binary_crossentropy for probabilities,
-            bce_with_logits for raw scores. A function gives the batch's mean, or a loss for each
+            bce_with_logits for raw scores. Further names are those of ``einkorn.keras.losses``: huber,
+            hinge, kl_divergence, ..., with classes along the last axis. A function gives the batch's mean, or a loss for each
             row. One whose first parameter is named y_true gets the target first. A model with
             several outputs takes a list of losses, or a dict by the names of the outputs, and
             targets in the same form; its figures are named "NAME_loss" and "NAME_METRIC", without
-            names "output_1_loss".
+            names "output_1_loss". An output whose loss is None is left out.
         loss_weights : float, or list or dict of float by output, optional
             Factors of the losses.
         metrics : list of str, Metric or callable(output, target), default none
@@ -109,7 +111,7 @@ class Trainable(Weighted, Stepping):
             the arrays of all rows of an epoch, once, and gives a number or one for each row. For
             several outputs a list of lists, or a dict by output.
         weighted_metrics : list, default none
-            The same, averaged with the rows' weights.
+            The same, averaged with the rows' weights; named "weighted_NAME" where metrics has the name too.
         from_logits : bool, keyword-only, optional
             Whether the outputs that a cross-entropy is given are raw scores (True) or probabilities
             (False). Not given, it is found out from the first batch, and a warning says so where
@@ -194,9 +196,9 @@ class Trainable(Weighted, Stepping):
             ``einkorn.manual_seed`` makes it repeatable.
         class_weight : dict of int to float, optional
             Factors of the losses of rows of these classes; 1 for the others.
-        sample_weight : array [n], optional
+        sample_weight : array [n], or list or dict of arrays by output, optional
             Factors of the losses of the rows. As in Keras the loss is their sum over the number of
-            rows.
+            rows. An output that is not named counts every row once.
         initial_epoch : int, default 0
         steps_per_epoch : int, optional
             Batches of an epoch; the next goes on where it ended, and begins anew at the end of the
