@@ -10,6 +10,7 @@ instead, kinds and shapes of convolutions beside torch's.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 import einkorn
 from einkorn import explain, models, nn, ops, optim
 
+DISTURBED: list[bool] = []
 NETWORKS = ("resnet18", "resnet50", "vgg16", "densenet121", "mobilenet_v2", "unet")
 #: Batch and side of each kind of row; U-Net's work is that of six VGG.
 SIZES = {"b1": (1, 224), "b32": (32, 128), "step": (16, 128)}
@@ -67,19 +69,42 @@ def pair(name: str) -> tuple[nn.Module, torch.nn.Module]:
     return ours, theirs
 
 
+def others() -> float:
+    """Seconds of processor time that all but this process have taken so far."""
+    with open("/proc/stat") as file:
+        words = [int(word) for word in file.readline().split()[1:9]]
+    ticks = sum(words) - words[3] - words[4]  # but idle and waiting
+    return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+
 def by_turns(sides: dict[str, Callable[[], Any]], laps: int) -> dict[str, float]:
-    """The median time of each side in seconds."""
-    for call in sides.values():
-        call()
-        call()
+    """The median time of each side in seconds, of laps in which nothing else took a tenth of a core.
+
+    A turn is as many calls as take an eighth of a second. Where too few laps are free of others after four
+    times as many, the least time of each side stands for it, and ``DISTURBED`` tells so.
+    """
     times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(laps):
+    every: dict[str, list[float]] = {name: [] for name in sides}
+    counts: dict[str, int] = {}
+    for name, call in sides.items():
+        call()
+        start = time.perf_counter()
+        call()
+        counts[name] = max(1, round(0.125 / (time.perf_counter() - start)))
+    for _ in range(4 * laps):
         for name, call in sides.items():
             call()  # in a turn of its own caches and threads are as in a run alone
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
+            before, start = others(), time.perf_counter()
+            for _ in range(counts[name]):
+                call()
+            took = time.perf_counter() - start
+            every[name].append(took / counts[name])
+            if others() - before < 0.1 * took + 0.01:
+                times[name].append(took / counts[name])
+        if all(len(values) >= laps for values in times.values()):
+            return {name: float(np.median(values)) for name, values in times.items()}
+    DISTURBED.append(True)
+    return {name: min(values) for name, values in every.items()}
 
 
 def inference(name: str, batch: int, side: int) -> dict[str, Callable[[], Any]]:
@@ -240,9 +265,11 @@ def main() -> None:
             ratios.append(ratio)
             ours, theirs = found["einkorn"] * 1e3, found["torch"] * 1e3
             print(
-                f"{name:13} {row:5} {batch:2} x {side}: {ours:9.2f} ms, torch {theirs:9.2f} ms: {ratio:.2f}",
+                f"{name:13} {row:5} {batch:2} x {side}: {ours:9.2f} ms, torch {theirs:9.2f} ms: {ratio:.2f}"
+                f"{' (disturbed)' if DISTURBED else ''}",
                 flush=True,
             )
+            DISTURBED.clear()
     if ratios:
         print(f"geometric mean {np.exp(np.mean(np.log(ratios))):.2f}")
     if given.more:

@@ -210,6 +210,56 @@ def test_what_does_not_fit_is_refused(trained):
         explain.deletion_curve(trained, x, x)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m, x: explain.gradients(None, x), "model is NoneType, expected a module of einkorn"),
+        (lambda m, x: explain.smoothgrad(m, x, samples=2.5), "samples is 2.5"),
+        (lambda m, x: explain.smoothgrad(m, x, noise=np.nan), "noise is nan, expected a number from 0"),
+        (lambda m, x: explain.integrated_gradients(m, x, baseline=np.zeros((2, 2))), r"baseline is \(2, 2\)"),
+        (lambda m, x: explain.integrated_gradients(m, x, steps="9"), "steps is '9'"),
+        (lambda m, x: explain.occlusion(m, x, window=2.5), "window is 2.5"),
+        (lambda m, x: explain.deletion_curve(m, x, np.full((1, SIDE, SIDE), np.nan)), "maps has NaN"),
+        (lambda m, x: explain.pgd(m, x, 1, "a"), "eps is 'a', expected a number"),
+        (lambda m, x: explain.pgd(m, x, 1, 0.1, step=-1.0), "step is -1.0, expected a number above 0"),
+        (lambda m, x: explain.fgsm(m, x, 1, 0.1, clip=3), r"clip is 3, expected \(low, high\)"),
+        (lambda m, x: explain.fgsm(m, x, 1, 0.1, clip=(1, 0)), "with low at most high"),
+        (lambda m, x: explain.fgsm(m, x, 1, 0.1, clip=("a", 0)), "clip is 'a'"),
+        (lambda m, x: explain.fooling_image(m, x, 1, rate=np.inf), "rate is inf"),
+        (
+            lambda m, x: explain.activation_maximization(m, 1, (3, 8, 8), start=np.zeros(5)),
+            r"start is \(5,\)",
+        ),
+        (lambda m, x: explain.activation_maximization(m, 1, (3, 8, 8), rate=np.nan), "rate is nan"),
+        (lambda m, x: explain.activation_maximization(m, 1, (3, 8, 8), jitter=1.5), "jitter is 1.5"),
+        (
+            lambda m, x: explain.activation_maximization(m, 1, (3, 8, 8), blur=2),
+            "expected shares from 0 to 1",
+        ),
+        (lambda m, x: explain.deep_dream(m, x, None), "layers is None, expected a layer, its path"),
+        (lambda m, x: explain.deep_dream(m, x, "features", scale=1), "scale is 1, expected a number above 1"),
+        (lambda m, x: explain.texture_synthesis(m, x, []), r"layers is \[\]"),
+        (lambda m, x: explain.feature_inversion(m, x, "features", clip=(0, np.nan)), "with low at most high"),
+        (lambda m, x: explain.total_variation(x[0]), r"x has shape \(3, 24, 24\)"),
+    ],
+)
+def test_arguments_of_other_kinds_are_refused_by_name(trained, call, said):
+    with pytest.raises((ArgumentError, ShapeError), match=said):
+        call(trained, scenes(1, 5)[0])
+
+
+def test_limits_of_pixels_may_differ_by_channel(trained):
+    x = scenes(2, 5)[0]
+    low, high = np.array([0.0, 0.1, 0.2])[:, None, None], 0.5
+    for found in (
+        explain.fgsm(trained, x, 1, 0.1, clip=(low, high)),
+        explain.deep_dream(trained, x, "features", octaves=2, steps=1, clip=(low, high)),
+        explain.feature_inversion(trained, x, "features", steps=2, clip=(low, high)).images,
+    ):
+        assert (found >= low - 1e-6).all()
+        assert (found <= high + 1e-6).all()
+
+
 def test_what_was_found_is_drawn():
     pytest.importorskip("matplotlib")
     picture = np.zeros((8, 9, 3), np.uint8)

@@ -185,6 +185,26 @@ def test_the_registry_builds_by_name():
         models.resnet20(num_classes=0)
     with pytest.raises(ArgumentError, match="keras is True, expected False"):
         models.resnet18(keras=True)
+    with pytest.raises(ArgumentError, match="resnet20: there is no argument classes: num_classes is"):
+        models.resnet20(classes=3)
+    with pytest.raises(ArgumentError, match="no argument pretrained: weights is a file, nothing is downl"):
+        models.resnet50(pretrained=True)
+    for weights in ("imagenet", "IMAGENET1K_V2", "DEFAULT"):
+        with pytest.raises(CheckpointError, match="no such file: nothing is downloaded, weights is a file"):
+            models.resnet50(weights=weights)
+    with pytest.raises(ArgumentError, match=r"UNet: width is 2\.5, expected an integer"):
+        models.unet(width=2.5)
+    with pytest.raises(ArgumentError, match="ESPCN: upscale_factor is '3'"):
+        models.ESPCN("3")
+    with pytest.raises(ArgumentError, match="FastStyle: weights is int, expected a file"):
+        models.FastStyle(3)
+    for bad in ({"image_size": "64"}, {"image_size": 50}, {"anchors": [1, 2, 3]}, {"anchors": []}):
+        with pytest.raises(ArgumentError, match=f"TinyYolo: {next(iter(bad))} is"):
+            models.TinyYolo(3, **bad)
+    with pytest.raises(ArgumentError, match="Localizer: num_classes is '3'"):
+        models.Localizer("3")
+    with pytest.raises(einkorn.ShapeError, match=r"\(16, 32, 32\), expected 4 dimensions"):
+        models.resnet20()(np.zeros((3, 32, 32), np.float32))
     with pytest.raises(ArgumentError, match="replace_stride_with_dilation"):
         models.resnet50(replace_stride_with_dilation=[True])
 
@@ -363,6 +383,35 @@ def test_pictures_are_prepared_as_the_publishers_did():
     assert models.resnet50_v2(num_classes=2).preprocessing == TENSORFLOW
     with pytest.raises(einkorn.ShapeError, match=r"float64 \(3, 4, 4\)"):
         TORCHVISION(np.zeros((3, 4, 4)))
+
+
+def test_pictures_of_all_kinds_are_the_same_picture(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    rgb, alpha = rng.integers(0, 256, (33, 21, 3), np.uint8), rng.integers(0, 256, (33, 21, 1), np.uint8)
+    way = TORCHVISION.sized(16)
+    rgba = np.concatenate([rgb, alpha], 2)
+    image.fromarray(rgba).save(tmp_path / "a.png")
+    for each in (rgba, image.fromarray(rgba), tmp_path / "a.png", [rgba]):
+        assert np.array_equal(way(each), way(rgb))
+    gray = rgb[..., :1]
+    deep = image.fromarray(gray[..., 0].astype(np.uint16) * 257)  # 16 bits, from 0 to 65535
+    deep.save(tmp_path / "b.png")
+    for each in (gray, gray[..., 0], image.fromarray(gray[..., 0]), deep, tmp_path / "b.png"):
+        assert np.array_equal(way(each), way(np.repeat(gray, 3, 2)))
+    for mode in ("I", "F"):
+        with pytest.raises(einkorn.errors.DataError, match=f"mode '{mode}', numbers of 32 bits"):
+            way(image.new(mode, (5, 5)))
+
+
+def test_long_strips_are_not_enlarged_whole():
+    image = pytest.importorskip("PIL.Image")
+    strip = np.random.default_rng(0).integers(0, 256, (12, 700, 3), np.uint8)
+    way = TORCHVISION.sized(32)  # the shorter side 37
+    whole = np.asarray(image.fromarray(strip).resize((2158, 37), image.Resampling.BILINEAR))
+    assert np.abs(way.restore(way(strip))[0].astype(int) - whole[2:34, 1063:1095]).max() <= 1
+    for each in (strip.transpose(1, 0, 2), np.zeros((1, 300_000, 3), np.uint8)):
+        assert way(each).shape == (1, 3, 32, 32)
 
 
 def test_pictures_are_prepared_as_torchvision_does():

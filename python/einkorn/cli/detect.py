@@ -12,7 +12,7 @@ import numpy as np
 
 from einkorn._extras import need
 from einkorn._files import save_figure
-from einkorn.cli.outputs import RunFolder, new_file
+from einkorn.cli.outputs import RunFolder, picture_file
 from einkorn.cli.settings import add_settings, apply_settings
 from einkorn.errors import ArgumentError
 
@@ -53,12 +53,7 @@ def _pictures(out: str, images: list[str], overwrite: bool, held: ExitStack) -> 
     """Where the pictures go, each found to be possible. A folder made for nothing goes with ``held``."""
     formats = need("matplotlib.backends.backend_agg", "--out").FigureCanvasAgg.get_supported_filetypes()
     if len(images) == 1:
-        ending = Path(out).suffix[1:].lower()
-        if ending not in formats:
-            raise ArgumentError(
-                f"--out: {out} has the ending {ending!r}, expected one of {', '.join(formats)}"
-            )
-        return [new_file(out, "--out", overwrite)]
+        return [picture_file(out, overwrite, formats)]
     stems = [Path(image).stem for image in images]
     if len(set(stems)) < len(stems):
         raise ArgumentError("--out: two images have the same name and would overwrite each other's picture")
@@ -84,6 +79,8 @@ def _detector(arguments: argparse.Namespace) -> tuple[Any, list[str] | None]:
     """What gives boxes, scores and labels of a picture, and the labels' names."""
     from einkorn.models import Darknet, UltraFace, read_class_names
 
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise ArgumentError(f"--threshold is {arguments.threshold}, expected 0 to 1")
     least = {} if arguments.threshold is None else {"threshold": arguments.threshold}
     if arguments.faces is not None:
         faces = UltraFace(arguments.faces)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._extras import need
 from einkorn._files import save_figure
 from einkorn.cli.networks import Named, add_network
-from einkorn.cli.outputs import new_file
+from einkorn.cli.outputs import picture_file
 from einkorn.cli.settings import add_settings, apply_settings
 
 __all__ = ["add_explain", "explain"]
@@ -59,7 +60,8 @@ def explain(arguments: argparse.Namespace) -> None:
     apply_settings(arguments)
     if arguments.layer is not None and arguments.method not in _OF_LAYERS:
         raise ArgumentError(f"--layer goes with --method {', '.join(_OF_LAYERS)}, not {arguments.method}")
-    file = new_file(arguments.out, "--out", arguments.overwrite)
+    formats = need("matplotlib.backends.backend_agg", "--out").FigureCanvasAgg.get_supported_filetypes()
+    file = picture_file(arguments.out, arguments.overwrite, formats)
     network = Named(arguments, "einkorn explain IMAGE --model ...")
     image = load_image(arguments.image)
     x = network.prepare(image)

@@ -58,9 +58,20 @@ class Named:
                 models.load_ncnn(self.model, param, arguments.weights)
             else:
                 self.model = models.get_model(name, weights=arguments.weights, **options)
+                unread = self.model.weights_report.mismatched + self.model.weights_report.missing
+                if unread:
+                    raise ArgumentError(
+                        f"--num-classes: {arguments.weights} has the last layer for another number of "
+                        f"classes than {self.model.config['num_classes']}, or none: {', '.join(unread)}"
+                    )
             self.prepare, self.names = self.model.preprocessing, []
         if arguments.names is not None:
             self.names = models.read_class_names(arguments.names)
+            classes = getattr(self.model, "config", {}).get("num_classes", len(self.names))
+            if len(self.names) != classes:
+                raise ArgumentError(
+                    f"--names: {arguments.names} has {len(self.names)} names, the network {classes} classes"
+                )
 
     def called(self, label: int) -> str:
         """The name of a class, or its number."""

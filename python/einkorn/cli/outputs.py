@@ -17,7 +17,7 @@ from typing import Any
 from einkorn._interrupts import again, importing
 from einkorn.errors import ArgumentError, DataError
 
-__all__ = ["RunFolder", "new_file", "stoppable", "stopped", "uninterrupted"]
+__all__ = ["RunFolder", "new_file", "picture_file", "stoppable", "stopped", "uninterrupted"]
 
 
 class RunFolder:
@@ -162,6 +162,23 @@ def new_file(path: str, option: str, overwrite: bool) -> Path:
     except OSError as error:
         raise DataError(f"{option}: {path} cannot be written: {error.strerror or error}") from error
     return file
+
+
+def picture_file(path: str, overwrite: bool, formats: Iterable[str]) -> Path:
+    """:func:`new_file` for ``--out`` whose ending is one of the formats, such as "png".
+
+    Raises
+    ------
+    ArgumentError
+        It has another ending, or is there already and may not be replaced.
+    DataError
+        It could not be written.
+    """
+    ending = Path(path).suffix[1:].lower()
+    if ending not in formats:
+        known = ", ".join(sorted(formats))
+        raise ArgumentError(f"--out: {path} has the ending {ending!r}, expected one of {known}")
+    return new_file(path, "--out", overwrite)
 
 
 #: What ends a process politely: Ctrl-C, a scheduler or shutdown, a terminal or connection that closed.

@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn._extras import need
 from einkorn.cli.networks import Named, add_network
-from einkorn.cli.outputs import new_file
+from einkorn.cli.outputs import picture_file
 from einkorn.cli.settings import add_settings, apply_settings
 from einkorn.errors import ArgumentError
 
@@ -46,8 +46,9 @@ def style(arguments: argparse.Namespace) -> None:
     size = 256 if arguments.size is None else arguments.size
     if size < 32:
         raise ArgumentError(f"--size is {size}, expected at least 32")
-    file = new_file(arguments.out, "--out", arguments.overwrite)
     image = need("PIL.Image", "einkorn style")
+    endings = [end[1:] for end, kind in image.registered_extensions().items() if kind in image.SAVE]
+    file = picture_file(arguments.out, arguments.overwrite, endings)
     content = load_image(arguments.content)
     if arguments.style.endswith(".npz"):
         if arguments.model is not None:

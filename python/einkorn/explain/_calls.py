@@ -47,6 +47,8 @@ def frozen(model: Module) -> Iterator[None]:
 
 def input_of(model: Module, x: Any, op: str) -> np.ndarray:
     """Images as an array of the model's type, [n, channels, height, width]."""
+    if not isinstance(model, Module):
+        raise ArgumentError(f"{op}: model is {type(model).__name__}, expected a module of einkorn")
     a = np.asarray(x.numpy() if isinstance(x, Tensor) else x)
     kind = next((p.data.dtype for p in model.parameters()), np.dtype(np.float32))
     if a.ndim != 4:
@@ -140,9 +142,9 @@ def looked(model: Module, x: Any, layers: Sequence[Module]) -> list[Any]:
 
 def layers_of(model: Module, layers: Any, op: str) -> list[Module]:
     """Layers by their paths, or as they are."""
-    several = [layers] if isinstance(layers, (str, Module)) else list(layers)
-    if not several:
-        raise ArgumentError(f"{op}: layers is empty, expected at least one")
+    several = [layers] if isinstance(layers, (str, Module)) else layers
+    if not isinstance(several, (list, tuple)) or not several or any(each is None for each in several):
+        raise ArgumentError(f"{op}: layers is {layers!r}, expected a layer, its path or several")
     return [layer_of(model, layer, op) for layer in several]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.explain._arguments import filled, integer
 from einkorn.explain._calls import frozen, input_of, scores_of, targets_of
 from einkorn.nn import Module
 
@@ -22,9 +23,10 @@ def _curve(
     n, _, height, width = images.shape
     if order.shape != (n, height, width):
         raise ShapeError(f"{op}: maps has shape {order.shape}, expected {(n, height, width)}")
-    if steps < 1:
-        raise ArgumentError(f"{op}: steps is {steps!r}, expected at least 1")
-    empty = np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
+    if np.isnan(order).any():
+        raise ArgumentError(f"{op}: maps has NaN, which has no place in an order")
+    steps = integer(op, "steps", steps, 1)
+    empty = filled(op, "baseline", baseline, images, images.shape)
     rank = np.argsort(np.argsort(-order.reshape(n, -1), axis=1, kind="stable"), axis=1)
     curve = []
     with frozen(model):

@@ -9,6 +9,7 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
+from einkorn.explain._arguments import filled, integer, limits, number, positive
 from einkorn.explain._calls import (
     chosen_sum,
     frozen,
@@ -95,12 +96,13 @@ def _climbed(
     targeted: bool,
     clip: Any,
 ) -> np.ndarray:
-    if not eps >= 0 or steps < 1:
-        raise ArgumentError(f"{op}: eps is {eps!r} and steps {steps!r}, expected 0 or more and at least 1")
+    eps, steps = positive(op, "eps", eps, zero=True), integer(op, "steps", steps, 1)
+    step = 2.5 * eps / steps if step is None else positive(op, "step", step)
     images = input_of(model, x, op)
+    clip = limits(op, clip, images)
     with frozen(model):
         chosen = targets_of(labels, scores_of(model, Tensor(images), op), op)
-    length = images.dtype.type((2.5 * eps / steps if step is None else step) * (-1 if targeted else 1))
+    length = images.dtype.type(-step if targeted else step)
     found = images
     for _ in range(steps):
         found = found + length * np.sign(_loss_gradient(model, found, chosen, op))
@@ -168,18 +170,17 @@ def activation_maximization(
     if size is None:
         raise ArgumentError(f"{op}: shape is None, and the model has no input_shape")
     shares = (blur, decay, clip_norm, clip_contribution)
-    if steps < 1 or not all(0 <= share <= 1 for share in shares) or decay == 1:
+    steps, rate = integer(op, "steps", steps, 1), positive(op, "rate", rate)
+    jitter = integer(op, "jitter", jitter, 0)
+    if not all(0 <= number(op, "a share", share) <= 1 for share in shares) or decay == 1:
         raise ArgumentError(
-            f"{op}: steps is {steps!r}; blur, decay, clip_norm, clip_contribution are {shares}, expected 1 "
-            "or more, and shares from 0 to 1"
+            f"{op}: blur, decay, clip_norm, clip_contribution are {shares}, expected shares from 0 to 1"
         )
     rng = np.random.default_rng(seed)
-    begin = (
-        rng.normal(0, 0.1, (len(classes), *size))
-        if start is None
-        else np.broadcast_to(start, (len(classes), *size))
-    )
-    images = input_of(model, begin, op).copy()
+    images = input_of(model, rng.normal(0, 0.1, (len(classes), *size)), op)
+    if start is not None:
+        images = filled(op, "start", start, images, images.shape).copy()
+    clip = limits(op, clip, images)
     for _ in range(steps):
         roll = tuple(rng.integers(-jitter, jitter + 1, 2)) if jitter else (0, 0)
         images = np.roll(images, roll, (2, 3))
@@ -253,12 +254,11 @@ def fooling_image(
     array of x's shape
     """
     op = "fooling_image"
-    if steps < 1 or not rate > 0 or not 0 < confidence < 1:
-        raise ArgumentError(
-            f"{op}: steps is {steps!r}, rate {rate!r}, confidence {confidence!r}, expected 1 or more, "
-            "above 0, and between 0 and 1"
-        )
+    steps, rate = integer(op, "steps", steps, 1), positive(op, "rate", rate)
+    if not 0 < number(op, "confidence", confidence) < 1:
+        raise ArgumentError(f"{op}: confidence is {confidence!r}, expected a number between 0 and 1")
     images = input_of(model, x, op).copy()
+    clip = limits(op, clip, images)
     with frozen(model):
         chosen = targets_of(target, scores_of(model, Tensor(images), op), op)
     for _ in range(steps):

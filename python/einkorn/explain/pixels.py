@@ -11,6 +11,7 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
+from einkorn.explain._arguments import filled, integer, positive
 from einkorn.explain._calls import (
     chosen_sum,
     frozen,
@@ -86,10 +87,7 @@ def smoothgrad(
     array of x's shape
     """
     op = "smoothgrad"
-    if samples < 1 or noise < 0:
-        raise ArgumentError(
-            f"{op}: samples is {samples!r} and noise {noise!r}, expected 1 or more and 0 or more"
-        )
+    samples, noise = integer(op, "samples", samples, 1), positive(op, "noise", noise, zero=True)
     images = input_of(model, x, op)
     chosen = _class_of(model, images, target, op)
     rng = np.random.default_rng(seed)
@@ -122,11 +120,10 @@ def integrated_gradients(
         They add up to the score of the image less that of the baseline, but for the sum's error.
     """
     op = "integrated_gradients"
-    if steps < 1:
-        raise ArgumentError(f"{op}: steps is {steps!r}, expected at least 1")
+    steps = integer(op, "steps", steps, 1)
     images = input_of(model, x, op)
+    start = filled(op, "baseline", baseline, images, images.shape)
     chosen = _class_of(model, images, target, op)
-    start = np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
     total = np.zeros_like(images)
     for step in range(steps):
         share = images.dtype.type((step + 0.5) / steps)
@@ -154,7 +151,8 @@ def occlusion(
         For each pixel the mean fall over the squares that cover it.
     """
     op = "occlusion"
-    if window < 1 or stride < 1 or stride > window:
+    window, stride = integer(op, "window", window, 1), integer(op, "stride", stride, 1)
+    if stride > window:
         raise ArgumentError(
             f"{op}: window is {window!r} and stride {stride!r}, expected 1 <= stride <= window"
         )

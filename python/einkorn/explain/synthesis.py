@@ -11,6 +11,7 @@ from einkorn import ops
 from einkorn._grad_mode import no_grad
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.explain._arguments import integer, limits, number, positive
 from einkorn.explain._calls import frozen, input_of, layers_of, looked, scales_of, scores_of
 from einkorn.nn import Module
 from einkorn.nn.parameter import Parameter
@@ -68,7 +69,14 @@ def total_variation(x: Any, *, beta: float = 2.0) -> Any:
     x : array or Tensor [n, channels, height, width]
     beta : float, keyword-only, default 2
         1 is the total variation proper; 2 has a gradient everywhere.
+
+    Raises
+    ------
+    ShapeError
+        x has other than four axes.
     """
+    if np.ndim(x) != 4:
+        raise ShapeError(f"total_variation: x has shape {np.shape(x)}, expected [n, channels, height, width]")
     down = ops.subtract(x[:, :, 1:, :-1], x[:, :, :-1, :-1])
     across = ops.subtract(x[:, :, :-1, 1:], x[:, :, :-1, :-1])
     square = ops.add(ops.square(down), ops.square(across))
@@ -88,12 +96,10 @@ def _fallen(
     clip: Any,
 ) -> Synthesis:
     """The images at the end of a descent."""
-    if optimizer not in ("adam", "lbfgs") or steps < 1 or not rate > 0:
-        raise ArgumentError(
-            f"{op}: optimizer is {optimizer!r}, steps {steps!r} and rate {rate!r}, expected 'adam' or "
-            "'lbfgs', 1 or more, and a positive number"
-        )
-    low, high = (None, None) if clip is None else clip
+    if optimizer not in ("adam", "lbfgs"):
+        raise ArgumentError(f"{op}: optimizer is {optimizer!r}, expected 'adam' or 'lbfgs'")
+    steps, rate = integer(op, "steps", steps, 1), positive(op, "rate", rate)
+    low, high = limits(op, clip, start) or (None, None)
     pixels = Parameter(start.copy())
     losses: list[float] = []
     descent: Any
@@ -116,11 +122,11 @@ def _fallen(
             for _ in range(steps):
                 closure()
                 descent.step()
-                if clip is not None:
-                    with no_grad():
-                        pixels.clamp_(low, high)
+                if low is not None:
+                    values = pixels.numpy()
+                    np.clip(values, low, high, out=values)
         found = pixels.numpy().copy()
-        if clip is not None:
+        if low is not None:
             found = np.clip(found, low, high)
     return Synthesis(found.astype(start.dtype), losses)
 
@@ -380,11 +386,11 @@ def deep_dream(
     """
     op = "deep_dream"
     images = input_of(model, x, op)
-    if octaves < 1 or not scale > 1 or steps < 1:
-        raise ArgumentError(
-            f"{op}: octaves is {octaves!r}, scale {scale!r}, steps {steps!r}, expected 1 or more, above 1, "
-            "1 or more"
-        )
+    octaves, steps = integer(op, "octaves", octaves, 1), integer(op, "steps", steps, 1)
+    jitter, rate = integer(op, "jitter", jitter, 0), positive(op, "rate", rate)
+    if not 1 < number(op, "scale", scale) < np.inf:
+        raise ArgumentError(f"{op}: scale is {scale!r}, expected a number above 1")
+    clip = limits(op, clip, images[:, :, :1, :1]) if images.size else None
     chosen, rng = layers_of(model, layer, op), np.random.default_rng(seed)
     full = images.shape[2:]
     sizes = [tuple(max(1, round(s / scale**o)) for s in full) for o in reversed(range(octaves))]

@@ -31,6 +31,15 @@ Weights = str | PathLike[str] | None
 
 _N = TypeVar("_N", bound="Network")
 
+# What other libraries call what networks have by another name, or not at all.
+_INSTEAD = {
+    "classes": ": num_classes is the number of classes",
+    "include_top": ": extract_features gives what the layers before the last one find",
+    "input_shape": ": networks take images of any size, [n, channels, height, width]",
+    "pretrained": ": weights is a file, nothing is downloaded",
+    "progress": ": nothing is downloaded",
+}
+
 
 class Chain(Sequential):
     """A ``Sequential`` that runs convolution, batch norm and ReLU, or linear and ReLU, as one kernel each.
@@ -149,7 +158,14 @@ def network(
                 raise ArgumentError(
                     f"{function.__name__}: num_classes is {num_classes!r}, expected at least 1"
                 )
-            model = function(None, int(num_classes), **options)
+            try:
+                model = function(None, int(num_classes), **options)
+            except TypeError as error:
+                if "unexpected keyword" not in str(error):
+                    raise
+                name = str(error).rpartition(" ")[2].strip("'")
+                instead = _INSTEAD.get(name, "")
+                raise ArgumentError(f"{function.__name__}: there is no argument {name}{instead}") from None
             model.name = function.__name__
             model.config = {"num_classes": int(num_classes), **options}
             model.input_shape = shape

@@ -126,7 +126,7 @@ class ImageClassifier:
                     f"{', '.join(map(str, self.input_shape))}) for floating arrays"
                 )
             return array.astype(np.float32)
-        from einkorn.vision.images import load_image, to_gray
+        from einkorn.vision.images import load_image, rgb_of, to_gray
 
         if isinstance(image, (str, os.PathLike)):
             image = load_image(image)
@@ -134,7 +134,7 @@ class ImageClassifier:
         if channels == 1:
             pixels = to_gray(image, "ImageClassifier")
         else:
-            pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+            pixels = rgb_of(image, "ImageClassifier") if hasattr(image, "convert") else np.asarray(image)
             if pixels.ndim == 2:
                 pixels = np.stack([pixels] * 3, axis=-1)
             if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:

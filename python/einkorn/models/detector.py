@@ -13,6 +13,7 @@ from einkorn.models._blocks import Chain, ConvNorm, Network, he_fan_out, initial
 from einkorn.models.darknet import YoloHead
 from einkorn.models.preprocessing import Preprocessing, picture_of
 from einkorn.nn import Conv2d, Linear, MaxPool2d
+from einkorn.nn._check import integer
 from einkorn.vision.losses import generalized_box_iou_loss
 from einkorn.vision.yolo import YoloGrid, YoloLoss, chosen_boxes
 
@@ -31,12 +32,15 @@ def _body(width: int) -> Chain:
     return Chain(*layers, ConvNorm(before, 2 * before), ConvNorm(2 * before, before, 1))
 
 
+def _side(op: str, size: Any) -> int:
+    number = integer(size, op, "image_size", _STEP)
+    if number % _STEP:
+        raise ArgumentError(f"{op}: image_size is {size!r}, expected a multiple of {_STEP}")
+    return number
+
+
 class _Small(Network):
     def _sized(self, size: int, config: dict[str, Any]) -> None:
-        if size < _STEP or size % _STEP:
-            raise ArgumentError(
-                f"{type(self).__name__}: image_size is {size!r}, expected a multiple of {_STEP}"
-            )
         self.config = {"image_size": size, **config}
         self.input_shape = (3, size, size)
         self.preprocessing = Preprocessing(size, None, mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -82,8 +86,16 @@ class TinyYolo(_Small):
         width: int = 16,
     ) -> None:
         super().__init__()
+        image_size, num_classes = (
+            _side("TinyYolo", image_size),
+            integer(num_classes, "TinyYolo", "num_classes"),
+        )
+        boxes, width = integer(boxes, "TinyYolo", "boxes"), integer(width, "TinyYolo", "width")
         shares = [[image_size * share] * 2 for share in (1 / 6, 1 / 4, 2 / 5)]
-        pairs = [(float(w), float(h)) for w, h in (shares if anchors is None else anchors)]
+        sides = np.asarray(shares if anchors is None else anchors)
+        if sides.ndim != 2 or sides.shape[1] != 2 or not len(sides) or sides.dtype.kind not in "iuf":
+            raise ArgumentError(f"TinyYolo: anchors is {anchors!r}, expected pairs of width and height")
+        pairs = [(float(w), float(h)) for w, h in sides.tolist()]
         self._sized(
             image_size,
             {
@@ -95,10 +107,6 @@ class TinyYolo(_Small):
             },
         )
         self.name, self.version = "tiny_yolo", version
-        if num_classes < 1 or not pairs:
-            raise ArgumentError(
-                f"TinyYolo: num_classes is {num_classes!r}, anchors {anchors!r}: expected some"
-            )
         self.features = _body(width)
         self.decoder: Any
         if version == 1:
@@ -163,6 +171,8 @@ class Localizer(_Small):
 
     def __init__(self, num_classes: int, image_size: int = 96, *, width: int = 16) -> None:
         super().__init__()
+        image_size, width = _side("Localizer", image_size), integer(width, "Localizer", "width")
+        num_classes = integer(num_classes, "Localizer", "num_classes")
         self._sized(image_size, {"num_classes": num_classes, "width": width})
         self.name, self.num_classes = "localizer", num_classes
         self.features = _body(width)

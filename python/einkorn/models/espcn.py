@@ -9,11 +9,11 @@ import numpy as np
 
 from einkorn import ops
 from einkorn._extras import need
-from einkorn.errors import ArgumentError
 from einkorn.models._blocks import Network
 from einkorn.models.preprocessing import Preprocessing, picture_of
 from einkorn.models.weights import load_pretrained
 from einkorn.nn import Conv2d
+from einkorn.nn._check import integer
 from einkorn.nn._folding import convolve
 from einkorn.nn.activation import ReLU
 
@@ -39,8 +39,7 @@ class ESPCN(Network):
 
     def __init__(self, upscale_factor: int = 3, weights: str | PathLike[str] | None = None) -> None:
         super().__init__()
-        if upscale_factor < 1:
-            raise ArgumentError(f"ESPCN: upscale_factor is {upscale_factor!r}, expected at least 1")
+        upscale_factor = integer(upscale_factor, "ESPCN", "upscale_factor")
         self.name, self.config = "espcn", {"upscale_factor": upscale_factor}
         self.upscale_factor = upscale_factor
         self.input_shape = (1, 224, 224)

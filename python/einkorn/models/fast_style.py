@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from einkorn.models._blocks import Network
 from einkorn.models.preprocessing import Preprocessing, picture_of
 from einkorn.models.weights import WeightsReport, _arrays
 from einkorn.nn import ConvTranspose2d, InstanceNorm2d, Module, ModuleList
+from einkorn.nn._check import integer
 from einkorn.nn._folding import PaddedConv2d
 
 __all__ = ["FastStyle"]
@@ -96,8 +98,8 @@ class FastStyle(Network):
         return [*self.down, *inner, *self.up, self.output]
 
     def _read(self, path: str | PathLike[str]) -> WeightsReport:
-        from pathlib import Path
-
+        if not isinstance(path, (str, PathLike)):
+            raise ArgumentError(f"FastStyle: weights is {type(path).__name__}, expected a file")
         if not Path(path).is_file():
             raise CheckpointError(f"{path}: there is no such file")
         found = _arrays(Path(path))
@@ -134,9 +136,7 @@ class FastStyle(Network):
         """
         pixels = picture_of(image)
         if size is not None:
-            if size < 8:
-                raise ArgumentError(f"FastStyle.paint: size is {size!r}, expected at least 8")
-            pixels = fitted(pixels, size)
+            pixels = fitted(pixels, integer(size, "FastStyle.paint", "size", 8))
         x = pixels.transpose(2, 0, 1)[None].astype(np.float32)
         found = np.clip(self.predict(x)[0], 0, 255).transpose(1, 2, 0)
         return np.rint(found[: pixels.shape[0], : pixels.shape[1]]).astype(np.uint8)

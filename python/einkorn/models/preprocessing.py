@@ -53,6 +53,7 @@ class Preprocessing:
         Parameters
         ----------
         images : path, uint8 array [H, W, 3] or [H, W], Pillow image, or a list of them
+            Of a fourth channel, alpha, nothing is seen; pictures of 16 bits are brought to 8.
 
         Returns
         -------
@@ -96,31 +97,39 @@ class Preprocessing:
             high, wide = (int(self.resize * side / short) for side in (height, width))
         if (high, wide) != (height, width):
             Image = need("PIL.Image", "resizing images")
+            if max(high, wide) > 16 * self.size:  # of a long strip only what is taken of it is enlarged
+                ratio = width / wide, height / high
+                begin = [round((side - self.size) / 2) for side in (wide, high)]
+                ends = [*begin, *(b + self.size for b in begin)]
+                box = [end * r for end, r in zip(ends, ratio * 2, strict=True)]
+                middle = Image.fromarray(pixels).resize((self.size,) * 2, Image.Resampling.BILINEAR, box)
+                return np.asarray(middle)
             pixels = np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR))
         top, left = (round((side - self.size) / 2) for side in (high, wide))
         return pixels[top : top + self.size, left : left + self.size]
 
 
 def picture_of(image: Any) -> np.ndarray:
-    """A path, Pillow image or array of bytes as uint8 [H, W, 3].
+    """A path, Pillow image or array of bytes, [H, W] or with one, three or four channels, as uint8 [H, W, 3].
 
     Raises
     ------
     ShapeError
         An array is no picture of bytes.
     """
-    from einkorn.vision.images import load_image
+    from einkorn.vision.images import load_image, rgb_of
 
     if isinstance(image, (str, os.PathLike)):
         image = load_image(image)
-    pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
-    if pixels.ndim == 2:
-        pixels = np.stack([pixels] * 3, axis=-1)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+    pixels = rgb_of(image, "Preprocessing") if hasattr(image, "convert") else np.asarray(image)
+    channels = {2: 1, 3: pixels.shape[-1]}.get(pixels.ndim) if pixels.ndim else None
+    if pixels.dtype != np.uint8 or channels not in (1, 3, 4) or not pixels.size:
         raise ShapeError(
             f"Preprocessing: an image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3)"
         )
-    return pixels
+    if channels == 1:
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return pixels[:, :, :3]  # without an alpha channel, as of files
 
 
 #: The shorter side 256, the middle 224, ImageNet's mean and deviation.

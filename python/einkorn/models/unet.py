@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from einkorn import ops
-from einkorn.errors import ArgumentError
 from einkorn.models._blocks import Chain, Network, Weights, he_fan_out, initialize, network
 from einkorn.nn import BatchNorm2d, Conv2d, ConvTranspose2d, MaxPool2d, ModuleList, ReLU
+from einkorn.nn._check import integer
 
 __all__ = ["UNet", "unet"]
 
@@ -49,8 +49,7 @@ class UNet(Network):
 
     def __init__(self, num_classes: int = 2, in_channels: int = 3, width: int = 64, depth: int = 4) -> None:
         super().__init__()
-        if depth < 1 or width < 1:
-            raise ArgumentError(f"UNet: depth is {depth!r} and width {width!r}, expected at least 1")
+        width, depth = integer(width, "UNet", "width"), integer(depth, "UNet", "depth")
         widths = [width << level for level in range(depth + 1)]
         self.pool = MaxPool2d(2)
         self.down = ModuleList(

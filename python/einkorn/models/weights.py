@@ -88,7 +88,9 @@ def load_pretrained(
         )
     file = Path(path)
     if not file.is_file():
-        raise CheckpointError(f"{file}: there is no such file")
+        known = str(path) in ("imagenet", "DEFAULT") or re.fullmatch(r"\w+_V\d", str(path))
+        how = ": nothing is downloaded, weights is a file" if known else ""
+        raise CheckpointError(f"{file}: there is no such file{how}")
     if _begins(file, b"\x89HDF\r\n\x1a\n"):
         from einkorn.models.keras_weights import read_keras
 

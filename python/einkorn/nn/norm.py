@@ -320,7 +320,7 @@ class _Running(Module):
         if shape is not None and len(shape) not in ranks:
             raise ShapeError(
                 f"{type(self).__name__}: input has shape {tuple(shape)}, expected"
-                f" {ranks[0]} or {ranks[1]} dimensions"
+                f" {' or '.join(map(str, sorted(set(ranks))))} dimensions"
             )
 
     def _check_channels(self, channels: int, shape: Any) -> None:

@@ -12,7 +12,7 @@ from einkorn._extras import need
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DataError, DTypeError, ShapeError
 
-__all__ = ["load_image", "to_gray"]
+__all__ = ["load_image", "rgb_of", "to_gray"]
 
 
 def load_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -26,7 +26,8 @@ def load_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     DataError
-        When there is no such file or it is no image, or one so large that Pillow takes it for an attack.
+        When there is no such file or it is no image, or one so large that Pillow takes it for an attack, or
+        one of 32-bit numbers.
     MissingPackageError
         When Pillow is not installed.
     """
@@ -34,11 +35,27 @@ def load_image(path: str | os.PathLike[str]) -> np.ndarray:
     name = os.fspath(path)
     try:
         with Image.open(name) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return rgb_of(ImageOps.exif_transpose(image), name)
     except OSError as error:
         raise DataError(f"{name}: cannot be read as an image ({error.strerror or error})") from None
     except (Image.DecompressionBombError, ValueError, SyntaxError) as error:
         raise DataError(f"{name}: cannot be read as an image ({error})") from None
+
+
+def rgb_of(image: Any, op: str) -> np.ndarray:
+    """A Pillow image as uint8 [height, width, 3]; an alpha channel goes, 16 bits are brought to 8.
+
+    Raises
+    ------
+    DataError
+        Its numbers have 32 bits: what they mean is not known.
+    """
+    if image.mode.startswith("I;16"):
+        bytes_ = np.rint(np.asarray(image, np.float64) / 257).astype(np.uint8)
+        return np.stack([bytes_] * 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise DataError(f"{op}: an image has the mode {image.mode!r}, numbers of 32 bits, expected bytes")
+    return np.asarray(image.convert("RGB"))
 
 
 def to_gray(image: Any, op: str = "to_gray") -> np.ndarray:
@@ -64,7 +81,7 @@ def to_gray(image: Any, op: str = "to_gray") -> np.ndarray:
     if isinstance(image, (str, os.PathLike)):
         image = load_image(image)
     elif type(image).__module__.partition(".")[0] == "PIL":
-        image = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+        image = np.asarray(image) if image.mode == "L" else rgb_of(image, op)
     elif not hasattr(image, "__array__"):
         raise DTypeError(
             f"{op}: image is a {type(image).__name__}, expected a uint8 array, an image or a path"
