@@ -45,6 +45,37 @@ def test_steps_beams_and_pads_change_nothing(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["bahdanau", "luong, general", "gnmt"])
+@pytest.mark.parametrize("price", [0.0, 0.5, 20.0])
+def test_beams_pay_for_what_they_did_not_look_at(name, price):
+    ek.manual_seed(0)
+    model = MAKERS[name]().eval()
+    for parameter in model.parameters():
+        parameter.data *= 2
+    options = {"num_beams": 4, "num_return_sequences": 4, "eos_token_id": 3, "pad_token_id": 0}
+    out = model.generate(READ, 6, attention_mask=MASK, coverage_penalty=price, **options)
+    worth = []
+    for i, row in enumerate(out):
+        read, mask = READ[i // 4, None], MASK[i // 4, None]
+        written = row[1 : np.append(np.flatnonzero(row[1:] == 3), 5)[0] + 2]  # with its end
+        given = np.append(row[:1], written[:-1])[None]
+        with ek.no_grad():
+            logs = np.asarray(ek.ops.log_softmax(model(read, given, attention_mask=mask), -1))[0]
+        looked = model.align(read, given, attention_mask=mask)[0].sum(0)[mask[0] == 1]
+        mean = logs[np.arange(len(written)), written].mean()
+        worth.append(mean + price * np.log(np.minimum(looked, 1)).sum())
+    assert (np.diff(np.reshape(worth, (3, 4)), axis=1) <= 1e-5).all()
+
+
+def test_only_what_tells_where_it_looks_can_pay():
+    model = models.Transformer(20, 16, 1, 2, 16, dropout=0.0)
+    with pytest.raises(ek.ArgumentError, match="does not tell where it looks"):
+        model.generate([2, 3], 3, num_beams=2, coverage_penalty=0.2)
+    for options in ({}, {"num_beams": 2, "use_cache": False}, {"num_beams": 2, "coverage_penalty": -1.0}):
+        with pytest.raises(ek.ArgumentError, match="coverage_penalty is"):
+            MAKERS["gnmt"]().generate(READ, 3, **{"coverage_penalty": 0.2, **options})
+
+
+@pytest.mark.parametrize("name", ["bahdanau", "luong, general", "gnmt"])
 def test_what_is_learned_looks_at_the_word_it_copies(name):
     ek.manual_seed(0)
     wide = {

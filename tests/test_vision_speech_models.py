@@ -148,7 +148,7 @@ def test_long_sound_goes_through_windows():
     ]
     model = _Scripted(_whisper(), texts)
     sound = _RNG.normal(0, 0.1, 36000).astype(np.float32)  # 2.25 s
-    out = seq.transcribe(model, sound, language="de", no_speech_threshold=1.0)
+    out = seq.transcribe(model, sound, language="de", no_speech_threshold=1.0, temperature=0.0)
     assert [(round(s["start"], 2), round(s["end"], 2)) for s in out["segments"]] == [
         (0.0, 0.6),
         (0.6, 1.4),
@@ -161,7 +161,7 @@ def test_long_sound_goes_through_windows():
     assert model.begins[1] == [special.previous, first, 11, 12, first + 30, *prompt]
     model = _Scripted(_whisper(), [texts[0], None])
     with pytest.raises(GenerationInterrupted) as caught:
-        seq.transcribe(model, sound, language="de", no_speech_threshold=1.0)
+        seq.transcribe(model, sound, language="de", no_speech_threshold=1.0, temperature=0.0)
     assert len(caught.value.segments) == 1
 
 
@@ -174,15 +174,51 @@ def test_transcription_follows_the_rules():
         def decode(self, tokens):
             return " ".join(map(str, tokens))
 
-    out = model.transcribe(sound, Names(), max_new_tokens=6, no_speech_threshold=1.0)
+    still = {"no_speech_threshold": 1.0, "temperature": 0.0}
+    out = model.transcribe(sound, Names(), max_new_tokens=6, **still)
     assert out["language"] in seq.LANGUAGES
     assert out["segments"]
     for segment in out["segments"]:
         assert segment["tokens"][0] >= special.first_time
         assert 0 <= segment["start"] <= segment["end"]
         assert not any(special.start <= token <= special.no_timestamps for token in segment["tokens"])
-    plain = model.transcribe(sound, timestamps=False, max_new_tokens=4, num_beams=2, no_speech_threshold=1.0)
+    plain = model.transcribe(sound, timestamps=False, max_new_tokens=4, num_beams=2, **still)
     assert all(token < special.end for s in plain["segments"] for token in s["tokens"])
+
+
+def test_what_is_not_believed_is_written_anew():
+    special = seq.WhisperTokens.of(51865)
+    first, end = special.first_time, special.end
+    sound = _RNG.normal(0, 0.1, 16000).astype(np.float32)
+    again, other = [first, *[7] * 20, first + 40, end], [first, 8, 9, first + 40, end]
+
+    class Names:
+        def decode(self, tokens):
+            return " ".join(f"word{token}" for token in tokens)
+
+    names = Names()
+
+    def run(texts, tokenizer=names, **options):
+        model = _Scripted(_whisper(), texts)
+        options = {"no_speech_threshold": None, "logprob_threshold": None, **options}
+        return seq.transcribe(model, sound, tokenizer, language="de", **options), model
+
+    out, _ = run([again, again, other])  # a text that repeats itself
+    (segment,) = out["segments"]
+    assert segment["temperature"] == 0.4
+    assert segment["tokens"] == other[:-1]
+    assert segment["compression_ratio"] < 2.4
+    out, _ = run([again], compression_ratio_threshold=None)
+    assert out["segments"][0]["temperature"] == 0.0
+    out, _ = run([again], None)  # no text, so nothing to look at
+    assert out["segments"][0]["temperature"] == 0.0
+    out, model = run([other, again], logprob_threshold=0.0, temperature=(0.0, 0.6))  # an unlikely text
+    assert out["segments"][0]["temperature"] == 0.6
+    assert len(model.begins) == 2
+    out, model = run([other], logprob_threshold=0.0, no_speech_threshold=-1.0)  # silence is not tried again
+    assert (out["segments"], len(model.begins)) == ([], 1)
+    with pytest.raises(ek.ArgumentError, match="temperature is -1"):
+        run([other], temperature=-1)
 
 
 def test_conformer_learns_to_spell_tones():

@@ -106,6 +106,7 @@ _HOMES = {
     "plain56": "cifar_resnet",
     "read_cfg": "darknet",
     "read_class_names": "weights",
+    "quantize": "quantized",
     "read_config": "hugging_face",
     "read_ncnn": "ncnn",
     "read_onnx_arrays": "onnx_arrays",
@@ -197,6 +198,7 @@ if TYPE_CHECKING:
     from einkorn.models.onnx_arrays import read_onnx_arrays
     from einkorn.models.perceptron import Perceptron
     from einkorn.models.preprocessing import Preprocessing
+    from einkorn.models.quantized import quantize
     from einkorn.models.recurrent_lm import RecurrentLM
     from einkorn.models.registry import (
         build,

@@ -10,6 +10,7 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._heads import apart, together
+from einkorn.models._pretrained import Pretrained
 from einkorn.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, init
 from einkorn.nn.parameter import Parameter, blank
 
@@ -117,7 +118,7 @@ class _Pooler(Module):
         return self.dense(ops.getitem(x, (slice(None), 0)))
 
 
-class Bert(Module):
+class Bert(Pretrained, Module):
     """The encoder: sums of three embeddings, then blocks of attention and linear layers, norms behind them.
 
     Parameters
@@ -247,7 +248,7 @@ class _Heads(Module):
         self.seq_relationship: Any = Linear(config["hidden_size"], 2) if both else None
 
 
-class BertForMaskedLM(Module):
+class BertForMaskedLM(Pretrained, Module):
     """Scores of the words that were masked.
 
     Parameters
@@ -334,7 +335,7 @@ class BertForPreTraining(BertForMaskedLM):
         return total + ops.cross_entropy(self.cls.seq_relationship(pooled), next_sentence_label)
 
 
-class _Classifier(Module):
+class _Classifier(Pretrained, Module):
     """An encoder with dropout and one linear layer."""
 
     _pools = False

@@ -10,13 +10,14 @@ import numpy as np
 from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._inputs import kept_of, plain, positions_of, tokens_of
+from einkorn.models._pretrained import Pretrained
 from einkorn.nn import Module
 from einkorn.seq.cache import Cache
 
 __all__ = ["CausalLM"]
 
 
-class CausalLM(Module, ABC):
+class CausalLM(Pretrained, Module, ABC):
     """A model that tells from tokens what comes next.
 
     Attributes
@@ -24,10 +25,15 @@ class CausalLM(Module, ABC):
     vocab_size : int
     context_length : int or None
         Tokens it can look back on; None: as many as there are.
+    generation_config : GenerationConfig or None
+        Options that ``generate`` begins with: those that a published model came with.
     """
 
     vocab_size: int
     context_length: int | None
+    generation_config: Any = None
+    #: What makes scores in the place of the head's matrix: a layer of :func:`einkorn.models.quantize`.
+    small_head: Any = None
 
     @abstractmethod
     def hidden(self, tokens: Any, cache: Cache | None, mask: Any, positions: Any) -> Any:
@@ -76,7 +82,13 @@ class CausalLM(Module, ABC):
         h = self.last_hidden(input_ids, cache, attention_mask, position_ids)
         if last:
             h = ops.getitem(h, (slice(None), -1))
-        return ops.linear(h, self.head(), self.head_bias())
+        return self.scores_of(h)
+
+    def scores_of(self, hidden: Any) -> Any:
+        """Scores [..., vocabulary] of the last layer's output [..., width]."""
+        if self.small_head is not None:
+            return self.small_head(hidden)
+        return ops.linear(hidden, self.head(), self.head_bias())
 
     def loss(
         self, input_ids: Any, labels: Any, *, attention_mask: Any = None, ignore_index: int = -100
@@ -101,11 +113,30 @@ class CausalLM(Module, ABC):
             rows, self.head(), wanted.ravel(), linear_bias=self.head_bias(), ignore_index=ignore_index
         )
 
-    def generate(self, input_ids: Any, max_new_tokens: int = 20, **options: Any) -> Any:
-        """Continue prompts: :func:`einkorn.seq.generate` with this model."""
-        from einkorn.seq.generation import generate
+    def generate(
+        self,
+        input_ids: Any,
+        max_new_tokens: int | None = None,
+        *,
+        generation_config: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Continue prompts: :func:`einkorn.seq.generate` with this model.
 
-        return generate(self, input_ids, max_new_tokens, **options)
+        Parameters
+        ----------
+        input_ids : integer array [batch, length], or [length] for a single prompt
+        max_new_tokens : int, default 20
+        generation_config : GenerationConfig or dict, keyword-only, optional
+            Options; default ``self.generation_config``. Those of the call go before them.
+        **options
+            Of :func:`einkorn.seq.generate`.
+        """
+        from einkorn.seq.generation import generate
+        from einkorn.seq.generation_config import settled
+
+        given = {"max_new_tokens": max_new_tokens, "generation_config": generation_config, **options}
+        return generate(self, input_ids, **settled(self, given))
 
     def _op(self) -> str:
         return type(self).__name__

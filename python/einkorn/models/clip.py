@@ -11,6 +11,7 @@ import numpy as np
 from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._inputs import kept_of, plain, tokens_of
+from einkorn.models._pretrained import Pretrained
 from einkorn.models._towers import Blocks, Patches, resized_positions
 from einkorn.nn import Embedding, LayerNorm, Linear, Module, init
 from einkorn.nn.parameter import Parameter, blank
@@ -112,7 +113,7 @@ class _VisionTower(Module):
         return self.post_layernorm(ops.getitem(x, (slice(None), 0)))
 
 
-class CLIP(Module):
+class CLIP(Pretrained, Module):
     """A tower for texts and one for images; what belongs together points the same way.
 
     Parameters

@@ -12,6 +12,7 @@ from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._heads import apart, together
 from einkorn.models._inputs import kept_of, plain
+from einkorn.models._pretrained import Pretrained
 from einkorn.models._stacks import activation_of, width_of_head
 from einkorn.nn import BatchNorm1d, Conv1d, Dropout, GroupNorm, LayerNorm, Linear, Module, ModuleList, init
 from einkorn.nn.parameter import Parameter, blank
@@ -398,7 +399,7 @@ class _Body(Module):
     encoder: Any
 
 
-class Wav2Vec2Conformer(_CTC):
+class Wav2Vec2Conformer(Pretrained, _CTC):
     """Sound to characters: convolutions over samples, conformer blocks, a linear layer (Wang et al. 2020).
 
     Parameters

@@ -10,6 +10,7 @@ import numpy as np
 from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._inputs import kept_of, plain, positions_of, tokens_of
+from einkorn.models._pretrained import Pretrained
 from einkorn.nn import Module
 from einkorn.seq.cache import Cache
 from einkorn.seq.memory import Memory
@@ -17,7 +18,7 @@ from einkorn.seq.memory import Memory
 __all__ = ["EncoderDecoder"]
 
 
-class EncoderDecoder(Module, ABC):
+class EncoderDecoder(Pretrained, Module, ABC):
     """A model that reads one sequence and writes another.
 
     Attributes
@@ -30,12 +31,17 @@ class EncoderDecoder(Module, ABC):
         What the decoder sees first.
     pad_token_id : int
         What sequences are filled up with.
+    generation_config : GenerationConfig or None
+        Options that ``generate`` begins with: those that a published model came with.
     """
 
     vocab_size: int
     context_length: int | None
     decoder_start_token_id: int
     pad_token_id: int
+    generation_config: Any = None
+    #: What makes scores in the place of the head's matrix: a layer of :func:`einkorn.models.quantize`.
+    small_head: Any = None
     #: The name of the first argument.
     _reads = "input_ids"
 
@@ -104,7 +110,13 @@ class EncoderDecoder(Module, ABC):
         h = self._run(decoder_input_ids, memory, cache, attention_mask)
         if last:
             h = ops.getitem(h, (slice(None), -1))
-        return ops.linear(h, self.head(), self.head_bias())
+        return self.scores_of(h)
+
+    def scores_of(self, hidden: Any) -> Any:
+        """Scores [..., vocabulary] of the decoder's output [..., width]."""
+        if self.small_head is not None:
+            return self.small_head(hidden)
+        return ops.linear(hidden, self.head(), self._flat_bias())
 
     def forward(
         self,
@@ -182,10 +194,11 @@ class EncoderDecoder(Module, ABC):
     def generate(
         self,
         input_ids: Any,
-        max_new_tokens: int = 20,
+        max_new_tokens: int | None = None,
         *,
         attention_mask: Any = None,
         decoder_input_ids: Any = None,
+        generation_config: Any = None,
         **options: Any,
     ) -> Any:
         """Read once, then write: :func:`einkorn.seq.generate` with its options.
@@ -198,6 +211,8 @@ class EncoderDecoder(Module, ABC):
             0 where a sequence is filled up, on either side.
         decoder_input_ids : integer array [batch, tokens], keyword-only, optional
             The answers' beginnings; default the start token.
+        generation_config : GenerationConfig or dict, keyword-only, optional
+            Options; default ``self.generation_config``. Those of the call go before them.
         **options
             ``num_beams``, ``eos_token_id``, ``forced_bos_token_id`` and others.
 
@@ -224,17 +239,22 @@ class EncoderDecoder(Module, ABC):
                         f"{self._op()}.generate: decoder_input_ids have {len(begin)} rows,"
                         f" expected {len(memory)}"
                     )
-            out = self.write(memory, begin, max_new_tokens, **options)
+            options.update(max_new_tokens=max_new_tokens, generation_config=generation_config)
+            out = self.write(memory, begin, **options)
         finally:
             self.train(training)
         return out[0] if alone and len(out) == 1 else out
 
-    def write(self, memory: Memory, decoder_input_ids: Any, max_new_tokens: int = 20, **options: Any) -> Any:
+    def write(
+        self, memory: Memory, decoder_input_ids: Any, max_new_tokens: int | None = None, **options: Any
+    ) -> Any:
         """:meth:`generate` of what was read: of the memory that :meth:`encode` gave."""
         from einkorn.seq.generation import generate
+        from einkorn.seq.generation_config import settled
 
+        options = settled(self, {"max_new_tokens": max_new_tokens, **options})
         options.setdefault("pad_token_id", self.pad_token_id)
-        return generate(_Reading(self, memory), decoder_input_ids, max_new_tokens, **options)
+        return generate(_Reading(self, memory), decoder_input_ids, **options)
 
     def _op(self) -> str:
         return type(self).__name__
@@ -265,6 +285,8 @@ class _Reading:
     def __init__(self, model: EncoderDecoder, memory: Memory) -> None:
         self._model, self._memory = model, memory
         self.context_length, self.vocab_size = model.context_length, model.vocab_size
+        #: Which words were read, [batch, length]; None: all.
+        self.read = None if memory.mask is None else memory.mask[:, 0, 0]
 
     @property
     def training(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from einkorn import checkpoint
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.models._published import KINDS, Kind
-from einkorn.models.registry import build
+from einkorn.models.registry import _class_of, build
 from einkorn.models.weights import WeightsReport, compared
 from einkorn.nn import Module
 
@@ -74,7 +74,32 @@ def from_pretrained(
     model = build(name, **{**own, **options})
     report = _fill(model, _renamed(kind, model, _arrays(folder)), strict, str(folder))
     model.weights_report = report
+    if hasattr(model, "generation_config") and (folder / "generation_config.json").is_file():
+        from einkorn.seq.generation_config import GenerationConfig
+
+        model.generation_config = GenerationConfig.from_pretrained(folder, vocab_size=model.vocab_size)
     return model.eval()
+
+
+def read_one(cls: Any, path: str | PathLike[str], strict: bool, options: dict[str, Any]) -> Any:
+    """:func:`from_pretrained` for one class."""
+    op = f"{cls.__name__}.from_pretrained"
+    kinds = {
+        kind: [a for a, name in described.names.items() if a and _class_of(name) is cls]
+        for kind, described in KINDS.items()
+    }
+    own = {kind: wanted for kind, wanted in kinds.items() if wanted}
+    if not own:
+        raise ArgumentError(
+            f"{op}: there are no published files of this class; einkorn.load reads what einkorn.save wrote"
+        )
+    config = read_config(path)
+    kind = config.get("model_type")
+    if kind not in own:
+        raise ArgumentError(f"{op}: {path}: model_type is {kind!r}, expected {' or '.join(map(repr, own))}")
+    named = (config.get("architectures") or [""])[0]
+    architecture = named if named in own[kind] else own[kind][0]
+    return from_pretrained(path, architecture=architecture, strict=strict, **options)
 
 
 def read_config(path: str | PathLike[str]) -> dict[str, Any]:

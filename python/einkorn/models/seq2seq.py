@@ -99,6 +99,7 @@ class _Translator(EncoderDecoder):
         out, weights, state = self._speak(self.drop(self.target(tokens)), keys, kept, state)
         if cache is not None:
             cache.carry([plain(s) for s in state], tokens.shape[1])
+            cache.look(plain(weights))
         return out, weights
 
 

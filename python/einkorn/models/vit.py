@@ -6,6 +6,7 @@ from typing import Any
 
 from einkorn import ops
 from einkorn.errors import ArgumentError
+from einkorn.models._pretrained import Pretrained
 from einkorn.models._towers import Blocks, Patches, resized_positions
 from einkorn.nn import Dropout, LayerNorm, Linear, Module, init
 from einkorn.nn.parameter import Parameter, blank
@@ -41,7 +42,7 @@ class _Embeddings(Module):
         return self.dropout(ops.cat([first, x], 1) + places)
 
 
-class ViT(Module):
+class ViT(Pretrained, Module):
     """Squares of an image, a token for the whole of it, and blocks of attention, norms before them.
 
     Parameters

@@ -11,6 +11,7 @@ _HOMES = {
     "CAPTION_WORDS": "pictures",
     "Cache": "cache",
     "CaptionedScenes": "pictures",
+    "GenerationConfig": "generation_config",
     "GenerationInterrupted": "generation",
     "LANGUAGES": "transcription",
     "Memory": "memory",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from einkorn.seq.cache import Cache
     from einkorn.seq.features import log_mel_spectrogram, mel_filters, mfcc, power_spectrogram, read_wav
     from einkorn.seq.generation import GenerationInterrupted, generate
+    from einkorn.seq.generation_config import GenerationConfig
     from einkorn.seq.memory import Memory
     from einkorn.seq.pictures import CAPTION_WORDS, CaptionedScenes, captioned_scenes
     from einkorn.seq.ppo import PPOTrainer

@@ -58,12 +58,14 @@ class Beams:
         self._length = 0
         self.done = False
 
-    def advance(self, log_probabilities: Any) -> tuple[Any, Any]:
+    def advance(self, log_probabilities: Any, prices: Any = None) -> tuple[Any, Any]:
         """One token more.
 
         Parameters
         ----------
         log_probabilities : array [batch * width, vocabulary]
+        prices : array [batch * width], optional
+            What is added to the score of a beam that becomes whole now: at most 0.
 
         Returns
         -------
@@ -82,7 +84,10 @@ class Beams:
         self._length += 1
         stops = np.isin(tokens, self._ends) | (self._length == self._room)
 
-        self._finish(sequences, scores, stops)
+        whole = scores / np.float32(self._length**self._penalty)
+        if prices is not None:
+            whole = whole + np.take_along_axis(prices.reshape(batch, width), beams, 1)
+        self._finish(sequences, whole, stops)
         runs = _largest(scores + stops * _NEVER, width)
         self._running = np.take_along_axis(sequences, runs[..., None], 1)
         self._scores = np.take_along_axis(scores + stops * _NEVER, runs, 1)
@@ -108,7 +113,7 @@ class Beams:
         counts &= self._hopeful[:, None]
         if self._early is True:
             counts &= ~self._full[:, None]
-        new = np.where(counts, scores / np.float32(self._length**self._penalty), _NEVER)
+        new = np.where(counts, scores, _NEVER)
         all_scores = np.concatenate([self._whole_scores, new], 1)
         keep = _largest(all_scores, width)
         self._whole_scores = np.take_along_axis(all_scores, keep, 1)

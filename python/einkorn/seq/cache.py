@@ -27,8 +27,11 @@ class Cache:
     ----------
     length : int
         Tokens that all layers have seen.
+    coverage : array [batch, read], or None
+        How much a recurrent translator has looked at each word that it read, so far.
     """
 
+    coverage: Any = None
     _carried: tuple[Any, ...] = ()
 
     def __init__(self, capacity: int | None = None) -> None:
@@ -96,9 +99,16 @@ class Cache:
             raise ArgumentError(f"Cache: {end} tokens, but it was made for {self.capacity}")
         self._carried, self.length = tuple(state), end
 
+    def look(self, weights: Any) -> None:
+        """Add an attention's weights [batch, tokens, read] to the coverage."""
+        new = weights.sum(1)
+        self.coverage = new if self.coverage is None else self.coverage + new
+
     def reorder(self, rows: Any) -> None:
         """Let row i of the batch be what ``rows[i]`` was; there may be more rows or fewer."""
         rows = np.asarray(rows)
+        if self.coverage is not None:
+            self.coverage = self.coverage[rows]
         self._carried = tuple(np.ascontiguousarray(state[:, rows]) for state in self._carried)
         for layer, rooms in self._layers.items():
             end = self._ends[layer]

@@ -54,16 +54,19 @@ class Decoder(Protocol):
 def generate(
     model: Decoder,
     input_ids: Any,
-    max_new_tokens: int = 20,
+    max_new_tokens: int | None = None,
     *,
+    max_length: int | None = None,
     do_sample: bool = False,
     temperature: float = 1.0,
     top_k: int | None = 50,
     top_p: float = 1.0,
+    penalty_alpha: float | None = None,
     repetition_penalty: float = 1.0,
     no_repeat_ngram_size: int = 0,
     num_beams: int = 1,
     length_penalty: float = 1.0,
+    coverage_penalty: float = 0.0,
     early_stopping: bool | str = False,
     num_return_sequences: int = 1,
     min_new_tokens: int = 0,
@@ -71,6 +74,8 @@ def generate(
     forced_bos_token_id: int | None = None,
     logits_processor: Callable[[Any, Any], Any] | None = None,
     eos_token_id: int | list[int] | None = None,
+    stop_strings: str | list[str] | None = None,
+    tokenizer: Any = None,
     pad_token_id: int | None = None,
     attention_mask: Any = None,
     use_cache: bool = True,
@@ -86,7 +91,9 @@ def generate(
         A decoder of ``einkorn.models``. It is in evaluation meanwhile.
     input_ids : integer array [batch, length], or [length] for a single prompt
         Prompts of unequal length are filled up on the left.
-    max_new_tokens : int, default 20
+    max_new_tokens : int, default 20, or what max_length leaves
+    max_length : int, keyword-only, optional
+        Tokens of the prompts and what follows together, in the place of max_new_tokens.
     do_sample : bool, keyword-only, default False
         Draw tokens; else the most likely one is taken.
     temperature : float, keyword-only, default 1.0
@@ -95,6 +102,9 @@ def generate(
         Draw among so many tokens; None or 0: among all.
     top_p : float, keyword-only, default 1.0
         Draw among the most likely tokens that have this probability together.
+    penalty_alpha : float, keyword-only, optional
+        Above 0: contrastive search (Su et al. 2022). Of the ``top_k`` likeliest tokens that is taken whose
+        probability, times 1 - penalty_alpha, exceeds most its likeness to what was said, times penalty_alpha.
     repetition_penalty : float, keyword-only, default 1.0
         Above 1: tokens that were there become less likely (:func:`penalise_repetition`).
     no_repeat_ngram_size : int, keyword-only, default 0
@@ -103,6 +113,9 @@ def generate(
         Above 1: keep that many beginnings of each prompt, and return the best whole ones.
     length_penalty : float, keyword-only, default 1.0
         A beam's logarithm of probability is divided by its generated length to this power.
+    coverage_penalty : float, keyword-only, default 0.0
+        What a whole beam of a recurrent translator pays for words that it read and hardly looked at: so many
+        times the sum of log(min(1, the sum of a word's weights)) is added (Wu et al. 2016, equation 14).
     early_stopping : bool or "never", keyword-only, default False
         True: stop as soon as there are num_beams whole sequences; False: when a running one can hardly become
         better than these at its present length; "never": when it cannot at any length.
@@ -119,6 +132,10 @@ def generate(
         other rules; gives the scores to go on with.
     eos_token_id : int or list of int, keyword-only, optional
         Tokens that end a sequence.
+    stop_strings : str or list of str, keyword-only, optional
+        Texts that end a sequence as soon as what was generated holds one; not with beams.
+    tokenizer : object with ``decode``, keyword-only, optional
+        What makes texts of tokens, for ``stop_strings``.
     pad_token_id : int, keyword-only, optional
         What follows the end of shorter sequences; default the first token that ends one.
     attention_mask : array [batch, length], keyword-only, optional
@@ -149,7 +166,19 @@ def generate(
     alone = np.ndim(_plain(input_ids)) == 1
     ends = _tokens("eos_token_id", eos_token_id, model.vocab_size)
     pad = (ends[0] if len(ends) else 0) if pad_token_id is None else int(pad_token_id)
+    if max_length is not None:
+        if max_new_tokens is not None:
+            raise ArgumentError("generate: max_length and max_new_tokens are given, expected one of them")
+        _whole("max_length", max_length, tokens.shape[1] + 1)
+        max_new_tokens = max_length - tokens.shape[1]
+    max_new_tokens = 20 if max_new_tokens is None else max_new_tokens
     _whole("max_new_tokens", max_new_tokens, 1)
+    stops = [stop_strings] if isinstance(stop_strings, str) else list(stop_strings or ())
+    if stops and (tokenizer is None or num_beams > 1 or not all(stops)):
+        raise ArgumentError(
+            f"generate: stop_strings are {stops!r}, expected texts that are not empty, a tokenizer and no"
+            " beams"
+        )
     _whole("num_beams", num_beams, 1)
     _whole("num_return_sequences", num_return_sequences, 1, None if do_sample else num_beams)
     _whole("no_repeat_ngram_size", no_repeat_ngram_size, 0)
@@ -159,8 +188,21 @@ def generate(
     _whole("top_k", 0 if top_k is None else top_k, 0)
     _positive("temperature", temperature)
     _positive("repetition_penalty", repetition_penalty)
+    if not coverage_penalty >= 0 or (coverage_penalty and (num_beams == 1 or not use_cache)):
+        raise ArgumentError(
+            f"generate: coverage_penalty is {coverage_penalty!r}, expected at least 0, and 0 without beams or"
+            " without a cache"
+        )
     if do_sample and num_beams > 1:
         raise ArgumentError("generate: beams are not drawn: do_sample=True goes with num_beams=1")
+    if penalty_alpha is not None and not 0 <= penalty_alpha <= 1:
+        raise ArgumentError(f"generate: penalty_alpha is {penalty_alpha!r}, expected 0 to 1 or None")
+    contrast = bool(penalty_alpha) and (top_k or 0) > 1
+    if contrast and (do_sample or num_beams > 1 or slide or not use_cache):
+        raise ArgumentError(
+            "generate: penalty_alpha is given: contrastive search neither draws nor has beams, and needs the"
+            " cache without slide"
+        )
     if not 0 < top_p <= 1:
         raise ArgumentError(f"generate: top_p is {top_p!r}, expected a probability above 0")
     if early_stopping not in (True, False, "never"):
@@ -194,18 +236,41 @@ def generate(
                 sampling.keep_top_p(scores, top_p)
         return scores
 
+    def ended(now: Any) -> Any:
+        """Which rows end with their last token."""
+        whole = np.isin(now[:, -1], ends)
+        for row, own in enumerate(now[:, tokens.shape[1] :] if stops else ()):
+            written = tokenizer.decode(own.tolist())
+            whole[row] |= any(stop in written for stop in stops)
+        return whole
+
     copies = num_return_sequences if do_sample and num_beams == 1 else num_beams
     step = _Steps(model, tokens, mask, copies, max_new_tokens, use_cache, slide)
     training = model.training
     model.eval()
     try:
         with no_grad(), drawing_from("generate", generator):
-            if num_beams > 1:
+            if contrast:
+                from einkorn.seq.contrastive import search
+
+                out = search(
+                    model,
+                    tokens,
+                    mask,
+                    max_new_tokens,
+                    lambda scores, own: adjust(scores, _Steps(model, own, mask, 1, 1, False, False)),
+                    ended,
+                    pad,
+                    streamer,
+                    alpha=float(penalty_alpha or 0),
+                    k=int(top_k or 1),
+                )
+            elif num_beams > 1:
                 beams = Beams(tokens, num_beams, max_new_tokens, ends, pad, length_penalty, early_stopping)
-                out = _search(step, beams, adjust, num_return_sequences)
+                out = _search(step, beams, adjust, num_return_sequences, coverage_penalty)
             else:
                 choose = sampling.sample if do_sample else _most_likely
-                out = _walk(step, adjust, choose, max_new_tokens, ends, pad, streamer)
+                out = _walk(step, adjust, choose, max_new_tokens, ended, pad, streamer)
     finally:
         model.train(training)
     return out[0] if alone and len(out) == 1 else out
@@ -216,7 +281,7 @@ def _walk(
     adjust: Callable[[Any, _Steps], Any],
     choose: Callable[[Any], Any],
     count: int,
-    ends: Any,
+    ended: Callable[[Any], Any],
     pad: int,
     streamer: Callable[[Any], object] | None,
 ) -> Any:
@@ -227,7 +292,7 @@ def _walk(
             step.add(new)
             if streamer is not None:
                 streamer(new)
-            done |= np.isin(new, ends)
+            done |= ended(step.tokens)
             if done.all():
                 break
     except KeyboardInterrupt:
@@ -235,11 +300,14 @@ def _walk(
     return step.tokens
 
 
-def _search(step: _Steps, beams: Beams, adjust: Callable[[Any, _Steps], Any], wanted: int) -> Any:
+def _search(
+    step: _Steps, beams: Beams, adjust: Callable[[Any, _Steps], Any], wanted: int, coverage_penalty: float
+) -> Any:
     try:
         while not beams.done:
             scores = np.asarray(ops.log_softmax(step.scores(), -1))
-            rows, new = beams.advance(adjust(scores, step))
+            prices = coverage_penalty * step.uncovered() if coverage_penalty else None
+            rows, new = beams.advance(adjust(scores, step), prices)
             step.choose(rows)
             step.add(new)
     except KeyboardInterrupt:
@@ -279,6 +347,21 @@ class _Steps:
         if every > 1 and self._cache is not None:
             self._cache.reorder(np.arange(len(tokens)) // every)
         return np.repeat(np.array(_plain(out), np.float32), every, 0)
+
+    def uncovered(self) -> Any:
+        """Sums [batch] of the logarithms of how much each word was looked at, at most once."""
+        coverage = None if self._cache is None else self._cache.coverage
+        if coverage is None:
+            raise ArgumentError(
+                "generate: coverage_penalty is given, and this model does not tell where it looks: expected a"
+                " recurrent translator, and slide=False"
+            )
+        least = np.finfo(np.float32).tiny
+        logs = np.log(np.clip(coverage, least, 1.0))
+        kept = getattr(self._model, "read", None)
+        if kept is not None:
+            logs = np.where(np.repeat(kept, len(logs) // len(kept), 0), logs, 0)
+        return logs.sum(1, dtype=np.float32)
 
     def own_tokens(self) -> Any:
         """The tokens without what prompts were filled up with: its places hold the last token again."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,9 @@ gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue
 """
 #: Languages in the order of their tokens; the last one came with the third large model.
 LANGUAGES = tuple(_LANGUAGES.split())
+
+#: What is tried one after the other until a window's text is believed.
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 _BLANK = 220  # the token of a space alone, in both vocabularies
 
@@ -125,10 +130,12 @@ def transcribe(
     task: str = "transcribe",
     timestamps: bool = True,
     num_beams: int = 1,
+    temperature: float | Sequence[float] = TEMPERATURES,
+    compression_ratio_threshold: float | None = 2.4,
     condition_on_previous_text: bool = True,
     suppress_tokens: Any = None,
-    no_speech_threshold: float = 0.6,
-    logprob_threshold: float = -1.0,
+    no_speech_threshold: float | None = 0.6,
+    logprob_threshold: float | None = -1.0,
     max_initial_timestamp: float = 1.0,
     max_new_tokens: int | None = None,
 ) -> dict[str, Any]:
@@ -150,13 +157,20 @@ def transcribe(
     timestamps : bool, keyword-only, default True
         Whether times are written; without them each window is one segment.
     num_beams : int, keyword-only, default 1
+        At temperature 0; above it tokens are drawn.
+    temperature : float or sequence of float, keyword-only, default (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+        0 takes the likeliest tokens. A text that says the same again and again, or that is unlikely, is
+        written anew with the next one; the last one's is kept (section 4.5).
+    compression_ratio_threshold : float or None, keyword-only, default 2.4
+        The text says the same again where its bytes are more times as many as zlib makes of them; None, or
+        without a tokenizer: is not looked at.
     condition_on_previous_text : bool, keyword-only, default True
-        Let the model see the text of the windows before.
+        Let the model see the text of the windows before, but for what was drawn above temperature 0.5.
     suppress_tokens : list of int, keyword-only, optional
         Tokens that are never written, besides the special ones.
-    no_speech_threshold, logprob_threshold : float, keyword-only, default 0.6, -1.0
-        A window is silent where that token is likelier than the one and the text's mean logarithm of
-        probability below the other.
+    no_speech_threshold, logprob_threshold : float or None, keyword-only, default 0.6, -1.0
+        A text is unlikely where its mean logarithm of probability is below the second. Its window is silent
+        where silence is likelier than the first besides. None: is not looked at.
     max_initial_timestamp : float, keyword-only, default 1.0
         Seconds before the first segment of a window begins, at most.
     max_new_tokens : int, keyword-only, optional
@@ -165,8 +179,9 @@ def transcribe(
     Returns
     -------
     dict
-        "language"; "segments", a list of dicts of "start" and "end" in seconds, "tokens", "avg_logprob",
-        "no_speech_prob" and, with a tokenizer, "text"; with a tokenizer also the whole "text".
+        "language"; "segments", a list of dicts of "start" and "end" in seconds, "tokens", "temperature",
+        "avg_logprob", "no_speech_prob" and, with a tokenizer, "text" and "compression_ratio"; with a
+        tokenizer also the whole "text".
 
     Raises
     ------
@@ -181,6 +196,10 @@ def transcribe(
         raise ArgumentError(f"transcribe: task is {task!r}, expected 'transcribe' or 'translate'")
     if not several and (task != "transcribe" or language not in (None, "en")):
         raise ArgumentError("transcribe: this model knows English alone")
+    heats = [float(t) for t in np.atleast_1d(np.asarray(temperature, np.float64))]
+    if not heats or not all(0 <= t < math.inf for t in heats):
+        raise ArgumentError(f"transcribe: temperature is {temperature!r}, expected numbers from 0")
+    limits = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
     window, hop = model.frames, 160
     room = model.context_length // 2 if max_new_tokens is None else int(max_new_tokens)
     mel = log_mel_spectrogram(audio, model.config["num_mel_bins"], padding=window * hop)
@@ -226,33 +245,27 @@ def transcribe(
                     timestamp_rules(scores, tokens, special, start, round(max_initial_timestamp / 0.02))
                 return scores
 
-            tokens = model.write(
-                memory,
-                np.array([begin]),
-                most,
-                num_beams=num_beams,
-                eos_token_id=special.end,
-                pad_token_id=special.end,
-                logits_processor=rules,
-            )[0, len(begin) :]
-            tokens = tokens[: np.append(np.flatnonzero(tokens == special.end), len(tokens))[0]]
-            silence, mean = _judged(model, memory, begin, tokens, special)
-            if silence > no_speech_threshold and mean < logprob_threshold:
+            best = _written(model, memory, begin, most, rules, heats, num_beams, limits, special, tokenizer)
+            if best.silent:
                 seek += size
                 continue
-            pieces, seek = _segments(tokens, seek, size, special)
+            pieces, seek = _segments(best.tokens, seek, size, special)
             for start, end, own in pieces:
                 segment = {
                     "start": start,
                     "end": end,
                     "tokens": own.tolist(),
-                    "avg_logprob": mean,
-                    "no_speech_prob": silence,
+                    "temperature": best.temperature,
+                    "avg_logprob": best.mean,
+                    "no_speech_prob": best.silence,
                 }
                 if tokenizer is not None:
                     segment["text"] = _text(tokenizer, own, special)
+                    segment["compression_ratio"] = best.ratio
                 segments.append(segment)
                 history += own.tolist()
+            if best.temperature > 0.5:
+                history = []
     except GenerationInterrupted as interrupted:
         interrupted.segments = segments
         raise
@@ -262,6 +275,60 @@ def transcribe(
     if tokenizer is not None:
         out["text"] = "".join(segment["text"] for segment in segments)
     return out
+
+
+class _Written(NamedTuple):
+    """A window's text, and what is thought of it."""
+
+    tokens: Any
+    temperature: float
+    silence: float
+    mean: float
+    ratio: float | None
+    silent: bool
+
+
+def _written(
+    model: Any,
+    memory: Any,
+    begin: list[int],
+    most: int,
+    rules: Any,
+    heats: list[float],
+    num_beams: int,
+    limits: tuple[float | None, float | None, float | None],
+    special: WhisperTokens,
+    tokenizer: Any,
+) -> _Written:
+    """The first text that is believed of those that the temperatures give, or the last one."""
+    silent_above, likely_above, same_above = limits
+    for heat in heats:
+        drawn = {"do_sample": True, "temperature": heat, "top_k": 0}
+        tokens = model.write(
+            memory,
+            np.array([begin]),
+            most,
+            **(drawn if heat else {"num_beams": num_beams}),
+            eos_token_id=special.end,
+            pad_token_id=special.end,
+            logits_processor=rules,
+        )[0, len(begin) :]
+        tokens = tokens[: np.append(np.flatnonzero(tokens == special.end), len(tokens))[0]]
+        silence, mean = _judged(model, memory, begin, tokens, special)
+        ratio = None if tokenizer is None else compression_ratio(_text(tokenizer, tokens, special))
+        unlikely = likely_above is not None and mean < likely_above
+        quiet = silent_above is not None and silence > silent_above
+        again = ratio is not None and same_above is not None and ratio > same_above
+        silent = quiet and (unlikely or likely_above is None)
+        if silent or not (again or unlikely):
+            break
+    return _Written(tokens, heat, silence, mean, ratio, silent)
+
+
+def compression_ratio(text: str) -> float:
+    """How many times as many bytes a text has as zlib makes of it: much where it says the same again."""
+    octets = text.encode()
+    return len(octets) / len(zlib.compress(octets))
 
 
 def _language(model: Any, memory: Any, special: WhisperTokens) -> str:

@@ -1,0 +1,134 @@
+"""Options of generation under one name, and from the ``generation_config.json`` of a published model."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from einkorn.errors import ArgumentError, CheckpointError
+
+__all__ = ["GenerationConfig", "settled"]
+
+_OF_A_CALL = (
+    "model",
+    "input_ids",
+    "attention_mask",
+    "streamer",
+    "generator",
+    "logits_processor",
+    "tokenizer",
+)
+_TOKENS = ("eos_token_id", "pad_token_id", "forced_bos_token_id", "suppress_tokens")
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    from einkorn.seq.generation import generate
+
+    return tuple(name for name in inspect.signature(generate).parameters if name not in _OF_A_CALL)
+
+
+class GenerationConfig:
+    """Options of :func:`einkorn.seq.generate`, to be given as ``generation_config``.
+
+    Parameters
+    ----------
+    **options
+        Those of :func:`einkorn.seq.generate`; what is given in a call goes before them.
+
+    Attributes
+    ----------
+    options : dict
+        Those that are set.
+
+    Raises
+    ------
+    ArgumentError
+        A name is no option.
+    """
+
+    options: dict[str, Any]
+
+    def __init__(self, **options: Any) -> None:
+        for name in options:
+            if name not in _known():
+                raise ArgumentError(
+                    f"GenerationConfig: {name!r} is no option of generate, expected one of"
+                    f" {', '.join(_known())}"
+                )
+        self.options = options
+
+    @classmethod
+    def from_pretrained(cls, path: str | PathLike[str], *, vocab_size: int | None = None) -> GenerationConfig:
+        """What a folder's ``generation_config.json`` says; options that ``generate`` lacks are left out.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder.
+        vocab_size : int, keyword-only, optional
+            Of the model: special tokens that it does not have are left out too.
+
+        Raises
+        ------
+        CheckpointError
+            There is no such file, or it is no JSON object.
+        """
+        file = Path(path) / "generation_config.json"
+        try:
+            found = json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(f"{file}: there is no such file") from None
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{file}: is no readable JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{file}: holds a {type(found).__name__}, expected an object")
+        own = _options(found)
+        for name in _TOKENS:
+            tokens = own.get(name)
+            if vocab_size is not None and tokens is not None:
+                several = tokens if isinstance(tokens, list) else [tokens]
+                if not all(isinstance(t, int) and 0 <= t < vocab_size for t in several):
+                    del own[name]
+        return cls(**own)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options that are set."""
+        return dict(self.options)
+
+    def __repr__(self) -> str:
+        return f"GenerationConfig({', '.join(f'{k}={v!r}' for k, v in self.options.items())})"
+
+
+def _options(config: Any) -> dict[str, Any]:
+    """Known options of ours, of a dict or of the class of that name in ``transformers``."""
+    if config is None:
+        return {}
+    found = config if isinstance(config, Mapping) else getattr(config, "to_dict", lambda: None)()
+    if not isinstance(found, Mapping):
+        raise ArgumentError(
+            f"generate: generation_config is a {type(config).__name__}, expected a GenerationConfig"
+        )
+    own = {name: found[name] for name in _known() if found.get(name) is not None}
+    alone = [words[0] for words in found.get("bad_words_ids") or () if len(words) == 1]
+    if alone:
+        own["suppress_tokens"] = [*own.get("suppress_tokens", ()), *alone]
+    return own
+
+
+def settled(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Options of a call over those of its ``generation_config`` or else the model's."""
+    config = given.pop("generation_config", None)
+    own = _options(getattr(model, "generation_config", None) if config is None else config)
+    if given.get("max_new_tokens") is None:
+        given.pop("max_new_tokens", None)
+    one, other = "max_new_tokens", "max_length"
+    for name, rival in ((one, other), (other, one)):
+        if name in given:
+            own.pop(rival, None)
+    return {**own, **given}
