@@ -439,3 +439,33 @@ def test_a_small_unet_learns_which_pixel_belongs_to_what():
     measure = einkorn.metrics.MeanIoU(2)
     measure.update_state(y[64:], model.predict(x[64:]).argmax(1))
     assert measure.result() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: vision.pack_targets([{"boxes": np.zeros((1, 4))}], (64, 64)), "lacks boxes .*'labels'"),
+        (lambda: vision.pack_targets([1], (64, 64)), "lacks boxes"),
+        (lambda: vision.pack_targets([BOX], (0, 64)), "size is 0, expected an integer of at least 1"),
+        (lambda: vision.pack_targets([{**BOX, "labels": [1.5]}], (64, 64)), r"no class: \[1\.5\]"),
+        (lambda: vision.pack_targets([{**BOX, "labels": ["a"]}], (64, 64)), "no class"),
+        (lambda: vision.anchor_clusters([BOX], 1), "sizes is object"),
+        (lambda: vision.anchor_clusters([[3, 4]], 1.5), "count is 1.5"),
+        (lambda: vision.voc_map(3, []), "truth is int, expected a list of dicts"),
+        (lambda: vision.coco_evaluation([], {}), "predictions is dict"),
+        (lambda: vision.shape_scenes("8", 64), "count is '8'"),
+        (lambda: vision.shape_scenes(1, 15), "size is 15, expected an integer of at least 16"),
+        (lambda: models.TinyYolo(3, 32, width=2).detect(PIXELS, np.nan), "threshold is nan"),
+        (lambda: models.TinyYolo(3, 32, width=2).detect(PIXELS, "a"), "threshold is 'a'"),
+        (lambda: models.UltraFace().detect(PIXELS, np.nan), "threshold is nan"),
+        (lambda: models.discriminative_rates(models.resnet20(), np.nan), "lr is nan"),
+        (lambda: models.discriminative_rates(models.resnet20(), 0.1, "a"), "factor is 'a'"),
+    ],
+)
+def test_arguments_of_other_kinds_are_refused_by_name(call, said):
+    with pytest.raises((ArgumentError, ShapeError), match=said):
+        call()
+
+
+BOX = {"boxes": [[1, 1, 9, 9]], "labels": [1]}
+PIXELS = np.zeros((20, 30, 3), np.uint8)

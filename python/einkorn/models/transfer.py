@@ -9,6 +9,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError
 from einkorn.nn import Module
+from einkorn.ops._options import number
 
 __all__ = ["discriminative_rates", "extract_features", "freeze", "stages", "unfreeze"]
 
@@ -106,6 +107,9 @@ def discriminative_rates(model: Module, lr: float, factor: float = 0.1) -> list[
     ArgumentError
         The factor is not above 0 and at most 1, or nothing learns.
     """
+    lr, factor = (number("discriminative_rates", k, v) for k, v in (("lr", lr), ("factor", factor)))
+    if not 0 <= lr < float("inf"):
+        raise ArgumentError(f"discriminative_rates: lr is {lr!r}, expected a number from 0")
     if not 0 < factor <= 1:
         raise ArgumentError(f"discriminative_rates: factor is {factor!r}, expected above 0 and at most 1")
     groups = []

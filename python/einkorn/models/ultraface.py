@@ -16,6 +16,7 @@ from einkorn.models.preprocessing import Preprocessing, picture_of
 from einkorn.models.weights import load_pretrained
 from einkorn.nn import BatchNorm2d, Conv2d, Module, ModuleList, ReLU
 from einkorn.nn._folding import convolve
+from einkorn.vision.yolo import check_threshold
 
 __all__ = ["UltraFace"]
 
@@ -225,6 +226,7 @@ class UltraFace(Network):
         list of (boxes, scores), one for each picture
             float32 [n, 4], left, top, right, bottom in its pixels, and float32 [n]; the surest first.
         """
+        check_threshold("detect", "threshold", threshold)
         several = [picture_of(i) for i in (images if isinstance(images, (list, tuple)) else [images])]
         if not several:
             return []

@@ -49,6 +49,9 @@ class _Picture(NamedTuple):
 
 
 def _pictures(op: str, truth: Sequence[Any], predictions: Sequence[Any]) -> list[_Picture]:
+    for name, given in (("truth", truth), ("predictions", predictions)):
+        if not isinstance(given, (list, tuple)):
+            raise ArgumentError(f"{op}: {name} is {type(given).__name__}, expected a list of dicts")
     if len(truth) != len(predictions):
         raise ShapeError(f"{op}: there are {len(truth)} pictures and predictions for {len(predictions)}")
     pictures = []

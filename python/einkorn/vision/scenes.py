@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn._check import integer
 
 __all__ = ["SHAPES", "Scenes", "placed_digits", "shape_scenes"]
 
@@ -68,10 +69,10 @@ def shape_scenes(count: int, size: int = 96, *, most: int = 3, seed: int = 0) ->
     Scenes
         Classes are those of ``SHAPES``.
     """
-    if count < 0 or size < 16 or most < 1:
-        raise ArgumentError(
-            f"shape_scenes: count is {count!r}, size {size!r}, most {most!r}: expected 0, 16 and 1 or more"
-        )
+    count, size = (
+        integer(v, "shape_scenes", k, low) for v, k, low in ((count, "count", 0), (size, "size", 16))
+    )
+    most = integer(most, "shape_scenes", "most")
     rng = np.random.default_rng(seed)
     ground = rng.integers(0, 120, (count, 1, 1, 3)) + rng.normal(0, 18, (count, size, size, 3))
     images = np.clip(ground, 0, 255).astype(np.uint8)

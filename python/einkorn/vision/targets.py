@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.nn._check import integer, pair
 
 __all__ = ["anchor_clusters", "check_packed", "pack_targets"]
 
@@ -34,24 +35,36 @@ def pack_targets(
     Raises
     ------
     ShapeError, ArgumentError
-        A picture has more boxes than places, boxes of no size, or not a label for each box.
+        A picture has more boxes than places, boxes of no size, or not a label for each box; ``size`` is no
+        two sides.
     """
-    op, scale = "pack_targets", np.array([size[1], size[0]] * 2, np.float64)
-    several = [np.asarray(t["boxes"], np.float64).reshape(-1, 4) for t in targets]
+    op = "pack_targets"
+    high, wide = pair(size, op, "size")
+    scale = np.array([wide, high] * 2, np.float64)
+    several, classes = [], []
+    for target in targets:
+        try:
+            several.append(np.asarray(target["boxes"], np.float64).reshape(-1, 4))
+            classes.append(np.asarray(target["labels"]).reshape(-1))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ArgumentError(f"{op}: a target lacks boxes [m, 4] or labels [m]: {error!r}") from error
     places = max((len(boxes) for boxes in several), default=0) if max_boxes is None else max_boxes
     packed = np.zeros((len(several), places, 5), np.float32)
     packed[..., 4] = -1
-    for row, boxes, target in zip(packed, several, targets, strict=True):
-        labels = np.asarray(target["labels"]).reshape(-1)
+    for row, boxes, labels in zip(packed, several, classes, strict=True):
         if len(labels) != len(boxes) or len(boxes) > places:
             raise ShapeError(
                 f"{op}: a picture has {len(boxes)} boxes and {len(labels)} labels, expected as many, "
                 f"at most {places}"
             )
         if len(boxes) and not (
-            np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all() and labels.min() >= 0
+            np.isfinite(boxes).all()
+            and (boxes[:, 2:] > boxes[:, :2]).all()
+            and labels.dtype.kind in "iuf"
+            and labels.min() >= 0
+            and (labels % 1 == 0).all()
         ):
-            raise ArgumentError(f"{op}: a box has no size, or a label is below 0")
+            raise ArgumentError(f"{op}: a box has no size, or a label is no class: {labels.tolist()}")
         shares = boxes / scale
         row[: len(boxes), :2] = (shares[:, :2] + shares[:, 2:]) / 2
         row[: len(boxes), 2:4] = shares[:, 2:] - shares[:, :2]
@@ -94,9 +107,14 @@ def anchor_clusters(sizes: Any, count: int, *, steps: int = 100, seed: int = 0) 
     float64 array [count, 2]
         From the smallest area on.
     """
-    a = np.asarray(sizes, np.float64)
-    if a.ndim != 2 or a.shape[1] != 2 or not (a > 0).all():
-        raise ShapeError(f"anchor_clusters: sizes has shape {a.shape}, expected [n, 2] of positive numbers")
+    given = np.asarray(sizes)
+    if given.ndim != 2 or given.shape[1] != 2 or given.dtype.kind not in "iuf" or not (given > 0).all():
+        raise ShapeError(
+            f"anchor_clusters: sizes is {given.dtype} {given.shape}, expected [n, 2] of positive numbers: "
+            "widths and heights of boxes"
+        )
+    a = given.astype(np.float64)
+    count = integer(count, "anchor_clusters", "count")
     different = np.unique(a, axis=0)
     if not 1 <= count <= len(different):
         raise ArgumentError(f"anchor_clusters: count is {count!r}, expected 1 to {len(different)}")

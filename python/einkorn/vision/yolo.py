@@ -15,10 +15,11 @@ from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models.darknet import YoloHead
 from einkorn.nn import Module
+from einkorn.ops._options import number
 from einkorn.vision.losses import complete_box_iou_loss
 from einkorn.vision.targets import check_packed, shape_iou
 
-__all__ = ["YoloGrid", "YoloLoss", "chosen_boxes"]
+__all__ = ["YoloGrid", "YoloLoss", "check_threshold", "chosen_boxes"]
 
 
 def _plain(x: Any) -> np.ndarray:
@@ -37,6 +38,12 @@ def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     shared = sides.prod(-1)
     either = one[..., 2:4].prod(-1) + other[..., 2:4].prod(-1) - shared
     return np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+
+
+def check_threshold(op: str, name: str, value: Any) -> None:
+    """Refuse what is no number, NaN among it."""
+    if np.isnan(number(op, name, value)):
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
 
 
 def chosen_boxes(
@@ -62,6 +69,7 @@ def chosen_boxes(
     scores : float32 [n]
     labels : int64 [n]
     """
+    check_threshold("detect", "threshold", threshold)
     a = np.asarray(rows, np.float32)
     scores = a[:, 4:5] * a[:, 5:]
     labels = scores.argmax(1)
