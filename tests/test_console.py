@@ -96,6 +96,19 @@ def test_rounds_in_a_pipe_and_on_a_terminal() -> None:
     assert [line.split(" - ")[0] for line in lines] == ["round 30/30"]
 
 
+SAVE = TRAIN.replace("from einkorn import models", "from einkorn import models, training").replace(
+    "validation_split=0.2",
+    "callbacks=[training.ModelCheckpoint({!r}, 'loss', verbose=1, save_freq=40)]",
+)
+
+
+def test_lines_do_not_run_into_bars(tmp_path) -> None:
+    text = in_terminal(SAVE.format(str(tmp_path / "a.safetensors")), 200)
+    lines = [line for line in on_screen(text) if line]
+    assert len(lines) > 3
+    assert all(line.startswith("Epoch ") and "%" not in line for line in lines), lines
+
+
 def test_a_terminal_without_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setenv("TERM", "xterm")
@@ -162,3 +175,19 @@ def test_a_summary_on_a_stream_of_few_letters() -> None:
     done = subprocess.run([sys.executable, "-c", SUMMARY], capture_output=True, env=environment, check=True)
     assert rb"gr\xf6\xdfe (Linear)" in done.stdout
     assert b"-----" in done.stdout
+
+
+def test_pictures_in_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Axes of a new figure are pyplot's there, which notebooks show; a figure is its owner's."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    from einkorn import _extras
+
+    before = pyplot.get_fignums()
+    _extras.axes_for(None, "a test")
+    assert pyplot.get_fignums() == before
+    monkeypatch.setattr(_extras, "in_notebook", lambda: True)
+    axes = _extras.axes_for(None, "a test")
+    assert pyplot.get_fignums() == [*before, axes.figure.number]
+    pyplot.close(axes.figure)
+    _extras.figure_for("a test")
+    assert pyplot.get_fignums() == before

@@ -6,6 +6,7 @@ what happened is told in whole lines. A bar may be cut to the terminal's width; 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -13,7 +14,7 @@ import textwrap
 import time
 from typing import Any
 
-__all__ = ["Bar", "open_bar", "printable", "say", "watched"]
+__all__ = ["Bar", "in_notebook", "open_bar", "printable", "say", "watched"]
 
 INTERVAL = 0.1  # seconds between two redrawings
 
@@ -36,7 +37,8 @@ def printable(text: str, stream: Any = None) -> str:
     return text
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether this runs in a notebook's kernel."""
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     return running is not None and "IPKernelApp" in running.config
@@ -44,7 +46,7 @@ def _in_notebook() -> bool:
 
 def watched() -> bool:
     """Whether somebody sees what is redrawn: standard error is a terminal, or this is a notebook."""
-    if _in_notebook():
+    if in_notebook():
         return True
     try:
         return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -58,7 +60,7 @@ def open_bar(total: int | None, what: str, unit: str, initial: int = 0) -> Any:
         return None
     options: dict[str, Any] = {"total": total, "initial": initial, "desc": what, "unit": unit}
     options |= {"mininterval": 0, "leave": False}
-    if _in_notebook():
+    if in_notebook():
         if importlib.util.find_spec("ipywidgets") is not None:
             from tqdm.notebook import tqdm as widget
 
@@ -71,7 +73,7 @@ def open_bar(total: int | None, what: str, unit: str, initial: int = 0) -> Any:
 
 def say(line: str) -> None:
     """A line that stays: broken between words where a terminal is narrower, never cut."""
-    stream = sys.stdout if _in_notebook() else sys.stderr
+    stream = sys.stdout if in_notebook() else sys.stderr
     if stream is None:
         return
     try:
@@ -84,7 +86,16 @@ def say(line: str) -> None:
         )
     if stream is not sys.stdout and sys.stdout is not None:
         sys.stdout.flush()  # in a file that holds both, what was printed before comes before
-    print(printable(line, stream), file=stream, flush=True)
+    with _bars_aside(stream):
+        print(printable(line, stream), file=stream, flush=True)
+
+
+def _bars_aside(stream: Any) -> Any:
+    """While a line is written: bars that are open are wiped out, and drawn again below it."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is None or not getattr(tqdm, "_instances", None):
+        return contextlib.nullcontext()
+    return tqdm.external_write_mode(file=stream)
 
 
 class Bar:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
+from einkorn._console import in_notebook
 from einkorn.errors import MissingPackageError
 
-__all__ = ["axes_for", "missing", "need"]
+__all__ = ["axes_for", "figure_for", "missing", "need"]
 
 #: Package as it is imported -> its name, and the extra that brings it.
 _EXTRAS = {
@@ -63,4 +65,15 @@ def axes_for(ax: Any, what: str) -> Any:
     """The matplotlib axes that were given to ``what``, or those of a new figure."""
     if ax is not None:
         return ax
+    if in_notebook():  # which shows the figures of pyplot, at the end of a cell
+        return need("matplotlib.pyplot", what).figure(layout="constrained").subplots()
     return need("matplotlib.figure", what).Figure(layout="constrained").subplots()
+
+
+def figure_for(what: str, **options: Any) -> Any:
+    """A new matplotlib figure that nobody but its owner knows, and that a notebook can show as a picture."""
+    figures = need("matplotlib.figure", what)
+    if in_notebook():
+        with contextlib.suppress(ImportError):  # it tells the notebook how to show figures
+            importlib.import_module("matplotlib_inline.backend_inline")
+    return figures.Figure(**options)

@@ -7,7 +7,7 @@ import io
 from os import PathLike
 from typing import Any
 
-from einkorn._extras import need
+from einkorn._extras import figure_for
 from einkorn._files import save_figure, write_text
 from einkorn.errors import ArgumentError, DataError
 
@@ -113,9 +113,8 @@ class History:
         """
         if not self.epoch:
             raise ArgumentError("History.plot: there are no epochs to draw")
-        figures = need("matplotlib.figure", "History.plot")
         names = [name for name in self.history if not name.startswith("val_")]
-        figure = figures.Figure(figsize=(5 * len(names), 4), layout="constrained")
+        figure = figure_for("History.plot", figsize=(5 * len(names), 4), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
                 if key in self.history:

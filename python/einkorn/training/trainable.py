@@ -99,8 +99,9 @@ class Trainable(Weighted, Stepping):
             as in Keras, and raw scores too. Of numbers: mse (mean_squared_error), mae
             (mean_absolute_error). Of two classes: binary_crossentropy for probabilities,
             bce_with_logits for raw scores. Further names are those of ``einkorn.keras.losses``: huber,
-            hinge, kl_divergence, ..., with classes along the last axis. A function gives the batch's mean, or a loss for each
-            row. One whose first parameter is named y_true gets the target first. A model with
+            hinge, kl_divergence, ..., with classes along the last axis. A function gives the batch's
+            mean, or a loss for each row. One whose first parameter is named y_true gets the target
+            first. A model with
             several outputs takes a list of losses, or a dict by the names of the outputs, and
             targets in the same form; its figures are named "NAME_loss" and "NAME_METRIC", without
             names "output_1_loss". An output whose loss is None is left out.
