@@ -127,7 +127,8 @@ EINKORN_INLINE Vec<double> weight(Vec<double> d) {
 }
 
 // exp(x - m) for one m. float, where there is a multiply-add: 2^(x f - m f); that m f was rounded multiplies all weights of a row
-// alike, by 2^error. Where m f might overflow, neighbouring numbers are so far apart that any f gives 1 to m and 0 to all others.
+// alike, by 2^error. Beyond 2^30, where the error alone might overflow, neighbouring numbers are 128 and more apart, so that any f
+// that is not too small gives 1 to m and 0 to all others; a power of two makes no error.
 template <class T>
 struct Weights {
   T m;
@@ -143,8 +144,9 @@ struct Weights<float> {
   float factor, summand, error;
 
   EINKORN_INLINE explicit Weights(float m) {
-    const bool is_huge = __builtin_fabsf(m) > 1e38f && __builtin_fabsf(m) < __builtin_inff();
-    factor = is_huge ? 0x1p-8f : 1.44269504f;
+    const float size = __builtin_fabsf(m);
+    const bool is_huge = size > 0x1p30f && size < __builtin_inff();
+    factor = is_huge ? (size > 0x1p125f ? 0x1p-8f : 4) : 1.44269504f;
     summand = -(m * factor);
     error = is_huge ? 0 : __builtin_fmaf(m, factor, summand);
   }

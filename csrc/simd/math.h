@@ -164,7 +164,7 @@ EINKORN_INLINE Vec<double> expm1(Vec<double> x) {
   return call_lanes(x, [](double v) { return ::expm1(v); });
 }
 
-// 2^x for x below 1 (NaN stays NaN), at little more than half the price of exp: weights of a softmax, whose logarithms are taken to
+// 2^x for x below 127 (NaN stays NaN), at little more than half the price of exp: weights of a softmax, whose logarithms are taken to
 // base 2. With AVX-512 x = floor(x) + r, and of the power of two that is the sum's first part one instruction makes the floor itself:
 // there -inf needs no bound either. Else 2^x = 2^n (1 + r P(r)), n = round(x), |r| <= 1/2.
 EINKORN_INLINE Vec<float> exp2_nonpositive(Vec<float> x) {

@@ -19,7 +19,7 @@ from einkorn import _bfloat16, _versions
 from einkorn._device import is_writeable
 from einkorn._grad_mode import mode, no_grad
 from einkorn._tape import Node, source
-from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, IndexRangeError, ShapeError
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 
 if TYPE_CHECKING:
     from einkorn._tensor import Tensor
@@ -115,7 +115,7 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     """``tensor[key] = value``: value is a number, an array or a Tensor that broadcasts to ``tensor[key]``."""
     from einkorn.ops._indexing import steps
     from einkorn.ops._road import needs, sum_to
-    from einkorn.ops.copy import as_place, plain_key
+    from einkorn.ops.copy import as_place, plain_key, refused_key
 
     *first, key = steps(as_place(plain_key(key)))
     data = tensor._data
@@ -135,16 +135,25 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
     elif new.dtype != data.dtype and data.dtype.kind == "V":
         new = einkorn.ops.cast(new, data.dtype)  # rounded once
     try:
-        (data[first[0]] if first else data)[key] = new
-    except IndexError as error:
-        raise IndexRangeError(f"{op}: {error} (the tensor has shape {data.shape})") from None
+        there = data[first[0]] if first else data
+        if np.ndim(new) > 1:
+            new = _without_leading_ones(new, there, key)
+        there[key] = new
+    except (IndexError, TypeError) as error:
+        raise refused_key(op, error, "the tensor", data.shape) from None
     except ValueError as error:
         raise ShapeError(f"{op}: {error}") from None
     if not recorded:
         _versions.wrote(data)
         return
-    keeps, gives, shape = tensor._requires_grad, origins[1] is not None, np.shape(new)
+    keeps, gives, shape = tensor._requires_grad, origins[1] is not None, np.shape(value)
     kind = value.dtype if gives else None
+
+    def back(there: Any) -> Any:
+        """The gradient of the value, which was broadcast, and may have had axes of one more."""
+        more = max(len(shape) - there.ndim, 0)
+        summed = sum_to(there, shape[more:])
+        return summed.reshape(shape) if more else summed
 
     def set_item(g: Any) -> tuple[Any, Any]:
         rest = None
@@ -154,14 +163,14 @@ def assign(tensor: Tensor, op: str, key: Any, value: Any) -> None:
             k.fill(kept, 1.0)
             (kept[first[0]] if first else kept)[key] = 0
             there = g[first[0]][key] if first else g[key]
-            return g * kept if keeps else None, sum_to(there, shape).to(kind) if gives else None
+            return g * kept if keeps else None, back(there).to(kind) if gives else None
         if keeps:
             k = _bfloat16.of(g)
             rest = k.empty(g.shape, g.dtype)
             k.copy(rest, g)
             (rest[first[0]] if first else rest)[key] = 0
         there = (g[first[0]] if first else g)[key]
-        return rest, einkorn.ops.cast(sum_to(there, shape), kind) if gives else None
+        return rest, einkorn.ops.cast(back(there), kind) if gives else None
 
     _adopt(tensor, Node(origins, set_item, ()))
 
@@ -190,10 +199,14 @@ def rewrite(tensor: Tensor, op: str, function: Callable[[Tensor], Tensor]) -> Te
     return tensor
 
 
-def times(other: Any, alpha: Any) -> Any:
-    """``alpha * other``, what ``add`` and ``sub`` take with torch's option."""
+def times(mine: Tensor, other: Any, alpha: Any) -> Any:
+    """``alpha * other``, what ``add`` and ``sub`` take with torch's option, in the type of their result."""
     if alpha == 1:
         return other
+    if getattr(getattr(other, "dtype", None), "kind", "f") in "iub" and other.dtype != mine.dtype:
+        from einkorn.ops._promotion import common_type
+
+        other = einkorn.ops.cast(other, common_type(mine, other))
     return other * alpha if isinstance(other, (int, float)) else einkorn.ops.multiply(other, alpha)
 
 
@@ -204,11 +217,11 @@ class Writes:
 
     def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
         """``self += alpha * other``."""
-        return update(_self(self), "add", times(other, alpha))
+        return update(_self(self), "add", times(_self(self), other, alpha))
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Tensor:
         """``self -= alpha * other``."""
-        return update(_self(self), "subtract", times(other, alpha))
+        return update(_self(self), "subtract", times(_self(self), other, alpha))
 
     def mul_(self, other: Any) -> Tensor:
         """``self *= other``."""
@@ -317,6 +330,18 @@ def _overlap(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         return np.may_share_memory(a, b)
     return _versions.owner(a) is _versions.owner(b)
+
+
+def _without_leading_ones(new: Any, there: Any, key: Any) -> Any:
+    """``new`` with no more axes than the place has; NumPy drops them by itself, but not for masks."""
+    parts = key if isinstance(key, tuple) else (key,)
+    masks = [part for part in parts if getattr(part, "dtype", None) == np.bool_ and np.ndim(part)]
+    if len(masks) != 1 or any(part is not Ellipsis for part in parts if part is not masks[0]):
+        return new
+    rank = there.ndim - masks[0].ndim + 1
+    while new.ndim > max(rank, 1) and new.shape[0] == 1:
+        new = new[0]
+    return new
 
 
 def _values(op: str, value: Any, data: Any) -> Any:

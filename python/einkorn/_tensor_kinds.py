@@ -200,6 +200,10 @@ class Kinds(Functions, Shapes):
     def addr(self, vec1: Any, vec2: Any, *, beta: _Real = 1, alpha: _Real = 1) -> Tensor:
         """``beta * self + alpha * outer(vec1, vec2)``."""
         product = einkorn.outer(vec1, vec2)
+        if np.broadcast_shapes(self._data.shape, product.shape) != product.shape:
+            raise ShapeError(
+                f"addr: the tensor has shape {self._data.shape}, which does not broadcast to {product.shape}"
+            )
         if self._data.dtype.kind == product.dtype.kind == "b":
             scaled = product & _Truth(alpha)
             return (_self(self) & _Truth(beta)) | scaled
@@ -216,19 +220,14 @@ class Kinds(Functions, Shapes):
         """Where elements are not 0: a row of indices each."""
         return self.nonzero()
 
-    def dsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
-        """:meth:`tensor_split` along the third dimension."""
-        if self._data.ndim < 3:
-            raise ShapeError(f"dsplit: the tensor has shape {self._data.shape}, expected at least 3 axes")
-        return einkorn.ops.tensor_split(self, indices_or_sections, 2)
-
     def split_with_sizes(self, split_sizes: Any, dim: _Whole = 0) -> tuple[Tensor, ...]:
         """Views of pieces of these sizes."""
         return einkorn.ops.split(self, list(split_sizes), dim)
 
     def sum_to_size(self, *size: Any) -> Tensor:
         """Summed over the dimensions that broadcasting to this shape's would have made."""
-        shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], _Whole) else size
+        shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+        shape = tuple([einkorn.ops._options.integer("sum_to_size", "size", n) for n in shape])
         mine = self._data.shape
         new = len(mine) - len(shape)
         if new < 0 or any(n not in (1, m) for n, m in zip(shape, mine[new:], strict=True)):
@@ -271,7 +270,7 @@ class Kinds(Functions, Shapes):
         step: _Whole = 1,
     ) -> Tensor:
         """A copy with ``src`` in the place of ``start:end:step`` along ``dim``."""
-        at = dim % self._data.ndim
+        at = einkorn.ops._options.axis_of("slice_scatter", dim, self._data.ndim)
 
         def part(x: Tensor) -> Tensor:
             key: Any = (*[slice(None)] * at, slice(start, end, step))

@@ -163,11 +163,11 @@ class Methods(Products, InPlace):
 
     def add(self, other: Any, *, alpha: _Real = 1) -> Tensor:
         """``self + alpha * other``."""
-        return einkorn.ops.add(self, times(other, alpha))
+        return einkorn.ops.add(self, times(self, other, alpha))
 
     def sub(self, other: Any, *, alpha: _Real = 1) -> Tensor:
         """``self - alpha * other``."""
-        return einkorn.ops.subtract(self, times(other, alpha))
+        return einkorn.ops.subtract(self, times(self, other, alpha))
 
     subtract = sub
 

@@ -152,7 +152,34 @@ _WHOLE: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
 }
 
 
+#: What ``add*`` add to their first operand: the shape of the product of two others.
+_SHAPES: dict[str, Callable[[Any, Any], tuple[int, ...]]] = {
+    "addmm": lambda a, b: (a[0], b[1]),
+    "addmv": lambda a, b: (a[0],),
+    "baddbmm": lambda a, b: (a[0], a[1], b[2]),
+    "addbmm": lambda a, b: (a[1], b[2]),
+}
+
+
+def _check_added(op: str, shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    """Refuse a tensor that would broadcast the product."""
+    try:
+        product = _SHAPES[op](a, b)
+    except IndexError:
+        return  # refused by the product
+    try:
+        fits = np.broadcast_shapes(shape, product) == product
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            f"{op}: the tensor has shape {shape}, which does not broadcast to the product's {product}"
+        )
+
+
 def _product(op: str, *operands: Any, **options: Any) -> Any:
+    if op in _SHAPES:
+        _check_added(op, *[tuple(np.shape(x)) for x in operands])
     if op in ("inner", "kron", "outer"):
         from einkorn.ops._promotion import alike
 

@@ -240,14 +240,22 @@ class Shapes(Places):
         return einkorn.ops.reshape(self, other.shape)
 
     def hsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
-        """:meth:`tensor_split` along columns, of a vector along its one dimension."""
-        return einkorn.ops.tensor_split(self, indices_or_sections, 1 if self._data.ndim > 1 else 0)
+        """:meth:`tensor_split` along columns, of a vector along its one dimension, in equal pieces."""
+        if not self._data.ndim:
+            raise ShapeError("hsplit: the tensor has shape (), expected at least 1 axis")
+        return _even(self, "hsplit", indices_or_sections, 1 if self._data.ndim > 1 else 0)
 
     def vsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
-        """:meth:`tensor_split` along rows."""
+        """:meth:`tensor_split` along rows, in equal pieces."""
         if self._data.ndim < 2:
             raise ShapeError(f"vsplit: the tensor has shape {self._data.shape}, expected at least 2 axes")
-        return einkorn.ops.tensor_split(self, indices_or_sections, 0)
+        return _even(self, "vsplit", indices_or_sections, 0)
+
+    def dsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        """:meth:`tensor_split` along the third dimension, in equal pieces."""
+        if self._data.ndim < 3:
+            raise ShapeError(f"dsplit: the tensor has shape {self._data.shape}, expected at least 3 axes")
+        return _even(self, "dsplit", indices_or_sections, 2)
 
     def view(self, *shape: Any, **options: Any) -> Tensor:
         """:meth:`reshape` that never copies; bits are not read as another type: see :meth:`to`.
@@ -332,7 +340,9 @@ class Shapes(Places):
     def select(self, dim: _Whole, index: _Whole) -> Tensor:
         """View of one slice of a dimension, without it."""
         at = _dim("select", dim, self._data.ndim)
-        return einkorn.ops.getitem(self, (*(slice(None),) * at, operator.index(index)))
+        return einkorn.ops.getitem(
+            self, (*(slice(None),) * at, einkorn.ops._options.integer("select", "index", index))
+        )
 
     def unfold(self, dimension: _Whole, size: _Whole, step: _Whole) -> Tensor:
         """All windows along a dimension, every ``step``, the window as a new last dimension; a copy here."""
@@ -480,3 +490,15 @@ def _sizes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(arguments) == 1 and not isinstance(arguments[0], (int, np.integer, EllipsisType)):
         return tuple(arguments[0])
     return arguments
+
+
+def _even(x: Any, op: str, pieces: Any, d: int) -> tuple[Tensor, ...]:
+    """Pieces between indices, or a number of equal ones, which must go into the dimension."""
+    n = x._data.shape[d]
+    if not isinstance(pieces, (tuple, list)) and not np.ndim(pieces):
+        count = einkorn.ops._options.integer(op, "sections", pieces, 1)
+        if n % count:
+            raise ShapeError(
+                f"{op}: the tensor has shape {x._data.shape}, expected dim {d} to be a multiple of {count}"
+            )
+    return einkorn.ops.tensor_split(x, pieces, d)

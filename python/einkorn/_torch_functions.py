@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from einkorn._tensor import Tensor, shown
 from einkorn.creation import as_tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _promotion
-from einkorn.ops._options import integer
+from einkorn.ops._options import axis_of, integer
 
 __all__ = [
     "Size",
@@ -147,6 +146,9 @@ def chain_matmul(*matrices: Any) -> Any:
 def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = 1.0, dim: int = -1) -> Any:
     """Running integrals along ``dim`` by the trapezoidal rule."""
     t = as_tensor(y)
+    if not t.dim():
+        raise ShapeError("cumulative_trapezoid: y has shape (), expected at least one dimension")
+    dim = axis_of("cumulative_trapezoid", dim, t.dim())
     n = t.shape[dim]
     steps: Any = dx
     if x is not None:
@@ -177,12 +179,13 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     if edge_order not in (1, 2):
         raise ArgumentError(f"gradient: edge_order is {edge_order!r}, expected 1 or 2")
     dims = range(t.dim()) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    dims = [axis_of("gradient", d, t.dim()) for d in dims]
     given = [1 if spacing is None else spacing] * len(dims)
     if isinstance(spacing, (tuple, list)):
         given = list(spacing)
     if len(given) != len(dims):
         raise ArgumentError(f"gradient: spacing has {len(given)} entries, expected {len(dims)}")
-    return tuple([_slopes(t, d % t.dim(), apart, edge_order) for d, apart in zip(dims, given, strict=True)])
+    return tuple([_slopes(t, d, apart, edge_order) for d, apart in zip(dims, given, strict=True)])
 
 
 def _slopes(t: Tensor, d: int, apart: Any, order: int) -> Tensor:
@@ -220,7 +223,8 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
     flat = as_tensor(indices)
     if flat.dtype.kind not in "iu":
         raise DTypeError(f"unravel_index: indices hold {flat.dtype}, expected integers")
-    sizes = (int(shape),) if isinstance(shape, int) else tuple(map(operator.index, shape))
+    given = (shape,) if isinstance(shape, int) else shape
+    sizes = tuple([integer("unravel_index", "shape", n) for n in given])
     try:
         found = np.unravel_index(flat.numpy() % max(int(np.prod(sizes)), 1), sizes)
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,15 +216,16 @@ def matrix_power(A: Any, n: int) -> Any:
 def matrix_exp(A: Any) -> Any:
     """The exponential of square matrices: a Taylor polynomial of a small part of them, squared again."""
     a = matrices("matrix_exp", A)
-    largest = float(np.abs(a).sum(-2).max(initial=0.0))
-    if not math.isfinite(largest):
-        return plain(np.full_like(a, np.nan), A)
-    squarings = max(0, math.ceil(math.log2(largest)) + 2) if largest > 0 else 0
-    small = ops.multiply(A, 0.5**squarings)
+    # Each matrix is squared as often as itself needs: more would cost it its digits.
+    norms = np.abs(a).sum(-2).max(-1, initial=0.0)[..., None, None].astype(np.float64)
+    known = np.isfinite(norms) & (norms > 0)
+    squarings = np.where(known, np.ceil(np.log2(np.where(known, norms, 1.0))) + 2, 0).clip(0)
+    small = ops.multiply(A, (0.5**squarings).astype(a.dtype))
     eye = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
     out: Any = ops.add(ops.divide(small, 18.0), eye)
     for k in range(17, 0, -1):
         out = ops.add(ops.matmul(ops.divide(small, float(k)), out), eye)
-    for _ in range(squarings):
-        out = ops.matmul(out, out)
+    for step in range(int(squarings.max(initial=0.0))):
+        squared, goes_on = ops.matmul(out, out), step < squarings
+        out = squared if goes_on.all() else ops.where(goes_on, squared, out)
     return out

@@ -12,6 +12,7 @@ from einkorn import ops
 from einkorn._inplace import renew
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, number
+from einkorn.ops._road import lowered
 
 __all__ = [
     "alpha_dropout",
@@ -298,7 +299,10 @@ def _of_channels(
     kept = 2 if ranks is None or len(shape) == batched else 1
     ones = _ones(shape[:kept] + (1,) * (len(shape) - kept), input)
     return _done(
-        op, input, inplace, lambda x: ops.multiply(x, ops.dropout(ones, p)) if _on(op, training, p) else x
+        op,
+        input,
+        inplace,
+        lambda x: lowered(ops.multiply(x, ops.dropout(ones, p)), (x,)) if _on(op, training, p) else x,
     )
 
 

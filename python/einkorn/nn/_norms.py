@@ -132,6 +132,12 @@ def multi_head_attention_forward(
             f"{op}: embed_dim_to_check is {embed_dim_to_check}, expected a multiple of num_heads {num_heads}"
         )
     separate = use_separate_proj_weight
+    for name, given in (("q", q_proj_weight), ("k", k_proj_weight), ("v", v_proj_weight)):
+        if separate and len(getattr(given, "shape", ())) != 2:
+            raise ArgumentError(
+                f"{op}: {name}_proj_weight is {getattr(given, 'shape', given)!r}, expected a matrix because"
+                " use_separate_proj_weight is True"
+            )
     weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight) if separate else (None, None, None)
     return Given(
         embed_dim=embed_dim_to_check,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, ops
+from einkorn._bfloat16 import is_floating
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn import init
@@ -15,7 +16,8 @@ from einkorn.nn._check import integer
 from einkorn.nn.linear import Linear
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
-from einkorn.ops._road import unwrap
+from einkorn.ops._options import number
+from einkorn.ops._road import kept_as, unwrap
 
 __all__ = ["MultiheadAttention"]
 
@@ -36,9 +38,10 @@ def _additive(mask: Any, dtype: Any, name: str) -> Any:
     a = _array(mask, name)
     if a.dtype == np.bool_:
         return np.where(a, dtype.type(-math.inf), dtype.type(0))
-    if a.dtype != dtype:
+    if not is_floating(a.dtype):
         raise DTypeError(f"{_OP}: {name} has dtype {a.dtype}, expected bool or {dtype}")
-    return mask if isinstance(mask, Tensor) else a
+    mask = mask if isinstance(mask, Tensor) else a
+    return mask if a.dtype == dtype else ops.cast(mask, dtype)
 
 
 class _Heads:
@@ -178,6 +181,7 @@ class _Heads:
             a = unwrap(k, _OP, "key")
             zeros = engines.of(a).empty((n, heads, 1, d), a.dtype)
             engines.of(a).fill(zeros, 0.0)
+            zeros = kept_as(k, zeros)
             k, v = (ops.concatenate([x, zeros], 2) for x in (k, v))
             added += 1
         if mask is not None and added:
@@ -193,7 +197,10 @@ class _Heads:
             length, keys = scores.shape[-2:]
             later = np.triu(np.ones((length, keys), bool), 1)
             scores = ops.add(scores, _additive(later, scores.dtype, "attn_mask"))
-        weights = ops.dropout(ops.softmax(scores, -1), p)
+        weights = ops.softmax(scores, -1)
+        if weights.dtype != v.dtype:  # bfloat16 and a mask of float32
+            weights = ops.cast(weights, v.dtype)
+        weights = ops.dropout(weights, p)
         return ops.matmul(weights, v), weights
 
 
@@ -273,7 +280,7 @@ class MultiheadAttention(_Heads, Module):
             raise ArgumentError(
                 f"{_OP}: embed_dim is {embed_dim}, expected a multiple of num_heads {num_heads}"
             )
-        if not 0 <= dropout <= 1:
+        if not 0 <= number(_OP, "dropout", dropout) <= 1:
             raise ArgumentError(f"{_OP}: dropout is {dropout!r}, expected a probability from 0 to 1")
         self.dropout = dropout
         self.batch_first = batch_first

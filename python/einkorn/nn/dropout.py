@@ -7,6 +7,7 @@ from typing import Any
 from einkorn.errors import ArgumentError
 from einkorn.nn import _activations as functional
 from einkorn.nn.module import Module
+from einkorn.ops._options import number
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
@@ -14,7 +15,7 @@ __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Fe
 class _Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
+        if not 0 <= number(type(self).__name__, "p", p) <= 1:
             raise ArgumentError(f"{type(self).__name__}: p is {p!r}, expected a probability from 0 to 1")
         self.p = p
         self.inplace = inplace

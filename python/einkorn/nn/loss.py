@@ -9,6 +9,7 @@ import numpy as np
 from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.nn.module import Module
+from einkorn.ops._options import number
 
 __all__ = [
     "BCELoss",
@@ -89,7 +90,7 @@ class CrossEntropyLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         self.weight: Any
-        if not 0 <= label_smoothing <= 1:
+        if not 0 <= number("CrossEntropyLoss", "label_smoothing", label_smoothing) <= 1:
             raise ArgumentError(f"CrossEntropyLoss: label_smoothing is {label_smoothing!r}, expected 0 to 1")
         self._keep("weight", weight)
         self.ignore_index = ignore_index

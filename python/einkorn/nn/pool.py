@@ -9,6 +9,7 @@ from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.nn._check import integer, sizes
 from einkorn.nn.module import Module
+from einkorn.ops._options import number
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -268,7 +269,7 @@ class _LPPool(_Windows):
         self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> None:
         super().__init__()
-        if not norm_type > 0:
+        if not number(type(self).__name__, "norm_type", norm_type) > 0:
             raise ArgumentError(
                 f"{type(self).__name__}: norm_type is {norm_type!r}, expected a number above 0"
             )
@@ -316,12 +317,12 @@ class _Adaptive(Module):
                 several = {1: "an integer", 2: "a pair", 3: "three numbers"}[spatial]
                 raise ArgumentError(f"{name}: output_size is {output_size!r}, expected {several}")
             self.output_size = tuple(
-                None if side is None else integer(side, name, "output_size") for side in output_size
+                None if side is None else integer(side, name, "output_size", 0) for side in output_size
             )
         elif output_size is None:
             self.output_size = (None,) * spatial
         else:
-            self.output_size = sizes(output_size, name, "output_size", spatial)
+            self.output_size = sizes(output_size, name, "output_size", spatial, 0)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

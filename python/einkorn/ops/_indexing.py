@@ -62,7 +62,7 @@ def steps(key: Any) -> tuple[Any, ...]:
         elif type(part) is slice:
             first.append(_ALL)
         elif part is not None:
-            array = np.asarray(part) if isinstance(part, (list, bool)) else part
+            array = part if hasattr(part, "dtype") else np.asarray(part)
             first.extend([_ALL] * (array.ndim if array.dtype.kind == "b" else 1))
     return tuple(first), tuple([part for part in parts if type(part) is not int])
 

@@ -9,7 +9,7 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import LARGEST, sizes
 from einkorn.ops._pool import Shape
 from einkorn.ops._road import unwrap
-from einkorn.ops.copy import reshape
+from einkorn.ops.copy import getitem, reshape
 
 _Sides = int | Sequence[int]  # one for all sides, or one each
 
@@ -105,4 +105,9 @@ def _output_size(op: str, output_size: Any, extent: Shape) -> Shape:
         output_size = tuple(n if side is None else side for side, n in zip(output_size, extent, strict=True))
     elif output_size is None:
         output_size = extent
-    return sizes(output_size, op, "output_size", spatial, 1, LARGEST)
+    return sizes(output_size, op, "output_size", spatial, 0, LARGEST)
+
+
+def _nothing(x: Any, shape: Shape) -> Any:
+    """An empty result of x, whose gradient is zeros."""
+    return reshape(getitem(x, (..., slice(0, 0))), shape)

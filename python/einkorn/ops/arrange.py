@@ -213,6 +213,8 @@ def squeeze(x: Any, dim: Any = None, *, axis: Any = ABSENT) -> Any:
     shape = _shape("squeeze", x)
     given = dim if isinstance(dim, (tuple, list)) else (dim,)
     named = range(len(shape)) if dim is None else [axis_of("squeeze", d, len(shape), "dim") for d in given]
+    if len(set(named)) != len(named):
+        raise ArgumentError(f"squeeze: dim is {dim!r}, which names a dimension twice")
     return ops.reshape(x, tuple([n for d, n in enumerate(shape) if n != 1 or d not in named]))
 
 

@@ -103,7 +103,6 @@ def block_diag(*tensors: Any) -> Any:
     return ops.concatenate(rows, 0)
 
 
-@rounded_once
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """All in the shape that they broadcast to."""
     parts = _several("broadcast_tensors", tensors)

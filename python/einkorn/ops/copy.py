@@ -319,7 +319,9 @@ def plain_key(key: Any) -> Any:
     if type(key) is int or type(key) is slice:
         return key
     if isinstance(key, tuple):
-        return tuple([plain_key(part) for part in key])
+        return tuple([list(part) if isinstance(part, (tuple, range)) else plain_key(part) for part in key])
+    if isinstance(key, range):
+        return list(key)
     if isinstance(key, Tensor):
         key = key._data
     elif type(key).__module__.partition(".")[0] == "torch":
@@ -336,6 +338,16 @@ def as_place(key: Any) -> Any:
     if any(part is Ellipsis or isinstance(part, list) or hasattr(part, "__array__") for part in parts):
         return key
     return (*parts, ...)
+
+
+def refused_key(op: str, error: Exception, name: str, shape: tuple[int, ...]) -> Exception:
+    """NumPy's error of an index expression as one of ours."""
+    kind: Any = IndexRangeError
+    if isinstance(error, TypeError):
+        kind = DTypeError
+    elif isinstance(error, ValueError):
+        kind = ArgumentError
+    return kind(f"{op}: {error} ({name} has shape {shape})")
 
 
 def getitem(x: Any, key: Any) -> Any:
@@ -367,8 +379,8 @@ def getitem(x: Any, key: Any) -> Any:
         return advanced(x if isinstance(x, Tensor) else a, a.shape, parts)
     try:
         out = a[key]
-    except IndexError as error:
-        raise IndexRangeError(f"getitem: {error} (x has shape {a.shape})") from None
+    except (IndexError, TypeError, ValueError) as error:
+        raise refused_key("getitem", error, "x", a.shape) from None
     view: Any = parts if any(part is Ellipsis for part in parts) else (*parts, ...)
     if not fancy:
         out = a[view]  # with an ellipsis, a single element is a 0-d view and not a NumPy scalar

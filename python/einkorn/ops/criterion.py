@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import flag, number
@@ -33,7 +34,7 @@ from einkorn.ops.elementwise import (
     subtract,
     where,
 )
-from einkorn.ops.loss import _reduced, _reduction_code, binary_cross_entropy_with_logits
+from einkorn.ops.loss import _reduced, _reduction_code, binary_cross_entropy_with_logits, fitting
 from einkorn.ops.loss_classes import _class_weights, cross_entropy
 from einkorn.ops.reduce import mean
 from einkorn.ops.reduce import sum as sum_over
@@ -58,15 +59,24 @@ def shape_of(op: str, x: Any, name: str = "input") -> tuple[int, ...]:
 
 
 def alike(op: str, input: Any, target: Any, name: str = "target") -> Any:
-    """``target`` as floats of input's type; refused where its shape is another."""
+    """``target`` as floats of input's type and shape; another shape is refused."""
+    target = fitted(op, input, target, name)
+    if tuple(target.shape) != tuple(input.shape):
+        raise ShapeError(
+            f"{op}: {name} has shape {tuple(target.shape)}, expected {tuple(input.shape)} as input has"
+        )
+    return target
+
+
+def fitted(op: str, input: Any, target: Any, name: str = "target") -> Any:
+    """``target`` as floats: one of both may broadcast to the other's shape, Tensors may be of two types."""
     a = unwrap(input, op, "input")
     target = _integers.as_float(target, a.dtype)
     t = unwrap(target, op, name)
-    same_dtype(op, input=a, **{name: t})
+    if not (isinstance(input, Tensor) or isinstance(target, Tensor)):
+        same_dtype(op, input=a, **{name: t})
     if t.shape != a.shape:
-        raise ShapeError(
-            f"{op}: {name} has shape {t.shape}, expected {a.shape} as input has; losses do not broadcast"
-        )
+        fitting(op, a.shape, t.shape, name)
     return target
 
 
@@ -90,14 +100,14 @@ def hinge_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str =
     ----------
     input : array or Tensor
         Scores.
-    target : array of input's shape
-        1 or -1.
+    target : array
+        1 or -1; of input's shape, or one of both broadcasts to the other's.
     margin : number, default 1.0
     reduction : {"mean", "sum", "none"}, keyword-only
     """
     op = "hinge_loss"
     _reduction_code(op, reduction)
-    target = alike(op, input, target)
+    target = fitted(op, input, target)
     return _reduced(relu(subtract(number(op, "margin", margin), multiply(target, input))), reduction)
 
 
@@ -109,14 +119,15 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduct
     ----------
     input : array or Tensor
         Distances of pairs.
-    target : array of input's shape
-        1 (alike) or -1. Another number gives the sum of both terms, as in torch.
+    target : array
+        1 (alike) or -1, shaped as in :func:`hinge_loss`. Another number gives the sum of both terms, as in
+        torch.
     margin : number, default 1.0
     reduction : {"mean", "sum", "none"}, keyword-only
     """
     op = "hinge_embedding_loss"
     _reduction_code(op, reduction)
-    labels = values_of(alike(op, input, target))
+    labels = values_of(fitted(op, input, target))
     near = where(labels != -1, input, 0.0)
     far = where(labels != 1, relu(subtract(number(op, "margin", margin), input)), 0.0)
     return _reduced(add(near, far), reduction)
@@ -127,7 +138,7 @@ def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any
     """``log(1 + exp(-target * input))`` for targets 1 and -1; arguments as :func:`hinge_loss`."""
     op = "soft_margin_loss"
     _reduction_code(op, reduction)
-    target = alike(op, input, target)
+    target = fitted(op, input, target)
     return _reduced(softplus(negative(multiply(target, input))), reduction)
 
 
@@ -236,7 +247,7 @@ def multilabel_soft_margin_loss(
     _reduction_code(op, reduction)
     if not shape_of(op, input):
         raise ShapeError(f"{op}: input has shape (), expected (..., C)")
-    target = alike(op, input, target)
+    target = fitted(op, input, target)
     losses = add(
         multiply(target, softplus(negative(input))), multiply(subtract(1.0, target), softplus(input))
     )
@@ -262,7 +273,8 @@ def poisson_nll_loss(
 
     Parameters
     ----------
-    input, target : array or Tensor, of one shape
+    input, target : array or Tensor
+        Of one shape, or one of them broadcasts to the other's.
     log_input : bool, default True
         input is the logarithm of the rate; False: the rate, ``input - target * log(input + eps)``.
     full : bool, default False
@@ -272,7 +284,7 @@ def poisson_nll_loss(
     """
     op = "poisson_nll_loss"
     _reduction_code(op, reduction)
-    target = alike(op, input, target)
+    target = fitted(op, input, target)
     if flag(op, "log_input", log_input):
         losses = subtract(exp(input), multiply(target, input))
     else:

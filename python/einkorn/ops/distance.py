@@ -61,6 +61,13 @@ def _norm_of(op: str, p: Any) -> float:
     return p
 
 
+_COMPUTE_MODES = (
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
 @rounded_once
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_for_euclid_dist") -> Any:
     """Distances between all pairs of vectors, as ``torch.cdist``.
@@ -75,13 +82,15 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_fo
     p : float, default 2
         Of the norm: 0 (how many entries differ), 1, 2, infinity or another number above 0.
     compute_mode : str
-        As in torch, without effect.
+        One of torch's, without effect.
 
     Returns
     -------
     array or Tensor [..., n, m]
         Where a distance is 0 its gradient is 0.
     """
+    if compute_mode not in _COMPUTE_MODES:
+        raise ArgumentError(f"cdist: compute_mode is {compute_mode!r}, expected one of {_COMPUTE_MODES}")
     a, b = unwrap(x1, "cdist", "x1"), unwrap(x2, "cdist", "x2")
     same_dtype("cdist", x1=a, x2=b)
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:

@@ -430,6 +430,8 @@ def bilinear(x1: Any, x2: Any, weight: Any, bias: Any = None) -> Any:
     if left[:-1] != right[:-1] or left[-1:] != (n,) or right[-1:] != (m,):
         raise ShapeError(f"bilinear: x1 has shape {left} and x2 {right}, expected [..., {n}] and [..., {m}]")
     rows = math.prod(left[:-1])
+    if bias is not None and np.shape(bias) != (out,):
+        raise ShapeError(f"bilinear: bias has shape {np.shape(bias)}, expected {(out,)}")
     turned = ops.matmul(ops.reshape(x1, (rows, n)), ops.reshape(ops.permute(weight, (1, 0, 2)), (n, out * m)))
     product = ops.multiply(ops.reshape(turned, (rows, out, m)), ops.reshape(x2, (rows, 1, m)))
     summed = ops.reshape(ops.sum(product, 2), (*left[:-1], out))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from einkorn.ops import _integers, _promotion
 from einkorn.ops._options import flag, number, refuse_positional
 from einkorn.ops._road import contiguous, needs, result, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
+from einkorn.ops.copy import broadcast_to
 from einkorn.ops.elementwise import (
     add,
     clip,
@@ -56,6 +59,25 @@ def _reduction_code(op: str, reduction: Any) -> int:
         raise ArgumentError(f"{op}: reduction is {reduction!r}, expected 'none', 'mean' or 'sum'") from None
 
 
+def fitting(
+    op: str, input: tuple[int, ...], target: tuple[int, ...], name: str = "target"
+) -> tuple[int, ...]:
+    """The shape of losses of inputs and targets of two shapes, one of which broadcasts to the other.
+
+    Where both would grow, as (N, 1) and (N,) to (N, N), every row would be compared with every other one.
+    """
+    try:
+        shape = np.broadcast_shapes(input, target)
+    except ValueError:
+        shape = None
+    if shape is None or shape not in (input, target):
+        raise ShapeError(
+            f"{op}: {name} has shape {target}, expected {input} as input has, or that one of the two"
+            " broadcasts to the other"
+        )
+    return shape
+
+
 def _elementwise(
     op: str,
     kernel: str,
@@ -79,9 +101,17 @@ def _elementwise(
     if a.dtype is not t.dtype or type(a) is not type(t):
         same_dtype(op, input=a, target=t)
     if a.shape != t.shape:
-        raise ShapeError(
-            f"{op}: target has shape {t.shape}, expected {a.shape} as input has; losses do not broadcast"
-        )
+        if kernel.startswith("bce"):
+            raise ShapeError(f"{op}: target has shape {t.shape}, expected {a.shape} as input has")
+        shape = fitting(op, a.shape, t.shape)
+        if not kernel.startswith("kl"):  # where torch warns
+            warnings.warn(
+                f"{op}: target has shape {t.shape} and input {a.shape}; the smaller one is broadcast",
+                UserWarning,
+                stacklevel=4,
+            )
+        input, target = broadcast_to(input, shape), broadcast_to(target, shape)
+        a, t = unwrap(input, op, "input"), unwrap(target, op, "target")
     code = _reduction_code(op, reduction)
     a, t = contiguous(a), contiguous(t)
     size = a.size
@@ -202,9 +232,10 @@ def mse_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weig
 
     Parameters
     ----------
-    input, target : array or Tensor, of one shape
-        Shapes must be equal: (N, 1) against (N,) is refused, for broadcast it would give N * N differences.
-        A target of integers or booleans takes input's type.
+    input, target : array or Tensor
+        Of one shape, or one of them broadcasts to the other's, with a warning as in torch. (N, 1) against
+        (N,) is refused, for it would give N * N differences. A target of integers or booleans takes input's
+        type.
     reduction : {"mean", "sum", "none"}, keyword-only
         The mean of no elements is NaN.
     weight : array or Tensor of the same shape, keyword-only, optional
@@ -213,14 +244,14 @@ def mse_loss(input: Any, target: Any, *given: Any, reduction: str = "mean", weig
     Returns
     -------
     array or Tensor
-        A scalar, or with "none" of the inputs' shape.
+        A scalar, or with "none" of the larger shape.
 
     Raises
     ------
     ShapeError
-        If the shapes differ.
+        If neither shape broadcasts to the other.
     DTypeError
-        If the element types differ or are not float32 or float64.
+        If arrays of NumPy have different types, or a type is none of float32, float64 and bfloat16.
     ArgumentError
         For another reduction.
     """
@@ -242,7 +273,8 @@ def _factor(op: str, name: str, factor: Any, losses: Any) -> Any:
     """Weights that broadcast to the losses' shape."""
     factor = _integers.as_float(factor, losses.dtype)
     w = unwrap(factor, op, name)
-    same_dtype(op, input=unwrap(losses, op, "input"), **{name: w})
+    if not (isinstance(losses, Tensor) or isinstance(factor, Tensor)):
+        same_dtype(op, input=unwrap(losses, op, "input"), **{name: w})
     try:
         fits = np.broadcast_shapes(w.shape, losses.shape) == tuple(losses.shape)
     except ValueError:
@@ -365,6 +397,12 @@ def huber_loss(
     delta = number(op, "delta", delta)
     if not delta > 0:
         raise ArgumentError(f"{op}: delta is {delta!r}, expected a number above 0")
+    if math.isinf(delta):  # squares everywhere
+        losses = multiply(mse_loss(input, target, reduction="none"), 0.5)
+        if weight is not None:
+            losses = multiply(losses, weight)
+        _reduction_code(op, reduction)
+        return _reduced(losses, reduction)
     slopes = _smooth_slopes(delta)
     if weight is None:
         return _elementwise(op, "smooth_l1", input, target, reduction, slopes, delta, factor=delta)

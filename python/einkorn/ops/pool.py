@@ -15,6 +15,7 @@ from einkorn.ops._pool_windows import (
     _SIDES,
     _flattened,
     _grid,
+    _nothing,
     _output_size,
     _plane_options,
     _planes,
@@ -244,6 +245,9 @@ def _adaptive_max(op: str, spatial: int, x: Any, output_size: Any, return_indice
     shape = _planes(op, x, spatial)
     extent = shape[-spatial:]
     out = _output_size(op, output_size, extent)
+    if 0 in out:
+        y = _nothing(x, (*shape[:-spatial], *out))
+        return (y, np.empty(y.shape, np.int64)) if flag(op, "return_indices", return_indices) else y
     begin, end = [], []
     for n, count in zip((*(1,) * (3 - spatial), *extent), (*(1,) * (3 - spatial), *out), strict=True):
         i = np.arange(count, dtype=np.int64)

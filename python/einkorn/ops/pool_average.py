@@ -13,6 +13,7 @@ from einkorn.ops._pool import Shape
 from einkorn.ops._pool_windows import (
     _flattened,
     _grid,
+    _nothing,
     _output_size,
     _plane_options,
     _planes,
@@ -225,7 +226,7 @@ def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None] | None) 
     ShapeError
         For other numbers of dimensions, or an empty plane.
     ArgumentError
-        If output_size is no pair of positive numbers.
+        If output_size is no pair of numbers from 0 up.
     DTypeError
         Unless x is float32 or float64.
     """
@@ -247,6 +248,8 @@ def _adaptive_avg(op: str, spatial: int, x: Any, output_size: Any) -> Any:
     shape = _planes(op, x, spatial)
     extent, (n, c) = shape[-spatial:], _flattened(shape, spatial)
     out = _output_size(op, output_size, extent)
+    if 0 in out:
+        return _nothing(x, (*shape[:-spatial], *out))
     if spatial < 3:
         sides, out_sides = (extent, out) if spatial == 2 else ((1, *extent), (1, *out))
         y = _pool.adaptive_average(_seen(x, (n, c, *sides)), *out_sides)

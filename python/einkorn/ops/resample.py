@@ -271,7 +271,7 @@ def grid_sample(
     ----------
     x : array or Tensor [N, C, H, W] or [N, C, D, H, W]
     grid : array or Tensor [N, OH, OW, 2] or [N, OD, OH, OW, 3]
-        Points, width first, from -1 to 1 across the image. One with NaN gives NaN.
+        Points, width first, from -1 to 1 across the image. One with NaN gives NaN; infinity is outside.
     mode : "bilinear", "nearest" or "bicubic", default "bilinear"
         How pixels are interpolated; volumes have no "bicubic". "nearest" has no gradient for the points.
     padding_mode : "zeros", "border" or "reflection", default "zeros"

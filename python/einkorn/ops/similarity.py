@@ -12,7 +12,7 @@ from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, number
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import getitem, reshape, transpose
-from einkorn.ops.criterion import alike, mask, shape_of, values_of
+from einkorn.ops.criterion import alike, fitted, mask, shape_of, values_of
 from einkorn.ops.elementwise import (
     absolute,
     add,
@@ -59,7 +59,8 @@ def margin_ranking_loss(
     """
     op = "margin_ranking_loss"
     _reduction_code(op, reduction)
-    input2, target = alike(op, input1, input2, "input2"), alike(op, input1, target)
+    input2 = fitted(op, input1, input2, "input2")
+    target = fitted(op, input1 if input1.ndim >= input2.ndim else input2, target)
     gap = multiply(target, subtract(input2, input1))
     return _reduced(relu(add(gap, number(op, "margin", margin))), reduction)
 
@@ -174,7 +175,7 @@ def _triplet(
 ) -> Any:
     _reduction_code(op, reduction)
     for name, x in (("positive", positive), ("negative", negative)):
-        alike(op, anchor, x, name)
+        fitted(op, anchor, x, name)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if flag(op, "swap", swap):
         far = minimum(far, distance(positive, negative))

@@ -198,11 +198,12 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
     pairs = ops.add(ops.getitem(y, (*before, slice(1, None))), ops.getitem(y, (*before, slice(None, -1))))
     if x is None:
         return ops.multiply(ops.sum(pairs, d), 0.5 * number("trapezoid", "dx", dx))
-    if np.ndim(x) == 1:
+    places = np.shape(x)
+    if len(places) == 1:
         x = ops.reshape(x, (-1, *(1,) * (a.ndim - 1 - d)))
-        steps = ops.diff(x, 1, 0)
-    else:
-        steps = ops.diff(x, 1, d)
-    if steps.shape[0 if np.ndim(x) != a.ndim else d] != np.shape(pairs)[d]:
+    elif len(places) < a.ndim:
+        x = ops.reshape(x, (*(1,) * (a.ndim - len(places)), *places))
+    steps = ops.diff(x, 1, 0 if len(places) == 1 else d)
+    if steps.shape[0 if len(places) == 1 else d] != np.shape(pairs)[d]:
         raise ShapeError(f"trapezoid: x has shape {np.shape(x)}, expected {a.shape[d]} places along {dim}")
     return ops.multiply(ops.sum(ops.multiply(pairs, steps), d), 0.5)
