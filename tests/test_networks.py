@@ -466,3 +466,36 @@ def test_a_network_learns():
     model.compile(optim.SGD(model.parameters(), lr=0.05, momentum=0.9), "cross_entropy", metrics=["accuracy"])
     history = model.fit(x, y, epochs=4, batch_size=16, verbose=0)
     assert history.history["accuracy"][-1] == 1.0
+
+
+# --- few pixels -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("height", "width", "product"), [(2, 3, True), (1, 1, True), (3, 3, False)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_pointwise_convolution_of_few_pixels_is_a_product(dtype, height, width, product, bias, monkeypatch):
+    from einkorn.nn import _folding
+
+    taken = []
+    plain = _folding._product
+    monkeypatch.setattr(_folding, "_product", lambda *given: taken.append(1) or plain(*given))
+    rng = np.random.default_rng(0)
+    conv, norm = nn.Conv2d(24, 5, 1, bias=bias).to(dtype).eval(), nn.BatchNorm2d(5).to(dtype).eval()
+    norm.running_mean[...] = 0.3
+    x = rng.normal(size=(1, 24, height, width)).astype(dtype)
+    layers = {"relu": nn.ReLU(), "silu": nn.SiLU(), "none": None}
+    with einkorn.no_grad():
+        wanted = norm(conv(einkorn.Tensor(x))).numpy()
+        for name, layer in layers.items():
+            expected = wanted if layer is None else np.asarray(layer(wanted))
+            for fold in (False, True):
+                with nn.utils.folding() if fold else einkorn.no_grad():
+                    found = _folding.convolve(einkorn.Tensor(x), conv, norm, layer).numpy()
+                assert found.dtype == dtype
+                assert_allclose(found, expected, atol=2e-5 if dtype == np.float32 else 1e-13, err_msg=name)
+        assert bool(taken) is product
+        taken.clear()
+        _folding.convolve(einkorn.Tensor(np.concatenate([x, x])), conv, norm)  # of several images
+    assert _folding.convolve(einkorn.Tensor(x), conv, norm).requires_grad  # recorded
+    assert not taken
