@@ -367,3 +367,44 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
 def test_refusals(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("border", ["constant", "nearest", "symmetric", "reflect", "wrap"])
+def test_whole_shifts_of_every_reach(dtype: type, border: str) -> None:
+    """Those that keep the width are copied plane by plane; the reference goes pixel by pixel."""
+    generator = np.random.default_rng(0)
+    modes = {
+        "constant": "constant",
+        "nearest": "edge",
+        "symmetric": "symmetric",
+        "reflect": "reflect",
+        "wrap": "wrap",
+    }
+    for height, width, out_height in ((5, 7, 5), (1, 1, 1), (9, 70, 12), (40, 33, 40), (3, 2, 2)):
+        shifts = [
+            (0, 0),
+            (1, 0),
+            (0, -1),
+            (-2, 3),
+            (width, 0),
+            (0, -height),
+            (-width - 2, height + 1),
+            (width - 1, 1 - height),
+        ]
+        x = generator.integers(0, 256, (len(shifts), 3, height, width)).astype(dtype)
+        matrix = np.tile(np.eye(3), (len(shifts), 1, 1))
+        matrix[:, :2, 2] = shifts
+        options = {"fill": np.array([7.0, 0.0, 200.0])} if border == "constant" else {}
+        found = ops.augment_warp(x, matrix, size=(out_height, width), border=border, **options)
+        scaled = ops.augment_warp(
+            x, matrix, size=(out_height, width), border=border, scale=2.0, shift=1.0, **options
+        )
+        reach = height + width + out_height + 3
+        for n, (across, down) in enumerate(shifts):
+            for c in range(3):
+                more = {"constant_values": options["fill"][c]} if options else {}
+                wide = np.pad(x[n, c], reach, mode=modes[border], **more)
+                wanted = wide[reach + down :, reach + across :][:out_height, :width]
+                np.testing.assert_array_equal(found[n, c], wanted)
+                np.testing.assert_array_equal(scaled[n, c], wanted.astype(np.float32) * 2 + 1)

@@ -1,12 +1,17 @@
 // Pictures from elsewhere. Three ways, from the matrix of each image:
 //
-//   copies      a step of one pixel along each axis, to whole places: crops, flips, shifts. Rows are copied, forwards or backwards.
+//   copies      a step of one pixel along each axis, to whole places: crops, flips, shifts. Rows are copied, forwards or backwards; of
+//               a shift that keeps the width, a stripe of a plane at once, whose columns from beyond the border are put right after.
 //   axes        axes stay axes: resized crops, zoom. Rows are blended into one, in L1, then its columns by tables of taps, which all rows
 //               and channels share. Where an image grows, the pixels of a vector of outputs lie within two vectors: permutations.
 //   anywhere    rotation, shear, perspective, fields. A vector of places, then their pixels are gathered. Of bytes, one load of four
 //               brings a pixel and its neighbour. Vectors at the border take their four pixels one by one, by the same means.
 //
 // A task is some rows of one image, all channels.
+//
+// Versions of a shift, 128x3x32x32 bytes padded by 4, one thread, us (copying them: 10):
+//   each row by itself                                                     120
+//   a stripe of a plane at once, then the columns from beyond the border    65
 
 #include "kernels/augment/pixels.h"
 #include "simd/lanes.h"
@@ -124,6 +129,46 @@ EINKORN_INLINE In as_pixel(float fill) {
     return fill;
 }
 
+// out[j] = pixels[index[j]], or fill, of columns [begin, end).
+template <class In>
+EINKORN_INLINE void copy_columns(In* out, const In* pixels, const int32_t* index, In fill, int64_t begin, int64_t end) {
+  for (int64_t j = begin; j < end; ++j) out[j] = index[j] < 0 ? fill : pixels[index[j]];
+}
+
+template <class In>
+EINKORN_INLINE void fill_with(In* out, int64_t size, In fill) {
+  if constexpr (sizeof(In) == 1)
+    memset(out, fill, static_cast<size_t>(size));
+  else
+    for (int64_t j = 0; j < size; ++j) out[j] = fill;
+}
+
+// Rows [from, to) of a plane of a picture that is shifted and keeps its width, of which columns [begin, end) lie inside.
+template <class In>
+void shift_plane(const AugmentWarp& k, const Source<In>& s, const WarpSlot& w, const In* plane, In* out, In fill,
+                 int64_t across, int64_t down, int64_t begin, int64_t end, int64_t from, int64_t to) {
+  const int64_t width = k.out_width;
+  int64_t top = -down, bottom = s.height - down;  // rows [top, bottom) lie inside
+  top = top < from ? from : top > to ? to : top;
+  bottom = bottom > to ? to : bottom < top ? top : bottom;
+  if (bottom > top && end > begin) {
+    const int64_t first = top * width + begin, last = (bottom - 1) * width + end;
+    memcpy(out + first, plane + (top + down) * width + across + begin, static_cast<size_t>(last - first) * sizeof(In));
+  }
+  for (int64_t i = from; i < to; ++i) {
+    const int64_t row = place_of(i + down, s.height, k.border);
+    if (row < 0) {
+      fill_with(out + i * width, width, fill);
+      continue;
+    }
+    const In* const pixels = plane + row * width;
+    if (i < top || i >= bottom)
+      memcpy(out + i * width + begin, pixels + across + begin, static_cast<size_t>(end - begin) * sizeof(In));
+    copy_columns(out + i * width, pixels, w.index, fill, 0, begin);
+    copy_columns(out + i * width, pixels, w.index, fill, end, width);
+  }
+}
+
 template <class In, class Out>
 void copy_rows(const AugmentWarp& k, const Source<In>& s, const WarpSlot& w, Axis x, Axis y, int64_t image,
                int64_t from, int64_t to) {
@@ -137,6 +182,12 @@ void copy_rows(const AugmentWarp& k, const Source<In>& s, const WarpSlot& w, Axi
     if (j < width) w.index[j] = static_cast<int32_t>(place_of(first + step * j, s.width, k.border));
   }
   const bool plain = sizeof(In) == sizeof(Out) && k.scale == nullptr;
+  if (plain && step > 0 && y.scale > 0 && width == s.pitch && width == s.width) {
+    for (int64_t c = 0; c < k.p.channels; ++c)
+      shift_plane(k, s, w, s.base + c * s.plane, reinterpret_cast<In*>(out_row<Out>(k, image, c, 0)),
+                  as_pixel<In>(k.fill[c]), first, static_cast<int64_t>(y.offset), begin, end, from, to);
+    return;
+  }
   for (int64_t c = 0; c < k.p.channels; ++c)
     for (int64_t i = from; i < to; ++i) {
       Out* const out = out_row<Out>(k, image, c, i);
@@ -146,14 +197,14 @@ void copy_rows(const AugmentWarp& k, const Source<In>& s, const WarpSlot& w, Axi
       const In* const pixels = s.base + c * s.plane + (row < 0 ? 0 : row) * s.pitch;
       In* const line = plain ? reinterpret_cast<In*>(out) : reinterpret_cast<In*>(w.line);
       if (row < 0) {
-        for (int64_t j = 0; j < width; ++j) line[j] = fill;
+        fill_with(line, width, fill);
       } else {
-        for (int64_t j = 0; j < begin; ++j) line[j] = w.index[j] < 0 ? fill : pixels[w.index[j]];
+        copy_columns(line, pixels, w.index, fill, 0, begin);
         if (step > 0)
           memcpy(line + begin, pixels + first + begin, static_cast<size_t>(end - begin) * sizeof(In));
         else
           for (int64_t j = begin; j < end; ++j) line[j] = pixels[first - j];
-        for (int64_t j = end; j < width; ++j) line[j] = w.index[j] < 0 ? fill : pixels[w.index[j]];
+        copy_columns(line, pixels, w.index, fill, end, width);
       }
       if (plain) continue;
       const float a = k.scale == nullptr ? 1.0f : k.scale[c], b = k.shift == nullptr ? 0.0f : k.shift[c];

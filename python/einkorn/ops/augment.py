@@ -33,6 +33,9 @@ _MOST_TAPS = 8191
 
 def _pictures(op: str, x: Any) -> np.ndarray:
     """The uint8 or float32 array behind a batch of pictures, contiguous."""
+    if type(x) is np.ndarray and x.ndim == 4 and (x.dtype is _BYTE or x.dtype is _FLOAT):
+        _check_pixels(op, x.shape)
+        return x if x.flags.carray else np.require(x, x.dtype, ["C", "A"])
     if isinstance(x, Tensor):
         x = x._data
     elif hasattr(x, "detach"):  # torch's
@@ -65,6 +68,8 @@ def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any 
     kinds = "iu" if dtype is np.int32 or dtype is np.int64 else "iuf"
     if type(value) is np.ndarray and value.shape == shape and value.dtype.kind in kinds:
         return np.ascontiguousarray(value, dtype=dtype)
+    if type(value) is float and kinds == "iuf":
+        return np.full(shape, value, dtype)
     refuse_masked(value, f"{op}: {name}")
     a = np.asarray(value._data if isinstance(value, Tensor) else value)
     if a.dtype.kind not in kinds:
@@ -315,6 +320,36 @@ def augment_filter(
     return out
 
 
+def augment_draws(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Numbers of each image, evenly from [0, 1), by the seed and the image's number alone.
+
+    Parameters
+    ----------
+    rows : int64 array [images]
+        From 0 to 2**32 - 1.
+    count : int
+    seed : int
+        From 0 to 2**64 - 1.
+
+    Returns
+    -------
+    float64 array [images, count]
+    """
+    _check_rows("augment_draws", rows)
+    drawn, ones = np.zeros((len(rows), 1, 1, count), np.float32), np.ones(len(rows), np.float32)
+    if drawn.size:
+        engines.cpu().augment_noise(drawn, drawn, rows, ones, ones, seed, _NOISES.index("uniform"), 0.0)
+    out = drawn.reshape(len(rows), count).astype(np.float64)
+    out += 1
+    out *= 0.5
+    return out
+
+
+def _check_rows(op: str, rows: np.ndarray) -> None:
+    if rows.size and rows.view(np.uint64).max() >= 2**32:
+        raise ArgumentError(f"{op}: rows has numbers {rows.min()} to {rows.max()}, expected 0 to 2**32 - 1")
+
+
 def augment_noise(
     x: Any,
     rows: Any,
@@ -356,10 +391,7 @@ def augment_noise(
     op = "augment_noise"
     a = _pictures(op, x)
     numbers = _numbers(op, "rows", rows, (len(a),), np.int64)
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < 2**32:
-        raise ArgumentError(
-            f"{op}: rows has numbers {numbers.min()} to {numbers.max()}, expected 0 to 2**32 - 1"
-        )
+    _check_rows(op, numbers)
     amounts, salts = (_numbers(op, name, v, (len(a),)) for name, v in (("amount", amount), ("salt", salt)))
     code = _choice(op, "kind", kind, _NOISES)
     most = 0.0 if limit is None and code < 2 else _limit(op, a, limit)

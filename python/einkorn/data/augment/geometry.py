@@ -42,7 +42,7 @@ __all__ = [
 def moves(x: Any, y: Any, images: int) -> np.ndarray:
     """Matrices that look (x, y) pixels further."""
     matrix = np.zeros((images, 3, 3))
-    matrix[:] = np.eye(3)
+    matrix.reshape(images, 9)[:, ::4] = 1
     matrix[:, 0, 2], matrix[:, 1, 2] = x, y
     return matrix
 

@@ -7,13 +7,13 @@ colour follow each other in one program, and scales end whatever was put off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops.augment import augment_color, augment_filter, augment_noise, augment_warp
+from einkorn.ops.augment import augment_color, augment_draws, augment_filter, augment_noise, augment_warp
 
 __all__ = ["Plan", "Targets", "mixed"]
 
@@ -75,11 +75,7 @@ class Plan:
         self._scale: tuple[np.ndarray, np.ndarray] | None = None
         self._owned = False  # whether x is the plan's own, and may be written over
         self._drawn = 0
-        self._numbers = np.empty((self.images, 0))
-        if draws:
-            flat = np.zeros((self.images, 1, 1, draws), np.float32)
-            found = augment_noise(flat, rows, 1.0, kind="uniform", seed=key)
-            self._numbers = (found.reshape(self.images, draws).astype(np.float64) + 1) / 2
+        self._numbers = augment_draws(rows, draws, key)
 
     @property
     def white(self) -> float:
@@ -183,7 +179,7 @@ class Plan:
                 x, weights[0][part], weights[1][part], keep=keep[part], gain=gain[part], **options
             )
 
-        self._apply(launch, (keep != 1) | (gain != 0))
+        self._apply(launch, lambda: (keep != 1) | (gain != 0))
 
     def noise(self, amount: Any, **options: Any) -> None:
         """As ``ops.augment_noise``."""
@@ -233,7 +229,7 @@ class Plan:
             def launch(x: np.ndarray, part: Any) -> np.ndarray:
                 return augment_color(x, steps[part], values[part], **scaling)
 
-            self._apply(launch, np.ones(self.images, bool) if scaling else (steps != 0).any(1))
+            self._apply(launch, None if scaling else lambda: (steps != 0).any(1))
 
     def _look(self, warp: _Warp, scaling: dict[str, Any]) -> None:
         def launch(x: np.ndarray, part: Any) -> np.ndarray:
@@ -243,18 +239,18 @@ class Plan:
             )
 
         plain = warp.window is None and warp.field is None and warp.size == self.x.shape[2:] and not scaling
-        moves = (warp.matrix != np.eye(3)).any((1, 2)) if plain else np.ones(self.images, bool)
-        self._apply(launch, moves)
+        self._apply(launch, (lambda: (warp.matrix != np.eye(3)).any((1, 2))) if plain else None)
 
-    def _apply(self, launch: Any, changed: np.ndarray) -> None:
+    def _apply(self, launch: Any, changed: Callable[[], np.ndarray] | None) -> None:
         """One launch, over those images alone that it changes where the others may stay where they are."""
-        if self._owned and changed.sum() <= 0.75 * self.images:
-            rows = np.flatnonzero(changed)
-            if len(rows):
-                self.x[rows] = launch(self.x[rows], rows)
-        else:
-            self.x = launch(self.x, slice(None))
-            self._owned = True
+        if self._owned and changed is not None:
+            rows = np.flatnonzero(changed())
+            if len(rows) <= 0.75 * self.images:
+                if len(rows):
+                    self.x[rows] = launch(self.x[rows], rows)
+                return
+        self.x = launch(self.x, slice(None))
+        self._owned = True
 
 
 # --- what goes along ---------------------------------------------------------------------------------------

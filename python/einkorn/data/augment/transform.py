@@ -16,6 +16,9 @@ from einkorn.errors import ArgumentError, DTypeError, ShapeError
 __all__ = ["Compose", "RandomApply", "RandomChoice", "Transform"]
 
 
+_TYPES = frozenset((np.dtype(np.uint8), np.dtype(np.float32)))
+
+
 class Transform:
     """Base class: a transform of whole batches, whose random parameters are drawn for each image.
 
@@ -84,10 +87,12 @@ class Transform:
         numbers = np.arange(len(pictures)) if rows is None else np.asarray(rows, np.int64).reshape(-1)
         if len(numbers) != len(pictures):
             raise ShapeError(f"{name}: rows has {len(numbers)} numbers, expected {len(pictures)}")
-        given = {"boxes": boxes, "masks": masks, "points": points}
-        if single:
-            given = {key: None if v is None else np.asarray(v)[None] for key, v in given.items()}
-        targets = checked(given, len(pictures), pictures.shape[2:], name)
+        targets = Targets()
+        if not (boxes is masks is points is None):
+            given = {"boxes": boxes, "masks": masks, "points": points}
+            if single:
+                given = {key: None if v is None else np.asarray(v)[None] for key, v in given.items()}
+            targets = checked(given, len(pictures), pictures.shape[2:], name)
         out, targets = self._transformed(pictures, targets, numbers, self._key(epoch))
         found = [self._returned(out[0] if single else out, x)]
         for value, moved in zip((boxes, masks, points), targets, strict=True):
@@ -108,6 +113,8 @@ class Transform:
 
     def _pictures(self, x: Any) -> tuple[np.ndarray, bool]:
         """Pictures with their channels first, and whether it was a single one."""
+        if type(x) is np.ndarray and x.ndim == 4 and not self.channels_last and x.dtype in _TYPES:
+            return np.ascontiguousarray(x), False
         name = type(self).__name__
         array = x._data if isinstance(x, Tensor) else x.detach().numpy() if hasattr(x, "detach") else x
         if not hasattr(array, "__array__"):
