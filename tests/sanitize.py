@@ -167,7 +167,7 @@ def run_texts(count: int) -> int:
     tagged = [[(word, str(len(word) % 5)) for word in each] for each in words]
 
     def tags() -> list[np.ndarray]:
-        found = text.PerceptronTagger().train(tagged, 2).tag_sents(words * 3)
+        found = text.PerceptronTagger().train(tagged, nr_iter=2).tag_sents(words * 3)
         return [np.array([int(tag) for sentence in found for _, tag in sentence])]
 
     same_for_all_threads("tags", tags)

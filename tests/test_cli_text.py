@@ -140,3 +140,25 @@ def test_a_pass_that_was_interrupted_is_begun_again() -> None:
     model.progress = None
     assert model.train(sentences).epochs_done == 3
     assert model.words_done == 3 * sum(map(len, sentences))
+
+
+def test_options_that_a_resumed_model_has_not_are_refused(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "model")
+    begun = ["embed", "word2vec", str(corpus), "--out", out, "--quiet", "--size", "8", "--min-count", "1"]
+    assert main([*begun, "--cbow", "--epochs", "1"]) == 0
+    resumed = ["embed", "word2vec", str(corpus), "--out", out, "--quiet", "--resume", "--epochs", "2"]
+    for option in (
+        ["--size", "9"],
+        ["--window", "2"],
+        ["--seed", "5"],
+        ["--negative", "2"],
+        ["--hierarchical"],
+    ):
+        capsys.readouterr()
+        assert main([*resumed, *option]) != 0
+        assert f"{option[0]}: the model in {out} was begun with" in capsys.readouterr().err
+    assert et.Word2Vec.load(out).epochs_done == 1
+    assert main([*resumed, "--size", "8", "--cbow"]) == 0
+    assert et.Word2Vec.load(out).epochs_done == 2

@@ -317,3 +317,94 @@ def test_places_and_distances_of_words() -> None:
     assert kv.get_index("x", -1) == -1
     with pytest.raises(ArgumentError, match="'x' is not there"):
         kv.get_index("x")
+
+
+def test_most_similar_by_products() -> None:
+    rng = np.random.default_rng(3)
+    words = [f"w{i}" for i in range(60)]
+    kv = et.KeyedVectors(words, rng.normal(size=(60, 9)))
+    units = kv.vectors.astype(np.float64) / np.linalg.norm(kv.vectors, axis=1, keepdims=True)
+    cosines = (1 + units @ units.T) / 2
+    expected = cosines[1] * cosines[2] / (cosines[3] + 1e-6)
+    found = kv.most_similar_cosmul(positive=["w1", kv["w2"]], negative="w3", topn=None)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    order = [i for i in np.argsort(-expected) if i not in (1, 2, 3)]
+    named = kv.most_similar_cosmul(["w1", "w2"], ["w3"], 5)
+    assert [word for word, _ in named] == [words[i] for i in order[:5]]
+    among = kv.most_similar_cosmul("w1", topn=3, restrict_vocab=10)
+    assert all(kv.get_index(word) < 10 for word, _ in among)
+    assert kv.most_similar_cosmul(negative="w1", topn=0) == []
+    for arguments, message in (
+        ((), "are empty"),
+        ((["nobody"],), "is not there"),
+        (([("w1", 2.0)],), "weights have no meaning"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            kv.most_similar_cosmul(*arguments)
+
+
+def test_files_take_the_arguments_of_gensim(tmp_path: Path) -> None:
+    kv = et.KeyedVectors(["a", "b"], np.eye(2, 3), [7, 2])
+    kv.save_word2vec_format(tmp_path / "v", tmp_path / "counts", True)
+    again = et.KeyedVectors.load_word2vec_format(
+        tmp_path / "v", tmp_path / "counts", True, "utf8", "strict", 1
+    )
+    assert (again.index_to_key, again.counts) == (["a"], [7])
+    (tmp_path / "latin").write_bytes(b"1 1\n\xe9t 1\n")
+    with pytest.raises(DataError, match="is no utf8"):
+        et.KeyedVectors.load_word2vec_format(tmp_path / "latin")
+    assert list(et.KeyedVectors.load_word2vec_format(tmp_path / "latin", unicode_errors="ignore")) == ["t"]
+    (tmp_path / "counts").write_text("a 7\n")
+    with pytest.raises(DataError, match="'b' is not there"):
+        et.KeyedVectors.load_word2vec_format(tmp_path / "v", tmp_path / "counts", True)
+    with pytest.raises(ArgumentError, match="is not known"):
+        et.KeyedVectors(["a"], np.eye(1)).save_word2vec_format(tmp_path / "v", tmp_path / "c")
+
+
+@pytest.mark.parametrize("width", [4, 50, 64, 100])
+def test_rows_of_any_width_are_learned_and_kept(width: int, tmp_path: Path) -> None:
+    model = et.Word2Vec(pairs_of(50), vector_size=width, min_count=1, epochs=1)
+    assert model.wv.vectors.shape == (len(model.wv), width)
+    assert model.wv.get_vector("x").shape == (width,)
+    model.save(tmp_path / "model")
+    model.wv.save(tmp_path / "vectors")
+    loaded = et.Word2Vec.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.wv.vectors, model.wv.vectors)
+    np.testing.assert_array_equal(et.KeyedVectors.load(tmp_path / "vectors").vectors, model.wv.vectors)
+    for each in (model, loaded):
+        each.wv.vectors[0] = 1  # part of what is trained, as in gensim
+        each.train(pairs_of(50), epochs=2)
+    np.testing.assert_array_equal(loaded.wv.vectors, model.wv.vectors)
+
+
+def test_a_program_for_gensim_trains_as_there(tmp_path: Path) -> None:
+    sentences = pairs_of(50)
+    model = et.Word2Vec(vector_size=8, min_count=1, epochs=2, sample=0)
+    model.build_vocab(corpus_iterable=sentences)
+    assert (model.corpus_count, model.corpus_total_words) == (50, 200)
+    model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
+    same = et.Word2Vec(sentences, vector_size=8, min_count=1, epochs=2, sample=0)
+    np.testing.assert_array_equal(model.wv.vectors, same.wv.vectors)
+    # Once more is two passes more, not none, with a rate that begins anew.
+    once = model.wv.vectors.copy()
+    model.train(sentences, total_examples=50, epochs=2, start_alpha=0.05, end_alpha=0.01)
+    assert model.alpha == 0.05
+    assert not np.array_equal(model.wv.vectors, once)
+    model.save(tmp_path / "model")
+    again = et.Word2Vec.load(tmp_path / "model")
+    for each in (model, again):
+        each.train(corpus_iterable=sentences, total_words=200, epochs=1)
+    np.testing.assert_array_equal(model.wv.vectors, again.wv.vectors)
+    file = tmp_path / "corpus"
+    file.write_text("\n".join(map(" ".join, sentences)))
+    other = et.Word2Vec(vector_size=8, min_count=1, epochs=2, sample=0)
+    other.build_vocab(corpus_file=str(file))
+    assert (other.corpus_count, other.corpus_total_words) == (50, 200)
+    other.train(corpus_file=str(file), total_words=other.corpus_total_words, epochs=2)
+    np.testing.assert_array_equal(other.wv.vectors, same.wv.vectors)
+    with pytest.raises(ArgumentError, match="words cannot be added"):
+        other.build_vocab(sentences, update=True)
+    with pytest.raises(ArgumentError, match="exclude each other"):
+        other.train(sentences, str(file))
+    with pytest.raises(ArgumentError, match="max_final_vocab"):
+        et.Word2Vec(sentences, None, 8, 0.025, 5, 1, 100)

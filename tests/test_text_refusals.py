@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import einkorn.text as et
 from einkorn.cli.main import main
@@ -189,7 +190,7 @@ def test_stems_from_several_threads() -> None:
         (lambda: et.NLTKWordTokenizer().tokenize_sents("ab"), "strings must be a list"),
         (lambda: et.PerceptronTagger().train(None), "sentences must be a list"),
         (lambda: et.PerceptronTagger().train([None]), "a sentence must be a list"),
-        (lambda: et.PerceptronTagger().train([[("a", "X")]], 1.5), "nr_iter must be a whole number"),
+        (lambda: et.PerceptronTagger().train([[("a", "X")]], nr_iter=1.5), "nr_iter must be a whole number"),
         (lambda: et.PerceptronTagger().train([[("a", "X")]], seed=-1), "seed must be a whole number"),
         (lambda: et.PerceptronTagger().train([[("a", "X\ud800")]]), "a tag has an unpaired surrogate"),
         (lambda: et.PerceptronTagger().train([[("a", "X")]]).tag([b"a"]), "words must be str"),
@@ -258,6 +259,9 @@ def test_relative_weights_of_lists() -> None:
         (lambda: et.nearest_rows(np.eye(2), np.eye(2), 1.0), "n_neighbors must be a whole number"),
         (lambda: et.nearest_rows(np.eye(2) * 1j, np.eye(2), 1), "X must be an array of real numbers"),
         (lambda: et.cosine_similarity([["a"]]), "X must be an array of real numbers"),
+        (lambda: et.cosine_similarity([[1.0], [np.nan]]), "X has NaN in row 1"),
+        (lambda: et.cosine_similarity(np.eye(2), [[1, 2], [1, np.inf]]), "Y has an infinite number in row 1"),
+        (lambda: et.nearest_rows(sparse.csr_matrix([[0.0], [np.nan]]), np.eye(1), 1), "X has NaN in row 1"),
         (lambda: et.pearson_weights([[np.nan, 1], [1, 2]]), "must be finite and not negative"),
         (lambda: et.pearson_weights([[-1, 2], [3, 4]]), "must be finite and not negative"),
         (lambda: et.pearson_weights([["a"]]), "counts must be an array of numbers"),
@@ -318,7 +322,7 @@ def test_word2vec_refuses(options: dict[str, Any], message: str) -> None:
         (lambda c: et.FastText().save("x"), "FastText.save: there are no words yet"),
         (lambda c: et.FastText().vector("x"), "FastText.vector: there are no words yet"),
         (lambda c: et.GloVe().save("x"), "GloVe.save: nothing was learned"),
-        (lambda c: et.Word2Vec(CORPUS, **SMALL).train(CORPUS, 2.5), "epochs must be a whole number"),
+        (lambda c: et.Word2Vec(CORPUS, **SMALL).train(CORPUS, epochs=2.5), "epochs must be a whole number"),
         (lambda c: et.FastText(CORPUS, **SMALL, min_n=1.5), "min_n must be a whole number"),
         (lambda c: et.FastText(CORPUS, **SMALL, bucket=2**40), "bucket must be a whole number"),
         (lambda c: et.GloVe(x_max="a"), "x_max must be a finite number above 0"),
@@ -347,9 +351,9 @@ def test_a_copy_is_trained_by_itself() -> None:
     before = model.wv.vectors.copy()
     copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
     for copied in copies:
-        copied.train(CORPUS, 3)
+        copied.train(CORPUS, epochs=3)
     assert np.array_equal(model.wv.vectors, before)
-    model.train(CORPUS, 3)
+    model.train(CORPUS, epochs=3)
     for copied in copies:
         assert np.array_equal(copied.wv.vectors, model.wv.vectors)
 

@@ -37,7 +37,7 @@ def test_what_was_seen_is_known() -> None:
 
 
 def test_the_same_again_and_from_a_file(tmp_path: Path) -> None:
-    first, second = (et.PerceptronTagger().train(SENTENCES, 3, seed=2) for _ in range(2))
+    first, second = (et.PerceptronTagger().train(SENTENCES, nr_iter=3, seed=2) for _ in range(2))
     words = [[word for word, _ in sentence] + ["running", "Katzen", ""] for sentence in SENTENCES]
     expected = first.tag_sents(words)
     assert second.tag_sents(words) == expected
@@ -54,11 +54,11 @@ def test_the_same_again_and_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(not _engine.compiled(), reason="the compiled form was not built")
 def test_both_forms_agree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = [[word for word, _ in sentence] + ["running", "Katzen", ""] for sentence in SENTENCES]
-    compiled = et.PerceptronTagger().train(SENTENCES, 2)
+    compiled = et.PerceptronTagger().train(SENTENCES, nr_iter=2)
     compiled.save(tmp_path / "model")
     expected = compiled.tag_sents(words)
     monkeypatch.setattr(_engine, "form", _plain)
-    assert et.PerceptronTagger().train(SENTENCES, 2).tag_sents(words) == expected
+    assert et.PerceptronTagger().train(SENTENCES, nr_iter=2).tag_sents(words) == expected
     assert et.PerceptronTagger.load(tmp_path / "model").tag_sents(words) == expected
 
 
@@ -67,7 +67,7 @@ def test_brown() -> None:
     assert len(sentences) == 57_340
     assert sum(map(len, sentences)) == 1_161_192
     held = sentences[::10]
-    tagger = et.PerceptronTagger().train([s for i, s in enumerate(sentences) if i % 10], 5)
+    tagger = et.PerceptronTagger().train([s for i, s in enumerate(sentences) if i % 10], nr_iter=5)
     assert tagger.accuracy(held) >= 0.96
     assert tagger.tag([word for word, _ in pairs(COURSE)]) == pairs(COURSE)
 
@@ -96,7 +96,7 @@ def test_tags_of_brown(brown: str, penn: str) -> None:
         (lambda: et.PerceptronTagger().train([["a"]]), r"lists of \(word, tag\)"),
         (lambda: et.PerceptronTagger().train([[("a", 1)]]), r"lists of \(word, tag\)"),
         (
-            lambda: et.PerceptronTagger().train(SENTENCES, 0),
+            lambda: et.PerceptronTagger().train(SENTENCES, nr_iter=0),
             "nr_iter must be a whole number from 1 on, got 0",
         ),
         (lambda: et.PerceptronTagger().train([[("\ud800", "NN")]]), "unpaired surrogate"),
@@ -110,3 +110,12 @@ def test_tags_of_brown(brown: str, penn: str) -> None:
 def test_what_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_the_arguments_are_those_of_nltk(tmp_path: Path) -> None:
+    tagger = et.PerceptronTagger(load=False)
+    tagger.train(SENTENCES, str(tmp_path / "model"), 3)
+    words = [word for word, _ in SENTENCES[0]]
+    assert et.PerceptronTagger.load(tmp_path / "model").tag(words) == tagger.tag(words)
+    with pytest.raises(ArgumentError, match="no model comes with einkorn"):
+        et.PerceptronTagger(load=True)

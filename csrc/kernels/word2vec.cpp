@@ -1,17 +1,30 @@
 // word2vec: the pairs of a word as small matrix products.
 //
-//      targets    y_0 .. y_5  (the word and five negatives)          1. z = x y^T        up to 6 sums at a time in registers
+//      targets    y_0 .. y_5  (the word and five negatives)          1. z = x y^T        two inputs by six targets in registers
 //    x_0          z_00 .. z_05                                       2. g = rate (t - sigmoid z)
 //    ..                                                              3. dx += g y, y += g^T x   a vector of all y at a time, y and
 //    x_5          z_50 .. z_55  (a row for each word around)                              its sum stay in registers over all x
 //
 // Inputs are copied to a buffer (they are read three times and lie anywhere), targets are read twice from where they are: after the
 // first time they are in the cache. Going pair by pair, as the published program does, reads each row of a target once for every
-// word around, and has one sum at a time, which waits for itself.
+// word around, and has one sum at a time, which waits for itself. CBOW has one input: it adds its rows up and multiplies in one walk,
+// so that the rows of both sides are waited for together, and changes both in a second one.
+//
+// A word of CBOW has 12 rows of 7 lines, 4 of them not in the second cache, and 5 thousand FLOP: it is bound by lines, not arithmetic.
+// Rows that begin on a line cost least: models give rows a width that is a multiple of 16, zeros behind (they stay zeros).
+//
+// Versions, one core of Intel (Emerald Rapids, AVX-512), 100 numbers, window 5, 5 negatives, 11,381 words on large pages, seconds for
+// 616,000 words (the least of 4 runs):                                                            CBOW     skip-gram
+//   sums of lanes one by one, CBOW by sum, products, step, gradient, each a walk of its own        0.165    0.28
+//   sums of the lanes of many vectors at once, two inputs at a time                                          0.253
+//   CBOW in two walks                                                                              0.142
+//   rows of 112 numbers on lines of their own                                                      0.122    0.234
+//   and the targets of the next word drawn and asked for before this one is computed               0.120    0.220
+// The last is left out: with two threads nothing was gained beyond what runs differ by, and on AMD (Zen 4) two were up to half as
+// fast, for frequent words' rows leave the other core too early. On small pages it gained a tenth.
 //
 // Logarithms are taken of the product of many chances at once. A stretch's sums lie on its own stack: where two threads added to
-// neighbouring numbers of `stats` for each word, the line went to and fro between them. Tried and left: to ask for the rows of words to
-// come. One thread was a tenth faster; two were up to half as fast, for frequent words' rows then leave the other core too early.
+// neighbouring numbers of `stats` for each word, the line went to and fro between them.
 
 #include "kernels/word2vec.h"
 
@@ -67,29 +80,49 @@ struct Loss {
   }
 };
 
-// One word's inputs against J targets: step 1 to 3 above. dx is added to, or with `fresh` written.
-template <int J>
-void tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, const int32_t* target, const float* label,
-          float rate, bool fresh, Loss& loss) {
-  const int64_t stride = Word2VecStretch::padded(k);
-  float* y[J];
-  EINKORN_UNROLL for (int j = 0; j < J; ++j) y[j] = k.outputs + target[j] * k.width;
-  float* const g = s.g;
-  for (int64_t i = 0; i < inputs; ++i) {
-    const float* const x = s.x + i * stride;
-    Vec<float> sum[J] = {};
-    for_vectors<float>(k.width, [&](int64_t l, int64_t live) {
-      const Vec<float> here = load(x + l);
-      EINKORN_UNROLL for (int j = 0; j < J; ++j) sum[j] += here * load_n(y[j] + l, live);
-    });
-    EINKORN_UNROLL for (int j = 0; j < J; ++j) g[i * J + j] = sum_lanes<float>(sum[j]);
+// How far a word sees, and how many targets it has.
+struct Drawn {
+  int64_t reach, count;
+};
+
+Drawn draw(const Word2VecTrain& k, const Word2VecStretch& s, int64_t c) {
+  Random random(k.seed, k.first + s.place[c]);
+  random.next();  // the draw that kept the word
+  Drawn d = {k.window - Random::below(random.next(), k.window), 0};
+  const int32_t word = s.kept[c];
+  if (k.chance != nullptr) {
+    s.target[d.count] = word;
+    s.label[d.count++] = 1;
+    for (int64_t i = 0; i < k.negatives; ++i) {
+      const uint64_t bits = random.next();
+      const int64_t self = Random::below(bits, k.words);
+      const int32_t other = k.alias[self];
+      const int32_t drawn = Random::unit(bits) >= k.chance[self] ? other : static_cast<int32_t>(self);
+      bool known = false;
+      for (int64_t j = 0; j < d.count; ++j) known |= s.target[j] == drawn;
+      if (known) continue;
+      s.target[d.count] = drawn;
+      s.label[d.count++] = 0;
+    }
   }
+  if (k.paths != nullptr)
+    for (int64_t p = k.paths[word]; p < k.paths[word + 1]; ++p) {
+      s.target[d.count] = k.nodes[p];
+      s.label[d.count++] = static_cast<float>(1 - k.codes[p]);
+    }
+  return d;
+}
+
+// g = rate (t - sigmoid z) in the place of `pairs` numbers z; J labels, again and again.
+template <int J>
+EINKORN_INLINE void take_steps(float* g, int64_t pairs, const float* label, float rate, Loss& loss) {
   float labels[kL + J];
-  for (int64_t i = 0; i < kL + J; ++i) labels[i] = label[i % J];
-  const int64_t pairs = inputs * J;
+  EINKORN_UNROLL for (int i = 0; i < kL + J; ++i) labels[i] = label[i % J];
+  int64_t first = 0;  // of the labels
   for (int64_t p = 0; p < pairs; p += kL) {
     const int64_t live = least(kL, pairs - p);
-    const Vec<float> z = load_partial(g + p, live), t = load(labels + p % J);
+    const Vec<float> z = load_partial(g + p, live), t = load(labels + first);
+    first = (first + kL) % J;
     const Vec<float> e = EINKORN_ISA::exp(-EINKORN_ISA::absolute(z)), large = 1.0f / (1.0f + e);
     const Vec<float> sigmoid = z >= 0.0f ? large : e * large;
     // -log p of the label is log(1 + exp(-|z|)) and a line; lanes past the last pair have nothing of either.
@@ -98,6 +131,35 @@ void tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, cons
     loss.add(there ? e : nothing, there ? (z >= 0.0f ? (1.0f - t) * z : -t * z) : nothing);
     store_partial(g + p, live, (t - sigmoid) * rate);
   }
+}
+
+// g[i * J + j] = x_i . y_j of I inputs.
+template <int I, int J>
+EINKORN_INLINE void products(const float* x, int64_t stride, float* const (&y)[J], int64_t width, float* g) {
+  Vec<float> sum[I * J] = {};
+  for_vectors<float>(width, [&](int64_t l, int64_t live) EINKORN_LAMBDA {
+    Vec<float> here[I];
+    EINKORN_UNROLL for (int i = 0; i < I; ++i) here[i] = load(x + i * stride + l);
+    EINKORN_UNROLL for (int j = 0; j < J; ++j) {
+      const Vec<float> row = load_n(y[j] + l, live);
+      EINKORN_UNROLL for (int i = 0; i < I; ++i) sum[i * J + j] += here[i] * row;
+    }
+  });
+  store_sums<float, I * J>(g, sum);
+}
+
+// One word's inputs against J targets: step 1 to 3 above. dx is added to, or with `fresh` written.
+template <int J>
+void tile(const Word2VecTrain& k, const Word2VecStretch& s, int64_t inputs, const int32_t* target, const float* label,
+          float rate, bool fresh, Loss& loss) {
+  const int64_t stride = Word2VecStretch::padded(k);
+  float* y[J];
+  EINKORN_UNROLL for (int j = 0; j < J; ++j) y[j] = k.outputs + target[j] * k.width;
+  float* const g = s.g;
+  int64_t first = 0;
+  for (; first + 2 <= inputs; first += 2) products<2, J>(s.x + first * stride, stride, y, k.width, g + first * J);
+  if (first < inputs) products<1, J>(s.x + first * stride, stride, y, k.width, g + first * J);
+  take_steps<J>(g, inputs * J, label, rate, loss);
   for_vectors<float>(k.width, [&](int64_t l, int64_t live) {
     Vec<float> row[J], sum[J] = {};
     EINKORN_UNROLL for (int j = 0; j < J; ++j) row[j] = load_n(y[j] + l, live);
@@ -123,6 +185,37 @@ void against_targets(const Word2VecTrain& k, const Word2VecStretch& s, int64_t i
   for (; j + 6 <= count; j += 6) tile<6>(k, s, inputs, target + j, label + j, rate, j == 0, loss);
   for (; j + 2 <= count; j += 2) tile<2>(k, s, inputs, target + j, label + j, rate, j == 0, loss);
   for (; j < count; ++j) tile<1>(k, s, inputs, target + j, label + j, rate, j == 0, loss);
+}
+
+// CBOW over rows, which are added up and changed in the same two walks as the targets' are.
+template <int J>
+void rows_against_targets(const Word2VecTrain& k, const Word2VecStretch& s, int64_t count, float rate, Loss& loss) {
+  float *const *const around = s.around, *const x = s.x;
+  float* y[J];
+  EINKORN_UNROLL for (int j = 0; j < J; ++j) y[j] = k.outputs + s.target[j] * k.width;
+  const float share = 1.0f / static_cast<float>(count), scale = k.mean ? share : 1.0f, back = k.mean ? 1.0f : share;
+  Vec<float> sum[J] = {};
+  for_vectors<float>(k.width, [&](int64_t l, int64_t live) EINKORN_LAMBDA {
+    Vec<float> here = {};
+    for (int64_t r = 0; r < count; ++r) here += load_n(around[r] + l, live);
+    here *= scale;
+    store(x + l, here);
+    EINKORN_UNROLL for (int j = 0; j < J; ++j) sum[j] += here * load_n(y[j] + l, live);
+  });
+  float g[J];
+  store_sums<float, J>(g, sum);
+  take_steps<J>(g, J, s.label, rate, loss);
+  for_vectors<float>(k.width, [&](int64_t l, int64_t live) EINKORN_LAMBDA {
+    const Vec<float> here = load(x + l);
+    Vec<float> d = {};
+    EINKORN_UNROLL for (int j = 0; j < J; ++j) {
+      const Vec<float> row = load_n(y[j] + l, live), each = broadcast(g[j]);
+      d += each * row;
+      store_n(y[j] + l, live, row + each * here);
+    }
+    d *= back;
+    for (int64_t r = 0; r < count; ++r) store_n(around[r] + l, live, load_n(around[r] + l, live) + d);
+  });
 }
 
 void clear(float* x, int64_t n) {
@@ -187,80 +280,78 @@ void put_gradient(const Word2VecTrain& k, const float* dx, Rows rows, float by) 
   }
 }
 
-// How far a word sees, and how many targets it has.
-struct Drawn {
-  int64_t reach, count;
-};
-
-Drawn draw(const Word2VecTrain& k, const Word2VecStretch& s, int64_t c) {
-  Random random(k.seed, k.first + s.place[c]);
-  random.next();  // the draw that kept the word
-  Drawn d = {k.window - Random::below(random.next(), k.window), 0};
-  const int32_t word = s.kept[c];
-  if (k.chance != nullptr) {
-    s.target[d.count] = word;
-    s.label[d.count++] = 1;
-    for (int64_t i = 0; i < k.negatives; ++i) {
-      const uint64_t bits = random.next();
-      const int64_t self = Random::below(bits, k.words);
-      const int32_t other = k.alias[self];
-      const int32_t drawn = Random::unit(bits) >= k.chance[self] ? other : static_cast<int32_t>(self);
-      bool known = false;
-      for (int64_t j = 0; j < d.count; ++j) known |= s.target[j] == drawn;
-      if (known) continue;
-      s.target[d.count] = drawn;
-      s.label[d.count++] = 0;
-    }
+// One word of a sentence with those from `begin` to `end` around it. Returns how many inputs were trained.
+int64_t word(const Word2VecTrain& k, const Word2VecStretch& s, int64_t c, int64_t begin, int64_t end, int64_t count,
+             float rate, Loss& loss) {
+  const int64_t stride = Word2VecStretch::padded(k);
+  int64_t inputs = 0, summed = 0;
+  for (int64_t w = begin; w < end; ++w) {
+    if (w == c) continue;
+    const Rows rows = rows_of(k, s.kept + w);
+    float* const x = s.x + (k.cbow ? 0 : inputs) * stride;
+    sum_rows(k, x, rows, k.cbow && inputs > 0);
+    if (!k.cbow && rows.count > 1) scale_row(k, x, 1.0f / static_cast<float>(rows.count));
+    summed += rows.count;
+    ++inputs;
   }
-  if (k.paths != nullptr)
-    for (int64_t p = k.paths[word]; p < k.paths[word + 1]; ++p) {
-      s.target[d.count] = k.nodes[p];
-      s.label[d.count++] = static_cast<float>(1 - k.codes[p]);
-    }
-  return d;
+  if (k.cbow) {
+    if (k.mean && summed > 1) scale_row(k, s.x, 1.0f / static_cast<float>(summed));
+    inputs = 1;
+  }
+  if (k.full) {
+    clear(s.dx, inputs * stride);
+    for (int64_t i = 0; i < inputs; ++i) loss.total += all_words(k, s, i, s.kept[c], rate);
+  } else {
+    against_targets(k, s, inputs, count, rate, loss);
+  }
+  const float by = k.cbow && !k.mean ? 1.0f / static_cast<float>(summed) : 1.0f;
+  const float* dx = s.dx;
+  for (int64_t w = begin; w < end; ++w) {
+    if (w == c) continue;
+    put_gradient(k, dx, rows_of(k, s.kept + w), by);
+    if (!k.cbow) dx += stride;
+  }
+  return inputs;
 }
 
 // The words kept[0 .. n - 1] of a stretch of a sentence. Returns how many inputs were trained.
 int64_t segment(const Word2VecTrain& k, const Word2VecStretch& s, int64_t n, float rate, Loss& loss) {
-  const int64_t stride = Word2VecStretch::padded(k);
+  const bool by_rows = k.cbow && k.part_starts == nullptr && !k.full;
   int64_t trained = 0;
+  if (n < 2) return 0;
   for (int64_t c = 0; c < n; ++c) {
     const Drawn drawn = draw(k, s, c);
     const int64_t begin = c - drawn.reach < 0 ? 0 : c - drawn.reach, end = least(n, c + drawn.reach + 1);
-    if (end - begin < 2) continue;
-    int64_t inputs = 0, summed = 0;
-    for (int64_t w = begin; w < end; ++w) {
-      if (w == c) continue;
-      const Rows rows = rows_of(k, s.kept + w);
-      if (k.cbow && k.part_starts == nullptr) {
-        s.around[summed] = s.kept[w];
-      } else {
-        float* const x = s.x + (k.cbow ? 0 : inputs) * stride;
-        sum_rows(k, x, rows, k.cbow && inputs > 0);
-        if (!k.cbow && rows.count > 1) scale_row(k, x, 1.0f / static_cast<float>(rows.count));
-      }
-      summed += rows.count;
-      ++inputs;
+    if (!by_rows || drawn.count > 6) {
+      trained += word(k, s, c, begin, end, drawn.count, rate, loss);
+      continue;
     }
-    if (k.cbow) {
-      if (k.part_starts == nullptr) sum_rows(k, s.x, {s.around, summed}, false);
-      if (k.mean && summed > 1) scale_row(k, s.x, 1.0f / static_cast<float>(summed));
-      inputs = 1;
+    int64_t count = 0;
+    for (int64_t w = begin; w < end; ++w)
+      if (w != c) s.around[count++] = k.vectors + s.kept[w] * k.width;
+    switch (drawn.count) {
+      case 6:
+        rows_against_targets<6>(k, s, count, rate, loss);
+        break;
+      case 5:
+        rows_against_targets<5>(k, s, count, rate, loss);
+        break;
+      case 4:
+        rows_against_targets<4>(k, s, count, rate, loss);
+        break;
+      case 3:
+        rows_against_targets<3>(k, s, count, rate, loss);
+        break;
+      case 2:
+        rows_against_targets<2>(k, s, count, rate, loss);
+        break;
+      case 1:
+        rows_against_targets<1>(k, s, count, rate, loss);
+        break;
+      default:
+        break;
     }
-    if (k.full) {
-      clear(s.dx, inputs * stride);
-      for (int64_t i = 0; i < inputs; ++i) loss.total += all_words(k, s, i, s.kept[c], rate);
-    } else {
-      against_targets(k, s, inputs, drawn.count, rate, loss);
-    }
-    trained += inputs;
-    const float by = k.cbow && !k.mean ? 1.0f / static_cast<float>(summed) : 1.0f;
-    const float* dx = s.dx;
-    for (int64_t w = begin; w < end; ++w) {
-      if (w == c) continue;
-      put_gradient(k, dx, rows_of(k, s.kept + w), by);
-      if (!k.cbow) dx += stride;
-    }
+    ++trained;
   }
   return trained;
 }

@@ -69,7 +69,7 @@ inline namespace EINKORN_ISA {
 struct Word2VecStretch {
   int32_t* kept;    // [kSegment]: the words that were not left out
   int64_t* place;   // [kSegment]: and where they are
-  int32_t* around;  // of CBOW the words around
+  float** around;   // of CBOW the rows of the words around
   int32_t* target;  // rows of outputs
   float* label;     // their labels
   float* x;         // inputs, rows padded to whole vectors
@@ -83,7 +83,7 @@ struct Word2VecStretch {
   Word2VecStretch(Carver& c, const Word2VecTrain& k)
       : kept(c.take<int32_t>(kSegment)),
         place(c.take<int64_t>(kSegment)),
-        around(c.take<int32_t>(2 * k.window)),
+        around(c.take<float*>(2 * k.window)),
         target(c.take<int32_t>(most(k))),
         label(c.take<float>(most(k))),
         x(c.take<float>(inputs(k) * padded(k))),

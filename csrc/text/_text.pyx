@@ -30,6 +30,8 @@ cdef extern from *:
     static void einkorn_text_raise() {
       try {
         throw;
+      } catch (const einkorn::text::Interrupted&) {
+        // What the signal's handler raised is set already.
       } catch (const einkorn::text::Refused& error) {
         PyErr_SetString(einkorn_text_refused, error.what());
       } catch (const std::bad_alloc&) {
@@ -38,6 +40,15 @@ cdef extern from *:
         PyErr_SetString(PyExc_RuntimeError, error.what());
       }
     }
+
+    static bool einkorn_text_interrupted() {
+      const PyGILState_STATE state = PyGILState_Ensure();
+      const bool raised = PyErr_CheckSignals() != 0;
+      PyGILState_Release(state);
+      return raised;
+    }
+
+    static void einkorn_text_listen() { einkorn::text::was_interrupted = einkorn_text_interrupted; }
 
     // Lines with their ends.
     static std::vector<std::string_view> einkorn_text_lines(std::string_view text) {
@@ -59,6 +70,7 @@ cdef extern from *:
     """
     PyObject* refused "einkorn_text_refused"
     void raise_refused "einkorn_text_raise" ()
+    void listen "einkorn_text_listen" ()
     vector[string_view] lines_of "einkorn_text_lines" (string_view) nogil
     void sample_of "einkorn_text_sample" (
         const CUnigram&, string_view, double, const vector[double]&, vector[CToken]&) except +raise_refused nogil
@@ -169,6 +181,7 @@ ctypedef shared_ptr[SameMap] SharedMap
 
 Py_INCREF(_ArgumentError)
 refused = <PyObject*>_ArgumentError
+listen()
 
 
 cdef string_view view(object text) except *:

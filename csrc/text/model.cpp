@@ -80,13 +80,15 @@ void Merges::units(std::string_view piece, std::vector<Symbol>& symbols) const {
   };
   if (options_.bytes) {
     for (size_t i = 0; i < piece.size(); ++i) {
+      ask_at(i);
       const int32_t id = (i + 1 == piece.size() ? last_ : inner_)[static_cast<uint8_t>(piece[i])];
       push(id < 0 ? kUnknown : id, 1);
     }
     return;
   }
   std::string unit;
-  for (size_t at = 0; at < piece.size();) {
+  for (size_t at = 0, step = 0; at < piece.size(); ++step) {
+    ask_at(step);
     const size_t size = character_at(piece, at).size;
     unit.assign(piece.substr(at, size));
     at += size;
@@ -152,7 +154,8 @@ void Merges::merge_many(std::vector<Symbol>& symbols) const {
   for (uint32_t i = 0; i < n; ++i)
     if (const uint64_t entry = ranked_pair(i, pair); pair != nullptr) ranked.push_back(entry);
   std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<>> heap(std::greater<>{}, std::move(ranked));
-  while (!heap.empty()) {
+  for (size_t step = 0; !heap.empty(); ++step) {
+    ask_at(step);
     const uint64_t top = heap.top();
     heap.pop();
     const uint32_t place = static_cast<uint32_t>(top);
@@ -288,7 +291,9 @@ void Unigram::encode(std::string_view piece, std::vector<Token>& out) const {
   };
   static thread_local std::vector<Best> best;
   best.assign(piece.size() + 1, {});
+  size_t step = 0;
   for (size_t at = 0; at < piece.size(); at += character_at(piece, at).size) {
+    ask_at(step++);
     const double so_far = best[at].score;
     each_token_at(piece, at, [&](int32_t id, size_t end, double score) {
       Best& there = best[end];

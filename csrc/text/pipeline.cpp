@@ -200,6 +200,7 @@ void Pipeline::encode_one(std::string_view text, Cache& cache, Scratch& scratch,
   walk(
       text, scratch,
       [&](std::string_view piece, size_t at) {
+        ask_at(static_cast<size_t>(word));
         scratch.tokens.clear();
         cache.encode(*setup_.model, piece, scratch.tokens);
         for (const Token& token : scratch.tokens) {
@@ -286,10 +287,15 @@ void Pipeline::count(const std::vector<std::string_view>& texts, int threads, St
   std::vector<StringTable> parts(workers);
   in_parallel(workers, bytes, threads, [&](size_t worker) {
     Scratch scratch;
+    size_t step = 0;
     for (size_t task = worker; task < tasks; task += workers)
       for (size_t i = begins[task]; i < begins[task + 1]; ++i)
         walk(
-            texts[i], scratch, [&](std::string_view piece, size_t) { ++parts[worker].count(piece); },
+            texts[i], scratch,
+            [&](std::string_view piece, size_t) {
+              ask_at(step++);
+              ++parts[worker].count(piece);
+            },
             [](const Match&, bool) {});
   });
   for (const StringTable& part : parts)

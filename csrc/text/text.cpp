@@ -1,6 +1,8 @@
 #include "text/text.h"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -71,6 +73,29 @@ int32_t StringTable::find(std::string_view string) const {
   return entry == 0 ? kAbsent : static_cast<int32_t>(entries_[entry - 1].value);
 }
 
+bool (*was_interrupted)() = nullptr;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kPatience{100};
+
+thread_local const std::atomic<bool>* given_up = nullptr;  // of a thread that in_parallel started
+thread_local Clock::time_point last_asked{};
+
+}  // namespace
+
+void ask_for_signals() {
+  if (given_up != nullptr) {
+    if (given_up->load(std::memory_order_relaxed)) throw Interrupted{};
+    return;
+  }
+  const Clock::time_point now = Clock::now();
+  if (was_interrupted == nullptr || now - last_asked < kPatience) return;
+  last_asked = now;
+  if (was_interrupted()) throw Interrupted{};
+}
+
 void in_parallel(size_t tasks, size_t bytes, int threads, const std::function<void(size_t)>& work) {
   constexpr size_t kWorthAThread = 1 << 15;  // bytes: starting a thread takes as long as tokenising some thousand
   size_t workers = bytes / kWorthAThread + 1;
@@ -78,23 +103,50 @@ void in_parallel(size_t tasks, size_t bytes, int threads, const std::function<vo
     workers = static_cast<size_t>(threads < 1 ? 1 : threads);
   if (workers > tasks) workers = tasks;
   std::atomic<size_t> next{0};
+  std::atomic<bool> stop{false};
   std::mutex lock;
+  std::condition_variable changed;
+  size_t running = 0;
   std::exception_ptr failure;
-  const auto run = [&] {
+  const auto guarded = [&](const auto& doing) {
     try {
-      for (size_t task; (task = next.fetch_add(1)) < tasks;) work(task);
+      doing();
     } catch (...) {
       const std::lock_guard<std::mutex> guard(lock);
       if (!failure) failure = std::current_exception();
+      stop.store(true, std::memory_order_relaxed);
+    }
+  };
+  const auto run = [&] {
+    for (size_t task; (task = next.fetch_add(1)) < tasks;) {
+      ask_for_signals();
+      work(task);
     }
   };
   std::vector<std::thread> others;
   try {
-    for (size_t i = 1; i < workers; ++i) others.emplace_back(run);
+    for (size_t i = 1; i < workers; ++i) {
+      const std::lock_guard<std::mutex> guard(lock);
+      others.emplace_back([&] {
+        given_up = &stop;
+        guarded(run);
+        const std::lock_guard<std::mutex> ended(lock);
+        --running;
+        changed.notify_one();
+      });
+      ++running;
+    }
   } catch (const std::system_error&) {
     // No more threads to be had: those that started do the work.
   }
-  run();
+  guarded(run);
+  for (;;) {
+    std::unique_lock<std::mutex> guard(lock);
+    if (changed.wait_for(guard, kPatience, [&] { return running == 0; })) break;
+    if (failure) continue;
+    guard.unlock();
+    guarded([] { ask_for_signals(); });
+  }
   for (std::thread& thread : others) thread.join();
   if (failure) std::rethrow_exception(failure);
 }

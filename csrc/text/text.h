@@ -18,6 +18,20 @@ struct Refused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A handler of a signal raised something, which the interpreter keeps: the work is given up.
+struct Interrupted {};
+
+// Whether that is so; the module that is called from Python sets it.
+extern bool (*was_interrupted)();
+
+// Long loops ask this at each step: throws Interrupted, a tenth of a second after the signal at most where steps are short. The thread
+// that was called asks the interpreter, those of in_parallel ask that thread.
+void ask_for_signals();
+
+inline void ask_at(size_t step) {
+  if (step % 4096 == 4095) ask_for_signals();
+}
+
 // What a pattern asks of a character.
 enum Class : uint8_t { kLetter = 1, kNumber = 2, kSpace = 4, kPunctuation = 8, kWord = 16 };
 
@@ -120,7 +134,7 @@ struct Piece {
 bool next_piece(Split split, const Characters& characters, std::string_view text, size_t& at, Piece& piece);
 
 // Runs work(task) for every task; on as many threads as are worth it for this many bytes, at most `threads`. The threads live as long as the
-// call: none is left to a fork. The first exception of a task is thrown again here.
+// call: none is left to a fork. The first exception of a task is thrown again here; the others then stop where they ask for signals.
 void in_parallel(size_t tasks, size_t bytes, int threads, const std::function<void(size_t)>& work);
 
 }  // namespace einkorn::text

@@ -9,7 +9,8 @@ namespace {
 
 template <class Visit>
 void each_unit(std::string_view word, const Training& training, std::string& unit, const Visit& visit) {
-  for (size_t at = 0; at < word.size();) {
+  for (size_t at = 0, step = 0; at < word.size(); ++step) {
+    ask_at(step);
     const size_t size = training.bytes ? 1 : character_at(word, at).size;
     unit.assign(word.substr(at, size));
     at += size;
@@ -85,6 +86,7 @@ std::vector<Merge> train(const StringTable& words, const Training& training, std
   std::string unit;
   Pairs pairs;
   for (size_t w = 0; w < words.size(); ++w) {
+    ask_at(w);
     const size_t begin = symbols.size();
     begins.push_back(begin);
     each_unit(words.string(w), training, unit, [&](const std::string& u) {
@@ -93,6 +95,7 @@ std::vector<Merge> train(const StringTable& words, const Training& training, std
     if (symbols.size() - begin >= 0x7FFFFFFF) throw Refused("a word of 2 GiB or more");
     sizes.push_back(static_cast<uint32_t>(symbols.size() - begin));
     for (size_t i = begin; i + 1 < symbols.size(); ++i) {
+      ask_at(i);
       Pairs::Pair& pair = pairs.at(Pairs::key_of(symbols[i], symbols[i + 1]));
       pair.count += words.value(w);
       if (pair.words.empty() || pair.words.back() != w) pair.words.push_back(static_cast<uint32_t>(w));
@@ -107,6 +110,7 @@ std::vector<Merge> train(const StringTable& words, const Training& training, std
   std::vector<uint64_t> touched;
   std::vector<uint32_t> where;
   while (ids.size() < training.vocabulary && !heap.empty()) {
+    ask_for_signals();
     const Candidate top = heap.top();
     heap.pop();
     Pairs::Pair& best = pairs.at(top.pair);
@@ -124,6 +128,7 @@ std::vector<Merge> train(const StringTable& words, const Training& training, std
 
     where.swap(best.words);
     std::vector<uint32_t>().swap(best.words);
+    size_t step = 0;
     for (const uint32_t w : where) {
       const int64_t count = words.value(w);
       int32_t* s = symbols.data() + begins[w];
@@ -138,7 +143,8 @@ std::vector<Merge> train(const StringTable& words, const Training& training, std
         }
       };
       uint32_t n = 0;
-      for (uint32_t i = 0; i < sizes[w];) {
+      for (uint32_t i = 0; i < sizes[w]; ++step) {
+        ask_at(step);
         if (i + 1 == sizes[w] || s[i] != left || s[i + 1] != right) {
           s[n++] = s[i++];
           continue;

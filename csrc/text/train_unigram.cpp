@@ -87,6 +87,7 @@ void UnigramLearner::seed(size_t longest, size_t most) {
   StringTable characters;
   std::vector<Part> first;  // where each character occurs
   for (size_t i = 0; i < stretches_.size(); ++i) {
+    ask_at(i);
     const Part whole = stretches_[i].part;
     const std::string_view text = view(whole);
     std::vector<uint32_t> starts;
@@ -195,6 +196,7 @@ double UnigramLearner::expect(int threads) {
     mine.assign(pieces_.size(), 0);
     std::vector<Scaled> before, behind;
     for (size_t i = tasks_[task]; i < tasks_[task + 1]; ++i) {
+      ask_at(i);
       const std::string_view text = view(stretches_[i].part);
       const double count = static_cast<double>(stretches_[i].count);
       before.assign(text.size() + 1, {});
@@ -284,6 +286,7 @@ void UnigramLearner::prune(size_t kept, int threads) {
     parts[task].assign(pieces_.size(), 0);
     std::vector<int32_t> path;
     for (size_t i = tasks_[task]; i < tasks_[task + 1]; ++i) {
+      ask_at(i);
       best(pieces, view(stretches_[i].part), -1, path);
       for (const int32_t id : path) parts[task][id] += stretches_[i].count;
     }

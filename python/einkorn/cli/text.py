@@ -96,6 +96,38 @@ def tokenize(arguments: argparse.Namespace) -> None:
         print(f"{name}: {lines:,} lines, {words:,} words, {tokens:,} tokens")
 
 
+# What a model learns by, with what it is where nothing is said; False: a flag.
+_LEARNING: dict[str, dict[str, int]] = {
+    "word2vec": {
+        "size": 100, "window": 5, "min-count": 5, "seed": 1, "cbow": False, "negative": 5,
+        "hierarchical": False,
+    },
+    "glove": {"size": 100, "window": 10, "min-count": 5, "seed": 1},
+}  # fmt: skip
+_ABOUT = {
+    "size": "numbers of a vector",
+    "window": "words on either side",
+    "min-count": "how often a word must occur",
+    "seed": "of random numbers",
+    "cbow": "instead of skip-gram",
+    "negative": "words drawn",
+    "hierarchical": "hierarchical softmax instead",
+}
+
+
+def _options_of(model: Any) -> dict[str, Any]:
+    """What a model was learned by, in the command's words."""
+    return {
+        "size": model.vector_size,
+        "window": model.window,
+        "min-count": model.min_count,
+        "seed": model.seed,
+        "cbow": not getattr(model, "sg", 1),
+        "negative": getattr(model, "negative", None),
+        "hierarchical": bool(getattr(model, "hs", 0)),
+    }
+
+
 def add_embed(commands: Any) -> None:
     """Define the command's arguments, in what ``add_subparsers`` gave."""
     command = commands.add_parser("embed", help="learn vectors of words, and show which are near")
@@ -105,24 +137,22 @@ def add_embed(commands: Any) -> None:
         doing.add_argument("corpus", metavar="CORPUS", help="a file with a sentence on each line")
         doing.add_argument("--out", required=True, metavar="FILE", help="write the model there")
         doing.add_argument("--vectors", metavar="FILE", help="write the vectors as word2vec's text, too")
-        doing.add_argument("--size", type=int, default=100, metavar="N", help="of a vector (default: 100)")
-        doing.add_argument("--window", type=int, default=5 if name == "word2vec" else 10, metavar="N")
-        doing.add_argument("--min-count", type=int, default=5, metavar="N", help="default: 5")
-        doing.add_argument("--epochs", type=int, default=5 if name == "word2vec" else 15, metavar="N")
-        doing.add_argument("--seed", type=int, default=1, metavar="N")
+        for option, what in _LEARNING[name].items():
+            if isinstance(what, bool):
+                doing.add_argument(f"--{option}", action="store_true", default=None, help=_ABOUT[option])
+            else:
+                about = f"{_ABOUT[option]} (default: {what})"
+                doing.add_argument(f"--{option}", type=int, metavar="N", help=about)
+        epochs = 5 if name == "word2vec" else 15
+        doing.add_argument("--epochs", type=int, default=epochs, metavar="N", help=f"default: {epochs}")
         doing.add_argument("--overwrite", action="store_true", help="replace files that are there")
         doing.add_argument(
             "--resume",
             action="store_true",
-            help="go on with the model in --out, which an interrupted run leaves there, up to --epochs",
+            help="go on with the model in --out, which an interrupted run leaves there, up to --epochs; its "
+            "other options stay",
         )
         doing.add_argument("--quiet", action="store_true", help="print no progress")
-        if name == "word2vec":
-            doing.add_argument("--cbow", action="store_true", help="instead of skip-gram")
-            doing.add_argument(
-                "--negative", type=int, default=5, metavar="N", help="words drawn (default: 5)"
-            )
-            doing.add_argument("--hierarchical", action="store_true", help="hierarchical softmax instead")
         add_settings(doing)
     similar = doings.add_parser("similar", help="print the words nearest to a word")
     similar.add_argument(
@@ -154,29 +184,40 @@ def embed(arguments: argparse.Namespace) -> None:
         speed = " ".join(f"{value:,.0f} {key.split('_')[0]}/s" for key, value in seen.items() if "per" in key)
         print(f"epoch {seen['epoch'] + 1}: loss {seen['loss']:.4f}, {speed}", file=sys.stderr, flush=True)
 
-    options: dict[str, Any] = {
-        "vector_size": arguments.size,
-        "window": arguments.window,
-        "min_count": arguments.min_count,
-        "epochs": arguments.epochs,
-        "seed": arguments.seed,
-        "workers": einkorn.get_num_threads(),
-        "progress": None if arguments.quiet else show,
-    }
+    asked = {option: getattr(arguments, option.replace("-", "_")) for option in _LEARNING[arguments.doing]}
     model: Any
     if arguments.resume:
         model = (et.Word2Vec if arguments.doing == "word2vec" else et.GloVe).load(out)
-        for option in ("epochs", "workers", "progress"):
-            setattr(model, option, options[option])
-    elif arguments.doing == "word2vec":
-        model = et.Word2Vec(
-            sg=int(not arguments.cbow),
-            hs=int(arguments.hierarchical),
-            negative=0 if arguments.hierarchical else arguments.negative,
-            **options,
-        )
+        for option, has in _options_of(model).items():
+            if asked.get(option) is not None and asked[option] != has:
+                raise ArgumentError(
+                    f"--{option}: the model in {out} was begun with {has}, and --resume goes on with that; "
+                    "leave the option out, or begin anew with --overwrite"
+                )
+        model.epochs, model.workers = arguments.epochs, einkorn.get_num_threads()
     else:
-        model = et.GloVe(**options)
+        chosen = {
+            option: has if asked[option] is None else asked[option]
+            for option, has in _LEARNING[arguments.doing].items()
+        }
+        options: dict[str, Any] = {
+            "vector_size": chosen["size"],
+            "window": chosen["window"],
+            "min_count": chosen["min-count"],
+            "seed": chosen["seed"],
+            "epochs": arguments.epochs,
+            "workers": einkorn.get_num_threads(),
+        }
+        if arguments.doing == "word2vec":
+            model = et.Word2Vec(
+                sg=int(not chosen["cbow"]),
+                hs=int(chosen["hierarchical"]),
+                negative=0 if chosen["hierarchical"] else chosen["negative"],
+                **options,
+            )
+        else:
+            model = et.GloVe(**options)
+    model.progress = None if arguments.quiet else show
     try:
         if arguments.doing == "glove":
             counts, words = et.cooccurrence(

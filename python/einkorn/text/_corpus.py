@@ -34,6 +34,7 @@ class Corpus:
     def __init__(self, op: str, source: Any) -> None:
         self.op = op
         self.path = path_of(op, source) if isinstance(source, (str, PathLike)) else None
+        self.seen = 0  # sentences that were counted
         self._blocks: list[Block] | None = None
         self._words: list[str] | None = None
         if self.path is None:
@@ -69,9 +70,11 @@ class Corpus:
     def count(self) -> Counter[str]:
         """How often each word occurs."""
         counts: Counter[str] = Counter()
+        self.seen = 0
         if self.path is None:
             try:
                 for sentence in self._lists():
+                    self.seen += 1
                     counts.update(iter(sentence))
             except TypeError as error:
                 raise ArgumentError(f"{self.op}: sentences must be lists of words: {error}") from None
@@ -81,6 +84,7 @@ class Corpus:
         pipeline = form.Pipeline(_engine.characters(), None, {}, "spaces", [], b"", "never", False)
         for chunk in self._chunks():
             pipeline.count_lines(chunk, _threads(), found)
+            self.seen += chunk.count(b"\n") + (not chunk.endswith(b"\n"))
         for word, count in found.items():
             counts[word.decode()] = count
         return counts
@@ -102,7 +106,7 @@ class Corpus:
     def _from_file(self, words: list[str]) -> Iterator[Block]:
         numbers = _engine.form.Numbers(_engine.characters(), words)
         for chunk in self._chunks():
-            tokens, ends = numbers.lines(chunk)
+            tokens, ends = numbers.lines(chunk, _threads())
             starts = np.unique(np.append(0, np.frombuffer(ends, np.int64)))  # without empty lines
             if starts[-1]:
                 yield np.frombuffer(tokens, np.int32), starts

@@ -205,7 +205,7 @@ class Numbers:
         space = members(_unicode.SPACE)
         self.words = re.compile(f"[^{space}]+").findall
 
-    def lines(self, chunk: bytes) -> tuple[bytes, bytes]:
+    def lines(self, chunk: bytes, threads: int) -> tuple[bytes, bytes]:
         tokens, ends = array("i"), array("q")
         for line in chunk.decode().split("\n"):
             for word in self.words(line):

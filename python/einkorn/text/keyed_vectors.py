@@ -14,13 +14,14 @@ from einkorn import _extras
 from einkorn.errors import ArgumentError, DataError, ShapeError
 from einkorn.text._arguments import items_of, real_number, whole_number
 from einkorn.text._corpus import check_words
-from einkorn.text.similarity import top
-from einkorn.text.vector_files import lines_of, read_tensors, read_word2vec
+from einkorn.text.evaluation import Evaluations
+from einkorn.text.similarity import products, top
+from einkorn.text.vector_files import read_counts, read_tensors, read_word2vec
 
 __all__ = ["KeyedVectors"]
 
 
-class KeyedVectors:
+class KeyedVectors(Evaluations):
     """Words and their vectors; names are those of gensim's class.
 
     Parameters
@@ -194,29 +195,77 @@ class KeyedVectors:
                 f"{clip_start!r}, {clip_end!r} and {restrict_vocab!r}"
             ) from None
         rows = self._units()[clip_start:end]
-        scores = self._products(rows, (mean / size if size else mean)[None, :])[0]
+        scores = products(rows, (mean / size if size else mean)[None, :])[0]
         if topn is None:
             return scores
-        count = min(topn + len(asked), len(rows))
+        return self._best(scores, topn, asked, clip_start)
+
+    def most_similar_cosmul(
+        self,
+        positive: Any = None,
+        negative: Any = None,
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+    ) -> Any:
+        """:meth:`most_similar` by products in the place of sums (Levy and Goldberg 2014, 3CosMul): of each
+        word the product of ``(1 + cosine) / 2`` with those of ``positive``, over that with those of
+        ``negative`` and one millionth. One large similarity decides less.
+
+        Parameters
+        ----------
+        positive, negative
+            A word, a vector, or a list of such.
+        topn
+            How many; None: the numbers of all words.
+        restrict_vocab
+            How many words are looked at, from the first on.
+
+        Raises
+        ------
+        ArgumentError
+            A word is not there, or there is none.
+        """
+        op = "most_similar_cosmul"
+        sides = _listed(positive), _listed(negative)
+        if not any(sides):
+            raise ArgumentError(f"{op}: positive and negative are empty")
+        if any(isinstance(item, tuple) for side in sides for item in side):
+            raise ArgumentError(f"{op}: weights have no meaning in a product; give words or vectors")
+        if topn is not None:
+            topn = whole_number(op, "topn", topn, 0)
+        if restrict_vocab is not None:
+            restrict_vocab = whole_number(op, "restrict_vocab", restrict_vocab, 0)
+        rows = self._units()[:restrict_vocab]
+        asked: set[int] = set()
+        factors = []
+        for side in sides:
+            found = [self._vector_of(op, item, 1.0) for item in side]
+            asked |= {number for _, number in found if number is not None}
+            vectors = np.stack([vector for vector, _ in found]) if found else rows[:0]
+            factors.append(np.prod((1 + products(rows, vectors)) / 2, axis=0, dtype=np.float32))
+        scores = factors[0] / (factors[1] + np.float32(1e-6))
+        return scores if topn is None else self._best(scores, topn, asked)
+
+    def _best(
+        self, scores: np.ndarray, topn: int, asked: set[int], first: int = 0
+    ) -> list[tuple[str, float]]:
+        """The words with the largest of these numbers, those asked for left out."""
+        count = min(topn + len(asked), len(scores))
         if count == 0:
             return []
         values, places = top(scores[None, :], count)
         found = [
             (self.index_to_key[place], float(value))
-            for place, value in zip((places[0] + clip_start).tolist(), values[0], strict=True)
+            for place, value in zip((places[0] + first).tolist(), values[0], strict=True)
             if place not in asked
         ]
         return found[:topn]
 
-    @staticmethod
-    def _products(rows: np.ndarray, queries: np.ndarray) -> np.ndarray:
-        from einkorn.ops import linear
-
-        return np.asarray(linear(np.ascontiguousarray(queries), np.ascontiguousarray(rows)))
-
     def similar_by_word(self, word: str, topn: int | None = 10, restrict_vocab: int | None = None) -> Any:
         """:meth:`most_similar` of one word."""
         return self.most_similar(positive=[word], topn=topn, restrict_vocab=restrict_vocab)
+
+    similar_by_key = similar_by_word
 
     def similar_by_vector(self, vector: Any, topn: int | None = 10, restrict_vocab: int | None = None) -> Any:
         """:meth:`most_similar` of one vector."""
@@ -241,7 +290,7 @@ class KeyedVectors:
         if len(others := items_of("distances", "words", other_words)):
             rows = rows[[self._index(other) for other in others]]
         vector, _ = self._vector_of("distances", word_or_vector, 1.0)
-        asked: np.ndarray = 1 - self._products(rows, vector[None, :])[0]
+        asked: np.ndarray = 1 - products(rows, vector[None, :])[0]
         return asked
 
     def closer_than(self, key1: str, key2: str) -> list[str]:
@@ -272,147 +321,15 @@ class KeyedVectors:
         units = np.stack([self.get_vector(word, norm=True) for word in known])
         return known[int(np.argmin(units @ units.mean(axis=0)))]
 
-    # -------------------- evaluation
-
-    def evaluate_word_analogies(
-        self, analogies: str | PathLike[str], restrict_vocab: int = 300000, case_insensitive: bool = True
-    ) -> tuple[float, list[dict[str, Any]]]:
-        """How many analogies of a file are answered.
-
-        Parameters
-        ----------
-        analogies
-            A file with lines "a b c d", and ": name" before each section.
-        restrict_vocab
-            The words that are looked at, from the first on. Analogies with others are left out.
-        case_insensitive
-            Whether words are compared in upper case; of several the first counts.
-
-        Returns
-        -------
-        score, sections
-            The share of all that are right; of each section its name and the analogies that are "correct" and
-            "incorrect", the last being all.
-        """
-        upper = str.upper if case_insensitive else str
-        numbers: dict[str, int] = {}
-        for i, word in enumerate(self.index_to_key[:restrict_vocab]):
-            numbers.setdefault(upper(word), i)
-        places = np.array(sorted(numbers.values()), np.int64)
-        rank = {int(place): i for i, place in enumerate(places)}
-        units = self._units()[places] if len(places) else self._units()[:0]
-        sections: list[dict[str, Any]] = []
-        for line in lines_of(analogies):
-            if line.startswith(": "):
-                sections.append({"section": line[2:].strip(), "correct": [], "incorrect": [], "asked": []})
-                continue
-            words = upper(line).split()
-            if len(words) != 4 or not sections:
-                raise DataError(f"{analogies}: expected ': section' and lines of four words, got {line!r}")
-            if all(word in numbers for word in words):
-                sections[-1]["asked"].append(tuple(words))
-        for section in sections:
-            asked = section.pop("asked")
-            if not asked:
-                continue
-            ids = np.array([[rank[numbers[word]] for word in words] for words in asked])
-            for start in range(0, len(ids), 256):
-                part = ids[start : start + 256]
-                queries = units[part[:, 1]] - units[part[:, 0]] + units[part[:, 2]]
-                scores = self._products(units, queries).copy()
-                np.put_along_axis(scores, part[:, :3], -np.inf, axis=1)
-                right = scores.argmax(axis=1) == part[:, 3]
-                for words, is_right in zip(asked[start : start + 256], right, strict=True):
-                    section["correct" if is_right else "incorrect"].append(words)
-        total = {
-            "section": "Total accuracy",
-            "correct": [words for section in sections for words in section["correct"]],
-            "incorrect": [words for section in sections for words in section["incorrect"]],
-        }
-        count = len(total["correct"]) + len(total["incorrect"])
-        return (len(total["correct"]) / count if count else 0.0), [*sections, total]
-
-    def evaluate_word_pairs(
-        self,
-        pairs: str | PathLike[str],
-        delimiter: str = "\t",
-        encoding: str = "utf8",
-        restrict_vocab: int = 300000,
-        case_insensitive: bool = True,
-        dummy4unknown: bool = False,
-        *,
-        column: int = 2,
-    ) -> tuple[tuple[float, float], tuple[float, float], float]:
-        """How similarities agree with those that people gave to pairs of words.
-
-        Parameters
-        ----------
-        pairs
-            A file with lines "word, word, number"; lines without a number and those that begin with # are
-            left out.
-        delimiter
-            Between them.
-        encoding
-            Of the file.
-        restrict_vocab
-            The words that are looked at, from the first on.
-        case_insensitive
-            Whether words are compared in upper case; of several the first counts.
-        dummy4unknown
-            Whether a pair with a word that is not there has the similarity 0; else it is left out.
-        column
-            Where the number is.
-
-        Returns
-        -------
-        pearson, spearman, unknown
-            Correlations of numbers and of ranks, each with its two-tailed p-value (those of SciPy), and the
-            percentage of pairs with a word that is not there.
-
-        Raises
-        ------
-        DataError
-            Fewer than two pairs are known.
-        """
-        stats = _extras.need("scipy.stats", "evaluate_word_pairs", "text")
-        upper = str.upper if case_insensitive else str
-        numbers: dict[str, int] = {}
-        for i, word in enumerate(self.index_to_key[:restrict_vocab]):
-            numbers.setdefault(upper(word), i)
-        given, found, unknown = [], [], 0
-        units = self._units()
-        if delimiter == "" or not isinstance(delimiter, str | None):
-            raise ArgumentError(f"evaluate_word_pairs: delimiter must be a str, got {delimiter!r}")
-        column = whole_number("evaluate_word_pairs", "column", column, -(2**31))
-        for line in lines_of(pairs, encoding):
-            parts = line.split(delimiter)
-            try:
-                a, b, value = parts[0], parts[1], float(parts[column])
-            except (IndexError, ValueError):
-                continue
-            if line.startswith("#") or not np.isfinite(value):
-                continue
-            first, second = numbers.get(upper(a)), numbers.get(upper(b))
-            if first is None or second is None:
-                unknown += 1
-                if not dummy4unknown:
-                    continue
-            given.append(value)
-            known = first is not None and second is not None
-            found.append(float(np.dot(units[first], units[second])) if known else 0.0)
-        if len(given) < 2:
-            raise DataError(f"{pairs}: fewer than two pairs are known")
-        pearson, spearman = stats.pearsonr(given, found), stats.spearmanr(given, found)
-        return (
-            (float(pearson[0]), float(pearson[1])),
-            (float(spearman[0]), float(spearman[1])),
-            100.0 * unknown / (len(given) + (0 if dummy4unknown else unknown)),
-        )
-
     # -------------------- files
 
     def save_word2vec_format(
-        self, fname: str | PathLike[str], binary: bool = False, write_header: bool = True
+        self,
+        fname: str | PathLike[str],
+        fvocab: str | PathLike[str] | None = None,
+        binary: bool = False,
+        *,
+        write_header: bool = True,
     ) -> None:
         """Write the file of the word2vec program, text or binary, whole or not at all.
 
@@ -422,6 +339,8 @@ class KeyedVectors:
         ----------
         fname
             Path.
+        fvocab
+            Path of a second file, for the words and how often they occur.
         binary
             Whether numbers are float32 bytes.
         write_header
@@ -430,10 +349,16 @@ class KeyedVectors:
         Raises
         ------
         ArgumentError
-            A word has white space, which these files cannot hold.
+            A word has white space, which these files cannot hold; or counts are to be written that are not
+            known.
         """
         from einkorn.checkpoint import write_whole
 
+        _flag("save_word2vec_format", "binary", binary)
+        if fvocab is not None and self.counts is None:
+            raise ArgumentError(
+                "save_word2vec_format: fvocab is given, and how often words occur is not known"
+            )
         for word in self.index_to_key:
             if not word or any(c.isspace() for c in word):
                 raise ArgumentError(f"save_word2vec_format: the word {word!r} is empty or has white space")
@@ -447,15 +372,21 @@ class KeyedVectors:
                 numbers = " ".join(np.format_float_positional(x, unique=True, trim="-") for x in row)
                 parts.append(f"{word} {numbers}\n".encode())
         write_whole(fname, parts)
+        if fvocab is not None and self.counts is not None:
+            lines = zip(self.index_to_key, self.counts, strict=True)
+            write_whole(fvocab, ["".join(f"{word} {count}\n" for word, count in lines).encode()])
 
     @classmethod
     def load_word2vec_format(
         cls,
         fname: str | PathLike[str],
+        fvocab: str | PathLike[str] | None = None,
         binary: bool = False,
+        encoding: str = "utf8",
+        unicode_errors: str = "strict",
         limit: int | None = None,
+        *,
         no_header: bool = False,
-        encoding: str = "utf-8",
     ) -> KeyedVectors:
         """Read a file of the word2vec program, or fastText's .vec; with ``no_header`` one of GloVe's.
 
@@ -463,14 +394,16 @@ class KeyedVectors:
         ----------
         fname
             Path.
+        fvocab
+            Path of a second file: lines with a word and how often it occurs.
         binary
             Whether numbers are float32 bytes.
+        encoding, unicode_errors
+            Of the words, and what becomes of those that are not in it: "strict", "ignore" or "replace".
         limit
             How many words are read, at most.
         no_header
             Whether the first line is a word already.
-        encoding
-            Of the words.
 
         Raises
         ------
@@ -479,8 +412,14 @@ class KeyedVectors:
         DataError
             The file is damaged; the place is named.
         """
-        words, vectors = read_word2vec(fname, binary, limit, no_header, encoding)
-        return cls(words, vectors)
+        _flag("load_word2vec_format", "binary", binary)
+        if unicode_errors not in ("strict", "ignore", "replace"):
+            raise ArgumentError(
+                "load_word2vec_format: unicode_errors must be strict, ignore or replace, "
+                f"got {unicode_errors!r}"
+            )
+        words, vectors = read_word2vec(fname, binary, limit, no_header, (encoding, unicode_errors))
+        return cls(words, vectors, None if fvocab is None else read_counts(fvocab, encoding, words))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write vectors and words into a safetensors file, whole or not at all."""
@@ -555,6 +494,11 @@ def _listed(items: Any) -> list[Any]:
     if isinstance(items, np.ndarray) and items.ndim == 1 and items.dtype.kind not in "US":
         return [items]
     return items_of("most_similar", "positive and negative", items)
+
+
+def _flag(op: str, name: str, value: Any) -> None:
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+        raise ArgumentError(f"{op}: {name} must be True or False, got {value!r}")
 
 
 def _numbers(op: str, what: str, numbers: Any) -> np.ndarray:

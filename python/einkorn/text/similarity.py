@@ -19,9 +19,16 @@ def _sparse(x: Any) -> bool:
     return hasattr(x, "tocsr")
 
 
+def products(rows: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Each query times each row (queries, rows)."""
+    from einkorn.ops import linear
+
+    return np.asarray(linear(np.ascontiguousarray(queries), np.ascontiguousarray(rows)))
+
+
 def _matrix(op: str, name: str, x: Any) -> Any:
     if _sparse(x):
-        return x.tocsr()
+        return _finite(op, name, x.tocsr())
     try:
         rows = np.asarray(x)
         if rows.dtype.kind in "cUS":
@@ -29,11 +36,22 @@ def _matrix(op: str, name: str, x: Any) -> Any:
         if rows.ndim != 2:
             raise ShapeError(f"{op}: {name} must have 2 dimensions, got shape {tuple(rows.shape)}")
         dtype = rows.dtype if rows.dtype in (np.float32, np.float64) else np.float64
-        return np.ascontiguousarray(rows, dtype)
-    except ShapeError:
+        return _finite(op, name, np.ascontiguousarray(rows, dtype))
+    except (ShapeError, ArgumentError):
         raise
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op}: {name} must be an array of real numbers: {error}") from None
+
+
+def _finite(op: str, name: str, rows: Any) -> Any:
+    """The rows, if none has NaN or infinity: neither has a direction."""
+    numbers = rows.data if _sparse(rows) else rows
+    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+        at = int(np.flatnonzero(~np.isfinite(numbers.reshape(-1)))[0])
+        row = np.searchsorted(rows.indptr, at, "right") - 1 if _sparse(rows) else at // rows.shape[1]
+        what = "NaN" if np.isnan(numbers.reshape(-1)[at]) else "an infinite number"
+        raise ArgumentError(f"{op}: {name} has {what} in row {row}")
+    return rows
 
 
 def _unit(rows: Any) -> Any:
@@ -80,6 +98,8 @@ def cosine_similarity(X: Any, Y: Any = None, dense_output: bool = True) -> Any:
     ------
     ShapeError
         The rows have different lengths.
+    ArgumentError
+        A number is NaN or infinite.
     """
     a = _matrix("cosine_similarity", "X", X)
     b = a if Y is None else _matrix("cosine_similarity", "Y", Y)
@@ -110,7 +130,7 @@ def nearest_rows(X: Any, rows: Any, n_neighbors: int = 5) -> tuple[np.ndarray, n
     Raises
     ------
     ArgumentError
-        ``n_neighbors`` is less than 1 or more than m.
+        ``n_neighbors`` is less than 1 or more than m, or a number is NaN or infinite.
     ShapeError
         The rows have different lengths.
     """

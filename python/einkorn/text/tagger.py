@@ -12,7 +12,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text import _engine
-from einkorn.text._arguments import items_of, whole_number
+from einkorn.text._arguments import items_of, path_of, whole_number
 from einkorn.text._brown import read_brown
 from einkorn.text.tokenizer import _threads
 
@@ -30,19 +30,35 @@ class PerceptronTagger:
 
     A model is learned from tagged sentences, such as those of :func:`read_brown`, and saved.
 
+    Parameters
+    ----------
+    load
+        False. NLTK's tagger takes True, for a model that it fetches; none comes with einkorn, so that is
+        refused.
+
     Attributes
     ----------
     classes : list of str
         The tags.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, load: bool = False) -> None:
+        if load:
+            raise ArgumentError(
+                "PerceptronTagger: load is True, and no model comes with einkorn: train one, or read a file "
+                "with PerceptronTagger.load(path)"
+            )
         self.classes: list[str] = []
         self._fixed: dict[str, str] = {}
         self._own: Any = None
 
     def train(
-        self, sentences: Iterable[Sequence[Pair]], nr_iter: int = 5, *, seed: int = 1
+        self,
+        sentences: Iterable[Sequence[Pair]],
+        save_loc: str | PathLike[str] | None = None,
+        nr_iter: int = 5,
+        *,
+        seed: int = 1,
     ) -> PerceptronTagger:
         """Learn from tagged sentences.
 
@@ -50,6 +66,8 @@ class PerceptronTagger:
         ----------
         sentences
             Lists of (word, tag).
+        save_loc
+            A path where the model is saved.
         nr_iter
             How often they are gone through.
         seed
@@ -61,6 +79,8 @@ class PerceptronTagger:
             There is no sentence, or one is no list of pairs of str.
         """
         name = "PerceptronTagger.train"
+        if save_loc is not None:
+            path_of(name, save_loc)
         nr_iter = whole_number(name, "nr_iter", nr_iter, 1)
         seed = whole_number(name, "seed", seed, 0, 2**64 - 1)
         kept = [items_of(name, "a sentence", sentence) for sentence in items_of(name, "sentences", sentences)]
@@ -96,6 +116,8 @@ class PerceptronTagger:
         except UnicodeEncodeError:
             raise ArgumentError("PerceptronTagger.train: a word has an unpaired surrogate") from None
         self._own.average()
+        if save_loc is not None:
+            self.save(save_loc)
         return self
 
     def _make(self) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 from einkorn.errors import ArgumentError, DataError, MissingFileError
 from einkorn.text._arguments import path_of, whole_number
 
-__all__ = ["lines_of", "read_tensors", "read_word2vec"]
+__all__ = ["lines_of", "read_counts", "read_tensors", "read_word2vec"]
+
+Encoding = tuple[str, str]  # its name, and what becomes of bytes that are none
 
 _MOST = 1 << 31  # words, and numbers of a vector, that a file may announce
 
@@ -33,16 +35,16 @@ def lines_of(path: str | PathLike[str], encoding: str = "utf-8") -> Iterator[str
 
 
 def read_word2vec(
-    fname: str | PathLike[str], binary: bool, limit: int | None, no_header: bool, encoding: str
+    fname: str | PathLike[str], binary: bool, limit: int | None, no_header: bool, encoding: Encoding
 ) -> tuple[list[str], np.ndarray]:
     """The words and vectors of a file, as :meth:`KeyedVectors.load_word2vec_format` takes and refuses it."""
     path = path_of("load_word2vec_format", fname)
     if limit is not None:
         limit = whole_number("load_word2vec_format", "limit", limit, 0)
     try:
-        "".encode(encoding)
+        "".encode(encoding[0])
     except (LookupError, TypeError):
-        raise ArgumentError(f"load_word2vec_format: there is no encoding {encoding!r}") from None
+        raise ArgumentError(f"load_word2vec_format: there is no encoding {encoding[0]!r}") from None
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -70,11 +72,27 @@ def _header(line: bytes) -> tuple[int, int]:
     return count, width
 
 
-def _decoded(word: bytes, encoding: str, number: int) -> str:
+def _decoded(word: bytes, encoding: Encoding, number: int) -> str:
     try:
-        return word.decode(encoding)
+        return word.decode(*encoding)
     except UnicodeDecodeError:
-        raise _DamagedError(f"word {number} is no {encoding}: {word[:40]!r}") from None
+        raise _DamagedError(f"word {number} is no {encoding[0]}: {word[:40]!r}") from None
+
+
+def read_counts(path: str | PathLike[str], encoding: str, words: list[str]) -> list[int]:
+    """How often these words occur, of a file with a word and a number on each line."""
+    counts: dict[str, int] = {}
+    for line in lines_of(path, encoding):
+        word, _, count = line.rstrip().rpartition(" ")
+        try:
+            counts[word] = int(count)
+        except ValueError:
+            raise DataError(f"{path}: expected lines of a word and a number, got {line[:60]!r}") from None
+        if not 0 <= counts[word] < 2**63:
+            raise DataError(f"{path}: {word!r} cannot occur {count} times")
+    if missing := next((word for word in words if word not in counts), None):
+        raise DataError(f"{path}: the word {missing!r} is not there")
+    return [counts[word] for word in words]
 
 
 def _distinct(words: list[str]) -> list[int]:
@@ -83,7 +101,9 @@ def _distinct(words: list[str]) -> list[int]:
     return sorted(seen.values())
 
 
-def _text(content: bytes, limit: int | None, no_header: bool, encoding: str) -> tuple[list[str], np.ndarray]:
+def _text(
+    content: bytes, limit: int | None, no_header: bool, encoding: Encoding
+) -> tuple[list[str], np.ndarray]:
     lines = content.split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -118,7 +138,7 @@ def _text(content: bytes, limit: int | None, no_header: bool, encoding: str) -> 
 
 
 def _binary(
-    content: bytes, limit: int | None, no_header: bool, encoding: str
+    content: bytes, limit: int | None, no_header: bool, encoding: Encoding
 ) -> tuple[list[str], np.ndarray]:
     if no_header:
         raise ArgumentError("load_word2vec_format: a binary file has a header")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
-from einkorn.text._arguments import known_options, real_number, whole_number
+from einkorn.text._arguments import known_options, path_of, real_number, whole_number
 from einkorn.text._corpus import Block, Corpus, check_words, ordered
 from einkorn.text.keyed_vectors import KeyedVectors
 from einkorn.text.vector_files import read_tensors
@@ -21,6 +21,8 @@ _OPTIONS = (
     "vector_size", "alpha", "window", "min_count", "sample", "seed", "workers", "min_alpha", "sg", "hs",
     "negative", "ns_exponent", "cbow_mean", "epochs", "max_final_vocab", "softmax",
 )  # fmt: skip
+_LINE = 16  # float32 numbers of a line of memory
+_LONG = 48  # numbers of a row that is worth more of them
 _WORK = 1 << 32  # multiplications that are done at a time, about a second
 
 
@@ -44,8 +46,8 @@ class Word2Vec:
         Words on either side, at most; how many is drawn for each word.
     min_count
         Words that occur less often are left out.
-    max_final_vocab
-        How many words there may be, the most frequent ones.
+    max_vocab_size
+        None. gensim's class forgets rare words while it counts when there are more; here none is forgotten.
     sample
         Frequent words are left out at random: of a word with share ``f`` of the corpus,
         ``sqrt(sample / f) + sample / f`` stays. 0: all stay.
@@ -68,12 +70,16 @@ class Word2Vec:
         many words.
     epochs
         How often the corpus is gone through.
+    max_final_vocab
+        How many words there may be, the most frequent ones.
     progress
         Called after each block with a dict: epoch, words, words_per_second, loss (the mean of an input).
 
     Attributes
     ----------
     wv : KeyedVectors
+    corpus_count, corpus_total_words : int
+        Sentences and words that were counted.
     epochs_done : int
 
     Raises
@@ -90,7 +96,7 @@ class Word2Vec:
         alpha: float = 0.025,
         window: int = 5,
         min_count: int = 5,
-        max_final_vocab: int | None = None,
+        max_vocab_size: int | None = None,
         sample: float = 1e-3,
         seed: int = 1,
         workers: int = 1,
@@ -100,8 +106,9 @@ class Word2Vec:
         negative: int = 5,
         ns_exponent: float = 0.75,
         cbow_mean: int = 1,
-        epochs: int = 5,
         *,
+        epochs: int = 5,
+        max_final_vocab: int | None = None,
         softmax: bool = False,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
@@ -109,6 +116,11 @@ class Word2Vec:
         vector_size = whole_number(name, "vector_size", vector_size, 1, 2**31 - 1)
         window = whole_number(name, "window", window, 1, 1000)
         min_count = whole_number(name, "min_count", min_count, 1)
+        if max_vocab_size is not None:
+            raise ArgumentError(
+                f"{name}: max_vocab_size must be None, got {max_vocab_size!r}: max_final_vocab keeps the "
+                "most frequent words"
+            )
         if max_final_vocab is not None:
             max_final_vocab = whole_number(name, "max_final_vocab", max_final_vocab, 1)
         epochs = whole_number(name, "epochs", epochs, 0)
@@ -126,8 +138,6 @@ class Word2Vec:
             raise ArgumentError(f"{name}: progress must be a function or None, got {progress!r:.60}")
         if not softmax and not hs and not negative:
             raise ArgumentError(f"{name}: hs, negative or softmax must say how words are told")
-        if sentences is not None and corpus_file is not None:
-            raise ArgumentError(f"{name}: sentences and corpus_file exclude each other")
         self.vector_size, self.alpha, self.window, self.min_count = vector_size, alpha, window, min_count
         self.max_final_vocab, self.sample, self.seed, self.workers = max_final_vocab, sample, seed, workers
         self.min_alpha, self.sg, self.hs, self.negative = min_alpha, int(sg), int(hs), negative
@@ -140,21 +150,49 @@ class Word2Vec:
         self.progress = progress
         self.epochs_done = 0
         self.words_done = 0
-        source = sentences if corpus_file is None else corpus_file
-        if source is not None:
+        self._words_before = 0  # in trainings that are done
+        self.corpus_count = self.corpus_total_words = 0
+        if sentences is not None or corpus_file is not None:
             if corpus_file is None and isinstance(sentences, (str, bytes)):
                 raise ArgumentError(f"{name}: sentences must be lists of words; corpus_file takes a path")
-            corpus = Corpus(name, source)
+            corpus = self._corpus(sentences, corpus_file)
             self.build_vocab(corpus)
             self.train(corpus)
 
+    def _corpus(self, given: Any, corpus_file: str | PathLike[str] | None) -> Corpus:
+        name = type(self).__name__
+        if given is not None and corpus_file is not None:
+            raise ArgumentError(f"{name}: sentences and corpus_file exclude each other")
+        if isinstance(given, Corpus):
+            return given
+        return Corpus(name, given if corpus_file is None else path_of(name, corpus_file))
+
     # -------------------- vocabulary
 
-    def build_vocab(self, corpus: Any) -> None:
-        """Count the words of a corpus and make vectors for them."""
+    def build_vocab(
+        self,
+        corpus_iterable: Any = None,
+        corpus_file: str | PathLike[str] | None = None,
+        update: bool = False,
+    ) -> None:
+        """Count the words of a corpus and make vectors for them.
+
+        Parameters
+        ----------
+        corpus_iterable
+            Sentences, or the path of a file.
+        corpus_file
+            Instead of it, the path of a file.
+        update
+            False: gensim's class can add words to those that it has, this one cannot.
+        """
         name = type(self).__name__
-        source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
+        if update:
+            raise ArgumentError(f"{name}.build_vocab: update must be False; words cannot be added later")
+        source = self._corpus(corpus_iterable, corpus_file)
         counts = source.count()
+        self.corpus_count, self.corpus_total_words = source.seen, counts.total()
+        self.epochs_done = self.words_done = self._words_before = 0
         words = ordered(counts, self.min_count, self.max_final_vocab)
         if not words:
             raise ArgumentError(
@@ -164,10 +202,16 @@ class Word2Vec:
         self._set_words(words, [counts[word] for word in words])
         rng = np.random.default_rng(self.seed)
         bound = 0.5 / self.vector_size
-        rows = rng.uniform(-bound, bound, (self._rows(), self.vector_size)).astype(np.float32)
-        self._table = rows
-        self._outputs = np.zeros((self._targets(), self.vector_size), np.float32)
+        rows = rng.uniform(-bound, bound, (self._rows(), self.vector_size))
+        self._take(rows, np.zeros((self._targets(), 1), np.float32))
         self._refresh()
+
+    def _take(self, vectors: np.ndarray, outputs: np.ndarray) -> None:
+        """Train what is in these arrays from now on."""
+        self._table = _on_lines(len(vectors), self.vector_size)
+        self._table[:, : self.vector_size] = vectors
+        self._outputs = _on_lines(len(outputs), self.vector_size)
+        self._outputs[:, : self.vector_size] = outputs
 
     def _set_words(self, words: list[str], counts: list[int]) -> None:
         self._words, self._counts = words, counts
@@ -206,25 +250,61 @@ class Word2Vec:
                 self._paths = (starts, nodes + np.int32(first), codes)
 
     def _refresh(self) -> None:
-        self.wv = KeyedVectors(self._words, self._table[: len(self._words)], self._counts)
-        self.wv.vectors = self._table[: len(self._words)]
+        self.wv = KeyedVectors(self._words, self._shared(), self._counts)
+        self.wv.vectors = self._shared()
+
+    def _shared(self) -> np.ndarray:
+        """The words' rows of what is trained."""
+        return self._table[: len(self._words), : self.vector_size]
 
     # -------------------- training
 
-    def train(self, corpus: Any, epochs: int | None = None) -> Word2Vec:
+    def train(
+        self,
+        corpus_iterable: Any = None,
+        corpus_file: str | PathLike[str] | None = None,
+        total_examples: int | None = None,
+        total_words: int | None = None,
+        epochs: int | None = None,
+        start_alpha: float | None = None,
+        end_alpha: float | None = None,
+    ) -> Word2Vec:
         """Go through a corpus until ``epochs`` passes are done; goes on where training stopped.
+
+        A call with ``total_examples`` or ``total_words``, as gensim's class demands one, means what it means
+        there: ``epochs`` passes more, the learning rate beginning anew; after an interruption those that were
+        left.
 
         Parameters
         ----------
-        corpus
+        corpus_iterable
             Sentences, or the path of a file.
+        corpus_file
+            Instead of it, the path of a file.
+        total_examples, total_words
+            See above. How much there is was counted, so the numbers themselves say nothing.
         epochs
-            How many passes in all; by default the model's.
+            How many passes in all, or more; by default the model's.
+        start_alpha, end_alpha
+            Learning rate at the beginning and at the end; by default the model's.
         """
         name = type(self).__name__
         self._learned("train")
-        source = corpus if isinstance(corpus, Corpus) else Corpus(name, corpus)
+        source = self._corpus(corpus_iterable, corpus_file)
         last = self.epochs if epochs is None else whole_number(name, "epochs", epochs, 0)
+        for what, number in (("total_examples", total_examples), ("total_words", total_words)):
+            if number is not None:
+                whole_number(name, what, number, 0)
+        if start_alpha is not None:
+            self.alpha = real_number(name, "start_alpha", start_alpha, 0, above=True)
+        if end_alpha is not None:
+            self.min_alpha = real_number(name, "end_alpha", end_alpha, 0)
+        more = total_examples is not None or total_words is not None
+        if more and self.epochs_done >= self.epochs:
+            self._words_before += self.words_done  # other random numbers
+            self.epochs_done = self.words_done = 0
+        if more:
+            self.epochs = last
         try:
             while self.epochs_done < last:
                 before = self.words_done
@@ -251,7 +331,7 @@ class Word2Vec:
 
     def _share(self) -> None:
         """Vectors are part of the table that is trained: of a copy they must be part of its own."""
-        shared = self._table[: len(self._words)]
+        shared = self._shared()
         if np.array_equal(self.wv.vectors, shared, equal_nan=True):
             self.wv.vectors = shared
 
@@ -284,7 +364,7 @@ class Word2Vec:
                     parts=self._parts(),
                     rate=(rate(self.words_done), rate(self.words_done + len(tokens))),
                     seed=self.seed,
-                    first=self.words_done,
+                    first=self._words_before + self.words_done,
                     cbow=not self.sg,
                     mean=bool(self.cbow_mean),
                     stretches=max(1, min(self.workers, len(starts) - 1)),
@@ -325,9 +405,12 @@ class Word2Vec:
             "options": json.dumps(self._about()),
             "words": json.dumps(self._words),
             "counts": json.dumps(self._counts),
-            "done": json.dumps([self.epochs_done, self.words_done]),
+            "done": json.dumps([self.epochs_done, self.words_done, self._words_before]),
+            "seen": json.dumps([self.corpus_count, self.corpus_total_words]),
         }
-        write_whole(path, [save({"vectors": self._table, "outputs": self._outputs}, about)])
+        width = self.vector_size
+        arrays = {"vectors": self._table[:, :width], "outputs": self._outputs[:, :width]}
+        write_whole(path, [save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, about)])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Any:
@@ -348,13 +431,18 @@ class Word2Vec:
                 raise ValueError("words and counts do not fit")
             check_words(cls.__name__, words)
             model._set_words(words, [whole_number("load", "a count", count, 0) for count in counts])
-            model._table = np.ascontiguousarray(tensors["vectors"], np.float32)
-            model._outputs = np.ascontiguousarray(tensors["outputs"], np.float32)
+            vectors, outputs = tensors["vectors"], tensors["outputs"]
             shapes = (model._rows(), model.vector_size), (model._targets(), model.vector_size)
-            if (model._table.shape, model._outputs.shape) != shapes:
+            if (vectors.shape, outputs.shape) != shapes:
                 raise ValueError("the arrays have other shapes than the words")
-            model.epochs_done, model.words_done = (
-                whole_number("load", "what is done", number, 0) for number in json.loads(about["done"])
+            model._take(vectors, outputs)
+            model.epochs_done, model.words_done, model._words_before = (
+                whole_number("load", "what is done", number, 0)
+                for number in [*json.loads(about["done"]), 0][:3]
+            )
+            model.corpus_count, model.corpus_total_words = (
+                whole_number("load", "what was seen", number, 0)
+                for number in json.loads(about.get("seen", "[0, 0]"))
             )
             model._refresh()
             model._after_training()
@@ -433,7 +521,7 @@ class FastText(Word2Vec):
 
     def _after_training(self) -> None:
         starts, rows = self._subwords
-        sums = np.add.reduceat(self._table[rows], starts[:-1], axis=0)
+        sums = np.add.reduceat(self._table[:, : self.vector_size][rows], starts[:-1], axis=0)
         self.wv.vectors = (sums / np.diff(starts)[:, None]).astype(np.float32)
         self.wv.fill_norms()
 
@@ -444,7 +532,23 @@ class FastText(Word2Vec):
         if word in self._numbers:
             return self.wv[word]
         rows = self._hashed(word)
-        return self._table[rows].mean(axis=0) if rows else np.zeros(self.vector_size, np.float32)
+        if not rows:
+            return np.zeros(self.vector_size, np.float32)
+        mean: np.ndarray = self._table[rows, : self.vector_size].mean(axis=0)
+        return mean
+
+
+def _on_lines(rows: int, width: int) -> np.ndarray:
+    """Zeros (rows, width or more): long rows begin on a line of memory each, which the kernel reads quicker.
+
+    Zeros behind a row stay zeros: they add nothing to a product, and their gradient is a multiple of zeros.
+    """
+    from einkorn import engines
+
+    padded = width if width < _LONG else -(-width // _LINE) * _LINE
+    table: np.ndarray = engines.cpu().empty((rows, padded), np.float32)
+    table[:] = 0
+    return table
 
 
 def _parts_of(block: Block, most: int) -> Iterator[Block]:
