@@ -137,11 +137,11 @@ def add_embed(commands: Any) -> None:
         doing.add_argument("corpus", metavar="CORPUS", help="a file with a sentence on each line")
         doing.add_argument("--out", required=True, metavar="FILE", help="write the model there")
         doing.add_argument("--vectors", metavar="FILE", help="write the vectors as word2vec's text, too")
-        for option, what in _LEARNING[name].items():
-            if isinstance(what, bool):
+        for option, usual in _LEARNING[name].items():
+            if isinstance(usual, bool):
                 doing.add_argument(f"--{option}", action="store_true", default=None, help=_ABOUT[option])
             else:
-                about = f"{_ABOUT[option]} (default: {what})"
+                about = f"{_ABOUT[option]} (default: {usual})"
                 doing.add_argument(f"--{option}", type=int, metavar="N", help=about)
         epochs = 5 if name == "word2vec" else 15
         doing.add_argument("--epochs", type=int, default=epochs, metavar="N", help=f"default: {epochs}")
