@@ -13,6 +13,7 @@ import itertools
 import re
 import statistics
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -29,8 +30,17 @@ from einkorn import _cuda, ops
 from einkorn.engines import cuda as engine
 
 MB = 1 << 20
-LARGE = 256 * MB // 4  # float32 elements of 256 MB
 F = torch.nn.functional
+DRY = "--dry-run" in sys.argv  # without a card (gpu_dry.py): everything small, PyTorch on the CPU
+DEVICE, MOST, RUNS = ("cpu", 8, 1) if DRY else ("cuda", 1 << 40, 5)
+
+
+def small(n: int) -> int:
+    """A size, or what a dry run makes of it."""
+    return min(n, MOST)
+
+
+LARGE = small(256 * MB // 4)  # float32 elements of 256 MB
 
 
 @dataclass
@@ -61,7 +71,7 @@ def seconds(call: Callable[[], Any], least: float = 0.02) -> float:
     return float(begin.elapsed_time(end)) / 1e3 / calls
 
 
-def median_seconds(calls: list[Callable[[], Any] | None], runs: int = 5) -> list[float]:
+def median_seconds(calls: list[Callable[[], Any] | None], runs: int = RUNS) -> list[float]:
     """Medians of calls that take turns."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(runs):
@@ -71,9 +81,9 @@ def median_seconds(calls: list[Callable[[], Any] | None], runs: int = 5) -> list
     return [statistics.median(taken) if taken else float("nan") for taken in times]
 
 
-def normal(*shape: int, dtype: Any = torch.float32) -> tuple[Any, Any]:
-    """The same numbers for both: a CuPy array, and a torch tensor over its memory."""
-    tensor = torch.randn(*shape, device="cuda", dtype=dtype)
+def normal(*shape: int, whole: bool = False) -> tuple[Any, Any]:
+    """The same numbers for both: a CuPy array, and a torch tensor over its memory. whole: sizes stay."""
+    tensor = torch.randn(*(n if whole else small(n) for n in shape), device=DEVICE)
     return cupy.from_dlpack(tensor), tensor
 
 
@@ -125,7 +135,7 @@ def softmax_rows() -> Iterator[Row]:
     x, tx = normal(65536, 1024)
     y = ops.softmax(x)
     gx = engine.empty((x.shape[0], x.shape[1], 1), x.dtype)
-    flat = [a.reshape(65536, 1024, 1) for a in (x, y)]
+    flat = [a.reshape(*x.shape, 1) for a in (x, y)]
     ty = F.softmax(tx, -1)
     yield Row(
         "softmax backward 65536x1024",
@@ -148,9 +158,9 @@ def pool_rows() -> Iterator[Row]:
 
 
 def loss_rows() -> Iterator[Row]:
-    rows, n = 8192, 32768
+    rows, n = small(8192), small(32768)
     x, tx = normal(rows, n)
-    target = torch.randint(0, n, (rows,), device="cuda")
+    target = torch.randint(0, n, (rows,), device=DEVICE)
     t = cupy.from_dlpack(target)
     name = f"cross_entropy {rows}x{n}"
     yield Row(name, _bound(ops.cross_entropy, x, t), _bound(F.cross_entropy, tx, target), x.nbytes)
@@ -171,7 +181,7 @@ def loss_rows() -> Iterator[Row]:
 
 def random_rows() -> Iterator[Row]:
     out = engine.empty((LARGE,), np.float32)
-    tensor = torch.empty(LARGE, device="cuda")
+    tensor = torch.empty(LARGE, device=DEVICE)
     yield Row("uniform 256 MB", lambda: engine.uniform(out, 1, 0, 0.0, 1.0), tensor.uniform_, out.nbytes)
     yield Row("normal 256 MB", lambda: engine.normal(out, 1, 0, 0.0, 1.0), tensor.normal_, out.nbytes)
     x, tx = normal(LARGE)
@@ -286,8 +296,8 @@ def training_rows() -> Iterator[Row]:
         ("LeNet", 1024),
     ):
         mine, theirs = networks(name)
-        x, tx = normal(batch, 1, 28, 28)
-        target = torch.randint(0, 10, (batch,), device="cuda")
+        x, tx = normal(small(batch), 1, 28, 28, whole=True)
+        target = torch.randint(0, 10, (len(tx),), device=DEVICE)
         t = cupy.from_dlpack(target)
         optimizer = einkorn.optim.Adam(mine.parameters(), lr=1e-3)
         peer_optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, fused=True)
@@ -317,11 +327,12 @@ def networks(name: str) -> tuple[Any, Any]:
             sizes = [400, 120, 84, 10]
         else:
             layers = [nn.Flatten()]
-            sizes = [int(n) for n in name.split()[1].split("-")]
+            first, *hidden, last = (int(n) for n in name.split()[1].split("-"))
+            sizes = [first, *(small(n) for n in hidden), last]
         for before, after in itertools.pairwise(sizes[:-1]):
             layers += [nn.Linear(before, after), nn.ReLU()]
         layers.append(nn.Linear(*sizes[-2:]))
-        both.append(nn.Sequential(*layers).to("cuda"))
+        both.append(nn.Sequential(*layers).to("cuda" if nn is einkorn.nn else DEVICE))
     return both[0], both[1]
 
 
@@ -349,14 +360,15 @@ GROUPS = (
 
 def limits() -> tuple[float, float, float]:
     """The card's copy in bytes a second, and its matrix rates in float32 and bfloat16 in FLOP a second."""
-    source = torch.randn(512 * MB // 4, device="cuda")
+    source = torch.randn(small(512 * MB // 4), device=DEVICE)
     target = torch.empty_like(source)
     copy = 2 * source.nbytes / median_seconds([lambda: target.copy_(source)])[0]
     rates = []
     torch.backends.cuda.matmul.allow_tf32 = False
     for dtype in (torch.float32, torch.bfloat16):
-        a, b = (torch.randn(8192, 8192, device="cuda", dtype=dtype) for _ in range(2))
-        rates.append(2.0 * 8192**3 / median_seconds([lambda a=a, b=b: a @ b])[0])
+        n = small(8192)
+        a, b = (torch.randn(n, n, device=DEVICE, dtype=dtype) for _ in range(2))
+        rates.append(2.0 * n**3 / median_seconds([lambda a=a, b=b: a @ b])[0])
     return copy, rates[0], rates[1]
 
 
@@ -364,6 +376,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="also write table.md there")
     parser.add_argument("--seconds", type=float, default=95, help="start no row after this")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="small sizes, and no table in benchmarks/results"
+    )
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
     cupy.cuda.Stream.null.use()
@@ -403,7 +418,8 @@ def main() -> None:
     lines += ["", f"Kernels with a CUDA body: {len(_cuda.kernels())}.", ""]
     text = "\n".join(lines)
     name = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
-    (Path(__file__).parent / "results" / f"{name}.md").write_text(text)
+    if not options.dry_run:
+        (Path(__file__).parent / "results" / f"{name}.md").write_text(text)
     if options.out:
         (options.out / "table.md").write_text(text)
     print("rows:", count, "measured,", len(failed), "not")

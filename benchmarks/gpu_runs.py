@@ -35,6 +35,7 @@ def card() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ran", type=Path, metavar="FILE")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args()
     runs = json.loads(RUNS.read_text())
     if options.ran:
@@ -48,6 +49,9 @@ def main() -> None:
 
         known = set(_cuda_host.kernels())
     runs["host_device"] = sorted(known - {name for c in runs["cards"] for name in c["kernels"]})
+    if options.dry_run:
+        print("kernels that have run on the host device alone:", len(runs["host_device"]))
+        return
     RUNS.write_text(json.dumps(runs, indent=1) + "\n")
     names = textwrap.fill(", ".join(f"`{name}`" for name in runs["host_device"]), 150)
     DOCS.write_text(BLOCK.sub(lambda m: f"{m[1]}{names}\n{m[2]}", DOCS.read_text()))

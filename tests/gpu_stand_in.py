@@ -29,10 +29,12 @@ def far(value: Any) -> Any:
 class GpuArray:
     """Does what an array does, and gives its numbers away by ``get`` alone."""
 
-    def __init__(self, array: np.ndarray, number: int = 0) -> None:
+    def __init__(self, array: Any, number: Any = 0, data: Any = None, strides: Any = None) -> None:
+        if data is not None:  # CuPy's way to show memory again: shape, type, place, strides
+            array, number = data.array.view(), 0
         self.near = array
         self.device = types.SimpleNamespace(id=number)
-        self.data = types.SimpleNamespace(ptr=array.ctypes.data)
+        self.data = types.SimpleNamespace(ptr=array.ctypes.data, array=array)
 
     def get(self) -> np.ndarray:
         return self.near.copy()
@@ -84,6 +86,8 @@ for _name in (
     "mul",
     "truediv",
     "neg",
+    "abs",
+    "pow",
     "eq",
     "ne",
     "lt",
@@ -96,7 +100,7 @@ for _name in (
 ):
     _method = f"__{_name}__"
     setattr(GpuArray, _method, lambda self, *a, m=_method: far(getattr(self.near, m)(*near(a))))
-    if _name in ("add", "sub", "mul", "truediv"):
+    if _name in ("add", "sub", "mul", "truediv", "pow"):
         _right = f"__r{_name}__"
         setattr(GpuArray, _right, lambda self, *a, m=_right: far(getattr(self.near, m)(*near(a))))
 GpuArray.__hash__ = object.__hash__  # type: ignore[method-assign]
@@ -144,6 +148,7 @@ def install(monkeypatch: Any, *, engine: bool = True) -> Engine:
     module: Any = types.ModuleType("cupy")
     module.ndarray = GpuArray
     module.asarray = lambda a: a if isinstance(a, GpuArray) else GpuArray(np.array(a))
+    module.array = lambda a, dtype=None: GpuArray(np.array(near(a), dtype))
     module.broadcast_to = lambda a, shape: GpuArray(np.broadcast_to(a.near, shape))
     runtime = types.SimpleNamespace(CUDARuntimeError=RuntimeError)
     runtime.getDevice, runtime.getDeviceCount = lambda: 0, lambda: 1

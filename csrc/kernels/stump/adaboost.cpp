@@ -4,20 +4,14 @@
 // the stump says of a row is found twice; a byte a row written and read again would cost as much.
 
 #include "kernels/instantiate.h"
-#include "kernels/stump/stump.h"
+#include "kernels/stump/adaboost_step.h"
 #include "simd/math.h"
 
 namespace einkorn::EINKORN_ISA {
 
 namespace {
 
-constexpr double kLeast = 0x1p-52;
-constexpr double kMostStep = 700;  // of an exponent
-constexpr int64_t kPiece = 2048;   // rows whose flags lie on the stack
-
-// Sums of a block: weights of right and wrong rows from elsewhere, then of our own; rows on the left.
-enum Sum { kSourceRight, kSourceWrong, kRight, kWrong, kLeft, kSums };
-static_assert(kSums == kAdaBoostSums);
+constexpr int64_t kPiece = 2048;  // rows whose flags lie on the stack
 
 // What h says of a block of rows, as a flag for each: it is wrong, and the row went left.
 template <class T>
@@ -65,8 +59,8 @@ void adaboost_update(const AdaBoostUpdate<T>& k) {
   const int64_t blocks = stump_blocks(k.rows);
   double* const partial = carve<AdaBoostParts>(k).partial;
   parallel_for(k.ws, blocks, 0.5 * kStumpBlock, [&](int64_t block, int) {
-    double* sum = partial + block * kSums;
-    for (int s = 0; s < kSums; ++s) sum[s] = 0;
+    double* sum = partial + block * kAdaBoostSums;
+    for (int s = 0; s < kAdaBoostSums; ++s) sum[s] = 0;
     for_pieces(k, block, [&](int64_t begin, int64_t size, const uint8_t* is_wrong, const uint8_t* is_left) {
       const double* w = k.weights + begin;
       double all[8] = {}, wrong[8] = {};
@@ -92,46 +86,22 @@ void adaboost_update(const AdaBoostUpdate<T>& k) {
       sum[kLeft] += static_cast<double>(lefts);
     });
   });
-  double sum[kSums] = {};
+  double sum[kAdaBoostSums] = {};
   for (int64_t b = 0; b < blocks; ++b)
-    for (int s = 0; s < kSums; ++s) sum[s] += partial[b * kSums + s];
+    for (int s = 0; s < kAdaBoostSums; ++s) sum[s] += partial[b * kAdaBoostSums + s];
 
-  const double error = sum[kWrong] / (sum[kRight] + sum[kWrong]);
-  const double classes = static_cast<double>(k.classes);
-  k.stats[0] = error;
-  k.stats[1] = 0;
-  k.stats[2] = __builtin_nan("");
-  k.stats[3] = sum[kLeft];
-  const double chance = 1 - 1 / classes;
-  double bounded = error;
-  if (k.error_floor > 0) {
-    bounded = error > k.error_floor ? error : k.error_floor;
-    bounded = bounded < chance - k.error_floor ? bounded : chance - k.error_floor;
-  }
-  if (!(bounded > 0)) {
-    k.stats[1] = error <= 0 ? 1.0 : error;
-    return;
-  }
-  if (bounded >= chance) return;
-  const double step = k.learning_rate * (::log((1 - bounded) / bounded) + ::log(classes - 1));
-  // Beyond exp(700) all weights are divided by it first: then it is the others that vanish, and nothing overflows.
-  const bool huge = step > kMostStep && sum[kWrong] > 0;
-  const double factor = huge ? 1 : ::exp(step < kMostStep ? step : kMostStep), rest = huge ? ::exp(-step) : 1;
-  const double normalizer =
-      (sum[kSourceRight] + sum[kSourceWrong] * k.source_factor + sum[kRight]) * rest + sum[kWrong] * factor;
-  k.stats[1] = step;
-  k.stats[2] = huge ? __builtin_inf() : normalizer;
+  const AdaBoostFactors factors = adaboost_step(k, sum);
+  if (factors.right == 0 && factors.wrong == 0) return;
   const bool is_signed = k.classes == 2;
   parallel_for(k.ws, blocks, 0.5 * kStumpBlock, [&](int64_t block, int) {
     for_pieces(k, block, [&](int64_t begin, int64_t size, const uint8_t* is_wrong, const uint8_t*) {
-      const double right = rest / normalizer;
-      const double wrong = (begin < k.source ? k.source_factor * rest : factor) / normalizer;
+      const double right = factors.right, wrong = begin < k.source ? factors.source_wrong : factors.wrong;
       double* weights = k.weights + begin;
       float* signed_weights = k.signed_weights + begin;
       const int32_t* target = k.target + begin;
       for (int64_t i = 0; i < size; ++i) {
         const double w = weights[i] * (is_wrong[i] != 0 ? wrong : right);
-        weights[i] = w < kLeast ? kLeast : w;
+        weights[i] = w < kLeastWeight ? kLeastWeight : w;
       }
       for (int64_t i = 0; i < size; ++i) {
         const float v = static_cast<float>(weights[i]);

@@ -14,6 +14,7 @@
 
 #include "kernels/cuda_group.h"
 #include "kernels/tree/tree_forest.h"
+#include "kernels/tree/tree_moments.h"
 #include "kernels/tree/tree_split.h"
 
 namespace einkorn::cuda {
@@ -201,10 +202,8 @@ struct Classes {
   }
 };
 
-// Regression: sums of weight and of weight * (target - centre), and the number of rows. The centre is as in tree_statistics.h.
+// Regression: sums of weight and of weight * (target - centre), and the number of rows. Centre and unit are those of tree_moments.h.
 struct Moments {
-  static constexpr int kCentreBits = 20;
-
   const GrowForest& k;
   double weight = 0;
   double sum = 0;
@@ -253,29 +252,20 @@ struct Moments {
       if (leads) value[0] = least;
       return;
     }
-    const double range = most - least;
-    centre = first + sum / weight;
-    const double step = ::ldexp(1.0, ::ilogb(range) - kCentreBits);
-    if (k.criterion == ForestCriterion::poisson && !(least > 0.5 * centre))
-      centre = 0;
-    else if (step > 0)
-      centre = ::rint(centre / step) * step;
+    centre = centre_of(first + sum / weight, least, most, k.criterion == ForestCriterion::poisson);
     s = 0;
     for (int64_t i = threadIdx.x; i < n; i += kBlock) s += rows[i].weight * (k.target[rows[i].row] - centre);
     sum = summed<kBlock>(s);
     mean = centre + sum / weight;
     mean = mean < least ? least : (mean > most ? most : mean);
     if (leads) value[0] = mean;
-    const int exponent = -::ilogb(range) - ::ilogb(weight);
-    unit = ::ldexp(1.0, exponent > 1000 ? 1000 : (exponent < -1000 ? -1000 : exponent));
+    unit = unit_of(most - least, weight);
     whole = k.criterion == ForestCriterion::squared_error ? (sum * unit) * (sum * unit) / weight : 0;
   }
 
   // The gain in its own unit.
   __device__ double gain(double score) const {
-    const double found = score - whole;
-    const double natural = k.criterion == ForestCriterion::squared_error ? found / unit / unit : found;
-    return natural < DBL_MAX ? natural : DBL_MAX;
+    return natural_gain(score - whole, unit, k.criterion == ForestCriterion::squared_error);
   }
 
   __device__ LeftSide left_side(const double* words, const double* missing) const {
@@ -295,11 +285,7 @@ struct Moments {
   __device__ double poisson(double s, double w) const {
     if (centre == 0 && !(s > 0)) return -INFINITY;
     const double t = (centre == 0 ? s / w - mean : s / w - sum / weight) / mean;
-    // (1 + t) ln(1 + t) - t, by its series where the terms cancel
-    const double score = ::fabs(t) < 0x1p-10
-                             ? t * t * (0.5 - t * (1.0 / 6 - t * (1.0 / 12 - t * (1.0 / 20 - t * (1.0 / 30)))))
-                             : (1 + t) * ::log1p(t) - t;
-    return __dmul_rn(score, w * mean);
+    return __dmul_rn(poisson_term(t), w * mean);
   }
 };
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "kernels/tree/tree_forest.h"
+#include "kernels/tree/tree_moments.h"
 #include "simd/simd.h"
 
 namespace einkorn {
@@ -329,10 +330,8 @@ struct ClassWeights {
 
 // Regression: sums of weight and of weight * (target - centre), and the number of rows.
 //
-// The centre is near the node's mean, so that sums of squares do not cancel however far from 0 the targets lie. It is a
-// multiple of 2^-20 of (a power of two above) their range: then differences of whole numbers, and of all numbers with few
-// digits, are exact, and equal splits score alike wherever the targets lie. The scores of squared_error are of sums in
-// `unit`, a power of two for which squares neither overflow nor vanish.
+// The centre is near the node's mean, so that sums of squares do not cancel however far from 0 the targets lie, and equal splits score
+// alike wherever that is (tree_moments.h). The scores of squared_error are of sums in `unit`.
 //
 // poisson: with the node's mean M and a side's mean M (1 + t), the sides' scores are W M ((1 + t) ln(1 + t) - t), which is
 // the deviance's decrease without the sums that cancel. Targets near 0 are not centred: a sum of 0 must be seen as one.
@@ -342,8 +341,6 @@ struct Moments {
     double weight, target;
   };
   using Word = double;
-
-  static constexpr int kCentreBits = 20;
 
   const GrowForest& k;
   const ScanArrays& at;
@@ -403,28 +400,19 @@ struct Moments {
     pure = least == most;
     value[0] = least;
     if (pure) return;
-    const double range = most - least;
-    centre = first + sum / weight;
-    const double step = ::ldexp(1.0, ::ilogb(range) - kCentreBits);
-    if (k.criterion == ForestCriterion::poisson && !(least > 0.5 * centre))
-      centre = 0;
-    else if (step > 0)
-      centre = ::rint(centre / step) * step;
+    centre = centre_of(first + sum / weight, least, most, k.criterion == ForestCriterion::poisson);
     sum = 0;
     for (int64_t i = 0; i < n; ++i) sum += rows[i].weight * (rows[i].target - centre);
     mean = centre + sum / weight;
     mean = mean < least ? least : (mean > most ? most : mean);
     value[0] = mean;
-    const int exponent = -::ilogb(range) - ::ilogb(weight);
-    unit = ::ldexp(1.0, exponent > 1000 ? 1000 : (exponent < -1000 ? -1000 : exponent));
+    unit = unit_of(most - least, weight);
     whole = k.criterion == ForestCriterion::squared_error ? (sum * unit) * (sum * unit) / weight : 0;
   }
 
   // The gain in its own unit.
   EINKORN_INLINE double gain(double score) const {
-    const double found = score - whole;
-    const double natural = k.criterion == ForestCriterion::squared_error ? found / unit / unit : found;
-    return natural < __DBL_MAX__ ? natural : __DBL_MAX__;
+    return natural_gain(score - whole, unit, k.criterion == ForestCriterion::squared_error);
   }
 
   EINKORN_INLINE void scan(const Word* bins, const int32_t* present, int64_t m, const Word* begun) const {
@@ -448,10 +436,7 @@ struct Moments {
   EINKORN_INLINE double poisson(double s, double w) const {
     if (centre == 0 && !(s > 0)) return -INFINITY;
     const double t = (centre == 0 ? s / w - mean : s / w - sum / weight) / mean;
-    // (1 + t) ln(1 + t) - t, by its series where the terms cancel
-    double score = __builtin_fabs(t) < 0x1p-10
-                       ? t * t * (0.5 - t * (1.0 / 6 - t * (1.0 / 12 - t * (1.0 / 20 - t * (1.0 / 30)))))
-                       : (1 + t) * ::log1p(t) - t;
+    double score = poisson_term(t);
     score *= w * mean;
     asm("" : "+m"(score));
     return score;

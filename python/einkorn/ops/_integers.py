@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
@@ -98,7 +99,7 @@ def _as_float32(x: Any) -> Any:
 
 def wrapped(out: Any, *inputs: Any) -> Any:
     """An array; a Tensor, or a tensor of torch, where one of the arrays was one."""
-    out = np.asarray(out)
+    out = out if is_on_gpu(out) else np.asarray(out)
     if any(isinstance(x, Tensor) for x in inputs):
         return Tensor._wrap(out, False, None)
     if any(type(x).__module__.partition(".")[0] == "torch" for x in inputs):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
+from einkorn._device import device_of, move
 from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable
@@ -127,7 +128,7 @@ def written(op: str, a: Any, b: Any, axis: int, index: Any, mode: int) -> Any:
     k = engines.of(a)
     out = k.empty(a.shape, a.dtype)
     k.copy(out, a)
-    k.scatter(out[box], broadcast_to(b, index.shape), index, axis, mode)
+    k.scatter(out[box], broadcast_to(b, index.shape), move(index, device_of(a)), axis, mode)
     return out
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, ops
+from einkorn._device import device_of, move
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import number
@@ -327,7 +328,7 @@ def soft_nms(
     k, dtype = engines.of(a), np.result_type(a.dtype, s.dtype)
     order, lowered = k.empty(s.shape, "int64"), k.empty(s.shape, dtype)
     ours = (contiguous((x if idxs is None else x[grouped]).astype(dtype, copy=False)) for x in (a, s))
-    k.box_soft_nms(order, lowered, *ours, starts, limit, sigma, low, method == "gaussian")
+    k.box_soft_nms(order, lowered, *ours, move(starts, device_of(a)), limit, sigma, low, method == "gaussian")
     taken = order >= 0
     kept, values = grouped[np.asarray(order[taken])], lowered[taken].astype(s.dtype, copy=False)
     if idxs is None:
