@@ -177,6 +177,13 @@ def test_the_registry_builds_by_name():
     assert models.get_model_builder("resnet20") is models.resnet20
     assert models.list_models("resnet*_v2") == ["resnet101_v2", "resnet152_v2", "resnet50_v2"]
     assert "resnet18" not in models.list_models(exclude="resnet*")
+    assert models.list_models(["resnet1?", "unet"], exclude=["*18"]) == ["unet"]
+    for bad in ({"include": 3}, {"exclude": [3]}):
+        with pytest.raises(ArgumentError, match="expected a pattern or several"):
+            models.list_models(**bad)
+    for name, words in (("segmentation", "fcn_resnet50"), ("get_weight", r"weights=path")):
+        with pytest.raises(AttributeError, match=words):
+            getattr(models, name)
     with pytest.raises(ArgumentError, match="name is 'resnet21', expected one of alexnet"):
         models.get_model("resnet21")
     with pytest.raises(ArgumentError, match=r"resnet20: .*depth"):
@@ -392,7 +399,7 @@ def test_pictures_of_all_kinds_are_the_same_picture(tmp_path):
     way = TORCHVISION.sized(16)
     rgba = np.concatenate([rgb, alpha], 2)
     image.fromarray(rgba).save(tmp_path / "a.png")
-    for each in (rgba, image.fromarray(rgba), tmp_path / "a.png", [rgba]):
+    for each in (rgba, image.fromarray(rgba), tmp_path / "a.png", [rgba], rgba[None]):
         assert np.array_equal(way(each), way(rgb))
     gray = rgb[..., :1]
     deep = image.fromarray(gray[..., 0].astype(np.uint16) * 257)  # 16 bits, from 0 to 65535

@@ -237,4 +237,11 @@ if TYPE_CHECKING:
     from einkorn.models.whisper import WHISPER_SIZES, Whisper
     from einkorn.models.xception import Xception, xception
 
-__getattr__, __dir__ = later(__name__, _HOMES)
+# Of torchvision's modules, what is here in their place.
+_INSTEAD = {
+    "detection": "detectors are Darknet, TinyYolo and UltraFace",
+    "segmentation": "its networks are here themselves: fcn_resnet50, fcn_resnet101, unet",
+    "get_model_weights": "weights are files: get_model(name, weights=path)",
+    "get_weight": "weights are files: get_model(name, weights=path)",
+}
+__getattr__, __dir__ = later(__name__, _HOMES, _INSTEAD)

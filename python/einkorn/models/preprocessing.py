@@ -52,7 +52,7 @@ class Preprocessing:
 
         Parameters
         ----------
-        images : path, uint8 array [H, W, 3] or [H, W], Pillow image, or a list of them
+        images : path, uint8 array [H, W, 3] or [H, W], Pillow image, or a list of them, or [n, H, W, 3]
             Of a fourth channel, alpha, nothing is seen; pictures of 16 bits are brought to 8.
 
         Returns
@@ -68,7 +68,7 @@ class Preprocessing:
         MissingPackageError
             Pillow is not installed, and a picture is a file or has another size.
         """
-        several = images if isinstance(images, (list, tuple)) else [images]
+        several = images if isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4 else [images]
         batch = np.empty((len(several), 3, self.size, self.size), np.float32)
         for row, image in zip(batch, several, strict=True):
             pixels = self._resized(image)

@@ -8,7 +8,7 @@ code to run.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -147,16 +147,33 @@ def register(name: str) -> Callable[[Kind], Kind]:
     return take
 
 
-def list_models(include: str | None = None, exclude: str | None = None) -> list[str]:
+def list_models(
+    include: str | Iterable[str] | None = None, exclude: str | Iterable[str] | None = None
+) -> list[str]:
     """The names of the networks of images, sorted, as torchvision's function of this name.
 
     Parameters
     ----------
-    include, exclude : str, optional
-        Patterns such as ``"resnet*"``.
+    include, exclude : str or several, optional
+        Patterns such as ``"resnet*"``, of which one is enough.
+
+    Raises
+    ------
+    ArgumentError
+        A pattern is no text.
     """
-    found = (name for name in _HOMES if include is None or fnmatchcase(name, include))
-    return sorted(name for name in found if exclude is None or not fnmatchcase(name, exclude))
+    wanted, other = _patterns("include", include, ["*"]), _patterns("exclude", exclude, [])
+    found = (name for name in _HOMES if any(fnmatchcase(name, each) for each in wanted))
+    return sorted(name for name in found if not any(fnmatchcase(name, each) for each in other))
+
+
+def _patterns(name: str, given: Any, default: list[str]) -> list[str]:
+    if given is None:
+        return default
+    several = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    if not all(isinstance(each, str) for each in several):
+        raise ArgumentError(f"list_models: {name} is {given!r}, expected a pattern or several")
+    return several
 
 
 def get_model_builder(name: str) -> Callable[..., Any]:
