@@ -40,14 +40,13 @@ namespace einkorn::EINKORN_ISA {
 namespace {
 
 // Lane i of the result is the sum over the lanes of v[i]: neighbors are merged as transpose does, halving their number.
-template <class T>
+template <class T, int kHalf = 1>
 EINKORN_INLINE Vec<T> sum_each(Vec<T> (&v)[kLanes<T>]) {
-  EINKORN_UNROLL for (int half = 1; half < kLanes<T>; half *= 2)
-      EINKORN_UNROLL for (int i = 0; i < kLanes<T>; i += 2 * half) {
-    const Vec<T> a = v[i], b = v[i + half];
-    v[i] = shuffle<T>(a, b, [half](int l) { return l & half ? l - half + kLanes<T> : l; }) +
-           shuffle<T>(a, b, [half](int l) { return l & half ? l + kLanes<T> : l + half; });
+  EINKORN_UNROLL for (int i = 0; i < kLanes<T>; i += 2 * kHalf) {
+    const Vec<T> a = v[i], b = v[i + kHalf];
+    v[i] = low_halves<T, kHalf>(a, b) + high_halves<T, kHalf>(a, b);
   }
+  if constexpr (2 * kHalf < kLanes<T>) return sum_each<T, 2 * kHalf>(v);
   return v[0];
 }
 
