@@ -255,6 +255,48 @@ def test_attention_takes_masks_of_any_type(dtype: str, extra: dict[str, bool], n
         assert einkorn.grad(out.sum(), x)[0].shape == x.shape
 
 
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_nuclear_norm(keepdim: bool) -> None:
+    _both(lambda library, _, x: library.norm(x, "nuc", keepdim=keepdim), _array(4, 3), rtol=1e-8)
+    _both(lambda library, _, x: library.norm(x, "nuc", (0, 2), keepdim), _array(4, 2, 3), rtol=1e-8)
+
+
+@pytest.mark.parametrize("mode", [None, "floor", "trunc"])
+def test_options_of_methods_in_place(mode: Any) -> None:
+    _both(
+        lambda _, f, x, y: (x * 1.0).div_(y.detach(), rounding_mode=mode) + 0 * y, _array(3, 4), _array(3, 4)
+    )
+    _both(lambda _, f, x: (x * 1.0).round_(decimals=1), _array(3, 4))
+
+
+@pytest.mark.parametrize("name", ["cat", "stack", "tensordot", "isin", "searchsorted"])
+def test_results_are_written_where_torch_writes_them(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.arange(6.0).reshape(2, 3)
+    calls: dict[str, Callable[..., Any]] = {
+        "cat": lambda f, a, **to: f([a, a], 1, **to),
+        "stack": lambda f, a, **to: f([a, a], 1, **to),
+        "tensordot": lambda f, a, **to: f(a, a, 2, **to),
+        "isin": lambda f, a, **to: f(a, a[0], **to),
+        "searchsorted": lambda f, a, **to: f(a[0], a, **to),
+    }
+    wanted = calls[name](getattr(torch, name), torch.tensor(x)).numpy()
+    out = Tensor(np.zeros(wanted.shape, wanted.dtype))
+    assert calls[name](getattr(einkorn, name), Tensor(x), out=out) is out
+    assert out.tolist() == wanted.tolist()
+    with pytest.raises(ShapeError, match=f"{name}: out"):
+        calls[name](getattr(einkorn, name), Tensor(x), out=Tensor(np.zeros((7, 7), wanted.dtype)))
+
+
+def test_any_and_all_of_bytes_are_bytes() -> None:
+    _both(lambda _, f, x: x.any(1), np.array([[0, 2], [0, 0]], np.uint8))
+    _both(lambda _, f, x: x.all(), np.array([[0, 2], [0, 0]], np.uint8))
+
+
+def test_kl_div_of_a_scalar_is_its_own_mean() -> None:
+    _both(lambda _, f, x, t: f.kl_div(x, t, reduction="batchmean"), np.array(-0.5), np.array(0.3))
+
+
 _REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "addmm": (lambda: _t(5, 4).addmm(_t(1, 3), _t(3, 4)), ShapeError, "addmm.*product"),
     "baddbmm": (lambda: _t(2, 5, 4).baddbmm(_t(2, 1, 3), _t(2, 3, 4)), ShapeError, "baddbmm.*product"),

@@ -120,7 +120,6 @@ def _ours(name: str) -> list[Callable[..., Any]]:
 _REFUSALS = {
     "__rpow__": "expected floats",  # torch gives 0 for 2 ** -1
     **dict.fromkeys(("qr", "linalg.qr"), "its gradient is not computed here"),  # of wide and complete ones
-    "norm.nuc": "expected a number",  # singular values are not computed here
     "gather": "index has shape",  # torch takes an index of another rank, as long as it is empty
     "nn.functional.batch_norm": "at least 2 dimensions",  # an input without an axis of channels
 }

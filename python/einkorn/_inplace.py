@@ -227,9 +227,13 @@ class Writes:
         """``self *= other``."""
         return update(_self(self), "multiply", other)
 
-    def div_(self, other: Any) -> Tensor:
-        """``self /= other``."""
-        return update(_self(self), "divide", other)
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """``self /= other``, rounded down by "floor" and towards 0 by "trunc"."""
+        if rounding_mode is None:
+            return update(_self(self), "divide", other)
+        return rewrite(
+            _self(self), "div_", lambda x: einkorn.ops.divide(x, other, rounding_mode=rounding_mode)
+        )
 
     subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, div_
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn._inplace import renew
 from einkorn.errors import ArgumentError
@@ -306,14 +308,16 @@ class Functions:
     ) -> Tensor:
         """Whether some element is not 0."""
         over, keep = _over("any", dim, keepdim, axis, keepdims)
-        return einkorn.ops.any(self, over, keepdims=keep)
+        found = einkorn.ops.any(self, over, keepdims=keep)
+        return found.to(np.uint8) if self._data.dtype == np.uint8 else found  # as in torch
 
     def all(
         self, dim: Any = None, keepdim: bool = False, *, axis: Any = _MISSING, keepdims: Any = _MISSING
     ) -> Tensor:
         """Whether no element is 0."""
         over, keep = _over("all", dim, keepdim, axis, keepdims)
-        return einkorn.ops.all(self, over, keepdims=keep)
+        found = einkorn.ops.all(self, over, keepdims=keep)
+        return found.to(np.uint8) if self._data.dtype == np.uint8 else found  # as in torch
 
     def count_nonzero(self, dim: Any = None, *, axis: Any = _MISSING, keepdims: bool = False) -> Tensor:
         """How many elements are not 0."""
@@ -426,9 +430,9 @@ class Functions:
         """The smallest whole number not below, in place."""
         return renew(self, "ceil_", einkorn.ops.ceil)
 
-    def round_(self) -> Tensor:
-        """The nearest whole number, in place."""
-        return renew(self, "round_", einkorn.ops.round)
+    def round_(self, *, decimals: int = 0) -> Tensor:
+        """The nearest whole number, in place; ``decimals`` digits stay."""
+        return renew(self, "round_", lambda x: einkorn.ops.round(x, decimals))
 
     def trunc_(self) -> Tensor:
         """Without the fraction, in place."""

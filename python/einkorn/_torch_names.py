@@ -57,10 +57,10 @@ feature_alpha_dropout group_norm hardshrink layer_norm max_pool1d max_pool2d max
 pdist pixel_shuffle pixel_unshuffle rms_norm rrelu rrelu_ selu selu_ threshold threshold_
 """
 _OPS = """
-atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors cartesian_prod cdist combinations isin
-meshgrid searchsorted tensordot trapezoid vander
+atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors cartesian_prod cdist combinations
+meshgrid trapezoid vander
 """
-_OPS_INTO = "column_stack concatenate dstack hstack vstack"
+_OPS_INTO = "column_stack concatenate dstack hstack isin searchsorted tensordot vstack"
 #: Another name of a function: what it is called in einkorn.
 _ALIASES = {"concat": "concatenate", "row_stack": "vstack", "trapz": "trapezoid"}
 

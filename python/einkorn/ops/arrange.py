@@ -14,6 +14,7 @@ import numpy as np
 
 from einkorn import engines, ops
 from einkorn._spelling import either_spelling
+from einkorn._torch_names import written
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import ABSENT, axes_of, axis_of, check_rank, integer
@@ -419,12 +420,16 @@ def diag(x: Any, diagonal: int = 0) -> Any:
 
 
 @either_spelling
-def cat(tensors: Any, dim: int = 0) -> Any:
-    """:func:`concatenate` under torch's short name; as there, flat tensors without elements are left out."""
+def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
+    """:func:`concatenate` under torch's short name; as there, flat tensors without elements are left out.
+
+    ``out``, where it is given, is written, and given back.
+    """
     if isinstance(tensors, (list, tuple)):
         filled = [x for x in tensors if getattr(x, "shape", None) != (0,)]
         tensors = filled or tensors
-    return ops.concatenate(tensors, dim)
+    joined = ops.concatenate(tensors, dim)
+    return joined if out is None else written("cat", out, joined)
 
 
 def _raised(op: str, arrays: Any, rank: int) -> list[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from einkorn import _autocast, _bfloat16, engines
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
+from einkorn._torch_names import written
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _promotion, _road
 from einkorn.ops._indexing import advanced, is_advanced, steps
@@ -284,7 +285,7 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     return moved(out, given, lambda g: tuple([g[place] for place in places]))
 
 
-def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
+def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT, out: Any = None) -> Any:
     """Join arrays of one shape along a new axis.
 
     Parameters
@@ -294,7 +295,11 @@ def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
         Position of the new axis in the result.
     dim : int, keyword-only
         torch's name for the same.
+    out : array or Tensor, keyword-only, optional
+        Where the result is written; it is given back.
     """
+    if out is not None:
+        return written("stack", out, stack(arrays, axis, dim=dim))
     if dim is ABSENT:
         out = engines.cpu().quick("stack", arrays, 0 if axis is ABSENT else axis)
         if out is not None:

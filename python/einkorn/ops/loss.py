@@ -428,8 +428,8 @@ def kl_div(input: Any, target: Any, *given: Any, reduction: str = "mean", log_ta
     target : array or Tensor of input's shape
         Probabilities, or with ``log_target`` their logarithms.
     reduction : {"mean", "batchmean", "sum", "none"}, keyword-only
-        "mean" divides by the number of elements, "batchmean" by the size of the first axis: the divergence
-        itself.
+        "mean" divides by the number of elements, "batchmean" by the size of the first axis, if there
+        is one: the divergence itself.
     log_target : bool, keyword-only, default False
     """
     op = "kl_div"
@@ -440,7 +440,5 @@ def kl_div(input: Any, target: Any, *given: Any, reduction: str = "mean", log_ta
     if not isinstance(reduction, str) or reduction != "batchmean":
         return _elementwise(op, kernel, input, target, reduction, slopes)
     shape = unwrap(input, op, "input").shape
-    if not shape:
-        raise ShapeError(f"{op}: input has shape (), expected a first axis for reduction 'batchmean'")
-    factor = 1.0 / shape[0] if shape[0] else float("nan")
+    factor = 1.0 if not shape else 1.0 / shape[0] if shape[0] else float("nan")
     return _elementwise(op, kernel, input, target, "sum", slopes, factor=factor)

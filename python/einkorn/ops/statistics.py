@@ -233,8 +233,9 @@ def norm(
     Parameters
     ----------
     x : array or Tensor
-    p : number or "fro", default "fro"
-        "fro" is 2. 0 counts what is not 0; infinity takes the largest magnitude, minus infinity the smallest.
+    p : number, "fro" or "nuc", default "fro"
+        "fro" is 2, "nuc" the sum of a matrix's singular values. 0 counts what is not 0; infinity takes the
+        largest magnitude, minus infinity the smallest.
     dim : int, tuple of int or None
         None: all.
     keepdim : bool, default False
@@ -258,6 +259,14 @@ def norm(
     keep = flag(op, "keepdim", keepdim if keepdims is ABSENT else keepdims)
     if dtype is not None:
         x = cast(x, dtype)
+    if isinstance(p, str) and p == "nuc":
+        from einkorn.linalg import matrix_norm  # built on this module
+
+        if dim is None and unwrap(x, op, "x").ndim != 2:
+            raise ShapeError(
+                f"{op}: x has shape {tuple(x.shape)}, expected a matrix, or two dimensions in dim"
+            )
+        return matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keep)
     order = 2.0 if p in ("fro", None) else number(op, "p", p)
     if order == 2:
         return _euclidean(x, dim, keep)
