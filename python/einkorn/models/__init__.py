@@ -50,6 +50,8 @@ _HOMES = {
     "Network": "_blocks",
     "Perceptron": "perceptron",
     "Preprocessing": "preprocessing",
+    "RecGAN": "recommender",
+    "RecGANCell": "recommender",
     "RecurrentLM": "recurrent_lm",
     "ResNet": "resnet",
     "ResNetV2": "resnet_v2",
@@ -199,6 +201,7 @@ if TYPE_CHECKING:
     from einkorn.models.perceptron import Perceptron
     from einkorn.models.preprocessing import Preprocessing
     from einkorn.models.quantized import quantize
+    from einkorn.models.recommender import RecGAN, RecGANCell
     from einkorn.models.recurrent_lm import RecurrentLM
     from einkorn.models.registry import (
         build,

@@ -43,6 +43,7 @@ _MODELS = {
     "clip": ("clip", "CLIP"),
     "conformer_ctc": ("conformer", "ConformerCTC"),
     "captioner": ("captioner", "Captioner"),
+    "rec_gan": ("recommender", "RecGAN"),
     "recurrent_lm": ("recurrent_lm", "RecurrentLM"),
     "bahdanau": ("seq2seq", "Bahdanau"),
     "gnmt": ("seq2seq", "GNMT"),
