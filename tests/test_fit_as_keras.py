@@ -333,3 +333,64 @@ def test_states_of_schedules_that_lack_entries():
     two = lr_scheduler.ChainedScheduler([lr_scheduler.StepLR(optimizer, 3) for _ in range(2)])
     with pytest.raises(ArgumentError, match="has 1 schedules, expected 2"):
         two.load_state_dict(lr_scheduler.ChainedScheduler([lr_scheduler.StepLR(optimizer, 3)]).state_dict())
+
+
+def test_tensorboard_reads_the_graph(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto.graph_pb2 import GraphDef
+
+    x, y = blobs(12)
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 4), nn.ReLU()), nn.Linear(4, 3))
+    model.compile("sgd", "cross_entropy")
+    model.fit(x, y, verbose=0, callbacks=[training.TensorBoard(tmp_path)])
+    (path,) = (tmp_path / "train").iterdir()
+    data, graphs = path.read_bytes(), []
+    while data:  # length, its checksum, the event, its checksum
+        size = int.from_bytes(data[:8], "little")
+        graphs.append(Event.FromString(data[12 : 12 + size]).graph_def)
+        data = data[16 + size :]
+    (text,) = filter(None, graphs)
+    nodes = GraphDef.FromString(text).node
+    assert [(node.name, node.op, list(node.input)) for node in nodes] == [
+        ("input", "Placeholder", []),
+        ("0/0", "Linear", ["input"]),
+        ("0/1", "ReLU", ["0/0"]),
+        ("1", "Linear", ["0/1"]),
+    ]
+    assert nodes[1].attr["weight"].s == b"(4, 2) float32"
+
+
+def test_data_that_were_read_already_say_so():
+    x, y = blobs(12)
+    with pytest.raises(ArgumentError, match="read to its end already"):
+        classifier().fit(x, y, epochs=2, validation_data=iter([(x, y)]), verbose=0)
+    used = iter([(x, y)])
+    classifier().evaluate(used, verbose=0)
+    for call in (
+        classifier().evaluate,
+        classifier().fit,
+        lambda data, **_: training.lr_range_test(classifier(), data),
+    ):
+        with pytest.raises(ArgumentError, match="read to its end already"):
+            call(used, verbose=0)
+
+
+def test_what_is_no_probability_has_no_entropy():
+    from einkorn import bayes
+
+    samples = np.full((2, 3, 4), 0.25)
+    np.testing.assert_allclose(bayes.predictive_entropy(samples), np.log(4))
+    for entropy in (bayes.predictive_entropy, bayes.mutual_information, bayes.mean_probability):
+        with pytest.raises(ArgumentError, match=r"adds up to 0\.5 over"):
+            entropy(samples / 2)
+
+
+@pytest.mark.parametrize("name", ["he_normal", "zeros", "GlorotUniform", "orthogonal"])
+def test_initializers_by_name_take_shapes(name):
+    from einkorn.keras import initializers
+
+    made = initializers.get(name)
+    assert made((3, 5)).shape == (3, 5)
+    assert initializers.get(made) is made or type(initializers.get(made)) is type(made)
+    assert initializers.get(initializers.HeNormal(seed=3)).seed == 3

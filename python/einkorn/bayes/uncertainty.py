@@ -22,6 +22,12 @@ def _samples(samples: Any, op: str) -> np.ndarray:
         )
     if found.shape[2] == 1:  # of the second of two classes
         return np.concatenate([1 - found, found], axis=2)
+    off = abs(found.sum(axis=2) - 1) > 1e-3
+    if off.any():
+        raise ArgumentError(
+            f"{op}: samples adds up to {found.sum(axis=2)[off][0]:g} over the classes of a row, expected "
+            "probabilities, which add up to 1"
+        )
     return found
 
 

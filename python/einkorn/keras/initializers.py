@@ -9,7 +9,7 @@ from einkorn._tensor import Tensor
 from einkorn.keras._base import initial
 from einkorn.keras._serialize import deserialize, serialize
 from einkorn.nn import initializers as _own
-from einkorn.nn.initializers import Initializer, get
+from einkorn.nn.initializers import Initializer
 
 __all__ = [
     "Constant",
@@ -118,6 +118,15 @@ class Orthogonal(_ByShape, _own.Orthogonal):
 
 class Identity(_ByShape, _own.Identity):
     """The identity matrix; arguments as :class:`einkorn.nn.initializers.Identity`."""
+
+
+def get(identifier: Any) -> Any:
+    """An initializer from its name, such as "he_normal", which takes a shape; or itself."""
+    found = _own.get(identifier)
+    twin = globals().get(type(found).__name__)
+    if type(found).__module__ == _own.__name__ and twin is not None:
+        return twin(**found.get_config())
+    return found
 
 
 OrthogonalInitializer = Orthogonal

@@ -35,6 +35,7 @@ __all__ = [
     "integer",
     "is_batches",
     "length",
+    "no_rows",
     "split",
 ]
 
@@ -124,6 +125,13 @@ def is_batches(x: Any) -> bool:
             return False
         return hasattr(x[0][0], "shape") or isinstance(x[0][0], (tuple, Mapping))
     return isinstance(x, Iterable) and not hasattr(x, "toarray")
+
+
+def no_rows(op: str, batches: Any, what: str = "rows") -> ArgumentError:
+    """The error for data without any; what can be read once may have been read before."""
+    once = isinstance(getattr(batches, "loader", batches), Iterator)
+    hint = ": what gives the batches is read to its end already, and can be read once" if once else ""
+    return ArgumentError(f"{op}: the loader gave no {what}, expected at least one{hint}")
 
 
 def length(batches: Any) -> int | None:

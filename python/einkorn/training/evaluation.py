@@ -28,6 +28,7 @@ from einkorn.training.batches import (
     integer,
     is_batches,
     length,
+    no_rows,
 )
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
 from einkorn.training.devices import on_device, place
@@ -63,7 +64,7 @@ def evaluate(
     shown = verbosity(verbose, "evaluate")
     events = Events(callbacks, model, {"epochs": 1, "steps": count, "verbose": shown}, "evaluate")
     wanted = _shown(_whole(islice(batches, steps), steps), count, shown, "evaluate")
-    return run_evaluation(model, compiled, wanted, "evaluate", events)
+    return run_evaluation(model, compiled, wanted, "evaluate", events, batches)
 
 
 def _whole(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
@@ -79,7 +80,10 @@ def _whole(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
         )
 
 
-def run_evaluation(model: Any, compiled: Compiled, batches: Any, op: str, events: Events) -> dict[str, float]:
+def run_evaluation(
+    model: Any, compiled: Compiled, batches: Any, op: str, events: Events, source: Any = None
+) -> dict[str, float]:
+    """The figures of some batches; ``source`` is what they are taken from."""
     state = state_of(model)
     outer = state.figures, state.tester
     state.tester = tester = Tester(model, compiled, op)
@@ -106,7 +110,7 @@ def run_evaluation(model: Any, compiled: Compiled, batches: Any, op: str, events
     finally:
         state.figures, state.tester = outer
     if step == 0:
-        raise ArgumentError(f"{op}: the loader gave no rows, expected at least one")
+        raise no_rows(op, source)
     if not own:
         logs = figures.final()
     events.call("on_test_end", logs)

@@ -29,6 +29,7 @@ from einkorn.training.batches import (
     integer,
     is_batches,
     length,
+    no_rows,
     split,
 )
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
@@ -134,7 +135,9 @@ def fit(
                     break
                 if validation is not None and validates(epoch + 1):
                     batches = islice(validation, validation_steps)
-                    found = run_evaluation(model, compiled, batches, "fit: validation_data", events)
+                    found = run_evaluation(
+                        model, compiled, batches, "fit: validation_data", events, validation
+                    )
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 run.done = 0
                 events.call("on_epoch_end", epoch, logs)
@@ -398,7 +401,7 @@ class Run:
             if state.stop_training:
                 break
         if step == 0 and not self.taught:
-            raise ArgumentError("fit: the loader gave no rows in this epoch, expected at least one")
+            raise no_rows("fit", self.feed.source)
         if step == 0 or self.feed.ran_out:
             after = f"after {step} of {self.feed.steps} batches" if step else "before it began"
             warnings.warn(

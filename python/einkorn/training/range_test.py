@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn._extras import axes_for
 from einkorn.errors import ArgumentError
-from einkorn.training.batches import integer
+from einkorn.training.batches import integer, no_rows
 from einkorn.training.compiled import compiled_of, types_of
 from einkorn.training.modes import training
 from einkorn.training.snapshot import random_state, set_random_state
@@ -180,5 +180,5 @@ def _run(
             if len(losses) == steps or (smoothed > stop * abs(lowest) and lowest > 0):
                 return RangeTest(np.array(rates), np.array(losses), smoothing)
         if len(losses) == before:
-            raise ArgumentError("lr_range_test: the loader gave no rows, expected at least one")
+            raise no_rows("lr_range_test", batches)
     return RangeTest(np.array(rates), np.array(losses), smoothing)

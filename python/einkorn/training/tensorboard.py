@@ -36,7 +36,8 @@ class TensorBoard(Callback):
     histogram_freq : int, default 0
         After how many epochs histograms of all parameters are written; 0 never.
     write_graph : bool, default True
-        Whether the layers of the model, with shapes and counts, are written as a text.
+        Whether the modules of the model are written as a graph, each after the one that is declared before
+        it, and the layers, with shapes and counts, as a text.
     write_images : bool, default False
         Whether matrices of weights are written as pictures, together with the histograms.
     write_steps_per_second : bool, default False
@@ -145,6 +146,9 @@ class TensorBoard(Callback):
             text = describe(self.model, None)
             with self._writing():
                 writer.add_text("model", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+                events = need("tensorboardX.proto.event_pb2", "TensorBoard", "tensorboard")
+                graph = _graph(self.model).SerializeToString()
+                writer.file_writer.add_event(events.Event(graph_def=graph), 0)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begun = time.perf_counter(), self._batches
@@ -206,3 +210,24 @@ class TensorBoard(Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+
+def _graph(model: Any) -> Any:
+    """The modules as nodes within those that hold them, with the sizes of their parameters.
+
+    What calls what is known while a model runs only: a node's input is the module that is declared before it.
+    """
+    kinds = need("tensorboardX.proto.graph_pb2", "TensorBoard", "tensorboard")
+    graph = kinds.GraphDef()
+    before = "input"
+    graph.node.add(name=before, op="Placeholder")
+    for name, module in model.named_modules():
+        own = list(module.named_parameters(recurse=False))
+        if next(module.children(), None) is not None and not own:
+            continue  # it shows as the box around its modules
+        place, kind = name.replace(".", "/") or "model", type(module).__name__
+        node = graph.node.add(name=place, op=kind, input=[before])
+        before = node.name
+        for key, parameter in own:
+            node.attr[key].s = f"{tuple(parameter.shape)} {parameter.dtype}".encode()
+    return graph
