@@ -57,6 +57,7 @@ SMALL = {
     "wav2vec2_conformer": {"vocab_size": 9, "conv_dim": [4, 4], "conv_stride": [5, 2], **_TOWER}
     | {"conv_kernel": [10, 3], "conv_depthwise_kernel_size": 3},
     "conformer_ctc": {"vocab_size": 9, "num_mel_bins": 8, "conv_depthwise_kernel_size": 3, **_TOWER},
+    "rec_gan": {"num_items": 5, "embedding_size": 4, "hidden_size": 8},
     "recurrent_lm": {"vocab_size": 9, "embedding_size": 4, "hidden_size": 8, "num_layers": 1, "cell": "gru"},
     "captioner": {"vocab_size": 9, "image_size": 16, "embedding_size": 4, "hidden_size": 8, "width": 4},
     "bahdanau": {**_PAIR, "embedding_size": 4, "readout_size": 6},

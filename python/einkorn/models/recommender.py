@@ -63,9 +63,8 @@ class RecGANCell(Module):
             h = np.zeros((given.shape[0], self.hidden_size), np.float32)
         own = ops.linear(h, self.weight_hh)
         size = self.hidden_size
-        gates = ops.sigmoid(
-            ops.getitem(given, (..., slice(2 * size))) + ops.getitem(own, (..., slice(2 * size)))
-        )
+        both, rest = (..., slice(2 * size)), (..., slice(2 * size, 3 * size))
+        gates = ops.sigmoid(ops.getitem(given, both) + ops.getitem(own, both))
         r, z = ops.getitem(gates, (..., slice(size))), ops.getitem(gates, (..., slice(size, 2 * size)))
         new = _CONTENTS[self.activation](ops.getitem(given, rest) + r * ops.getitem(own, rest))
         return new + z * (h - new)
