@@ -204,6 +204,25 @@ def test_numbers_beside_arrays_of_a_gpu_come_to_it(run: Any, monkeypatch: pytest
         np.testing.assert_array_equal(*(gpu_stand_in.near(a) for a in arrays))
 
 
+def test_compile_takes_the_device_that_fit_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is there at once, and training goes on there; a wrong option moves nothing."""
+    weights = []
+    gpu_stand_in.install(monkeypatch)
+    for at_compile, at_fit in ((None, "cuda"), ("cuda", None), ("cuda:0", "cuda")):
+        einkorn.manual_seed(0)
+        model = nn.Linear(2, 1)
+        with pytest.raises(einkorn.ArgumentError, match="loss"):
+            model.compile("adam", "no loss", device=at_compile)
+        assert model.weight.device == "cpu"
+        model.compile("adam", "mse", device=at_compile)
+        assert (str(model.weight.device) == "cuda:0") == (at_compile is not None)
+        model.fit(X, X[:, :1], verbose=0, device=at_fit, shuffle=False)
+        assert str(model.weight.device) == "cuda:0"
+        weights.append(model.weight._data.get())
+    np.testing.assert_array_equal(weights[1], weights[0])
+    np.testing.assert_array_equal(weights[2], weights[0])
+
+
 def _compiled() -> Any:
     model = nn.Linear(2, 1)
     model.compile("sgd", "mse")
@@ -212,6 +231,7 @@ def _compiled() -> Any:
 
 X = np.ones((4, 2), np.float32)
 USES = {
+    "compile": lambda: nn.Linear(2, 1).compile("sgd", "mse", device="cuda"),
     "fit": lambda: _compiled().fit(X, X[:, :1], verbose=0, device="cuda"),
     "evaluate": lambda: _compiled().evaluate(X, X[:, :1], device="cuda"),
     "predict": lambda: _compiled().predict(X, device="cuda"),

@@ -84,6 +84,7 @@ class Trainable(Weighted, Stepping):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         autocast: bool = False,
+        device: str | None = None,
     ) -> None:
         """Choose how ``fit`` trains.
 
@@ -126,19 +127,29 @@ class Trainable(Weighted, Stepping):
         autocast : bool, keyword-only, default False
             Call the model in mixed precision, as :class:`einkorn.autocast` does. Its outputs, parameters and
             gradients are float32.
+        device : "cpu", "cuda" or "cuda:N", keyword-only, optional
+            Where the model goes now, and where ``fit``, ``evaluate`` and ``predict`` compute unless they are
+            told another. Not given: it stays where it is. A saved model does not keep it.
 
         Raises
         ------
         ArgumentError
             A name is unknown; the message lists the valid ones.
+        DeviceError, EngineError
+            There is no such device, or einkorn has no CUDA engine here.
         """
         from einkorn.training.compiled import Clipping, compile_model
+        from einkorn.training.devices import require
 
+        if device is not None:
+            require(device)
         clips = Clipping(clipnorm, clipvalue, global_clipnorm)
         compile_model(
             self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits,
             gradient_accumulation_steps, clips, autocast,
         )  # fmt: skip
+        if device is not None:
+            self.to(device)  # type: ignore[attr-defined]
         state_of(self).recipe = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, "from_logits": from_logits,
