@@ -223,6 +223,17 @@ def test_compile_takes_the_device_that_fit_takes(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(weights[2], weights[0])
 
 
+@pytest.mark.parametrize("there", ["X", "y", "sample_weight"])
+def test_estimators_refuse_arrays_of_a_gpu_by_name(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    boosting = pytest.importorskip("einkorn.boosting")
+    gpu_stand_in.install(monkeypatch)
+    rng = np.random.default_rng(0)
+    given: dict[str, Any] = {"X": rng.random((9, 2)), "y": rng.random(9), "sample_weight": np.ones(9)}
+    given[there] = gpu_stand_in.GpuArray(given[there])
+    with pytest.raises(einkorn.DeviceError, match=rf"Regressor.fit: {there} is on cuda:0; .* its get\(\)"):
+        boosting.GradientBoostingRegressor(n_estimators=1).fit(**given)
+
+
 def _compiled() -> Any:
     model = nn.Linear(2, 1)
     model.compile("sgd", "mse")

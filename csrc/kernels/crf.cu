@@ -14,7 +14,7 @@
 // Roofline: bound by the chain of steps, a barrier and tags / 8 dependent pairs of exponentials for each 32 tags, about 1 us a step at
 // 50 tags: 40 steps 40 us, for as many sequences as the card has room for. Pairs: batch steps tags^2 exponentials, 32 x 40 x 50^2 =
 // 3.2 million, 5 us; bytes: log_alpha and scratch once for every tag, from the cache.
-// Plan: walk_forward, walk_backward, best_way, sum_pairs: 80 registers, 3 blocks of 256 threads an SM
+// Plan: walk_tags_forward, walk_tags_backward, best_way, sum_pairs: 80 registers, 3 blocks of 256 threads an SM
 
 #include "kernels/crf.h"
 #include "kernels/cuda_group.h"
@@ -60,7 +60,7 @@ __device__ __forceinline__ T log_total(const T* last, const T* end, int64_t tags
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock, 3) walk_forward(CrfForward<T> k) {
+__global__ void __launch_bounds__(kBlock, 3) walk_tags_forward(CrfForward<T> k) {
   for (int64_t n = blockIdx.x; n < k.batch; n += gridDim.x) {
     const int64_t length = within(k.lengths[n], k.steps);
     T* const alpha = k.log_alpha + n * k.steps * k.tags;
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kBlock, 3) walk_forward(CrfForward<T> k) {
 
 // later [batch, steps, tags]: e + beta; totals [batch]: the logarithms of all.
 template <class T>
-__global__ void __launch_bounds__(kBlock, 3) walk_backward(CrfBackward<T> k, T* later, T* totals) {
+__global__ void __launch_bounds__(kBlock, 3) walk_tags_backward(CrfBackward<T> k, T* later, T* totals) {
   for (int64_t n = blockIdx.x; n < k.batch; n += gridDim.x) {
     const int64_t length = within(k.lengths[n], k.steps), at = n * k.steps * k.tags;
     const T* const alpha = k.log_alpha + at;
@@ -209,7 +209,7 @@ __global__ void __launch_bounds__(kBlock, 3) best_way(CrfViterbi<T> k, T* scores
 
 template <class T>
 void crf_forward(const CrfForward<T>& k) {
-  launch_over("crf_forward", walk_forward<T>, k.batch * kBlock, k);
+  launch_over("crf_forward", walk_tags_forward<T>, k.batch * kBlock, k);
 }
 
 template <class T>
@@ -217,7 +217,7 @@ void crf_backward(const CrfBackward<T>& k) {
   const StreamScratch scratch(static_cast<size_t>(k.batch * k.steps * k.tags + k.batch) * sizeof(T));
   T* const later = scratch.as<T>();
   T* const totals = later + k.batch * k.steps * k.tags;
-  launch_over("crf_backward", walk_backward<T>, k.batch * kBlock, k, later, totals);
+  launch_over("crf_backward", walk_tags_backward<T>, k.batch * kBlock, k, later, totals);
   const int64_t tiles = pieces_of(k.tags, kWarp) * (k.tags + 2);
   launch_over("crf_backward pairs", sum_pairs<T>, tiles * kBlock, k, later, totals);
 }

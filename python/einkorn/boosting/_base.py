@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import runtime
+from einkorn._device import device_of, is_on_gpu
 from einkorn._masked import refuse_masked
 from einkorn.boosting._frames import is_frame, refuse_text
 from einkorn.boosting._sklearn import (
@@ -28,7 +29,7 @@ from einkorn.boosting._sklearn import (
     get_tags,
     validate_data,
 )
-from einkorn.errors import ArgumentError, DTypeError, EinkornError, ShapeError
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, EinkornError, ShapeError
 
 __all__ = [
     "category_columns",
@@ -55,6 +56,11 @@ _FLOATS = (np.float64, np.float32)  # the first is what other element types beco
 
 
 # --- data ------------------------------------------------------------------------------------
+
+
+def _refuse_gpu(x: Any, what: str) -> None:
+    if is_on_gpu(x):
+        raise DeviceError(f"{what} is on {device_of(x)}; estimators compute on the CPU: give them its get()")
 
 
 def check_X(  # noqa: N802
@@ -101,6 +107,7 @@ def check_X(  # noqa: N802
     """
     where = f"{type(estimator).__name__}.{op}"
     refuse_masked(X, f"{where}: X")
+    _refuse_gpu(X, f"{where}: X")
     if categories:
         X = _codes_of_categories(estimator, X, reset)
     refuse_text(X, where, _CATEGORICAL_TYPE if categories else _ENCODE)
@@ -204,6 +211,7 @@ def column_of(y: Any, n: int, where: str, name: str = "y") -> np.ndarray:
             f"{where}: this estimator requires {name} to be passed, but the target {name} is None"
         )
     refuse_masked(y, f"{where}: {name}")
+    _refuse_gpu(y, f"{where}: {name}")
     with _as_einkorn(where):
         column = column_or_1d(y, warn=True)
         if column.shape[0] != n:
@@ -295,6 +303,7 @@ def check_weights(sample_weight: Any, n: int, where: str, name: str = "sample_we
     if sample_weight is None:
         return None
     refuse_masked(sample_weight, f"{where}: {name}")
+    _refuse_gpu(sample_weight, f"{where}: {name}")
     with _as_einkorn(where):
         weight = check_array(
             np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight,
