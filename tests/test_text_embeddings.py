@@ -408,3 +408,37 @@ def test_a_program_for_gensim_trains_as_there(tmp_path: Path) -> None:
         other.train(sentences, str(file))
     with pytest.raises(ArgumentError, match="max_final_vocab"):
         et.Word2Vec(sentences, None, 8, 0.025, 5, 1, 100)
+
+
+def test_vectors_are_asked_and_added_as_in_gensim() -> None:
+    kv = et.KeyedVectors(3)
+    kv.add_vectors(["a", "b", "a"], [[3, 0, 0], [0, 4, 0], [9, 9, 9]])
+    assert (list(kv), kv.vectors.tolist()) == (["a", "b"], [[3, 0, 0], [0, 4, 0]])
+    assert kv.add_vector("b", [0, 0, 2]) == 1
+    kv.add_vectors(["b", "c"], [[1, 1, 1], [0, 0, 5]])
+    assert kv["b"].tolist() == [0, 0, 2]
+    assert kv.most_similar("b", topn=1) == [("c", 1.0)]
+    assert kv.get_normed_vectors()[0].tolist() == [1, 0, 0]
+    assert kv.most_similar_to_given("b", ["a", "c"]) == "c"
+    assert kv.get_mean_vector(["a", "b", "nobody"]).tolist() == [0.5, 0, 0.5]
+    assert kv.get_mean_vector(["a", "b"], [1, 3], pre_normalize=False).tolist() == [0.75, 0, 1.5]
+    counted = et.KeyedVectors(["a"], np.eye(1), [7])
+    counted.add_vector("b", [2])
+    assert [counted.get_vecattr(word, "count") for word in "ab"] == [7, 0]
+    for call, message in (
+        (lambda: kv.get_vecattr("a", "count"), "is not known"),
+        (lambda: kv.get_mean_vector(["nobody"], ignore_missing=False), "is not there"),
+        (lambda: kv.add_vectors(["x"], [[1]]), "weights has shape"),
+        (lambda: et.KeyedVectors(["x"]), "vector_size must be a whole number"),
+    ):
+        with pytest.raises((ArgumentError, ShapeError), match=message):
+            call()
+
+
+def test_words_that_were_not_seen_are_found_by_name() -> None:
+    model = small("FastText", [["walking", "walked", "talking"]] * 50, min_n=3, max_n=4, bucket=1000)
+    np.testing.assert_array_equal(model.wv["walks"], model.vector("walks"))
+    assert model.wv[["walks", "walked"]].shape == (2, model.vector_size)
+    assert {word for word, _ in model.wv.most_similar("walks", topn=2)} <= set(model.wv)
+    assert -1 <= model.wv.similarity("walks", "walked") <= 1
+    assert "walks" not in model.wv

@@ -406,3 +406,19 @@ def test_an_empty_token_of_ranks_comes_back(tmp_path: Path) -> None:
     tokenizer = et.read_tiktoken(tmp_path / "ranks")
     et.write_tiktoken(tokenizer, tmp_path / "written")
     assert (tmp_path / "written").read_text() == (tmp_path / "ranks").read_text()
+
+
+def test_what_padding_was_told_is_shown() -> None:
+    tokenizer = et.train_bpe(["the low tower"], 270)
+    assert tokenizer.padding is None
+    tokenizer.enable_padding(direction="left", pad_id=3, pad_token="x", length=9)
+    assert tokenizer.padding == {
+        "length": 9, "pad_to_multiple_of": None, "pad_id": 3, "pad_token": "x", "pad_type_id": 0,
+        "direction": "left",
+    }  # fmt: skip
+    again = et.Tokenizer.from_buffer(tokenizer.to_str().encode())
+    assert again.padding == tokenizer.padding
+    tokenizer.enable_padding(**tokenizer.padding)
+    assert tokenizer.padding == again.padding
+    with pytest.raises(ArgumentError, match="buffer must be bytes"):
+        et.Tokenizer.from_buffer("text")  # type: ignore[arg-type]

@@ -27,7 +27,8 @@ class KeyedVectors(Evaluations):
     Parameters
     ----------
     words
-        Different strings.
+        Different strings; or without ``vectors`` how many numbers a vector has, for words that
+        :meth:`add_vectors` will bring.
     vectors
         Array (words, width), kept as float32.
     counts
@@ -49,7 +50,12 @@ class KeyedVectors(Evaluations):
         A word occurs twice.
     """
 
-    def __init__(self, words: Iterable[str], vectors: Any, counts: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, words: Iterable[str] | int, vectors: Any = None, counts: Sequence[int] | None = None
+    ) -> None:
+        if vectors is None:  # gensim's KeyedVectors(vector_size)
+            width = whole_number("KeyedVectors", "vector_size", words, 1, 2**31 - 1)
+            words, vectors = [], np.zeros((0, width), np.float32)
         self.index_to_key = items_of("KeyedVectors", "words", words)
         check_words("KeyedVectors", self.index_to_key)
         self.vectors = _numbers("KeyedVectors", "vectors", vectors)
@@ -102,6 +108,83 @@ class KeyedVectors(Evaluations):
             The word is not there.
         """
         return self._units()[self._index(word)] if norm else self.vectors[self._index(word)]
+
+    def get_normed_vectors(self) -> np.ndarray:
+        """All vectors, scaled to length 1."""
+        return self._units().copy()
+
+    def get_vecattr(self, key: str, attr: str) -> int:
+        """What is known of a word beside its vector: "count", how often it occurs."""
+        number = self._index(key)
+        if attr != "count" or self.counts is None:
+            raise ArgumentError(f"get_vecattr: {attr!r} is not known of the words")
+        return self.counts[number]
+
+    def get_mean_vector(
+        self,
+        keys: Iterable[Any],
+        weights: Sequence[float] | None = None,
+        pre_normalize: bool = True,
+        post_normalize: bool = False,
+        ignore_missing: bool = True,
+    ) -> np.ndarray:
+        """The mean of several words' vectors, with weights, of length 1 before and after where that is asked
+        for; words that are not there are left out unless ``ignore_missing`` is false.
+        """
+        op = "get_mean_vector"
+        listed = items_of(op, "keys", keys)
+        shares = np.ones(len(listed)) if weights is None else np.asarray(weights, np.float64)
+        if not listed or shares.shape != (len(listed),) or not np.isfinite(shares).all():
+            raise ArgumentError(f"{op}: there must be keys, and as many finite weights")
+        total, mean = 0.0, np.zeros(self.vector_size)
+        for key, share in zip(listed, shares, strict=True):
+            if isinstance(key, str) and key not in self and ignore_missing:
+                continue
+            if isinstance(key, str):
+                vector = self.get_vector(key, pre_normalize)
+            else:
+                vector = _numbers(op, "a vector", key)
+                size = float(np.linalg.norm(vector)) if pre_normalize else 1.0
+                vector = vector / np.float32(size or 1)
+            mean, total = mean + share * vector, total + abs(share)
+        mean = mean / total if total else mean
+        size = float(np.linalg.norm(mean)) if post_normalize else 1.0
+        return (mean / (size or 1)).astype(np.float32)
+
+    def add_vectors(
+        self, keys: Sequence[str], weights: Any, extras: None = None, replace: bool = False
+    ) -> None:
+        """Add words with their vectors; of those that are there the vectors stay, or with ``replace`` change.
+
+        ``extras`` must be None. The words have count 0 where counts are known.
+        """
+        op = "add_vectors"
+        if extras is not None:
+            raise ArgumentError(f"{op}: extras must be None")
+        listed, rows = items_of(op, "keys", keys), _numbers(op, "weights", weights)
+        check_words(op, listed)
+        if rows.shape != (len(listed), self.vector_size):
+            raise ShapeError(
+                f"{op}: weights has shape {rows.shape}, expected ({len(listed)}, {self.vector_size})"
+            )
+        new = {word: i for i, word in reversed(list(enumerate(listed))) if word not in self}
+        fresh = sorted(new, key=new.__getitem__)
+        if replace:
+            self.vectors = self.vectors.copy()
+            for word, row in zip(listed, rows, strict=True):
+                if word not in new:
+                    self.vectors[self.key_to_index[word]] = row
+        self.vectors = np.concatenate([self.vectors, rows[[new[word] for word in fresh]]])
+        self.key_to_index |= {word: len(self) + i for i, word in enumerate(fresh)}
+        self.index_to_key = [*self.index_to_key, *fresh]
+        if self.counts is not None:
+            self.counts = [*self.counts, *[0] * len(fresh)]
+        self.fill_norms()
+
+    def add_vector(self, key: str, vector: Any) -> int:
+        """Add a word, or give it another vector; its number."""
+        self.add_vectors([key], [vector], replace=True)
+        return self.key_to_index[key]
 
     def has_index_for(self, key: Any) -> bool:
         """Whether a word is there."""
@@ -279,6 +362,13 @@ class KeyedVectors(Evaluations):
     def similarity(self, w1: str, w2: str) -> float:
         """The cosine of two words."""
         return float(np.dot(self.get_vector(w1, norm=True), self.get_vector(w2, norm=True)))
+
+    def most_similar_to_given(self, key1: str, keys_list: Sequence[str]) -> str:
+        """The word of a list that is most similar to a word."""
+        listed = items_of("most_similar_to_given", "keys_list", keys_list)
+        if not listed:
+            raise ArgumentError("most_similar_to_given: keys_list is empty")
+        return str(listed[int(np.argmax([self.similarity(key1, key) for key in listed]))])
 
     def distance(self, w1: str, w2: str) -> float:
         """1 less the cosine."""

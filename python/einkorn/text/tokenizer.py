@@ -18,6 +18,7 @@ from einkorn.text._arguments import items_of, no_text_in, surrogate_in, whole_nu
 from einkorn.text._compile import compile_pipeline
 from einkorn.text._decoders import compile_decoder, token_bytes
 from einkorn.text._forms import normalize_between
+from einkorn.text._lengths import Lengths
 from einkorn.text._limits import check_limits
 from einkorn.text._templates import compile_templates
 from einkorn.text._truncation import windows
@@ -26,8 +27,6 @@ from einkorn.text.vocabulary import listed_ids
 
 __all__ = ["Tokenizer"]
 
-_LONGEST = 2**31 - 1  # what the sections of a description can say
-
 
 def _threads() -> int:
     from einkorn import runtime
@@ -35,7 +34,7 @@ def _threads() -> int:
     return runtime.get_num_threads() if _engine.compiled() else 1
 
 
-class Tokenizer:
+class Tokenizer(Lengths):
     """Text to ids and back.
 
     Made by :meth:`from_file`, the functions ``read_...`` and :func:`train_bpe`. Names and results are those
@@ -116,6 +115,13 @@ class Tokenizer:
             return cls(description)
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
+
+    @classmethod
+    def from_buffer(cls, buffer: bytes) -> Tokenizer:
+        """:meth:`from_str` of bytes."""
+        if not isinstance(buffer, (bytes, bytearray, memoryview)):
+            raise ArgumentError(f"from_buffer: buffer must be bytes, got {type(buffer).__name__}")
+        return cls.from_str(bytes(buffer))
 
     def to_str(self, pretty: bool = False) -> str:
         """The description as the content of a ``tokenizer.json``."""
@@ -479,112 +485,9 @@ class Tokenizer:
             raise ArgumentError(f"{name}: {error}") from None
         return new
 
-    def enable_truncation(
-        self,
-        max_length: int,
-        *,
-        stride: int = 0,
-        strategy: str = "longest_first",
-        direction: str = "right",
-    ) -> None:
-        """Cut encodings off behind ``max_length`` tokens, those put around them included. What is cut off is
-        in ``Encoding.overflowing``.
-
-        Parameters
-        ----------
-        max_length
-            At least as many as are put around a text.
-        stride
-            How many tokens each of the encodings that overflow has of the one before it.
-        strategy
-            Of a pair what is cut: "longest_first", "only_first" or "only_second".
-        direction
-            "right": the end is cut off; "left": the beginning.
-        """
-        names = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
-        if not isinstance(strategy, str) or strategy not in names or direction not in ("left", "right"):
-            raise ArgumentError(f"enable_truncation: no strategy {strategy!r} to the {direction!r}")
-        around = self._templates.added(False)
-        max_length = whole_number("enable_truncation", "max_length", max_length, around, _LONGEST)
-        room = max_length - around
-        try:
-            stride = whole_number("enable_truncation", "stride", stride, 0, max(room - 1, 0))
-        except ArgumentError as error:
-            raise ArgumentError(
-                f"{error}: it must be less than there is room for in {max_length} tokens"
-            ) from None
-        self._description = {
-            **self._description,
-            "truncation": {
-                "direction": direction.capitalize(),
-                "max_length": max_length,
-                "strategy": names[strategy],
-                "stride": stride,
-            },
-        }
-
-    @property
-    def truncation(self) -> dict[str, Any] | None:
-        """What :meth:`enable_truncation` was told; None: nothing is cut off."""
-        if not (kept := self._description.get("truncation")):
-            return None
-        names = {"LongestFirst": "longest_first", "OnlyFirst": "only_first", "OnlySecond": "only_second"}
-        return {
-            "max_length": kept["max_length"],
-            "stride": kept.get("stride", 0),
-            "strategy": names[kept.get("strategy", "LongestFirst")],
-            "direction": kept.get("direction", "Right").lower(),
-        }
-
     def num_special_tokens_to_add(self, is_pair: bool) -> int:
         """How many tokens are put around a text, or a pair of texts."""
         return self._templates.added(is_pair)
-
-    def no_truncation(self) -> None:
-        """Undo :meth:`enable_truncation`."""
-        self._description = {**self._description, "truncation": None}
-
-    def enable_padding(
-        self,
-        *,
-        direction: str = "right",
-        pad_id: int = 0,
-        pad_type_id: int = 0,
-        pad_token: str = "[PAD]",
-        length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-    ) -> None:
-        """Fill encodings up to ``length``, or to the longest of a batch."""
-        least: dict[str, Any] = {"length": length, "pad_to_multiple_of": pad_to_multiple_of}
-        name = "enable_padding"
-        length, pad_to_multiple_of = (
-            None if number is None else whole_number(name, what, number, 0, _LONGEST)
-            for what, number in least.items()
-        )
-        pad_id = whole_number(name, "pad_id", pad_id, 0, _LONGEST)
-        pad_type_id = whole_number(name, "pad_type_id", pad_type_id, 0, _LONGEST)
-        if direction not in ("left", "right"):
-            raise ArgumentError(f"enable_padding: direction must be 'left' or 'right', got {direction!r}")
-        description = {
-            **self._description,
-            "padding": {
-                "strategy": "BatchLongest" if length is None else {"Fixed": length},
-                "direction": direction.capitalize(),
-                "pad_to_multiple_of": pad_to_multiple_of,
-                "pad_id": pad_id,
-                "pad_type_id": pad_type_id,
-                "pad_token": pad_token,
-            },
-        }
-        try:
-            check_limits(description)
-        except DataError as error:
-            raise ArgumentError(f"enable_padding: {error}") from None
-        self._description = description
-
-    def no_padding(self) -> None:
-        """Undo :meth:`enable_padding`."""
-        self._description = {**self._description, "padding": None}
 
 
 def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:

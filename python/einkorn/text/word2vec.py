@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
-from einkorn.text._arguments import known_options, path_of, real_number, whole_number
+from einkorn.text._arguments import items_of, known_options, path_of, real_number, whole_number
 from einkorn.text._corpus import Block, Corpus, check_words, ordered
 from einkorn.text.keyed_vectors import KeyedVectors
 from einkorn.text.vector_files import read_tensors
@@ -516,7 +516,7 @@ class FastText(Word2Vec):
         return self._subwords
 
     def _refresh(self) -> None:
-        self.wv = KeyedVectors(self._words, np.zeros((len(self._words), self.vector_size)), self._counts)
+        self.wv = SubwordVectors(self)
         self._after_training()
 
     def _after_training(self) -> None:
@@ -536,6 +536,36 @@ class FastText(Word2Vec):
             return np.zeros(self.vector_size, np.float32)
         mean: np.ndarray = self._table[rows, : self.vector_size].mean(axis=0)
         return mean
+
+
+class SubwordVectors(KeyedVectors):
+    """The vectors of a :class:`FastText`: any word has one, of its subwords where it was not seen."""
+
+    def __init__(self, model: FastText) -> None:
+        shape = len(model._words), model.vector_size
+        super().__init__(model._words, np.zeros(shape, np.float32), model._counts)
+        self._model = model
+
+    def get_vector(self, word: str, norm: bool = False) -> np.ndarray:
+        if not isinstance(word, str) or word in self.key_to_index:
+            return super().get_vector(word, norm)
+        vector = self._model.vector(word)
+        size = float(np.linalg.norm(vector.astype(np.float64))) if norm else 1.0
+        scaled: np.ndarray = vector / np.float32(size or 1)
+        return scaled
+
+    def __getitem__(self, word: str | Sequence[str]) -> np.ndarray:
+        if isinstance(word, str):
+            return self.get_vector(word)
+        rows = [self.get_vector(each) for each in items_of("KeyedVectors", "words", word)]
+        return np.array(rows, np.float32).reshape(len(rows), self.vector_size)
+
+    def _vector_of(self, op: str, item: Any, weight: float) -> tuple[np.ndarray, int | None]:
+        if isinstance(item, tuple) and len(item) == 2:
+            item, weight = item[0], weight * real_number(op, "a weight", item[1])
+        if isinstance(item, str) and item not in self.key_to_index:
+            return self.get_vector(item, norm=True) * np.float32(weight), None
+        return super()._vector_of(op, item, weight)
 
 
 def _on_lines(rows: int, width: int) -> np.ndarray:
