@@ -297,6 +297,26 @@ def test_kl_div_of_a_scalar_is_its_own_mean() -> None:
     _both(lambda _, f, x, t: f.kl_div(x, t, reduction="batchmean"), np.array(-0.5), np.array(0.3))
 
 
+@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_extremes_along_a_dimension_twice(name: str, keepdim: bool, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.round(_array(3, 4), 1)
+    x[0] = 1.0  # of equal ones the first gets the gradient, as in torch
+    found = []
+    for library, leaf in (
+        (torch, torch.tensor(x).to(getattr(torch, dtype)).requires_grad_()),
+        (einkorn, Tensor(x).to(dtype).requires_grad_()),
+    ):
+        grad: Any = library.autograd.grad if library is torch else einkorn.grad
+        y = getattr(leaf, name)(1, keepdim=keepdim)[0] ** 3
+        (slope,) = grad(y.sum(), leaf, create_graph=True)
+        (bend,) = grad((slope**2).sum(), leaf)
+        found.append([[float(v) for v in a.detach().reshape(-1).tolist()] for a in (slope, bend)])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9 if dtype == "float64" else 0.02)
+
+
 _REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "addmm": (lambda: _t(5, 4).addmm(_t(1, 3), _t(3, 4)), ShapeError, "addmm.*product"),
     "baddbmm": (lambda: _t(2, 5, 4).baddbmm(_t(2, 1, 3), _t(2, 3, 4)), ShapeError, "baddbmm.*product"),

@@ -339,9 +339,12 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
     full = data.shape
 
     def backward(g: Any) -> tuple[Any]:
+        if isinstance(g, Methods):
+            zeros = einkorn.ops.multiply(einkorn.ops.broadcast_to(g.reshape(indices.shape), full), 0.0)
+            return (einkorn.ops.scatter(zeros, at, indices, g.reshape(indices.shape)),)
         gx = np.zeros(full, g.dtype)
         np.put_along_axis(gx, indices, g.reshape(indices.shape), at)
         return (gx,)
 
     values = np.take_along_axis(data, indices, at).reshape(shape)
-    return Extremes(result(values, (tensor,), backward), _plain(indices.reshape(shape)))
+    return Extremes(result(values, (tensor,), backward, ()), _plain(indices.reshape(shape)))
