@@ -337,6 +337,10 @@ _REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "slice_scatter": (lambda: _t(3, 3).slice_scatter(_t(3, 3), "x"), ArgumentError, "expected an int"),
     "MultiheadAttention": (lambda: nn.MultiheadAttention(4, 2, dropout=None), EinkornError, "dropout"),
     "Dropout": (lambda: nn.Dropout("a"), EinkornError, "Dropout: p"),
+    "Linear": (lambda: nn.Linear(10**30, 2), ShapeError, "larger than any memory"),
+    "Conv2d": (lambda: nn.Conv2d(10**9, 10**9, 3), ShapeError, "larger than any memory"),
+    "unfold": (lambda: functional.unfold(_t(1, 1, 4, 4), 2, padding=10**9), ShapeError, "unfold"),
+    "diagonal": (lambda: _t(2, 2).diagonal(10**30), ArgumentError, "offset"),
     "LPPool2d": (lambda: nn.LPPool2d(None, 2), EinkornError, "norm_type"),
 }
 

@@ -17,6 +17,7 @@ from einkorn._context import Context
 from einkorn._device import is_whole
 from einkorn._tensor import Tensor
 from einkorn.errors import CheckpointError, DTypeError
+from einkorn.ops._road import check_size
 
 __all__ = ["Parameter", "blank", "deferred", "is_deferred", "reserve"]
 
@@ -108,4 +109,5 @@ def reserve(*shape: int) -> Any:
 
 def blank(*shape: int) -> Parameter:
     """A float32 parameter without values; the caller initializes it."""
+    check_size("Parameter", shape)
     return Parameter(np.empty(shape, reserve(*shape)))

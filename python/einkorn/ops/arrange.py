@@ -378,7 +378,7 @@ def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A view of the diagonal of two axes, as a new last axis."""
     a = movable(x, "diagonal")
     i, j = _plane("diagonal", a.ndim, dim1, dim2)
-    at, shape = integer("diagonal", "offset", offset), a.shape
+    at, shape = integer("diagonal", "offset", offset, -(1 << 62), 1 << 62), a.shape
     return result(_diagonal_of(a, at, i, j), (x,), lambda g: (_on_diagonal(g, shape, at, i, j),), ())
 
 

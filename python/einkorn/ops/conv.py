@@ -11,7 +11,7 @@ from einkorn import _autocast, _bfloat16, engines
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _conv
 from einkorn.ops._options import LARGEST, integer, sizes
-from einkorn.ops._road import contiguous, result, same_dtype, same_kept, unwrap, widened
+from einkorn.ops._road import check_size, contiguous, result, same_dtype, same_kept, unwrap, widened
 
 __all__ = [
     "conv1d",
@@ -525,6 +525,7 @@ def unfold(
         raise ShapeError(f"{op}: x has shape {a.shape}, expected [N, C, H, W] or [C, H, W]")
     out = _positions(op, a.shape[-2:], kernel, dilations, pads, strides)
     shape = (*a.shape[:-3], a.shape[-3] * math.prod(kernel), math.prod(out))
+    check_size(op, shape)
     options = (1, *strides, 0, *pads, 1, *dilations)
     k = engines.of(a)
     columns = k.empty(shape, a.dtype)
