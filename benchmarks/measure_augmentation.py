@@ -1,9 +1,9 @@
 """Augmentation of batches beside torchvision's v2 transforms: milliseconds of one processor, and their ratio.
 
-``python benchmarks/measure_augmentation.py [NAME ...]`` prints a row for each transform, size and type. Both take
-one thread; the time is the processor's, which other programs stretch least. torchvision draws once for a whole
-batch, einkorn for each picture. Policies draw what they do: of these the mean of many calls counts, of the others
-the quickest of five laps.
+``python benchmarks/measure_augmentation.py [NAME ...]`` prints a row for each transform, size and type. Both
+take one thread; the time is the processor's, which other programs stretch least. torchvision draws once for a
+whole batch, einkorn for each picture. Policies draw what they do: of these the mean of many calls counts, of
+the others the quickest of five laps.
 """
 
 from __future__ import annotations

@@ -9,6 +9,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from einkorn.errors import ArgumentError, IndexRangeError
+from einkorn.keras._directories import (
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+    timeseries_dataset_from_array,
+)
+from einkorn.keras._images import array_to_img, img_to_array, load_img, save_img
+from einkorn.keras.backend import clear_session
 from einkorn.keras.saving import (
     CustomObjectScope,
     custom_object_scope,
@@ -23,19 +30,31 @@ from einkorn.keras.saving import (
 __all__ = [
     "CustomObjectScope",
     "PyDataset",
+    "array_to_img",
+    "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
+    "model_to_dot",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
+    "save_img",
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 
@@ -184,3 +203,34 @@ Sequence = PyDataset
 def plot_model(*_: Any, **__: Any) -> NoReturn:
     """Refused: there is no picture of models; ``model.summary()`` has the table."""
     raise ArgumentError("plot_model: is not supported, expected model.summary(), which prints the layers")
+
+
+def model_to_dot(*_: Any, **__: Any) -> NoReturn:
+    """Refused, as :func:`plot_model` is."""
+    raise ArgumentError("model_to_dot: is not supported, expected model.summary(), which prints the layers")
+
+
+def get_file(*_: Any, **__: Any) -> NoReturn:
+    """Refused: nothing is downloaded."""
+    raise ArgumentError(
+        "get_file: nothing is downloaded here; bring the file and read it, or see einkorn.keras.datasets"
+    )
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a step is given: x, or a tuple of what there is."""
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """x, y and the weights of rows of what a step is given; None what there is not."""
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ArgumentError(f"unpack_x_y_sample_weight: data has {len(data)} parts, expected 1 to 3")
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight

@@ -1,5 +1,14 @@
-"""``ImageDataGenerator`` and what its ``flow`` gives, under Keras' name."""
+"""``ImageDataGenerator``, what its ``flow`` gives, and pictures as arrays, under Keras' names."""
 
 from einkorn.data.augment import DirectoryIterator, ImageDataGenerator, NumpyArrayIterator
+from einkorn.keras._images import array_to_img, img_to_array, load_img, save_img
 
-__all__ = ["DirectoryIterator", "ImageDataGenerator", "NumpyArrayIterator"]
+__all__ = [
+    "DirectoryIterator",
+    "ImageDataGenerator",
+    "NumpyArrayIterator",
+    "array_to_img",
+    "img_to_array",
+    "load_img",
+    "save_img",
+]
