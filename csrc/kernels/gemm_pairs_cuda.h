@@ -1,8 +1,6 @@
 // The product of gemm_cuda.h for a Problem of bfloat16, on tensor cores: mma.sync (cuda_mma.h), float sums, the same cuts of k.
 //
-//   block    kTile x kTile of C, kDepth of k at a time in shared memory, rows of A and columns of B along k, two numbers a word:
-//            | A | kTile x kDepth |   | B | kTile x kDepth |     rows kPitch words apart: 8 rows on different banks
-//   warp     8 of them, 4 x 2: 16 rows x 32 columns, 4 products of 16 x 8 for each 16 of k
+// Tiles are those of cuda_pairs_tile.h.
 //
 // The loads of the next step are under way during the products of this one; a Problem's elements are read one by one, since an image's
 // are anywhere. store gets a float.
@@ -13,20 +11,17 @@
 
 #pragma once
 
-#include "kernels/cuda_mma.h"
+#include "kernels/cuda_pairs_tile.h"
 #include "kernels/gemm_cuda.h"
 
 namespace einkorn::cuda {
 
-using PairsTile = GemmTile<64, 32, 1024>;
+using PairsTile = GemmTile<kPairsTile, kPairsDepth, 1024>;
 
 template <class Problem>
 __global__ void __launch_bounds__(kBlock) gemm_pairs_kernel(Problem p, GemmCut cut, float* partial) {
   constexpr int kTile = PairsTile::kTile, kDepth = PairsTile::kDepth, kLoads = PairsTile::kLoads;
-  constexpr int kPitch = kDepth / 2 + 4;  // in words
-  __shared__ uint32_t a_words[kTile][kPitch], b_words[kTile][kPitch];
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int row = lane / 4, pair = lane % 4, first_row = warp / 2 * 16, first_column = warp % 2 * 32;
+  __shared__ PairsWords a_words, b_words;
   const GemmLoads<PairsTile> a_loads = {p.a_along_k()}, b_loads = {p.b_along_k()};
   const int64_t pieces = cut.rows * cut.columns, tasks = pieces * cut.splits * p.batches;
   for (int64_t task = blockIdx.x; task < tasks; task += gridDim.x) {
@@ -59,7 +54,7 @@ __global__ void __launch_bounds__(kBlock) gemm_pairs_kernel(Problem p, GemmCut c
         p.advance(b_depth[l], b_step);
       }
     };
-    Sums sums[4] = {};
+    PairsPart part;
     load(begin);
     for (int64_t k0 = begin; k0 < end; k0 += kDepth) {
 #pragma unroll
@@ -69,30 +64,17 @@ __global__ void __launch_bounds__(kBlock) gemm_pairs_kernel(Problem p, GemmCut c
       }
       __syncthreads();
       if (k0 + kDepth < end) load(k0 + kDepth);
-#pragma unroll
-      for (int w = 0; w < kDepth / 2; w += 8) {  // 16 of k
-        const auto& upper = a_words[first_row + row];
-        const auto& lower = a_words[first_row + row + 8];
-        const PairsA left = {{upper[w + pair], lower[w + pair], upper[w + pair + 4], lower[w + pair + 4]}};
-#pragma unroll
-        for (int c = 0; c < 4; ++c) {
-          const auto& column = b_words[first_column + c * 8 + row];
-          multiply_pairs(sums[c], left, PairsB{{column[w + pair], column[w + pair + 4]}});
-        }
-      }
+      part.multiply(a_words, b_words);
       __syncthreads();
     }
-#pragma unroll
-    for (int c = 0; c < 4; ++c)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int64_t i = first_i + first_row + row + e / 2 * 8, j = first_j + first_column + c * 8 + pair * 2 + e % 2;
-        if (i >= p.m || j >= p.n) continue;
-        if (partial != nullptr)
-          partial[((split * p.batches + batch) * p.m + i) * p.n + j] = sums[c].of[e];
-        else
-          p.store(batch, i, j, sums[c].of[e]);
-      }
+    part.for_sums([&](int r, int c, float sum) {
+      const int64_t i = first_i + r, j = first_j + c;
+      if (i >= p.m || j >= p.n) return;
+      if (partial != nullptr)
+        partial[((split * p.batches + batch) * p.m + i) * p.n + j] = sum;
+      else
+        p.store(batch, i, j, sum);
+    });
   }
 }
 

@@ -1,9 +1,6 @@
 // matmul_bf16 on the GPU: tensor cores by mma.sync (cuda_mma.h), float sums.
 //
-//   block    kTile x kTile of out, kDepth of k at a time in shared memory, rows of a and columns of b along k:
-//            | a | kTile x kDepth |   | b | kTile x kDepth |     two bfloat16 a word, rows kPitch words apart, so that the lanes of a
-//                                                                warp read 32 banks
-//   warp     8 of them, 4 x 2: 16 rows x 32 columns, 4 products of 16 x 8 for each 16 of k
+// Tiles are those of cuda_pairs_tile.h.
 //
 // Loads of the next step are under way during the products of this one. Any strides: operands that run along k are read in the order of
 // memory, others across.
@@ -13,15 +10,15 @@
 // Plan: matmul_bf16_tiles: 224 registers, 1 block of 256 threads an SM
 
 #include "kernels/activation_cuda.h"
-#include "kernels/cuda_mma.h"
+#include "kernels/cuda_pairs_tile.h"
 #include "kernels/matmul_bf16.h"
 
 namespace einkorn::cuda {
 
 namespace {
 
-constexpr int kTile = 64, kDepth = 32, kPitch = kDepth / 2 + 4;  // pitch in words
-constexpr int kLoads = kTile * kDepth / kBlock;                  // of a thread, for each operand and step
+constexpr int kTile = kPairsTile, kDepth = kPairsDepth, kPitch = kPairsPitch;
+constexpr int kLoads = kTile * kDepth / kBlock;  // of a thread, for each operand and step
 
 __device__ __forceinline__ float load_number(const HalfOrFloat& from, int64_t at) {
   if (from.bytes == 2) return widened(reinterpret_cast<const uint16_t*>(from.p)[at]);
@@ -80,15 +77,13 @@ struct OperandLoads {
 };
 
 __global__ void __launch_bounds__(kBlock) matmul_bf16_tiles(MatmulBf16 x, int64_t batches) {
-  __shared__ uint32_t a_words[kTile][kPitch], b_words[kTile][kPitch];
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int row = lane / 4, pair = lane % 4, first_row = warp / 2 * 16, first_column = warp % 2 * 32;
+  __shared__ PairsWords a_words, b_words;
   const int64_t down = (x.m + kTile - 1) / kTile, across = (x.n + kTile - 1) / kTile;
   for (int64_t task = blockIdx.x; task < batches * down * across; task += gridDim.x) {
     const int64_t tile = task % (down * across), i0 = tile / across * kTile, j0 = tile % across * kTile;
     const Offsets at = offsets_of(x, task / (down * across));
     OperandLoads a = {x.a + at.a, x.a_m, x.a_k, x.m, x.k, {}}, b = {x.b + at.b, x.b_n, x.b_k, x.n, x.k, {}};
-    Sums sums[4] = {};
+    PairsPart part;
     a.load(i0, 0);
     b.load(j0, 0);
     for (int64_t begin = 0; begin < x.k; begin += kDepth) {
@@ -99,31 +94,18 @@ __global__ void __launch_bounds__(kBlock) matmul_bf16_tiles(MatmulBf16 x, int64_
         a.load(i0, begin + kDepth);
         b.load(j0, begin + kDepth);
       }
-#pragma unroll
-      for (int w = 0; w < kDepth / 2; w += 8) {  // 16 of k
-        const auto& upper = a_words[first_row + row];
-        const auto& lower = a_words[first_row + row + 8];
-        const PairsA left = {{upper[w + pair], lower[w + pair], upper[w + pair + 4], lower[w + pair + 4]}};
-#pragma unroll
-        for (int c = 0; c < 4; ++c) {
-          const auto& column = b_words[first_column + c * 8 + row];
-          multiply_pairs(sums[c], left, PairsB{{column[w + pair], column[w + pair + 4]}});
-        }
-      }
+      part.multiply(a_words, b_words);
       __syncthreads();
     }
-#pragma unroll
-    for (int c = 0; c < 4; ++c)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int64_t i = i0 + first_row + row + e / 2 * 8, j = j0 + first_column + c * 8 + pair * 2 + e % 2;
-        if (i >= x.m || j >= x.n) continue;
-        const int64_t to = at.out + i * x.out_m + j * x.out_n;
-        float v = x.alpha * sums[c].of[e];
-        if (x.beta != 0) v += x.beta * load_number(x.out, to);
-        if (x.bias.p != nullptr) v += load_number(x.bias, x.bias_on_rows ? i : j);
-        store_number(x.out, to, activate(v, x.activation));
-      }
+    part.for_sums([&](int r, int c, float sum) {
+      const int64_t i = i0 + r, j = j0 + c;
+      if (i >= x.m || j >= x.n) return;
+      const int64_t to = at.out + i * x.out_m + j * x.out_n;
+      float v = x.alpha * sum;
+      if (x.beta != 0) v += x.beta * load_number(x.out, to);
+      if (x.bias.p != nullptr) v += load_number(x.bias, x.bias_on_rows ? i : j);
+      store_number(x.out, to, activate(v, x.activation));
+    });
   }
 }
 
