@@ -7,6 +7,7 @@ from typing import Any
 
 from einkorn import ops
 from einkorn.errors import ArgumentError
+from einkorn.models._heads import apart, together
 from einkorn.models.causal import CausalLM
 from einkorn.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, init
 from einkorn.seq.cache import Cache
@@ -42,15 +43,16 @@ class _Attention(Module):
     def forward(self, x: Any, layer: int, cache: Cache | None, mask: Any) -> Any:
         batch, length, _ = x.shape
         p = self.dropout if self.training else 0.0
-        qkv = ops.reshape(self.c_attn(x), (batch, length, 3, self.heads, self.head_width))
+        qkv = self.c_attn(x)
+        shape = batch, length, 3, self.heads, self.head_width
         if cache is None:
-            out = ops.packed_self_attention(qkv, mask, p, True)
-        else:
-            q, k, v = ops.unbind(ops.permute(qkv, (2, 0, 3, 1, 4)))
-            k, v = cache.append(layer, k, v)
-            out = ops.scaled_dot_product_attention(q, k, v, mask, p, length > 1, alignment="lower right")
-            out = ops.permute(out, (0, 2, 1, 3))
-        return self.c_proj(ops.reshape(out, (batch, length, self.heads * self.head_width)))
+            out = ops.packed_self_attention(ops.reshape(qkv, shape), mask, p, True)
+            return self.c_proj(ops.reshape(out, (batch, length, -1)))
+        rows, n = apart(qkv, 3 * self.heads), self.heads
+        q, k, v = rows[:, :n], rows[:, n : 2 * n], rows[:, 2 * n :]
+        k, v = cache.append(layer, k, v)
+        out = ops.scaled_dot_product_attention(q, k, v, mask, p, length > 1, alignment="lower right")
+        return self.c_proj(together(out))
 
 
 class _FeedForward(Module):
@@ -78,6 +80,9 @@ class _Block(Module):
     def forward(self, x: Any, layer: int, cache: Cache | None, mask: Any) -> Any:
         h = self.drop(self.attn(self.ln_1(x), layer, cache, mask))
         norm = self.ln_2
+        if cache is not None and x.shape[1] == 1:  # one row: two small calls are quicker than the larger one
+            x = x + h
+            return x + self.drop(self.mlp(norm(x)))
         x, h = ops.add_layer_norm(x, h, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
         return x + self.drop(self.mlp(h))
 
