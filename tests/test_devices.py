@@ -194,7 +194,17 @@ def _words(given: Any) -> list[Any]:
     return [vectors, outputs, table, squares, np.array([*told, loss])]
 
 
-@pytest.mark.parametrize("run", [_alignment, _tags, _walk, _words])
+def _masks(given: Any) -> list[Any]:
+    x, mask = given(np.arange(6.0).reshape(2, 3)), given(np.array([[True, False, True]]))
+    ops = einkorn.ops
+    return [
+        ops.where(mask, x, ops.negative(x)),
+        ops.masked_fill(x, mask, 7.0),
+        ops.where(ops.greater(x, x), x, x),
+    ]
+
+
+@pytest.mark.parametrize("run", [_alignment, _tags, _walk, _words, _masks])
 def test_numbers_beside_arrays_of_a_gpu_come_to_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths and sizes are given as numbers or on the CPU; the kernels get all on the GPU."""
     expected = run(lambda a: a.copy())

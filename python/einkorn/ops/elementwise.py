@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _integers, _promotion
@@ -530,7 +531,8 @@ def where(condition: Any, a: Any = ABSENT, b: Any = ABSENT) -> Any:
     if mask is None:
         mask = np.asarray(condition) if isinstance(condition, (bool, list)) else condition
         if type(mask) is not np.ndarray or mask.dtype.kind != "b":
-            mask = unwrap(mask, "where", "condition")
+            on_gpu = is_on_gpu(mask) and mask.dtype.kind in "biu"
+            mask = mask if on_gpu else unwrap(mask, "where", "condition")
     try:
         left, right = _float_operands("where", a, b)
     except DTypeError:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import is_on_gpu
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -468,7 +469,10 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = None)
 
 
 def _mask(op: str, mask: Any) -> Any:
-    m = movable(np.asarray(mask) if isinstance(mask, (bool, list)) else mask, op, "mask")
+    if is_on_gpu(mask):
+        m = mask
+    else:
+        m = movable(np.asarray(mask) if isinstance(mask, (bool, list)) else mask, op, "mask")
     if m.dtype.kind != "b":
         raise DTypeError(f"{op}: mask has dtype {m.dtype}, expected bool")
     return m
