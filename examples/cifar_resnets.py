@@ -120,6 +120,7 @@ def draw(folder: Path) -> None:
                 low, high = errors.min(0), errors.max(0)
                 panel.fill_between(range(1, length + 1), low, high, color=line.get_color(), alpha=0.2)
         panel.set(title=f"error on {title} pictures", xlabel="epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("per cent")
     panels[1].legend()
