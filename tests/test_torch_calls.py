@@ -317,6 +317,29 @@ def test_extremes_along_a_dimension_twice(name: str, keepdim: bool, dtype: str) 
     np.testing.assert_allclose(found[1], found[0], rtol=1e-9 if dtype == "float64" else 0.02)
 
 
+@pytest.mark.parametrize("p", [2.0, 1.0])
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_distances_of_many_vectors_are_taken_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, p: float, lead: Any
+) -> None:
+    """All differences at once would not fit into memory: with the same bits, and the same gradients."""
+    x, y = _array(*lead, 7, 3), _array(5, 3)
+    whole = ops.cdist(x, y, p)
+    leaves = [Tensor(x, requires_grad=True), Tensor(y, requires_grad=True)]
+    weights = Tensor(_array(*whole.shape))
+    slopes = einkorn.grad(ops.cdist(*leaves, p), leaves, weights)
+    monkeypatch.setattr("einkorn.ops.distance._AT_ONCE", 40)
+    assert ops.cdist(x, y, p).tolist() == whole.tolist()
+    for mine, one in zip(einkorn.grad(ops.cdist(*leaves, p), leaves, weights), slopes, strict=True):
+        np.testing.assert_allclose(mine.numpy(), one.numpy(), rtol=1e-12)
+
+
+def test_objects_are_refused_by_name() -> None:
+    for function in (ops.fmin, ops.fmax):
+        with pytest.raises(DTypeError):
+            function(np.array([1, 2], object), 2.0)
+
+
 _REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "addmm": (lambda: _t(5, 4).addmm(_t(1, 3), _t(3, 4)), ShapeError, "addmm.*product"),
     "baddbmm": (lambda: _t(2, 5, 4).baddbmm(_t(2, 1, 3), _t(2, 3, 4)), ShapeError, "baddbmm.*product"),

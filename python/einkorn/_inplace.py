@@ -199,7 +199,7 @@ def rewrite(tensor: Tensor, op: str, function: Callable[[Tensor], Tensor]) -> Te
     return tensor
 
 
-def times(mine: Tensor, other: Any, alpha: Any) -> Any:
+def times(mine: Any, other: Any, alpha: Any) -> Any:
     """``alpha * other``, what ``add`` and ``sub`` take with torch's option, in the type of their result."""
     if alpha == 1:
         return other

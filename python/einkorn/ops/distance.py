@@ -13,7 +13,7 @@ from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._elementwise import _binary_kernel, _scalar_like
 from einkorn.ops._options import axis_of, check_rank, flag, number
-from einkorn.ops._road import check_size, same_dtype, unwrap
+from einkorn.ops._road import broadcast_shape, check_size, needs, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
@@ -61,6 +61,7 @@ def _norm_of(op: str, p: Any) -> float:
     return p
 
 
+_AT_ONCE = 1 << 24  # differences that cdist holds in memory
 _COMPUTE_MODES = (
     "use_mm_for_euclid_dist_if_necessary",
     "use_mm_for_euclid_dist",
@@ -102,9 +103,26 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_fo
     left = ops.reshape(x1, (*a.shape[:-1], 1, a.shape[-1]))
     right = ops.reshape(x2, (*b.shape[:-2], 1, *b.shape[-2:]))
     check_size("cdist", (*a.shape[:-1], *b.shape[-2:]))
+    lead = broadcast_shape("cdist", x1=a[..., 0, 0], x2=b[..., 0, 0]) if a.size and b.size else (0,)
+    rows, pairs = a.shape[-2], math.prod(lead) * math.prod(b.shape[-2:])
+    if rows > 1 and rows * pairs > _AT_ONCE:
+        return _in_blocks(x1, x2, p, rows, max(1, _AT_ONCE // pairs))
     if not a.shape[-1]:
         return ops.sum(ops.subtract(left, right), -1)
     return _length(ops.subtract(left, right), p, -1)
+
+
+def _in_blocks(x1: Any, x2: Any, p: float, rows: int, each: int) -> Any:
+    """The same, a few vectors of x1 at a time, whose differences are taken again for the gradient."""
+    from einkorn.function import checkpoint  # built on operations
+
+    def block(left: Any, right: Any) -> Any:
+        return cdist(left, right, p)
+
+    apart = [ops.getitem(x1, (..., slice(i, i + each), slice(None))) for i in range(0, rows, each)]
+    if not (needs(x1) or needs(x2)):
+        return ops.concatenate([block(left, x2) for left in apart], -2)
+    return ops.concatenate([checkpoint(block, left, x2) for left in apart], -2)
 
 
 @either_spelling

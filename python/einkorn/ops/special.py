@@ -160,7 +160,10 @@ def fmin(a: Any, b: Any) -> Any:
 
 
 def _known(a: Any, b: Any, choose: Any) -> Any:
-    left, right = np.isnan(np.asarray(a)), np.isnan(np.asarray(b))
+    try:
+        left, right = np.isnan(np.asarray(a)), np.isnan(np.asarray(b))
+    except TypeError:
+        return choose(a, b)  # which names what is no number
     if not (left.any() or right.any()):
         return choose(a, b)
     return where(left, b, where(right, a, choose(a, b)))
