@@ -394,3 +394,38 @@ def test_initializers_by_name_take_shapes(name):
     assert made((3, 5)).shape == (3, 5)
     assert initializers.get(made) is made or type(initializers.get(made)) is type(made)
     assert initializers.get(initializers.HeNormal(seed=3)).seed == 3
+
+
+def test_what_callbacks_put_into_the_logs_are_numbers(tmp_path):
+    class Puts(training.Callback):
+        def __init__(self, value):
+            self.value = value
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["mine"] = self.value
+
+    x, y = blobs(12)
+    for value, message in (
+        ("text", "mine is 'text'"),
+        (np.arange(3), r"mine has shape \(3,\)"),
+        (None, "None"),
+    ):
+        for more in ([], [training.TensorBoard(tmp_path)]):
+            with pytest.raises(ArgumentError, match=message):
+                classifier().fit(x, y, epochs=2, verbose=0, callbacks=[Puts(value), *more])
+    for value in (2, np.float32(2), np.array([2.0]), ek.tensor(2.0)):
+        history = classifier().fit(x, y, verbose=0, callbacks=[Puts(value), training.TensorBoard(tmp_path)])
+        assert history.history["mine"] == [2.0]
+    assert history.params == {"epochs": 1, "steps": 1, "verbose": 0}
+
+
+def test_a_hook_that_would_get_the_epoch_as_its_logs_is_refused():
+    class Wrong(training.Callback):
+        def on_epoch_end(self, logs):
+            raise AssertionError("never called")
+
+    x, y = blobs(12)
+    with pytest.raises(
+        ArgumentError, match=r"on_epoch_end cannot be called as on_epoch_end\(epoch, logs=None"
+    ):
+        classifier().fit(x, y, verbose=0, callbacks=[Wrong()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -130,6 +131,14 @@ def _checked(callbacks: Any, op: str) -> list[Callback]:
     return found
 
 
+def _first(function: Callable[..., Any]) -> str | None:
+    """What a function calls its first argument."""
+    try:
+        return next(iter(inspect.signature(function).parameters), None)
+    except (TypeError, ValueError):
+        return None
+
+
 def _listener(callback: Callback, name: str, op: str) -> Callable[..., Any] | None:
     """A callback's method where it does something, called with or without logs as it is written."""
     method = getattr(callback, name)
@@ -138,7 +147,7 @@ def _listener(callback: Callback, name: str, op: str) -> Callable[..., Any] | No
     arguments = _ARGUMENTS[name]
     if takes(method, *arguments):
         return method
-    if takes(method, *arguments[:-1]):
+    if takes(method, *arguments[:-1]) and not (len(arguments) > 1 and _first(method) == "logs"):
         return lambda *given: method(*given[:-1])
     names = ("epoch, logs=None", "batch, logs=None")["batch" in name] if len(arguments) > 1 else "logs=None"
     raise ArgumentError(f"{op}: {type(callback).__name__}.{name} cannot be called as {name}({names})")

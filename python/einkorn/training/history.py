@@ -27,12 +27,15 @@ class History:
         ``to_csv``.
     stop_reason : str or None
         What a callback gave as its reason to end the training early.
+    params : dict
+        What callbacks are told: "epochs", "steps" of each, if that is known, and "verbose".
     """
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self.stop_reason: str | None = None
+        self.params: dict[str, Any] = {}
         self._rows: dict[str, list[int]] = {}  # of each figure's entries: positions in ``epoch``
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:

@@ -111,6 +111,7 @@ def fit(
     events.prepare(figures, overrides(model, "train_step") or overrides(model, "test_step"))
 
     history = state.history = History()
+    history.params = params
     state.stop_training = False
     progress = Progress(verbose, epochs)
     guard = Guard(model, optimizer) if on_nan == "raise" else None
@@ -141,6 +142,7 @@ def fit(
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 run.done = 0
                 events.call("on_epoch_end", epoch, logs)
+                logs = numbers_of(logs, "on_epoch_end: the logs")  # callbacks may have put something in
                 progress.end(steps, logs)
                 history.append(epoch, logs)
                 run.epoch_number = epoch + 1

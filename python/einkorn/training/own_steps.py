@@ -50,6 +50,8 @@ def numbers_of(logs: Any, op: str) -> dict[str, float]:
     found = {}
     for name, value in logs.items():
         array = np.asarray(value._data if isinstance(value, Tensor) else value)
+        if array.dtype.kind not in "fiub":
+            raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
         if array.size != 1:
             raise ArgumentError(f"{op}: {name} has shape {array.shape}, expected a number")
         found[str(name)] = float(array.reshape(()))

@@ -16,6 +16,7 @@ from einkorn._extras import need
 from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
+from einkorn.training.own_steps import numbers_of
 from einkorn.training.state import state_of
 from einkorn.training.summary import describe
 
@@ -166,7 +167,7 @@ class TensorBoard(Callback):
             self._write_epoch(epoch, logs)
 
     def _write_epoch(self, epoch: int, logs: Any) -> None:
-        for name, value in (logs or {}).items():
+        for name, value in numbers_of(logs or {}, "TensorBoard: the logs").items():
             run = "validation" if name.startswith("val_") else "train"
             self._writer(run).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
         writer = self._writer("train")
