@@ -27,7 +27,11 @@
 
 #define EINKORN_INLINE inline __attribute__((always_inline))
 #define EINKORN_LAMBDA __attribute__((always_inline))  // after a lambda's parameters
+#ifdef __CUDACC__
+#define EINKORN_UNROLL  // nvcc does not know the pragma, and compiles no kernel of the CPU
+#else
 #define EINKORN_UNROLL _Pragma("GCC unroll 32")
+#endif
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
