@@ -6,6 +6,7 @@ of the model that is being made.
 
 from __future__ import annotations
 
+import builtins
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from einkorn import ops as _ops
 from einkorn._tensor import Tensor
+from einkorn.keras import _numpy_ops
 from einkorn.keras import activations as _activations
 from einkorn.keras import losses as _losses
 from einkorn.keras._symbols import KerasTensor, has_symbols, record
@@ -156,7 +158,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     numbers = convert_to_numpy(indices).astype(np.int64)
     if axis is None:
         return x.reshape(-1)[numbers]
-    return x[(slice(None),) * (axis % len(x.shape)) + (numbers,)]
+    return x[(builtins.slice(None),) * (axis % len(x.shape)) + (numbers,)]
 
 
 @_recorded
@@ -293,14 +295,20 @@ _SAME = (
     "flip", "roll", "moveaxis", "swapaxes", "meshgrid", "diag", "tril", "triu",
     "sort", "argsort", "logical_and", "logical_or", "logical_not", "greater", "greater_equal", "less",
     "less_equal", "not_equal", "broadcast_to", "take_along_axis", "searchsorted", "erf", "reciprocal",
-    "trace",
+    "trace", "allclose", "amax", "amin", "isclose", "count_nonzero", "cumprod", "deg2rad",
+    "rad2deg", "dstack", "hstack", "vstack", "erfc", "erfinv", "exp2", "fliplr",
+    "flipud", "floor_divide", "fmax", "fmin", "fmod", "heaviside", "hypot", "inner",
+    "isneginf", "isposinf", "kron", "logaddexp", "logical_xor", "nan_to_num", "nanmean", "nansum",
+    "signbit", "sinc", "trunc", "vander", "vdot", "corrcoef",
 )  # fmt: skip
 for _name in _SAME:
     globals()[_name] = _plain(_name)
+for _name in _numpy_ops.__all__:
+    globals()[_name] = _recorded(getattr(_numpy_ops, _name))
 for _name, _theirs in (
     ("abs", "absolute"), ("absolute", "absolute"), ("negative", "negative"), ("equal", "eq"),
     ("mod", "remainder"), ("arctan2", "atan2"), ("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"),
-    ("true_divide", "divide"),
+    ("true_divide", "divide"), ("arccosh", "acosh"), ("arcsinh", "asinh"), ("arctanh", "atanh"),
 ):  # fmt: skip
     globals()[_name] = _plain(_name, _theirs)
 for _name in _activations.__all__:
