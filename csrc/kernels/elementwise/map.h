@@ -23,6 +23,17 @@ EINKORN_INLINE bool is_large(const Layout<N>& layout) {
   return size >= kStreamFrom;
 }
 
+// Asks for what lies a page beyond p. Who streams results reads arrays as large, from memory, and the processor's own prefetchers
+// end with a page: where there is arithmetic beside, the first lines of each next one are waited for.
+//
+// versions, tanh of 64 MB, float32, one core of Emerald Rapids beside other programs, the least of seven: GB/s (a copy 21.3)
+//   nothing asked for; computed into a buffer of 4 KB and streamed from there; ordinary stores      14.4  13.7  12.6
+//   asked for 512 B, 1, 2, 4, 8 KB ahead                                                           17.7  19.4  19.5  20.5  20.5
+template <class T>
+EINKORN_INLINE void ask_a_page_ahead(const T* p) {
+  __builtin_prefetch(reinterpret_cast<const char*>(p) + 4096, 0, 2);
+}
+
 // out[i : i + n] = value(i, n) for the vectors of a row of neighbours; the vectors of a streamed row are aligned ones.
 template <class T, class Value>
 EINKORN_INLINE void write_vectors(T* out, int64_t size, bool streamed, const Value& value) {
@@ -70,7 +81,10 @@ EINKORN_INLINE void map(T* out, const T* x, const Layout<2>& layout, const Works
     for (int64_t begin = 0, n; begin < size; begin += n) {
       n = neighbours || size - begin < kGathered ? size - begin : kGathered;
       const T* const in = neighbours ? p : brought_together(p + begin * x_step, x_step, n, from);
-      write_vectors(neighbours ? o : to, n, streamed, [&](int64_t i, int64_t m) { return fn(load_n(in + i, m)); });
+      write_vectors(neighbours ? o : to, n, streamed, [&](int64_t i, int64_t m) EINKORN_LAMBDA {
+        if (streamed) ask_a_page_ahead(in + i);
+        return fn(load_n(in + i, m));
+      });
       if (!neighbours) spread_out(o + begin * out_step, out_step, n, to);
     }
   });
@@ -116,7 +130,13 @@ EINKORN_INLINE void map_grad(T* to, const T* from_g, const T* from_s, int64_t to
     T* gx = to + begin;
     const T* g = from_g + begin;
     const T* s = from_s + begin;
-    write_vectors(gx, size, streamed, [&](int64_t i, int64_t n) { return fn(load_n(g + i, n), load_n(s + i, n)); });
+    write_vectors(gx, size, streamed, [&](int64_t i, int64_t n) EINKORN_LAMBDA {
+      if (streamed) {
+        ask_a_page_ahead(g + i);
+        ask_a_page_ahead(s + i);
+      }
+      return fn(load_n(g + i, n), load_n(s + i, n));
+    });
   });
 }
 

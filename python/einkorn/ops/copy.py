@@ -232,6 +232,14 @@ def _joined(op: str, arrays: Any) -> tuple[tuple[Any, ...], list[Any]]:
     return given, unwrapped
 
 
+def _joined_at_once(op: str, arrays: Any, axis: Any) -> tuple[Any, list[Any]]:
+    """What one call makes of Tensors of plain arrays, or None where they need a closer look."""
+    if type(arrays) is not list and type(arrays) is not tuple:
+        return None, []
+    parts = [x._data if isinstance(x, Tensor) else x for x in arrays]
+    return engines.cpu().quick(op, parts, axis), parts
+
+
 def _along(op: str, axis: Any, dim: Any) -> Any:
     if dim is ABSENT:
         return 0 if axis is ABSENT else axis
@@ -257,9 +265,15 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
         If the list is empty or shapes differ elsewhere.
     """
     if dim is ABSENT:
-        out = engines.cpu().quick("concatenate", arrays, 0 if axis is ABSENT else axis)
+        at = 0 if axis is ABSENT else axis
+        out = engines.cpu().quick("concatenate", arrays, at)
         if out is not None:
             return out
+        out, parts = _joined_at_once("concatenate", arrays, at)
+        if out is not None:
+            d = at % out.ndim
+            sizes = [a.shape[d] for a in parts]
+            return moved(out, tuple(arrays), lambda g: _split_along(g, d, sizes))
     given, parts = _joined("concatenate", arrays)
     first = parts[0]
     if first.ndim == 0:
@@ -267,22 +281,29 @@ def concatenate(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT) -> Any:
     axis = _along("concatenate", axis, dim)
     d = axis_of("concatenate", axis, first.ndim)
     before, after = first.shape[:d], first.shape[d + 1 :]
-    whole = (slice(None),) * d
-    places = []
-    end = 0
+    sizes = []
     for i, a in enumerate(parts):
         shape = a.shape
         if len(shape) != first.ndim or shape[:d] != before or shape[d + 1 :] != after:
             raise ShapeError(
                 f"concatenate: arrays[{i}] has shape {a.shape}, expected {first.shape} but for axis {axis}"
             )
-        places.append((*whole, slice(end, end + shape[d])))
-        end += shape[d]
+        sizes.append(shape[d])
     k = mover(first)
-    out = k.empty((*before, end, *after), first.dtype)
-    for a, place in zip(parts, places, strict=True):
-        k.copy(out[place], a)
-    return moved(out, given, lambda g: tuple([g[place] for place in places]))
+    out = k.empty((*before, sum(sizes), *after), first.dtype)
+    for a, place in zip(parts, _split_along(out, d, sizes), strict=True):
+        k.copy(place, a)
+    return moved(out, given, lambda g: _split_along(g, d, sizes))
+
+
+def _split_along(g: Any, d: int, sizes: Sequence[int]) -> tuple[Any, ...]:
+    """Views of a joined array's parts."""
+    whole, end, parts = (slice(None),) * d, 0, []
+    for size in sizes:
+        place = (*whole, slice(end, end + size))
+        parts.append(g[place])
+        end += size
+    return tuple(parts)
 
 
 def stack(arrays: Any, axis: int = ABSENT, *, dim: int = ABSENT, out: Any = None) -> Any:
