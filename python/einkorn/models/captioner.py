@@ -154,7 +154,7 @@ class Captioner(_Translator):
         return states, (ops.getitem(first, np.s_[:, :, 0]), ops.getitem(first, np.s_[:, :, 1]))
 
     def _speak(
-        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]
+        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...], **known: Any
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         if self.attention is None:
             given = ops.cat([x, ops.broadcast_to(keys, (*x.shape[:2], keys.shape[2]))], 2)
@@ -163,7 +163,7 @@ class Captioner(_Translator):
         seen, looked = [], []
         for t in range(x.shape[1]):
             word, before = ops.getitem(x, (slice(None), t)), ops.getitem(state[0], 0)
-            context, weights = self.attention(before, keys)
+            context, weights = self.attention(before, keys, **known)
             context = ops.multiply(context, ops.sigmoid(self.gate(before)))
             given = ops.unsqueeze(ops.cat([word, context], 1), 1)
             out, state = self.decoder(given, state)

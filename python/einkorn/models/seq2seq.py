@@ -34,6 +34,8 @@ __all__ = ["GNMT", "Bahdanau", "Luong"]
 class _Translator(EncoderDecoder):
     """Embeddings of two languages, a head, and the decoder's state from step to step."""
 
+    attention: Any
+
     def __init__(
         self, source_size: int, vocab_size: int, width: int, dropout: float, pad: int, start: int
     ) -> None:
@@ -62,7 +64,7 @@ class _Translator(EncoderDecoder):
 
     @abstractmethod
     def _speak(
-        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]
+        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...], **known: Any
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         """What the head sees [batch, length, width], weights [batch, length, keys], and the states after."""
 
@@ -89,17 +91,22 @@ class _Translator(EncoderDecoder):
     def _walk(self, tokens: Any, memory: Memory, cache: Cache | None) -> tuple[Any, Any]:
         keys, kept, state = memory.states, memory.mask, memory.first
         kept = None if kept is None else kept[:, 0, 0]
+        known = {}  # what attention makes of the keys, once for all steps
+        if isinstance(self.attention, (AdditiveAttention, GeneralAttention)):
+            known["projected"] = memory.projected(self.attention.of_keys)
         beams = len(tokens) // len(memory)
         if beams > 1:
             rows = np.repeat(np.arange(len(memory)), beams)
+            known = {name: ops.getitem(a, rows) for name, a in known.items()}
             keys, kept = ops.getitem(keys, rows), None if kept is None else kept[rows]
             state = tuple(ops.getitem(s, (slice(None), rows)) for s in state)
         if cache is not None and cache.length:
             state = cache.state if isinstance(cache.state, tuple) else (cache.state,)
-        out, weights, state = self._speak(self.drop(self.target(tokens)), keys, kept, state)
+        out, weights, state = self._speak(self.drop(self.target(tokens)), keys, kept, state, **known)
         if cache is not None:
             cache.carry([plain(s) for s in state], tokens.shape[1])
-            cache.look(plain(weights))
+            if weights is not None:  # a captioner may have no attention
+                cache.look(plain(weights))
         return out, weights
 
 
@@ -168,12 +175,12 @@ class Bahdanau(_Translator):
         )  # what was read backwards ends first
 
     def _speak(
-        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]
+        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...], **known: Any
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         s, seen, looked = state[0], [], []
         for t in range(x.shape[1]):
             word, before = ops.getitem(x, (slice(None), t)), ops.getitem(s, 0)
-            context, weights = self.attention(before, keys, None, kept)
+            context, weights = self.attention(before, keys, None, kept, **known)
             given = ops.unsqueeze(ops.cat([word, context], 1), 1)
             out, s = self.decoder(given, s)
             seen.append(ops.cat([ops.getitem(out, (slice(None), 0)), word, context], 1))
@@ -281,19 +288,19 @@ class Luong(_Translator):
         return out, (h, c, np.zeros((1, *h.shape[1:]), np.float32))
 
     def _speak(
-        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]
+        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...], **known: Any
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         h, c, *fed = state
         if not fed:
             out, (h, c) = self.decoder(x, (h, c))
-            context, weights = self.attention(out, keys, None, kept)
+            context, weights = self.attention(out, keys, None, kept, **known)
             return self.drop(self.combine(ops.cat([context, out], -1))), weights, (h, c)
         feed, said, looked = fed[0], [], []
         for t in range(x.shape[1]):
             word = ops.getitem(x, (slice(None), t))
             out, (h, c) = self.decoder(ops.unsqueeze(ops.cat([word, ops.getitem(feed, 0)], 1), 1), (h, c))
             top = ops.getitem(out, (slice(None), 0))
-            context, weights = self.attention(top, keys, None, kept)
+            context, weights = self.attention(top, keys, None, kept, **known)
             attended = self.combine(ops.cat([context, top], 1))
             feed = ops.unsqueeze(attended, 0)
             said.append(attended)
@@ -366,7 +373,7 @@ class GNMT(_Translator):
         return x, (zeros, zeros)
 
     def _speak(
-        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...]
+        self, x: Any, keys: Any, kept: Any, state: tuple[Any, ...], **known: Any
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         h, c = state
         after: list[Any] = []
@@ -377,6 +384,6 @@ class GNMT(_Translator):
             out, last = layer(given, (ops.getitem(h, own), ops.getitem(c, own)))
             after.append(last)
             if context is None:
-                context, weights = self.attention(out, keys, None, kept)
+                context, weights = self.attention(out, keys, None, kept, **known)
             x = out + x if i >= 2 else out
         return self.drop(x), weights, (ops.cat([s[0] for s in after], 0), ops.cat([s[1] for s in after], 0))

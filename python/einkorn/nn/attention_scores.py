@@ -114,7 +114,13 @@ class AdditiveAttention(_Scores):
         init.uniform_(self.v, -bound, bound)
 
     def _scores(self, query: Any, keys: Any, **state: Any) -> Any:
-        return self._score_sums(ops.add(_each_query(self.query(query)), _each_key(self.key(keys))))
+        known = state.get("projected")
+        known = self.of_keys(keys) if known is None else known
+        return self._score_sums(ops.add(_each_query(self.query(query)), _each_key(known)))
+
+    def of_keys(self, keys: Any) -> Any:
+        """``U k``: given as ``projected=`` it is not computed again for the same keys."""
+        return self.key(keys)
 
     def _score_sums(self, sums: Any) -> Any:
         return ops.matmul(ops.tanh(sums), self.v)
@@ -192,7 +198,12 @@ class GeneralAttention(_Scores):
         self.weight = Linear(key_size, query_size, bias=False)
 
     def _scores(self, query: Any, keys: Any, **state: Any) -> Any:
-        return ops.matmul(query, ops.transpose(self.weight(keys), 1, 2))
+        known = state.get("projected")
+        return ops.matmul(query, ops.transpose(self.of_keys(keys) if known is None else known, 1, 2))
+
+    def of_keys(self, keys: Any) -> Any:
+        """``W k``: given as ``projected=`` it is not computed again for the same keys."""
+        return self.weight(keys)
 
 
 class LocationAttention(AdditiveAttention):

@@ -36,9 +36,16 @@ class Memory:
         self.states = states
         self.mask = None if mask is None or mask.all() else np.asarray(mask)[:, None, None, :]
         self._kept: dict[int, tuple[Any, Any]] = {}
+        self._projected: Any = None
 
     def __len__(self) -> int:
         return int(self.states.shape[0])
+
+    def projected(self, layer: Callable[[Any], Any]) -> Any:
+        """What a layer makes of the states, computed when it is asked for first."""
+        if self._projected is None:
+            self._projected = layer(self.states)
+        return self._projected
 
     def attend(
         self, layer: int, query: Any, make: Callable[[Any], tuple[Any, Any]], p: float, scale: float | None
