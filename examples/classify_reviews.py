@@ -4,7 +4,8 @@ term, their mean and a small network; a number for each term, which begins where
 python examples/classify_reviews.py
 
 Takes the 2,000 reviews of ``nltk/movie_reviews.zip`` in ``EINKORN_DATA``, or a few lines written here. Of the
-reviews, by five-fold cross-validation, the linear model gets 88.1% right and the first network 85.3%.
+reviews, by five-fold cross-validation, the linear model gets 88.1% right, the first network 85.3% and the
+second one 87.2%.
 """
 
 import os
