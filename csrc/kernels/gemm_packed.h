@@ -95,12 +95,14 @@ EINKORN_INLINE void dots(typename Product::Sum* out, const In* a, const In* b, i
   Vec<S> sum[kSums][kColumns] = {};
   int64_t k = 0;
   for (; k + kSums * kStep <= depth; k += kSums * kStep) EINKORN_UNROLL for (int s = 0; s < kSums; ++s) {
+      if constexpr (kColumns == 1) ask_two_pages_ahead(column[0] + k + s * kStep);
       const auto part = Product::A::along(a + k + s * kStep, kStep);
       EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[s][q] =
           Product::add(sum[s][q], part, Product::B::along(column[q] + k + s * kStep, kStep));
     }
   for (; k < depth; k += kStep) {
     const int64_t live = least(kStep, depth - k);
+    if constexpr (kColumns == 1) ask_two_pages_ahead(column[0] + k);
     const auto part = Product::A::along(a + k, live);
     EINKORN_UNROLL for (int q = 0; q < kColumns; ++q) sum[0][q] =
         Product::add(sum[0][q], part, Product::B::along(column[q] + k, live));
