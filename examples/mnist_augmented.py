@@ -47,11 +47,11 @@ def data(folder: str | None, quick: bool) -> tuple[tuple[np.ndarray, np.ndarray]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", help="folder that holds the files of MNIST")
-    parser.add_argument("--epochs", type=int, help="default 12, quick 6")
+    parser.add_argument("--epochs", type=int, help="default 7, quick 6")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="scikit-learn's digits")
     options = parser.parse_args()
-    epochs = options.epochs or (6 if options.quick else 12)
+    epochs = options.epochs or (6 if options.quick else 7)
     (x, y), (x_test, y_test) = data(options.data_dir, options.quick)
 
     einkorn.manual_seed(options.seed)
