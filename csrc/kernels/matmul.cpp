@@ -249,8 +249,7 @@ double dot_one(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t d
     const T* const right = gathered(b_room, b + k0 * b_step, b_step, n);
     Vec<T> sum[S] = {};
     int64_t k = 0;
-    for (; k + S * L <= n; k += S * L)
-      EINKORN_UNROLL for (int s = 0; s < S; ++s) {
+    for (; k + S * L <= n; k += S * L) EINKORN_UNROLL for (int s = 0; s < S; ++s) {
         ask_two_pages_ahead(right + k + s * L);
         sum[s] += load(left + k + s * L) * load(right + k + s * L);
       }
