@@ -317,6 +317,29 @@ def test_extremes_along_a_dimension_twice(name: str, keepdim: bool, dtype: str) 
     np.testing.assert_allclose(found[1], found[0], rtol=1e-9 if dtype == "float64" else 0.02)
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [((30, 5), (4, 5)), ((2, 3, 5), (1, 26, 5)), ((40, 3), (40, 3)), ((0, 5), (30, 5))],
+)
+def test_distances_of_many_vectors_are_those_of_their_differences(shapes: Any) -> None:
+    """A product of matrices gives them, and gradients of both orders; a vector and itself have none."""
+    x, y = _array(*shapes[0]), _array(*shapes[1])
+    exactly = "donot_use_mm_for_euclid_dist"
+    weights = _array(*ops.cdist(x, y, 2.0, exactly).shape)
+    found = []
+    for mode in ("use_mm_for_euclid_dist_if_necessary", exactly):
+        leaves = [Tensor(x, requires_grad=True), Tensor(y, requires_grad=True)]
+        out = ops.cdist(*leaves, 2.0, mode)
+        slopes = einkorn.grad((out * Tensor(weights)).sum(), leaves, create_graph=True)
+        bends = einkorn.grad(sum((s**2).sum() for s in slopes), leaves)
+        found.append([out, *slopes, *bends])
+    for mine, one in zip(*found, strict=True):
+        np.testing.assert_allclose(mine.detach().numpy(), one.detach().numpy(), rtol=1e-9, atol=1e-9)
+    same = Tensor(np.ones((30, 3)), requires_grad=True)
+    ops.cdist(same, same).sum().backward()
+    assert not same.grad.numpy().any()
+
+
 @pytest.mark.parametrize("p", [2.0, 1.0])
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_distances_of_many_vectors_are_taken_in_blocks(

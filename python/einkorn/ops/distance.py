@@ -70,10 +70,13 @@ _COMPUTE_MODES = (
 
 
 @rounded_once
-def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_for_euclid_dist") -> Any:
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """Distances between all pairs of vectors, as ``torch.cdist``.
 
-    Taken from the differences themselves, [..., n, m, d] of them, so that near vectors lose no digits.
+    Euclidean distances of many vectors come from ``|a|^2 + |b|^2 - 2 a.b``, one product of matrices. Nearly
+    equal squares cancel there: a distance far below the vectors' length has an error of about that length
+    times the square root of the type's precision. Others are taken from the differences themselves,
+    [..., n, m, d] of them, and lose no digits.
 
     Parameters
     ----------
@@ -83,7 +86,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_fo
     p : float, default 2
         Of the norm: 0 (how many entries differ), 1, 2, infinity or another number above 0.
     compute_mode : str
-        One of torch's, without effect.
+        "use_mm_for_euclid_dist_if_necessary" takes the product where p is 2 and either side has more than 25
+        vectors, "use_mm_for_euclid_dist" always where p is 2, "donot_use_mm_for_euclid_dist" never.
 
     Returns
     -------
@@ -104,6 +108,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_fo
     right = ops.reshape(x2, (*b.shape[:-2], 1, *b.shape[-2:]))
     check_size("cdist", (*a.shape[:-1], *b.shape[-2:]))
     lead = broadcast_shape("cdist", x1=a[..., 0, 0], x2=b[..., 0, 0]) if a.size and b.size else (0,)
+    if p == 2 and a.shape[-1] and _by_product(compute_mode, a.shape[-2], b.shape[-2]):
+        return _product_distances(x1, x2)
     rows, pairs = a.shape[-2], math.prod(lead) * math.prod(b.shape[-2:])
     if rows > 1 and rows * pairs > _AT_ONCE:
         return _in_blocks(x1, x2, p, rows, max(1, _AT_ONCE // pairs))
@@ -112,12 +118,27 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "donot_use_mm_fo
     return _length(ops.subtract(left, right), p, -1)
 
 
+def _by_product(compute_mode: str, n: int, m: int) -> bool:
+    if compute_mode == "use_mm_for_euclid_dist_if_necessary":
+        return n > 25 or m > 25
+    return compute_mode == "use_mm_for_euclid_dist"
+
+
+def _product_distances(x1: Any, x2: Any) -> Any:
+    """Euclidean distances by a product of matrices; a square that rounding made negative is 0."""
+    products = ops.matmul(x1, ops.swapaxes(x2, -1, -2))
+    left = ops.sum(ops.square(x1), -1, True)
+    right = ops.swapaxes(ops.sum(ops.square(x2), -1, True), -1, -2)
+    squares = ops.maximum(ops.subtract(ops.add(left, right), ops.multiply(products, 2.0)), 0.0)
+    return ops.where(_is_zero(squares), 0.0, ops.sqrt(ops.where(_is_zero(squares), 1.0, squares)))
+
+
 def _in_blocks(x1: Any, x2: Any, p: float, rows: int, each: int) -> Any:
     """The same, a few vectors of x1 at a time, whose differences are taken again for the gradient."""
     from einkorn.function import checkpoint  # built on operations
 
     def block(left: Any, right: Any) -> Any:
-        return cdist(left, right, p)
+        return cdist(left, right, p, "donot_use_mm_for_euclid_dist")
 
     apart = [ops.getitem(x1, (..., slice(i, i + each), slice(None))) for i in range(0, rows, each)]
     if not (needs(x1) or needs(x2)):

@@ -147,7 +147,8 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     if a.ndim != 2:
         raise ShapeError(f"pdist: input has shape {a.shape}, expected (N, width)")
     first, second = np.triu_indices(a.shape[0], 1)
-    return ops.getitem(ops.cdist(input, input, number("pdist", "p", p)), (first, second))
+    distances = ops.cdist(input, input, number("pdist", "p", p), "donot_use_mm_for_euclid_dist")
+    return ops.getitem(distances, (first, second))
 
 
 @either_spelling
