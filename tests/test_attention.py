@@ -262,7 +262,7 @@ def test_multihead_attention_refuses_what_does_not_fit():
     with pytest.raises(ShapeError, match="key_padding_mask"):
         model(q, q, q, key_padding_mask=np.zeros((5, 2), bool))
     with pytest.raises(DTypeError, match="attn_mask"):
-        model(q, q, q, attn_mask=np.zeros((5, 5)))
+        model(q, q, q, attn_mask=np.zeros((5, 5), np.int64))
 
 
 @pytest.mark.parametrize("queries", [3, 5, 40])
