@@ -109,5 +109,6 @@ def reserve(*shape: int) -> Any:
 
 def blank(*shape: int) -> Parameter:
     """A float32 parameter without values; the caller initializes it."""
+    dtype = reserve(*shape)
     check_size("Parameter", shape)
-    return Parameter(np.empty(shape, reserve(*shape)))
+    return Parameter(np.empty(shape, dtype))
