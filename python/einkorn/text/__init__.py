@@ -13,17 +13,20 @@ _HOMES = {
     "CountVectorizer": "counts",
     "Encoding": "encoding",
     "FastText": "word2vec",
+    "FreqDist": "frequencies",
     "GloVe": "glove",
     "HashingVectorizer": "counts",
     "KeyedVectors": "keyed_vectors",
     "NLTKWordTokenizer": "words",
     "PerceptronTagger": "tagger",
+    "PorterStemmer": "stems",
     "STOP_WORDS": "normal",
     "TfidfTransformer": "counts",
     "TfidfVectorizer": "counts",
     "Tokenizer": "tokenizer",
     "Vocabulary": "vocabulary",
     "Word2Vec": "word2vec",
+    "bigrams": "normal",
     "cooccurrence": "neighbours",
     "cosine_similarity": "similarity",
     "edit_distance": "normal",
@@ -46,6 +49,7 @@ _HOMES = {
     "train_bpe": "training",
     "train_unigram": "unigram_training",
     "train_wordpiece": "wordpiece_training",
+    "trigrams": "normal",
     "word_tokenize": "words",
     "write_gpt2": "written",
     "write_llama2c": "written",
@@ -65,19 +69,23 @@ if TYPE_CHECKING:
         read_llama2c,
         read_tiktoken,
     )
+    from einkorn.text.frequencies import FreqDist
     from einkorn.text.glove import GloVe
     from einkorn.text.keyed_vectors import KeyedVectors
     from einkorn.text.neighbours import cooccurrence, one_hot, pearson_weights, svd_vectors
     from einkorn.text.normal import (
         STOP_WORDS,
+        bigrams,
         edit_distance,
         lemmatize,
         ngrams,
         normalize,
         porter_stem,
         remove_stop_words,
+        trigrams,
     )
     from einkorn.text.similarity import cosine_similarity, nearest_rows
+    from einkorn.text.stems import PorterStemmer
     from einkorn.text.tagger import PerceptronTagger, read_brown
     from einkorn.text.tokenizer import Tokenizer
     from einkorn.text.training import train_bpe

@@ -18,12 +18,14 @@ from einkorn.text._lists import STOP_WORDS
 
 __all__ = [
     "STOP_WORDS",
+    "bigrams",
     "edit_distance",
     "lemmatize",
     "ngrams",
     "normalize",
     "porter_stem",
     "remove_stop_words",
+    "trigrams",
 ]
 
 
@@ -180,6 +182,16 @@ def ngrams(
     if n > len(items):
         return iter(())
     return zip(*(items[i:] for i in range(n)), strict=False)
+
+
+def bigrams(sequence: Iterable[Any], **kwargs: Any) -> Iterator[tuple[Any, ...]]:
+    """:func:`ngrams` of two; ``kwargs`` are its options."""
+    return ngrams(sequence, 2, **kwargs)
+
+
+def trigrams(sequence: Iterable[Any], **kwargs: Any) -> Iterator[tuple[Any, ...]]:
+    """:func:`ngrams` of three; ``kwargs`` are its options."""
+    return ngrams(sequence, 3, **kwargs)
 
 
 def edit_distance(

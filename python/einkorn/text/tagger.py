@@ -51,6 +51,7 @@ class PerceptronTagger:
         self.classes: list[str] = []
         self._fixed: dict[str, str] = {}
         self._own: Any = None
+        self._table: tuple[np.ndarray, np.ndarray] | None = None
 
     def train(
         self,
@@ -121,6 +122,7 @@ class PerceptronTagger:
         return self
 
     def _make(self) -> None:
+        self._table = None
         self._own = _engine.form.Tagger(len(self.classes))
         numbers = {tag: i for i, tag in enumerate(self.classes)}
         for word, tag in self._fixed.items():
@@ -131,14 +133,68 @@ class PerceptronTagger:
         return {"classes": self.classes, "_fixed": self._fixed, "weights": weights}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.classes, self._fixed, self._own = list(state["classes"]), dict(state["_fixed"]), None
+        self.classes, self._fixed = list(state["classes"]), dict(state["_fixed"])
+        self._own = self._table = None
         if state["weights"] is not None:
             self._make()
             self._own.put(*state["weights"])
 
-    def tag(self, tokens: Sequence[str]) -> list[Pair]:
-        """The words of a sentence with their tags."""
-        return self.tag_sents([tokens])[0]
+    def tag(self, tokens: Sequence[str], return_conf: bool = False, use_tagdict: bool = True) -> list[Any]:
+        """The words of a sentence with their tags.
+
+        Parameters
+        ----------
+        tokens
+            Words.
+        return_conf
+            Whether each word has a third thing, how sure its tag is: of the softmax of the tags' sums of
+            weights the part of this one; 1 for words that nearly always have one tag.
+        use_tagdict
+            True: such words have that tag. NLTK's class can do without, this one cannot.
+
+        Returns
+        -------
+        list of (str, str), or of (str, str, float)
+
+        Raises
+        ------
+        ArgumentError
+            Nothing was learned, the sentence is no list of str, or ``use_tagdict`` is false.
+        """
+        if not use_tagdict:
+            raise ArgumentError("PerceptronTagger.tag: use_tagdict must be True; it was so when it learned")
+        pairs = self.tag_sents([tokens])[0]
+        return (
+            [(*pair, sure) for pair, sure in zip(pairs, self._sure(pairs), strict=True)]
+            if return_conf
+            else pairs
+        )
+
+    def _sure(self, pairs: list[Pair]) -> list[float]:
+        """How sure these tags of a sentence are."""
+        from einkorn.text._plain_tagger import _look, _word_of
+
+        if self._table is None:
+            features, weights = self._own.weights()
+            keys = np.frombuffer(features, np.uint64)
+            order = np.argsort(keys)
+            rows = np.frombuffer(weights, np.float32).reshape(len(keys), len(self.classes))
+            self._table = keys[order], rows[order]
+        keys, rows = self._table
+        words = [_word_of(word, i == 0) for i, (word, _) in enumerate(pairs)]
+        known = {tag: i for i, tag in enumerate(self.classes)}
+        numbers = [known[tag] for _, tag in pairs]
+        history = [-2, -1, *numbers]
+        sure = []
+        for i, ((word, _), number) in enumerate(zip(pairs, numbers, strict=True)):
+            if word in self._fixed or not len(keys):
+                sure.append(1.0 if word in self._fixed else 1 / len(self.classes))
+                continue
+            seen = np.array(_look(words, i, history[i + 1], history[i]), np.uint64)
+            places = np.minimum(np.searchsorted(keys, seen), len(keys) - 1)
+            scores = rows[places[keys[places] == seen]].sum(axis=0, dtype=np.float64)
+            sure.append(float(1 / np.exp(scores - scores[number]).sum()))
+        return sure
 
     def tag_sents(self, sentences: Iterable[Sequence[str]]) -> list[list[Pair]]:
         """:meth:`tag` for each, on several threads.
