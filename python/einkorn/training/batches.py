@@ -389,6 +389,10 @@ class Gathered:
     def __iter__(self) -> Iterator[Batch]:
         batch: tuple[Any, ...]
         target: Any
+        if not self.weighted and self.outputs is None and self.names is None:
+            for batch in self.loader.lend():
+                yield batch[:-1], batch[-1], None
+            return
         for batch in self.loader.lend():
             weight: Any = None
             if self.weighted:

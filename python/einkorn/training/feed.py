@@ -112,9 +112,12 @@ class Feed:
         """The batches of an epoch of which so many are behind us."""
         if self.steps is None:
             rest = self._rest if done and self._rest is not None else self._begin()
-            for batch in rest:
-                self._taken += 1
-                yield batch
+            if self.kept:
+                for batch in rest:
+                    self._taken += 1
+                    yield batch
+            else:
+                yield from rest
             self._rest = None
             return
         for _ in range(done, self.steps):

@@ -23,6 +23,7 @@ from einkorn.errors import ArgumentError, ShapeError
 __all__ = ["LOSSES", "Loss", "find_loss", "in_our_order"]
 
 _SMALLEST = 1e-30  # a probability whose logarithm and slope are finite in float32
+_CLASSES = np.dtype(np.int64)  # of targets; the same object, mostly, which is told sooner than equality
 _FEW = 16  # numbers that lie between 0 and 1 by chance are not taken for probabilities
 
 
@@ -84,11 +85,15 @@ class Loss(NamedTuple):
 
     def prepare(self, output: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target in the shape and type that the loss takes."""
-        if self.widens and not self.of_classes and output.shape == (*target.shape, 1):
-            return target.reshape(output.shape)
-        if not self.of_classes or output.ndim < 2:
+        if self.op is not ops.cross_entropy or output.ndim < 2:  # not of_classes
+            if self.widens and not self.of_classes and output.shape == (*target.shape, 1):
+                return target.reshape(output.shape)
             return target
-        if target.dtype == np.int64 and target.ndim == output.ndim - 1 == 1 and len(target) == len(output):
+        if (
+            (target.dtype is _CLASSES or target.dtype == _CLASSES)
+            and target.ndim == output.ndim - 1 == 1
+            and len(target) == len(output)
+        ):
             return target
         rows = (output.shape[0], *output.shape[2:])
         if target.shape == rows and target.dtype.kind in "iu":
@@ -141,7 +146,9 @@ class Loss(NamedTuple):
 
     def mean(self, output: Any, target: np.ndarray) -> Any:
         """The loss of a batch."""
-        value = self.function(self._scores(output), target)
+        value = self.function(output if self.from_logits else self._scores(output), target)
+        if type(value) is Tensor and value._data.ndim == 0:
+            return value
         if not isinstance(value, (Tensor, np.ndarray, float, int, np.generic)):
             what = repr(value) if value is None else f"a {type(value).__name__}"
             raise ArgumentError(f"the loss function returned {what}, expected a Tensor")

@@ -201,6 +201,7 @@ class Figures:
         for metric in self._streams:
             metric.stream.reset_state()
         self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+        self._others = bool(self._by_parts or self._streams or self._whole)
 
     def gather(self) -> None:
         """Count hits of many batches at a time: outputs and targets will be what they are when it is done.
@@ -234,6 +235,11 @@ class Figures:
             self._size += output.size
             if self._size > self._most:
                 self._count()
+        if self._others:
+            self._add_others(output, target, weight)
+
+    def _add_others(self, output: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> None:
+        """Metrics that are not counted many batches at a time."""
         for i, parts, weighted in self._by_parts:
             value, count = parts(output, target, weight if weighted else None)
             self._sums[i] += value

@@ -81,11 +81,12 @@ class Stepper(Forward):
         value, parts = self.loss_of(output, wanted, weight)
         if self.compiled.loss_weight != 1.0:
             value = ops.multiply(value, self.compiled.loss_weight)
-        penalty = penalty_of(self.penalized)
-        if penalty is not None:
-            value = ops.add(value, penalty)
-            if parts is not None:
-                parts.append(penalty.item())
+        if self.penalized:
+            penalty = penalty_of(self.penalized)
+            if penalty is not None:
+                value = ops.add(value, penalty)
+                if parts is not None:
+                    parts.append(penalty.item())
         if not isinstance(value, Tensor) or not value.requires_grad:
             raise EinkornError(
                 f"{self.op}: the loss does not depend on any parameter that requires a gradient"
@@ -140,4 +141,5 @@ class Stepper(Forward):
             if clips.global_clipnorm is not None:
                 clip_grad_norm_(params, clips.global_clipnorm)
         self.optimizer.step()
-        constrain(self.constrained)
+        if self.constrained:
+            constrain(self.constrained)
