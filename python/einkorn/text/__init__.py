@@ -12,7 +12,7 @@ from einkorn._later import later
 _HOMES = {
     "CountVectorizer": "counts",
     "Encoding": "encoding",
-    "FastText": "word2vec",
+    "FastText": "fasttext",
     "FreqDist": "frequencies",
     "GloVe": "glove",
     "HashingVectorizer": "counts",
@@ -62,6 +62,7 @@ __all__ = [*_HOMES]
 if TYPE_CHECKING:
     from einkorn.text.counts import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
     from einkorn.text.encoding import Encoding
+    from einkorn.text.fasttext import FastText
     from einkorn.text.files import (
         read_bert_vocabulary,
         read_clip,
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
     from einkorn.text.training import train_bpe
     from einkorn.text.unigram_training import train_unigram
     from einkorn.text.vocabulary import Vocabulary
-    from einkorn.text.word2vec import FastText, Word2Vec
+    from einkorn.text.word2vec import Word2Vec
     from einkorn.text.wordpiece_training import train_wordpiece
     from einkorn.text.words import NLTKWordTokenizer, sent_tokenize, word_tokenize
     from einkorn.text.written import write_gpt2, write_llama2c, write_tiktoken, write_vocabulary

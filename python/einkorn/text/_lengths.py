@@ -42,26 +42,30 @@ class Lengths:
         direction
             "right": the end is cut off; "left": the beginning.
         """
+        truncation = self._truncation_of("enable_truncation", max_length, stride, strategy, direction)
+        self._description = {**self._description, "truncation": truncation}
+
+    def _truncation_of(
+        self, name: str, max_length: int, stride: int, strategy: str, direction: str
+    ) -> dict[str, Any]:
+        """What a description says of truncation."""
         names = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
         if not isinstance(strategy, str) or strategy not in names or direction not in ("left", "right"):
-            raise ArgumentError(f"enable_truncation: no strategy {strategy!r} to the {direction!r}")
+            raise ArgumentError(f"{name}: no strategy {strategy!r} to the {direction!r}")
         around = self._templates.added(False)
-        max_length = whole_number("enable_truncation", "max_length", max_length, around, _LONGEST)
+        max_length = whole_number(name, "max_length", max_length, around, _LONGEST)
         room = max_length - around
         try:
-            stride = whole_number("enable_truncation", "stride", stride, 0, max(room - 1, 0))
+            stride = whole_number(name, "stride", stride, 0, max(room - 1, 0))
         except ArgumentError as error:
             raise ArgumentError(
                 f"{error}: it must be less than there is room for in {max_length} tokens"
             ) from None
-        self._description = {
-            **self._description,
-            "truncation": {
-                "direction": direction.capitalize(),
-                "max_length": max_length,
-                "strategy": names[strategy],
-                "stride": stride,
-            },
+        return {
+            "direction": direction.capitalize(),
+            "max_length": max_length,
+            "strategy": names[strategy],
+            "stride": stride,
         }
 
     @property
@@ -92,8 +96,23 @@ class Lengths:
         pad_to_multiple_of: int | None = None,
     ) -> None:
         """Fill encodings up to ``length``, or to the longest of a batch."""
+        padding = self._padding_of(
+            "enable_padding", direction, pad_id, pad_type_id, pad_token, length, pad_to_multiple_of
+        )
+        self._description = {**self._description, "padding": padding}
+
+    def _padding_of(
+        self,
+        name: str,
+        direction: str,
+        pad_id: int,
+        pad_type_id: int,
+        pad_token: str,
+        length: int | None,
+        pad_to_multiple_of: int | None,
+    ) -> dict[str, Any]:
+        """What a description says of padding."""
         least: dict[str, Any] = {"length": length, "pad_to_multiple_of": pad_to_multiple_of}
-        name = "enable_padding"
         length, pad_to_multiple_of = (
             None if number is None else whole_number(name, what, number, 0, _LONGEST)
             for what, number in least.items()
@@ -101,23 +120,20 @@ class Lengths:
         pad_id = whole_number(name, "pad_id", pad_id, 0, _LONGEST)
         pad_type_id = whole_number(name, "pad_type_id", pad_type_id, 0, _LONGEST)
         if direction not in ("left", "right"):
-            raise ArgumentError(f"enable_padding: direction must be 'left' or 'right', got {direction!r}")
-        description = {
-            **self._description,
-            "padding": {
-                "strategy": "BatchLongest" if length is None else {"Fixed": length},
-                "direction": direction.capitalize(),
-                "pad_to_multiple_of": pad_to_multiple_of,
-                "pad_id": pad_id,
-                "pad_type_id": pad_type_id,
-                "pad_token": pad_token,
-            },
+            raise ArgumentError(f"{name}: direction must be 'left' or 'right', got {direction!r}")
+        padding = {
+            "strategy": "BatchLongest" if length is None else {"Fixed": length},
+            "direction": direction.capitalize(),
+            "pad_to_multiple_of": pad_to_multiple_of,
+            "pad_id": pad_id,
+            "pad_type_id": pad_type_id,
+            "pad_token": pad_token,
         }
         try:
-            check_limits(description)
+            check_limits({**self._description, "padding": padding})
         except DataError as error:
-            raise ArgumentError(f"enable_padding: {error}") from None
-        self._description = description
+            raise ArgumentError(f"{name}: {error}") from None
+        return padding
 
     def no_padding(self) -> None:
         """Undo :meth:`enable_padding`."""

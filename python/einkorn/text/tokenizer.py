@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from os import PathLike
 from typing import Any
 
@@ -15,14 +16,14 @@ import numpy as np
 from einkorn.errors import ArgumentError, DataError
 from einkorn.text import _engine
 from einkorn.text._arguments import items_of, no_text_in, surrogate_in, whole_number
+from einkorn.text._calls import Calls
 from einkorn.text._compile import compile_pipeline
 from einkorn.text._decoders import compile_decoder, token_bytes
 from einkorn.text._forms import normalize_between
-from einkorn.text._lengths import Lengths
 from einkorn.text._limits import check_limits
 from einkorn.text._templates import compile_templates
 from einkorn.text._truncation import windows
-from einkorn.text.encoding import PADDING, PAIR, SPECIAL, TEXT, Encoding
+from einkorn.text.encoding import PAIR, SPECIAL, TEXT, Encoding
 from einkorn.text.vocabulary import listed_ids
 
 __all__ = ["Tokenizer"]
@@ -34,7 +35,7 @@ def _threads() -> int:
     return runtime.get_num_threads() if _engine.compiled() else 1
 
 
-class Tokenizer(Lengths):
+class Tokenizer(Calls):
     """Text to ids and back.
 
     Made by :meth:`from_file`, the functions ``read_...`` and :func:`train_bpe`. Names and results are those
@@ -184,8 +185,11 @@ class Tokenizer(Lengths):
         )
         return re.compile("|".join(map(re.escape, contents))) if contents else None
 
-    def _places(self, text: str) -> tuple[list[tuple[int, int]], list[int]]:
-        """Of each token of a text where it is, and the number of its word."""
+    def _places(self, text: str | tuple[str, ...]) -> tuple[list[tuple[int, int]], list[int]]:
+        """Of each token of a text where it is, and the number of its word; of words each is a text."""
+        if isinstance(text, tuple):
+            places = [self._places(word)[0] for word in text]
+            return list(chain(*places)), [i for i, word in enumerate(places) for _ in word]
         ids, _, spans, words = self._run([text], True)
         pairs = [(int(a), int(b)) for a, b in spans]
         return (self._trimmed(ids.tolist(), pairs) if self._templates.trims else pairs), words.tolist()
@@ -219,55 +223,117 @@ class Tokenizer(Lengths):
         except UnicodeEncodeError:
             raise surrogate_in([text]) from None
 
-    def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
+    def encode(
+        self,
+        sequence: str | Sequence[str],
+        pair: str | Sequence[str] | None = None,
+        is_pretokenized: bool = False,
+        add_special_tokens: bool = True,
+    ) -> Encoding:
         """The tokens of a text, or of a pair of texts, with what the description puts around them.
+
+        Parameters
+        ----------
+        sequence, pair
+            Texts; with ``is_pretokenized`` lists of words.
+        is_pretokenized
+            Whether the words are there already. Each is then tokenised as a text by itself: ``word_ids``
+            number the list, ``offsets`` are places within its words.
+        add_special_tokens
+            Whether what the description says is put around them.
 
         Raises
         ------
         ArgumentError
-            The text has an unpaired surrogate, whose place is named.
+            A text is no str, or no list of str where words are there already; or it has an unpaired
+            surrogate, whose place is named.
         """
-        first = self.ids(text)
-        second = None if pair is None else self.ids(pair)
-        encoding = self._surround(
-            (text,) if pair is None else (text, pair), first, second, add_special_tokens
-        )
-        return self._padded([encoding])[0]
+        given = [sequence] if pair is None else [sequence, pair]
+        texts = tuple(_text_of("encode", each, is_pretokenized) for each in given)
+        first, *second = [
+            self._run(list(text), False)[0].tolist() if isinstance(text, tuple) else self.ids(text)
+            for text in texts
+        ]
+        truncation, padding = (self._description.get(what) for what in ("truncation", "padding"))
+        encoding = self._surround(texts, first, second[0] if second else None, add_special_tokens, truncation)
+        return self._padded([encoding], padding)[0]
 
-    def encode_batch(self, texts: Iterable[Any], *, add_special_tokens: bool = True) -> list[Encoding]:
+    def encode_batch(
+        self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
+    ) -> list[Encoding]:
         """:meth:`encode` for each text or pair of texts (a tuple), on several threads
         (``einkorn.set_num_threads``).
+
+        Parameters
+        ----------
+        input
+            Texts and pairs; with ``is_pretokenized`` lists of words and pairs of such.
+        is_pretokenized, add_special_tokens
+            As for :meth:`encode`.
         """
-        kept = items_of("encode_batch", "texts", texts)
-        pairs = [i for i, text in enumerate(kept) if isinstance(text, tuple)]
-        flat = kept
-        if pairs:
-            flat = [part for text in kept for part in (text if isinstance(text, tuple) else (text,))]
-        if not all(isinstance(text, str) for text in flat):
-            raise no_text_in(flat)
+        return self._encoded(
+            items_of("encode_batch", "input", input),
+            is_pretokenized,
+            add_special_tokens,
+            self._description.get("truncation"),
+            self._description.get("padding"),
+        )
+
+    def encode_batch_fast(
+        self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
+    ) -> list[Encoding]:
+        """:meth:`encode_batch`, which computes offsets when they are first asked for and no sooner."""
+        return self.encode_batch(input, is_pretokenized, add_special_tokens)
+
+    def _encoded(
+        self,
+        kept: list[Any],
+        is_pretokenized: bool,
+        add_special_tokens: bool,
+        truncation: dict[str, Any] | None,
+        padding: dict[str, Any] | None,
+    ) -> list[Encoding]:
+        """A batch, cut off and filled as is said here."""
+        if is_pretokenized:
+            sides = [_sides_of_words(each) for each in kept]
+            flat = [word for texts in sides for text in texts for word in text]
+        else:
+            paired = any(isinstance(text, tuple) for text in kept)
+            sides = [text if isinstance(text, tuple) else (text,) for text in kept]
+            flat = [part for texts in sides for part in texts] if paired else kept
+            if not all(isinstance(text, str) for text in flat):
+                raise no_text_in(flat)
+            if any(len(texts) not in (1, 2) for texts in sides):
+                size = next(len(texts) for texts in sides if len(texts) not in (1, 2))
+                raise ArgumentError(f"encode_batch: a pair has two texts, got {size}")
         ids, counts, _, _ = self._run(flat, False, _threads())
         numbers = ids.tolist()
         ends = np.cumsum(counts).tolist()
+        if is_pretokenized:  # a text is several of those that were run
+            words = np.cumsum([0, *(len(text) for texts in sides for text in texts)])
+            ends = np.concatenate([[0], ends])[words[1:]].astype(int).tolist()
         encodings = []
         plain = len(self._templates.single) == 1 or not add_special_tokens
-        if plain and not pairs and not self._description.get("truncation"):
+        if plain and not truncation and len(ends) == len(sides):
             start = 0
-            for text, end in zip(kept, ends, strict=True):
-                encodings.append(Encoding(self, (text,), numbers[start:end], ((TEXT, 0, end - start, 0),)))
+            for texts, end in zip(sides, ends, strict=True):
+                encodings.append(Encoding(self, texts, numbers[start:end], ((TEXT, 0, end - start, 0),)))
                 start = end
-            return self._padded(encodings)
+            return self._padded(encodings, padding)
         parts = iter([numbers[start:end] for start, end in zip([0, *ends], ends, strict=False)])
-        for text in kept:
-            if isinstance(text, tuple):
-                if len(text) != 2:
-                    raise ArgumentError(f"encode_batch: a pair has two texts, got {len(text)}")
-                encodings.append(self._surround(text, next(parts), next(parts), add_special_tokens))
-            else:
-                encodings.append(self._surround((text,), next(parts), None, add_special_tokens))
-        return self._padded(encodings)
+        for texts in sides:
+            first, *second = (next(parts) for _ in texts)
+            other = second[0] if second else None
+            encodings.append(self._surround(texts, first, other, add_special_tokens, truncation))
+        return self._padded(encodings, padding)
 
     def _surround(
-        self, texts: tuple[str, ...], first: list[int], second: list[int] | None, add: bool
+        self,
+        texts: tuple[str | tuple[str, ...], ...],
+        first: list[int],
+        second: list[int] | None,
+        add: bool,
+        limits: dict[str, Any] | None,
     ) -> Encoding:
         templates = self._templates
         is_pair = second is not None
@@ -278,7 +344,7 @@ class Tokenizer(Lengths):
         )
         sides = [first, second or []]
         pieces = [[(0, len(first))], [(0, len(sides[1]))]]
-        if limits := self._description.get("truncation"):
+        if limits:
             around = templates.added(is_pair) if add else 0
             pieces = windows(limits, len(first), len(sides[1]), around)
 
@@ -303,29 +369,22 @@ class Tokenizer(Lengths):
             ]
         return encoding
 
-    def _padded(self, encodings: list[Encoding]) -> list[Encoding]:
-        padding = self._description.get("padding")
+    @staticmethod
+    def _padded(encodings: list[Encoding], padding: dict[str, Any] | None) -> list[Encoding]:
         if not padding or not encodings:
             return encodings
         strategy = padding.get("strategy", "BatchLongest")
         length = strategy["Fixed"] if isinstance(strategy, dict) else max(map(len, encodings))
         multiple = padding.get("pad_to_multiple_of") or 1
         length = -(-length // multiple) * multiple
-        for encoding in [each for whole in encodings for each in (whole, *whole.overflowing)]:
-            missing = length - len(encoding.ids)
-            if missing <= 0:
-                continue
-            filling, layout = (
-                [int(padding["pad_id"])] * missing,
-                (PADDING, 0, missing, int(padding["pad_type_id"])),
+        for encoding in encodings:
+            encoding.pad(
+                length,
+                direction=padding.get("direction", "Right").lower(),
+                pad_id=int(padding["pad_id"]),
+                pad_type_id=int(padding["pad_type_id"]),
+                pad_token=padding.get("pad_token", "[PAD]"),
             )
-            encoding._filling = padding.get("pad_token", "[PAD]")
-            if padding.get("direction", "Right") == "Right":
-                encoding.ids = encoding.ids + filling
-                encoding._layout = (*encoding._layout, layout)
-            else:
-                encoding.ids = filling + encoding.ids
-                encoding._layout = (layout, *encoding._layout)
         return encodings
 
     def arrays(
@@ -352,7 +411,8 @@ class Tokenizer(Lengths):
         if length is not None:
             length = whole_number("arrays", "length", length, 0)
         pad = whole_number("arrays", "pad", pad, -(2**63), 2**63 - 1)
-        encodings = self.encode_batch(texts, add_special_tokens=add_special_tokens)
+        listed = items_of("arrays", "texts", texts)
+        encodings = self.encode_batch(listed, add_special_tokens=add_special_tokens)
         width = max(map(len, encodings), default=0) if length is None else length
         ids = np.full((len(encodings), width), pad, np.int64)
         mask, types = np.zeros_like(ids), np.zeros_like(ids)
@@ -488,6 +548,25 @@ class Tokenizer(Lengths):
     def num_special_tokens_to_add(self, is_pair: bool) -> int:
         """How many tokens are put around a text, or a pair of texts."""
         return self._templates.added(is_pair)
+
+
+def _text_of(op: str, given: Any, is_pretokenized: bool) -> str | tuple[str, ...]:
+    """A text, or the words that it is."""
+    if not is_pretokenized:
+        if not isinstance(given, str):
+            raise no_text_in([given])
+        return given
+    if not isinstance(given, (list, tuple)) or not all(isinstance(word, str) for word in given):
+        raise ArgumentError(f"{op}: with is_pretokenized a text must be a list of str, got {given!r:.60}")
+    return tuple(given)
+
+
+def _sides_of_words(given: Any) -> tuple[Any, ...]:
+    """One list of words, or both of a pair."""
+    is_pair = isinstance(given, (list, tuple)) and len(given) == 2
+    if is_pair and all(isinstance(side, (list, tuple)) for side in given):
+        return tuple(_text_of("encode_batch", side, True) for side in given)
+    return (_text_of("encode_batch", given, True),)
 
 
 def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
