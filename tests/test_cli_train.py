@@ -360,7 +360,10 @@ def test_the_page_stands_alone_and_tells_all(two_runs, tmp_path, capsys):
     assert record["test"]["wrong"] == 359 - right
     assert len(page.images) == min(24, 359 - right)
     assert f"{right / 359:.2%}" in page.text
-    assert set(record["seconds"]) == {"loading", "training", "validation", "measuring"}
+    parts = ["data", "forward", "backward", "optimizer", "callbacks", "validation", "other"]
+    assert list(record["seconds"]) == ["loading", *parts, "measuring"]
+    assert all(record["seconds"][part] > 0 for part in parts)
+    assert all(f">{part}</text>" in page.text for part in parts)
     for svg_text in re.findall(r"<svg.*?</svg>", page.text, re.S):
         ElementTree.fromstring(svg_text)
     (folder / "report.html").unlink()

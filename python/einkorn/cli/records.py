@@ -19,47 +19,12 @@ from einkorn import ops
 from einkorn._files import write_text
 from einkorn.errors import EinkornError
 from einkorn.metrics import ConfusionMatrix
-from einkorn.training import Callback, gradient_flow
+from einkorn.training import gradient_flow
 
-__all__ = ["Times", "measured", "of_results", "of_settings", "png", "write"]
+__all__ = ["measured", "of_results", "of_settings", "png", "write"]
 
 _WRONG = 24  # examples that are kept
 _FLOW_ROWS = 64
-
-
-class Times(Callback):
-    """How long training and validation take, over all parts of a run that was resumed."""
-
-    def __init__(self) -> None:
-        self.training = self.validation = 0.0
-        self.rows = 0
-        self._began = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"training": self.training, "validation": self.validation}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.training, self.validation = float(state["training"]), float(state["validation"])
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._began = time.perf_counter()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._began = time.perf_counter()
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.training += self._lap()
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self.validation += self._lap()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if "val_loss" not in logs:
-            self.training += self._lap()
-
-    def _lap(self) -> float:
-        before, self._began = self._began, time.perf_counter()
-        return self._began - before
 
 
 def measured(scores: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -90,8 +55,7 @@ def of_settings(run: Any, status: str) -> dict[str, Any]:
         "stopped": run.history.stop_reason,
         "seconds": {
             "loading": run.loading,
-            "training": run.times.training,
-            "validation": run.times.validation,
+            **run.times.seconds,
         },
         "final": final,
         **best,

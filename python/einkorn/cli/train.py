@@ -30,6 +30,7 @@ from einkorn.cli.train_parts import (
 from einkorn.errors import ArgumentError, CheckpointError, EinkornError, MissingFileError
 from einkorn.models import ImageClassifier
 from einkorn.training import BackupAndRestore, Callback, History
+from einkorn.training.part_times import PartTimes
 
 __all__ = ["train"]
 
@@ -185,7 +186,7 @@ class _Run:
         steps = settings.steps_per_epoch or -(-len(self.x) // self.batch_size)
         self.best = _Best()
         self.keeper = _Keeper(self, settings.keep_every)
-        self.times = records.Times()
+        self.times = PartTimes()
         self.callbacks: list[Callback] = [
             *make_callbacks(settings, origins, self.optimizer, folder, self.epochs, steps),
             self.best,

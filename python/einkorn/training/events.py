@@ -17,6 +17,7 @@ from einkorn.training.callbacks import (
     takes,
 )
 from einkorn.training.monitors import Monitor
+from einkorn.training.part_times import PartTimes
 
 __all__ = ["Events"]
 
@@ -32,6 +33,10 @@ class Events:
     ----------
     train_batch_begin, train_batch_end, ... : list of callable
         What is to be called then; ``call`` does.
+    keeps : list of callable
+        What keeps the training after a batch.
+    times : PartTimes or None
+        Who asks how long the parts of a ``fit`` take.
     """
 
     def __init__(self, callbacks: Any, model: Any, params: dict[str, Any], op: str) -> None:
@@ -48,9 +53,22 @@ class Events:
                     call := _listener(w, f"on_train_batch_{pair}", op) or _listener(w, f"on_batch_{pair}", op)
                 )
             ]
+        self.keeps = [keeper.after_batch for keeper in self.keepers]
+        asking = [one for one in self._callbacks if isinstance(one, PartTimes) and op == "fit"]
+        self.times = asking[0] if asking else None
+        if self.times is not None:
+            self._time(self.times)
         for callback in self._callbacks:
             callback.set_params(params)
             callback.set_model(model)
+
+    def _time(self, times: PartTimes) -> None:
+        """Count what callbacks take, beside the one that counts and the validation as a whole."""
+        for name, calls in self._calls.items():
+            if "_test_" not in name:
+                own = getattr(times, name)
+                self._calls[name] = [call if call == own else times.listener(call) for call in calls]
+        self.keeps = [times.listener(call) for call in self.keeps]
 
     def __getitem__(self, name: str) -> list[Callable[..., Any]]:
         return self._calls[name]
@@ -68,7 +86,8 @@ class Events:
     def after_epoch(self, epoch: int) -> None:
         """An epoch is over, its figures are in the history: what is kept now goes on with the next."""
         for keeper in self.keepers:
-            keeper.after_epoch(epoch)
+            keep = keeper.after_epoch
+            (keep if self.times is None else self.times.listener(keep))(epoch)
 
     def state_dict(self) -> list[Any]:
         """What the callbacks have to remember, each with its class' name."""

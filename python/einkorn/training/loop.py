@@ -41,6 +41,7 @@ from einkorn.training.history import History
 from einkorn.training.modes import training
 from einkorn.training.nonfinite import Guard
 from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, trackers_of, unbatched
+from einkorn.training.part_times import TimedStepper
 from einkorn.training.progress import Progress
 from einkorn.training.several import Several
 from einkorn.training.snapshot import random_state, set_random_state
@@ -115,7 +116,11 @@ def fit(
     state.stop_training = False
     progress = Progress(verbose, epochs)
     guard = Guard(model, optimizer) if on_nan == "raise" else None
-    stepper = state.stepper = Stepper(model, compiled, optimizer, "fit")
+    stepper = state.stepper = (
+        Stepper(model, compiled, optimizer, "fit")
+        if events.times is None
+        else TimedStepper(model, compiled, optimizer, "fit", times=events.times)
+    )
     if isinstance(train, Gathered):
         stepper.loss = stepper.loss.knowing(train.targets)
     run = state.run = Run(model, state, stepper, events, progress, guard, feed, history)
@@ -363,13 +368,14 @@ class Run:
         if isinstance(self.feed.source, Gathered):  # whose arrays nobody writes to
             figures.gather()
         begins, ends = self.events["on_train_batch_begin"], self.events["on_train_batch_end"]
-        keepers = self.events.keepers
+        keeps, times = self.events.keeps, self.events.times
         logs: dict[str, float] = {}
         stepper.fresh = True
         step = self.done
         if guard is not None:
             guard.begin()
-        for inputs, target, weight in self.feed.epoch(step):
+        batches = self.feed.epoch(step)
+        for inputs, target, weight in batches if times is None else times.batches(batches):
             for watcher in begins:
                 watcher(step, {})
             if stepper.fresh:
@@ -398,8 +404,8 @@ class Run:
                     watcher(step - 1, logs)
                 if progress.due():
                     progress.draw(step, logs)
-            for keeper in keepers:
-                keeper.after_batch()
+            for keep in keeps:
+                keep()
             if state.stop_training:
                 break
         if step == 0 and not self.taught:
