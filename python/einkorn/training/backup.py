@@ -11,6 +11,7 @@ from einkorn._console import say
 from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
+from einkorn.training.monitors import _flag, _frequency
 from einkorn.training.snapshot import read_snapshot, write_snapshot
 from einkorn.training.state import state_of
 
@@ -54,21 +55,13 @@ class BackupAndRestore(Callback):
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
-        if save_freq != "epoch" and (isinstance(save_freq, (bool, str)) or not int(save_freq) >= 1):
-            raise ArgumentError(
-                f"BackupAndRestore: save_freq is {save_freq!r}, expected 'epoch' or an integer"
-            )
         check_path("BackupAndRestore", backup_dir, "backup_dir")
         if not os.fspath(backup_dir):
             raise ArgumentError("BackupAndRestore: backup_dir is empty, expected a folder")
         self.backup_dir = Path(backup_dir)
-        self.save_freq = save_freq
-        if not isinstance(double_checkpoint, bool):
-            raise ArgumentError(
-                f"BackupAndRestore: double_checkpoint is {double_checkpoint!r}, expected True or False"
-            )
-        self.double_checkpoint = double_checkpoint
-        self.delete_checkpoint = bool(delete_checkpoint)
+        self.save_freq = _frequency("BackupAndRestore", save_freq)
+        self.double_checkpoint = _flag("BackupAndRestore", "double_checkpoint", double_checkpoint)
+        self.delete_checkpoint = _flag("BackupAndRestore", "delete_checkpoint", delete_checkpoint)
         self._batches = 0
         self._ended = False
 
@@ -110,7 +103,7 @@ class BackupAndRestore(Callback):
     def after_batch(self) -> None:
         """Keep the training within an epoch, once every other callback has seen the batch."""
         self._batches += 1
-        if self.save_freq != "epoch" and self._batches % int(self.save_freq) == 0:
+        if self.save_freq != "epoch" and self._batches % self.save_freq == 0:
             self._keep()
 
     def after_epoch(self, epoch: int) -> None:

@@ -58,6 +58,19 @@ def _flag(owner: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
+def _frequency(owner: str, value: Any) -> Any:
+    """ "epoch", or a number of batches."""
+    if isinstance(value, str) and value == "epoch":
+        return value
+    try:
+        batches = operator.index(value)
+    except TypeError:
+        batches = 0
+    if isinstance(value, (bool, np.bool_)) or batches < 1:
+        raise ArgumentError(f"{owner}: save_freq is {value!r}, expected 'epoch' or an integer >= 1")
+    return batches
+
+
 def _figure(owner: str, name: str, value: Any) -> float | None:
     """A figure to begin with, or None."""
     if value is None:
@@ -253,8 +266,8 @@ class EarlyStopping(Monitor):
 class ModelCheckpoint(Monitor):
     """Save the model after each epoch, or after each that improved.
 
-    The best figure is remembered from one ``fit`` to the next. What can be checked is checked before the
-    first epoch: the folder, the fields of the name, and the monitor.
+    The best figure is remembered from one ``fit`` to the next, and the count of batches, as in Keras. What
+    can be checked is checked before the first epoch: the folder, the fields of the name, and the monitor.
 
     Parameters
     ----------
@@ -301,11 +314,7 @@ class ModelCheckpoint(Monitor):
         self.verbose = _flag("ModelCheckpoint", "verbose", verbose)
         self.save_best_only = _flag("ModelCheckpoint", "save_best_only", save_best_only)
         self.save_weights_only = _flag("ModelCheckpoint", "save_weights_only", save_weights_only)
-        if save_freq != "epoch" and (isinstance(save_freq, (bool, str)) or operator.index(save_freq) < 1):
-            raise ArgumentError(
-                f"ModelCheckpoint: save_freq is {save_freq!r}, expected 'epoch' or an integer"
-            )
-        self.save_freq = save_freq
+        self.save_freq = _frequency("ModelCheckpoint", save_freq)
         self.best = _figure("ModelCheckpoint", "initial_value_threshold", initial_value_threshold)
         self._batches = 0
         self._epoch = 0
@@ -358,15 +367,12 @@ class ModelCheckpoint(Monitor):
         self.best, self._kept = state["best"], [str(path) for path in state["kept"]]
         self._batches, self._epoch = int(state["batches"]), int(state["epoch"])
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._batches = 0
-
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1
-        if self.save_freq != "epoch" and self._batches % int(self.save_freq) == 0:
+        if self.save_freq != "epoch" and self._batches % self.save_freq == 0:
             self._save(self._epoch, {**(logs or {}), "batch": batch + 1})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
