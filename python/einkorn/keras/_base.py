@@ -65,15 +65,20 @@ def initial(identifier: Any, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape, np.float32)  # the values of a file follow
     found = initializers.get(identifier)
     if isinstance(found, initializers.Initializer):
-        # The initializers count fans of [outputs, inputs, ...], which are Keras' last two axes; a vector
-        # counts as if as many went in as come out.
-        full = tuple(shape) if len(shape) > 1 else (1, 1) if not shape else (shape[0], shape[0])
-        array = np.zeros((full[-1], full[-2], *full[:-2]), np.float32)
-        found(array)
-        values = np.moveaxis(array, (1, 0), (-2, -1))
         if len(shape) < 2:
-            values = values[0] if shape else values[0, 0]
-        return np.array(values, order="C")
+            if isinstance(found, (initializers.Orthogonal, initializers.Identity)):
+                raise ShapeError(
+                    f"{type(found).__name__}: shape is {tuple(shape)}, expected two axes"
+                    f"{' or more' if isinstance(found, initializers.Orthogonal) else ''}"
+                )
+            # As many go into a vector as come out of it: it is the one kernel between one channel and one.
+            vector = np.zeros((1, 1, *shape), np.float32)
+            found(vector)
+            return vector.reshape(shape)
+        # The initializers count fans of [outputs, inputs, ...], which are Keras' last two axes.
+        array = np.zeros((shape[-1], shape[-2], *shape[:-2]), np.float32)
+        found(array)
+        return np.array(np.moveaxis(array, (1, 0), (-2, -1)), order="C")
     names = parameters_of(found) if hasattr(found, "__code__") else frozenset(("dtype",))
     value = found(shape, dtype="float32") if "dtype" in names else found(shape)
     array = np.array(value._data if isinstance(value, Tensor) else value, np.float32)
