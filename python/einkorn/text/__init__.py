@@ -17,7 +17,9 @@ _HOMES = {
     "GloVe": "glove",
     "HashingVectorizer": "counts",
     "KeyedVectors": "keyed_vectors",
+    "LineSentence": "sentences",
     "NLTKWordTokenizer": "words",
+    "PathLineSentences": "sentences",
     "PerceptronTagger": "tagger",
     "PorterStemmer": "stems",
     "STOP_WORDS": "normal",
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
         remove_stop_words,
         trigrams,
     )
+    from einkorn.text.sentences import LineSentence, PathLineSentences
     from einkorn.text.similarity import cosine_similarity, nearest_rows
     from einkorn.text.stems import PorterStemmer
     from einkorn.text.tagger import PerceptronTagger, read_brown

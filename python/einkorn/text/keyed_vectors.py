@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _extras
+from einkorn._near import MissingNameError
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.text._arguments import items_of, real_number, whole_number
 from einkorn.text._corpus import check_words
@@ -17,6 +18,28 @@ from einkorn.text.similarity import products, top
 from einkorn.text.stored_vectors import StoredVectors
 
 __all__ = ["KeyedVectors"]
+
+_COUNTS = "counts lists how often words occur"
+
+#: gensim's names that have no equal here, and what to do instead.
+_INSTEAD = {
+    **dict.fromkeys(("index2word", "index2entity"), "use index_to_key"),
+    **dict.fromkeys(("expandos", "set_vecattr", "allocate_vecattrs"), _COUNTS),
+    **dict.fromkeys(("vectors_norm", "syn0norm"), "use get_normed_vectors()"),
+    **dict.fromkeys(("log_accuracy", "log_evaluate_word_pairs"), "what evaluations return is all they say"),
+    "vocab": "use key_to_index, and get_vecattr(word, 'count')",
+    "syn0": "use vectors",
+    "word_vec": "use get_vector",
+    "words_closer_than": "use closer_than",
+    "accuracy": "use evaluate_word_analogies",
+    "init_sims": "lengths are computed when they are first asked for; fill_norms forgets them",
+    "norms": "use numpy.linalg.norm(vectors, axis=1)",
+    "wmdistance": "distances of texts by transport are not computed here; n_similarity compares their means",
+    "similarity_unseen_docs": "n_similarity compares the means of two lists of words",
+    "intersect_word2vec_format": "load_word2vec_format reads a file, add_vectors takes its rows",
+    "resize_vectors": "add_vectors makes room",
+    "add_lifecycle_event": "vectors keep no diary",
+}
 
 
 class KeyedVectors(StoredVectors, Evaluations):
@@ -76,6 +99,9 @@ class KeyedVectors(StoredVectors, Evaluations):
                 )
         self._unit: np.ndarray | None = None
 
+    def __getattr__(self, name: str) -> Any:
+        raise MissingNameError("KeyedVectors", name, lambda: dir(type(self)), _INSTEAD)
+
     @property
     def vector_size(self) -> int:
         """How many numbers a vector has."""
@@ -127,7 +153,8 @@ class KeyedVectors(StoredVectors, Evaluations):
         ignore_missing: bool = True,
     ) -> np.ndarray:
         """The mean of several words' vectors, with weights, of length 1 before and after where that is asked
-        for; words that are not there are left out unless ``ignore_missing`` is false.
+        for; words that are not there are left out unless ``ignore_missing`` is false. Vectors in the place of
+        words stay as long as they are, as with gensim's class.
         """
         op = "get_mean_vector"
         listed = items_of(op, "keys", keys)
@@ -142,8 +169,6 @@ class KeyedVectors(StoredVectors, Evaluations):
                 vector = self.get_vector(key, pre_normalize)
             else:
                 vector = _numbers(op, "a vector", key)
-                size = float(np.linalg.norm(vector)) if pre_normalize else 1.0
-                vector = vector / np.float32(size or 1)
             mean, total = mean + share * vector, total + abs(share)
         mean = mean / total if total else mean
         size = float(np.linalg.norm(mean)) if post_normalize else 1.0
@@ -206,9 +231,55 @@ class KeyedVectors(StoredVectors, Evaluations):
             self._unit = self.vectors / np.where(sizes == 0, np.float32(1), sizes)
         return self._unit
 
-    def fill_norms(self) -> None:
-        """Forget lengths that were kept: to be called after ``vectors`` was changed."""
+    def fill_norms(self, force: bool = False) -> None:
+        """Forget lengths that were kept, in any case: to be called after ``vectors`` was changed."""
         self._unit = None
+
+    def vectors_for_all(
+        self, keys: Iterable[str], allow_inference: bool = True, copy_vecattrs: bool = False
+    ) -> KeyedVectors:
+        """The vectors of these words alone, each once; words that are not there are left out.
+
+        Parameters
+        ----------
+        keys
+            Words.
+        allow_inference
+            Whether words that were not seen have the vectors of their subwords, where the model has such.
+        copy_vecattrs
+            Whether counts are taken over, 0 for words that were not seen.
+        """
+        op = "vectors_for_all"
+        listed = list(dict.fromkeys(items_of(op, "keys", keys)))
+        kept = [key for key in listed if key in (self if allow_inference else self.key_to_index)]
+        rows = np.array([self.get_vector(key) for key in kept], np.float32).reshape(-1, self.vector_size)
+        counts = None
+        if copy_vecattrs and self.counts is not None:
+            numbers = [self.key_to_index.get(key) for key in kept]
+            counts = [0 if number is None else self.counts[number] for number in numbers]
+        return KeyedVectors(kept, rows, counts)
+
+    def unit_normalize_all(self) -> None:
+        """Scale all vectors to length 1, for good; those of zeros stay."""
+        self.vectors = self.get_normed_vectors()
+        self.fill_norms()
+
+    def sort_by_descending_frequency(self) -> None:
+        """Put the most frequent words first; of equally frequent ones the last, as gensim's class does.
+
+        Raises
+        ------
+        ArgumentError
+            How often words occur is not known.
+        """
+        if self.counts is None:
+            raise ArgumentError("sort_by_descending_frequency: how often words occur is not known")
+        order = np.argsort(np.array(self.counts, np.int64), kind="stable")[::-1].tolist()
+        self.index_to_key = [self.index_to_key[i] for i in order]
+        self.counts = [self.counts[i] for i in order]
+        self.vectors = self.vectors[order]
+        self.key_to_index = {word: i for i, word in enumerate(self.index_to_key)}
+        self.fill_norms()
 
     # -------------------- what is alike
 
@@ -367,6 +438,36 @@ class KeyedVectors(StoredVectors, Evaluations):
         if not listed:
             raise ArgumentError("most_similar_to_given: keys_list is empty")
         return str(listed[int(np.argmax([self.similarity(key1, key) for key in listed]))])
+
+    def relative_cosine_similarity(self, wa: str, wb: str, topn: int = 10) -> float:
+        """The cosine of two words over the sum of those of the ``topn`` words nearest to the first
+        (Leeuwenberg et al. 2016).
+        """
+        nearest = self.similar_by_word(wa, whole_number("relative_cosine_similarity", "topn", topn, 1))
+        if not nearest:
+            raise ArgumentError("relative_cosine_similarity: there is no other word")
+        return self.similarity(wa, wb) / sum(cosine for _, cosine in nearest)
+
+    def rank_by_centrality(self, words: Sequence[str], use_norm: bool = True) -> list[tuple[float, str]]:
+        """Words with their products with the mean of all, largest first; those not there are left out."""
+        op = "rank_by_centrality"
+        known = [word for word in items_of(op, "words", words) if word in self]
+        if not known:
+            raise ArgumentError(f"{op}: none of the words {list(words)!r:.60} is there")
+        rows = np.stack([self.get_vector(word, norm=use_norm) for word in known])
+        near = rows @ self.get_mean_vector(list(rows), post_normalize=True)
+        return sorted(zip(near.tolist(), known, strict=True), reverse=True)
+
+    @staticmethod
+    def cosine_similarities(vector_1: Any, vectors_all: Any) -> np.ndarray:
+        """The cosines of a vector with the rows of an array."""
+        op = "cosine_similarities"
+        one, rows = _numbers(op, "vector_1", vector_1), _numbers(op, "vectors_all", vectors_all)
+        if one.ndim != 1 or rows.ndim != 2 or rows.shape[1] != len(one):
+            raise ShapeError(f"{op}: vector_1 has shape {one.shape} and vectors_all {rows.shape}")
+        sizes = np.linalg.norm(one.astype(np.float64)) * np.linalg.norm(rows.astype(np.float64), axis=1)
+        found: np.ndarray = (rows.astype(np.float64) @ one) / np.where(sizes == 0, 1, sizes)
+        return found.astype(np.float32)
 
     def distance(self, w1: str, w2: str) -> float:
         """1 less the cosine."""

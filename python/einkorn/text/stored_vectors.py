@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, DataError
-from einkorn.text.vector_files import read_counts, read_tensors, read_word2vec
+from einkorn.text.vector_files import read_counts, read_tensors, read_word2vec, unmapped
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -147,8 +147,8 @@ class StoredVectors:
         write_whole(path, [save({"vectors": vectors}, about)])
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Self:
-        """Read what :meth:`save` wrote.
+    def load(cls, path: str | PathLike[str], mmap: None = None) -> Self:
+        """Read what :meth:`save` wrote; ``mmap`` must be None.
 
         Raises
         ------
@@ -157,6 +157,7 @@ class StoredVectors:
         DataError
             It is no such file, or damaged.
         """
+        unmapped("KeyedVectors", mmap)
         tensors, about = read_tensors(path, "einkorn.KeyedVectors")
         try:
             words = json.loads(about["words"])

@@ -10,7 +10,7 @@ import numpy as np
 from einkorn.errors import ArgumentError, DataError, MissingFileError
 from einkorn.text._arguments import path_of, whole_number
 
-__all__ = ["lines_of", "read_counts", "read_tensors", "read_word2vec"]
+__all__ = ["lines_of", "read_counts", "read_tensors", "read_word2vec", "unmapped"]
 
 Encoding = tuple[str, str]  # its name, and what becomes of bytes that are none
 
@@ -164,6 +164,12 @@ def _binary(
         at = space + 1 + 4 * width
     kept = _distinct(words)
     return [words[i] for i in kept], table[kept]
+
+
+def unmapped(name: str, mmap: object) -> None:
+    """Refuse to map a file into memory: what is read is checked as a whole."""
+    if mmap is not None:
+        raise ArgumentError(f"{name}.load: mmap must be None, got {mmap!r}: files are read into memory")
 
 
 def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:

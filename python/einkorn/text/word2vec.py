@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from einkorn._near import MissingNameError
 from einkorn.errors import ArgumentError, DataError
-from einkorn.text._arguments import known_options, path_of, real_number, whole_number
+from einkorn.text._arguments import items_of, known_options, path_of, real_number, whole_number
 from einkorn.text._corpus import Block, Corpus, check_words, ordered
 from einkorn.text.keyed_vectors import KeyedVectors
-from einkorn.text.vector_files import read_tensors
+from einkorn.text.vector_files import read_tensors, unmapped
 
 __all__ = ["Word2Vec"]
 
@@ -21,6 +23,31 @@ _OPTIONS = (
     "vector_size", "alpha", "window", "min_count", "sample", "seed", "workers", "min_alpha", "sg", "hs",
     "negative", "ns_exponent", "cbow_mean", "epochs", "max_final_vocab", "softmax",
 )  # fmt: skip
+_GROWS = "build_vocab counts the words and makes their vectors"
+_ASK = "the vectors are model.wv, which has it"
+
+#: gensim's names that have no equal here, and what to do instead.
+_INSTEAD = {
+    **dict.fromkeys(
+        ("scan_vocab", "prepare_vocab", "prepare_weights", "init_weights", "update_weights", "reset_from",
+         "create_binary_tree", "make_cum_table", "add_null_word", "seeded_vector"),
+        _GROWS,
+    ),
+    **dict.fromkeys(
+        ("most_similar", "most_similar_cosmul", "similarity", "doesnt_match", "similar_by_word",
+         "n_similarity", "similar_by_vector", "evaluate_word_pairs", "load_word2vec_format",
+         "save_word2vec_format", "distance"),
+        _ASK,
+    ),
+    **dict.fromkeys(("syn1", "syn1neg"), "predict_output_word says what the rows of outputs tell"),
+    "syn0": "use wv.vectors",
+    "vocabulary": "use wv.key_to_index",
+    "score": "no likelihood of sentences is computed here; progress gets the loss of training",
+    "init_sims": "lengths are computed when they are first asked for",
+    "estimate_memory": "a model has two float32 arrays (words, vector_size), and copies of wv's",
+    "add_lifecycle_event": "models keep no diary",
+    "running_training_loss": "use get_latest_training_loss",
+}  # fmt: skip
 _LINE = 16  # float32 numbers of a line of memory
 _LONG = 48  # numbers of a row that is worth more of them
 _WORK = 1 << 32  # multiplications that are done at a time, about a second
@@ -72,6 +99,8 @@ class Word2Vec:
         How often the corpus is gone through.
     max_final_vocab
         How many words there may be, the most frequent ones.
+    compute_loss
+        gensim's class computes the loss only with it; here :meth:`get_latest_training_loss` knows it anyhow.
     progress
         Called after each block with a dict: epoch, words, words_per_second, loss (the mean of an input).
 
@@ -110,6 +139,7 @@ class Word2Vec:
         epochs: int = 5,
         max_final_vocab: int | None = None,
         softmax: bool = False,
+        compute_loss: bool = False,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         name = type(self).__name__
@@ -131,7 +161,8 @@ class Word2Vec:
         min_alpha = real_number(name, "min_alpha", min_alpha, 0)
         sample = real_number(name, "sample", sample, 0)
         ns_exponent = real_number(name, "ns_exponent", ns_exponent)
-        for option, flag in (("sg", sg), ("hs", hs), ("cbow_mean", cbow_mean), ("softmax", softmax)):
+        flags = {"sg": sg, "hs": hs, "cbow_mean": cbow_mean, "softmax": softmax, "compute_loss": compute_loss}
+        for option, flag in flags.items():
             if not isinstance(flag, (int, np.integer, np.bool_)) or flag not in (0, 1):
                 raise ArgumentError(f"{name}: {option} must be 0 or 1, got {flag!r}")
         if progress is not None and not callable(progress):
@@ -147,6 +178,7 @@ class Word2Vec:
             epochs,
             bool(softmax),
         )
+        self.compute_loss, self._loss = bool(compute_loss), 0.0
         self.progress = progress
         self.epochs_done = 0
         self.words_done = 0
@@ -191,7 +223,39 @@ class Word2Vec:
             raise ArgumentError(f"{name}.build_vocab: update must be False; words cannot be added later")
         source = self._corpus(corpus_iterable, corpus_file)
         counts = source.count()
-        self.corpus_count, self.corpus_total_words = source.seen, counts.total()
+        self._adopt(counts, source.seen)
+
+    def build_vocab_from_freq(
+        self,
+        word_freq: Mapping[str, int],
+        keep_raw_vocab: bool = False,
+        corpus_count: int | None = None,
+        trim_rule: None = None,
+        update: bool = False,
+    ) -> None:
+        """:meth:`build_vocab` where words are counted already.
+
+        Parameters
+        ----------
+        word_freq
+            How often each word occurs.
+        keep_raw_vocab, trim_rule, update
+            False, None and False: nothing else is kept or left out, and words cannot be added later.
+        corpus_count
+            How many sentences there are, where that is known.
+        """
+        name = f"{type(self).__name__}.build_vocab_from_freq"
+        if keep_raw_vocab or trim_rule is not None or update:
+            raise ArgumentError(f"{name}: keep_raw_vocab and update must be False, trim_rule None")
+        if not isinstance(word_freq, Mapping):
+            raise ArgumentError(f"{name}: word_freq must be a dict of counts, got {word_freq!r:.60}")
+        counts = Counter({word: whole_number(name, "a count", count, 0) for word, count in word_freq.items()})
+        self._adopt(counts, whole_number(name, "corpus_count", corpus_count or 0, 0))
+
+    def _adopt(self, counts: Counter[str], seen: int) -> None:
+        """Make vectors for the words that are counted."""
+        name = type(self).__name__
+        self.corpus_count, self.corpus_total_words = seen, sum(counts.values())
         self.epochs_done = self.words_done = self._words_before = 0
         words = ordered(counts, self.min_count, self.max_final_vocab)
         if not words:
@@ -268,6 +332,8 @@ class Word2Vec:
         epochs: int | None = None,
         start_alpha: float | None = None,
         end_alpha: float | None = None,
+        *,
+        compute_loss: bool = False,
     ) -> Word2Vec:
         """Go through a corpus until ``epochs`` passes are done; goes on where training stopped.
 
@@ -287,9 +353,12 @@ class Word2Vec:
             How many passes in all, or more; by default the model's.
         start_alpha, end_alpha
             Learning rate at the beginning and at the end; by default the model's.
+        compute_loss
+            As for the class: the loss is known anyhow.
         """
         name = type(self).__name__
         self._learned("train")
+        self._loss = 0.0
         source = self._corpus(corpus_iterable, corpus_file)
         last = self.epochs if epochs is None else whole_number(name, "epochs", epochs, 0)
         for what, number in (("total_examples", total_examples), ("total_words", total_words)):
@@ -323,6 +392,9 @@ class Word2Vec:
     def _learned(self, doing: str) -> None:
         if not hasattr(self, "_words"):
             raise ArgumentError(f"{type(self).__name__}.{doing}: there are no words yet; build_vocab first")
+
+    def __getattr__(self, name: str) -> Any:
+        raise MissingNameError(type(self).__name__, name, lambda: dir(type(self)), _INSTEAD)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -371,6 +443,7 @@ class Word2Vec:
                 )
             self.words_done += len(tokens)
             seen, loss, inputs = seen + len(tokens), loss + lost, inputs + trained
+            self._loss += float(lost)
             if self.progress is not None:
                 self.progress(
                     {
@@ -380,6 +453,48 @@ class Word2Vec:
                         "loss": loss / max(inputs, 1),
                     }
                 )
+
+    def get_latest_training_loss(self) -> float:
+        """The loss of the last training, a sum over all that was told; 0 before it."""
+        return self._loss
+
+    def predict_output_word(
+        self, context_words_list: Iterable[str], topn: int | None = 10
+    ) -> list[tuple[str, float]] | None:
+        """The words that these words are most likely around, with probabilities: the softmax over all words.
+
+        Parameters
+        ----------
+        context_words_list
+            Words; those that are not there are left out.
+        topn
+            How many; None: all.
+
+        Returns
+        -------
+        list of (str, float), or None
+            None: no word is there.
+
+        Raises
+        ------
+        ArgumentError
+            The model has hierarchical softmax alone, whose outputs are not those of words; or nothing was
+            learned.
+        """
+        name = f"{type(self).__name__}.predict_output_word"
+        self._learned("predict_output_word")
+        if not self.softmax and not self.negative:
+            raise ArgumentError(f"{name}: only outputs of negative sampling or softmax are of words")
+        number = len(self._words) if topn is None else whole_number(name, "topn", topn, 0)
+        listed = items_of(name, "context_words_list", context_words_list)
+        rows = [self._numbers[word] for word in listed if isinstance(word, str) and word in self._numbers]
+        if not rows:
+            return None
+        told = self.wv.vectors[rows].sum(axis=0, dtype=np.float64) / (len(rows) if self.cbow_mean else 1)
+        sums = self._outputs[: len(self._words), : self.vector_size] @ told
+        odds = np.exp(sums - sums.max())
+        best = np.argsort(-odds, kind="stable")[:number].tolist()
+        return [(self._words[i], float(odds[i] / odds.sum())) for i in best]
 
     def _after_training(self) -> None:
         """What is to be done when rows have changed."""
@@ -413,8 +528,10 @@ class Word2Vec:
         write_whole(path, [save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, about)])
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Any:
+    def load(cls, path: str | PathLike[str], mmap: None = None) -> Any:
         """Read what :meth:`save` wrote.
+
+        ``mmap`` must be None: arrays that are trained are in memory.
 
         Raises
         ------
@@ -423,6 +540,7 @@ class Word2Vec:
         DataError
             It is another file, or damaged.
         """
+        unmapped(cls.__name__, mmap)
         tensors, about = read_tensors(path, f"einkorn.{cls.__name__}")
         try:
             model = cls(**known_options(about["options"], cls._names()))
