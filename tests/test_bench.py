@@ -129,6 +129,17 @@ def test_rows_run(family: str, engine: str) -> None:
         assert prepared.traffic > 0
 
 
+def test_rows_of_results_without_gradients_run() -> None:
+    """Batch norm gives running statistics beside its output."""
+    peers = Peers(threads=1)
+    row = next(
+        row for row in rows.rows_of(["norm"], quick=False) if "batch_norm fwd+bwd 8192x256" in row.title
+    )
+    prepared = row.prepare(peers)
+    for call in (prepared.ours, *prepared.peers.values()):
+        assert len(call()) == 3
+
+
 def test_peers() -> None:
     """Absent, unwanted and unknown libraries."""
     peers = Peers(["torch"])

@@ -189,9 +189,20 @@ def _our_call(case: Case, arrays: list[Any], shapes: list[tuple[int, ...]]) -> C
     gradients = [np.ones(shape, np.float32) for shape in shapes]
 
     def step() -> Any:
-        return einkorn.grad(as_tuple(case.run(einkorn, inputs, np.float32)), leaves, gradients)
+        ends = _recorded(case.run(einkorn, inputs, np.float32), gradients)
+        return einkorn.grad(ends[0], leaves, ends[1])
 
     return step
+
+
+def _recorded(results: Any, gradients: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Of the results those that a gradient goes back from (running statistics are none), and their gradients."""
+    ends = [
+        pair
+        for pair in zip(as_tuple(results), gradients, strict=False)
+        if getattr(pair[0], "requires_grad", False)
+    ]
+    return [result for result, _ in ends], [gradient for _, gradient in ends]
 
 
 def _torch_call(case: Case, torch: Any, arrays: list[Any], shapes: list[tuple[int, ...]]) -> Call:
@@ -207,7 +218,8 @@ def _torch_call(case: Case, torch: Any, arrays: list[Any], shapes: list[tuple[in
     gradients = [torch.ones(shape) for shape in shapes]
 
     def step() -> Any:
-        return torch.autograd.grad(as_tuple(case.run_torch(torch, tensors)), leaves, gradients)
+        ends = _recorded(case.run_torch(torch, tensors), gradients)
+        return torch.autograd.grad(ends[0], leaves, ends[1])
 
     return step
 
