@@ -196,7 +196,7 @@ def _our_call(case: Case, arrays: list[Any], shapes: list[tuple[int, ...]]) -> C
 
 
 def _recorded(results: Any, gradients: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Of the results those that a gradient goes back from (running statistics are none), and their gradients."""
+    """Results that a gradient goes back from (running statistics are none), and their gradients."""
     ends = [
         pair
         for pair in zip(as_tuple(results), gradients, strict=False)
