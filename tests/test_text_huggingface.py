@@ -99,6 +99,9 @@ def test_words_refused(bert: Any) -> None:
             call()
     with pytest.raises(ArgumentError, match="texts must be str, got list"):
         ours.encode(["a", "b"])
+    for size in (0, 3):
+        with pytest.raises(ArgumentError, match=f"a pair has two texts, got {size}"):
+            ours.encode_batch(["a", ("a",) * size])
     with pytest.raises(ArgumentError, match="unpaired surrogate"):
         ours.encode(["a", "\ud800"], is_pretokenized=True)
 

@@ -248,15 +248,19 @@ class Tokenizer(Calls):
             A text is no str, or no list of str where words are there already; or it has an unpaired
             surrogate, whose place is named.
         """
-        given = [sequence] if pair is None else [sequence, pair]
-        texts = tuple(_text_of("encode", each, is_pretokenized) for each in given)
-        first, *second = [
-            self._run(list(text), False)[0].tolist() if isinstance(text, tuple) else self.ids(text)
-            for text in texts
-        ]
-        truncation, padding = (self._description.get(what) for what in ("truncation", "padding"))
-        encoding = self._surround(texts, first, second[0] if second else None, add_special_tokens, truncation)
-        return self._padded([encoding], padding)[0]
+        text, first = self._side(sequence, is_pretokenized)
+        other, second = (None, None) if pair is None else self._side(pair, is_pretokenized)
+        texts = (text,) if other is None else (text, other)
+        truncation = self._description.get("truncation")
+        encoding = self._surround(texts, first, second, add_special_tokens, truncation)
+        return self._padded([encoding], self._description.get("padding"))[0]
+
+    def _side(self, given: Any, is_pretokenized: bool) -> tuple[str | tuple[str, ...], list[int]]:
+        """A text, or the words that it is, and the ids."""
+        if not is_pretokenized:
+            return given, self.ids(given)
+        words = _words_of("encode", given)
+        return words, self._run(list(words), False)[0].tolist()
 
     def encode_batch(
         self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
@@ -303,8 +307,8 @@ class Tokenizer(Calls):
             flat = [part for texts in sides for part in texts] if paired else kept
             if not all(isinstance(text, str) for text in flat):
                 raise no_text_in(flat)
-            if any(len(texts) not in (1, 2) for texts in sides):
-                size = next(len(texts) for texts in sides if len(texts) not in (1, 2))
+            size = next((len(texts) for texts in sides if len(texts) not in (1, 2)), 1) if paired else 1
+            if size != 1:
                 raise ArgumentError(f"encode_batch: a pair has two texts, got {size}")
         ids, counts, _, _ = self._run(flat, False, _threads())
         numbers = ids.tolist()
@@ -322,8 +326,7 @@ class Tokenizer(Calls):
             return self._padded(encodings, padding)
         parts = iter([numbers[start:end] for start, end in zip([0, *ends], ends, strict=False)])
         for texts in sides:
-            first, *second = (next(parts) for _ in texts)
-            other = second[0] if second else None
+            first, other = next(parts), next(parts) if len(texts) == 2 else None
             encodings.append(self._surround(texts, first, other, add_special_tokens, truncation))
         return self._padded(encodings, padding)
 
@@ -550,12 +553,8 @@ class Tokenizer(Calls):
         return self._templates.added(is_pair)
 
 
-def _text_of(op: str, given: Any, is_pretokenized: bool) -> str | tuple[str, ...]:
-    """A text, or the words that it is."""
-    if not is_pretokenized:
-        if not isinstance(given, str):
-            raise no_text_in([given])
-        return given
+def _words_of(op: str, given: Any) -> tuple[str, ...]:
+    """The words that a text is."""
     if not isinstance(given, (list, tuple)) or not all(isinstance(word, str) for word in given):
         raise ArgumentError(f"{op}: with is_pretokenized a text must be a list of str, got {given!r:.60}")
     return tuple(given)
@@ -565,8 +564,8 @@ def _sides_of_words(given: Any) -> tuple[Any, ...]:
     """One list of words, or both of a pair."""
     is_pair = isinstance(given, (list, tuple)) and len(given) == 2
     if is_pair and all(isinstance(side, (list, tuple)) for side in given):
-        return tuple(_text_of("encode_batch", side, True) for side in given)
-    return (_text_of("encode_batch", given, True),)
+        return tuple(_words_of("encode_batch", side) for side in given)
+    return (_words_of("encode_batch", given),)
 
 
 def _through(origins: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
