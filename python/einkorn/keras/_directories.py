@@ -222,8 +222,8 @@ def text_dataset_from_directory(
         With a folder of ``.txt`` files for each class.
     max_length : int, optional
         Characters that are kept of a text.
-    labels, label_mode, class_names, batch_size, shuffle, seed : as :func:`image_dataset_from_directory`
-    validation_split, subset, follow_links, verbose : as :func:`image_dataset_from_directory`
+    labels, label_mode, class_names, batch_size, shuffle, seed : as ``image_dataset_from_directory``
+    validation_split, subset, follow_links, verbose : as ``image_dataset_from_directory``
 
     Returns
     -------

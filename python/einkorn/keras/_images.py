@@ -104,7 +104,7 @@ def save_img(
     path: str | os.PathLike[str], x: Any, data_format: str | None = None, file_format: str | None = None,
     scale: bool = True, **kwargs: Any,
 ) -> None:  # fmt: skip
-    """Write an array as a picture; arguments as :func:`array_to_img`, the format by the path's ending.
+    """Write an array as a picture; arguments as ``array_to_img``, the format by the path's ending.
 
     Four channels become three in JPEG, which has no transparency. Further arguments are for PIL's ``save``.
     """

@@ -298,5 +298,5 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
-    """As :func:`map`."""
+    """As ``map``."""
     return map(function, elements)

@@ -206,7 +206,7 @@ def plot_model(*_: Any, **__: Any) -> NoReturn:
 
 
 def model_to_dot(*_: Any, **__: Any) -> NoReturn:
-    """Refused, as :func:`plot_model` is."""
+    """Refused, as ``plot_model`` is."""
     raise ArgumentError("model_to_dot: is not supported, expected model.summary(), which prints the layers")
 
 

@@ -75,7 +75,7 @@ class Encoding:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens as the vocabulary writes them; those of padding as :meth:`Tokenizer.enable_padding` was
+        """The tokens as the vocabulary writes them; those of padding as ``enable_padding`` was
         told.
         """
         if self._columns is not None:

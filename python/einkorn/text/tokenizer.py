@@ -406,7 +406,7 @@ class Tokenizer(Calls):
         texts
             Texts or pairs.
         length
-            How many tokens each row has: longer texts are cut off as :meth:`enable_truncation` says, else
+            How many tokens each row has: longer texts are cut off as ``enable_truncation`` says, else
             behind that many tokens. By default that of the longest.
         pad
             The id that fills shorter rows.
