@@ -60,7 +60,11 @@ class BackupAndRestore(Callback):
             raise ArgumentError("BackupAndRestore: backup_dir is empty, expected a folder")
         self.backup_dir = Path(backup_dir)
         self.save_freq = _frequency("BackupAndRestore", save_freq)
-        self.double_checkpoint = _flag("BackupAndRestore", "double_checkpoint", double_checkpoint)
+        if not isinstance(double_checkpoint, bool):  # 1 here is a frequency that came third
+            raise ArgumentError(
+                f"BackupAndRestore: double_checkpoint is {double_checkpoint!r}, expected True or False"
+            )
+        self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = _flag("BackupAndRestore", "delete_checkpoint", delete_checkpoint)
         self._batches = 0
         self._ended = False
