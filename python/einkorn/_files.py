@@ -1,15 +1,36 @@
-"""Files other than checkpoints, written as these are: whole or not at all, their path in every error."""
+"""Files other than checkpoints, written as these are: whole or not at all. Their path is in every error."""
 
 from __future__ import annotations
 
 import io
+import json
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from einkorn.checkpoint import write_whole
+from einkorn.errors import CheckpointError
 
-__all__ = ["save_figure", "write_text"]
+__all__ = ["read_object", "save_figure", "write_text"]
+
+
+def read_object(path: str | PathLike[str]) -> dict[str, Any]:
+    """The object of a JSON file.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such file, or it is no JSON object.
+    """
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: is no readable JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: holds a {type(found).__name__}, expected an object")
+    return found
 
 
 def write_text(path: str | PathLike[str], text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,7 +78,7 @@ def hangs(timeout: float) -> DataError:
     )
 
 
-class Pool:
+class Pool(ABC):
     """Workers, for one pass or for several.
 
     Parameters
@@ -94,17 +95,17 @@ class Pool:
         self.is_busy = False  # in a pass
         self.is_whole = True  # fit for another one
 
+    @abstractmethod
     def begin(self, seed: int, epoch: int) -> None:
         """Begin a pass: the first worker draws by this seed, the others by the next numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def submit(self, worker: int, task: str, *arguments: Any) -> None:
         """Ask a worker for a batch: "make" rows of these numbers, or what comes "next"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self, worker: int) -> Any:
         """The first batch of those that a worker was asked for; None at the end of its share."""
-        raise NotImplementedError
 
     def is_alive(self) -> bool:
         """Whether no worker has died."""
@@ -114,9 +115,9 @@ class Pool:
         """Whether another pass can begin."""
         return self.is_whole and not self.is_busy and self.is_alive()
 
+    @abstractmethod
     def close(self) -> None:
         """Let the workers go; what they have begun is not waited for."""
-        raise NotImplementedError
 
     def batches(self, numbers: Iterator[list[int]], seed: int, epoch: int) -> Iterator[Any]:
         """Batches of the rows of these numbers."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import checkpoint
+from einkorn._files import read_object
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.models._published import KINDS, Kind
 from einkorn.models.registry import _class_of, build
@@ -110,17 +111,7 @@ def read_config(path: str | PathLike[str]) -> dict[str, Any]:
     CheckpointError
         There is none, or it is no JSON object.
     """
-    file = Path(path) / "config.json"
-    try:
-        with open(file, encoding="utf-8") as opened:
-            config = json.load(opened)
-    except FileNotFoundError:
-        raise CheckpointError(f"{file}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: is no readable JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{file}: holds a {type(config).__name__}, expected an object")
-    return config
+    return read_object(Path(path) / "config.json")
 
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from einkorn.errors import ArgumentError, CheckpointError
+from einkorn._files import read_object
+from einkorn.errors import ArgumentError
 
 __all__ = ["GenerationConfig", "settled"]
 
@@ -80,14 +80,7 @@ class GenerationConfig:
             There is no such file, or it is no JSON object.
         """
         file = Path(path) / "generation_config.json"
-        try:
-            found = json.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
-            raise CheckpointError(f"{file}: there is no such file") from None
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{file}: is no readable JSON: {error}") from error
-        if not isinstance(found, dict):
-            raise CheckpointError(f"{file}: holds a {type(found).__name__}, expected an object")
+        found = read_object(file)
         own = _options(found)
         for name in _TOKENS:
             tokens = own.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from os import PathLike
 from typing import Any
 
@@ -16,13 +17,13 @@ from einkorn.text.vector_files import lines_of
 __all__ = ["Evaluations"]
 
 
-class Evaluations:
+class Evaluations(ABC):
     """The part of :class:`einkorn.text.KeyedVectors` that reads such files."""
 
     index_to_key: list[str]
 
-    def _units(self) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _units(self) -> np.ndarray: ...
 
     def evaluate_word_analogies(
         self, analogies: str | PathLike[str], restrict_vocab: int = 300000, case_insensitive: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -18,23 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["StoredVectors"]
 
 
-class StoredVectors:
+class StoredVectors(ABC):
     """The part of :class:`einkorn.text.KeyedVectors` that reads and writes files."""
 
     index_to_key: list[str]
     vectors: np.ndarray
     counts: list[int] | None
 
-    def __init__(self, words: Iterable[str] | int, vectors: Any = None, counts: Any = None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def __init__(self, words: Iterable[str] | int, vectors: Any = None, counts: Any = None) -> None: ...
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     @property
+    @abstractmethod
     def vector_size(self) -> int:
         """How many numbers a vector has."""
-        raise NotImplementedError
 
     def save_word2vec_format(
         self,
