@@ -16,7 +16,7 @@ import numpy as np
 import einkorn as ek
 from einkorn import metrics, models, nn, optim, seq, text
 
-PAD, BEGIN, END = 0, 1, 2
+PAD, BEGIN, END, BATCH = 0, 1, 2, 64
 GERMAN = ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"]
 ENGLISH = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 Pairs = list[tuple[str, str]]
@@ -46,6 +46,19 @@ def translator(name: str, size: int) -> tuple[models.EncoderDecoder, dict]:
         return model, {"lr": 1e-3, "warmup": 100, "betas": (0.9, 0.999)}
     model = models.Transformer(size, 128, 4, 4, 256, dropout=0.1, max_position_embeddings=128, **tokens)
     return model, {"lr": 2e-3, "warmup": 1000, "betas": (0.9, 0.98)}
+
+
+def tokens(pairs: Pairs, size: int) -> tuple[text.Tokenizer, list[list[int]], list[list[int]]]:
+    """A tokenizer of both languages, and the tokens of what is read and of what is to be written."""
+    texts = [" " + one for pair in pairs for one in pair]
+    tokenizer = text.train_bpe(texts, size, special_tokens=["<pad>", "<s>", "</s>"])
+    sources = [tokenizer.ids(" " + german) for german, _ in pairs]
+    return tokenizer, sources, [[*tokenizer.ids(" " + english), END] for _, english in pairs]
+
+
+def rate_of(recipe: dict, step: int, steps: int) -> float:
+    """The learning rate of a step, counted from 1: up to its height, and down to nothing at the end."""
+    return recipe["lr"] * min(step / recipe["warmup"], 1 - step / (steps + 1))
 
 
 def translate(model: models.EncoderDecoder, tokenizer: text.Tokenizer, texts: list[str], beams: int) -> list:
@@ -86,28 +99,22 @@ def main() -> None:
     folder = Path(os.environ.get("EINKORN_DATA", "")) / "multi30k"
     whole = not given.quick and folder.is_dir()
     learned, test = captions(folder) if whole else (numbers(600, 0), numbers(50, 1))
-    tokenizer = text.train_bpe(
-        [" " + one for pair in learned for one in pair],
-        6000 if whole else 300,
-        special_tokens=["<pad>", "<s>", "</s>"],
-    )
-    sources = [tokenizer.ids(" " + german) for german, _ in learned]
-    targets = [[*tokenizer.ids(" " + english), END] for _, english in learned]
+    tokenizer, sources, targets = tokens(learned, 6000 if whole else 300)
 
     ek.manual_seed(given.seed)
     model, recipe = translator(given.model, tokenizer.get_vocab_size())
     optimizer = optim.Adam(model.parameters(), lr=recipe["lr"], betas=recipe["betas"], eps=1e-9)
     epochs = given.epochs if whole else 2
-    step, steps = 0, epochs * -(-len(sources) // 64)
+    step, steps = 0, epochs * -(-len(sources) // BATCH)
     started = time.perf_counter()
     try:
         for epoch in range(epochs):
             losses = []
-            for read, labels, mask in seq.bucketed_batches(sources, targets, 64, PAD):
+            ek.manual_seed(1000 * given.seed + epoch)  # the same batches for every model
+            for read, labels, mask in seq.bucketed_batches(sources, targets, BATCH, PAD):
                 step += 1
                 for group in optimizer.param_groups:
-                    fall = 1 - step / (steps + 1)
-                    group["lr"] = recipe["lr"] * min(step / recipe["warmup"], fall)
+                    group["lr"] = rate_of(recipe, step, steps)
                 loss = model.loss(read, labels, attention_mask=mask, label_smoothing=0.1)
                 optimizer.zero_grad()
                 loss.backward()

@@ -45,6 +45,26 @@ def test_a_row_through_a_large_layer(dtype: type, backend: str) -> None:
     assert (np.abs(results[0] - wanted) <= 4 * np.finfo(dtype).eps * scale).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [64, 803, 4099, 16385])
+def test_a_few_rows_through_a_large_layer(width: int, dtype: type, backend: str) -> None:
+    """As many rows as a search with beams or a small batch has; weights cut out of a larger matrix, also reversed."""
+    rng = np.random.default_rng(3)
+    outputs = (1 << 20) // (width * np.dtype(dtype).itemsize) + 5
+    table = rng.normal(size=(outputs, width + 3)).astype(dtype)
+    for rows in (2, 4, 5, 6, 7, 8, 9, 16):
+        x, b = rng.normal(size=(rows, width)).astype(dtype), rng.normal(size=outputs).astype(dtype)
+        w = table[::-1, 1 : width + 1] if rows % 2 else table[:, 3:]
+        results = []
+        for threads in (1, 2, 4):
+            with einkorn.num_threads(threads):
+                results.append(ops.linear(x, w, b))
+        assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+        wanted = x.astype(np.float64) @ w.astype(np.float64).T + b
+        scale = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64).T + np.abs(b)
+        assert (np.abs(results[0] - wanted) <= 16 * np.finfo(dtype).eps * scale).all()
+
+
 def test_a_column_of_a_matrix(backend: str) -> None:
     matrix = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
     table = np.array([[1.0, 5.0], [2.0, 6.0]], np.float32)

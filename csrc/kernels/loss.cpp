@@ -37,6 +37,10 @@ namespace {
 template <class T>
 constexpr T kLowest = sizeof(T) == 4 ? static_cast<T>(-FLT_MAX) : static_cast<T>(-DBL_MAX);
 
+// Shares below the least normal number become 0: the products that take the gradient next pay over a hundred cycles for each
+// number below it on Intel's processors (2048 rows, width 768, 50,257 classes with logits of deviation 28: 33 s instead of 2).
+template <class T>
+constexpr T kLeast = static_cast<T>(sizeof(T) == 4 ? FLT_MIN : DBL_MIN);
 template <class T>
 constexpr T kNaN = static_cast<T>(__builtin_nan(""));
 
@@ -301,7 +305,10 @@ void cross_entropy_backward(const CrossEntropyBackward<T>& k) {
       const T everywhere = g * smooth;
       const T lse = k.lse[r], x_t = x[t];
       if (smooth == 0)
-        write_row(out, k.n, streamed, [&](int64_t i, int64_t n) { return exp(load_n(x + i, n) - lse) * probability; });
+        write_row(out, k.n, streamed, [&](int64_t i, int64_t n) {
+          const Vec<T> share = exp(load_n(x + i, n) - lse) * probability;
+          return absolute(share) < kLeast<T> ? Vec<T>{} : share;
+        });
       else if (k.class_weight == nullptr)
         write_row(out, k.n, streamed,
                   [&](int64_t i, int64_t n) { return exp(load_n(x + i, n) - lse) * probability - everywhere; });

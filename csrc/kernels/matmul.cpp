@@ -29,6 +29,14 @@
 // and for gradients of weights, one Zen 4 core (117)             1024x3200 (lies transposed) to 256   4096x352 to 768, added
 //   panels of a packed one by one, all depths first                    88                             90
 //   eight panels at a time, a depth after the other                    100                            97       packing: 21% to 9%
+// and a few rows through weights from memory, one core of Emerald Rapids   2      4      5      8     12     16 rows   50257x768, ms
+//   dots(): four rows of weights by four columns, nothing asked for       28.7   27.2   27.5   35.5   40.9   49.2    (at a busy time)
+//   one row of weights by eight columns, read where they lie              12.0   12.2   15.5   16.3          44.3
+//   two by eight, columns packed: aligned loads serve two rows            11.5   11.6   12.4   12.7          24.9
+//   four by four, four by six, three by eight; what comes asked for       10.9   10.9   11.6   12.5
+//   (four by four twice over for eight                                                         14.6)
+//   tiles from nine on                                                                                18.9   19.0
+//   (one row 10.0; torch 2.13                                             10.7   21.1   22.2   34.2   47.3   23.4)
 
 #include "kernels/matmul.h"
 
@@ -168,6 +176,22 @@ void gemm(const Matmul<T>& x, int64_t batch) {
     }
 }
 
+// total[i] += the lanes of sum[i]; those of as many sums as lanes come from one transposition.
+template <class T, int N>
+EINKORN_INLINE void add_sums(double (&total)[N], const Vec<T> (&sum)[N]) {
+  constexpr int L = kLanes<T>;
+  alignas(64) T dot[(N + L - 1) / L * L];
+  EINKORN_UNROLL for (int group = 0; group < N; group += L) {
+    Vec<T> square[L];
+    EINKORN_UNROLL for (int l = 0; l < L; ++l) square[l] = group + l < N ? sum[group + l] : Vec<T>{};
+    transpose_square<T>(square);
+    EINKORN_UNROLL for (int half = L / 2; half > 0; half /= 2) EINKORN_UNROLL for (int l = 0; l < half; ++l)
+        square[l] += square[l + half];
+    store(dot + group, square[0]);
+  }
+  for (int i = 0; i < N; ++i) total[i] += dot[i];
+}
+
 // A block of 4 rows and 4 (or 2) columns of dot products at a time; the sums over lanes come from one transposition. Sums run
 // in T for 256 steps, then go on in double.
 template <class T>
@@ -201,16 +225,7 @@ void dots(const Matmul<T>& x, int64_t batch) {
                 EINKORN_UNROLL for (int q = 0; q < Q; ++q) sum[r * Q + q] += av * bv[q];
               }
             });
-            alignas(64) T dot[R * Q];
-            EINKORN_UNROLL for (int group = 0; group < R * Q; group += L) {
-              Vec<T> square[L];
-              EINKORN_UNROLL for (int l = 0; l < L; ++l) square[l] = sum[group + l];
-              transpose_square<T>(square);
-              EINKORN_UNROLL for (int half = L / 2; half > 0; half /= 2) EINKORN_UNROLL for (int l = 0; l < half; ++l)
-                  square[l] += square[l + half];
-              store(dot + group, square[0]);
-            }
-            for (int d = 0; d < R * Q; ++d) total[d] += dot[d];
+            add_sums<T>(total, sum);
           }
           for (int r = 0; r < R; ++r)
             for (int q = 0; q < Q; ++q) sums[r * C + j + q] = static_cast<T>(total[r * Q + q]);
@@ -221,19 +236,105 @@ void dots(const Matmul<T>& x, int64_t batch) {
   });
 }
 
+// Packs columns that run along k for dot_rows: [k / lanes][Q][lanes], zeros past the ends.
+template <class T, int Q>
+void pack_columns(T* packed, const T* b, int64_t b_n, int64_t columns, int64_t depth) {
+  constexpr int L = kLanes<T>;
+  for (int q = 0; q < Q; ++q)
+    for (int64_t k = 0; k < depth; k += L) {
+      const bool is_there = q < columns;
+      store(packed + k * Q + q * L, is_there ? load_n(b + q * b_n + k, least(L, depth - k)) : Vec<T>{});
+    }
+}
+
+// R rows of a that come from memory, and Q packed columns, which stay in the caches: a load for each column serves R rows.
+template <class T, int R, int Q>
+EINKORN_INLINE void dot_rows(T* out, int64_t out_step, const T* const* row, int64_t ahead, const T* packed,
+                             int64_t depth) {
+  constexpr int L = kLanes<T>;
+  constexpr int64_t kBlock = 256 * L;
+  double total[R * Q] = {};
+  for (int64_t k0 = 0; k0 < depth; k0 += kBlock) {
+    const int64_t end = k0 + least(kBlock, depth - k0);
+    Vec<T> sum[R * Q] = {};
+    const auto step = [&](const Vec<T>(&av)[R], const T* columns) __attribute__((always_inline)) {
+      EINKORN_UNROLL for (int q = 0; q < Q; ++q) {
+        const Vec<T> bv = load(columns + q * L);
+        EINKORN_UNROLL for (int r = 0; r < R; ++r) sum[r * Q + q] += av[r] * bv;
+      }
+    };
+    int64_t k = k0;
+    for (; k + L <= end; k += L) {
+      Vec<T> av[R];
+      EINKORN_UNROLL for (int r = 0; r < R; ++r) {
+        __builtin_prefetch(row[r] + k + ahead);
+        av[r] = load(row[r] + k);
+      }
+      step(av, packed + k * Q);
+    }
+    if (k < end) {
+      Vec<T> av[R];
+      EINKORN_UNROLL for (int r = 0; r < R; ++r) av[r] = load_partial(row[r] + k, end - k);
+      step(av, packed + k * Q);
+    }
+    add_sums<T>(total, sum);
+  }
+  for (int r = 0; r < R; ++r)
+    for (int q = 0; q < Q; ++q) out[r * out_step + q] = static_cast<T>(total[r * Q + q]);
+}
+
+// Few columns and a matrix that the caches do not hold: a model's weights and the rows of a small batch.
+template <class T, int R, int Q>
+void dots_of_streamed_rows(const Matmul<T>& x, int64_t batch) {
+  constexpr int C = kTileColumns<T>, L = kLanes<T>;
+  static_assert(C % Q == 0 || (C >= kMostStreamedColumns && Q > 4));
+  const DotCuts cuts(x.m, x.k, sizeof(T));
+  const int64_t per_task = R * ceil_div(cuts.elements, R * x.k), tasks = ceil_div(x.m, per_task);
+  const auto parts = carve<MatmulParts<T>>(x);
+  const double cost = 0.05 * static_cast<double>(least(per_task, x.m) * x.k);
+  parallel_for(x.ws, batch * tasks, cost, [&](int64_t task, int slot) {
+    const int64_t entry = task / tasks, first = task % tasks * per_task, end = least(x.m, first + per_task);
+    const T* const a = x.a + batch_offset(x, x.a_batch, entry);
+    const T* const b = x.b + batch_offset(x, x.b_batch, entry);
+    const Epilogue<Matmul<T>> epilogue{x, x.out + batch_offset(x, x.out_batch, entry), true, true};
+    T* const packed = parts.b_slices[slot];
+    const int64_t depth = ceil_div(x.k, L) * L;
+    const int64_t group = R * x.a_m, far = 8192 / static_cast<int64_t>(sizeof(T));
+    const int64_t ahead = group <= 0 ? 0 : ceil_div(far, group) * group;
+    for (int64_t j = 0; j < x.n; j += Q)
+      pack_columns<T, Q>(packed + j * depth, b + j * x.b_n, x.b_n, least(Q, x.n - j), x.k);
+    alignas(64) T sums[R * C] = {};
+    for (int64_t i = first; i < end; i += R) {
+      const T* row[R];
+      for (int r = 0; r < R; ++r) row[r] = a + least(i + r, end - 1) * x.a_m;
+      for (int64_t panel = 0; panel < x.n; panel += C) {
+        const int64_t columns = least(C, x.n - panel);
+        for (int64_t j = 0; j < columns; j += Q)
+          dot_rows<T, R, Q>(sums + j, C, row, ahead, packed + (panel + j) * depth, x.k);
+        epilogue(sums, least(R, end - i), columns, i, panel);
+      }
+    }
+  });
+}
+
+template <class T>
+void dots_of_streamed_rows(const Matmul<T>& x, int64_t batch) {
+  if constexpr (kVectorBytes < 64)
+    dots_of_streamed_rows<T, 2, 4>(x, batch);
+  else if (x.n <= 4)
+    dots_of_streamed_rows<T, 4, 4>(x, batch);
+  else if (x.n <= 6)
+    dots_of_streamed_rows<T, 4, 6>(x, batch);
+  else
+    dots_of_streamed_rows<T, 3, 8>(x, batch);
+}
+
 // Copies n elements, `step` apart, unless they are neighbours already.
 template <class T>
 inline const T* gathered(T* room, const T* p, int64_t step, int64_t n) {
   if (step == 1) return p;
   for (int64_t i = 0; i < n; ++i) room[i] = p[i * step];
   return room;
-}
-
-// Asks for what comes two pages after p: columns follow each other in memory, and where they are read from there the processor's
-// own prefetchers end with a page (gemm_cuts.h has the figures).
-template <class T>
-EINKORN_INLINE void ask_two_pages_ahead(const T* p) {
-  __builtin_prefetch(reinterpret_cast<const char*>(p) + 8192);
 }
 
 // One dot product of a piece of K: eight sums in T over a block of at most 16 steps each, added by halves; blocks in double.
@@ -393,7 +494,7 @@ void matmul(const Matmul<T>& x) {
   int64_t batch = 1;
   for (int d = 0; d < x.batch_ndim; ++d) batch *= x.batch_shape[d];
   if (batch == 0 || x.m == 0 || x.n == 0) return;
-  if (is_dotted(x)) return dots(x, batch);
+  if (is_dotted(x)) return is_streamed(x) ? dots_of_streamed_rows(x, batch) : dots(x, batch);
   if (x.m > 1 || x.k == 0) return gemm(x, batch);
   for (int64_t entry = 0; entry < batch; ++entry) {
     const T* a = x.a + batch_offset(x, x.a_batch, entry);

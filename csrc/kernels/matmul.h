@@ -78,10 +78,19 @@ inline int64_t vector_chunks(const Matmul<T>& x) {
   return chunks < 1 || most < 1 ? 1 : (chunks < most ? chunks : most);
 }
 
-// Few columns, both operands along k (the last layer of a classifier): dot products read them where they lie.
+// Few columns, both operands along k (the last layer of a classifier): dot products read them where they lie. More than
+// kMostStreamedColumns of a large matrix take tiles, which read it once for all of them.
+constexpr int64_t kStreamedFrom = 1 << 20, kMostStreamedDepth = 1 << 14, kMostStreamedColumns = 8;
 template <class T>
 inline bool is_dotted(const Matmul<T>& x) {
-  return x.m > 1 && x.n <= 16 && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
+  const bool is_large = x.m * x.k * static_cast<int64_t>(sizeof(T)) > kStreamedFrom;
+  return x.m > 1 && x.n <= (is_large ? kMostStreamedColumns : 16) && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
+}
+
+// Whether a comes from memory then, some rows at a time, and the columns are packed.
+template <class T>
+inline bool is_streamed(const Matmul<T>& x) {
+  return is_dotted(x) && x.m * x.k * static_cast<int64_t>(sizeof(T)) > kStreamedFrom && x.k <= kMostStreamedDepth;
 }
 
 inline namespace EINKORN_ISA {
@@ -100,7 +109,10 @@ struct MatmulParts {
     const bool is_row = x.m == 1 && x.k > 0, is_dot = is_row && is_dot_of_row(x), is_sum = is_row && !is_dot;
     const int64_t columns = x.n < kColumnBlock ? x.n + kPanelSlack : kColumnBlock;
     const int64_t panels = x.m / kLeastTileRows + 1, depth = x.k <= kUncutDepth ? x.k : kDepthBlock;
-    b_slices = c.take_each<T>(is_row || is_dotted(x) ? 0 : x.ws.threads, depth * columns + kPanelSlack);
+    if (is_streamed(x))
+      b_slices = c.take_each<T>(x.ws.threads, (x.k + kPanelSlack) * kMostStreamedColumns);
+    else
+      b_slices = c.take_each<T>(is_row || is_dotted(x) ? 0 : x.ws.threads, depth * columns + kPanelSlack);
     a_packed = c.take<T>(packs_a(x) ? (x.m + kPanelSlack) * depth + panels * kPanelSlack : 0);
     totals = c.take_each<double>(is_dot ? dot_pieces(x) : is_sum ? vector_chunks(x) : 0, x.n);
     sums = c.take_each<T>(is_sum ? vector_chunks(x) : 0, x.n + kPanelSlack);

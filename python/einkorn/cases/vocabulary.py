@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._case import Case, Op, indices, normal, positive
+from ._case import Case, Op, indices, normal, positive, uniform
 
 Array = np.ndarray
 
@@ -131,7 +131,10 @@ def _cases() -> list[Case]:
         nce_loss(x, w, t, indices(4, below=9), normal(9)).grad(0, 1),
         sampled_softmax_loss(x, w, t, indices(4, below=9), normal(9)).grad(0, 1),
         hierarchical_softmax_loss(x, w, indices(6, 3, below=9), indices(6, 3, low=-1, below=2)).grad(0, 1),
-        linear_cross_entropy(normal(2048, 768), normal(50_257, 768), indices(2048, below=50_257))
+        # weights as large as a language model begins with
+        linear_cross_entropy(
+            normal(2048, 768), uniform(50_257, 768, low=-0.035, high=0.035), indices(2048, below=50_257)
+        )
         .grad(0, 1)
         .bench(),
     ]
