@@ -20,12 +20,16 @@
 //   [100000, 10] -> [10]     one row at a time, 25 rows as one                                 156,  43   26, 92
 //   maximum of 512 KB        two comparisons and a blend; maximum and largest magnitude        4.8, 2.1  109, 245
 //   argmax of 2048 rows of 1024     blocks of 2048, 512, 256, 128                    384, 300, 209, 207       40
+//                                   the place of the largest in its block found by vectors
+//   argmax of 2 M in one row        one row; in parts (two threads of Emerald Rapids)              305, 150
 //   sum of 256 MB            plain; asked for 0.5 to 8 KB ahead; in 2, 4, 8 streams      41; 39 - 42; 43, 43, 39
 //   [8192, 4096] -> [4096]   1024 or 2048 columns at a time                                        no difference
 
 #include "kernels/reduce.h"
 
 #include <math.h>
+
+#include <bit>
 
 #include "kernels/instantiate.h"
 #include "simd/lanes.h"
@@ -429,11 +433,11 @@ int64_t argmax_row(const T* x, int64_t n) {
       i = begin;
     }
   }
-  if (best != best)
-    while (x[i] == x[i]) ++i;
-  else
-    while (x[i] != best) ++i;
-  return i;
+  for (;; i += kLanes<T>) {  // it is there: what lies past the row's end comes after it
+    const Vec<T> v = load_n(x + i, clamp_between(n - i, 0, kLanes<T>));
+    const uint64_t bits = bits_of_lanes<T>(best == best ? v == best : v != v);
+    if (bits != 0) return i + std::countr_zero(bits);
+  }
 }
 
 // argmax of the n live lanes of a vector of columns, whose rows are `inner` apart.
@@ -473,10 +477,31 @@ void reduce_prod(const Reduce<T>& k) {
   reduce<Product>(k);
 }
 
+// argmax of a row that is worth several threads: the best of each part, then of those.
+constexpr int64_t kParts = 64, kLeastPart = 32768;
+
+template <class T>
+int64_t argmax_long_row(const Workspace& ws, const T* x, int64_t n) {
+  const int64_t parts = clamp_between(n / kLeastPart, 1, kParts), part = divide_up(n, parts);
+  int64_t at[kParts];
+  parallel_for(ws, parts, 2 * kCost * static_cast<double>(part), [&](int64_t p, int) {
+    const int64_t begin = p * part;
+    at[p] = begin < n ? begin + argmax_row(x + begin, clamp_between(n - begin, 0, part)) : 0;
+  });
+  int64_t best = at[0];
+  for (int64_t p = 1; p < parts; ++p)
+    if (x[at[p]] > x[best] || (x[at[p]] != x[at[p]] && x[best] == x[best])) best = at[p];
+  return best;
+}
+
 template <class T>
 void argmax(const Argmax<T>& k) {
   const int64_t row = k.n * k.inner;
   if (k.outer == 0 || row == 0) return;
+  if (k.inner == 1 && k.outer < 8 && k.n >= 2 * kLeastPart) {
+    for (int64_t o = 0; o < k.outer; ++o) k.out[o] = argmax_long_row(k.ws, k.x + o * row, k.n);
+    return;
+  }
   const int64_t rows = row < 16384 ? 16384 / row : 1;
   parallel_for(k.ws, divide_up(k.outer, rows), 2 * kCost * static_cast<double>(rows * row), [&](int64_t task, int) {
     for (int64_t o = task * rows; o < clamp_between((task + 1) * rows, 0, k.outer); ++o) {

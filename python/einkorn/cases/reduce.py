@@ -164,6 +164,8 @@ def _cases() -> list[Case]:
         argmax(normal(), axis=-1),
         argmax(sprinkled(5, 40)),
         argmax(integers(5, 40), axis=-1),
+        argmax(integers(3, 70_001), axis=-1),  # parts of a row
+        argmax(sprinkled(140_003)),
         argmax(integers(40, 5), axis=0),
         argmax(integers(3, 17, 5), axis=1),
         argmax(sprinkled(9, 33), axis=1),
