@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import itertools
+import os
 import re
 import statistics
 import subprocess
@@ -249,6 +250,47 @@ def matmul_rows() -> Iterator[Row]:
     )
 
 
+def attention_rows() -> Iterator[Row]:
+    """Of bfloat16, by each of the bodies that tensor cores have: a card should choose the quicker one."""
+    for heads, n, width, causal in ((16, 16384, 64, True), (16, 16384, 128, True), (64, 4096, 128, False)):
+        length = small(n)
+        tensors = [
+            torch.randn(1, small(heads), length, width, device=DEVICE, dtype=torch.bfloat16) for _ in range(3)
+        ]
+        arrays = [cupy.from_dlpack(t.view(torch.int16)).view("uint16") for t in tensors]
+        grads = [torch.empty_like(t) for t in tensors]
+        out, *into = (
+            cupy.from_dlpack(t.view(torch.int16)).view("uint16") for t in (tensors[0].clone(), *grads)
+        )
+        lse = engine.empty((1, small(heads), length), np.float32)
+        high = 0 if causal else 1 << 40
+        options = (None, None, None, width**-0.5, -(1 << 40), high, 0.0, 0, 0)
+        flops = 4.0 * small(heads) * length**2 * width / (2 if causal else 1)
+        name = f"attention 1x{heads}x{n}x{width} bfloat16{', causal' if causal else ''}"
+
+        def peer(tensors: Any = tensors, causal: bool = causal) -> Any:
+            return F.scaled_dot_product_attention(*tensors, is_causal=causal)
+
+        for body in ("wgmma", "mma"):
+
+            def forward(body: str = body, a: Any = (out, lse, *arrays, *options)) -> None:
+                os.environ["EINKORN_CUDA_ATTENTION"] = body
+                engine.attention_forward(*a)
+
+            yield Row(f"{name}, by {body}", forward, peer, 0, flops)
+
+        leaves = [t.detach().requires_grad_() for t in tensors]
+        y = F.scaled_dot_product_attention(*leaves, is_causal=causal)
+        rows = (*into, None, arrays[0], out, lse, *arrays, *options)
+        yield Row(
+            f"{name}, backward",
+            _bound(engine.attention_backward, *rows),
+            lambda y=y, g=tensors[0], leaves=leaves: torch.autograd.grad(y, leaves, g, retain_graph=True),
+            0,
+            2.5 * flops,
+        )
+
+
 def conv_rows() -> Iterator[Row]:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
@@ -352,6 +394,7 @@ GROUPS = (
     random_rows,
     optimizer_rows,
     matmul_rows,
+    attention_rows,
     conv_rows,
     training_rows,
     small_rows,

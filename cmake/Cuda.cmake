@@ -37,8 +37,14 @@ file(GLOB cuda_bind_sources CONFIGURE_DEPENDS bind/cuda/*.cpp)
 add_library(einkorn_kernels_cuda OBJECT ${cuda_kernel_sources})
 target_include_directories(einkorn_kernels_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_ISA=gpu)
+if("${CMAKE_CUDA_ARCHITECTURES}" MATCHES "90a") # with what compute capability 9.0 alone has
+  target_compile_definitions(einkorn_kernels_cuda PRIVATE EINKORN_CUDA_90A)
+endif()
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all -Xptxas=-v)
+if(EINKORN_CUDA STREQUAL "ON") # what AUTO builds unasked may not fail because a later nvcc warns of more
+  target_compile_options(einkorn_kernels_cuda PRIVATE -Werror=all-warnings)
+endif()
 # A list and not a string: where no launcher is given, a string would end in an empty word, which the shell takes for a command.
 set(cuda_launcher sh ${CMAKE_CURRENT_SOURCE_DIR}/../cmake/keep_words.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
 set_target_properties(einkorn_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "${cuda_launcher}")

@@ -8,7 +8,7 @@ endif()
 include(../cmake/CudaFamilies.cmake)
 
 # Sources in C++'s name: compilers choose the language by the suffix.
-set(host_kernel_sources cuda_host/planted.cpp)
+set(host_kernel_sources cuda_host/planted.cpp cuda_host/planted_boxes.cpp)
 foreach(source IN LISTS cuda_kernel_sources)
   get_filename_component(stem ${source} NAME_WE)
   set(wrapper ${CMAKE_CURRENT_BINARY_DIR}/cuda_host/${stem}.cpp)
@@ -19,7 +19,7 @@ endforeach()
 add_library(einkorn_kernels_cuda_host OBJECT ${host_kernel_sources})
 target_compile_options(einkorn_kernels_cuda_host PRIVATE -O1 -fsanitize=thread -Wall -Wextra -Wno-unknown-pragmas)
 
-einkorn_module(_cuda_host cuda_host/device.cpp cuda_host/memory.cpp cuda_host/module.cpp bind/cuda/runtime.cpp bind/array.cpp
+einkorn_module(_cuda_host cuda_host/device.cpp cuda_host/memory.cpp cuda_host/bulk.cpp cuda_host/module.cpp bind/cuda/runtime.cpp bind/array.cpp
                           bind/function.cpp ${cuda_family_bindings})
 set_target_properties(_cuda_host PROPERTIES UNITY_BUILD OFF)
 target_link_libraries(_cuda_host PRIVATE einkorn_kernels_cuda_host)

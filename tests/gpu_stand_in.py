@@ -149,6 +149,7 @@ def install(monkeypatch: Any, *, engine: bool = True) -> Engine:
     module.ndarray = GpuArray
     module.asarray = lambda a: a if isinstance(a, GpuArray) else GpuArray(np.array(a))
     module.array = lambda a, dtype=None: GpuArray(np.array(near(a), dtype))
+    module.add = types.SimpleNamespace(at=lambda *args: np.add.at(*near(args)))
     module.broadcast_to = lambda a, shape: GpuArray(np.broadcast_to(a.near, shape))
     runtime = types.SimpleNamespace(CUDARuntimeError=RuntimeError)
     runtime.getDevice, runtime.getDeviceCount = lambda: 0, lambda: 1

@@ -109,6 +109,42 @@ def test_random_numbers_are_those_of_the_cpu(dtype: str) -> None:
 
 
 @needs_gpu
+@pytest.mark.parametrize("body", ["wgmma", "mma"])
+@pytest.mark.parametrize(
+    ("width", "queries", "keys", "causal"),
+    [(64, 70, 300, False), (64, 130, 130, True), (128, 129, 257, False), (128, 200, 200, True)],
+)
+def test_attention_by_either_body(
+    body: str, width: int, queries: int, keys: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bfloat16 beside the same numbers in float32; where a card lacks the one body, the other answers."""
+    cupy = importlib.import_module("cupy")
+    monkeypatch.setenv("EINKORN_CUDA_ATTENTION", body)
+    rng = np.random.default_rng(width)
+    # The high halves of floats are bfloat16.
+    bits = [
+        (rng.standard_normal((2, heads, n, width)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        for heads, n in ((4, queries), (2, keys), (2, keys))
+    ]
+    wide = [(b.astype(np.uint32) << 16).view(np.float32) for b in bits]
+    k = einkorn.engines.of(cupy.asarray(wide[0]))
+    results = []
+    for arrays in (wide, bits):
+        out = k.empty((2, 4, queries, width), arrays[0].dtype)
+        lse = k.empty((2, 4, queries), np.dtype(np.float32))
+        options = (None, None, None, width**-0.5, -(1 << 40), 0 if causal else 1 << 40, 0.0, 0, 0)
+        for _ in range(3):  # the same bits each time
+            k.attention_forward(out, lse, *(cupy.asarray(a) for a in arrays), *options)
+            results.append(_to_host((out, lse)))
+    expected, lses = results[0]
+    for got, sums in results[3:]:
+        assert got.tobytes() == results[3][0].tobytes()
+        numbers = (got.astype(np.uint32) << 16).view(np.float32)
+        np.testing.assert_allclose(numbers, expected, rtol=2**-7, atol=2**-7 * np.abs(expected).max())
+        np.testing.assert_allclose(sums, lses, rtol=1e-5, atol=1e-5)
+
+
+@needs_gpu
 def test_kernels_go_to_the_current_stream() -> None:
     """Work on a stream that waits for a long one is seen in its order."""
     cupy = importlib.import_module("cupy")

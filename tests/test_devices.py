@@ -241,7 +241,69 @@ def test_estimators_refuse_arrays_of_a_gpu_by_name(there: str, monkeypatch: pyte
     given: dict[str, Any] = {"X": rng.random((9, 2)), "y": rng.random(9), "sample_weight": np.ones(9)}
     given[there] = gpu_stand_in.GpuArray(given[there])
     with pytest.raises(einkorn.DeviceError, match=rf"Regressor.fit: {there} is on cuda:0; .* its get\(\)"):
-        boosting.GradientBoostingRegressor(n_estimators=1).fit(**given)
+        boosting.AdaBoostRegressor(n_estimators=1).fit(**given)
+    if there != "X":
+        with pytest.raises(einkorn.DeviceError, match=rf"Regressor.fit: {there} is on cuda:0"):
+            boosting.GradientBoostingRegressor(n_estimators=1).fit(**given)
+
+
+BOOSTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "squared": ("Regressor", {}),
+    "refitted leaves of drawn rows": ("Regressor", {"loss": "huber", "subsample": 0.7, "max_features": 1}),
+    "signs, groups, depth": (
+        "Regressor",
+        {"monotonic_cst": [1, 0, 0], "interaction_cst": [[0, 1], [2]], "growth": "depth", "max_depth": 3},
+    ),
+    "categories": ("Regressor", {"categorical_features": [2], "loss": "poisson"}),
+    "two classes": ("Classifier", {"early_stopping": True}),
+    "three classes": ("Classifier", {"colsample_bytree": 0.6}),
+}
+
+
+@pytest.mark.parametrize(("kind", "options"), BOOSTED.values(), ids=BOOSTED)
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+def test_boosting_on_a_gpu_is_that_on_the_cpu(
+    kind: str, options: dict[str, Any], weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same trees and scores, with every array of a launch on the device."""
+    boosting = pytest.importorskip("einkorn.boosting")
+    rng = np.random.default_rng(3)
+    X = np.round(rng.standard_normal((600, 3)), 1)
+    X[::9, 1], X[:, 2] = np.nan, rng.integers(0, 5, 600)
+    y = np.abs(X[:, 0] + (X[:, 2] == 3)) + rng.random(600) / 4
+    if kind == "Classifier":
+        y = np.digitize(y, [0.8] if "early_stopping" in options else [0.5, 1.2])
+    weight = rng.uniform(0.5, 2, 600) if weighted else None
+    make = getattr(boosting, f"GradientBoosting{kind}")
+    here = make(n_estimators=4, max_leaf_nodes=6, random_state=0, **options).fit(X, y, sample_weight=weight)
+
+    engine = gpu_stand_in.install(monkeypatch)
+    far = [None if a is None else gpu_stand_in.GpuArray(a) for a in (X, y, weight)]
+    there = make(n_estimators=4, max_leaf_nodes=6, random_state=0, **options).fit(*far)
+    assert engine.launches > 12
+    for name, value in vars(there.trees_).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(here.trees_, name), err_msg=name)
+    np.testing.assert_array_equal(there.train_score_, here.train_score_)
+    np.testing.assert_array_equal(there.validation_score_, here.validation_score_)
+    np.testing.assert_array_equal(there.predict(far[0]), here.predict(X))
+    np.testing.assert_array_equal(there.apply(far[0]), here.apply(X))
+    np.testing.assert_array_equal(list(there.staged_predict(far[0])), list(here.staged_predict(X)))
+    if kind == "Classifier":
+        np.testing.assert_array_equal(there.predict_proba(far[0]), here.predict_proba(X))
+    there.set_params(warm_start=True, n_estimators=6).fit(*far)
+    here.set_params(warm_start=True, n_estimators=6).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(there.trees_.value, here.trees_.value)
+
+
+def test_boosting_on_a_gpu_has_no_losses_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    boosting = pytest.importorskip("einkorn.boosting")
+    gpu_stand_in.install(monkeypatch)
+    model = boosting.GradientBoostingRegressor(loss=lambda y, raw: (raw - y, np.ones_like(y)))
+    with pytest.raises(
+        einkorn.DeviceError, match=r"Regressor.fit: X is on cuda:0, where loss has no function"
+    ):
+        model.fit(gpu_stand_in.GpuArray(np.ones((4, 2))), np.ones(4))
 
 
 def _compiled() -> Any:

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda_host/bulk.h"
 #include "cuda_host/memory.h"
 
 #if !defined(__x86_64__)
@@ -85,7 +86,7 @@ void prepare(Context& context, char* stack, void (*entry)()) {
 
 #endif
 
-enum class State { runnable, at_barrier, at_warp_op, ended };
+enum class State { runnable, at_barrier, at_warp_op, at_condition, ended };
 
 struct Thread {
   Context context;
@@ -96,6 +97,9 @@ struct Thread {
   int operand, width;
   size_t bytes;
   unsigned char value[16], answer[16];
+  bool (*holds)(const void*);  // at_condition
+  const void* condition;
+  const char* what;
 };
 
 struct Device {
@@ -104,6 +108,7 @@ struct Device {
   std::unique_ptr<Thread[]> threads{new Thread[kMostThreads]};
   char* stacks = nullptr;
   std::vector<char> shared = std::vector<char>(kSharedBytes);
+  size_t shared_bytes = 0;
   uint32_t blocks_ever = 0;
   uint32_t warp_barriers[kMostThreads / kWarp];
 
@@ -162,6 +167,8 @@ const char* describe(const Thread& thread) {
     case State::at_warp_op:
       return thread.op == WarpOp::barrier ? "waits at __syncwarp"
                                           : (thread.op == WarpOp::ballot ? "waits at a vote" : "waits at a shuffle");
+    case State::at_condition:
+      return thread.what;
     case State::ended:
       return "has ended";
     default:
@@ -238,6 +245,18 @@ bool complete_warps() {
   return any;
 }
 
+// Lets go the threads whose conditions hold. Whether any was.
+bool complete_conditions() {
+  bool any = false;
+  for (unsigned t = 0; t < device.count; ++t) {
+    Thread& thread = device.threads[t];
+    if (thread.state != State::at_condition || !thread.holds(thread.condition)) continue;
+    thread.state = State::runnable;
+    any = true;
+  }
+  return any;
+}
+
 void run_block() {
   for (unsigned t = 0; t < device.count; ++t) {
     Thread& thread = device.threads[t];
@@ -249,27 +268,36 @@ void run_block() {
   memset(device.warp_barriers, 0, sizeof device.warp_barriers);
   accessor.block = ++device.blocks_ever;
   accessor.barrier = 0;
+  begin_bulk(device.count);
   for (;;) {
     for (unsigned t = 0; t < device.count; ++t) {
       if (device.threads[t].state == State::runnable) resume(t);
       if (!device.fault.empty()) return;
     }
+    if (complete_conditions()) continue;  // before others of their block go on: they may be too early
     if (complete_warps()) continue;
     if (!device.fault.empty()) return;
     unsigned waiting = 0, ended = 0, at_warp_op = device.count, other = device.count;
+    unsigned at_condition = device.count;
     for (unsigned t = 0; t < device.count; ++t) {
       const State state = device.threads[t].state;
       waiting += state == State::at_barrier;
       ended += state == State::ended;
       if (state == State::at_warp_op && at_warp_op == device.count) at_warp_op = t;
+      if (state == State::at_condition && at_condition == device.count) at_condition = t;
       if (state != State::at_barrier && other == device.count) other = t;
     }
-    if (ended == device.count) return;
+    if (ended == device.count) {
+      if (copies_under_way())
+        device.fault = place_of(0) + " and its block end while a copy to its shared memory is under way";
+      return;
+    }
     if (waiting == device.count) {
       for (unsigned t = 0; t < device.count; ++t) device.threads[t].state = State::runnable;
       ++accessor.barrier;
       continue;
     }
+    if (land_copy()) continue;        // what goes on beside the threads takes its next step
     if (at_warp_op < device.count) {  // name a lane of its mask that does not come
       const Thread& thread = device.threads[at_warp_op];
       const unsigned first = at_warp_op / kWarp * kWarp;
@@ -280,6 +308,8 @@ void run_block() {
           missing = "thread " + name_of(lane.index) + " of its mask, which " + describe(lane);
       }
       device.fault = place_of(at_warp_op) + " " + describe(thread) + " for " + missing;
+    } else if (at_condition < device.count) {
+      device.fault = place_of(at_condition) + " " + describe(device.threads[at_condition]) + ", which nothing ends";
     } else {
       unsigned waits = 0;
       while (device.threads[waits].state != State::at_barrier) ++waits;
@@ -364,6 +394,18 @@ void* dynamic_shared() {
   return device.shared.data();
 }
 
+size_t dynamic_shared_bytes() {
+  return device.shared_bytes;
+}
+
+void suspend_until(bool (*holds)(const void*), const void* context, const char* what) {
+  Thread& thread = current();
+  thread.holds = holds;
+  thread.condition = context;
+  thread.what = what;
+  suspend(State::at_condition);
+}
+
 void run_grid(const char* kernel, uint3 grid, uint3 block, size_t shared_bytes, void (*thread)(void*), void* context) {
   const std::lock_guard<std::mutex> lock(device.mutex);
   const uint64_t count = static_cast<uint64_t>(block.x) * block.y * block.z;
@@ -383,6 +425,7 @@ void run_grid(const char* kernel, uint3 grid, uint3 block, size_t shared_bytes, 
   device.count = static_cast<unsigned>(count);
   device.body = thread;
   device.context = context;
+  device.shared_bytes = shared_bytes;
   device.fault.clear();
   accessor.first_block = device.blocks_ever + 1;
   accessor.host_stack_low = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));

@@ -38,6 +38,9 @@ void shuffle(WarpOp op, unsigned mask, void* value, size_t bytes, int operand, i
 unsigned ballot(unsigned mask, bool predicate);
 void atomic_access(const void* p, size_t bytes);
 void* dynamic_shared();  // the block's shared memory, as much as the launch asked for
+size_t dynamic_shared_bytes();
+// Returns once holds(context); `what` says in a fault what the thread does meanwhile.
+void suspend_until(bool (*holds)(const void*), const void* context, const char* what);
 
 // Calls thread(context) for every thread of the grid. Throws Fault.
 void run_grid(const char* kernel, uint3 grid, uint3 block, size_t shared_bytes, void (*thread)(void*), void* context);

@@ -9,6 +9,7 @@
 #include <new>
 #include <vector>
 
+#include "cuda_host/bulk.h"
 #include "cuda_host/device.h"
 
 namespace einkorn::cuda_host {
@@ -179,6 +180,7 @@ void access(uintptr_t address, size_t bytes, bool writes, bool reads, bool atomi
     if (!writes && (is_constant || is_parameter)) return;
     report_outside(address, bytes, writes ? "writes" : "reads");
   }
+  if (region == &dynamic && answers_for(address, bytes, writes)) return;
   const uintptr_t first = (address - region->low) / region->granule,
                   last = (address + bytes - 1 - region->low) / region->granule;
   // Of words that are read byte by byte the first one stands for all: writes mark every byte.
@@ -254,6 +256,10 @@ void set_dynamic_shared(const void* low, size_t bytes) {
   dynamic.granule = 1;
   dynamic.is_shared = true;
   if (dynamic.cells.size() < bytes) dynamic.cells.resize(bytes);
+}
+
+void kernel_reads(const void* p, size_t bytes) {
+  access(reinterpret_cast<uintptr_t>(p), bytes, false, true, false);
 }
 
 void atomic_access(const void* p, size_t bytes) {

@@ -33,6 +33,9 @@ bool is_tracked(const void* p);
 // The first byte of [p, p + bytes) that neither a kernel nor the host has written, or -1.
 int64_t first_unwritten(const void* p, size_t bytes);
 
+// The running thread reads so many bytes, of a kernel's code that the compiler did not see.
+void kernel_reads(const void* p, size_t bytes);
+
 void set_dynamic_shared(const void* low, size_t bytes);
 
 }  // namespace einkorn::cuda_host

@@ -26,7 +26,10 @@ void planted(const std::string& fault, const pybind11::object& to, const pybind1
   Array out, x;
   if (!view_array(to.ptr(), out) || !view_array(from.ptr(), x)) throw pybind11::type_error("out and x must be arrays");
   if (out.size() != x.size()) throw pybind11::value_error("out and x must have one size");
-  if (!run_planted(fault.c_str(), out.out<float>("out"), x.in<float>("x"), x.size()))
+  float* const sums = out.out<float>("out");
+  const float* const numbers = x.in<float>("x");
+  if (!run_planted(fault.c_str(), sums, numbers, x.size()) &&
+      !run_planted_boxes(fault.c_str(), sums, numbers, x.size()))
     throw pybind11::value_error("no such fault: " + fault);
 }
 

@@ -1,6 +1,6 @@
 // The product of gemm_cuda.h for a Problem of bfloat16, on tensor cores: mma.sync (cuda_mma.h), float sums, the same cuts of k.
 //
-// Tiles are those of cuda_pairs_tile.h.
+// Tiles are those of cuda_product_tile.h.
 //
 // The loads of the next step are under way during the products of this one; a Problem's elements are read one by one, since an image's
 // are anywhere. store gets a float.
@@ -11,17 +11,17 @@
 
 #pragma once
 
-#include "kernels/cuda_pairs_tile.h"
+#include "kernels/cuda_product_tile.h"
 #include "kernels/gemm_cuda.h"
 
 namespace einkorn::cuda {
 
-using PairsTile = GemmTile<kPairsTile, kPairsDepth, 1024>;
+using PairsTile = GemmTile<kProductTile, kPairsDepth, 1024>;
 
 template <class Problem>
 __global__ void __launch_bounds__(kBlock) gemm_pairs_kernel(Problem p, GemmCut cut, float* partial) {
   constexpr int kTile = PairsTile::kTile, kDepth = PairsTile::kDepth, kLoads = PairsTile::kLoads;
-  __shared__ PairsWords a_words, b_words;
+  __shared__ TileWords a_words, b_words;
   const GemmLoads<PairsTile> a_loads = {p.a_along_k()}, b_loads = {p.b_along_k()};
   const int64_t pieces = cut.rows * cut.columns, tasks = pieces * cut.splits * p.batches;
   for (int64_t task = blockIdx.x; task < tasks; task += gridDim.x) {
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(kBlock) gemm_pairs_kernel(Problem p, GemmCut c
         p.advance(b_depth[l], b_step);
       }
     };
-    PairsPart part;
+    TilePart<Sums> part;
     load(begin);
     for (int64_t k0 = begin; k0 < end; k0 += kDepth) {
 #pragma unroll

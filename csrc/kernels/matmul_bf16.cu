@@ -1,6 +1,6 @@
 // matmul_bf16 on the GPU: tensor cores by mma.sync (cuda_mma.h), float sums.
 //
-// Tiles are those of cuda_pairs_tile.h.
+// Tiles are those of cuda_product_tile.h.
 //
 // Loads of the next step are under way during the products of this one. Any strides: operands that run along k are read in the order of
 // memory, others across.
@@ -10,14 +10,14 @@
 // Plan: matmul_bf16_tiles: 224 registers, 1 block of 256 threads an SM
 
 #include "kernels/activation_cuda.h"
-#include "kernels/cuda_pairs_tile.h"
+#include "kernels/cuda_product_tile.h"
 #include "kernels/matmul_bf16.h"
 
 namespace einkorn::cuda {
 
 namespace {
 
-constexpr int kTile = kPairsTile, kDepth = kPairsDepth, kPitch = kPairsPitch;
+constexpr int kTile = kProductTile, kDepth = kPairsDepth, kPitch = kProductPitch;
 constexpr int kLoads = kTile * kDepth / kBlock;  // of a thread, for each operand and step
 
 __device__ __forceinline__ float load_number(const HalfOrFloat& from, int64_t at) {
@@ -77,13 +77,13 @@ struct OperandLoads {
 };
 
 __global__ void __launch_bounds__(kBlock) matmul_bf16_tiles(MatmulBf16 x, int64_t batches) {
-  __shared__ PairsWords a_words, b_words;
+  __shared__ TileWords a_words, b_words;
   const int64_t down = (x.m + kTile - 1) / kTile, across = (x.n + kTile - 1) / kTile;
   for (int64_t task = blockIdx.x; task < batches * down * across; task += gridDim.x) {
     const int64_t tile = task % (down * across), i0 = tile / across * kTile, j0 = tile % across * kTile;
     const Offsets at = offsets_of(x, task / (down * across));
     OperandLoads a = {x.a + at.a, x.a_m, x.a_k, x.m, x.k, {}}, b = {x.b + at.b, x.b_n, x.b_k, x.n, x.k, {}};
-    PairsPart part;
+    TilePart<Sums> part;
     a.load(i0, 0);
     b.load(j0, 0);
     for (int64_t begin = 0; begin < x.k; begin += kDepth) {

@@ -2,7 +2,7 @@
 //
 //   quantise   a warp a row, twice: its range, then its bytes
 //   block      kTile x kTile of out, kDepth bytes of k at a time: a thread brings 16 of a row of each operand, at once where rows allow it
-//   warp       8 of them, 4 x 2: 16 rows x 32 columns, 4 products of 16 x 8 for each 32 of k
+//   warp       its part of the tile of cuda_product_tile.h
 //
 // Roofline: 2 M N K operations at 1600 T/s, twice bfloat16; a tile of 64 x 64 does 64 operations for a byte of L2, at 5.5 TB/s 350 T/s. One
 // row times 4096 x 4096 reads 17 MB, 0.006 ms at 3.0 TB/s. Quantising reads 8 bytes and writes 1 an element, the second time from L2.
@@ -11,7 +11,7 @@
 
 #include "kernels/activation_cuda.h"
 #include "kernels/cuda_group.h"
-#include "kernels/cuda_mma.h"
+#include "kernels/cuda_product_tile.h"
 #include "kernels/matmul_int8.h"
 
 namespace einkorn::cuda {
@@ -74,8 +74,8 @@ __global__ void __launch_bounds__(kBlock)
   });
 }
 
-constexpr int kTile = 64, kDepth = 64, kPitch = kDepth / 4 + 4;  // pitch in words: a warp's lanes read 32 banks
-constexpr int kEach = 16;                                        // bytes that a thread brings
+constexpr int kTile = kProductTile, kDepth = kQuadsDepth;
+constexpr int kEach = 16;  // bytes that a thread brings
 static_assert(kTile * kDepth == kBlock * kEach);
 
 struct alignas(16) SixteenBytes {
@@ -95,16 +95,14 @@ __device__ __forceinline__ SixteenBytes load_bytes(const uint8_t* data, int64_t 
 }
 
 __global__ void __launch_bounds__(kBlock) matmul_int8_tiles(MatmulInt8 x, bool packs) {
-  __shared__ __align__(16) uint32_t a_words[kTile][kPitch];
-  __shared__ __align__(16) uint32_t b_words[kTile][kPitch];
-  const int t = static_cast<int>(threadIdx.x), lane = t % kWarp, warp = t / kWarp;
-  const int row = lane / 4, quad = lane % 4, first_row = warp / 2 * 16, first_column = warp % 2 * 32;
-  const int line = t / 4, at = t % 4 * kEach;  // of this thread's bytes
+  __shared__ __align__(16) TileWords a_words;
+  __shared__ __align__(16) TileWords b_words;
+  const int t = static_cast<int>(threadIdx.x), line = t / 4, at = t % 4 * kEach;  // of this thread's bytes
   const int64_t across = (x.n + kTile - 1) / kTile, tiles = (x.m + kTile - 1) / kTile * across;
   const uint8_t* const b = reinterpret_cast<const uint8_t*>(x.b);
   for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const int64_t i0 = tile / across * kTile, j0 = tile % across * kTile;
-    Counts sums[4] = {};
+    TilePart<Counts> part;
     SixteenBytes of_a = load_bytes(x.a, i0 + line, x.m, at, x.k, packs);
     SixteenBytes of_b = load_bytes(b, j0 + line, x.n, at, x.k, packs);
     for (int64_t begin = 0; begin < x.k; begin += kDepth) {
@@ -113,30 +111,17 @@ __global__ void __launch_bounds__(kBlock) matmul_int8_tiles(MatmulInt8 x, bool p
       __syncthreads();
       of_a = load_bytes(x.a, i0 + line, x.m, begin + kDepth + at, x.k, packs);
       of_b = load_bytes(b, j0 + line, x.n, begin + kDepth + at, x.k, packs);
-#pragma unroll
-      for (int w = 0; w < kDepth / 4; w += 8) {  // 32 of k
-        const auto& upper = a_words[first_row + row];
-        const auto& lower = a_words[first_row + row + 8];
-        const PairsA left = {{upper[w + quad], lower[w + quad], upper[w + quad + 4], lower[w + quad + 4]}};
-#pragma unroll
-        for (int c = 0; c < 4; ++c) {
-          const auto& column = b_words[first_column + c * 8 + row];
-          multiply_quads(sums[c], left, PairsB{{column[w + quad], column[w + quad + 4]}});
-        }
-      }
+      part.multiply(a_words, b_words);
       __syncthreads();
     }
-#pragma unroll
-    for (int c = 0; c < 4; ++c)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int64_t i = i0 + first_row + row + e / 2 * 8, j = j0 + first_column + c * 8 + quad * 2 + e % 2;
-        if (i >= x.m || j >= x.n) continue;
-        const int32_t whole = sums[c].of[e] - x.b_sums[j] * x.a_zero[i];
-        float v = static_cast<float>(whole) * (x.b_scale[j] * x.a_scale[i]);
-        if (x.bias != nullptr) v += x.bias[j];
-        x.out[i * x.n + j] = activate(v, x.activation);
-      }
+    part.for_sums([&](int r, int c, int32_t sum) {
+      const int64_t i = i0 + r, j = j0 + c;
+      if (i >= x.m || j >= x.n) return;
+      const int32_t whole = sum - x.b_sums[j] * x.a_zero[i];
+      float v = static_cast<float>(whole) * (x.b_scale[j] * x.a_scale[i]);
+      if (x.bias != nullptr) v += x.bias[j];
+      x.out[i * x.n + j] = activate(v, x.activation);
+    });
   }
 }
 

@@ -7,7 +7,8 @@
 //       out += drop(exp(s - m')) v
 //   out / l, lse = m + log l
 //
-// Few queries (generation) go by attention_decode_cuda.h, bfloat16 in heads of 64 and 128 by attention_mma_cuda.h.
+// Few queries (generation) go by attention_decode_cuda.h, bfloat16 in heads of 64 and 128 by attention_wgmma_cuda.h
+// or attention_mma_cuda.h.
 //
 // Roofline: 4 q k d FLOP of float multiply-adds; 1 x 16 x 4096 x 4096 x 64, 69 GFLOP, at 60 TFLOP/s 1.1 ms. A block reads k and v from L2,
 // 22 FLOP a byte. bfloat16 is widened as it is read.
@@ -15,7 +16,7 @@
 
 #include "kernels/attention/attention_cuda.h"
 #include "kernels/attention/attention_decode_cuda.h"
-#include "kernels/attention/attention_mma_cuda.h"
+#include "kernels/attention/attention_wgmma_cuda.h"
 #include "kernels/instantiate.h"
 
 namespace einkorn::cuda {
@@ -107,7 +108,10 @@ void attention_forward(const Attention<T>& x) {
     return;
   }
   if constexpr (sizeof(T) == 2)
-    if (attend_on_tensor_cores(name, x)) return;
+    if (is_of_pairs(x)) {
+      if (!attend_by_groups(name, x)) attend_on_tensor_cores(name, x);
+      return;
+    }
   const int64_t slices = p.v_width == 0 ? 1 : pieces_of(p.v_width, AttentionTile<Number<T>>::kColumns);
   const int64_t tasks = p.batch * p.heads * pieces_of(p.q_len, kTile) * slices;
   launch(name, attention_tiles<T>, blocks_for(tasks), kBlock, 0, x, slices);

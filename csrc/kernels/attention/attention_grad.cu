@@ -6,14 +6,14 @@
 //   keys       a block has kTile keys: for each query head that reads them and each block of queries, turned,
 //              gv += drop(p)' g, gk += ds' q
 //
-// bfloat16 in heads of 64 and 128 goes by attention_mma_grad_cuda.h.
+// bfloat16 in heads of 64 and 128 goes by attention_wgmma_grad_cuda.h or attention_mma_grad_cuda.h.
 //
 // Roofline: 14 q k d FLOP, where one launch with sums in shared memory across blocks would do with 10; 1 x 16 x 4096 x 4096 x 64, 241
 // GFLOP, at 60 TFLOP/s 4 ms.
 // Plan: attention_query_grads, attention_key_grads: 255 registers, 1 block of 256 threads an SM, 16 bytes spilled in double
 
 #include "kernels/attention/attention_cuda.h"
-#include "kernels/attention/attention_mma_grad_cuda.h"
+#include "kernels/attention/attention_wgmma_grad_cuda.h"
 #include "kernels/instantiate.h"
 
 namespace einkorn::cuda {
@@ -165,7 +165,10 @@ void attention_backward(const AttentionGrad<T>& x) {
   const StreamScratch delta(static_cast<size_t>(rows) * sizeof(N));
   launch_over(name, attention_deltas<T>, rows * kWarp, x, delta.as<N>());
   if constexpr (sizeof(T) == 2)
-    if (grads_on_tensor_cores(name, x, delta.as<N>())) return;
+    if (is_of_pairs(x)) {
+      if (!grads_by_groups(name, x, delta.as<N>())) grads_on_tensor_cores(name, x, delta.as<N>());
+      return;
+    }
   const int64_t queries = p.batch * p.heads * pieces_of(p.q_len, kTile) * slices_of(p.width);
   if (queries > 0)
     launch(name, attention_query_grads<T>, blocks_for(queries), kBlock, 0, x, delta.as<N>(), slices_of(p.width));

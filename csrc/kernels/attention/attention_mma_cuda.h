@@ -9,7 +9,7 @@
 //                  | k 0 | v 0 | k 1 | v 1 |      rows 16 bytes longer than a head, so that 8 rows lie on different banks
 //
 // Blocks of keys that no query of the block sees are passed over. Rows must lie on 16 bytes; dropout, other widths and other types go by
-// attention.cu's tiles.
+// attention.cu's tiles. On compute capability 9.0 attention_wgmma_cuda.h takes what this takes.
 //
 // Roofline: 4 q k d FLOP, half of it causal. 1 x 16 x 16384 x 16384 x 128 causal, 1.1 TFLOP, at 800 TFLOP/s 1.4 ms; mma.sync reaches some
 // two thirds of that rate on an H100. k and v from L2 once for 64 queries: 64 FLOP a byte, at 5.5 TB/s 350 TFLOP/s is the bound.
@@ -38,7 +38,30 @@ __device__ __forceinline__ uint32_t word_at(const uint16_t* p) {
 }
 
 __device__ __forceinline__ uint32_t pair_of(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
   return narrowed<uint16_t>(low) | static_cast<uint32_t>(narrowed<uint16_t>(high)) << 16;
+#endif
+}
+
+// 2^x by one instruction, within 2^-22 of it; denormal results are 0.
+__device__ __forceinline__ float power_of_two(float x) {
+#if __CUDA_ARCH__ >= 800
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return ::exp2f(x);
+#endif
+}
+
+// Weights of 16 rows and 16 keys, rounded to bfloat16: an operand where they are.
+__device__ __forceinline__ PairsA operand_of(const Sums& low, const Sums& high) {
+  return {{pair_of(low.of[0], low.of[1]), pair_of(low.of[2], low.of[3]), pair_of(high.of[0], high.of[1]),
+           pair_of(high.of[2], high.of[3])}};
 }
 
 // kRows rows of a head from `begin` on, zeros beyond the last one.
@@ -82,9 +105,7 @@ __device__ __forceinline__ void add_turned(Sums (&out)[kWidth / 8], const Sums (
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
 #pragma unroll
   for (int step = 0; step < kRows / 2; ++step) {
-    const Sums &low = w[2 * step], &high = w[2 * step + 1];
-    const PairsA left = {{pair_of(low.of[0], low.of[1]), pair_of(low.of[2], low.of[3]), pair_of(high.of[0], high.of[1]),
-                          pair_of(high.of[2], high.of[3])}};
+    const PairsA left = operand_of(w[2 * step], w[2 * step + 1]);
 #pragma unroll
     for (int d = 0; d < kWidth / 16; ++d) {
       const TwoPairsB right = load_turned(&b[step * 16 + lane % 16][d * 16 + lane / 16 * 8]);
@@ -99,33 +120,94 @@ struct RowState {
   float top[2], sum[2];
 };
 
-// The scores of a step become weights; returns by how much what was summed so far shrinks.
-template <class Score>
-__device__ __forceinline__ void weigh(Sums (&s)[kMmaKeys / 8], RowState& rows, float (&shrink)[2], const Score& score) {
+// score(v, r, c), times `factor` (positive), is the score of row r and column c of a thread: these become weights. Returns by how much what was
+// summed so far shrinks.
+template <int kGroups, class Score>
+__device__ __forceinline__ void weigh(Sums (&s)[kGroups], RowState& rows, float (&shrink)[2], float factor,
+                                      const Score& score) {
   constexpr float kLog2 = 1.44269504088896341f;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    float largest = rows.top[r];
+    float largest = -INFINITY;
 #pragma unroll
-    for (int n = 0; n < kMmaKeys / 8; ++n)
+    for (int n = 0; n < kGroups; ++n)
 #pragma unroll
       for (int e = 2 * r; e < 2 * r + 2; ++e) {
         s[n].of[e] = score(s[n].of[e], r, n * 8 + e % 2);
         largest = larger(s[n].of[e], largest);
       }
     largest = fold_group<4>(largest, larger<float>, shuffle_xor<float>);
+    largest = larger(largest * factor, rows.top[r]);
     const float base = largest == -INFINITY ? 0.0f : largest * kLog2;  // nothing seen so far
+    const float unit = factor * kLog2;
     float more = 0;
 #pragma unroll
-    for (int n = 0; n < kMmaKeys / 8; ++n)
+    for (int n = 0; n < kGroups; ++n)
 #pragma unroll
       for (int e = 2 * r; e < 2 * r + 2; ++e) {
-        s[n].of[e] = ::exp2f(s[n].of[e] * kLog2 - base);
+        s[n].of[e] = power_of_two(s[n].of[e] * unit - base);
         more += s[n].of[e];
       }
-    shrink[r] = ::exp2f(rows.top[r] * kLog2 - base);
+    shrink[r] = power_of_two(rows.top[r] * kLog2 - base);
     rows.sum[r] = rows.sum[r] * shrink[r] + summed<4>(more);
     rows.top[r] = largest;
+  }
+}
+
+// The scores of kRows queries from `begin` on and 8 kGroups keys from j0 on; `own` is the first row of the thread, which has columns 2 pair and
+// 2 pair + 1 of every 8.
+template <int kRows, int kGroups>
+__device__ __forceinline__ void weigh_masked(Sums (&s)[kGroups], RowState& rows, float (&shrink)[2],
+                                             const AttentionProblem<float>& p, int64_t b, int64_t h, int64_t begin,
+                                             int64_t j0, int64_t own, int pair) {
+  constexpr int kKeys = 8 * kGroups;
+  const int64_t first = j0 + pair * 2;
+  if (p.bias != nullptr || p.keep != nullptr || p.slopes != nullptr || !(p.scale > 0)) {
+    const HeadMask<float> mask(p, b, h);
+    weigh(s, rows, shrink, 1.0f, [&](float v, int r, int c) { return mask.score(v, own + r * 8, first + c); });
+  } else if (begin + kRows <= p.q_len && j0 + kKeys <= p.k_len && j0 - (begin + kRows - 1) >= p.low &&
+             j0 + kKeys - 1 - begin <= p.high) {  // within the band and the keys, nothing is hidden
+    weigh(s, rows, shrink, p.scale, [](float v, int, int) { return v; });
+  } else {
+    int from[2], until[2];  // columns that the rows see
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int64_t i = own + r * 8, last = i + p.high < p.k_len ? i + p.high : p.k_len - 1;
+      const int64_t low = i + p.low - first, high = i < p.q_len ? last - first : -1;
+      from[r] = low > kKeys ? kKeys : static_cast<int>(low < 0 ? 0 : low);
+      until[r] = high < -1 ? -1 : static_cast<int>(high > kKeys ? kKeys : high);
+    }
+    weigh(s, rows, shrink, p.scale,
+          [&](float v, int r, int c) { return c >= from[r] && c <= until[r] ? v : -INFINITY; });
+  }
+}
+
+template <int kGroups>
+__device__ __forceinline__ void scale_rows(Sums (&out)[kGroups], const float (&factor)[2]) {
+#pragma unroll
+  for (int d = 0; d < kGroups; ++d)
+#pragma unroll
+    for (int e = 0; e < 4; ++e) out[d].of[e] *= factor[e / 2];
+}
+
+// What was summed, by the sum of its weights, to both rows of a thread.
+template <int kGroups>
+__device__ __forceinline__ void store_attended(const Attention<uint16_t>& x, int64_t b, int64_t h, int64_t own,
+                                               int pair, const RowState& rows, const Sums (&out)[kGroups]) {
+  const AttentionProblem<float>& p = x.problem;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int64_t i = own + r * 8;
+    if (i >= p.q_len) continue;
+    const bool hidden = rows.sum[r] == 0;
+    const float scale = hidden ? 0.0f : 1 / rows.sum[r];
+    uint16_t* const to = x.out.data + b * x.out.b + h * x.out.h + i * x.out.row;
+#pragma unroll
+    for (int d = 0; d < kGroups; ++d)
+      *reinterpret_cast<uint32_t*>(to + d * 8 + pair * 2) =
+          hidden ? 0u : pair_of(out[d].of[2 * r] * scale, out[d].of[2 * r + 1] * scale);
+    if (x.lse != nullptr && pair == 0)
+      x.lse[(b * p.heads + h) * p.q_len + i] = hidden ? INFINITY : rows.top[r] + ::logf(rows.sum[r]);
   }
 }
 
@@ -141,7 +223,6 @@ __global__ void __launch_bounds__(kMmaThreads) attend_pairs(Attention<uint16_t> 
     const int64_t number = task / blocks, block = blocks - 1 - task % blocks;  // the most work first
     const int64_t b = number / p.heads, h = number % p.heads, kv = h / (p.heads / p.kv_heads);
     const int64_t i0 = block * kMmaQueries, own = i0 + warp * 16 + row;
-    const HeadMask<float> mask(p, b, h);
     PairsA q[kSteps];
 #pragma unroll
     for (int step = 0; step < kSteps; ++step)
@@ -155,7 +236,6 @@ __global__ void __launch_bounds__(kMmaThreads) attend_pairs(Attention<uint16_t> 
     RowState rows = {{-INFINITY, -INFINITY}, {0, 0}};
     const int64_t left = p.q_len - i0, count = left < kMmaQueries ? left : kMmaQueries;
     const Blocks seen = blocks_in(i0, count, p.low, p.high, p.k_len);
-    const bool plain = mask.bias == nullptr && mask.keep == nullptr && mask.slope == 0;
 
     AsyncCopies<4 * kMmaKeys * kChunks / kMmaThreads> copies;
     const auto bring = [&](int64_t j0, Stage& to) {
@@ -181,36 +261,13 @@ __global__ void __launch_bounds__(kMmaThreads) attend_pairs(Attention<uint16_t> 
           multiply_pairs(s[n], q[step], PairsB{{word_at(key), word_at(key + 8)}});
         }
       float shrink[2];
-      // Within the band and the keys, nothing is hidden.
-      const bool all = plain && i0 + count <= p.q_len && j0 + kMmaKeys <= p.k_len && j0 - (i0 + count - 1) >= p.low &&
-                       j0 + kMmaKeys - 1 - i0 <= p.high;
-      const int64_t first = j0 + pair * 2;
-      if (all)
-        weigh(s, rows, shrink, [&](float v, int, int) { return v * mask.scale; });
-      else
-        weigh(s, rows, shrink, [&](float v, int r, int j) { return mask.score(v, own + r * 8, first + j); });
-#pragma unroll
-      for (int d = 0; d < kWidth / 8; ++d)
-#pragma unroll
-        for (int e = 0; e < 4; ++e) out[d].of[e] *= shrink[e / 2];
+      weigh_masked<kMmaQueries>(s, rows, shrink, p, b, h, i0, j0, own, pair);
+      scale_rows(out, shrink);
       add_turned<kWidth>(out, s, stage.second);
       __syncthreads();  // the stage is read: the step after the next is brought to it
     }
     copies.template wait<0>();
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int64_t i = own + r * 8;
-      if (i >= p.q_len) continue;
-      const bool hidden = rows.sum[r] == 0;
-      const float scale = hidden ? 0.0f : 1 / rows.sum[r];
-      uint16_t* const to = x.out.data + b * x.out.b + h * x.out.h + i * x.out.row;
-#pragma unroll
-      for (int d = 0; d < kWidth / 8; ++d)
-        *reinterpret_cast<uint32_t*>(to + d * 8 + pair * 2) =
-            hidden ? 0u : pair_of(out[d].of[2 * r] * scale, out[d].of[2 * r + 1] * scale);
-      if (x.lse != nullptr && pair == 0)
-        x.lse[(b * p.heads + h) * p.q_len + i] = hidden ? INFINITY : rows.top[r] + ::logf(rows.sum[r]);
-    }
+    store_attended(x, b, h, own, pair, rows, out);
   }
 }
 
@@ -219,18 +276,20 @@ bool on_sixteen_bytes(const Rows<P>& rows) {
   return is_aligned(rows.data, 16) && rows.b % 8 == 0 && rows.h % 8 == 0 && rows.row % 8 == 0;
 }
 
-// Whether the tensor cores have done it.
-inline bool attend_on_tensor_cores(const char* name, const Attention<uint16_t>& x) {
+// Whether tensor cores can do it: heads of 64 and of 128 on 16 bytes, nothing dropped.
+inline bool is_of_pairs(const Attention<uint16_t>& x) {
   const AttentionProblem<float>& p = x.problem;
-  if ((p.width != 64 && p.width != 128) || p.v_width != p.width || p.dropout > 0) return false;
-  if (!on_sixteen_bytes(x.q) || !on_sixteen_bytes(x.k) || !on_sixteen_bytes(x.v) || !on_sixteen_bytes(x.out))
-    return false;
+  return (p.width == 64 || p.width == 128) && p.v_width == p.width && p.dropout == 0 && on_sixteen_bytes(x.q) &&
+         on_sixteen_bytes(x.k) && on_sixteen_bytes(x.v) && on_sixteen_bytes(x.out);
+}
+
+inline void attend_on_tensor_cores(const char* name, const Attention<uint16_t>& x) {
+  const AttentionProblem<float>& p = x.problem;
   const unsigned blocks = blocks_for(p.batch * p.heads * pieces_of(p.q_len, kMmaQueries));
   if (p.width == 64)
     launch(name, attend_pairs<64>, blocks, kMmaThreads, 2 * sizeof(PairsStage<64, kMmaKeys>), x);
   else
     launch(name, attend_pairs<128>, blocks, kMmaThreads, 2 * sizeof(PairsStage<128, kMmaKeys>), x);
-  return true;
 }
 
 }  // namespace einkorn::cuda

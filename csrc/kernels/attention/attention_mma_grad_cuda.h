@@ -44,7 +44,7 @@ __device__ __forceinline__ QueryTerms terms_at(const AttentionGrad<uint16_t>& x,
 // The score becomes the weight, the slope ds, times the scale.
 __device__ __forceinline__ void turn(float& score, float& slope, const HeadMask<float>& mask, const QueryTerms& q,
                                      int64_t i, int64_t j) {
-  score = ::exp2f((mask.score(score, i, j) - q.lse) * kLogOfTwo);
+  score = power_of_two((mask.score(score, i, j) - q.lse) * kLogOfTwo);
   slope = score == 0 ? 0.0f : score * (slope - q.delta) * mask.scale;
 }
 
@@ -182,18 +182,19 @@ void start_grads_of_pairs(const char* name, const AttentionGrad<uint16_t>& x, co
   if (keys > 0) launch(name, key_grads_of_pairs<kWidth>, blocks_for(keys), kMmaThreads, kBytes, x, deltas);
 }
 
-// Whether the tensor cores have done it.
-inline bool grads_on_tensor_cores(const char* name, const AttentionGrad<uint16_t>& x, const float* deltas) {
+// Whether tensor cores can do it.
+inline bool is_of_pairs(const AttentionGrad<uint16_t>& x) {
   const AttentionProblem<float>& p = x.problem;
-  if ((p.width != 64 && p.width != 128) || p.v_width != p.width || p.dropout > 0 || x.gbias != nullptr) return false;
-  if (!on_sixteen_bytes(x.q) || !on_sixteen_bytes(x.k) || !on_sixteen_bytes(x.v) || !on_sixteen_bytes(x.g) ||
-      !on_sixteen_bytes(x.gq) || !on_sixteen_bytes(x.gk) || !on_sixteen_bytes(x.gv))
-    return false;
-  if (p.width == 64)
+  return (p.width == 64 || p.width == 128) && p.v_width == p.width && p.dropout == 0 && x.gbias == nullptr &&
+         on_sixteen_bytes(x.q) && on_sixteen_bytes(x.k) && on_sixteen_bytes(x.v) && on_sixteen_bytes(x.g) &&
+         on_sixteen_bytes(x.gq) && on_sixteen_bytes(x.gk) && on_sixteen_bytes(x.gv);
+}
+
+inline void grads_on_tensor_cores(const char* name, const AttentionGrad<uint16_t>& x, const float* deltas) {
+  if (x.problem.width == 64)
     start_grads_of_pairs<64>(name, x, deltas);
   else
     start_grads_of_pairs<128>(name, x, deltas);
-  return true;
 }
 
 }  // namespace einkorn::cuda

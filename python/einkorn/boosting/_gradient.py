@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import engines, memory
+from einkorn._device import device_of, is_on_gpu
 from einkorn.boosting._base import (
     check_X,
     feature_count,
@@ -26,7 +27,7 @@ from einkorn.boosting._whole import RoundsKept, all_or_nothing
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.losses import Objective, Part, check_range, objective_for, unit_of
 from einkorn.boosting.trees import Trees
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, DeviceError
 from einkorn.ops._sealed import own
 from einkorn.ops.tree_grow import CodeTable
 from einkorn.ops.tree_predict import apply_trees, predict_trees, staged_predict_trees
@@ -92,8 +93,12 @@ class GradientBoosting(BaseEstimator):
         Parameters
         ----------
         X : array, sparse matrix or data frame [rows, features]
-            float32 and float64 without a copy. NaN is missing. Sparse matrices are made dense.
+            float32 and float64 without a copy. NaN is missing. Sparse matrices are made dense. Of an array of
+            a GPU the rounds run there: gradients, histograms, trees and scores. Data are checked and bins
+            found on the CPU. The model is on the CPU; rows on a GPU are scored there and the results given
+            on the CPU.
         y : array [rows]
+            With X on a GPU this and the others may be there too.
         sample_weight : array [rows], optional
             Not negative. Rows of weight 0 do not count at all. Where the largest is below 2**-8 or above
             2**81, weights are divided by a power of two near it, in whose units penalties and
@@ -114,8 +119,14 @@ class GradientBoosting(BaseEstimator):
         ------
         ArgumentError, ShapeError, DTypeError, DataError
             For parameters and data that do not fit; all are ValueError or TypeError.
+        DeviceError
+            For y or weights on a GPU and X on the CPU, or X there and a function as the loss.
         """
         where = f"{type(self).__name__}.fit"
+        device = device_of(X) if is_on_gpu(X) else "cpu"
+        if device != "cpu":  # data are looked at, and bins found, on the CPU; the rounds run where X is
+            given = (X, y, sample_weight, X_val, y_val, sample_weight_val)
+            X, y, sample_weight, X_val, y_val, sample_weight_val = map(_near, given)
         again = bool(self.warm_start) and hasattr(self, "trees_")
         codes = self.categorical_features is not None
         X = check_X(self, X, reset=not again, categories=codes)
@@ -130,6 +141,8 @@ class GradientBoosting(BaseEstimator):
             options["alpha"],
             where,
         )
+        if device != "cpu" and not objective.has_loss:
+            raise DeviceError(f"{where}: X is on {device}, where loss has no function: give it X.get()")
         check_range(objective.kind, target, where)
         first = self.n_iter_ if again else 0
         rounds = whole(self.n_estimators, where, "n_estimators", 1)
@@ -215,10 +228,10 @@ class GradientBoosting(BaseEstimator):
         boost(
             run,
             objective,
-            table,
-            part,
-            held_table,
-            held_part,
+            table.to(device),
+            part.to(device),
+            None if held_table is None else held_table.to(device),
+            None if held_part is None else held_part.to(device),
             verbose=options["verbose"],
             report=callbacks,
         )
@@ -348,18 +361,21 @@ class GradientBoosting(BaseEstimator):
 
     # --- what the model says -----------------------------------------------------------------
 
-    def _check(self, X: Any, op: str) -> np.ndarray:
+    def _check(self, X: Any, op: str) -> Any:
         check_is_fitted(self, "trees_")
         codes = self.categorical_features is not None
+        if is_on_gpu(X) and X.ndim == 2:  # its rows stay there: the first one tells the rest
+            one = check_X(self, X[:1].get(), reset=False, op=op, categories=codes)
+            return X.astype(one.dtype, copy=False)
         return check_X(self, X, reset=False, op=op, categories=codes)
 
     def _raw(self, X: Any, op: str) -> np.ndarray:
         X = self._check(X, op)
-        return predict_trees(self.trees_, X)
+        return _near(predict_trees(self.trees_, X))
 
     def _stages(self, X: Any, op: str) -> Iterator[np.ndarray]:
         X = self._check(X, op)
-        return staged_predict_trees(self.trees_, X, self.trees_.n_outputs)
+        return map(_near, staged_predict_trees(self.trees_, X, self.trees_.n_outputs))
 
     def apply(self, X: Any) -> np.ndarray:
         """The leaf of each row in each tree, int32 [rows, trees]: node numbers within the tree.
@@ -367,7 +383,7 @@ class GradientBoosting(BaseEstimator):
         With more than two classes a round has a tree for each, one after another.
         """
         X = self._check(X, "apply")
-        return apply_trees(self.trees_, X)
+        return _near(apply_trees(self.trees_, X))
 
     @property
     def feature_importances_(self) -> np.ndarray:
@@ -441,6 +457,11 @@ def _near_one(weight: np.ndarray | None) -> np.ndarray | None:
         return None
     exponent = int(np.frexp(weight.max())[1]) - 1
     return weight if _LIGHT <= exponent <= _HEAVY else np.ldexp(weight, -exponent)
+
+
+def _near(x: Any) -> Any:
+    """Arrays of a GPU on the CPU."""
+    return x.get() if is_on_gpu(x) else x
 
 
 def _over(scores: np.ndarray, unit: float) -> list[float]:

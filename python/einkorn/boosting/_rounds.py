@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import engines
 from einkorn._console import Bar
+from einkorn._device import device_of, move
 from einkorn.boosting.binning import Binner
 from einkorn.boosting.losses import Objective, Part
 from einkorn.boosting.trees import Trees
@@ -80,8 +82,9 @@ def boost(
     ``report`` is called after each round with its number, from 1, and the losses; a true answer stops.
     """
     outputs = objective.outputs
-    gradient = np.empty(part.raw.shape, np.float32)
-    hessian = np.empty(part.raw.shape, np.float32) if objective.is_curved else None
+    empty = engines.of(part.raw).empty
+    gradient = empty(part.raw.shape, np.float32)
+    hessian = empty(part.raw.shape, np.float32) if objective.is_curved else None
     loss = objective.gradients(part, gradient, hessian) if run.last > run.first else 0.0
     watched = run.train_score if held is None else run.validation_score
     least = min(watched, default=np.inf)
@@ -154,9 +157,10 @@ def _refit(
 ) -> None:
     leaf = tree.leaf
     if rows is not None:  # rows left out of the tree say nothing about its leaves
-        leaf = np.full(leaf.shape, -1, np.int32)
-        leaf[rows] = tree.leaf[rows]
-    values = objective.leaf_values(part, leaf, tree.value.size) * learning_rate
+        grown = np.full(leaf.shape, -1, np.int32)
+        grown[rows] = move(leaf, "cpu")[rows]
+        leaf = move(grown, device_of(leaf))
+    values = move(objective.leaf_values(part, leaf, tree.value.size), "cpu") * learning_rate
     tree.value = np.where(tree.feature < 0, values, tree.value)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import move
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import leaf_quantile, sigmoid, softmax
 from einkorn.ops.boost_loss import launch
@@ -44,6 +45,11 @@ class Part:
     def __post_init__(self) -> None:
         rows = self.target.shape[0]
         self.total = float(rows if self.weight is None else self.weight.sum(dtype=np.float64))
+
+    def to(self, device: str) -> Part:
+        """The rows on a device."""
+        weight = None if self.weight is None else move(self.weight, device)
+        return Part(move(self.raw, device), move(self.target, device), weight)
 
 
 class Objective:

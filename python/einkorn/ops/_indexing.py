@@ -19,9 +19,12 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import device_of, is_on_gpu, move
+from einkorn._tensor import Tensor
 from einkorn.errors import IndexRangeError
 from einkorn.ops._options import check_rank
 from einkorn.ops._places import check_range, rows, take
+from einkorn.ops._road import broadcast_to
 
 __all__ = ["advanced", "is_advanced", "steps"]
 
@@ -44,7 +47,7 @@ def steps(key: Any) -> tuple[Any, ...]:
     and where a slice parts the two (``x[0, :, index]``) their axis comes first. An array of bytes is a mask.
     """
     parts = tuple(
-        np.asarray(part) != 0 if getattr(part, "dtype", None) == np.uint8 and np.ndim(part) else part
+        _array(part) != 0 if getattr(part, "dtype", None) == np.uint8 and np.ndim(part) else part
         for part in (key if isinstance(key, tuple) else (key,))
     )
     key = parts if isinstance(key, tuple) else parts[0]
@@ -71,7 +74,11 @@ def _axes(part: Any) -> int:
     """How many axes a part of an index expression stands for."""
     if part is None or part is Ellipsis:
         return 0
-    return part.ndim if isinstance(part, np.ndarray) and part.dtype == np.bool_ else 1
+    return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
+
+
+def _array(part: Any) -> Any:
+    return part if is_on_gpu(part) else np.asarray(part)
 
 
 def _arrays(parts: tuple[Any, ...]) -> list[Any]:
@@ -81,7 +88,7 @@ def _arrays(parts: tuple[Any, ...]) -> list[Any]:
         if part is None or part is Ellipsis or isinstance(part, slice):
             out.append(part)
             continue
-        array = np.asarray(part)
+        array = _array(part)
         if array.size == 0 and isinstance(part, list):
             array = array.astype(np.int64)
         if array.dtype.kind not in "iub":
@@ -92,9 +99,15 @@ def _arrays(parts: tuple[Any, ...]) -> list[Any]:
     return out
 
 
+def _whole(index: Any) -> Any:
+    """The same as int64, without gaps."""
+    return index.astype(np.int64, order="C", copy=not index.flags.c_contiguous)
+
+
 def advanced(x: Any, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Any:
     """``x[parts]`` of an array of that shape; a copy."""
     known = _arrays(parts)
+    place = device_of(x._data if isinstance(x, Tensor) else x)
     used = sum(map(_axes, known))
     if used > len(shape):
         raise IndexRangeError(f"getitem: the key has {used} indices (x has shape {shape})")
@@ -117,7 +130,7 @@ def advanced(x: Any, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Any:
         places.append(i)
         if part.dtype == np.bool_ and part.ndim == 0:  # an axis of its own, of one element or none
             axes.append(len(view))
-            indices.append(np.zeros(int(part), np.int64))
+            indices.append(move(np.zeros(int(part), np.int64), place))
             view.append(None)
             continue
         found = (part,)
@@ -130,9 +143,9 @@ def advanced(x: Any, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Any:
             found = part.nonzero()
         for index in found:
             if index is part:
-                check_range("getitem", "index", np.ascontiguousarray(index, np.int64), shape[axis], axis)
+                check_range("getitem", "index", _whole(index), shape[axis], axis)
             axes.append(len(view))
-            indices.append(index)
+            indices.append(move(index, place))
             view.append(_ALL)
             axis += 1
 
@@ -151,12 +164,12 @@ def advanced(x: Any, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Any:
     sizes = x.shape[first : first + len(axes)]
     flat: Any = indices[0]
     if len(indices) > 1:
-        flat = np.zeros((), np.int64)
+        flat = 0
         for index, n in zip(indices, sizes, strict=True):
             flat = flat * n + np.where(index < 0, index + n, index)
         before, after = x.shape[:first], x.shape[first + len(axes) :]
         x = ops.reshape(x, (*before, math.prod(sizes), *after))
-    flat = np.ascontiguousarray(np.broadcast_to(flat, common), np.int64).reshape(-1)
+    flat = _whole(broadcast_to(flat, common)).reshape(-1)
     whole = tuple(x.shape)
     out = take("getitem", x, first, rows(flat, whole, first))
     if len(common) == 1:

@@ -70,7 +70,7 @@ _FLOATING = (
 
 
 def integral(x: Any) -> Any:
-    """The NumPy array of integers or booleans behind ``x``; None when it is anything else.
+    """The array of integers or booleans behind ``x``; None when it is anything else.
 
     An array with masked elements is: what takes floats refuses it by name.
     """
@@ -84,6 +84,8 @@ def integral(x: Any) -> Any:
         return None
     if isinstance(x, (np.ndarray, np.integer, np.bool_)) and x.dtype.kind in "iub":
         return np.asarray(x, x.dtype.newbyteorder("="))
+    if is_on_gpu(x) and x.dtype.kind in "iub":
+        return x
     return None
 
 

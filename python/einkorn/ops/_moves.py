@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines
+from einkorn._device import is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.ops import _integers, _road
 from einkorn.ops._options import check_rank
@@ -52,8 +53,17 @@ class _Whole:
         out[...] = value
 
 
+class _WholeOfGpu(_Whole):
+    """CuPy answers to NumPy's functions; new arrays are its own."""
+
+    def __init__(self, empty: Any) -> None:
+        self.empty = empty  # type: ignore[method-assign]
+
+
 def mover(a: Any) -> Any:
     """The engine that moves the elements of an array."""
     if a.dtype.kind == "f":
         return engines.of(a)
+    if is_on_gpu(a):
+        return _WholeOfGpu(engines.of(a).empty)
     return _bfloat16.Stored if _bfloat16.is_bfloat16(a.dtype) else _Whole

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from einkorn._device import move
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
-from einkorn.ops._road import as_index, unwrap
+from einkorn.ops._road import as_index, contiguous, unwrap
 
 if TYPE_CHECKING:
     from einkorn.ops.tree_grow import CodeTable
 
 
-def _per_row(op: str, name: str, values: Any, rows: int) -> np.ndarray:
-    v: np.ndarray = unwrap(values, op, name)
+def _per_row(op: str, name: str, values: Any, rows: int) -> Any:
+    v = unwrap(values, op, name)
     if v.shape != (rows,):
         raise ShapeError(f"{op}: {name} has shape {v.shape}, expected {(rows,)} as the table has rows")
-    return np.ascontiguousarray(v)
+    return contiguous(v)
 
 
 def _ascending(op: str, name: str, values: Any, limit: int) -> np.ndarray:
@@ -77,7 +78,7 @@ def _signs(op: str, monotone: Any, table: CodeTable) -> np.ndarray | None:
         raise ShapeError(f"{op}: monotone has shape {signs.shape}, expected {(table.n_features,)}")
     if not np.isin(signs, (-1, 0, 1)).all():
         raise ArgumentError(f"{op}: monotone has values other than -1, 0 and 1")
-    if (signs[table.is_categorical != 0] != 0).any():
+    if (signs[move(table.is_categorical, "cpu") != 0] != 0).any():
         raise ArgumentError(f"{op}: monotone constrains a categorical feature")
     return signs.astype(np.int32) if signs.any() else None
 

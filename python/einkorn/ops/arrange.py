@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, ops
+from einkorn._device import device_of, move
 from einkorn._spelling import either_spelling
 from einkorn._torch_names import written
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
@@ -310,7 +311,7 @@ def repeat_interleave(x: Any, repeats: Any, dim: int | None = None, *, output_si
     d = axis_of(op, dim, len(shape), "dim")
     if not shape:
         x, shape = ops.reshape(x, (1,)), (1,)
-    counts = index_array(op, "repeats", repeats)
+    counts = move(index_array(op, "repeats", repeats), "cpu")
     if counts.ndim > 1 or counts.size not in (1, shape[d]):
         raise ShapeError(f"{op}: repeats has shape {counts.shape}, expected a number or {shape[d]} of them")
     if counts.size and counts.min() < 0:
@@ -324,7 +325,7 @@ def repeat_interleave(x: Any, repeats: Any, dim: int | None = None, *, output_si
     else:
         index = np.repeat(np.arange(shape[d]), counts)
         total = index.size
-        out = take(op, x, d, rows(index, shape, d))
+        out = take(op, x, d, rows(move(index, device_of(movable(x, op))), shape, d))
     if output_size is not None and output_size != total:
         raise ArgumentError(f"{op}: output_size is {output_size}, but repeats make {total}")
     return out

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import is_on_gpu, is_writeable
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
 __all__ = ["BOOST_LOSSES", "boost_loss", "leaf_quantile"]
@@ -16,19 +17,20 @@ __all__ = ["BOOST_LOSSES", "boost_loss", "leaf_quantile"]
 BOOST_LOSSES = ("squared", "absolute", "huber", "quantile", "logistic", "multinomial", "poisson")
 
 
-def _array(op: str, a: Any, name: str, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if not isinstance(a, np.ndarray) or a.dtype != dtype:
-        kind = a.dtype if isinstance(a, np.ndarray) else type(a).__name__
+def _array(op: str, a: Any, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+    is_array = isinstance(a, np.ndarray) or is_on_gpu(a)
+    if not is_array or a.dtype != dtype:
+        kind = a.dtype if is_array else type(a).__name__
         raise DTypeError(f"{op}: {name} is {kind}, expected an array of {np.dtype(dtype)}")
     if a.shape != shape:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {shape}")
-    if not (a.flags.c_contiguous and a.flags.aligned):
+    if not (a.flags.c_contiguous and getattr(a.flags, "aligned", True)):  # CuPy's always are
         raise ArgumentError(f"{op}: {name} must be C-contiguous and aligned")
     return a
 
 
-def _written(op: str, a: Any, name: str, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if not _array(op, a, name, dtype, shape).flags.writeable:
+def _written(op: str, a: Any, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+    if not is_writeable(_array(op, a, name, dtype, shape)):
         raise ArgumentError(f"{op}: {name} is read-only")
     return a
 
@@ -83,7 +85,7 @@ def boost_loss(
     op = "boost_loss"
     if loss not in BOOST_LOSSES:
         raise ArgumentError(f"{op}: loss is {loss!r}, expected one of {', '.join(BOOST_LOSSES)}")
-    if not isinstance(raw, np.ndarray) or raw.ndim != 2:
+    if not (isinstance(raw, np.ndarray) or is_on_gpu(raw)) or raw.ndim != 2:
         raise ShapeError(f"{op}: raw must be an array [outputs, rows]")
     outputs, rows = raw.shape
     is_multinomial = loss == "multinomial"
@@ -121,10 +123,11 @@ def launch(
     total: float | None,
 ) -> float | None:
     """:func:`boost_loss` with arguments that were checked before: what a round of boosting calls."""
-    mean = None if total is None else np.empty(1)
+    k = engines.of(raw)
+    mean = None if total is None else k.empty((1,), np.float64)
     scale = 1.0 if total is None else 1.0 / total
     kind = BOOST_LOSSES.index(loss)
-    engines.of(raw).boost_loss(gradient, hessian, mean, raw, target, weight, kind, float(parameter), scale)
+    k.boost_loss(gradient, hessian, mean, raw, target, weight, kind, float(parameter), scale)
     return None if mean is None else float(mean[0])
 
 
@@ -176,7 +179,7 @@ def leaf_quantile(
     .. [1] Friedman, "Greedy function approximation: a gradient boosting machine", 2001, algorithm 4.
     """
     op = "leaf_quantile"
-    if not isinstance(target, np.ndarray) or target.ndim != 1:
+    if not (isinstance(target, np.ndarray) or is_on_gpu(target)) or target.ndim != 1:
         raise ShapeError(f"{op}: target must be an array [rows]")
     shape = target.shape
     _array(op, target, "target", np.float64, shape)

@@ -238,7 +238,7 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
         Their numbers, the most certain first, among equals the earlier.
     """
     a, s = _ranked("nms", boxes, scores)
-    order = np.asarray(ops.argsort(s, descending=True, stable=True))
+    order: Any = ops.argsort(s, descending=True, stable=True)
     starts = np.array([0, len(order)], np.int64)
     return order[_kept(a[order], starts, _threshold("nms", iou_threshold)) != 0]
 
@@ -261,20 +261,22 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> Any
     """
     op = "batched_nms"
     a, s = _ranked(op, boxes, scores)
-    classes = np.asarray(index_array(op, "idxs", idxs))
+    classes = move(index_array(op, "idxs", idxs), "cpu")
     if classes.shape != s.shape:
         raise ShapeError(f"{op}: idxs has shape {classes.shape}, expected {tuple(s.shape)}")
-    order = np.asarray(ops.argsort(s, descending=True, stable=True))
+    order = move(ops.argsort(s, descending=True, stable=True), "cpu")
     grouped, starts = _by_class(order, classes)
+    place = device_of(a)
     kept = np.zeros(len(order), bool)
-    kept[grouped] = _kept(a[grouped], starts, _threshold(op, iou_threshold)) != 0
-    return order[kept[order]]
+    stands = _kept(a[move(grouped, place)], starts, _threshold(op, iou_threshold))
+    kept[grouped] = move(stands, "cpu") != 0
+    return move(order[kept[order]], place)
 
 
 def _kept(boxes: Any, starts: np.ndarray, threshold: float) -> Any:
     k = engines.of(boxes)
     keep = k.empty((boxes.shape[0],), "int64")
-    k.box_nms(keep, contiguous(boxes), starts, threshold)
+    k.box_nms(keep, contiguous(boxes), move(starts, device_of(boxes)), threshold)
     return keep
 
 
@@ -321,20 +323,22 @@ def soft_nms(
             f"{op}: method is {method!r} and sigma {sigma!r}, "
             "expected 'gaussian' or 'linear' and a positive number"
         )
-    classes = np.zeros(s.shape, np.int64) if idxs is None else np.asarray(index_array(op, "idxs", idxs))
+    classes = np.zeros(s.shape, np.int64) if idxs is None else move(index_array(op, "idxs", idxs), "cpu")
     if classes.shape != s.shape:
         raise ShapeError(f"{op}: idxs has shape {classes.shape}, expected {tuple(s.shape)}")
     grouped, starts = _by_class(np.arange(len(classes)), classes)
-    k, dtype = engines.of(a), np.result_type(a.dtype, s.dtype)
+    k, dtype, place = engines.of(a), np.result_type(a.dtype, s.dtype), device_of(a)
     order, lowered = k.empty(s.shape, "int64"), k.empty(s.shape, dtype)
-    ours = (contiguous((x if idxs is None else x[grouped]).astype(dtype, copy=False)) for x in (a, s))
-    k.box_soft_nms(order, lowered, *ours, move(starts, device_of(a)), limit, sigma, low, method == "gaussian")
+    given = (a, s) if idxs is None else (a[move(grouped, place)], s[move(grouped, place)])
+    ours = (contiguous(x.astype(dtype, copy=False)) for x in given)
+    k.box_soft_nms(order, lowered, *ours, move(starts, place), limit, sigma, low, method == "gaussian")
+    order, lowered = move(order, "cpu"), move(lowered, "cpu")
     taken = order >= 0
-    kept, values = grouped[np.asarray(order[taken])], lowered[taken].astype(s.dtype, copy=False)
-    if idxs is None:
-        return kept, values
-    best = np.argsort(-values, kind="stable")
-    return kept[best], values[best]
+    kept, values = grouped[order[taken]], lowered[taken].astype(s.dtype, copy=False)
+    if idxs is not None:
+        best = np.argsort(-values, kind="stable")
+        kept, values = kept[best], values[best]
+    return move(kept, place), move(values, place)
 
 
 def _by_class(order: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

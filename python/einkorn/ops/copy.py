@@ -401,7 +401,7 @@ def getitem(x: Any, key: Any) -> Any:
         if first:
             return getitem(getitem(x, first[0]), key)
         parts = key if isinstance(key, tuple) else (key,)
-    if fancy and isinstance(a, np.ndarray) and _bfloat16.is_floating(a.dtype):
+    if fancy and _bfloat16.is_floating(a.dtype):
         return advanced(x if isinstance(x, Tensor) else a, a.shape, parts)
     try:
         out = a[key]

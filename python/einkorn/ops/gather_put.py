@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 
 from einkorn import _bfloat16
+from einkorn._device import device_of, is_on_gpu, move
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable, mover
 from einkorn.ops._options import flag
-from einkorn.ops._road import moved, needs, sum_to
+from einkorn.ops._places import check_range
+from einkorn.ops._road import as_index, moved, needs, sum_to
 from einkorn.ops.copy import getitem
 
 __all__ = ["index_put"]
@@ -44,6 +47,8 @@ def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> An
         raise ArgumentError(f"index_put: indices is a {type(indices).__name__}, expected a tuple of tensors")
     add = flag("index_put", "accumulate", accumulate)
     key = tuple([slice(None) if i is None else _index(i) for i in indices])
+    if is_on_gpu(a):
+        key, b = _checked(a, key), b if b.ndim else move(b, device_of(a))
     out = _written(a, key, b, add)
     keeps, gives, shape = needs(x), needs(values), b.shape
 
@@ -57,10 +62,26 @@ def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> An
 
 
 def _index(index: Any) -> Any:
-    array = index._data if isinstance(index, Tensor) else np.asarray(index)
+    array = index._data if isinstance(index, Tensor) else index if is_on_gpu(index) else np.asarray(index)
     if array.dtype.kind not in "iub":
         raise DTypeError(f"index_put: indices hold {array.dtype}, expected integers or booleans")
     return array.reshape(1) if array.ndim == 0 and array.dtype.kind != "b" else array
+
+
+def _checked(a: Any, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The key on a's GPU, where indices beyond an axis would come back at its other end."""
+    parts, axis = [], 0
+    for part in key:
+        if isinstance(part, slice):
+            parts.append(part)
+        else:
+            if part.dtype.kind != "b" and axis < a.ndim:
+                check_range(
+                    "index_put", "indices", as_index(part, "index_put", "indices"), a.shape[axis], axis
+                )
+            parts.append(move(part, device_of(a)))
+        axis += part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
+    return tuple(parts)
 
 
 def _written(a: Any, key: tuple[Any, ...], b: Any, add: bool) -> Any:
@@ -71,7 +92,8 @@ def _written(a: Any, key: tuple[Any, ...], b: Any, add: bool) -> Any:
     k.copy(out, a)
     try:
         if add:
-            np.add.at(out, key, b)
+            xp = np if isinstance(out, np.ndarray) else sys.modules["cupy"]
+            xp.add.at(out, key, b)
         else:
             out[key] = b
     except IndexError as error:

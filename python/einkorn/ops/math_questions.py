@@ -126,7 +126,7 @@ def array_equal(a: Any, b: Any) -> bool:
     """Whether shapes and all elements are the same."""
     if tuple(np.shape(_array(a))) != tuple(np.shape(_array(b))):
         return False
-    return bool(np.asarray(_array(eq(a, b))).all())
+    return bool(_array(eq(a, b)).all())
 
 
 def not_equal(a: Any, b: Any) -> Any:
@@ -238,4 +238,4 @@ def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan:
 def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether :func:`isclose` holds everywhere."""
     close = isclose(a, b, rtol, atol, equal_nan)
-    return bool(np.asarray(_array(close)).all())
+    return bool(_array(close).all())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of, is_on_gpu, move
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -235,13 +236,14 @@ def _median(op: str, x: Any, axis: Any, keepdims: Any, dim: Any, keepdim: Any, s
     if dim is None:
         plain = found.values._data if isinstance(found.values, Tensor) else found.values
         equal = np.isnan(a) if np.isnan(plain).all() else a == plain
-        share = (equal / np.maximum(np.count_nonzero(equal), 1)).astype(a.dtype)
+        share = (equal / max(int(np.count_nonzero(equal)), 1)).astype(a.dtype)
         shape, whole_shape = plain.reshape(ones if keep else left).shape, np.shape(x)
 
         def shared(g: Any) -> tuple[Any]:  # by all elements that are equal to the median
             return (reshape(multiply(reshape(g, (1,)), share.reshape(-1)), whole_shape),)
 
-        return result(np.asarray(plain).reshape(shape), (x,), shared, ())
+        plain = plain if is_on_gpu(plain) else np.asarray(plain)
+        return result(plain.reshape(shape), (x,), shared, ())
     return Extremes(found.values, wrapped(found.indices, x))
 
 
@@ -259,6 +261,13 @@ def _median_whole(op: str, x: Any, whole: Any, dim: Any, keep: bool) -> Any:
     return Extremes(wrapped(values.reshape(shape), x), wrapped(order.reshape(shape), x))
 
 
+def _count(marks: Any, d: int) -> Any:
+    """How many hold along an axis, which stays: CuPy's count of them has no such option."""
+    if isinstance(marks, np.ndarray):
+        return np.count_nonzero(marks, d, keepdims=True)
+    return marks.sum(d, keepdims=True)
+
+
 def _lower(op: str, x: Any, a: Any, d: int, skip: bool, keep: bool) -> Extremes:
     n = a.shape[d] if a.ndim else 1
     plain = x.detach() if isinstance(x, Tensor) else x
@@ -267,7 +276,7 @@ def _lower(op: str, x: Any, a: Any, d: int, skip: bool, keep: bool) -> Extremes:
     if not a.ndim:
         return Extremes(x, order.indices)
     bad = np.isnan(ordered)
-    real = n - np.count_nonzero(bad, d, keepdims=True)  # NaN stands last
+    real = n - _count(bad, d)  # NaN stands last
     middle = (real if skip else np.full_like(real, n)) - 1
     at = np.maximum(middle // 2, 0)
     if not skip:
@@ -345,8 +354,10 @@ def _quantile(op: str, x: Any, q: Any, axis: Any, keep: bool, interpolation: str
     d = a.ndim - 1
     order = _ordered(op, merged.detach() if isinstance(merged, Tensor) else merged, d, n, False)
     ordered = order.values._data if isinstance(order.values, Tensor) else order.values
-    real = n - np.count_nonzero(np.isnan(ordered), d, keepdims=True)
-    place = wanted.reshape(-1) * np.maximum((real if skip else np.full_like(real, n)) - 1, 0)
+    real = n - _count(np.isnan(ordered), d)
+    place = move(wanted.reshape(-1), device_of(a)) * np.maximum(
+        (real if skip else np.full_like(real, n)) - 1, 0
+    )
     low = np.floor(place)
     if interpolation == "lower":
         place = low
@@ -364,7 +375,7 @@ def _quantile(op: str, x: Any, q: Any, axis: Any, keep: bool, interpolation: str
     step = where(weight > 0, multiply(subtract(above, below), weight), 0.0)
     out = add(below, step)
     if not skip:  # a NaN anywhere makes the result NaN
-        out = where(real < n, np.asarray(np.nan, a.dtype), out)
+        out = where(real < n, move(np.asarray(np.nan, a.dtype), device_of(a)), out)
     shape = ones if keep else left
     if not wanted.ndim:
         return reshape(out, shape)

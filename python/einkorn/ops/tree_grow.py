@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of, is_on_gpu, is_writeable, move
 from einkorn._masked import refuse_masked
-from einkorn.errors import ArgumentError, DataError, DTypeError, IndexRangeError, ShapeError
-from einkorn.ops._road import as_index
+from einkorn.errors import ArgumentError, DataError, DeviceError, DTypeError, IndexRangeError, ShapeError
+from einkorn.ops._road import as_index, same_dtype
 from einkorn.ops._sealed import Sealed, own, sealed
 from einkorn.ops._tree_options import (
     _ascending,
@@ -115,8 +116,23 @@ class CodeTable(Sealed):
             _words=int(-(-n_bins[marks != 0].max(initial=0) // 32)),
         )
 
+    def to(self, device: str) -> CodeTable:
+        """The table on a device (``"cpu"``, ``"cuda"`` or ``"cuda:1"``): itself where it is there already.
+
+        From a table on a GPU trees are grown there, by gradients that are there too; their nodes are brought
+        to the CPU, the leaves of rows stay.
+        """
+        moved = object.__new__(CodeTable)
+        names = ("codes", "n_bins", "is_categorical", "by_row")
+        arrays = {name: move(getattr(self, name), device) for name in names}
+        if arrays["codes"] is self.codes:
+            return self
+        kept = ("n_features", "n_rows", "missing_code", "_words")
+        moved._seal(**arrays, **{name: getattr(self, name) for name in kept})
+        return moved
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _table_of, (self.codes, self.n_bins, self.is_categorical)
+        return _table_of, tuple(move(a, "cpu") for a in (self.codes, self.n_bins, self.is_categorical))
 
 
 def _table_of(codes: np.ndarray, n_bins: np.ndarray, categorical: np.ndarray) -> CodeTable:
@@ -150,7 +166,8 @@ class GrownTree:
     count : int64 [nodes]
         Number of rows there.
     leaf : int32 [rows]
-        The leaf that each row of the table is in, also those the tree was not grown from.
+        The leaf that each row of the table is in, also those the tree was not grown from; on the table's
+        device.
 
     Notes
     -----
@@ -202,6 +219,8 @@ class GrownTree:
         nodes = np.size(self.feature)
         for name, (dtype, ndim) in _TREE.items():
             a = getattr(self, name)
+            if name == "leaf" and is_on_gpu(a) and a.dtype == dtype and a.ndim == ndim:
+                continue
             if not isinstance(a, np.ndarray) or a.dtype != dtype:
                 kind = a.dtype if isinstance(a, np.ndarray) else f"a {type(a).__name__}"
                 raise DTypeError(f"GrownTree: {name} is {kind}, expected an array of {np.dtype(dtype)}")
@@ -352,8 +371,10 @@ def grow_tree(
     n_rows, n = table.n_rows, table.n_features
     g = _per_row(op, "gradients", gradients, n_rows)
     h = None if hessians is None else _per_row(op, "hessians", hessians, n_rows)
-    if h is not None and h.dtype != g.dtype:
-        raise DTypeError(f"{op}: hessians has dtype {h.dtype}, expected {g.dtype} as gradients has")
+    same_dtype(op, gradients=g, hessians=h)
+    place = device_of(table.codes)
+    if device_of(g) != place:
+        raise DeviceError(f"{op}: gradients is on {device_of(g)}, expected {place} as the table is")
     if growth not in ("leaf", "depth"):
         raise ArgumentError(f"{op}: growth is {growth!r}, expected 'leaf' or 'depth'")
     at = None if rows is None else _ascending(op, "rows", rows, n_rows)
@@ -396,6 +417,7 @@ def grow_tree(
     leaf = k.empty((n_rows,), np.int32)
     feature, code, left, right = ints
     value, gain, cover = floats
+    there = [None if a is None else move(a, place) for a in (at, use, signs, groups)]
     arguments = (
         feature,
         code,
@@ -414,10 +436,7 @@ def grow_tree(
         table.is_categorical,
         g,
         h,
-        at,
-        use,
-        signs,
-        groups,
+        *there,
         growth == "depth",
         depth,
         least,
@@ -445,17 +464,19 @@ def grow_tree(
             if nodes == -1
             else f"{op}: hessians has a value that is negative or not finite"
         )
+    feature, code, left, right = move(ints, "cpu")
+    value, gain, cover = move(floats, "cpu")
     grown_tree = GrownTree(
         feature=feature[:nodes],
         code=code[:nodes],
         left=left[:nodes],
         right=right[:nodes],
-        missing_left=missing_left[:nodes],
-        categories=categories[:nodes],
+        missing_left=move(missing_left, "cpu")[:nodes],
+        categories=move(categories, "cpu")[:nodes],
         value=value[:nodes],
         gain=gain[:nodes],
         cover=cover[:nodes],
-        count=count[:nodes],
+        count=move(count, "cpu")[:nodes],
         leaf=leaf,
     )
     if at is not None and at.size < n_rows:
@@ -463,13 +484,13 @@ def grow_tree(
     return grown_tree._trust()
 
 
-def apply_codes(tree: GrownTree, table: CodeTable) -> np.ndarray:
+def apply_codes(tree: GrownTree, table: CodeTable) -> Any:
     """The leaf of each row of a table (of the same bins as that which the tree was grown from).
 
     Returns
     -------
     int32 array [rows]
-        Node numbers.
+        Node numbers, on the table's device.
 
     Raises
     ------
@@ -485,7 +506,7 @@ def apply_codes(tree: GrownTree, table: CodeTable) -> np.ndarray:
             f"{op}: table has {table.n_features} features, the tree uses feature {tree.feature.max()}"
         )
     k = engines.of(table.codes)
-    leaf: np.ndarray = k.empty((table.n_rows,), np.int32)
+    leaf = k.empty((table.n_rows,), np.int32)
     k.tree_apply_codes(leaf, *_apply_arguments(tree, table))
     return leaf
 
@@ -510,30 +531,29 @@ def update_scores(scores: Any, tree: GrownTree, leaf: Any = None) -> None:
     if not isinstance(tree, GrownTree):
         raise DTypeError(f"{op}: tree is a {type(tree).__name__}, expected a GrownTree")
     tree.check()
-    at = tree.leaf if leaf is None else np.asarray(leaf)
-    if not isinstance(scores, np.ndarray) or scores.dtype not in (np.float32, np.float64):
+    at = tree.leaf if leaf is None else leaf if is_on_gpu(leaf) else np.asarray(leaf)
+    if not (isinstance(scores, np.ndarray) or is_on_gpu(scores)) or scores.dtype not in (
+        np.float32,
+        np.float64,
+    ):
         raise DTypeError(f"{op}: scores must be a float32 or float64 array")
     if at.dtype != np.int32 or at.ndim != 1:
         raise DTypeError(f"{op}: leaf must be an int32 array of one dimension")
     if scores.shape != at.shape:
         raise ShapeError(f"{op}: scores has shape {scores.shape}, expected {at.shape} as leaf has")
-    if not scores.flags.writeable or scores.strides[0] % scores.itemsize:
+    if device_of(scores) != device_of(at):
+        raise DeviceError(f"{op}: scores is on {device_of(scores)}, expected {device_of(at)} as leaf is")
+    if not is_writeable(scores) or scores.strides[0] % scores.itemsize:
         raise ArgumentError(f"{op}: scores is read-only or misaligned")
     if leaf is not None and at.size and not 0 <= int(at.min()) <= int(at.max()) < tree.value.size:
         raise IndexRangeError(
             f"{op}: leaf has values from {at.min()} to {at.max()}, the tree has {tree.value.size} nodes"
         )
-    engines.of(scores).tree_update(scores, np.ascontiguousarray(at), np.ascontiguousarray(tree.value))
+    value = move(np.ascontiguousarray(tree.value), device_of(scores))
+    engines.of(scores).tree_update(scores, at if at.flags.c_contiguous else at.copy(), value)
 
 
 def _apply_arguments(tree: GrownTree, table: CodeTable) -> tuple[Any, ...]:
-    return (
-        table.codes,
-        tree.feature,
-        tree.code,
-        tree.left,
-        tree.right,
-        tree.missing_left,
-        tree.categories,
-        table.is_categorical,
-    )
+    place = device_of(table.codes)
+    names = ("feature", "code", "left", "right", "missing_left", "categories")
+    return (table.codes, *(move(getattr(tree, name), place) for name in names), table.is_categorical)

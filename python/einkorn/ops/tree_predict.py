@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of, is_on_gpu, is_whole, move
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous, unwrap
 
@@ -50,12 +51,13 @@ def _range(op: str, trees: Trees, first: Any, last: Any) -> tuple[int, int]:
 
 def _scores(op: str, trees: Trees, rows: int, out: Any) -> Any:
     shape = (rows, trees.n_outputs)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64:
-        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+    is_array = isinstance(out, np.ndarray) or is_on_gpu(out)
+    if not is_array or out.dtype != np.float64:
+        kind = out.dtype if is_array else type(out).__name__
         raise DTypeError(f"{op}: out is {kind}, expected an array of float64")
     if out.shape != shape:
         raise ShapeError(f"{op}: out has shape {out.shape}, expected {shape}")
-    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+    if not (is_whole(out) and getattr(out.flags, "aligned", True)):  # CuPy's always are
         raise ArgumentError(f"{op}: out must be C-contiguous, aligned and writeable")
     return out
 
@@ -63,19 +65,20 @@ def _scores(op: str, trees: Trees, rows: int, out: Any) -> Any:
 def predict_trees(
     trees: Trees,
     X: Any,
-    out: np.ndarray | None = None,
+    out: Any = None,
     *,
     first: int = 0,
     last: int | None = None,
     accumulate: bool = False,
-) -> np.ndarray:
+) -> Any:
     """Raw scores: the base plus what the trees' leaves add, summed in float64 in the trees' order.
 
     Parameters
     ----------
     trees : Trees
     X : array [rows, n_features]
-        float32 or float64. NaN is a missing value; a categorical feature holds category numbers.
+        float32 or float64. NaN is a missing value; a categorical feature holds category numbers. Rows on a
+        GPU are scored there.
     out : float64 array [rows, n_outputs], optional
         Where to put the scores.
     first, last : int, optional
@@ -105,20 +108,25 @@ def predict_trees(
     if out is None:
         if accumulate:
             raise ArgumentError(f"{op}: accumulate needs out, the scores to add to")
-        out = np.empty((a.shape[0], trees.n_outputs))
+        out = engines.of(a).empty((a.shape[0], trees.n_outputs), np.float64)
     else:
         out = _scores(op, trees, a.shape[0], out)
-    packed = trees.layout(a.dtype).arrays()
+    base, *packed = _arrays(trees, a)
     k = engines.of(a)
     step = _trees_at_once(trees) if a.shape[0] > _FEW_ROWS else trees.n_trees
     accumulate = bool(accumulate)
     while True:
         end = min(first + step, last)
         for rows in _launches(a.shape[0], end - first):
-            k.tree_predict(out[rows], None, a[rows], trees.base, *packed, first, end, accumulate)
+            k.tree_predict(out[rows], None, a[rows], base, *packed, first, end, accumulate)
         if end == last:
             return out
         first, accumulate = end, True
+
+
+def _arrays(trees: Trees, a: Any) -> list[Any]:
+    """The base and the packed trees for rows of a's type, where a is."""
+    return [move(array, device_of(a)) for array in (trees.base, *trees.layout(a.dtype).arrays())]
 
 
 def _launches(rows: int, trees: int) -> Iterator[slice]:
@@ -176,7 +184,7 @@ def _stages(trees: Trees, a: Any, step: int) -> Iterator[np.ndarray]:
         yield out
 
 
-def apply_trees(trees: Trees, X: Any, *, first: int = 0, last: int | None = None) -> np.ndarray:
+def apply_trees(trees: Trees, X: Any, *, first: int = 0, last: int | None = None) -> Any:
     """The leaf that each row reaches in each tree.
 
     Parameters
@@ -197,9 +205,9 @@ def apply_trees(trees: Trees, X: Any, *, first: int = 0, last: int | None = None
     op = "apply_trees"
     a = _rows(op, trees, X)
     first, last = _range(op, trees, first, last)
-    leaves = np.empty((a.shape[0], last - first), np.int32)
-    packed = trees.layout(a.dtype).arrays()
     k = engines.of(a)
+    leaves = k.empty((a.shape[0], last - first), np.int32)
+    base, *packed = _arrays(trees, a)
     for rows in _launches(a.shape[0], last - first):
-        k.tree_predict(None, leaves[rows], a[rows], trees.base, *packed, first, last, False)
+        k.tree_predict(None, leaves[rows], a[rows], base, *packed, first, last, False)
     return leaves
