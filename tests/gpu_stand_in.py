@@ -59,6 +59,11 @@ class GpuArray:
             return far(value) if isinstance(value, np.ndarray) else value
         return lambda *args, **kwargs: far(value(*near(args), **near(kwargs)))
 
+    def diagonal(self, *args: Any) -> Any:
+        view = self.near.diagonal(*args)
+        view.flags.writeable = True  # as CuPy's is
+        return GpuArray(view)
+
     def __getitem__(self, key: Any) -> Any:
         return far(self.near[near(key)])
 
@@ -85,6 +90,8 @@ for _name in (
     "sub",
     "mul",
     "truediv",
+    "floordiv",
+    "mod",
     "neg",
     "abs",
     "pow",
@@ -100,7 +107,7 @@ for _name in (
 ):
     _method = f"__{_name}__"
     setattr(GpuArray, _method, lambda self, *a, m=_method: far(getattr(self.near, m)(*near(a))))
-    if _name in ("add", "sub", "mul", "truediv", "pow"):
+    if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
         _right = f"__r{_name}__"
         setattr(GpuArray, _right, lambda self, *a, m=_right: far(getattr(self.near, m)(*near(a))))
 GpuArray.__hash__ = object.__hash__  # type: ignore[method-assign]
@@ -147,8 +154,9 @@ def install(monkeypatch: Any, *, engine: bool = True) -> Engine:
     """One card, CuPy's stand-in, and (if wanted) the engine."""
     module: Any = types.ModuleType("cupy")
     module.ndarray = GpuArray
-    module.asarray = lambda a: a if isinstance(a, GpuArray) else GpuArray(np.array(a))
-    module.array = lambda a, dtype=None: GpuArray(np.array(near(a), dtype))
+    module.asarray = lambda a, order="K": a if isinstance(a, GpuArray) else GpuArray(np.array(a, order=order))
+    module.zeros_like = lambda a: GpuArray(np.zeros_like(a.near))
+    module.array = lambda a, dtype=None, order="K": GpuArray(np.array(near(a), dtype, order=order))
     module.add = types.SimpleNamespace(at=lambda *args: np.add.at(*near(args)))
     module.broadcast_to = lambda a, shape: GpuArray(np.broadcast_to(a.near, shape))
     runtime = types.SimpleNamespace(CUDARuntimeError=RuntimeError)

@@ -27,7 +27,12 @@ def _chosen(family: str) -> Iterator[Case]:
 
 def _run(case: Case, far: bool) -> list[np.ndarray]:
     """Results, and gradients where the case asks for them."""
-    put: Any = gpu_stand_in.GpuArray if far else np.asarray
+
+    def put(a: np.ndarray) -> Any:
+        if not far:
+            return a
+        return gpu_stand_in.GpuArray(a if a.flags.aligned else a.copy())  # CuPy's arrays always are
+
     arrays: list[Any] = [None if a is None else put(a) for a in case.make(case.dtypes[0])]
     for i in case.wanted:
         arrays[i] = einkorn.Tensor(arrays[i], requires_grad=True)
@@ -51,7 +56,12 @@ def test_cases_on_arrays_of_a_gpu(family: str, monkeypatch: pytest.MonkeyPatch) 
         expected = _run(case, far=False)
         with monkeypatch.context() as patch:
             gpu_stand_in.install(patch)
-            got = _run(case, far=True)
+            try:
+                got = _run(case, far=True)
+            except einkorn.EngineError as error:  # refused by name: CuPy has no such type
+                if "bfloat16" not in str(error):
+                    raise
+                continue
         assert len(got) == len(expected), case.name
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=case.name)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of, is_on_gpu
+from einkorn.errors import EngineError
 
 __all__ = [
     "Stored",
@@ -72,6 +74,8 @@ def narrow(array: Any) -> Any:
     """The numbers of a float32 or float64 array, in any layout, rounded to bfloat16."""
     global met
     met = True
+    if is_on_gpu(array):
+        raise EngineError(f"bfloat16: there are arrays of it on the CPU alone, got one on {device_of(array)}")
     k = engines.cpu()
     out = k.empty(array.shape, bfloat16())
     k.narrow_bf16(out.view(np.uint16), array)
@@ -91,6 +95,8 @@ def astype(array: Any, dtype: Any) -> Any:
 
 def copy(out: Any, x: Any) -> None:
     """``out[...] = x`` where one of the two is bfloat16, rounded once."""
+    if is_on_gpu(x):
+        raise EngineError(f"bfloat16: there are arrays of it on the CPU alone, got one on {device_of(x)}")
     k = engines.cpu()
     if x.dtype == out.dtype:
         np.copyto(out, x)

@@ -10,7 +10,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
-__all__ = ["device", "device_of", "is_device", "is_on_gpu", "is_whole", "is_writeable", "move"]
+__all__ = ["beside", "device", "device_of", "is_device", "is_on_gpu", "is_whole", "is_writeable", "move"]
 
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
@@ -56,6 +56,11 @@ class device(str):  # noqa: N801 - torch's name
 
     def __repr__(self) -> str:
         return f"device({str(self)!r})"
+
+
+def beside(x: Any, array: Any) -> Any:
+    """An array on the device of another array, or of a Tensor's."""
+    return move(array, device_of(getattr(x, "_data", x)))
 
 
 def is_device(name: Any) -> bool:

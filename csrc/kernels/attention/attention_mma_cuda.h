@@ -120,11 +120,9 @@ struct RowState {
   float top[2], sum[2];
 };
 
-// score(v, r, c), times `factor` (positive), is the score of row r and column c of a thread: these become weights. Returns by how much what was
-// summed so far shrinks.
-template <int kGroups, class Score>
-__device__ __forceinline__ void weigh(Sums (&s)[kGroups], RowState& rows, float (&shrink)[2], float factor,
-                                      const Score& score) {
+// Scores, but for `factor` (positive), become weights. Returns by how much what was summed so far shrinks.
+template <int kGroups>
+__device__ __forceinline__ void weigh(Sums (&s)[kGroups], RowState& rows, float (&shrink)[2], float factor) {
   constexpr float kLog2 = 1.44269504088896341f;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
@@ -132,10 +130,7 @@ __device__ __forceinline__ void weigh(Sums (&s)[kGroups], RowState& rows, float 
 #pragma unroll
     for (int n = 0; n < kGroups; ++n)
 #pragma unroll
-      for (int e = 2 * r; e < 2 * r + 2; ++e) {
-        s[n].of[e] = score(s[n].of[e], r, n * 8 + e % 2);
-        largest = larger(s[n].of[e], largest);
-      }
+      for (int e = 2 * r; e < 2 * r + 2; ++e) largest = larger(s[n].of[e], largest);
     largest = fold_group<4>(largest, larger<float>, shuffle_xor<float>);
     largest = larger(largest * factor, rows.top[r]);
     const float base = largest == -INFINITY ? 0.0f : largest * kLog2;  // nothing seen so far
@@ -154,6 +149,18 @@ __device__ __forceinline__ void weigh(Sums (&s)[kGroups], RowState& rows, float 
   }
 }
 
+// Columns from `from` to `until` of 2 pair, 2 pair + 1 and every 8 further, by rows r and r + 8; the others are hidden.
+template <int kGroups>
+__device__ __forceinline__ void hide(Sums (&s)[kGroups], const int (&from)[2], const int (&until)[2]) {
+#pragma unroll
+  for (int n = 0; n < kGroups; ++n)
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const int column = n * 8 + e % 2;
+      if (column < from[e / 2] || column > until[e / 2]) s[n].of[e] = -INFINITY;
+    }
+}
+
 // The scores of kRows queries from `begin` on and 8 kGroups keys from j0 on; `own` is the first row of the thread, which has columns 2 pair and
 // 2 pair + 1 of every 8.
 template <int kRows, int kGroups>
@@ -162,14 +169,19 @@ __device__ __forceinline__ void weigh_masked(Sums (&s)[kGroups], RowState& rows,
                                              int64_t j0, int64_t own, int pair) {
   constexpr int kKeys = 8 * kGroups;
   const int64_t first = j0 + pair * 2;
+  float factor = p.scale;
   if (p.bias != nullptr || p.keep != nullptr || p.slopes != nullptr || !(p.scale > 0)) {
     const HeadMask<float> mask(p, b, h);
-    weigh(s, rows, shrink, 1.0f, [&](float v, int r, int c) { return mask.score(v, own + r * 8, first + c); });
-  } else if (begin + kRows <= p.q_len && j0 + kKeys <= p.k_len && j0 - (begin + kRows - 1) >= p.low &&
-             j0 + kKeys - 1 - begin <= p.high) {  // within the band and the keys, nothing is hidden
-    weigh(s, rows, shrink, p.scale, [](float v, int, int) { return v; });
-  } else {
-    int from[2], until[2];  // columns that the rows see
+    factor = 1;
+#pragma unroll
+    for (int n = 0; n < kGroups; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) s[n].of[e] = mask.score(s[n].of[e], own + e / 2 * 8, first + n * 8 + e % 2);
+      asm volatile("" ::: "memory");  // no more than these are read at once: registers are short
+    }
+  } else if (begin + kRows > p.q_len || j0 + kKeys > p.k_len || j0 - (begin + kRows - 1) < p.low ||
+             j0 + kKeys - 1 - begin > p.high) {  // else nothing is hidden
+    int from[2], until[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int64_t i = own + r * 8, last = i + p.high < p.k_len ? i + p.high : p.k_len - 1;
@@ -177,9 +189,9 @@ __device__ __forceinline__ void weigh_masked(Sums (&s)[kGroups], RowState& rows,
       from[r] = low > kKeys ? kKeys : static_cast<int>(low < 0 ? 0 : low);
       until[r] = high < -1 ? -1 : static_cast<int>(high > kKeys ? kKeys : high);
     }
-    weigh(s, rows, shrink, p.scale,
-          [&](float v, int r, int c) { return c >= from[r] && c <= until[r] ? v : -INFINITY; });
+    hide(s, from, until);
   }
+  weigh(s, rows, shrink, factor);
 }
 
 template <int kGroups>

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
-from einkorn._device import device_of, move
+from einkorn._device import beside, device_of, move
 from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable
@@ -96,7 +96,7 @@ def put(op: str, x: Any, axis: int, index: Any, src: Any, mode: int) -> Any:
         return g if keeps else None, take(op, g, axis, index) if gives else None
 
     def set_(g: Any) -> tuple[Any, Any]:
-        nothing = broadcast_to(_beside(g, np.zeros((), g.dtype)), index.shape)
+        nothing = broadcast_to(beside(g, np.zeros((), g.dtype)), index.shape)
         return (
             put(op, g, axis, index, nothing, SET) if keeps else None,
             _of_last(take(op, g, axis, index), axis, index, shape) if gives else None,
@@ -133,8 +133,8 @@ def written(op: str, a: Any, b: Any, axis: int, index: Any, mode: int) -> Any:
 
 
 def _write_whole(out: Any, src: Any, index: Any, axis: int, mode: int) -> None:
-    places = [_beside(out, a) for a in np.ogrid[tuple([slice(n) for n in index.shape])]]
-    places[axis] = _beside(out, index)
+    places = [beside(out, a) for a in np.ogrid[tuple([slice(n) for n in index.shape])]]
+    places[axis] = beside(out, index)
     combine = _WHOLE[mode]
     if combine is None:
         out[tuple(places)] = src
@@ -142,17 +142,12 @@ def _write_whole(out: Any, src: Any, index: Any, axis: int, mode: int) -> None:
         combine.at(out, tuple(places), src)
 
 
-def _beside(x: Any, a: Any) -> Any:
-    """An array on the device of another, or of a Tensor."""
-    return move(a, device_of(x._data if isinstance(x, Tensor) else x))
-
-
 def _of_last(g: Any, axis: int, index: Any, shape: tuple[int, ...]) -> Any:
     """``g`` where src stayed, and 0 where a later element was written over it."""
     a = g._data if isinstance(g, Tensor) else g
     k = engines.of(a)
     steps = np.arange(index.shape[axis], dtype=a.dtype).reshape((-1,) + (1,) * (index.ndim - axis - 1))
-    turns = broadcast_to(_beside(a, steps), index.shape)
+    turns = broadcast_to(beside(a, steps), index.shape)
     last = k.empty(shape, a.dtype)
     k.scatter(last[_box(shape, index.shape, axis)], turns, index, axis, SET)
     stayed = k.empty(index.shape, a.dtype)

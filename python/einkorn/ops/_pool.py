@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from einkorn import engines
+from einkorn._device import beside
 from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
@@ -63,7 +64,8 @@ def maximum_of_ranges(x: Any, begin: Any, end: Any, shape: Shape, wants_places: 
     places = k.empty(shape, "int32") if wants_places or (mode.enabled and needs(x)) else None
     rows, volume = a.shape[0] * a.shape[1], a.shape
     flat_places = None if places is None else places.reshape((rows, *shape[2:]))
-    k.window_max(out.reshape((rows, *shape[2:])), flat_places, a.reshape((rows, *volume[2:])), begin, end)
+    maxima, planes = out.reshape((rows, *shape[2:])), a.reshape((rows, *volume[2:]))
+    k.window_max(maxima, flat_places, planes, beside(a, begin), beside(a, end))
 
     def rule(g: Any, _x: Any, _out: Any, places: Any) -> tuple[Any]:
         return (scatter(g, places, volume),)

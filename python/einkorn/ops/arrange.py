@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, ops
-from einkorn._device import device_of, move
+from einkorn._device import beside, move
 from einkorn._spelling import either_spelling
 from einkorn._torch_names import written
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
@@ -325,7 +325,7 @@ def repeat_interleave(x: Any, repeats: Any, dim: int | None = None, *, output_si
     else:
         index = np.repeat(np.arange(shape[d]), counts)
         total = index.size
-        out = take(op, x, d, rows(move(index, device_of(movable(x, op))), shape, d))
+        out = take(op, x, d, rows(beside(movable(x, op), index), shape, d))
     if output_size is not None and output_size != total:
         raise ArgumentError(f"{op}: output_size is {output_size}, but repeats make {total}")
     return out
@@ -340,7 +340,7 @@ def _triangle(op: str, x: Any, diagonal: Any, lower: bool) -> Any:
         raise ShapeError(f"{op}: x has shape {a.shape}, expected at least 2 dimensions")
     at = integer(op, "diagonal", diagonal)
     n, m = a.shape[-2:]
-    kept = np.tri(n, m, max(min(at if lower else at - 1, m), -n), bool)
+    kept = beside(a, np.tri(n, m, max(min(at if lower else at - 1, m), -n), bool))
     if a.dtype.kind == "b":
         out = a & (kept if lower else ~kept)
         return result(out, (x,), lambda g: (None,))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import beside, is_on_gpu, move
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
@@ -82,11 +83,15 @@ def fitted(op: str, input: Any, target: Any, name: str = "target") -> Any:
 
 def mask(op: str, x: Any, condition: Any) -> Any:
     """A constant of ones and zeros of x's type."""
-    return np.asarray(condition, unwrap(x, op, "input").dtype)
+    a = unwrap(x, op, "input")
+    return condition.astype(a.dtype) if is_on_gpu(condition) else beside(a, np.asarray(condition, a.dtype))
 
 
 def values_of(x: Any) -> Any:
     """The numbers of a target that is not differentiated."""
+    plain = getattr(x, "_data", x)
+    if is_on_gpu(plain):
+        return plain
     return x.numpy() if hasattr(x, "numpy") else np.asarray(x)
 
 
@@ -179,7 +184,8 @@ def multi_margin_loss(
     _check_labels(op, t, classes)
     w = _class_weights(op, unwrap(input, op, "input"), weight, classes)
     x = reshape(input, (rows, classes))
-    chosen = np.arange(classes) == t.reshape(-1, 1)
+    t = beside(unwrap(input, op, "input"), t)
+    chosen = beside(t, np.arange(classes)) == t.reshape(-1, 1)
     own = sum_over(where(chosen, x, 0.0), axis=1, keepdims=True)
     terms = relu(add(subtract(x, own), number(op, "margin", margin)))
     terms = where(chosen, 0.0, square(terms) if p == 2 else terms)
@@ -215,14 +221,14 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
         raise ShapeError(f"{op}: target has shape {t.shape}, expected input's, (N, C) or (C,), got {shape}")
     rows, classes = shape if len(shape) == 2 else (1, *(shape or (1,)))
     _check_labels(op, t, classes, -1)
-    t = t.reshape(rows, classes)
+    t = move(t, "cpu").reshape(rows, classes)
     counts = np.zeros((rows, classes))
     live = np.logical_and.accumulate(t >= 0, axis=1)
     np.add.at(counts, (np.nonzero(live)[0], t[live]), 1)
     x = reshape(input, (rows, classes))
     gaps = relu(add(subtract(reshape(x, (rows, 1, classes)), reshape(x, (rows, classes, 1))), 1.0))
-    times = counts[:, :, None] * (counts == 0)[:, None, :]
-    terms = multiply(where(times > 0, gaps, 0.0), mask(op, input, times))
+    times = mask(op, input, counts[:, :, None] * (counts == 0)[:, None, :])
+    terms = multiply(where(times > 0, gaps, 0.0), times)
     losses = divide(sum_over(terms, axis=(1, 2)), float(classes or 1))
     return _reduced(reshape(losses, shape[:-1]), reduction)
 

@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import is_whole
+from einkorn._device import beside, is_whole, move
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
-from einkorn.ops._road import as_index, bfloat16_array, contiguous, is_kept, needs, result, same_dtype, unwrap
+from einkorn.ops._road import (
+    as_index,
+    bfloat16_array,
+    broadcast_to,
+    contiguous,
+    is_kept,
+    needs,
+    result,
+    same_dtype,
+    unwrap,
+)
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import multiply
 from einkorn.sparse import gathered
@@ -164,7 +174,7 @@ def embedding_bag(
         name = "scale_grad_by_freq" if scale_grad_by_freq else "sparse"
         raise ArgumentError(f"{op}: {name} is True with mode 'max', expected mode 'sum' or 'mean'")
     rows, width = w.shape
-    ends = _ends(op, index, offsets, flag(op, "include_last_offset", include_last_offset))
+    ends = move(_ends(op, index, offsets, flag(op, "include_last_offset", include_last_offset)), "cpu")
     factor = None
     if per_sample_weights is not None:
         if mode != "sum":
@@ -184,7 +194,7 @@ def embedding_bag(
     k, dtype, bags = engines.of(w), w.dtype, len(ends) - 1
     out, bag_size = k.empty((bags, width), dtype), k.empty((bags,), dtype)
     place = k.empty((bags, width), np.int64) if mode == "max" else None
-    k.embedding_bag_forward(out, bag_size, place, w, index, ends, factor, padding, code)
+    k.embedding_bag_forward(out, bag_size, place, w, index, beside(w, ends), factor, padding, code)
 
     leaves_rows = sparse and isinstance(weight, Tensor) and weight.is_leaf
     need_weight, need_factor = needs(weight), needs(per_sample_weights)
@@ -194,6 +204,7 @@ def embedding_bag(
         g = contiguous(g)
         bag = np.full(index.shape, -1, np.int64)  # entries past the last bag are in none
         bag[: ends[-1]] = np.repeat(np.arange(bags), np.diff(ends))
+        bag = beside(g, bag)
         gweight = gfactor = None
         if need_factor:
             gfactor = k.empty(index.shape, dtype)
@@ -201,7 +212,7 @@ def embedding_bag(
             gfactor = gfactor.reshape(shape)
         if mode == "mean":
             shared = k.empty(g.shape, dtype)
-            k.divide(shared, g, np.broadcast_to(np.maximum(bag_size, 1)[:, None], g.shape))
+            k.divide(shared, g, broadcast_to(np.maximum(bag_size, 1)[:, None], g.shape))
             g = shared
         if need_weight and leaves_rows:
             gweight = gathered(index, g, (rows, width), padding, scale_grad_by_freq, bag, factor)
@@ -256,7 +267,7 @@ def _ends(op: str, index: Any, offsets: Any, include_last: bool) -> Any:
         raise ShapeError(f"{op}: input has shape {index.shape}, expected (bags, length) or (entries,)")
     if offsets is None:
         raise ArgumentError(f"{op}: offsets is None for input of shape {index.shape}, expected an array")
-    starts = as_index(offsets, op, "offsets")
+    starts = move(as_index(offsets, op, "offsets"), "cpu")
     if starts.ndim != 1:
         raise ShapeError(f"{op}: offsets has shape {starts.shape}, expected (bags,)")
     if include_last and starts.size == 0:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._device import is_on_gpu
+from einkorn._device import beside, is_on_gpu
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -200,15 +200,11 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, *, inclu
 def _reduced(op: str, x: Any, d: int, index: Any, src: Any, how: str, own: bool) -> Any:
     a, b = operands(op, x, src)
     if not own:
-        x = put(op, x, d, index, broadcast_to(_start(how, a.dtype), index.shape), SET)
+        x = put(op, x, d, index, broadcast_to(beside(a, _start(how, a.dtype)), index.shape), SET)
     if how == "mean":
-        ones = np.ones(a.shape, a.dtype)
-        one = broadcast_to(np.ones((), a.dtype), index.shape)
-        counts = (
-            ones
-            if own
-            else written(op, ones, broadcast_to(np.zeros((), a.dtype), index.shape), d, index, SET)
-        )
+        ones = beside(a, np.ones(a.shape, a.dtype))
+        one, nothing = (broadcast_to(beside(a, np.array(v, a.dtype)), index.shape) for v in (1, 0))
+        counts = ones if own else written(op, ones, nothing, d, index, SET)
         counts = np.maximum(written(op, counts, one, d, index, ADD), 1)
         total = put(op, x, d, index, src, ADD)
         if a.dtype.kind == "f":
@@ -265,7 +261,8 @@ def _of_product(op: str, g: Any, x: Any, src: Any, out: Any, d: int, index: Any)
     gx = ops.divide(ops.multiply(g, others), whole)
 
     zero = (src_values == 0).astype(src_values.dtype)
-    zeros = written(op, np.zeros(x_values.shape, zero.dtype), zero, d, index, ADD)
+    none = beside(x, np.zeros(x_values.shape, zero.dtype))
+    zeros = written(op, none, zero, d, index, ADD)
     lone = (zero != 0) & (movable(_take(op, zeros, d, index), op) == 1)
     without = _reduced(op, x, d, index, ops.where(lone, 1.0, src), "prod", True)
     divided = ops.divide(_take(op, ops.multiply(g, out), d, index), ops.where(zero, 1.0, src))
@@ -352,7 +349,7 @@ def _single(op: str, value: Any, x: Any, shape: tuple[int, ...]) -> Any:
     """A number, or a tensor of one, in a shape."""
     if not hasattr(value, "shape"):
         value = float(value) if isinstance(value, bool) else number(op, "value", value)
-        value = np.array(value, movable(x, op).dtype)
+        value = beside(x, np.array(value, movable(x, op).dtype))
     if tuple(value.shape) != ():
         raise ShapeError(f"{op}: value has shape {tuple(value.shape)}, expected a number or a scalar")
     return ops.broadcast_to(value, shape)

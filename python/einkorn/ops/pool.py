@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import beside, is_on_gpu, move
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers, _pool
 from einkorn.ops._options import LARGEST, flag, integer, number, sizes
@@ -191,7 +192,7 @@ def _joined_places(inner: Any, outer: Any, plane: int, out_plane: int) -> Any:
     if not outer.size:
         return outer
     inner, outer = inner.reshape((n * c, -1)), outer.reshape((n * c, -1))
-    rows = np.arange(n * c)[:, None] if isinstance(outer, np.ndarray) else outer[:, :1] * 0
+    rows = beside(outer, np.arange(n * c)[:, None])
     found = inner[rows, outer.clip(0)]
     joined = outer.astype("int64") // out_plane * plane + found
     joined[(outer < 0) | (found < 0)] = -1
@@ -265,10 +266,6 @@ def _max_of_ranges(
     lead = _flattened(shape, spatial)
     if math.prod(shape[-spatial:]) >= 1 << 31:
         raise ShapeError(f"{op}: x has shape {shape}, expected less than 2**31 pixels a plane")
-    if not isinstance(unwrap(x, op, "x"), np.ndarray):
-        import cupy
-
-        ranges = [cupy.asarray(side) for side in ranges]
     volume, (begin, end) = _seen(x, (*lead, *missing, *shape[-spatial:])), ranges
     y, places = _pool.maximum_of_ranges(volume, begin, end, (*lead, *missing, *out), return_indices)
     result_shape = (*shape[:-spatial], *out)
@@ -360,9 +357,9 @@ def _fractional(
     lead = _flattened(shape, spatial)
     dtype = unwrap(x, op, "x").dtype
     if samples is None:
-        drawn = np.asarray(uniform((*lead, spatial), dtype=dtype))
+        drawn = move(uniform((*lead, spatial), dtype=dtype), "cpu")
     else:
-        drawn = np.asarray(samples.numpy() if hasattr(samples, "numpy") else samples)
+        drawn = _near(samples)
         if drawn.shape != (*lead, spatial):
             raise ShapeError(f"{op}: _random_samples has shape {drawn.shape}, expected {(*lead, spatial)}")
     drawn = drawn.reshape(-1, spatial).astype(dtype)
@@ -375,6 +372,14 @@ def _fractional(
     end = [side + size for side, size in zip(begin, last, strict=True)]
     ranges = [np.ascontiguousarray(np.concatenate(side, 1).astype(np.int32)) for side in (begin, end)]
     return _max_of_ranges(op, x, shape, spatial, out, ranges, return_indices)
+
+
+def _near(samples: Any) -> Any:
+    """Numbers that were drawn, on the CPU: few, and what windows begin at."""
+    samples = getattr(samples, "_data", samples)
+    if is_on_gpu(samples):
+        return move(samples, "cpu")
+    return np.asarray(samples.numpy() if hasattr(samples, "numpy") else samples)
 
 
 def _drawn_steps(u: Any, size: int, count: int, kernel: int) -> Any:

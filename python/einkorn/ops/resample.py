@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside, move
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _pool
 from einkorn.ops._interpolation import Axis, Table, scaled_size, table
@@ -72,7 +73,8 @@ def _apply(k: Any, a: Any, shape: tuple[int, ...], rows: Table | None, columns: 
     out = k.empty((planes, out_height, out_width), a.dtype)
     arrays: list[Any] = []
     for found in (rows, columns):
-        arrays += [None, None] if found is None else [found.places, found.weights.astype(a.dtype)]
+        weighed = found and (found.places, found.weights.astype(a.dtype))
+        arrays += [None, None] if weighed is None else [beside(a, part) for part in weighed]
     k.resample(out, a.reshape(shape), *arrays)
     return out
 
@@ -404,7 +406,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     base = np.stack([*reversed(mesh), np.ones_like(mesh[0])], -1).reshape(1, -1, spatial + 1)
     k = engines.of(maps)
     points = k.empty((given[0], base.shape[1], spatial + 1), maps.dtype)
-    points[...] = base.astype(maps.dtype)
+    points[...] = beside(maps, base.astype(maps.dtype))
     moved = bmm(points, permute(theta, (0, 2, 1)))
     return reshape(moved, (given[0], *given[2:], spatial))
 
@@ -418,7 +420,7 @@ def _regions(op: str, x: Any, boxes: Any) -> tuple[Any, Any, Any]:
     if a.ndim != 4 or min(a.shape[2:]) < 1:
         raise ShapeError(f"{op}: x has shape {a.shape}, expected [N, C, H, W] with sides of at least 1")
     if isinstance(boxes, (list, tuple)):
-        parts = [np.asarray(unwrap(b, op, "boxes")) for b in boxes]
+        parts = [move(unwrap(b, op, "boxes"), "cpu") for b in boxes]
         if len(parts) != a.shape[0] or any(p.ndim != 2 or p.shape[1] != 4 for p in parts):
             raise ShapeError(
                 f"{op}: boxes has shapes {[p.shape for p in parts]}, expected [L, 4] for each of"
@@ -427,7 +429,7 @@ def _regions(op: str, x: Any, boxes: Any) -> tuple[Any, Any, Any]:
         images = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
         corners = np.concatenate(parts) if parts else np.zeros((0, 4), a.dtype)
         return a, images, corners
-    rows = np.asarray(unwrap(boxes, op, "boxes"))
+    rows = move(unwrap(boxes, op, "boxes"), "cpu")
     if rows.ndim != 2 or rows.shape[1] != 5:
         raise ShapeError(f"{op}: boxes has shape {rows.shape}, expected [K, 5] or a list of [L, 4]")
     images = rows[:, 0]
@@ -443,7 +445,7 @@ def _regions(op: str, x: Any, boxes: Any) -> tuple[Any, Any, Any]:
 def _no_regions(x: Any, a: Any, out: tuple[int, ...]) -> Any:
     """What there is of no regions; its gradient is 0."""
     empty = engines.of(a).empty((0, a.shape[1], *out), a.dtype)
-    return result(empty, (x,), lambda g, a: (np.zeros(a.shape, a.dtype),), (a,))
+    return result(empty, (x,), lambda g, a: (beside(a, np.zeros(a.shape, a.dtype)),), (a,))
 
 
 @rounded_once

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import beside
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, number
+from einkorn.ops._road import unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import getitem, reshape, transpose
 from einkorn.ops.criterion import alike, fitted, mask, shape_of, values_of
@@ -219,7 +221,7 @@ def info_nce(
     if flag(op, "normalize", normalize):
         query, key = _unit_rows(query), _unit_rows(key)
     scores = divide(matmul(query, transpose(key, 0, 1)), temperature)
-    own = np.arange(shape[0])
+    own = beside(unwrap(query, op, "query"), np.arange(shape[0]))
     losses = cross_entropy(scores, own, reduction="none")
     if flag(op, "symmetric", symmetric):
         losses = multiply(add(losses, cross_entropy(transpose(scores, 0, 1), own, reduction="none")), 0.5)

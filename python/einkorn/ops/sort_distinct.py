@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import beside
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -38,12 +39,12 @@ def _slices(a: Any, d: int | None) -> Any:
     if d is None or not a.ndim:
         return a.reshape(-1, 1)
     moved = np.moveaxis(a, d, 0)
-    return moved.reshape(moved.shape[0], -1) if a.size else np.zeros((moved.shape[0], 0), a.dtype)
+    return moved.reshape(moved.shape[0], -1) if a.size else beside(a, np.zeros((moved.shape[0], 0), a.dtype))
 
 
 def _fresh(rows: Any) -> Any:
     """Which rows differ from the one before; NaN differs from NaN."""
-    fresh = np.ones(rows.shape[0], np.bool_)
+    fresh = beside(rows, np.ones(rows.shape[0], np.bool_))
     fresh[1:] = (rows[1:] != rows[:-1]).any(1)
     return fresh
 
@@ -59,7 +60,7 @@ def _found(
     if index:
         found.append(wrapped(first.astype(np.int64), x))
     if inverse:
-        where = np.empty(places.shape, np.int64)
+        where = np.empty_like(places, np.int64)
         where[places] = np.cumsum(fresh) - 1
         found.append(wrapped(where.reshape(all_of), x))
     if counts:
@@ -108,9 +109,9 @@ def unique(
     d = _chosen_axis("unique", dim, axis, a.ndim)
     rows = _slices(a, d)
     if rows.shape[1] != 1:
-        places = np.lexsort(rows.T[::-1]) if rows.shape[1] else np.arange(rows.shape[0])
+        places = np.lexsort(rows.T[::-1]) if rows.shape[1] else beside(a, np.arange(rows.shape[0]))
     elif a.dtype.kind == "f":
-        places = np.asarray(sort(rows.reshape(-1), 0).indices)
+        places = sort(rows.reshape(-1), 0).indices
     else:
         places = np.argsort(rows.reshape(-1), kind="stable")
     shape = a.shape if d is None else (rows.shape[0],) if a.ndim else ()
@@ -135,7 +136,7 @@ def unique_consecutive(
     d = _chosen_axis(op, dim, ABSENT, a.ndim)
     rows = _slices(a, d)
     shape = a.shape if d is None else (rows.shape[0],) if a.ndim else ()
-    return _found(a, x, d, _fresh(rows), np.arange(rows.shape[0]), asked, shape)
+    return _found(a, x, d, _fresh(rows), beside(a, np.arange(rows.shape[0])), asked, shape)
 
 
 @either_spelling
@@ -170,11 +171,11 @@ def mode(x: Any, dim: int = -1, keepdim: bool = False) -> Extremes:
         raise ShapeError(f"mode: x has shape {a.shape}; there is nothing along axis {dim}")
     places = np.argsort(a, d, kind="stable")
     ordered = np.moveaxis(np.take_along_axis(a, places, d), d, -1)
-    fresh = np.ones(ordered.shape, np.bool_)
+    fresh = beside(a, np.ones(ordered.shape, np.bool_))
     fresh[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
-    at = np.arange(n)
-    begun = np.maximum.accumulate(np.where(fresh, at, 0), -1)  # where the run of each element begins
-    longest = at - begun
+    fresh = fresh.reshape(-1)
+    begun = np.flatnonzero(fresh)[np.cumsum(fresh) - 1]  # where the run of each element begins
+    longest = (beside(a, np.arange(begun.size)) - begun).reshape(ordered.shape)
     end = np.argmax(longest, -1)  # the first, so the smallest, of the longest runs
     last = np.take_along_axis(np.moveaxis(places, d, -1), end[..., None], -1)
     index = np.moveaxis(last, -1, d)

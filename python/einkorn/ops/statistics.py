@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
@@ -87,12 +88,12 @@ def _others(a: Any, kept: tuple[int, ...]) -> Any:
     """
     axes = [d for d, n in enumerate(a.shape) if kept[d] != n]
     if not axes:
-        return np.ones(a.shape, a.dtype)
+        return beside(a, np.ones(a.shape, a.dtype))
     others = [d for d in range(a.ndim) if d not in axes]
     order = others + axes
     moved = permute(a, tuple(order))
     rows = reshape(moved, (product(a.shape[d] for d in others), product(a.shape[d] for d in axes)))
-    ones = np.ones((rows.shape[0], 1), rows.dtype)
+    ones = beside(rows, np.ones((rows.shape[0], 1), rows.dtype))
     back = (slice(None), slice(None, None, -1))
     but_last = (slice(None), slice(None, -1))
     ahead = cumprod(concatenate([ones, getitem(rows, but_last)], 1), 1)
@@ -213,7 +214,8 @@ def nanmean(
     a = unwrap(x, "nanmean", "x")
     missing = isnan(a)
     options: dict[str, Any] = {"dim": dim, "keepdim": keepdim}
-    counts = total(where(missing, np.zeros((), a.dtype), np.ones((), a.dtype)), axis, keepdims, **options)
+    nothing, one = (beside(a, np.array(v, a.dtype)) for v in (0, 1))
+    counts = total(where(missing, nothing, one), axis, keepdims, **options)
     return divide(total(where(missing, 0.0, x), axis, keepdims, **options), counts)
 
 

@@ -290,7 +290,7 @@ def _noise(op: str, log_noise: Any, words: Any, drawn: int, classes: int, dtype:
         raise ShapeError(
             f"{op}: log_noise has shape {log_q.shape}, expected ({classes},), one for each class"
         )
-    return (np.asarray(log_q)[words] + np.log(max(drawn, 1))).astype(dtype)
+    return (log_q[words] + np.log(max(drawn, 1))).astype(dtype)
 
 
 @rounded_once
@@ -359,7 +359,7 @@ def sampled_softmax_loss(
     if flag(op, "remove_accidental_hits", remove_accidental_hits):
         hit = np.broadcast_to(words, (t.size, words.shape[-1])) == own
         noise = subtract(noise, np.where(hit, np.finfo(dtype).max / 4, 0).astype(dtype))
-    first = np.zeros(t.size, np.int64)
+    first = np.zeros_like(t)
     return cross_entropy(concatenate((true, noise), 1), first, reduction=reduction)
 
 
