@@ -161,16 +161,21 @@ __device__ __forceinline__ void hide(Sums (&s)[kGroups], const int (&from)[2], c
     }
 }
 
+// Whether nothing but a band of keys hides or shifts scores.
+__host__ __device__ __forceinline__ bool is_band(const AttentionProblem<float>& p) {
+  return p.bias == nullptr && p.keep == nullptr && p.slopes == nullptr && p.scale > 0;
+}
+
 // The scores of kRows queries from `begin` on and 8 kGroups keys from j0 on; `own` is the first row of the thread, which has columns 2 pair and
 // 2 pair + 1 of every 8.
-template <int kRows, int kGroups>
+template <int kRows, bool kBandAlone, int kGroups>
 __device__ __forceinline__ void weigh_masked(Sums (&s)[kGroups], RowState& rows, float (&shrink)[2],
                                              const AttentionProblem<float>& p, int64_t b, int64_t h, int64_t begin,
                                              int64_t j0, int64_t own, int pair) {
   constexpr int kKeys = 8 * kGroups;
   const int64_t first = j0 + pair * 2;
   float factor = p.scale;
-  if (p.bias != nullptr || p.keep != nullptr || p.slopes != nullptr || !(p.scale > 0)) {
+  if (!kBandAlone && !is_band(p)) {
     const HeadMask<float> mask(p, b, h);
     factor = 1;
 #pragma unroll
@@ -224,7 +229,7 @@ __device__ __forceinline__ void store_attended(const Attention<uint16_t>& x, int
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kMmaThreads) attend_pairs(Attention<uint16_t> x) {
+__global__ void __launch_bounds__(kMmaThreads, 2) attend_pairs(Attention<uint16_t> x) {
   using Stage = PairsStage<kWidth, kMmaKeys>;
   constexpr int kSteps = kWidth / 16, kChunks = kWidth / 8;  // of 16 numbers of a row; of 16 bytes
   Stage* const stages = dynamic_shared<Stage>();
@@ -273,7 +278,7 @@ __global__ void __launch_bounds__(kMmaThreads) attend_pairs(Attention<uint16_t> 
           multiply_pairs(s[n], q[step], PairsB{{word_at(key), word_at(key + 8)}});
         }
       float shrink[2];
-      weigh_masked<kMmaQueries>(s, rows, shrink, p, b, h, i0, j0, own, pair);
+      weigh_masked<kMmaQueries, false>(s, rows, shrink, p, b, h, i0, j0, own, pair);
       scale_rows(out, shrink);
       add_turned<kWidth>(out, s, stage.second);
       __syncthreads();  // the stage is read: the step after the next is brought to it

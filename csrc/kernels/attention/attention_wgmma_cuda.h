@@ -14,9 +14,10 @@
 //   shared      | q | k 0 | k 1 | v 0 | v 1 | barriers |      boxes of rows x 64 numbers, 128 bytes a row, chunks turned (cuda_bulk.h);
 //                                                            heads of 128 are two boxes, one behind the other
 //
-// k lies as the product takes it; v's rows lie along the sum: a turned operand. Masks are those of attention_mma_cuda.h, by the same function, and
-// blocks of keys that no query of the block sees are not brought. Strides that the copy engine does not take (negative ones, 0 across heads) and
-// blocks of few queries go by attention_mma_cuda.h, as all other cards do. EINKORN_CUDA_ATTENTION, "mma" or "wgmma", chooses.
+// k lies as the product takes it; v's rows lie along the sum: a turned operand. Masks are those of attention_mma_cuda.h, by the same function; blocks
+// of keys that no query of the block sees are not brought. By attention_mma_cuda.h go, as on all other cards: heads of 128 with a mask other than a
+// band (its terms beside the sums spilled 256 bytes a thread), strides that the copy engine does not take (negative ones, 0 across heads), and few
+// queries. EINKORN_CUDA_ATTENTION, "mma" or "wgmma", chooses.
 //
 // Roofline: 4 q k d FLOP, half of it causal. 1 x 16 x 16384 x 16384 x 128 causal, 1.1 TFLOP, at 800 TFLOP/s 1.4 ms. k and v from L2 once for 128
 // queries: 128 FLOP a byte, at 5.5 TB/s 700 TFLOP/s, so that copies are not far from the bound. Weighing is 16 powers of two a clock and SM:
@@ -86,6 +87,7 @@ template <int kWidth>
 __device__ __forceinline__ void attend(GroupMemory<kWidth>& memory, const Attention<uint16_t>& x, int64_t tasks,
                                        int warp) {
   constexpr int kScores = kGroupKeys / 8, kSteps = kGroupKeys / 16;
+  constexpr bool kBandAlone = kWidth > 64;  // registers are short
   using Products = GroupProducts<kWidth / 16 + kSteps>;
   const AttentionProblem<float>& p = x.problem;
   const int lane = static_cast<int>(threadIdx.x) % kWarp, pair = lane % 4, first = warp / 4 * kGroupRows;
@@ -114,7 +116,7 @@ __device__ __forceinline__ void attend(GroupMemory<kWidth>& memory, const Attent
       ask_scores(products, s, memory.q, first, memory.k[before.at]);
       products.template wait<0>(s);
       release(memory.k_free[before.at]);
-      weigh_masked<kGroupRows>(s, rows, shrink, p, block.b, block.h, begin, block.seen.begin, own, pair);
+      weigh_masked<kGroupRows, kBandAlone>(s, rows, shrink, p, block.b, block.h, begin, block.seen.begin, own, pair);
       round_weights();
       for (int64_t j0 = block.seen.begin + kGroupKeys; j0 < block.seen.end; j0 += kGroupKeys) {
         const Place place(keys++);
@@ -124,7 +126,7 @@ __device__ __forceinline__ void attend(GroupMemory<kWidth>& memory, const Attent
         ask_sums(products, out, weights, memory.v[before.at]);
         products.template wait<1>(s);
         release(memory.k_free[place.at]);
-        weigh_masked<kGroupRows>(s, rows, shrink, p, block.b, block.h, begin, j0, own, pair);
+        weigh_masked<kGroupRows, kBandAlone>(s, rows, shrink, p, block.b, block.h, begin, j0, own, pair);
         products.template wait<0>(out);
         release(memory.v_free[before.at]);
         scale_rows(out, shrink);
@@ -183,7 +185,7 @@ void start_attention_of_groups(const char* name, const Attention<uint16_t>& x, c
 // Whether it was done so. is_of_pairs(x) holds.
 inline bool attend_by_groups(const char* name, const Attention<uint16_t>& x) {
   const AttentionProblem<float>& p = x.problem;
-  if (!takes_groups(p.q_len)) return false;
+  if (!takes_groups(p.q_len) || (p.width > 64 && !is_band(p))) return false;
   AttentionMaps maps;
   if (!describe_rows(maps.q, x.q, p.batch, p.heads, p.q_len, p.width, kGroupQueries) ||
       !describe_rows(maps.k, x.k, p.batch, p.kv_heads, p.k_len, p.width, kGroupKeys) ||

@@ -73,8 +73,8 @@ def _apply(k: Any, a: Any, shape: tuple[int, ...], rows: Table | None, columns: 
     out = k.empty((planes, out_height, out_width), a.dtype)
     arrays: list[Any] = []
     for found in (rows, columns):
-        weighed = found and (found.places, found.weights.astype(a.dtype))
-        arrays += [None, None] if weighed is None else [beside(a, part) for part in weighed]
+        parts = [None, None] if found is None else [found.places, found.weights.astype(a.dtype)]
+        arrays += [part if part is None else beside(a, part) for part in parts]
     k.resample(out, a.reshape(shape), *arrays)
     return out
 
