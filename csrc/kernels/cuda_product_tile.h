@@ -44,14 +44,15 @@ struct TilePart {
     }
   }
 
-  // body(i, j, sum) for the thread's elements of the tile.
+  // body(i, j, sum) for the thread's elements of the tile that begins at (i0, j0). Places are added up in 64 bits, so that they share their
+  // beginnings: summed in 32 first, products of bytes took 118 registers for 92.
   template <class Body>
-  __device__ __forceinline__ void for_sums(const Body& body) const {
+  __device__ __forceinline__ void for_sums(int64_t i0, int64_t j0, const Body& body) const {
 #pragma unroll
     for (int c = 0; c < 4; ++c)
 #pragma unroll
       for (int e = 0; e < 4; ++e)
-        body(first_row + row + e / 2 * 8, first_column + c * 8 + pair * 2 + e % 2, sums[c].of[e]);
+        body(i0 + first_row + row + e / 2 * 8, j0 + first_column + c * 8 + pair * 2 + e % 2, sums[c].of[e]);
   }
 };
 

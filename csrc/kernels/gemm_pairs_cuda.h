@@ -67,8 +67,7 @@ __global__ void __launch_bounds__(kBlock) gemm_pairs_kernel(Problem p, GemmCut c
       part.multiply(a_words, b_words);
       __syncthreads();
     }
-    part.for_sums([&](int r, int c, float sum) {
-      const int64_t i = first_i + r, j = first_j + c;
+    part.for_sums(first_i, first_j, [&](int64_t i, int64_t j, float sum) {
       if (i >= p.m || j >= p.n) return;
       if (partial != nullptr)
         partial[((split * p.batches + batch) * p.m + i) * p.n + j] = sum;

@@ -97,8 +97,7 @@ __global__ void __launch_bounds__(kBlock) matmul_bf16_tiles(MatmulBf16 x, int64_
       part.multiply(a_words, b_words);
       __syncthreads();
     }
-    part.for_sums([&](int r, int c, float sum) {
-      const int64_t i = i0 + r, j = j0 + c;
+    part.for_sums(i0, j0, [&](int64_t i, int64_t j, float sum) {
       if (i >= x.m || j >= x.n) return;
       const int64_t to = at.out + i * x.out_m + j * x.out_n;
       float v = x.alpha * sum;

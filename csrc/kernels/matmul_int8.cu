@@ -114,8 +114,7 @@ __global__ void __launch_bounds__(kBlock) matmul_int8_tiles(MatmulInt8 x, bool p
       part.multiply(a_words, b_words);
       __syncthreads();
     }
-    part.for_sums([&](int r, int c, int32_t sum) {
-      const int64_t i = i0 + r, j = j0 + c;
+    part.for_sums(i0, j0, [&](int64_t i, int64_t j, int32_t sum) {
       if (i >= x.m || j >= x.n) return;
       const int32_t whole = sum - x.b_sums[j] * x.a_zero[i];
       float v = static_cast<float>(whole) * (x.b_scale[j] * x.a_scale[i]);
