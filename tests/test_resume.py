@@ -91,7 +91,9 @@ def seed(value=7):
         (1, 1, "arrays", {}, {}),
         (9, 1, "arrays", {}, {}),
         (6, "epoch", "arrays", {}, {}),
-        (8, 3, "arrays", {}, {}),
+        (8, 3, "arrays", {}, {}),  # kept after an epoch's last batch, before its end
+        (13, 5, "arrays", {}, {}),
+        (20, 7, "seeded", {}, {}),
         (14, 2, "seeded", {}, {}),
         (15, 1, "jittered", {}, {}),
         (9, 2, "workers", {}, {}),
@@ -116,6 +118,24 @@ def test_a_resumed_training_is_the_uninterrupted_one(
     assert log == whole[2]
     for name, array in model.state_dict().items():
         assert_array_equal(array, whole[0].state_dict()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("save_freq", "kept"),
+    [("epoch", [(1, 0), (2, 0)]), (4, [(0, 4), (1, 2), (1, 6)]), (7, [(1, 1)]), (100, [])],
+)
+def test_a_training_is_kept_by_epochs_or_by_batches(tmp_path, monkeypatch, save_freq, kept):
+    """As in Keras, whose numbers of batches go on over epochs and whose epochs then keep nothing."""
+    places = []
+    monkeypatch.setattr(
+        "einkorn.training.backup.write_snapshot",
+        lambda path, state: places.append((state["epoch"], state["done"])),
+    )
+    x, y = blobs(45)
+    model = nn.Sequential(nn.Linear(2, 3))
+    model.compile("sgd")
+    model.fit(x, y, 8, 2, verbose=0, callbacks=[training.BackupAndRestore(tmp_path / "backup", save_freq)])
+    assert places == kept
 
 
 def test_a_backup_that_does_not_fit_is_refused(tmp_path):

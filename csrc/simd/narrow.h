@@ -11,16 +11,31 @@ inline namespace EINKORN_ISA {
 // Vectors of one byte, and of half a vector's bytes, for each lane of int32.
 typedef uint8_t LaneBytes __attribute__((vector_size(kVectorBytes / 4)));
 
-// kLanes<int32_t> bytes as numbers.
+// kLanes<int32_t> bytes as numbers. (GCC 12 makes this of the conversion lane by lane.)
 EINKORN_INLINE Vec<int32_t> load_bytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return (Vec<int32_t>)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#elif defined(__AVX2__)
+  return (Vec<int32_t>)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#else
   LaneBytes v;
   memcpy(&v, p, sizeof v);
   return __builtin_convertvector(v, Vec<int32_t>);
+#endif
 }
 
+// The lowest byte of each.
 EINKORN_INLINE void store_bytes(uint8_t* p, Vec<int32_t> v) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8((__m512i)v));
+#elif defined(__AVX2__)
+  const __m256i low = (__m256i)(v & 255);
+  const __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(pairs, pairs));
+#else
   const LaneBytes narrow = __builtin_convertvector(v, LaneBytes);
   memcpy(p, &narrow, sizeof narrow);
+#endif
 }
 
 EINKORN_INLINE Vec<float> to_float(Vec<int32_t> v) {

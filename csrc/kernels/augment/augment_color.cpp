@@ -185,11 +185,11 @@ struct Colors {
       int32_t* const counts = slot.counts;
       for (int64_t b = 0; b < channels * kAugmentBins; ++b) counts[b] = 0;
       walk(x, pixels, step, [&](int64_t, int64_t size) {
-        for (int64_t c = 0; c < channels; ++c)
-          for (int64_t j = 0; j < size; j += kLane) {
-            const Ints bin = bins(load(channel(c) + j));
-            for (int64_t l = 0; l < kLane && j + l < size; ++l) ++counts[c * kAugmentBins + bin[l]];
-          }
+        int32_t found_bins[kAugmentBlock + kLane];
+        for (int64_t c = 0; c < channels; ++c) {
+          over(size, [&](int64_t j) EINKORN_LAMBDA { store(found_bins + j, bins(load(channel(c) + j))); });
+          for (int64_t j = 0; j < size; ++j) ++counts[c * kAugmentBins + found_bins[j]];
+        }
       });
       for (int64_t c = 0; c < channels; ++c)
         equalised(counts + c * kAugmentBins, slot.lut + (step * channels + c) * kAugmentBins, pixels);
@@ -199,14 +199,15 @@ struct Colors {
       found[2 * c] = __builtin_huge_valf(), found[2 * c + 1] = -__builtin_huge_valf();
     walk(x, pixels, step, [&](int64_t, int64_t size) {
       for (int64_t c = 0; c < channels; ++c) {
-        float low = found[2 * c], high = found[2 * c + 1];
-        for (int64_t j = 0; j < size; ++j) {
-          const float v = channel(c)[j];
-          low = v < low ? v : low;
-          high = v > high ? v : high;
-        }
-        found[2 * c] = low;
-        found[2 * c + 1] = high;
+        Floats low = broadcast(found[2 * c]), high = broadcast(found[2 * c + 1]);
+        for_vectors<float>(size, [&](int64_t j, int64_t n) EINKORN_LAMBDA {  // NaN is neither
+          const Floats v = load(channel(c) + j);
+          const Ints live = n == kLane ? Ints{} - 1 : first_lanes<float>(n);
+          low = live & (v < low) ? v : low;
+          high = live & (v > high) ? v : high;
+        });
+        found[2 * c] = -max_lanes<float>(-low);
+        found[2 * c + 1] = max_lanes<float>(high);
       }
     });
     if (kinds[step] == offset) {

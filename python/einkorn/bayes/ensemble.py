@@ -32,8 +32,12 @@ class DeepEnsemble:
     """
 
     def __init__(self, build: Callable[[], Module], members: int = 5) -> None:
-        if not callable(build):
-            raise ArgumentError(f"DeepEnsemble: build is {build!r}, expected a function that gives a Module")
+        if not callable(build) or isinstance(build, Module):
+            hint = ": a Module is one member, which each has to be built anew" if callable(build) else ""
+            raise ArgumentError(
+                f"DeepEnsemble: build is {type(build).__name__}, expected a function that gives a "
+                f"Module{hint}"
+            )
         if isinstance(members, bool) or not isinstance(members, int) or members < 1:
             raise ArgumentError(f"DeepEnsemble: members is {members!r}, expected an integer of at least 1")
         self._build = build

@@ -17,6 +17,7 @@ from einkorn.nn import init
 from einkorn.nn._check import integer, sizes
 from einkorn.nn.module import Module
 from einkorn.nn.parameter import Parameter, blank
+from einkorn.ops._options import flag, number
 
 __all__ = ["BayesConv2d", "BayesLinear", "Normal", "ScaleMixture", "kl_loss", "set_kl_weight"]
 
@@ -97,20 +98,21 @@ class _Bayes(Module):
         super().__init__()
         name = type(self).__name__
         numbers = prior if isinstance(prior, (Normal, ScaleMixture)) else (-1.0,)
-        if not all(0 < number < math.inf for number in numbers) or (
+        if not all(_is_number(value) and 0 < value < math.inf for value in numbers) or (
             isinstance(prior, ScaleMixture) and prior.pi >= 1
         ):
             raise ArgumentError(
                 f"{name}: prior is {prior!r}, expected Normal or ScaleMixture, with numbers above 0 and pi "
                 "below 1"
             )
-        if not 0 < initial_sigma < math.inf:
+        if not 0 < number(name, "initial_sigma", initial_sigma) < math.inf:
             raise ArgumentError(f"{name}: initial_sigma is {initial_sigma!r}, expected a number above 0")
-        if not 0 <= kl_weight < math.inf:
+        if not 0 <= number(name, "kl_weight", kl_weight) < math.inf:
             raise ArgumentError(f"{name}: kl_weight is {kl_weight!r}, expected a number >= 0")
+        bias = flag(name, "bias", bias)
         self.prior = prior
         self.initial_sigma = float(initial_sigma)
-        self.local_reparameterization = bool(local_reparameterization)
+        self.local_reparameterization = flag(name, "local_reparameterization", local_reparameterization)
         self.weight_mean = blank(*shape)
         self.weight_rho = blank(*shape)
         self.bias_mean = blank(shape[0]) if bias else None
@@ -283,7 +285,13 @@ class BayesConv2d(_Bayes):
         return f"{text}, stride={self.stride}, padding={self.padding}, prior={self.prior}"
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
 def _layers(model: Any, op: str) -> list[_Bayes]:
+    if not isinstance(model, Module):
+        raise ArgumentError(f"{op}: model is {type(model).__name__}, expected a Module")
     found = [module for module in model.modules() if isinstance(module, _Bayes)]
     if not found:
         raise ArgumentError(f"{op}: the model has no Bayesian layer, expected BayesLinear or BayesConv2d")

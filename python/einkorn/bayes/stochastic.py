@@ -9,12 +9,13 @@ import numpy as np
 from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.bayes.layers import _Bayes
-from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError
 from einkorn.nn.attention import MultiheadAttention
 from einkorn.nn.dropout import _Dropout
+from einkorn.nn.module import Module
 from einkorn.nn.noise import GaussianDropout, StochasticDepth, Zoneout
 from einkorn.nn.rnn import RNNBase
+from einkorn.training.batches import Types, float_type
 from einkorn.training.hints import ends_in
 from einkorn.training.modes import evaluating
 
@@ -46,6 +47,8 @@ class sampling(evaluating):  # noqa: N801 - reads as a function
     """
 
     def __init__(self, model: Any) -> None:
+        if not isinstance(model, Module):
+            raise ArgumentError(f"sampling: model is {type(model).__name__}, expected a Module")
         super().__init__(model)
         self._found = [module for module in model.modules() if _random(module)]
         if not self._found:
@@ -102,7 +105,7 @@ def batch_outputs(model: Any, x: Any, batch_size: int, op: str) -> np.ndarray:
     """What a model gives for rows, in the mode that it is in."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ArgumentError(f"{op}: batch_size is {batch_size!r}, expected an integer of at least 1")
-    rows = as_array(x, f"{op}: x")
+    rows = Types(float_type(model)).input(x, f"{op}: x")
     if rows.ndim == 0 or not len(rows):
         raise ArgumentError(f"{op}: x has shape {rows.shape}, expected at least one row")
     parts = []

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_numbers
 from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = ["expected_entropy", "mean_probability", "mutual_information", "predictive_entropy"]
 
 
 def _samples(samples: Any, op: str) -> np.ndarray:
-    found = as_array(samples, f"{op}: samples").astype(np.float64)
+    found = as_numbers(samples, f"{op}: samples").astype(np.float64)
     if found.ndim != 3 or not len(found):
         raise ShapeError(f"{op}: samples has shape {found.shape}, expected [samples, rows, classes]")
     if found.size and not ((found >= 0) & (found <= 1 + 1e-5)).all():

@@ -9,7 +9,7 @@ import numpy as np
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 
-__all__ = ["as_array", "columns_without_numbers", "is_map_dataset"]
+__all__ = ["as_array", "as_numbers", "columns_without_numbers", "is_map_dataset"]
 
 # What NumPy converts without walking through an object by number, which need never end.
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")
@@ -56,6 +56,19 @@ def as_array(value: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError):
         hint = ": call its toarray()" if hasattr(value, "toarray") else ""
         raise ArgumentError(f"{name} is {type(value).__name__}, expected an array{hint}") from None
+
+
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """As :func:`as_array`, of real numbers: texts, dates and complex numbers are refused by name."""
+    array = as_array(value, name)
+    if array.dtype.kind == "O":
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ArgumentError(f"{name} holds objects, expected numbers") from None
+    if array.dtype.kind in "USMmc":
+        raise ArgumentError(f"{name} has the type {array.dtype}, expected real numbers")
+    return array
 
 
 def _types(frame: Any) -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from einkorn import engines
 from einkorn.data.collate import collate_rows
 from einkorn.data.dataset import ArrayDataset
 from einkorn.data.datasets import Subset
+from einkorn.errors import ArgumentError
 
 __all__ = ["Maker", "allocator", "is_gathered", "transformed"]
 
@@ -100,6 +101,10 @@ class Maker:
 
         A user's own functions are given memory that they may keep.
         """
+        if not self.is_single and not (hasattr(rows, "__len__") and len(rows)):
+            raise ArgumentError(
+                f"DataLoader: batch_sampler gave {rows!r}, expected the numbers of a batch's rows"
+            )
         if self.transform is not None or self.collate_fn is not None:
             empty = None
         numbers = np.asarray(rows) if self._gathers else None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines, random
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_array, as_numbers
 from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -55,6 +55,18 @@ def _count(value: Any, owner: str, name: str, low: int = 1) -> int:
     return number
 
 
+def _flag(value: Any, owner: str, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{owner}: {name} is {value!r}, expected True or False")
+    return bool(value)
+
+
+def _sized(value: Any, owner: str, name: str) -> Any:
+    if not hasattr(value, "__len__"):
+        raise ArgumentError(f"{owner}: {name} is {value!r}, expected an object with len()")
+    return value
+
+
 class Sampler:
     """Base class: iterating gives the numbers of rows, or lists of them for batches."""
 
@@ -71,7 +83,7 @@ class SequentialSampler(Sampler):
     """
 
     def __init__(self, data_source: Sized) -> None:
-        self.data_source = data_source
+        self.data_source = _sized(data_source, "SequentialSampler", "data_source")
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self.data_source)))
@@ -102,10 +114,8 @@ class RandomSampler(Sampler):
         num_samples: int | None = None,
         generator: random.Generator | None = None,
     ) -> None:
-        if not isinstance(replacement, bool):
-            raise ArgumentError(f"RandomSampler: replacement is {replacement!r}, expected True or False")
-        self.data_source = data_source
-        self.replacement = replacement
+        self.data_source = _sized(data_source, "RandomSampler", "data_source")
+        self.replacement = _flag(replacement, "RandomSampler", "replacement")
         self._num_samples = (
             None if num_samples is None else _count(num_samples, "RandomSampler", "num_samples")
         )
@@ -118,6 +128,8 @@ class RandomSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         rows, left = len(self.data_source), self.num_samples
+        if self.replacement and left and not rows:
+            raise ArgumentError(f"RandomSampler: data_source has no rows to take {left} of")
         if self.replacement:
             yield from (_uniform(left, self.generator) * rows).astype(np.int64).tolist()
             return
@@ -139,6 +151,12 @@ class SubsetRandomSampler(Sampler):
     """
 
     def __init__(self, indices: Sequence[int], generator: random.Generator | None = None) -> None:
+        if isinstance(indices, Iterable) and not hasattr(indices, "__getitem__"):
+            indices = list(indices)
+        kind = as_array(indices, "SubsetRandomSampler: indices").dtype.kind
+        if kind not in "iu" and len(indices):
+            hint = ": of a mask, numpy.flatnonzero gives them" if kind == "b" else ""
+            raise ArgumentError(f"SubsetRandomSampler: indices are not all integers{hint}")
         self.indices = indices
         self.generator = generator
 
@@ -171,28 +189,26 @@ class WeightedRandomSampler(Sampler):
         generator: random.Generator | None = None,
     ) -> None:
         name = "WeightedRandomSampler"
-        self.weights = as_array(weights, f"{name}: weights").astype(np.float64)
+        self.weights = as_numbers(weights, f"{name}: weights").astype(np.float64)
         if self.weights.ndim != 1:
             raise ShapeError(
                 f"{name}: weights has shape {self.weights.shape}, expected one weight for each row"
             )
-        good = np.isfinite(self.weights).all() and (self.weights >= 0).all() and self.weights.sum() > 0
+        good = np.isfinite(self.weights).all() and (self.weights >= 0).all() and self.weights.any()
         if not good:
             raise ArgumentError(f"{name}: weights are not all finite and >= 0, with one above 0")
         self.num_samples = _count(num_samples, name, "num_samples")
-        if not isinstance(replacement, bool):
-            raise ArgumentError(f"{name}: replacement is {replacement!r}, expected True or False")
+        self.replacement = _flag(replacement, name, "replacement")
         some = int(np.count_nonzero(self.weights))
-        if not replacement and self.num_samples > some:
+        if not self.replacement and self.num_samples > some:
             raise ArgumentError(
                 f"{name}: num_samples is {num_samples}, and {some} rows have a weight above 0"
             )
-        self.replacement = replacement
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         if self.replacement:
-            sums = np.cumsum(self.weights)
+            sums = np.cumsum(self.weights / self.weights.max())  # the sum of huge ones is finite, too
             drawn = np.searchsorted(sums, _uniform(self.num_samples, self.generator) * sums[-1], "right")
             yield from np.minimum(drawn, np.flatnonzero(self.weights)[-1]).tolist()
             return
@@ -219,11 +235,11 @@ class BatchSampler(Sampler):
     """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        if not isinstance(sampler, Iterable):
+            raise ArgumentError(f"BatchSampler: sampler is {sampler!r}, expected an iterable of row numbers")
         self.sampler = sampler
         self.batch_size = _count(batch_size, "BatchSampler", "batch_size")
-        if not isinstance(drop_last, bool):
-            raise ArgumentError(f"BatchSampler: drop_last is {drop_last!r}, expected True or False")
-        self.drop_last = drop_last
+        self.drop_last = _flag(drop_last, "BatchSampler", "drop_last")
 
     def __iter__(self) -> Iterator[list[int]]:
         batch: list[int] = []
@@ -273,12 +289,13 @@ class DistributedSampler(Sampler):
         self.rank = _count(rank, name, "rank", 0)
         if self.rank >= self.num_replicas:
             raise ArgumentError(f"{name}: rank is {rank}, expected 0 to {self.num_replicas - 1}")
-        self.dataset = dataset
-        self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
+        self.dataset = _sized(dataset, name, "dataset")
+        self.shuffle, self.drop_last = _flag(shuffle, name, "shuffle"), _flag(drop_last, name, "drop_last")
+        self.seed, self.epoch = _count(seed, name, "seed", 0), 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch."""
-        self.epoch = epoch
+        self.epoch = _count(epoch, "DistributedSampler", "epoch", 0)
 
     @property
     def num_samples(self) -> int:
@@ -328,14 +345,17 @@ class BucketSampler(Sampler):
         batches_of_bucket: int = 50,
         generator: random.Generator | None = None,
     ) -> None:
-        self.lengths = as_array(lengths, "BucketSampler: lengths")
+        self.lengths = as_numbers(lengths, "BucketSampler: lengths")
         if self.lengths.ndim != 1:
             raise ShapeError(
                 f"BucketSampler: lengths has shape {self.lengths.shape}, expected one number a row"
             )
+        if not (np.isfinite(self.lengths) & (self.lengths >= 0)).all():
+            raise ArgumentError("BucketSampler: lengths are not all finite and >= 0")
         self.batch_size = _count(batch_size, "BucketSampler", "batch_size")
         self.batches_of_bucket = _count(batches_of_bucket, "BucketSampler", "batches_of_bucket")
-        self.shuffle, self.drop_last, self.generator = shuffle, drop_last, generator
+        self.shuffle = _flag(shuffle, "BucketSampler", "shuffle")
+        self.drop_last, self.generator = _flag(drop_last, "BucketSampler", "drop_last"), generator
 
     def __iter__(self) -> Iterator[list[int]]:
         rows = len(self.lengths)

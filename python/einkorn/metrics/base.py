@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_array, as_numbers
 from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = ["Metric", "Parts", "pair", "rows_of", "spread"]
@@ -78,16 +78,25 @@ class Metric:
         return f"{type(self).__name__}(name={self.name!r})"
 
 
-def pair(metric: str, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays."""
-    return as_array(y_true, f"{metric}: y_true"), as_array(y_pred, f"{metric}: y_pred")
+def pair(metric: str, y_true: Any, y_pred: Any, *, texts: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of rows; of numbers, or with ``texts`` both of texts."""
+    found = []
+    both = texts and all(as_array(each, metric).dtype.kind == "U" for each in (y_true, y_pred))
+    for name, value in (("y_true", y_true), ("y_pred", y_pred)):
+        array = (as_array if both else as_numbers)(value, f"{metric}: {name}")
+        if array.ndim == 0:
+            raise ShapeError(f"{metric}: {name} is a single number, expected an array of rows")
+        found.append(array)
+    return found[0], found[1]
 
 
 def rows_of(metric: str, sample_weight: Any, rows: int) -> np.ndarray | None:
     """The weights of the rows in float64, or None."""
     if sample_weight is None:
         return None
-    weight = as_array(sample_weight, f"{metric}: sample_weight").astype(np.float64)
+    weight = as_numbers(sample_weight, f"{metric}: sample_weight").astype(np.float64)
+    if not np.isfinite(weight).all():
+        raise ArgumentError(f"{metric}: sample_weight holds NaN or infinity, expected finite numbers")
     if weight.ndim == 0:
         return np.full(rows, float(weight))
     if len(weight) != rows or weight.shape[1:].count(1) != weight.ndim - 1:

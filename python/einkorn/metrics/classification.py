@@ -29,6 +29,7 @@ class _Mean(Metric):
 
     total: float
     count: float
+    _texts = False  # whether targets and predictions may be texts
 
     def _begin(self) -> dict[str, Any]:
         return {"total": 0.0, "count": 0.0}
@@ -38,8 +39,12 @@ class _Mean(Metric):
         raise TypeError(f"{type(self).__name__} defines no _values()")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        target, output = pair(self.name, y_true, y_pred)
+        target, output = pair(self.name, y_true, y_pred, texts=self._texts)
         values = np.asarray(self._values(target, output))
+        if values.ndim == 0 and sample_weight is not None:
+            raise ShapeError(
+                f"{self.name}: y_pred has shape {output.shape}, one row, which has no sample_weight"
+            )
         weight = spread(rows_of(self.name, sample_weight, len(output)), values.shape)
         self.total += float((values * weight).sum(dtype=np.float64))
         self.count += float(weight.sum(dtype=np.float64))
@@ -85,6 +90,8 @@ class Accuracy(_Mean):
     ----------
     name : str, default "accuracy"
     """
+
+    _texts = True
 
     def __init__(self, name: str = "accuracy") -> None:
         super().__init__(name)
@@ -158,9 +165,10 @@ class TopKCategoricalAccuracy(_Mean):
         super().__init__(name)
 
     def _values(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-        classes = np.expand_dims(_classes(self.name, y_true, y_pred), 1)
-        own = np.take_along_axis(y_pred, classes, 1)
-        return ((y_pred > own).sum(1) < self.k) & np.isfinite(own.squeeze(1))
+        classes = _classes(self.name, y_true, y_pred)
+        there = (classes >= 0) & (classes < y_pred.shape[1])  # others are among no largest
+        own = np.take_along_axis(y_pred, np.expand_dims(np.where(there, classes, 0), 1), 1)
+        return ((y_pred > own).sum(1) < self.k) & np.isfinite(own.squeeze(1)) & there
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):

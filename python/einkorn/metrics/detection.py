@@ -7,10 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from einkorn.data.arrays import as_numbers
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.metrics.base import Metric
 
 __all__ = ["MeanAveragePrecision", "box_iou"]
+
+
+def _corners(op: str, name: str, value: Any) -> np.ndarray:
+    """Boxes in float64 [n, 4]."""
+    boxes = as_numbers(value, f"{op}: {name}").astype(np.float64)
+    if boxes.size == 0:
+        return boxes.reshape(-1, 4)
+    if boxes.shape[-1:] != (4,):
+        raise ShapeError(f"{op}: {name} has shape {boxes.shape}, expected [n, 4]")
+    return boxes.reshape(-1, 4)
 
 
 def box_iou(first: Any, second: Any) -> np.ndarray:
@@ -26,7 +37,7 @@ def box_iou(first: Any, second: Any) -> np.ndarray:
     -------
     array [n, m]
     """
-    a, b = (np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in (first, second))
+    a, b = (_corners("box_iou", name, value) for name, value in (("first", first), ("second", second)))
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)

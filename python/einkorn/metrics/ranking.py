@@ -31,6 +31,8 @@ def _flat(
             f"{op}: y_true has {target.size} and y_score {score.size} elements, expected equally "
             "many, and some"
         )
+    if np.isnan(score).any():
+        raise ArgumentError(f"{op}: y_score holds NaN, which has no place among scores")
     weight = rows_of(op, sample_weight, len(score))
     return target, score.astype(np.float64), np.ones(len(score)) if weight is None else weight
 
@@ -205,7 +207,13 @@ class ExpectedCalibrationError(Metric):
         if chances.size and not ((chances >= 0) & (chances <= 1 + 1e-5)).all():
             raise ArgumentError(f"{self.name}: y_pred holds {chances.min():g} to {chances.max():g}, expected "
                                 "probabilities from 0 to 1")  # fmt: skip
-        if chances.ndim == 2 and chances.shape[1] > 1:
+        by_class = chances.ndim == 2 and chances.shape[1] > 1
+        if target.size != (len(chances) if by_class else chances.size) and target.shape != chances.shape:
+            raise ShapeError(
+                f"{self.name}: y_pred has shape {chances.shape} and y_true {target.shape}, expected a "
+                "class for each row"
+            )
+        if by_class:
             target = target.argmax(1) if target.shape == chances.shape else target.reshape(-1)
             right = chances.argmax(1) == target
             confidence = chances.max(1).astype(np.float64)

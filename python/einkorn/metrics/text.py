@@ -65,7 +65,7 @@ class Perplexity(Metric):
         self.count += float(weight.sum())
 
     def result(self) -> float:
-        return math.exp(min(700.0, self.total / self.count)) if self.count else float("nan")
+        return math.exp(np.minimum(self.total / self.count, 700.0)) if self.count else float("nan")
 
 
 class BLEU(Metric):

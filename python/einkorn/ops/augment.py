@@ -7,7 +7,7 @@ parameters of its own. Transforms with names and random parameters are in :mod:`
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ _KINDS = (
 _NOISES = ("normal", "uniform", "salt_and_pepper")
 _MOST_PIXELS = 1 << 30
 _MOST_TAPS = 8191
+_ONES = np.ones(1024, np.float32)
 
 
 def _pictures(op: str, x: Any) -> np.ndarray:
@@ -74,20 +75,28 @@ def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any 
     a = np.asarray(value._data if isinstance(value, Tensor) else value)
     if a.dtype.kind not in kinds:
         raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected numbers")
+    if a.shape == shape:
+        return np.ascontiguousarray(a, dtype=dtype)
+    out = np.empty(shape, dtype)  # half of the time that numpy.broadcast_to takes
     try:
-        return np.ascontiguousarray(np.broadcast_to(a, shape), dtype=dtype)
+        if a.ndim > len(shape):
+            raise ValueError
+        out[...] = a
     except ValueError:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {shape}") from None
+    return out
 
 
 def _new(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return engines.cpu().empty(shape, np.dtype(dtype))
 
 
-def _out_dtype(op: str, a: np.ndarray, dtype: Any, scale: Any) -> np.dtype:
-    wanted = np.dtype(dtype) if dtype is not None else (a.dtype if scale is None else _FLOAT)
-    if wanted not in (a.dtype, _FLOAT):
-        raise DTypeError(f"{op}: dtype is {wanted}, expected {a.dtype} or float32")
+def _out_dtype(op: str, pixel: np.dtype, dtype: Any, scale: Any) -> np.dtype:
+    if dtype is None:
+        return pixel if scale is None else _FLOAT
+    wanted = np.dtype(dtype)
+    if wanted not in (pixel, _FLOAT):
+        raise DTypeError(f"{op}: dtype is {wanted}, expected {pixel} or float32")
     return wanted
 
 
@@ -100,13 +109,35 @@ def _scaling(op: str, scale: Any, shift: Any, channels: int) -> tuple[Any, Any]:
     )
 
 
-def _limit(op: str, a: np.ndarray, limit: Any) -> float:
+def _limit(op: str, pixel: np.dtype, limit: Any) -> float:
     if limit is None:
-        return 255.0 if a.dtype == _BYTE else 1.0
+        return 255.0 if pixel == _BYTE else 1.0
     value = float(number(op, "limit", limit))
-    if not 0 < value <= 65536 or (a.dtype == _BYTE and value != 255):
+    if not 0 < value <= 65536 or (pixel == _BYTE and value != 255):
         raise ArgumentError(f"{op}: limit is {limit!r}, expected 255 for uint8, or above 0 up to 65536")
     return value
+
+
+class Launch(NamedTuple):
+    """A call of a kernel whose arguments are checked, for a whole batch or for a stretch of its images."""
+
+    kernel: str
+    size: tuple[int, int]  # height and width of the result
+    dtype: np.dtype
+    each: tuple[np.ndarray | None, ...]  # arguments with a row for each image
+    shared: tuple[Any, ...]
+    in_place: bool = False  # whether it may write over what it reads
+
+    def into(self, out: np.ndarray, x: np.ndarray, part: slice | np.ndarray | None = None) -> None:
+        """Launch it, for the images ``part`` of the batch where that is given: x and out are theirs."""
+        each = self.each if part is None else [a if a is None else a[part] for a in self.each]
+        getattr(engines.of(out), self.kernel)(out, x, *each, *self.shared)
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Launch it for the whole batch."""
+        out = _new((*x.shape[:2], *self.size), self.dtype)
+        self.into(out, x)
+        return out
 
 
 def augment_warp(
@@ -161,16 +192,42 @@ def augment_warp(
     DTypeError, ShapeError, ArgumentError
         For other types, shapes and options; a window that leaves the image.
     """
+    a = _pictures("augment_warp", x)
+    return warp_launch(
+        a.shape, a.dtype, matrix, size=size, window=window, field=field, mode=mode, border=border, fill=fill,
+        antialias=antialias, scale=scale, shift=shift, dtype=dtype,
+    ).run(a)  # fmt: skip
+
+
+def warp_launch(
+    shape: tuple[int, ...],
+    pixel: np.dtype,
+    matrix: Any,
+    *,
+    size: Any = None,
+    window: Any = None,
+    field: Any = None,
+    mode: str = "bilinear",
+    border: str = "constant",
+    fill: Any = 0.0,
+    antialias: bool = False,
+    scale: Any = None,
+    shift: Any = None,
+    dtype: Any = None,
+) -> Launch:
+    """:func:`augment_warp` of pictures of this shape and type, yet to be launched."""
     op = "augment_warp"
-    a = _pictures(op, x)
-    images, channels, height, width = a.shape
-    out_height, out_width = (height, width) if size is None else pair(size, op, "size")
-    _check_pixels(op, (images, channels, out_height, out_width))
+    images, channels, height, width = shape
+    out_height, out_width = shape[2:]
+    if size is not None and size != (height, width):
+        out_height, out_width = pair(size, op, "size")
+        _check_pixels(op, (images, channels, out_height, out_width))
     matrices = _numbers(op, "matrix", matrix, (images, 3, 3), np.float64)
     corner = matrices[:, 2, 2:3, None]
-    if images and (matrices[:, 2, 2] != 1).any():
+    if (corner != 1).any():
         with np.errstate(all="ignore"):
             matrices = np.where(corner == 0, matrices, matrices / np.where(corner == 0, 1.0, corner))
+        matrices = np.ascontiguousarray(matrices)
     windows = None
     if window is not None:
         windows = _numbers(op, "window", window, (images, 4), np.int64)
@@ -188,23 +245,22 @@ def augment_warp(
     if flag(op, "antialias", antialias):
         if edge != 1 or kind != 0 or fields is not None:
             raise ArgumentError(f"{op}: antialias is True, expected border 'nearest' and mode 'bilinear'")
-        if matrices[:, [0, 1, 2, 2], [1, 0, 0, 1]].any() or (matrices[:, 2, 2] != 1).any():
+        flat = matrices.reshape(images, 9)
+        if flat[:, 1:4:2].any() or flat[:, 6:8].any() or (flat[:, 8] != 1).any():
             raise ArgumentError(f"{op}: antialias is True, expected matrices that leave axes axes")
-        largest = float(np.abs(matrices[:, [0, 1], [0, 1]]).max()) if images else 1.0
+        largest = float(np.abs(flat[:, :5:4]).max()) if images else 1.0
         if not largest < _MOST_TAPS / 2:
             raise ArgumentError(
                 f"{op}: matrix shrinks an axis {largest:g} times, expected below {_MOST_TAPS // 2}"
             )
         taps = int(2 * largest) + 2 if largest > 1 else 0
     factors = _scaling(op, scale, shift, channels)
-    out = _new((images, channels, out_height, out_width), _out_dtype(op, a, dtype, factors[0]))
-    if out.size and a.size == 0:
-        raise ShapeError(f"{op}: x has shape {a.shape}, expected at least one pixel")
+    out_dtype = _out_dtype(op, pixel, dtype, factors[0])
+    if images * channels * out_height * out_width and not height * width:
+        raise ShapeError(f"{op}: x has shape {shape}, expected at least one pixel")
     fills = _numbers(op, "fill", fill, (channels,))
-    engines.of(out).augment_warp(
-        out, a, np.ascontiguousarray(matrices), windows, fields, fills, *factors, kind, edge, taps
-    )
-    return out
+    shared = (fills, *factors, kind, edge, taps)
+    return Launch(op, (out_height, out_width), out_dtype, (matrices, windows, fields), shared)
 
 
 def augment_color(
@@ -248,14 +304,31 @@ def augment_color(
     Steps are those of torchvision's functions of the same names. Saturation, hue and grayscale leave pictures
     of one channel as they are, hue all but those of three.
     """
+    a = _pictures("augment_color", x)
+    return color_launch(
+        a.shape, a.dtype, kinds, values, limit=limit, scale=scale, shift=shift, dtype=dtype
+    ).run(a)
+
+
+def color_launch(
+    shape: tuple[int, ...],
+    pixel: np.dtype,
+    kinds: Any,
+    values: Any,
+    *,
+    limit: float | None = None,
+    scale: Any = None,
+    shift: Any = None,
+    dtype: Any = None,
+) -> Launch:
+    """:func:`augment_color` of pictures of this shape and type, yet to be launched."""
     op = "augment_color"
-    a = _pictures(op, x)
     if isinstance(kinds, (list, tuple)) and all(isinstance(kind, str) for kind in kinds):
         kinds = [_choice(op, "kinds", kind, _KINDS) for kind in kinds]
     kinds = np.asarray(kinds if len(kinds) else np.empty((0,), np.int32))
     steps = kinds.shape[-1] if kinds.ndim else 1
-    codes = _numbers(op, "kinds", kinds, (len(a), steps), np.int32)
-    shares = _numbers(op, "values", values, (len(a), steps))
+    codes = _numbers(op, "kinds", kinds, (shape[0], steps), np.int32)
+    shares = _numbers(op, "values", values, (shape[0], steps))
     if codes.size and not 0 <= codes.min() <= codes.max() < len(_KINDS):
         raise ArgumentError(
             f"{op}: kinds has numbers {codes.min()} to {codes.max()}, expected 0 to {len(_KINDS) - 1}"
@@ -266,10 +339,10 @@ def augment_color(
         raise ArgumentError(f"{op}: values turns a hue by more than half a circle, expected -0.5 to 0.5")
     if not ((shares[codes == 5] >= 0) & (shares[codes == 5] <= 8)).all():
         raise ArgumentError(f"{op}: values has a number of bits outside of 0 to 8")
-    factors = _scaling(op, scale, shift, a.shape[1])
-    out = _new(a.shape, _out_dtype(op, a, dtype, factors[0]))
-    engines.of(out).augment_color(out, a, codes, shares, *factors, _limit(op, a, limit))
-    return out
+    factors = _scaling(op, scale, shift, shape[1])
+    out_dtype = _out_dtype(op, pixel, dtype, factors[0])
+    shared = (*factors, _limit(op, pixel, limit))
+    return Launch(op, shape[2:], out_dtype, (codes, shares), shared, out_dtype == pixel)  # type: ignore[arg-type]
 
 
 def augment_filter(
@@ -305,19 +378,35 @@ def augment_filter(
     DTypeError, ShapeError, ArgumentError
         For other types, shapes and options.
     """
-    op = "augment_filter"
-    a = _pictures(op, x)
+    a = _pictures("augment_filter", x)
+    return filter_launch(a.shape, a.dtype, rows, columns, keep=keep, gain=gain, edges=edges, limit=limit).run(
+        a
+    )
+
+
+def filter_launch(
+    shape: tuple[int, ...],
+    pixel: np.dtype,
+    rows: Any,
+    columns: Any,
+    *,
+    keep: Any = 0.0,
+    gain: Any = 1.0,
+    edges: bool = False,
+    limit: float | None = None,
+) -> Launch:
+    """:func:`augment_filter` of pictures of this shape and type, yet to be launched."""
+    op, images = "augment_filter", shape[0]
     weights = []
     for name, given in (("rows", rows), ("columns", columns)):
         taps = np.shape(given)[-1] if np.ndim(given) else 1
         if taps % 2 == 0 or taps > _MOST_TAPS:
             raise ShapeError(f"{op}: {name} has {taps} taps, expected an odd number up to {_MOST_TAPS}")
-        weights.append(_numbers(op, name, given, (len(a), taps)))
-    kept, gained = (_numbers(op, name, v, (len(a),)) for name, v in (("keep", keep), ("gain", gain)))
-    most = 0.0 if limit is None else _limit(op, a, limit)
-    out = _new(a.shape, a.dtype)
-    engines.of(out).augment_filter(out, a, *weights, kept, gained, flag(op, "edges", edges), most)
-    return out
+        weights.append(_numbers(op, name, given, (images, taps)))
+    kept, gained = (_numbers(op, name, v, (images,)) for name, v in (("keep", keep), ("gain", gain)))
+    most = 0.0 if limit is None else _limit(op, pixel, limit)
+    shared = (flag(op, "edges", edges), most)
+    return Launch(op, shape[2:], pixel, (*weights, kept, gained), shared)  # type: ignore[arg-type]
 
 
 def augment_draws(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -335,12 +424,11 @@ def augment_draws(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
     -------
     float64 array [images, count]
     """
-    _check_rows("augment_draws", rows)
-    drawn, ones = np.zeros((len(rows), 1, 1, count), np.float32), np.ones(len(rows), np.float32)
+    drawn = np.zeros((len(rows), 1, 1, count), np.float32)
     if drawn.size:
-        engines.cpu().augment_noise(drawn, drawn, rows, ones, ones, seed, _NOISES.index("uniform"), 0.0)
-    out = drawn.reshape(len(rows), count).astype(np.float64)
-    out += 1
+        ones = _ONES[: len(rows)] if len(rows) <= len(_ONES) else np.ones(len(rows), np.float32)
+        engines.cpu().augment_noise(drawn, drawn, rows, ones, ones, seed, 1, 0.0)
+    out = np.add(drawn.reshape(len(rows), count), 1.0, dtype=np.float64)
     out *= 0.5
     return out
 
@@ -388,14 +476,27 @@ def augment_noise(
     DTypeError, ShapeError, ArgumentError
         For other types, shapes and options.
     """
-    op = "augment_noise"
-    a = _pictures(op, x)
-    numbers = _numbers(op, "rows", rows, (len(a),), np.int64)
+    a = _pictures("augment_noise", x)
+    return noise_launch(a.shape, a.dtype, rows, amount, kind=kind, salt=salt, seed=seed, limit=limit).run(a)
+
+
+def noise_launch(
+    shape: tuple[int, ...],
+    pixel: np.dtype,
+    rows: Any,
+    amount: Any,
+    *,
+    kind: str = "normal",
+    salt: Any = 0.5,
+    seed: int = 0,
+    limit: float | None = None,
+) -> Launch:
+    """:func:`augment_noise` of pictures of this shape and type, yet to be launched."""
+    op, images = "augment_noise", shape[0]
+    numbers = _numbers(op, "rows", rows, (images,), np.int64)
     _check_rows(op, numbers)
-    amounts, salts = (_numbers(op, name, v, (len(a),)) for name, v in (("amount", amount), ("salt", salt)))
+    amounts, salts = (_numbers(op, name, v, (images,)) for name, v in (("amount", amount), ("salt", salt)))
     code = _choice(op, "kind", kind, _NOISES)
-    most = 0.0 if limit is None and code < 2 else _limit(op, a, limit)
-    key = integer(op, "seed", seed, 0, 2**64 - 1)
-    out = _new(a.shape, a.dtype)
-    engines.of(out).augment_noise(out, a, numbers, amounts, salts, key, code, most)
-    return out
+    most = 0.0 if limit is None and code < 2 else _limit(op, pixel, limit)
+    shared = (integer(op, "seed", seed, 0, 2**64 - 1), code, most)
+    return Launch(op, shape[2:], pixel, (numbers, amounts, salts), shared, True)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ class BackupAndRestore(Callback):
     backup_dir : str or path
         A folder for this training alone; made if it is not there.
     save_freq : "epoch" or int, default "epoch"
-        After each epoch, or after so many batches as well as after each epoch.
+        After each epoch, or after so many batches, counted over all epochs.
     double_checkpoint : bool, default False
         Whether the file before the last one stays too: it is gone back to where the last one turns out to be
         damaged.
@@ -111,9 +111,10 @@ class BackupAndRestore(Callback):
             self._keep()
 
     def after_epoch(self, epoch: int) -> None:
-        """Keep the training between two epochs."""
+        """Keep the training between two epochs, unless batches are counted."""
         self._ended = state_of(self.model).stop_training or epoch + 1 == self.params.get("epochs")
-        self._keep()
+        if self.save_freq == "epoch":
+            self._keep()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._ended and self.delete_checkpoint:

@@ -110,17 +110,19 @@ class Feed:
 
     def epoch(self, done: int = 0) -> Iterator[Any]:
         """The batches of an epoch of which so many are behind us."""
-        if self.steps is None:
-            rest = self._rest if done and self._rest is not None else self._begin()
-            if self.kept:
-                for batch in rest:
-                    self._taken += 1
-                    yield batch
-            else:
-                yield from rest
-            self._rest = None
-            return
-        for _ in range(done, self.steps):
+        if self.steps is not None:
+            return self._so_many(done, self.steps)
+        rest = self._rest if done and self._rest is not None else self._begin()
+        return self._counted(rest) if self.kept else rest
+
+    def _counted(self, rest: Iterator[Any]) -> Iterator[Any]:
+        for batch in rest:
+            self._taken += 1
+            yield batch
+        self._rest = None
+
+    def _so_many(self, done: int, steps: int) -> Iterator[Any]:
+        for _ in range(done, steps):
             batch = next(self._rest, None) if self._rest is not None else None
             if batch is None:
                 batch = next(self._begin(), None)

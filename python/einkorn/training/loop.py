@@ -375,6 +375,7 @@ class Run:
         if guard is not None:
             guard.begin()
         batches = self.feed.epoch(step)
+        drawn = progress.is_drawn
         for inputs, target, weight in batches if times is None else times.batches(batches):
             for watcher in begins:
                 watcher(step, {})
@@ -397,7 +398,7 @@ class Run:
                     figures.add(batch.parts, batch.total, batch.values, batch.wanted, weight)
             step += 1
             self.done = step
-            if ends or progress.due():
+            if ends or (drawn and progress.due()):
                 if not self.own_step:
                     logs = figures.running()
                 for watcher in ends:

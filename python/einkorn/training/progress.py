@@ -36,6 +36,11 @@ class Progress:
             self._bar = open_bar(steps, self._head, "batch")
             self._next = self._begin + INTERVAL
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
+
     def due(self) -> bool:
         """Whether it is time to draw again: asked once a batch, so it must cost nothing."""
         return self._bar is not None and time.perf_counter() >= self._next

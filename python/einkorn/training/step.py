@@ -35,9 +35,18 @@ class Batched:
 
     __slots__ = ("_loss", "_total", "number", "parts", "value", "values", "wanted")
 
-    def __init__(self, loss: Any, value: Any, number: float, parts: Any, values: Any, wanted: Any) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        value: Any,
+        number: float,
+        parts: Any,
+        values: Any,
+        wanted: Any,
+        total: float | None = None,
+    ) -> None:
         self._loss = loss
-        self._total: float | None = None
+        self._total = total
         self.value = value
         self.number = number
         self.parts = parts
@@ -69,12 +78,17 @@ class Stepper(Forward):
         # The mean of nothing is NaN: with such a loss that is a number, nothing has to be counted between
         # the forward and the backward pass, where a thread that waits might fall asleep.
         self.counts_all = False
+        # Whether the first batch has shown that the shortest way will do: one loss, a mean, nothing added.
+        self.short = False
+        self.every = compiled.accumulate
 
     def forward(self, inputs: Any, target: Any, weight: np.ndarray | None) -> Batched:
         """The loss of a batch, recorded."""
         if self.gathered == 0:
             self.optimizer.zero_grad()
         first = self.fresh
+        if self.short and not first and weight is None and type(inputs) is tuple:
+            return self._shortly(inputs, target)
         output, values = self.run(inputs)
         loss = self.loss
         wanted = loss.prepare(values, target)
@@ -94,15 +108,37 @@ class Stepper(Forward):
         number = value.item()
         if first:
             self.counts_all = loss.is_mean
+            self.short = self._is_short()
         return Batched(loss, value, number, number if parts is None else parts, values, wanted)
+
+    def _is_short(self) -> bool:
+        loss = self.loss
+        same = self.plain and loss.is_mean and (loss.from_logits is not False or not loss.of_classes)
+        return same and self.compiled.loss_weight == 1.0 and not self.penalized and self.state.device == "cpu"
+
+    def _shortly(self, inputs: Any, target: Any) -> Batched:
+        """As ``forward``, in as few calls as there are steps: they count where a model is small."""
+        output = self.model(*inputs)
+        loss = self.loss
+        values = output._data if type(output) is Tensor else None
+        if type(values) is not np.ndarray:
+            values = loss.outputs(output, self.op)
+        total = None
+        if loss.even and target.ndim == 1 and values.ndim == 2 and len(target) == len(values):
+            wanted, total = target, float(len(target))
+        else:
+            wanted = loss.prepare(values, target)
+        value = loss.function(output, wanted)
+        number = value._data.item()
+        return Batched(loss, value, number, number, values, wanted, total)
 
     def teaches(self, batch: Batched) -> bool:
         """Whether there is something to do with a batch: to learn from it, or to count it."""
-        return self.compiled.accumulate > 1 or bool(batch.total)
+        return self.every > 1 or bool(batch.total)
 
     def learn(self, batch: Batched) -> None:
         """Backward, and the update if it is due."""
-        every = self.compiled.accumulate
+        every = self.every
         if every == 1:
             batch.value.backward()
             self._apply()

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn import random
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_array, as_numbers
 from einkorn.data.augment.plan import mixed
 from einkorn.data.samplers import permutation
 from einkorn.errors import ArgumentError, DataError, ShapeError
+from einkorn.ops._options import flag, integer
 from einkorn.ops.augment import augment_color, augment_warp
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ class _Batches:
     def __init__(
         self, generator: ImageDataGenerator, batch_size: int, shuffle: bool, seed: int | None
     ) -> None:
-        if isinstance(batch_size, bool) or batch_size != int(batch_size) or batch_size < 1:
-            raise ArgumentError(f"flow: batch_size is {batch_size!r}, expected an integer >= 1")
         self.image_data_generator = generator
-        self.batch_size, self.shuffle, self.seed = int(batch_size), shuffle, seed
+        self.batch_size = integer("flow", "batch_size", batch_size, 1)
+        self.shuffle = flag("flow", "shuffle", shuffle)
+        self.seed = None if seed is None else integer("flow", "seed", seed, 0)
         self.n, self.passes = 0, 0
         self._order: np.ndarray | None = None
         self._key, self._next = 0, 0
@@ -49,6 +50,7 @@ class _Batches:
         self._next = 0
 
     def __getitem__(self, index: int) -> Any:
+        index = integer("flow", "the number of a batch", index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"batch {index} is out of range for {len(self)} batches")
         if self._order is None:
@@ -118,7 +120,7 @@ class NumpyArrayIterator(_Batches):
         subset: str | None = None,
     ) -> None:
         super().__init__(image_data_generator, batch_size, shuffle, seed)
-        self.x = as_array(x, "flow: x")
+        self.x = as_numbers(x, "flow: x")
         if self.x.ndim != 4:
             raise ShapeError(f"flow: x has shape {self.x.shape}, expected [images, height, width, channels]")
         first, last = self._subset(len(self.x), subset)

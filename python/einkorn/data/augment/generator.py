@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from einkorn import random
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_numbers
 from einkorn.data.augment.flows import DirectoryIterator, NumpyArrayIterator
 from einkorn.data.augment.plan import Plan, Targets, mixed
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.ops._options import flag, integer, number
 from einkorn.ops.augment import augment_color, augment_warp
 
 __all__ = ["ImageDataGenerator"]
@@ -111,9 +112,44 @@ class ImageDataGenerator:
             raise ArgumentError(f"{name}: fill_mode is {fill_mode!r}, expected one of {', '.join(_BORDERS)}")
         if interpolation_order not in (0, 1):
             raise ArgumentError(f"{name}: interpolation_order is {interpolation_order!r}, expected 0 or 1")
+        for key, given in (
+            ("featurewise_center", featurewise_center),
+            ("samplewise_center", samplewise_center),
+            ("featurewise_std_normalization", featurewise_std_normalization),
+            ("samplewise_std_normalization", samplewise_std_normalization),
+            ("zca_whitening", zca_whitening),
+            ("horizontal_flip", horizontal_flip),
+            ("vertical_flip", vertical_flip),
+        ):
+            flag(name, key, given)
+        for key, value in (
+            ("zca_epsilon", zca_epsilon),
+            ("rotation_range", rotation_range),
+            ("shear_range", shear_range),
+            ("channel_shift_range", channel_shift_range),
+            ("rescale", 1.0 if rescale is None else rescale),
+            ("validation_split", validation_split),
+        ):
+            if not math.isfinite(number(name, key, value)):
+                raise ArgumentError(f"{name}: {key} is {value!r}, expected a finite number")
+        number(name, "cval", cval)
+        for key, value in (
+            ("width_shift_range", width_shift_range),
+            ("height_shift_range", height_shift_range),
+        ):
+            _check_numbers(name, key, value, (0, 1))
+        for key, value in (("brightness_range", brightness_range), ("zoom_range", zoom_range)):
+            if value is not None:
+                _check_numbers(name, key, value, (0, 1))
+        if preprocessing_function is not None and not callable(preprocessing_function):
+            raise ArgumentError(
+                f"{name}: preprocessing_function is {preprocessing_function!r}, expected a function"
+            )
+        if zca_epsilon < 0:
+            raise ArgumentError(f"{name}: zca_epsilon is {zca_epsilon!r}, expected at least 0")
         if not 0 <= validation_split < 1:
             raise ArgumentError(f"{name}: validation_split is {validation_split!r}, expected a share below 1")
-        if dtype is not None and np.dtype(dtype) != np.float32:
+        if dtype is not None and str(getattr(dtype, "__name__", dtype)) != "float32":
             raise ArgumentError(f"{name}: dtype is {dtype!r}, expected float32")
         for key, value in (("brightness_range", brightness_range), ("zoom_range", zoom_range)):
             if value is not None and np.shape(value) not in ((), (2,)):
@@ -172,9 +208,20 @@ class ImageDataGenerator:
             "theta" degrees, "tx" and "ty" pixels along the rows and along the columns, "shear" degrees, "zx"
             and "zy" factors, "flip_horizontal", "flip_vertical", "channel_shift_intensity", "brightness".
         """
-        unknown = sorted(transform_parameters.keys() - _NEUTRAL.keys())
+        if not isinstance(transform_parameters, Mapping):
+            raise ArgumentError(
+                f"apply_transform: transform_parameters is {transform_parameters!r}, expected a dict"
+            )
+        unknown = sorted(map(str, transform_parameters.keys() - _NEUTRAL.keys()))
         if unknown:
             raise ArgumentError(f"apply_transform: unknown parameters {', '.join(unknown)}")
+        for key, value in transform_parameters.items():
+            if (
+                value is not None
+                and not key.startswith("flip")
+                and not math.isfinite(number("apply_transform", key, value))
+            ):
+                raise ArgumentError(f"apply_transform: {key} is {value!r}, expected a finite number")
         values = {
             name: None if v is None else np.array([v])
             for name, v in (_NEUTRAL | transform_parameters).items()
@@ -195,7 +242,7 @@ class ImageDataGenerator:
         x = np.array(x, np.float32)
         pictures = x if x.ndim == 4 else x[None]
         if self.preprocessing_function is not None:
-            pictures = np.stack([np.asarray(self.preprocessing_function(p), np.float32) for p in pictures])
+            pictures = np.stack([self._preprocessed(p) for p in pictures]) if len(pictures) else pictures
         if self.rescale:
             pictures *= np.float32(self.rescale)
         each = (1, 2, 3)
@@ -214,6 +261,18 @@ class ImageDataGenerator:
             pictures = (flat @ self.zca_whitening_matrix).reshape(pictures.shape)
         return pictures if x.ndim == 4 else pictures[0]
 
+    def _preprocessed(self, picture: np.ndarray) -> np.ndarray:
+        assert self.preprocessing_function is not None
+        found = as_numbers(
+            self.preprocessing_function(picture), "ImageDataGenerator: what preprocessing_function gave"
+        )
+        if found.shape != picture.shape:
+            raise ShapeError(
+                f"ImageDataGenerator: preprocessing_function gave shape {found.shape}, expected that of the "
+                f"picture, {picture.shape}"
+            )
+        return found.astype(np.float32)
+
     def _fitted(self, option: str, found: Any) -> bool:
         if found is None:
             warnings.warn(f"ImageDataGenerator: {option} does nothing before fit()", stacklevel=3)
@@ -230,9 +289,10 @@ class ImageDataGenerator:
         rounds : int, default 1
         seed : int, optional
         """
-        pictures = np.array(as_array(x, "fit: x"), np.float32)
-        if pictures.ndim != 4:
-            raise ShapeError(f"fit: x has shape {pictures.shape}, expected four axes")
+        rounds = integer("fit", "rounds", rounds, 1)
+        pictures = np.array(as_numbers(x, "fit: x"), np.float32)
+        if pictures.ndim != 4 or not pictures.size:
+            raise ShapeError(f"fit: x has shape {pictures.shape}, expected four axes, none of them empty")
         if self.rescale:
             pictures *= np.float32(self.rescale)
         if augment:
@@ -406,6 +466,13 @@ class ImageDataGenerator:
         if values["brightness"] is not None:
             x = augment_color(x, [_BRIGHTNESS], values["brightness"][:, None], limit=255)
         return x
+
+
+def _check_numbers(owner: str, name: str, value: Any, ranks: tuple[int, ...]) -> None:
+    """Refuse what is no finite number and no sequence of them."""
+    numbers = as_numbers(value, f"{owner}: {name}")
+    if numbers.ndim not in ranks or numbers.dtype.kind == "b" or not np.isfinite(numbers).all():
+        raise ArgumentError(f"{owner}: {name} is {value!r}, expected finite numbers")
 
 
 def _refuse_saving(owner: str, save_to_dir: Any) -> None:

@@ -111,7 +111,7 @@ class RandomHorizontalFlip(Transform):
 
     def _lower(self, plan: Plan) -> None:
         flipped = plan.uniform(1)[:, 0] < self.p
-        plan.flip(flipped, np.zeros_like(flipped))
+        plan.flip(flipped)
 
 
 class RandomVerticalFlip(RandomHorizontalFlip):
@@ -119,7 +119,7 @@ class RandomVerticalFlip(RandomHorizontalFlip):
 
     def _lower(self, plan: Plan) -> None:
         flipped = plan.uniform(1)[:, 0] < self.p
-        plan.flip(np.zeros_like(flipped), flipped)
+        plan.flip(None, flipped)
 
 
 def _padding(owner: str, padding: Any) -> tuple[int, int, int, int]:
@@ -321,23 +321,26 @@ class RandomResizedCrop(Transform):
     def _windows(self, plan: Plan) -> np.ndarray:
         """The first of ten tries that fits into the picture; else the largest part in the middle."""
         height, width = plan.size
-        u = plan.uniform(self._draws).reshape(plan.images, self._tries, 4)
-        area = height * width * (self.scale[0] + u[..., 0] * (self.scale[1] - self.scale[0]))
-        low, high = np.log(self.ratio)
-        ratio = np.exp(low + u[..., 1] * (high - low))
-        w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
-        fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
-        one = np.arange(plan.images), fits.argmax(1)
-        w, h, fits = w[one], h[one], fits[one]
-        x, y = np.floor(u[one][:, 3] * (width - w + 1)), np.floor(u[one][:, 2] * (height - h + 1))
-        found = np.stack([x, y, x + w, y + h], 1)
-        if not fits.all():
-            whole = width / height
-            wide = round(height * self.ratio[1]) if whole > self.ratio[1] else width
-            high_ = round(width / self.ratio[0]) if whole < self.ratio[0] else height
-            left, top = (width - wide) // 2, (height - high_) // 2
-            found[~fits] = (left, top, left + wide, top + high_)
-        return found.astype(np.int64)
+        tries = plan.uniform(self._draws).reshape(plan.images, self._tries, 4)
+        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
+        found = np.empty((plan.images, 4), np.int64)
+        rows = np.arange(plan.images)  # of images without a part yet
+        for number in range(self._tries):
+            u = tries[rows, number].T
+            area = height * width * (self.scale[0] + u[0] * (self.scale[1] - self.scale[0]))
+            ratio = np.exp(low + u[1] * (high - low))
+            w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+            x, y = np.floor(u[3] * (width - w + 1)), np.floor(u[2] * (height - h + 1))
+            found[rows] = np.array((x, y, x + w, y + h)).T
+            rows = rows[(w <= 0) | (w > width) | (h <= 0) | (h > height)]
+            if not len(rows):
+                return found
+        whole = width / height
+        wide = round(height * self.ratio[1]) if whole > self.ratio[1] else width
+        high = round(width / self.ratio[0]) if whole < self.ratio[0] else height
+        left, top = (width - wide) // 2, (height - high) // 2
+        found[rows] = (left, top, left + wide, top + high)
+        return found
 
     def _lower(self, plan: Plan) -> None:
         if 0 in plan.size:

@@ -2,7 +2,8 @@
 
 A transform lowers itself: it tells the plan a matrix, a step of colour, a filter for each image. The plan
 puts off what may be one launch with what follows: flips join the matrix before or after them, steps of
-colour follow each other in one program, and scales end whatever was put off.
+colour follow each other in one program, and scales end whatever was put off. Nothing is launched before all
+is told: large batches then go through all launches a few images at a time, which stay in the caches.
 """
 
 from __future__ import annotations
@@ -12,12 +13,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from einkorn import engines
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.ops.augment import augment_color, augment_draws, augment_filter, augment_noise, augment_warp
+from einkorn.ops.augment import (
+    augment_draws,
+    augment_noise,
+    augment_warp,
+    color_launch,
+    filter_launch,
+    noise_launch,
+    warp_launch,
+)
 
 __all__ = ["Plan", "Targets", "mixed"]
 
 _WORD = (1 << 64) - 1
+_CACHED = 1 << 20  # bytes of pictures that a core keeps near it: what goes through all launches at a time
+_FEW = 0.25  # the share of images up to which these are copied out and back rather than the others along
 
 
 def mixed(*numbers: int) -> int:
@@ -48,6 +60,37 @@ class _Warp(NamedTuple):
     is_flip: bool
 
 
+class _Step(NamedTuple):
+    """One launch."""
+
+    launch: Any  # ops.augment.Launch, or what has its size, dtype, in_place and into()
+    changed: Callable[[], np.ndarray] | None  # the images that it changes; None: all
+
+
+class _Erasing(NamedTuple):
+    """Boxes of the images [images, 4], filled with values [channels, 1, 1] or parts of noise."""
+
+    size: tuple[int, int]
+    dtype: np.dtype
+    boxes: np.ndarray
+    value: Any
+    noise: np.ndarray | None
+    in_place: bool = True
+
+    def into(self, out: np.ndarray, x: np.ndarray, part: slice | None = None) -> None:
+        """As ``ops.augment.Launch``."""
+        if out is not x:
+            out[...] = x
+        first = 0 if part is None else part.start
+        for n, (left, top, right, bottom) in enumerate(
+            self.boxes[slice(None) if part is None else part].tolist()
+        ):
+            if right > left and bottom > top:
+                rows, columns = slice(top, bottom), slice(left, right)
+                noise = self.noise
+                out[n, :, rows, columns] = self.value if noise is None else noise[first + n, :, rows, columns]
+
+
 class Plan:
     """A batch on its way.
 
@@ -63,17 +106,19 @@ class Plan:
     """
 
     def __init__(self, x: np.ndarray, targets: Targets, rows: np.ndarray, key: int, draws: int) -> None:
-        self.x, self.targets, self.rows = x, targets, rows
-        self.size: tuple[int, int] = x.shape[2:]
+        self._x, self.targets, self.rows = x, targets, rows
         self.images, self.channels = x.shape[:2]
+        self.size: tuple[int, int] = x.shape[2:]
         self.is_bytes = x.dtype == np.uint8
         self.active: np.ndarray | None = None  # the images that a transform is for; None: all
         self._key, self._streams = key, 0
+        self._steps: list[_Step] = []
+        # What is put off, and of what size and type the pictures are before it.
+        self._size, self._pixel = self.size, x.dtype
         self._warp: _Warp | None = None
         self._kinds: list[np.ndarray] = []
         self._values: list[np.ndarray] = []
         self._scale: tuple[np.ndarray, np.ndarray] | None = None
-        self._owned = False  # whether x is the plan's own, and may be written over
         self._drawn = 0
         self._numbers = augment_draws(rows, draws, key)
 
@@ -94,13 +139,27 @@ class Plan:
 
     # --- what transforms tell ---
 
-    def flip(self, across: np.ndarray, down: np.ndarray) -> None:
+    def flip(self, across: np.ndarray | None = None, down: np.ndarray | None = None) -> None:
         """Mirror the images that the flags name, left and right, top and bottom."""
-        matrix = np.zeros((self.images, 3, 3))
         height, width = self.size
-        matrix[:, 0, 0], matrix[:, 0, 2] = 1 - 2.0 * across, across * (width - 1)
-        matrix[:, 1, 1], matrix[:, 1, 2] = 1 - 2.0 * down, down * (height - 1)
-        matrix[:, 2, 2] = 1
+        old = self._warp
+        if old is not None and old.field is None and not self._kinds and self._scale is None:
+            matrix = old.matrix.copy()  # times that of the flip, from the right
+            for axis, chosen, side in ((0, across, width), (1, down, height)):
+                if chosen is not None and self.active is not None:
+                    chosen = chosen & self.active
+                if chosen is not None and chosen.any():
+                    column = matrix[chosen, :, axis]
+                    matrix[chosen, :, 2] += column * (side - 1)
+                    matrix[chosen, :, axis] = -column
+            self._warp = old._replace(matrix=matrix)
+            return
+        matrix = np.zeros((self.images, 3, 3))
+        matrix.reshape(self.images, 9)[:, ::4] = 1
+        for axis, chosen, side in ((0, across, width), (1, down, height)):
+            if chosen is not None:
+                matrix[:, axis, axis] -= 2.0 * chosen
+                matrix[:, axis, 2] = chosen * (side - 1)
         self.warp(matrix, is_flip=True)
 
     def warp(
@@ -130,8 +189,6 @@ class Plan:
         old = self._warp
         if self._kinds or self._scale is not None:
             self._flush()
-        elif old is not None and is_flip and old.field is None:
-            new = _Warp(old.matrix @ matrix, wanted, old.window, None, old.options, old.is_flip)
         elif old is not None and old.is_flip and window is None:
             new = _Warp(old.matrix @ matrix, wanted, None, None, options, False)
             if field is not None:
@@ -149,15 +206,16 @@ class Plan:
             self._flush()
         kinds, values = np.atleast_1d(kinds), np.atleast_1d(values)
         shape = (self.images, max(kinds.shape[-1], values.shape[-1]))
-        kinds = np.broadcast_to(kinds, shape)
+        kinds = kinds if kinds.shape == shape else np.broadcast_to(kinds, shape)
         self._kinds.append(kinds if self.active is None else kinds * self.active[:, None])
-        self._values.append(np.broadcast_to(values, shape))
+        self._values.append(values if values.shape == shape else np.broadcast_to(values, shape))
 
     def scale(self, scale: Any, shift: Any) -> None:
         """Pixels times scale plus shift, numbers or one a channel, which makes floats of bytes."""
         if self.active is not None:
             raise ArgumentError("a transform of some images only must not change their type")
-        a, b = (np.broadcast_to(np.asarray(v, np.float64), (self.channels,)) for v in (scale, shift))
+        a, b = np.empty(self.channels), np.empty(self.channels)
+        a[...], b[...] = scale, shift
         if self._scale is not None:
             a, b = self._scale[0] * a, self._scale[1] * a + b
         self._scale = a, b
@@ -166,28 +224,19 @@ class Plan:
     def filter(self, rows: Any, columns: Any, **options: Any) -> None:
         """As ``ops.augment_filter``."""
         self._flush()
-        keep, gain = (
-            np.broadcast_to(options.pop(name, v), (self.images,))
-            for name, v in (("keep", 0.0), ("gain", 1.0))
-        )
+        keep, gain = options.pop("keep", 0.0), options.pop("gain", 1.0)
         if self.active is not None:
             keep, gain = np.where(self.active, keep, 1.0), np.where(self.active, gain, 0.0)
-        weights = [np.broadcast_to(w, (self.images, np.shape(w)[-1])) for w in (rows, columns)]
-
-        def launch(x: np.ndarray, part: Any) -> np.ndarray:
-            return augment_filter(
-                x, weights[0][part], weights[1][part], keep=keep[part], gain=gain[part], **options
-            )
-
-        self._apply(launch, lambda: (keep != 1) | (gain != 0))
+        launch = filter_launch(self._shape, self._pixel, rows, columns, keep=keep, gain=gain, **options)
+        kept, gained = launch.each[2:]
+        self._add(launch, lambda: np.logical_or(kept != 1, gained != 0))
 
     def noise(self, amount: Any, **options: Any) -> None:
         """As ``ops.augment_noise``."""
         self._flush()
         if self.active is not None:
             amount = np.where(self.active, amount, 0.0)
-        self.x = augment_noise(self.x, self.rows, amount, seed=self.stream(), **options)
-        self._owned = True
+        self._add(noise_launch(self._shape, self._pixel, self.rows, amount, seed=self.stream(), **options))
 
     def erase(self, boxes: np.ndarray, value: Any) -> None:
         """Fill a box of each image, [images, 4] of left, top, right, bottom, with a value or one a channel.
@@ -197,60 +246,102 @@ class Plan:
         self._flush()
         noise = None
         if value is None:
-            noise = augment_noise(np.zeros(self.x.shape, np.float32), self.rows, 1.0, seed=self.stream())
+            noise = augment_noise(np.zeros(self._shape, np.float32), self.rows, 1.0, seed=self.stream())
         else:
             value = np.broadcast_to(np.asarray(value), (self.channels,)).reshape(-1, 1, 1)
-        out = self.x if self._owned else self.x.copy()
-        for n, (left, top, right, bottom) in enumerate(boxes.tolist()):
-            if right > left and bottom > top and (self.active is None or self.active[n]):
-                part = (n, slice(None), slice(top, bottom), slice(left, right))
-                out[part] = value if noise is None else noise[part]
-        self.x, self._owned = out, True
+        if self.active is not None:
+            boxes = boxes * self.active[:, None]
+        self._add(_Erasing(self._size, self._pixel, boxes, value, noise))
 
     def finished(self) -> np.ndarray:
         """The pictures when everything is done."""
         self._flush()
-        return self.x
+        if not self._steps:
+            return self._x
+        last = self._steps[-1].launch
+        out = engines.cpu().empty((self.images, self.channels, *last.size), last.dtype)
+        if len(self._steps) == 1:
+            last.into(out, self._x)
+            return out
+        each = max(self._x[:1].nbytes, out[:1].nbytes, 1)
+        count = engines.cpu().get_num_threads() * max(1, _CACHED // each)
+        changed = [None if step.changed is None else step.changed() for step in self._steps]
+        for first in range(0, self.images, count):
+            part = slice(first, min(first + count, self.images))
+            self._run(out[part], self._x[part], part, changed)
+        return out
 
     # --- launches ---
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.images, self.channels, *self._size)
+
+    def _add(self, launch: Any, changed: Callable[[], np.ndarray] | None = None) -> None:
+        self._steps.append(_Step(launch, changed))
+        self._size, self._pixel = launch.size, launch.dtype
+
+    def _run(self, out: np.ndarray, x: np.ndarray, part: slice, changed: list[np.ndarray | None]) -> None:
+        """All launches for the images that ``part`` says, but those that change none of them."""
+        todo: list[tuple[Any, np.ndarray | None]] = []
+        for step, images in zip(self._steps, changed, strict=True):
+            few = None  # the only ones that it changes
+            if images is not None:
+                rows = np.flatnonzero(images[part])
+                if not len(rows):
+                    continue
+                if todo and not step.launch.in_place and len(rows) <= _FEW * len(x):
+                    few = rows
+            todo.append((step.launch, few))
+        if not todo:
+            out[...] = x
+        # The last launch that cannot write over what it reads brings the pictures where they are to be.
+        home = max(
+            (i for i, (launch, few) in enumerate(todo) if few is None and not launch.in_place), default=0
+        )
+        now = x
+        for i, (launch, few) in enumerate(todo):
+            if few is not None:
+                found = engines.cpu().empty((len(few), *now.shape[1:]), launch.dtype)
+                launch.into(found, now[few], few + part.start)
+                now[few] = found
+                continue
+            if i == home:
+                to = out
+            elif i > home or (launch.in_place and now is not x):
+                to = now
+            else:
+                to = engines.cpu().empty((*x.shape[:2], *launch.size), launch.dtype)
+            launch.into(to, now, part)
+            now = to
 
     def _flush(self) -> None:
         warp, kinds, scale = self._warp, self._kinds, self._scale
         self._warp, self._kinds, self._scale = None, [], None
         scaling: dict[str, Any] = {} if scale is None else {"scale": scale[0], "shift": scale[1]}
         if warp is not None:
-            self.targets = _moved(self.targets, warp, self.x.shape[2:])
+            self.targets = _moved(self.targets, warp, self._size)
             self._look(warp, {} if kinds else scaling)
         if kinds or (scale is not None and warp is None):
-            steps = np.concatenate(kinds, 1) if kinds else np.empty((self.images, 0), np.int32)
-            values = np.concatenate(self._values, 1) if kinds else np.empty((self.images, 0), np.float32)
+            steps, values = _joined(kinds, self.images), _joined(self._values, self.images)
             self._values = []
-
-            def launch(x: np.ndarray, part: Any) -> np.ndarray:
-                return augment_color(x, steps[part], values[part], **scaling)
-
-            self._apply(launch, None if scaling else lambda: (steps != 0).any(1))
+            launch = color_launch(self._shape, self._pixel, steps, values, **scaling)
+            self._add(launch, None if scaling else lambda: (steps != 0).any(1))
 
     def _look(self, warp: _Warp, scaling: dict[str, Any]) -> None:
-        def launch(x: np.ndarray, part: Any) -> np.ndarray:
-            window, field = (None if a is None else a[part] for a in (warp.window, warp.field))
-            return augment_warp(
-                x, warp.matrix[part], size=warp.size, window=window, field=field, **warp.options, **scaling
-            )
+        launch = warp_launch(
+            self._shape, self._pixel, warp.matrix, size=warp.size, window=warp.window, field=warp.field,
+            **warp.options, **scaling,
+        )  # fmt: skip
+        plain = warp.window is None and warp.field is None and warp.size == self._size and not scaling
+        self._add(launch, (lambda: (warp.matrix != np.eye(3)).any((1, 2))) if plain else None)
 
-        plain = warp.window is None and warp.field is None and warp.size == self.x.shape[2:] and not scaling
-        self._apply(launch, (lambda: (warp.matrix != np.eye(3)).any((1, 2))) if plain else None)
 
-    def _apply(self, launch: Any, changed: Callable[[], np.ndarray] | None) -> None:
-        """One launch, over those images alone that it changes where the others may stay where they are."""
-        if self._owned and changed is not None:
-            rows = np.flatnonzero(changed())
-            if len(rows) <= 0.75 * self.images:
-                if len(rows):
-                    self.x[rows] = launch(self.x[rows], rows)
-                return
-        self.x = launch(self.x, slice(None))
-        self._owned = True
+def _joined(parts: list[np.ndarray], images: int) -> np.ndarray:
+    """Programs one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, 1) if parts else np.empty((images, 0), np.int32)
 
 
 # --- what goes along ---------------------------------------------------------------------------------------

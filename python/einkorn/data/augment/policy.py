@@ -16,7 +16,6 @@ from einkorn.data.augment.color import (
     SOLARIZE,
     sharpen,
 )
-from einkorn.data.augment.geometry import affine
 from einkorn.data.augment.plan import Plan
 from einkorn.data.augment.transform import Transform, fill_of, mode_of
 from einkorn.errors import ArgumentError
@@ -27,17 +26,13 @@ _NAMES = (
     "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
     "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
 )  # fmt: skip
-_KINDS = {
-    6: BRIGHTNESS,
-    7: SATURATION,
-    8: CONTRAST,
-    10: POSTERIZE,
-    11: SOLARIZE,
-    12: AUTOCONTRAST,
-    13: EQUALIZE,
-}
-_SIGNED = 9  # steps up to this one go in either direction
+_SHEAR_X, _SHEAR_Y, _TRANSLATE_X, _TRANSLATE_Y, _ROTATE = 1, 2, 3, 4, 5
 _SHARPNESS = 9
+_SIGNED = np.arange(len(_NAMES)) <= _SHARPNESS  # steps that go in either direction
+_AROUND_ONE = np.isin(np.arange(len(_NAMES)), (6, 7, 8, _SHARPNESS))  # whose strength is added to 1
+_KINDS = np.array(
+    [0, 0, 0, 0, 0, 0, BRIGHTNESS, SATURATION, CONTRAST, 0, POSTERIZE, SOLARIZE, AUTOCONTRAST, EQUALIZE]
+)
 
 
 class _Policy(Transform):
@@ -56,33 +51,38 @@ class _Policy(Transform):
         self.interpolation, self.fill = mode_of(name, interpolation), fill_of(name, fill)
 
     def _strengths(self, plan: Plan, share: np.ndarray) -> np.ndarray:
-        """How strong each step is at a share of the largest magnitude, [images, steps]."""
+        """How strong each step is at shares of the largest magnitude, [shares, steps]."""
         raise TypeError(f"{type(self).__name__} defines no _strengths()")
 
-    def _one(self, plan: Plan, step: np.ndarray, share: np.ndarray, sign: np.ndarray) -> None:
+    def _one(self, plan: Plan, step: np.ndarray, strength: np.ndarray, sign: np.ndarray) -> None:
         """One step for each image: all that move pixels in one launch, all of colour in the next."""
-        images = np.arange(plan.images)
-        strength = self._strengths(plan, share)[images, step]
-        strength = np.where(step <= _SIGNED, strength * sign, strength)
-        moved = (step >= 1) & (step <= 5)
+        strength = np.where(_SIGNED[step], strength * sign, strength) + _AROUND_ONE[step]
+        moved = (step >= _SHEAR_X) & (step <= _ROTATE)
         if moved.any():
-            shift = np.stack([np.where(step == 3, strength, 0), np.where(step == 4, strength, 0)], 1)
-            slant = np.degrees(np.arctan(np.stack([strength * (step == 1), strength * (step == 2)], 1)))
-            turns = step == 5  # about the middle; shears leave the upper left corner where it is
-            center = turns[:, None] * np.array([plan.size[1] / 2, plan.size[0] / 2])
-            matrix = affine(
-                plan.size, -strength * turns, np.trunc(shift), np.ones(plan.images), slant, center
-            )
-            matrix[~moved] = np.eye(3)
-            plan.warp(matrix, mode=self.interpolation, fill=self.fill)
-        kinds = np.zeros(len(_NAMES), np.int64)
-        kinds[list(_KINDS)] = list(_KINDS.values())
-        if kinds[step].any():
-            plan.color(
-                kinds[step][:, None], np.where((step >= 6) & (step <= 8), 1 + strength, strength)[:, None]
-            )
-        if (step == _SHARPNESS).any():
-            sharpen(plan, np.where(step == _SHARPNESS, 1 + strength, 1.0))
+            plan.warp(_matrices(step, strength, plan.size), mode=self.interpolation, fill=self.fill)
+        kinds = _KINDS[step]
+        if kinds.any():
+            plan.color(kinds[:, None], strength[:, None])
+        sharp = step == _SHARPNESS
+        if sharp.any():
+            sharpen(plan, np.where(sharp, strength, 1.0))
+
+
+def _matrices(step: np.ndarray, strength: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """From output to source: shears about the upper left corner, whole shifts, turns about the middle."""
+    turns = step == _ROTATE
+    turn = np.radians(turns * -strength)
+    cos, sin = np.cos(turn), np.sin(turn)
+    across, down = sin + (step == _SHEAR_X) * strength, (step == _SHEAR_Y) * strength - sin
+    x, y = turns * (size[1] / 2) - 0.5, turns * (size[0] / 2) - 0.5
+    shift = np.trunc(strength)
+    matrix = np.zeros((len(step), 3, 3))
+    matrix[:, 0, 0], matrix[:, 0, 1] = cos, across
+    matrix[:, 1, 0], matrix[:, 1, 1] = down, cos
+    matrix[:, 0, 2] = x - (cos * x + across * y) - (step == _TRANSLATE_X) * shift
+    matrix[:, 1, 2] = y - (down * x + cos * y) - (step == _TRANSLATE_Y) * shift
+    matrix[:, 2, 2] = 1
+    return matrix
 
 
 class RandAugment(_Policy):
@@ -128,11 +128,11 @@ class RandAugment(_Policy):
         return out
 
     def _lower(self, plan: Plan) -> None:
-        share = np.full(plan.images, self.magnitude / (self.num_magnitude_bins - 1))
+        strengths = self._strengths(plan, np.array([self.magnitude / (self.num_magnitude_bins - 1)]))[0]
         for _ in range(self.num_ops):
             u = plan.uniform(2)
-            step = np.floor(u[:, 0] * len(_NAMES)).astype(np.int64)
-            self._one(plan, step, share, np.where(u[:, 1] < 0.5, 1.0, -1.0))
+            step = (u[:, 0] * len(_NAMES)).astype(np.int64)
+            self._one(plan, step, strengths[step], np.where(u[:, 1] < 0.5, 1.0, -1.0))
 
 
 class TrivialAugmentWide(_Policy):
@@ -160,6 +160,7 @@ class TrivialAugmentWide(_Policy):
 
     def _lower(self, plan: Plan) -> None:
         u = plan.uniform(3)
-        share = np.floor(u[:, 1] * self.num_magnitude_bins) / (self.num_magnitude_bins - 1)
-        step = np.floor(u[:, 0] * len(_NAMES)).astype(np.int64)
-        self._one(plan, step, share, np.where(u[:, 2] < 0.5, 1.0, -1.0))
+        bins = np.arange(self.num_magnitude_bins) / (self.num_magnitude_bins - 1)
+        step = (u[:, 0] * len(_NAMES)).astype(np.int64)
+        place = (u[:, 1] * self.num_magnitude_bins).astype(np.int64)
+        self._one(plan, step, self._strengths(plan, bins)[place, step], np.where(u[:, 2] < 0.5, 1.0, -1.0))

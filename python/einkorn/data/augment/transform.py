@@ -10,6 +10,7 @@ import numpy as np
 
 from einkorn import random
 from einkorn._tensor import Tensor
+from einkorn.data.arrays import as_array
 from einkorn.data.augment.plan import Plan, Targets, checked, mixed
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
@@ -17,6 +18,22 @@ __all__ = ["Compose", "RandomApply", "RandomChoice", "Transform"]
 
 
 _TYPES = frozenset((np.dtype(np.uint8), np.dtype(np.float32)))
+_NONE = Targets()  # along with the pictures
+
+
+def _numbered(rows: Any, images: int, owner: str) -> np.ndarray:
+    """The numbers of the images."""
+    numbers = as_array(rows, f"{owner}: rows")
+    if numbers.dtype.kind not in "iu" and numbers.size:
+        raise DTypeError(f"{owner}: rows has dtype {numbers.dtype}, expected integers")
+    numbers = numbers.astype(np.int64, copy=False).reshape(-1)
+    if len(numbers) != images:
+        raise ShapeError(f"{owner}: rows has {len(numbers)} numbers, expected {images}")
+    if images and not 0 <= numbers.min() <= numbers.max() < 2**32:
+        raise ArgumentError(
+            f"{owner}: rows has numbers {numbers.min()} to {numbers.max()}, expected 0 to 2**32 - 1"
+        )
+    return numbers
 
 
 class Transform:
@@ -84,15 +101,14 @@ class Transform:
         """
         name = type(self).__name__
         pictures, single = self._pictures(x)
-        numbers = np.arange(len(pictures)) if rows is None else np.asarray(rows, np.int64).reshape(-1)
-        if len(numbers) != len(pictures):
-            raise ShapeError(f"{name}: rows has {len(numbers)} numbers, expected {len(pictures)}")
-        targets = Targets()
-        if not (boxes is masks is points is None):
-            given = {"boxes": boxes, "masks": masks, "points": points}
-            if single:
-                given = {key: None if v is None else np.asarray(v)[None] for key, v in given.items()}
-            targets = checked(given, len(pictures), pictures.shape[2:], name)
+        numbers = np.arange(len(pictures)) if rows is None else _numbered(rows, len(pictures), name)
+        if boxes is masks is points is None:
+            out, _ = self._transformed(pictures, _NONE, numbers, self._key(epoch))
+            return self._returned(out[0] if single else out, x)
+        given = {"boxes": boxes, "masks": masks, "points": points}
+        if single:
+            given = {key: None if v is None else np.asarray(v)[None] for key, v in given.items()}
+        targets = checked(given, len(pictures), pictures.shape[2:], name)
         out, targets = self._transformed(pictures, targets, numbers, self._key(epoch))
         found = [self._returned(out[0] if single else out, x)]
         for value, moved in zip((boxes, masks, points), targets, strict=True):
