@@ -1,7 +1,7 @@
 // Noise, from a stretch of the random stream that belongs to the image's number. A task is some blocks of one image, or many images of
 // a few elements, whose counters then share vectors: numbers that transforms draw for each image are made so.
 //
-// 128 images of 2 elements, one core of Emerald Rapids, us: image by image 11, sharing vectors 1.
+// Two numbers for each of 128 images, with the call from Python, one core of Emerald Rapids: image by image 15.1 us, together 5.2.
 
 #include "kernels/augment/pixels.h"
 #include "kernels/normal_pairs.h"

@@ -36,11 +36,20 @@ def _factors(owner: str, name: str, factor: Any, low: float) -> tuple[float, flo
     return first, last
 
 
+def _last(x: np.ndarray) -> np.ndarray:
+    """Pictures with their channels last, written channel by channel: rows of few numbers are slow to copy."""
+    out = np.empty((len(x), *x.shape[2:], x.shape[1]), x.dtype)
+    for channel in range(x.shape[1]):
+        out[..., channel] = x[:, channel]
+    return out
+
+
 class _Random(Layer):
     """What is drawn comes from einkorn's generator, or from one of the layer's own where it has a seed."""
 
     training: bool = True  # by hand too, as in Keras
     _integers = False
+    _any_order = False  # whether it does not matter where the channels are
 
     def __init__(self, seed: int | None, data_format: str | None, **options: Any) -> None:
         super().__init__(**options)
@@ -65,10 +74,10 @@ class _Random(Layer):
         if array.ndim not in (3, 4):
             raise ShapeError(f"{name}: x has shape {array.shape}, expected [rows, height, width, channels]")
         pictures = np.asarray(array[None] if array.ndim == 3 else array, np.float32)
-        pictures = np.ascontiguousarray(pictures if self.first else pictures.transpose(0, 3, 1, 2))
-        out = self._changed(pictures)
-        out = np.ascontiguousarray(out if self.first else out.transpose(0, 2, 3, 1))
-        out = out.astype(array.dtype if array.dtype.kind == "f" else np.float32)
+        as_it_is = self.first or self._any_order
+        out = self._changed(np.ascontiguousarray(pictures if as_it_is else pictures.transpose(0, 3, 1, 2)))
+        out = out if as_it_is else _last(out)
+        out = out.astype(array.dtype if array.dtype.kind == "f" else np.float32, copy=False)
         return Tensor(out[0] if array.ndim == 3 else out)
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
@@ -101,10 +110,11 @@ class RandomFlip(_Random):
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
         drawn = self._drawn(len(x), (0.0, 1.0), (0.0, 1.0)) < 0.5
-        for name, axis, chosen in (("vertical", 2, drawn[:, 0]), ("horizontal", 3, drawn[:, 1])):
+        matrix = np.tile(np.eye(3), (len(x), 1, 1))
+        for name, axis, chosen in (("vertical", 1, drawn[:, 0]), ("horizontal", 0, drawn[:, 1])):
             if name in self.mode:
-                x = np.where(chosen[:, None, None, None], np.flip(x, axis), x)
-        return x
+                matrix[chosen, axis, axis], matrix[chosen, axis, 2] = -1, x.shape[3 - axis] - 1
+        return augment_warp(x, matrix)
 
 
 class RandomCrop(_Random):
@@ -351,6 +361,9 @@ class RandomBrightness(_Random):
         self.factor = _factors("RandomBrightness", "factor", factor, -1)
         self.white = _white("RandomBrightness", value_range)
 
+    _any_order = True
+
     def _changed(self, x: np.ndarray) -> np.ndarray:
         added = self._drawn(len(x), self.factor).astype(np.float32)[:, :, None, None]
-        return np.clip(x + added * np.float32(self.white), 0, np.float32(self.white))
+        found: np.ndarray = x + added * np.float32(self.white)
+        return np.clip(found, 0, np.float32(self.white), out=found)
