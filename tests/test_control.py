@@ -198,3 +198,52 @@ def _begun() -> control.CartPole:
     env = control.CartPole(2)
     env.reset(seed=0)
     return env
+
+
+def test_spaces_of_all_copies() -> None:
+    env, grid = control.CartPole(3), control.GridWorld(2, grid=OPEN)
+    env.reset(seed=0)
+    actions = env.action_space.sample()
+    assert actions in env.action_space
+    assert actions[:2] not in env.action_space
+    observations, *_ = env.step(actions)
+    assert observations in env.observation_space
+    assert env.observation_space.shape == (3, 4)
+    observations, _ = grid.reset(seed=0)
+    assert observations in grid.observation_space
+    assert observations + 9 not in grid.observation_space
+    np.testing.assert_array_equal(
+        control.MultiDiscrete([2, 5], seed=1).sample(), control.MultiDiscrete([2, 5], seed=1).sample()
+    )
+
+
+def _ppo(**options: Any) -> Any:
+    given = {"env": control.CartPole(2), "policy": network(4, 2), "steps": 4, **options}
+    return control.PPO(given.pop("env"), given.pop("policy"), **given).fit(1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: control.CartPole(2).reset(seed=-1), "CartPole.reset: seed is -1"),
+        (lambda: control.CartPole(2).reset(seed="a"), "seed is 'a'"),
+        (lambda: control.Discrete(2, seed=-1), "Discrete: seed is -1"),
+        (lambda: control.MultiDiscrete([2, 0]), "MultiDiscrete: nvec"),
+        (lambda: control.Box(1, 0, (2,)), "low at most high"),
+        (lambda: control.Box(np.nan, 0, (2,)), "low at most high"),
+        (lambda: _ppo(seed=-1), "PPO: seed is -1"),
+        (lambda: _ppo(env=5), "env is a int, expected a VectorEnv"),
+        (lambda: _ppo(policy=5), "policy is a int, expected a Module"),
+        (lambda: _ppo(policy=network(4, 3)), r"policy: its scores have shape \(2, 3\), expected \(2, 2\)"),
+        (lambda: _ppo(policy=network(4, 1)), r"policy: its scores have shape \(2, 1\), expected \(2, 2\)"),
+        (lambda: _ppo(value=network(4, 2)), r"value makes shape \(8, 2\), expected \(8, 1\)"),
+        (lambda: _ppo(entropy_weight=np.nan), "entropy_weight is nan"),
+        (
+            lambda: control.GAIL(control.CartPole(1), network(4, 2), np.full((3, 4), np.nan), [0, 1, 0]),
+            "GAIL: observations hold NaN",
+        ),
+    ],
+)
+def test_refusals_of_what_does_not_fit(call: Any, message: str) -> None:
+    with pytest.raises((ek.ArgumentError, ek.ShapeError, ek.errors.NonFiniteError), match=message):
+        call()

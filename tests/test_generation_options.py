@@ -218,3 +218,173 @@ def test_eight_bits_write_nearly_the_same(make):
 def test_only_models_that_write_have_small_heads():
     with pytest.raises(ek.ArgumentError, match="model is Linear, expected a CausalLM"):
         models.quantize(ek.nn.Linear(3, 3))
+
+
+class _Streamer:
+    """As ``TextStreamer`` of transformers: ``put`` gets prompts and tokens, ``end`` comes once."""
+
+    def __init__(self):
+        self.told = []
+
+    def put(self, tokens):
+        self.told.append(np.asarray(tokens).tolist())
+
+    def end(self):
+        self.told.append("end")
+
+
+@pytest.mark.parametrize("options", [{}, {"penalty_alpha": 0.6, "top_k": 4}])
+def test_a_streamer_of_transformers(options):
+    streamer = _Streamer()
+    out = _gpt().generate(PROMPTS, 3, streamer=streamer, **options)
+    assert streamer.told == [PROMPTS.tolist(), *out[:, 3:].T.tolist(), "end"]
+
+
+def test_options_that_are_none_are_the_defaults():
+    model, names = _gpt(), ("temperature", "top_p", "repetition_penalty", "length_penalty")
+    nothing = dict.fromkeys(names)
+    np.testing.assert_array_equal(model.generate(PROMPTS, 4, **nothing), model.generate(PROMPTS, 4))
+    some = model.generate(PROMPTS, 4, eos_token_id={7, 8}, do_sample=True, temperature=1e-300)
+    np.testing.assert_array_equal(some, model.generate(PROMPTS, 4))
+    out = model.generate(PROMPTS, 4, num_beams=2, length_penalty=1e10)
+    assert out.shape == (2, 7)
+
+
+def test_processors_go_one_after_the_other():
+    order = []
+
+    def one(tokens, scores):
+        order.append(1)
+        return np.where(np.arange(50) == 9, 5.0, scores)
+
+    def other(tokens, scores):
+        order.append(2)
+        return np.where(np.arange(50) == 8, scores[:, 9:10] + 1, scores).tolist()
+
+    for options in (
+        {},
+        {"num_beams": 2},
+        {"do_sample": True, "top_k": 1},
+        {"penalty_alpha": 0.1, "top_k": 2},
+    ):
+        order.clear()
+        out = _gpt().generate(PROMPTS, 1, logits_processor=[one, other], **options)
+        assert order == [1, 2]
+        np.testing.assert_array_equal(out[:, 3], [8, 8])
+
+
+WAYS = [{}, {"do_sample": True}, {"num_beams": 3}, {"penalty_alpha": 0.6, "top_k": 4}, {"use_cache": False}]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nan_and_rules_that_leave_nothing(way):
+    model = _gpt()
+    with pytest.raises(ek.ArgumentError, match="leave no token to go on with"):
+        model.generate(PROMPTS, 3, suppress_tokens=range(50), **way)
+    with pytest.raises(ek.ShapeError, match=r"logits_processor gave shape \(2, 3\)|shape \(6, 3\)"):
+        model.generate(PROMPTS, 3, logits_processor=lambda tokens, scores: scores[:, :3], **way)
+    with pytest.raises(ek.ShapeError, match="logits_processor gave shape"):
+        model.generate(PROMPTS, 3, logits_processor=lambda tokens, scores: None, **way)
+    for parameter in model.parameters():
+        parameter.data[...] = np.nan
+    with pytest.raises(ek.errors.NonFiniteError, match="hold NaN"):
+        model.generate(PROMPTS, 3, **way)
+    assert not model.training
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_rules_do_not_matter_to_what_is_over(way):
+    """The first row ends at once; later the rules leave it nothing, and the second row goes on."""
+
+    def rule(tokens, scores):
+        first = tokens.shape[1] == 3
+        allowed = np.where(first, [[7], [9]], [[-1], [tokens.shape[1]]])
+        return np.where(np.arange(50) == allowed, scores, -np.inf)
+
+    out = _gpt().generate(PROMPTS, 4, logits_processor=rule, eos_token_id=7, pad_token_id=0, **way)
+    np.testing.assert_array_equal(out[:, 3:], [[7, 0, 0, 0], [9, 4, 5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_ids": [[1, 2], [3]]}, "input_ids are rows of unequal lengths"),
+        ({"temperature": "1"}, "temperature is '1', expected a finite number"),
+        ({"top_p": "a"}, "top_p is 'a'"),
+        ({"repetition_penalty": np.inf}, "repetition_penalty is inf"),
+        ({"penalty_alpha": "a"}, "penalty_alpha is 'a'"),
+        ({"length_penalty": np.nan, "num_beams": 2}, "length_penalty is nan"),
+        ({"eos_token_id": 5.5}, "eos_token_id is 5.5, expected an int or a list"),
+        ({"eos_token_id": "a"}, "eos_token_id is 'a'"),
+        ({"suppress_tokens": [1.5]}, r"suppress_tokens is \[1.5\]"),
+        ({"pad_token_id": 1.5}, "pad_token_id is 1.5"),
+        ({"stop_strings": 5}, r"stop_strings are \[5\]"),
+        ({"stop_strings": "a", "tokenizer": 5}, r"stop_strings are \['a'\]"),
+        ({"streamer": 3}, "streamer is 3"),
+        ({"streamer": print, "num_beams": 2}, "and no beams"),
+        ({"logits_processor": [3]}, r"logits_processor is \[3\]"),
+    ],
+)
+def test_refusals_of_options(options, message):
+    with pytest.raises((ek.ArgumentError, ek.ShapeError), match=message):
+        _gpt().generate(**{"input_ids": PROMPTS, "max_new_tokens": 3, **options})
+
+
+def test_speculation_refuses_what_is_no_decoder_and_nan():
+    model, translator = _gpt(), models.Transformer(50, 16, 1, 2, 32)
+    with pytest.raises(ek.ArgumentError, match="draft is a Transformer, expected a CausalLM"):
+        seq.speculate(model, translator, [1, 2])
+    for parameter in model.parameters():
+        parameter.data[...] = np.nan
+    with pytest.raises(ek.errors.NonFiniteError, match="speculate"):
+        seq.speculate(model, model, [1, 2])
+
+
+def test_a_cache_is_as_it_was_after_a_call_that_failed():
+    model, deep = _gpt(), models.GPT(50, 32, 16, 3, 2).eval()
+    cache = seq.Cache()
+    model(PROMPTS, cache=cache)
+    with pytest.raises(ek.ArgumentError, match="another number of layers"):
+        deep(PROMPTS[:, :1], cache=cache)
+    blocks, last = model.transformer.h, model.transformer.h[1].forward
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    blocks[1].forward = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        model(PROMPTS[:, :1], cache=cache)
+    fresh = seq.Cache()
+    with pytest.raises(KeyboardInterrupt):
+        model(PROMPTS[:1], cache=fresh)
+    blocks[1].forward = last
+    assert (cache.length, fresh.length) == (3, 0)
+    after = np.asarray(model(PROMPTS[:, :1], cache=cache, last=True))
+    whole = np.concatenate([PROMPTS, PROMPTS[:, :1]], 1)
+    np.testing.assert_allclose(after, np.asarray(model(whole, last=True)), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(model(PROMPTS, cache=fresh)), np.asarray(model(PROMPTS)), atol=1e-5)
+    with pytest.raises(ek.ArgumentError, match="cache is tuple"):
+        model(PROMPTS, cache=())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: models.GPT(20, 8, 16, 1, 0), "GPT: n_head is 0"),
+        (lambda: models.GPT(20, 8, 16, -1, 2), "GPT: n_layer is -1"),
+        (lambda: models.GPT(20, 8, "16", 1, 2), "GPT: n_embd is '16'"),
+        (lambda: models.Bert(20, 16, -1, 2, 32), "Bert: num_hidden_layers is -1"),
+        (lambda: models.Bert(20, 16, 1, 0, 32), "Bert: num_attention_heads is 0"),
+        (lambda: models.Llama(20, 16, 32, 1, 0), "Llama: num_attention_heads is 0"),
+        (lambda: models.Llama(20, 16, 32, 1, 2, head_dim=7), "Llama: head_dim is 7"),
+        (lambda: models.Llama(20, 16, 32, 1, 2, rope_theta=-1.0), "Llama: rope_theta is -1.0"),
+        (lambda: models.Llama(20, 16, 32, 1, 2, rope_scaling=5), "Llama: rope_scaling is 5"),
+        (lambda: models.T5(20, 16, 8, 32, 1, 0), "T5: num_heads is 0"),
+        (lambda: models.Transformer(20, 16, 1, 0, 32), "encoder_attention_heads is 0"),
+        (lambda: models.ViT(8, 4, 3, 16, 1, 0, 32), "num_attention_heads is 0"),
+        (lambda: models.RecurrentLM(0, 8, 8), "RecurrentLM: vocab_size is 0"),
+    ],
+)
+def test_refusals_of_sizes(make, message):
+    with pytest.raises(ek.ArgumentError, match=message):
+        make()

@@ -220,3 +220,25 @@ def test_drawn_speculation_has_the_large_models_distribution():
 def test_refusals(call, message):
     with pytest.raises((ek.ArgumentError, ek.ShapeError, ek.errors.IndexRangeError), match=message):
         call()
+
+
+def test_adapters_by_the_last_parts_of_names():
+    """As PEFT's ``target_modules``: names or a regular expression."""
+    model = models.GPT(20, 8, 16, 2, 2)
+    blocks = [f"transformer.h.{i}" for i in range(2)]
+    wanted = [f"{block}.{name}" for block in blocks for name in ("attn.c_attn", "mlp.c_fc")]
+    assert models.add_lora(model, 2, targets=["c_attn", "mlp.c_fc"]) == wanted
+    for options, message in (
+        ({"targets": "("}, "no regular expression"),
+        ({"targets": ["attn.c"]}, "fits no linear layer"),
+        ({"alpha": np.nan}, "alpha is nan"),
+    ):
+        with pytest.raises(ek.ArgumentError, match=message):
+            models.add_lora(models.GPT(20, 8, 16, 2, 2), 2, **options)
+
+
+def test_refusals_of_what_hides_tokens_and_of_silence():
+    with pytest.raises(ek.ArgumentError, match="tokens have 1 to 30, expected 0 to 9"):
+        seq.mask_tokens([[1, 30]], 9, 10)
+    with pytest.raises(ek.ArgumentError, match="padding is -1"):
+        seq.log_mel_spectrogram(np.zeros(800, np.float32), padding=-1)

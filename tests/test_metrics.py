@@ -287,3 +287,20 @@ def test_figures_of_translations_are_those_of_sacrebleu():
         metrics.BLEU(smooth="floor")
     with pytest.raises(ArgumentError, match="BLEU: tokenize is 'zh'"):
         metrics.BLEU(tokenize="zh")
+
+
+@pytest.mark.parametrize("metric", [metrics.BLEU, metrics.ChrF])
+def test_what_is_no_text_is_refused(metric):
+    with pytest.raises(ArgumentError, match="the references are one text"):
+        metric().update_state("a b", ["a b", "a", "b"])
+    with pytest.raises(ArgumentError, match="a translation is None"):
+        metric().update_state(["a"], [None])
+    with pytest.raises(ArgumentError, match="no references"):
+        metric().update_state([[]], ["a"])
+
+
+def test_bleu_of_numbers_of_words():
+    numbers, words = metrics.BLEU(), metrics.BLEU()
+    numbers.update_state([[1, 2, 3, 4, 5], [[1, 2], [1, 2, 3, 4]]], [[1, 2, 3, 4, 6], [1, 2, 3, 4]])
+    words.update_state([list("12345"), [list("12"), list("1234")]], [list("12346"), list("1234")])
+    assert numbers.result() == words.result() > 0

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 import einkorn as ek
-from einkorn import models, optim, seq
+from einkorn import models, nn, optim, seq
+
+
+def _gpt(vocabulary=8):
+    return models.GPT(vocabulary, 12, 16, 1, 2, dropout=0.0)
 
 
 def test_a_model_learns_what_is_preferred():
@@ -81,6 +85,17 @@ def test_nothing_is_gained_beyond_the_clip():
     [
         (lambda: seq.comparison_loss(np.ones(3), np.ones((3, 1))), "shapes are chosen"),
         (lambda: seq.dpo_loss(*[np.ones(2)] * 4, beta=0.0), "beta is 0.0"),
+        (lambda: seq.PPOTrainer(_gpt(), 5), "reward is 5"),
+        (lambda: seq.PPOTrainer(nn.Linear(2, 2), len), "policy is a Linear, expected a CausalLM"),
+        (lambda: seq.PPOTrainer(_gpt(), len, reference=_gpt(9)), "reference has 9 tokens"),
+        (lambda: seq.PPOTrainer(_gpt(), len, eos_token_id=8), "eos_token_id is 8"),
+        (lambda: seq.PPOTrainer(_gpt(), len, pad_token_id=-1), "pad_token_id is -1"),
+        (lambda: seq.RewardModel(nn.Linear(2, 2)), "body is a Linear, expected a CausalLM"),
+        (lambda: seq.fit_rewards(_gpt(), [[1]], [[2]]), "model is a GPT, expected a RewardModel"),
+        (
+            lambda: seq.fit_rewards(seq.RewardModel(_gpt()), [[1]], [[2]], epochs=0, verbose=0),
+            "epochs is 0",
+        ),
         (lambda: seq.ppo_loss(*[np.ones(2)] * 3, clip=-1.0), "clip is -1.0"),
         (lambda: seq.generalised_advantages(np.ones((2, 3)), np.ones((2, 2))), "expected \\[batch"),
         (
@@ -92,3 +107,8 @@ def test_nothing_is_gained_beyond_the_clip():
 def test_refusals(call, message):
     with pytest.raises((ek.ArgumentError, ek.ShapeError), match=message):
         call()
+
+
+def test_losses_take_lists():
+    assert float(seq.comparison_loss([1, 2], [1, 2])) == pytest.approx(np.log(2))
+    assert float(seq.dpo_loss([0.0], [0.0], [1.0], [1.0])) == pytest.approx(np.log(2))

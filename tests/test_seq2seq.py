@@ -135,6 +135,13 @@ def test_batches_of_like_lengths_have_every_pair_once():
         (lambda: MAKERS["gnmt"]().loss(READ, READ, scheduled_sampling=2.0), "scheduled_sampling is 2.0"),
         (lambda: MAKERS["gnmt"]()(READ, READ, decoder_attention_mask=MASK), "expected 1 alone"),
         (lambda: MAKERS["gnmt"]().encode([[14]]), "14"),
+        (lambda: MAKERS["gnmt"]().loss(READ[:1], READ), "1 rows to read and 3 to write"),
+        (lambda: models.Transformer(14, 8, 1, 2, 8)(READ[:1], READ[:2]), "1 rows to read and 2 to write"),
+        (lambda: MAKERS["gnmt"]().generate([[1], [2, 3]], 2), "rows of unequal lengths"),
+        (
+            lambda: MAKERS["luong, location"]().generate(READ, 2, attention_mask=MASK[:, ::-1]),
+            "'location' counts places: fill up on the right",
+        ),
         (lambda: list(seq.bucketed_batches([[1]], [[]], 2)), "pair 0 has an empty sequence"),
         (lambda: list(seq.bucketed_batches([[1]], [], 2)), "1 sources and 0 targets"),
     ],

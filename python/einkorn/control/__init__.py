@@ -19,6 +19,7 @@ _HOMES = {
     "Episodes": "playing",
     "GAIL": "imitation",
     "GridWorld": "grid_world",
+    "MultiDiscrete": "spaces",
     "PPO": "ppo",
     "VectorEnv": "vector_env",
     "clone_behaviour": "imitation",
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from einkorn.control.imitation import GAIL, clone_behaviour
     from einkorn.control.playing import Episodes, play
     from einkorn.control.ppo import PPO
-    from einkorn.control.spaces import Box, Discrete, features
+    from einkorn.control.spaces import Box, Discrete, MultiDiscrete, features
     from einkorn.control.vector_env import VectorEnv
 
 __getattr__, __dir__ = later(__name__, _HOMES)

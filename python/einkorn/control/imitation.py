@@ -10,7 +10,7 @@ from einkorn import nn, no_grad, ops, optim
 from einkorn.control.ppo import PPO
 from einkorn.control.spaces import Box, Discrete, features
 from einkorn.control.vector_env import VectorEnv
-from einkorn.errors import ArgumentError, ShapeError
+from einkorn.errors import ArgumentError, NonFiniteError, ShapeError
 from einkorn.training.history import History
 from einkorn.training.rounds import go, parts
 
@@ -171,4 +171,6 @@ def _pairs(op: str, space: Box | Discrete, observations: Any, actions: Any) -> t
             f"{op}: {len(seen)} observations and actions of shape {done.shape} and dtype {done.dtype},"
             " expected an integer for each, at least one"
         )
+    if not np.isfinite(seen).all():
+        raise NonFiniteError(f"{op}: observations hold NaN or infinity")
     return seen, done

@@ -13,6 +13,7 @@ from einkorn._tensor import Tensor
 from einkorn.control.spaces import features
 from einkorn.control.vector_env import VectorEnv
 from einkorn.creation import rand
+from einkorn.errors import NonFiniteError, ShapeError
 from einkorn.nn import Module
 from einkorn.training.rounds import whole
 
@@ -51,6 +52,11 @@ def act(env: VectorEnv, policy: Any, observations: Any, greedy: bool = False) ->
     with no_grad():
         scores = policy(features(env.single_observation_space, observations))
         found = scores.numpy() if isinstance(scores, Tensor) else np.asarray(scores)
+        wanted = (env.num_envs, env.single_action_space.n)
+        if found.shape != wanted:
+            raise ShapeError(f"policy: its scores have shape {found.shape}, expected {wanted}")
+        if np.isnan(found).any():
+            raise NonFiniteError("policy: its scores hold NaN: look at its weights")
         if not greedy:  # the greatest of scores with Gumbel's noise is a draw (Gumbel 1954)
             drawn = np.maximum(rand(*found.shape).numpy(), np.float32(1e-12))
             found = found - np.log(-np.log(drawn))

@@ -8,9 +8,9 @@ import numpy as np
 
 from einkorn import nn, no_grad, ops, optim
 from einkorn.control.playing import act
-from einkorn.control.spaces import features
+from einkorn.control.spaces import features, generator_of
 from einkorn.control.vector_env import VectorEnv
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, ShapeError
 from einkorn.seq.preference import generalised_advantages, ppo_loss
 from einkorn.training.history import History
 from einkorn.training.rounds import go, parts, whole
@@ -84,6 +84,14 @@ class PPO:
         learning_rate: float = 3e-3,
         seed: int | None = None,
     ) -> None:
+        if not isinstance(env, VectorEnv):
+            raise ArgumentError(f"PPO: env is a {type(env).__name__}, expected a VectorEnv")
+        for name, module in (("policy", policy), ("value", policy if value is None else value)):
+            if not isinstance(module, nn.Module):
+                raise ArgumentError(f"PPO: {name} is a {type(module).__name__}, expected a Module")
+        if not 0 <= entropy_weight < np.inf:
+            raise ArgumentError(f"PPO: entropy_weight is {entropy_weight!r}, expected a number from 0")
+        generator_of("PPO", seed)
         for name, number in (("gamma", gamma), ("lam", lam)):
             if not 0 <= number <= 1:
                 raise ArgumentError(f"PPO: {name} is {number!r}, expected a number from 0 to 1")
@@ -157,13 +165,18 @@ class PPO:
             features(space, seen), features(space, after), actions, rewards, terminated, over, returns
         )
 
+    def _worth(self, seen: Any) -> Any:
+        values = self.value(seen).numpy()
+        if values.size != len(seen):
+            raise ShapeError(f"PPO: value makes shape {values.shape}, expected ({len(seen)}, 1)")
+        return values
+
     def learn(self, played: Steps, rewards: Any) -> dict[str, float]:
         """Learn from steps, given what they earned, [num_envs, steps]."""
         shape = played.actions.shape
         actions = played.actions.ravel()
         with no_grad():
-            values = self.value(played.seen).numpy().reshape(shape)
-            after = self.value(played.after).numpy().reshape(shape)
+            values, after = (self._worth(x).reshape(shape) for x in (played.seen, played.after))
             old = -ops.cross_entropy(self.policy(played.seen), actions, reduction="none").numpy()
         advantages, wanted = generalised_advantages(
             np.asarray(rewards, np.float32),

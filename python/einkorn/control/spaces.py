@@ -8,7 +8,15 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 
-__all__ = ["Box", "Discrete", "features"]
+__all__ = ["Box", "Discrete", "MultiDiscrete", "features", "generator_of"]
+
+
+def generator_of(op: str, seed: Any) -> np.random.Generator:
+    """NumPy's generator of this seed; None draws one."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{op}: seed is {seed!r}, expected an int from 0 or None") from None
 
 
 class Discrete:
@@ -28,7 +36,7 @@ class Discrete:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ArgumentError(f"Discrete: n is {n!r}, expected a positive int")
         self.n = int(n)
-        self._rng = np.random.default_rng(seed)
+        self._rng = generator_of("Discrete", seed)
 
     def sample(self) -> int:
         """Draw one, each as likely."""
@@ -44,6 +52,46 @@ class Discrete:
 
     def __repr__(self) -> str:
         return f"Discrete({self.n})"
+
+
+class MultiDiscrete:
+    """Rows of integers, each with a number of values of its own: the actions of many copies.
+
+    Parameters
+    ----------
+    nvec : integer array [count]
+        Values of each: 0 to ``nvec - 1``.
+    seed : int, optional
+        Of :meth:`sample`.
+    """
+
+    dtype = np.dtype(np.int64)
+
+    def __init__(self, nvec: Any, seed: int | None = None) -> None:
+        self.nvec = np.array(nvec)
+        if self.nvec.ndim != 1 or self.nvec.dtype.kind not in "iu" or (self.nvec < 1).any():
+            raise ArgumentError(f"MultiDiscrete: nvec is {nvec!r}, expected a row of positive ints")
+        self.shape = self.nvec.shape
+        self._rng = generator_of("MultiDiscrete", seed)
+
+    def sample(self) -> Any:
+        """Draw one of each, each value as likely."""
+        return self._rng.integers(self.nvec)
+
+    def seed(self, seed: int | None = None) -> None:
+        """Begin the draws of :meth:`sample` anew."""
+        self._rng = generator_of("MultiDiscrete.seed", seed)
+
+    def contains(self, x: Any) -> bool:
+        """Whether it is such a row."""
+        a = np.asarray(x)
+        return bool(a.shape == self.shape and a.dtype.kind in "iu" and ((a >= 0) & (a < self.nvec)).all())
+
+    def __contains__(self, x: Any) -> bool:
+        return self.contains(x)
+
+    def __repr__(self) -> str:
+        return f"MultiDiscrete({self.nvec})"
 
 
 class Box:
@@ -73,7 +121,9 @@ class Box:
                 f"Box: bounds have shapes {np.shape(low)} and {np.shape(high)}, expected ones that broadcast"
                 f" to {self.shape}"
             ) from None
-        self._rng = np.random.default_rng(seed)
+        if not (self.low <= self.high).all():
+            raise ArgumentError(f"Box: low is {low!r} and high {high!r}, expected numbers, low at most high")
+        self._rng = generator_of("Box", seed)
 
     def sample(self) -> Any:
         """Draw one: evenly between finite bounds, from a normal or exponential distribution elsewhere."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from einkorn.control.spaces import Box, Discrete
+from einkorn.control.spaces import Box, Discrete, MultiDiscrete, generator_of
 from einkorn.errors import ArgumentError, IndexRangeError
 
 __all__ = ["VectorEnv"]
@@ -31,6 +32,8 @@ class VectorEnv(ABC):
     ----------
     single_observation_space, single_action_space : Box or Discrete
         Of one copy.
+    observation_space, action_space : Box or MultiDiscrete
+        Of all copies, as :meth:`step` gives and takes them.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": "SameStep"}  # noqa: RUF012 - Gymnasium's form
@@ -44,6 +47,18 @@ class VectorEnv(ABC):
         self.num_envs, self.max_episode_steps = int(num_envs), int(max_episode_steps)
         self.np_random = np.random.default_rng()
         self._elapsed: Any = None
+
+    @cached_property
+    def action_space(self) -> MultiDiscrete:
+        return MultiDiscrete(np.full(self.num_envs, self.single_action_space.n))
+
+    @cached_property
+    def observation_space(self) -> Box | MultiDiscrete:
+        one = self.single_observation_space
+        if isinstance(one, Discrete):
+            return MultiDiscrete(np.full(self.num_envs, one.n))
+        shape = (self.num_envs, *one.shape)
+        return Box(np.broadcast_to(one.low, shape), np.broadcast_to(one.high, shape))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -63,7 +78,7 @@ class VectorEnv(ABC):
         infos : dict
         """
         if seed is not None:
-            self.np_random = np.random.default_rng(seed)
+            self.np_random = generator_of(f"{type(self).__name__}.reset", seed)
         self._set_options(options or {})
         self._elapsed = np.zeros(self.num_envs, np.int64)
         self._begin(np.ones(self.num_envs, bool))

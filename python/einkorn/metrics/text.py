@@ -119,6 +119,7 @@ class BLEU(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if sample_weight is not None:
             raise ArgumentError("BLEU: sample_weight is given, expected None: its counts have no weights")
+        _refuse_odd("BLEU", y_true, y_pred)
         if isinstance(y_pred, str):
             y_true, y_pred = [y_true], [y_pred]
         if len(y_true) != len(y_pred):
@@ -127,6 +128,8 @@ class BLEU(Metric):
                 "expected as many"
             )
         for given, translation in zip(y_true, y_pred, strict=True):
+            if not isinstance(given, str) and not len(given):
+                raise ArgumentError("BLEU: a translation has no references, expected at least one")
             if self.tokenize is not None:
                 translation = _taken_apart(translation)
                 whole = isinstance(given, str) or not any(" " in one for one in given)
@@ -200,6 +203,7 @@ class ChrF(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if sample_weight is not None:
             raise ArgumentError("ChrF: sample_weight is given, expected None: its counts have no weights")
+        _refuse_odd("ChrF", y_true, y_pred)
         if isinstance(y_pred, str):
             y_true, y_pred = [y_true], [y_pred]
         if len(y_true) != len(y_pred):
@@ -265,6 +269,18 @@ def _taken_apart(text: Any) -> Any:
     return re.sub(r"([0-9])(-)", r"\1 \2 ", text).split()
 
 
+def _refuse_odd(op: str, y_true: Any, y_pred: Any) -> None:
+    """Neither a lone text beside many, whose letters would be counted, nor what is no text at all."""
+    if isinstance(y_true, str) and not isinstance(y_pred, str):
+        raise ArgumentError(
+            f"{op}: the references are one text, {y_true!r}, expected one for each translation"
+        )
+    for text in [y_pred] if isinstance(y_pred, str) else y_pred:
+        if not isinstance(text, str) and (op == "ChrF" or not isinstance(text, (list, tuple, np.ndarray))):
+            kinds = "a text" if op == "ChrF" else "a text or a list of words"
+            raise ArgumentError(f"{op}: a translation is {text!r}, expected {kinds}")
+
+
 def _words(text: Any) -> list[Any]:
     return text.split() if isinstance(text, str) else list(text)
 
@@ -273,11 +289,9 @@ def _several(given: Any) -> list[list[Any]]:
     """The references: a text, a list of words, or a list of either; words in a list hold no spaces."""
     if isinstance(given, str):
         return [_words(given)]
-    texts = [one for one in given if isinstance(one, str)]
-    if len(texts) == len(given) and not any(" " in one for one in texts):
+    single = [one for one in given if not isinstance(one, (list, tuple, np.ndarray))]
+    if len(single) == len(given) and not any(isinstance(one, str) and " " in one for one in single):
         return [list(given)]
-    if not given:
-        raise ArgumentError("BLEU: a translation has no references, expected at least one")
     return [_words(one) for one in given]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.models._heads import apart, together
+from einkorn.models._inputs import check_sizes
 from einkorn.nn import Dropout, LayerNorm, Linear, Module
 from einkorn.seq.cache import Cache
 from einkorn.seq.memory import Memory
@@ -31,7 +32,8 @@ def activation_of(op: str, name: str) -> Callable[[Any], Any]:
 
 
 def width_of_head(op: str, width: int, heads: int, names: tuple[str, str]) -> int:
-    if heads < 1 or width % heads:
+    check_sizes(op, **dict(zip(names, (width, heads), strict=True)))
+    if width % heads:
         raise ArgumentError(f"{op}: {names[0]} is {width}, expected a multiple of {names[1]} {heads}")
     return width // heads
 

@@ -10,6 +10,7 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models._heads import apart, together
+from einkorn.models._inputs import check_sizes
 from einkorn.models._pretrained import Pretrained
 from einkorn.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, init
 from einkorn.nn.parameter import Parameter, blank
@@ -158,6 +159,16 @@ class Bert(Pretrained, Module):
         add_pooling_layer: bool = True,
     ) -> None:
         super().__init__()
+        check_sizes(
+            "Bert",
+            vocab_size=vocab_size,
+            hidden_size=hidden_size,
+            num_attention_heads=num_attention_heads,
+            intermediate_size=intermediate_size,
+            max_position_embeddings=max_position_embeddings,
+            type_vocab_size=type_vocab_size,
+        )
+        check_sizes("Bert", 0, num_hidden_layers=num_hidden_layers)
         if hidden_size % num_attention_heads:
             raise ArgumentError(
                 f"Bert: hidden_size is {hidden_size}, expected a multiple of num_attention_heads"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.models._inputs import kept_of, plain, positions_of, tokens_of
+from einkorn.models._inputs import check_cache, kept_of, plain, positions_of, tokens_of
 from einkorn.models._pretrained import Pretrained
 from einkorn.nn import Module
 from einkorn.seq.cache import Cache
@@ -150,6 +151,7 @@ class CausalLM(Pretrained, Module, ABC):
     ) -> Any:
         """What the scores are made of, [batch, length, width]; arguments as in a call."""
         tokens = tokens_of(self._op(), "input_ids", input_ids)
+        check_cache(self._op(), cache)
         before = 0 if cache is None else cache.length
         total = before + tokens.shape[1]
         if self.context_length is not None and total > self.context_length:
@@ -157,4 +159,5 @@ class CausalLM(Pretrained, Module, ABC):
         kept = kept_of(self._op(), "attention_mask", attention_mask, (len(tokens), total))
         mask = None if kept is None else kept[:, None, None, :]
         positions = positions_of(kept, before, total) if position_ids is None else np.asarray(position_ids)
-        return self.hidden(tokens, cache, mask, positions)
+        with nullcontext() if cache is None else cache.adding():
+            return self.hidden(tokens, cache, mask, positions)

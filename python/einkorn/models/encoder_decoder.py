@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.models._inputs import kept_of, plain, positions_of, tokens_of
+from einkorn.models._inputs import check_cache, kept_of, plain, positions_of, rows_of, tokens_of
 from einkorn.models._pretrained import Pretrained
 from einkorn.nn import Module
 from einkorn.seq.cache import Cache
@@ -128,6 +129,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
     ) -> Any:
         """Scores [batch, length, vocabulary] of the token after each of ``decoder_input_ids``."""
         memory = self.encode(input_ids, attention_mask)
+        self._check_pairs("", decoder_input_ids, memory)
         return self.decode(decoder_input_ids, memory, attention_mask=decoder_attention_mask)
 
     def loss(
@@ -168,6 +170,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
                 f"{self._op()}.loss: scheduled_sampling is {scheduled_sampling!r}, expected 0 to 1"
             )
         memory = self.encode(input_ids, attention_mask)
+        self._check_pairs(".loss", given, memory)
         if scheduled_sampling > 0:
             with no_grad():
                 own = plain(self.decode(given, self.encode(input_ids, attention_mask))).argmax(-1)
@@ -221,7 +224,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
         array of int64 [batch * num_return_sequences, tokens]
             The beginnings and what follows.
         """
-        given = plain(input_ids)
+        given = rows_of(self._op(), self._reads, input_ids)
         alone = given.ndim == (3 if self._reads != "input_ids" else 2) - 1
         if alone:
             given = given[None]
@@ -256,6 +259,15 @@ class EncoderDecoder(Pretrained, Module, ABC):
         options.setdefault("pad_token_id", self.pad_token_id)
         return generate(_Reading(self, memory), decoder_input_ids, **options)
 
+    def _check_pairs(self, of: str, given: Any, memory: Memory) -> None:
+        """A row to write for each that was read; only :meth:`decode` has beams."""
+        rows = np.shape(plain(given))[:1]
+        if rows != (len(memory),):
+            raise ShapeError(
+                f"{self._op()}{of}: there are {len(memory)} rows to read and {rows[0] if rows else 0} to"
+                " write, expected as many"
+            )
+
     def _op(self) -> str:
         return type(self).__name__
 
@@ -270,13 +282,15 @@ class EncoderDecoder(Pretrained, Module, ABC):
                 f"{self._op()}: decoder_input_ids have {len(tokens)} rows, expected a multiple of the"
                 f" {len(memory)} that were read"
             )
+        check_cache(self._op(), cache)
         before = 0 if cache is None else cache.length
         total = before + tokens.shape[1]
         if self.context_length is not None and total > self.context_length:
             raise ArgumentError(f"{self._op()}: {total} tokens exceed the context of {self.context_length}")
         kept = kept_of(self._op(), "attention_mask", attention_mask, (len(tokens), total))
         mask = None if kept is None else kept[:, None, None, :]
-        return self._hidden(tokens, memory, cache, mask, positions_of(kept, before, total))
+        with nullcontext() if cache is None else cache.adding():
+            return self._hidden(tokens, memory, cache, mask, positions_of(kept, before, total))
 
 
 class _Reading:

@@ -8,6 +8,7 @@ from typing import Any
 from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.models._heads import apart, together
+from einkorn.models._inputs import check_sizes
 from einkorn.models.causal import CausalLM
 from einkorn.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, init
 from einkorn.seq.cache import Cache
@@ -149,6 +150,10 @@ class GPT(CausalLM):
             raise ArgumentError(
                 f"GPT: activation is {activation!r}, expected one of {', '.join(_ACTIVATIONS)}"
             )
+        check_sizes("GPT", vocab_size=vocab_size, n_positions=n_positions, n_embd=n_embd, n_head=n_head)
+        check_sizes("GPT", 0, n_layer=n_layer)
+        given = {"n_inner": n_inner, "head_size": head_size}
+        check_sizes("GPT", **{name: size for name, size in given.items() if size is not None})
         if head_size is None and n_embd % n_head:
             raise ArgumentError(f"GPT: n_embd is {n_embd}, expected a multiple of n_head {n_head}")
         inner = 4 * n_embd if n_inner is None else n_inner

@@ -11,6 +11,7 @@ import numpy as np
 from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.models._heads import apart, together
+from einkorn.models._inputs import check_sizes
 from einkorn.models.causal import CausalLM
 from einkorn.nn import Embedding, Linear, Module, ModuleList, RMSNorm, init
 from einkorn.seq.cache import Cache
@@ -128,11 +129,27 @@ class Llama(CausalLM):
         super().__init__()
         heads = num_attention_heads
         groups = heads if num_key_value_heads is None else num_key_value_heads
+        check_sizes(
+            "Llama",
+            vocab_size=vocab_size,
+            hidden_size=hidden_size,
+            intermediate_size=intermediate_size,
+            num_attention_heads=heads,
+            num_key_value_heads=groups,
+            max_position_embeddings=max_position_embeddings,
+        )
+        check_sizes("Llama", 0, num_hidden_layers=num_hidden_layers)
+        if head_dim is not None and (isinstance(head_dim, bool) or head_dim < 2 or head_dim % 2):
+            raise ArgumentError(f"Llama: head_dim is {head_dim!r}, expected an even number")
+        if not (isinstance(rope_theta, (int, float)) and 0 < rope_theta < math.inf):
+            raise ArgumentError(f"Llama: rope_theta is {rope_theta!r}, expected a positive number")
+        if rope_scaling is not None and not isinstance(rope_scaling, Mapping):
+            raise ArgumentError(f"Llama: rope_scaling is {rope_scaling!r}, expected a dict or None")
         if head_dim is None and hidden_size % heads:
             raise ArgumentError(
                 f"Llama: hidden_size is {hidden_size}, expected a multiple of num_attention_heads {heads}"
             )
-        if groups < 1 or heads % groups:
+        if heads % groups:
             raise ArgumentError(
                 f"Llama: num_key_value_heads is {groups}, expected a divisor of num_attention_heads {heads}"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class LoRALinear(Module):
         super().__init__()
         if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
             raise ArgumentError(f"LoRALinear: rank is {rank!r}, expected a positive int")
+        if not math.isfinite(alpha):
+            raise ArgumentError(f"LoRALinear: alpha is {alpha!r}, expected a finite number")
         self.base, self.scale = base, float(alpha) / rank
         for parameter in base.parameters():
             parameter.requires_grad = False
@@ -59,7 +61,7 @@ def add_lora(
     rank: int = 8,
     alpha: float = 16.0,
     *,
-    targets: str = r"(c_attn|q_proj|v_proj|query|value|\bq|\bv)$",
+    targets: str | Sequence[str] = r"(c_attn|q_proj|v_proj|query|value|\bq|\bv)$",
     dropout: float = 0.0,
 ) -> list[str]:
     """Freeze a model and put adapters beside some of its linear layers.
@@ -70,8 +72,8 @@ def add_lora(
         Changed in place; of its parameters the adapters' alone learn from now on.
     rank : int, default 8
     alpha : float, default 16.0
-    targets : str, keyword-only
-        A regular expression of layers' names; default: those of queries and values.
+    targets : str or list of str, keyword-only
+        A regular expression of layers' names, or the last parts of some; default: queries and values.
     dropout : float, keyword-only, default 0.0
 
     Returns
@@ -87,7 +89,13 @@ def add_lora(
     layers = dict(model.named_modules())
     if any(isinstance(layer, LoRALinear) for layer in layers.values()):
         raise ArgumentError("add_lora: the model has adapters already")
-    chosen = [n for n, layer in layers.items() if type(layer) is Linear and re.search(targets, n)]
+    several = "" if isinstance(targets, str) else "|".join(map(re.escape, targets))
+    pattern = targets if isinstance(targets, str) else rf"(?:^|\.)(?:{several})$"
+    try:
+        fits = re.compile(pattern).search
+    except re.error as error:
+        raise ArgumentError(f"add_lora: targets is {targets!r}, no regular expression: {error}") from None
+    chosen = [n for n, layer in layers.items() if type(layer) is Linear and fits(n)]
     if not chosen:
         raise ArgumentError(f"add_lora: targets is {targets!r}, which fits no linear layer's name")
     for parameter in model.parameters():

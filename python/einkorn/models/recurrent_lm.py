@@ -9,7 +9,7 @@ import numpy as np
 from einkorn import no_grad, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.models._inputs import plain, tokens_of
+from einkorn.models._inputs import check_sizes, plain, tokens_of
 from einkorn.models._ragged import run
 from einkorn.models.causal import CausalLM
 from einkorn.nn import GRU, LSTM, RNN, Dropout, Embedding, Linear
@@ -70,6 +70,9 @@ class RecurrentLM(CausalLM):
                 f"RecurrentLM: embedding_size is {embedding_size} and hidden_size {hidden_size},"
                 " expected equal ones for tie_weights"
             )
+        check_sizes(
+            "RecurrentLM", vocab_size=vocab_size, embedding_size=embedding_size, hidden_size=hidden_size
+        )
         self.embedding = Embedding(vocab_size, embedding_size)
         between = dropout if num_layers > 1 else 0.0
         self.rnn = _CELLS[cell](embedding_size, hidden_size, num_layers, batch_first=True, dropout=between)

@@ -282,6 +282,11 @@ class Luong(_Translator):
         return self.scores.weight
 
     def _listen(self, x: Any, kept: Any) -> tuple[Any, tuple[Any, ...]]:
+        if self.config["score"] == "location" and kept is not None and not plain(kept)[:, 0].all():
+            raise ArgumentError(
+                "Luong: attention_mask is 0 at the beginning of a sequence, and the score 'location' counts"
+                " places: fill up on the right"
+            )
         out, (h, c) = run("Luong", self.encoder, x, kept)
         if not self.config["input_feeding"]:
             return out, (h, c)

@@ -10,6 +10,7 @@ import numpy as np
 from einkorn import ops
 from einkorn.errors import ArgumentError
 from einkorn.models._heads import apart, together
+from einkorn.models._inputs import check_sizes
 from einkorn.models._stacks import ACTIVATIONS
 from einkorn.models.encoder_decoder import EncoderDecoder
 from einkorn.nn import Dropout, Embedding, Linear, Module, ModuleList, RMSNorm, init
@@ -232,6 +233,10 @@ class T5(EncoderDecoder):
         decoder_start_token_id: int = 0,
     ) -> None:
         super().__init__()
+        check_sizes("T5", vocab_size=vocab_size, d_model=d_model, d_kv=d_kv, d_ff=d_ff, num_heads=num_heads)
+        check_sizes("T5", 0, num_layers=num_layers)
+        if num_decoder_layers is not None:
+            check_sizes("T5", 0, num_decoder_layers=num_decoder_layers)
         for name, token in (
             ("pad_token_id", pad_token_id),
             ("decoder_start_token_id", decoder_start_token_id),

@@ -84,7 +84,7 @@ class Beams:
         self._length += 1
         stops = np.isin(tokens, self._ends) | (self._length == self._room)
 
-        whole = scores / np.float32(self._length**self._penalty)
+        whole = scores / self._price(self._length)
         if prices is not None:
             whole = whole + np.take_along_axis(prices.reshape(batch, width), beams, 1)
         self._finish(sequences, whole, stops)
@@ -100,6 +100,11 @@ class Beams:
         """The best whole sequences, [batch * count, length]."""
         length = self._prompt + self._whole_lengths[:, :count].max()
         return self._whole[:, :count, :length].reshape(-1, length)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a prompt has no whole sequence: the rules left nothing."""
+        return bool((self._whole_scores[:, 0] <= _NEVER).any())
 
     @property
     def _full(self) -> Any:
@@ -121,11 +126,16 @@ class Beams:
         lengths = np.concatenate([self._whole_lengths, np.where(counts, self._length, 0)], 1)
         self._whole_lengths = np.take_along_axis(lengths, keep, 1)
 
+    def _price(self, length: int) -> Any:
+        with np.errstate(over="ignore"):
+            power = np.float64(length) ** self._penalty
+        return np.float32(np.clip(power, np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+
     def _judge(self, stops: Any) -> None:
         """Whether any beam that runs could still become better than what is whole."""
         longest = self._early == "never" and self._penalty > 0
         length = self._room if longest else self._length
-        possible = self._scores[:, 0] / np.float32(length**self._penalty)
+        possible = self._scores[:, 0] / self._price(length)
         worst = np.where(self._full, self._whole_scores.min(1), _NEVER)
         self._hopeful &= possible > worst
         enough = self._early is True and bool(self._full.all())

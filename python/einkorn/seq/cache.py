@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,20 @@ class Cache:
         if not self._carried:
             return None
         return self._carried[0] if len(self._carried) == 1 else self._carried
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """All layers get the same tokens within it; where one fails or lacks them, none has got any."""
+        length, ends = self.length, dict(self._ends)
+        try:
+            yield
+            if len(set(self._ends.values())) > 1:
+                raise ArgumentError("Cache: it is of a model with another number of layers")
+        except BaseException:
+            if not self._carried:
+                self.length, self._ends = length, ends
+                self._layers = {layer: self._layers[layer] for layer in ends}
+            raise
 
     def carry(self, state: Any, tokens: int) -> None:
         """Keep what recurrent layers carry on after so many tokens more: arrays [layers, batch, width]."""

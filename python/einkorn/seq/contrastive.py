@@ -10,7 +10,7 @@ import numpy as np
 from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError
 from einkorn.seq.cache import Cache
-from einkorn.seq.generation import GenerationInterrupted, _plain
+from einkorn.seq.generation import _NOTHING_LEFT, GenerationInterrupted, _plain
 
 __all__ = ["search"]
 
@@ -71,6 +71,9 @@ def search(
         last = hidden[:, -1]
         for _ in range(count):
             scores = adjust(_plain(model.scores_of(last)).astype(np.float32), tokens)
+            scores[done] = 0
+            if np.isneginf(scores.max(1)).any():
+                raise ArgumentError(_NOTHING_LEFT)
             weights = np.asarray(ops.softmax(scores, -1))
             best = np.argsort(-weights, axis=1, kind="stable")[:, :k]
             likely = np.take_along_axis(weights, best, 1)

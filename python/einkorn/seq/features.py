@@ -175,7 +175,8 @@ def log_mel_spectrogram(
         ``log10`` of the power, not more than 8 below the loudest of a sound, plus 4, over 4.
     """
     op = "log_mel_spectrogram"
-    _positive(op, padding=padding + 1)
+    if isinstance(padding, bool) or not isinstance(padding, (int, np.integer)) or padding < 0:
+        raise ArgumentError(f"{op}: padding is {padding!r}, expected an int from 0")
     samples = _samples(op, audio)
     if padding:
         samples = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, padding)])

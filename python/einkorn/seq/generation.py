@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 
 from einkorn import no_grad, ops
 from einkorn._tensor import Tensor
-from einkorn.errors import ArgumentError, ShapeError
+from einkorn.errors import ArgumentError, NonFiniteError, ShapeError
+from einkorn.models._inputs import rows_of
 from einkorn.random import drawing_from
 from einkorn.seq import sampling
 from einkorn.seq.beams import Beams
@@ -72,7 +74,7 @@ def generate(
     min_new_tokens: int = 0,
     suppress_tokens: Any = None,
     forced_bos_token_id: int | None = None,
-    logits_processor: Callable[[Any, Any], Any] | None = None,
+    logits_processor: Callable[[Any, Any], Any] | Sequence[Callable[[Any, Any], Any]] | None = None,
     eos_token_id: int | list[int] | None = None,
     stop_strings: str | list[str] | None = None,
     tokenizer: Any = None,
@@ -80,7 +82,7 @@ def generate(
     attention_mask: Any = None,
     use_cache: bool = True,
     slide: bool = False,
-    streamer: Callable[[Any], object] | None = None,
+    streamer: Any = None,
     generator: Any = None,
 ) -> Any:
     """Continue each prompt token by token.
@@ -127,9 +129,9 @@ def generate(
         Tokens that are never taken.
     forced_bos_token_id : int, keyword-only, optional
         The first token that is generated, such as a language's for M2M100.
-    logits_processor : callable, keyword-only, optional
-        Called with the tokens [batch, length] and the scores [batch, vocabulary] of each step, after the
-        other rules; gives the scores to go on with.
+    logits_processor : callable or list of callables, keyword-only, optional
+        Called one after the other with the tokens [batch, length] and the scores [batch, vocabulary] of each
+        step, after the other rules; each gives the scores to go on with.
     eos_token_id : int or list of int, keyword-only, optional
         Tokens that end a sequence.
     stop_strings : str or list of str, keyword-only, optional
@@ -145,8 +147,9 @@ def generate(
     slide : bool, keyword-only, default False
         Where the model's context is full, go on with the latest tokens alone, all of them computed anew for
         each that comes; else prompts that leave no room for max_new_tokens are refused.
-    streamer : callable, keyword-only, optional
-        Called with the tokens [batch] of every step as they come; not with beams.
+    streamer : callable, or object with ``put`` and ``end``, keyword-only, optional
+        Called with the tokens [batch] of every step as they come; not with beams. An object such as
+        ``TextStreamer`` of transformers gets the prompts first, then each step's, and ``end`` at the end.
     generator : Generator, keyword-only, optional
         What draws; default the one that ``einkorn.manual_seed`` seeds.
 
@@ -158,14 +161,24 @@ def generate(
     Raises
     ------
     ArgumentError
-        A prompt is empty or too long, a token is not in the vocabulary, or an option is out of its range.
+        A prompt is empty or too long, a token is not in the vocabulary, an option is out of its range, or the
+        rules together leave no token.
+    NonFiniteError
+        The model's scores, or a processor's, hold NaN.
     GenerationInterrupted
         Ctrl-C: it holds what was generated.
     """
+    temperature, top_p, repetition_penalty, length_penalty = (
+        1.0 if option is None else option
+        for option in (temperature, top_p, repetition_penalty, length_penalty)
+    )
     tokens, mask = _prompt(model, input_ids, attention_mask)
     alone = np.ndim(_plain(input_ids)) == 1
     ends = _tokens("eos_token_id", eos_token_id, model.vocab_size)
-    pad = (ends[0] if len(ends) else 0) if pad_token_id is None else int(pad_token_id)
+    pad = (ends[0] if len(ends) else 0) if pad_token_id is None else pad_token_id
+    if isinstance(pad, bool) or not isinstance(pad, (int, np.integer)):
+        raise ArgumentError(f"generate: pad_token_id is {pad_token_id!r}, expected an int or None")
+    pad = int(pad)
     if max_length is not None:
         if max_new_tokens is not None:
             raise ArgumentError("generate: max_length and max_new_tokens are given, expected one of them")
@@ -173,8 +186,10 @@ def generate(
         max_new_tokens = max_length - tokens.shape[1]
     max_new_tokens = 20 if max_new_tokens is None else max_new_tokens
     _whole("max_new_tokens", max_new_tokens, 1)
-    stops = [stop_strings] if isinstance(stop_strings, str) else list(stop_strings or ())
-    if stops and (tokenizer is None or num_beams > 1 or not all(stops)):
+    stops = list(stop_strings or ()) if isinstance(stop_strings, (list, tuple, set)) else [stop_strings]
+    stops = [stop for stop in stops if stop is not None]
+    texts = all(isinstance(stop, str) and stop for stop in stops)
+    if stops and (not hasattr(tokenizer, "decode") or num_beams != 1 or not texts):
         raise ArgumentError(
             f"generate: stop_strings are {stops!r}, expected texts that are not empty, a tokenizer and no"
             " beams"
@@ -188,6 +203,8 @@ def generate(
     _whole("top_k", 0 if top_k is None else top_k, 0)
     _positive("temperature", temperature)
     _positive("repetition_penalty", repetition_penalty)
+    _number("length_penalty", length_penalty)
+    _number("coverage_penalty", coverage_penalty)
     if not coverage_penalty >= 0 or (coverage_penalty and (num_beams == 1 or not use_cache)):
         raise ArgumentError(
             f"generate: coverage_penalty is {coverage_penalty!r}, expected at least 0, and 0 without beams or"
@@ -195,7 +212,7 @@ def generate(
         )
     if do_sample and num_beams > 1:
         raise ArgumentError("generate: beams are not drawn: do_sample=True goes with num_beams=1")
-    if penalty_alpha is not None and not 0 <= penalty_alpha <= 1:
+    if penalty_alpha is not None and not (isinstance(penalty_alpha, Real) and 0 <= penalty_alpha <= 1):
         raise ArgumentError(f"generate: penalty_alpha is {penalty_alpha!r}, expected 0 to 1 or None")
     contrast = bool(penalty_alpha) and (top_k or 0) > 1
     if contrast and (do_sample or num_beams > 1 or slide or not use_cache):
@@ -203,8 +220,11 @@ def generate(
             "generate: penalty_alpha is given: contrastive search neither draws nor has beams, and needs the"
             " cache without slide"
         )
+    _number("top_p", top_p)
     if not 0 < top_p <= 1:
         raise ArgumentError(f"generate: top_p is {top_p!r}, expected a probability above 0")
+    processors = _processors(logits_processor)
+    tell = _told(streamer, num_beams)
     if early_stopping not in (True, False, "never"):
         raise ArgumentError(f"generate: early_stopping is {early_stopping!r}, expected a bool or 'never'")
     room = model.context_length
@@ -226,10 +246,15 @@ def generate(
             scores[:] = -np.inf
             scores[:, first] = 0
         scores[:, never] = -np.inf
-        if logits_processor is not None:
-            scores = np.asarray(logits_processor(step.tokens, scores))
+        for processor in processors:
+            scores = _changed(processor(step.tokens, scores), scores)
+        if np.isnan(scores.max(1)).any():
+            raise NonFiniteError("generate: scores of the next token hold NaN: look at the model's weights")
         if do_sample:
-            scores /= temperature
+            # The greatest goes first, so that no temperature makes two infinities of two scores.
+            scores -= scores.max(1, keepdims=True, initial=_LEAST)
+            with np.errstate(over="ignore"):
+                scores /= np.float32(max(temperature, 1e-30))
             if top_k:
                 sampling.keep_top_k(scores, top_k)
             if top_p < 1:
@@ -249,6 +274,8 @@ def generate(
     training = model.training
     model.eval()
     try:
+        if tell is not None and tell is not streamer:
+            tell(tokens)
         with no_grad(), drawing_from("generate", generator):
             if contrast:
                 from einkorn.seq.contrastive import search
@@ -261,7 +288,7 @@ def generate(
                     lambda scores, own: adjust(scores, _Steps(model, own, mask, 1, 1, False, False)),
                     ended,
                     pad,
-                    streamer,
+                    tell,
                     alpha=float(penalty_alpha or 0),
                     k=int(top_k or 1),
                 )
@@ -269,10 +296,12 @@ def generate(
                 beams = Beams(tokens, num_beams, max_new_tokens, ends, pad, length_penalty, early_stopping)
                 out = _search(step, beams, adjust, num_return_sequences, coverage_penalty)
             else:
-                choose = sampling.sample if do_sample else _most_likely
-                out = _walk(step, adjust, choose, max_new_tokens, ended, pad, streamer)
+                choose = _drawn if do_sample else _most_likely
+                out = _walk(step, adjust, choose, max_new_tokens, ended, pad, tell)
     finally:
         model.train(training)
+        if hasattr(streamer, "end"):
+            streamer.end()
     return out[0] if alone and len(out) == 1 else out
 
 
@@ -288,7 +317,9 @@ def _walk(
     done = np.zeros(len(step.tokens), bool)
     try:
         for _ in range(count):
-            new = np.where(done, pad, choose(adjust(step.scores(), step)))
+            scores = adjust(step.scores(), step)
+            scores[done] = 0  # whatever the rules say of a sequence that is over
+            new = np.where(done, pad, choose(scores))
             step.add(new)
             if streamer is not None:
                 streamer(new)
@@ -312,6 +343,8 @@ def _search(
             step.add(new)
     except KeyboardInterrupt:
         raise GenerationInterrupted(step.tokens) from None
+    if beams.lost:
+        raise ArgumentError(_NOTHING_LEFT)
     return beams.best(wanted)
 
 
@@ -378,8 +411,57 @@ class _Steps:
             self._cache.reorder(rows)
 
 
+_LEAST = np.finfo(np.float32).min
+_NOTHING_LEFT = (
+    "generate: suppress_tokens, no_repeat_ngram_size, min_new_tokens and logits_processor leave no token to"
+    " go on with"
+)
+
+
 def _most_likely(scores: Any) -> Any:
-    return scores.argmax(1)
+    best = scores.argmax(1)
+    if np.isneginf(scores[np.arange(len(best)), best]).any():
+        raise ArgumentError(_NOTHING_LEFT)
+    return best
+
+
+def _drawn(scores: Any) -> Any:
+    if np.isneginf(scores.max(1)).any():
+        raise ArgumentError(_NOTHING_LEFT)
+    return sampling.sample(scores)
+
+
+def _processors(given: Any) -> list[Callable[[Any, Any], Any]]:
+    processors = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
+    if not all(map(callable, processors)):
+        raise ArgumentError(
+            f"generate: logits_processor is {given!r}, expected a callable, or a list of them"
+        )
+    return processors
+
+
+def _changed(new: Any, scores: Any) -> Any:
+    """What a processor gave, if it is scores."""
+    out = _plain(new)
+    if out.shape != scores.shape or out.dtype.kind not in "fiu":
+        raise ShapeError(
+            f"generate: logits_processor gave shape {out.shape} and dtype {out.dtype}, expected scores"
+            f" {scores.shape}"
+        )
+    return np.array(out, np.float32)
+
+
+def _told(streamer: Any, num_beams: int) -> Callable[[Any], object] | None:
+    """What is called with each step's tokens; an object with ``put`` gets the prompts first."""
+    if streamer is None:
+        return None
+    tell = getattr(streamer, "put", streamer)
+    if not callable(tell) or num_beams > 1:
+        raise ArgumentError(
+            f"generate: streamer is {streamer!r}, expected a callable or an object with put and end, and no"
+            " beams"
+        )
+    return tell
 
 
 def _plain(x: Any) -> Any:
@@ -387,10 +469,10 @@ def _plain(x: Any) -> Any:
 
 
 def _prompt(model: Decoder, input_ids: Any, attention_mask: Any) -> tuple[Any, Any]:
-    tokens = np.atleast_2d(_plain(input_ids))
+    tokens = np.atleast_2d(rows_of("generate", "input_ids", input_ids))
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.size == 0:
         raise ArgumentError(
-            f"generate: input_ids have shape {np.shape(input_ids)} and dtype {tokens.dtype},"
+            f"generate: input_ids have shape {np.shape(_plain(input_ids))} and dtype {tokens.dtype},"
             " expected integers [batch, length], none of them 0"
         )
     tokens = tokens.astype(np.int64)
@@ -410,7 +492,11 @@ def _prompt(model: Decoder, input_ids: Any, attention_mask: Any) -> tuple[Any, A
 
 
 def _tokens(name: str, given: Any, vocabulary: int) -> Any:
-    tokens = np.atleast_1d(np.asarray([] if given is None else given, np.int64))
+    several = list(given) if isinstance(given, (set, frozenset)) else given
+    tokens = np.atleast_1d(np.asarray([] if several is None else several))
+    if tokens.ndim > 1 or (tokens.size and tokens.dtype.kind not in "iu"):
+        raise ArgumentError(f"generate: {name} is {given!r}, expected an int or a list of them")
+    tokens = tokens.astype(np.int64)
     if tokens.size and not (tokens.min() >= 0 and tokens.max() < vocabulary):
         raise ArgumentError(f"generate: {name} is {given!r}, expected 0 to {vocabulary - 1}")
     return tokens
@@ -423,6 +509,12 @@ def _whole(name: str, value: Any, low: int, high: int | None = None) -> None:
         raise ArgumentError(f"generate: {name} is {value!r}, expected an int from {low}{most}")
 
 
+def _number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(float(value)) < np.inf:
+        raise ArgumentError(f"generate: {name} is {value!r}, expected a finite number")
+
+
 def _positive(name: str, value: Any) -> None:
+    _number(name, value)
     if not value > 0:
         raise ArgumentError(f"generate: {name} is {value!r}, expected a positive number")

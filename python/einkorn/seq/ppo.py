@@ -11,6 +11,7 @@ import numpy as np
 from einkorn import nn, no_grad, ops, optim
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, NonFiniteError, ShapeError
+from einkorn.models._inputs import check_token
 from einkorn.models.causal import CausalLM
 from einkorn.seq.generation import generate
 from einkorn.seq.preference import generalised_advantages, ppo_loss
@@ -103,6 +104,17 @@ class PPOTrainer:
         max_norm: float = 1.0,
     ) -> None:
         op = "PPOTrainer"
+        if not callable(reward):
+            raise ArgumentError(f"{op}: reward is {reward!r}, expected a function or a RewardModel")
+        for name, model in (("policy", policy), ("reference", policy if reference is None else reference)):
+            if not isinstance(model, CausalLM):
+                raise ArgumentError(f"{op}: {name} is a {type(model).__name__}, expected a CausalLM")
+            if model.vocab_size != policy.vocab_size:
+                raise ArgumentError(
+                    f"{op}: {name} has {model.vocab_size} tokens, expected the policy's {policy.vocab_size}"
+                )
+        check_token(op, "eos_token_id", eos_token_id, policy.vocab_size)
+        check_token(op, "pad_token_id", pad_token_id, policy.vocab_size)
         for name, number in (("beta", beta), ("value_weight", value_weight)):
             if not number >= 0:
                 raise ArgumentError(f"{op}: {name} is {number!r}, expected a number from 0")

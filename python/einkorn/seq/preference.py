@@ -44,6 +44,7 @@ def comparison_loss(chosen: Any, rejected: Any) -> Any:
     chosen, rejected : array or Tensor [batch]
         Rewards of the answer that people took, and of the other one.
     """
+    chosen, rejected = _array(chosen), _array(rejected)
     _alike("comparison_loss", chosen=chosen, rejected=rejected)
     return ops.mean(ops.softplus(rejected - chosen))
 
@@ -64,6 +65,8 @@ def dpo_loss(
     """
     if not beta > 0:
         raise ArgumentError(f"dpo_loss: beta is {beta!r}, expected a positive number")
+    chosen, rejected = _array(chosen), _array(rejected)
+    reference_chosen, reference_rejected = _array(reference_chosen), _array(reference_rejected)
     _alike(
         "dpo_loss",
         chosen=chosen,
@@ -146,6 +149,10 @@ def ppo_loss(log_probs: Any, old_log_probs: Any, advantages: Any, clip: float = 
     ratio = ops.exp(log_probs - old_log_probs)
     clipped = ops.clip(ratio, 1 - clip, 1 + clip)
     return ops.mean(ops.minimum(ratio * advantages, clipped * advantages)) * -1.0
+
+
+def _array(x: Any) -> Any:
+    return x if hasattr(x, "shape") else np.asarray(x, np.float32)
 
 
 def _alike(op: str, **arrays: Any) -> None:

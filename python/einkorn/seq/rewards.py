@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import nn, ops, optim
-from einkorn.errors import ShapeError
+from einkorn.errors import ArgumentError, ShapeError
 from einkorn.models.causal import CausalLM
 from einkorn.seq.preference import comparison_loss
 from einkorn.training.history import History
@@ -32,6 +32,8 @@ class RewardModel(nn.Module):
 
     def __init__(self, body: CausalLM) -> None:
         super().__init__()
+        if not isinstance(body, CausalLM):
+            raise ArgumentError(f"RewardModel: body is a {type(body).__name__}, expected a CausalLM")
         self.body = body
         self.score = nn.Linear(int(body.head().shape[1]), 1)
         for parameter in self.score.parameters():
@@ -94,8 +96,12 @@ def fit_rewards(
     ------
     ShapeError
         There are not as many of both, or none.
+    ArgumentError
+        The model is no reward model, or an option is out of its range.
     """
     op = "fit_rewards"
+    if not isinstance(model, RewardModel):
+        raise ArgumentError(f"{op}: model is a {type(model).__name__}, expected a RewardModel")
     if len(chosen) != len(rejected) or not len(chosen):
         raise ShapeError(
             f"{op}: {len(chosen)} chosen and {len(rejected)} rejected, expected as many, at least one"
@@ -128,6 +134,6 @@ def fit_rewards(
     training = model.training
     model.train()
     try:
-        return go(op, History(), epochs, epoch, verbose)
+        return go(op, History(), epochs, epoch, verbose, name="epochs")
     finally:
         model.train(training)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import no_grad, ops
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, NonFiniteError
+from einkorn.models.causal import CausalLM
 from einkorn.random import drawing_from
 from einkorn.seq.cache import Cache
 from einkorn.seq.generation import Decoder, GenerationInterrupted, _plain, _positive, _prompt, _tokens, _whole
@@ -56,6 +57,9 @@ def speculate(
     GenerationInterrupted
         Ctrl-C: it holds what was generated.
     """
+    for name, one in (("model", model), ("draft", draft)):
+        if not isinstance(one, CausalLM):
+            raise ArgumentError(f"speculate: {name} is a {type(one).__name__}, expected a CausalLM")
     tokens, _ = _prompt(model, input_ids, None)
     alone = np.ndim(_plain(input_ids)) == 1
     if len(tokens) != 1:
@@ -150,6 +154,8 @@ def _walk(
 
 
 def _probabilities(scores: Any, temperature: float) -> Any:
+    if not np.isfinite(scores.max(1)).all():
+        raise NonFiniteError("speculate: a model's scores hold NaN or infinity: look at its weights")
     shifted = (scores - scores.max(1, keepdims=True)).astype(np.float64) / temperature
     weights = np.exp(shifted)
     return weights / weights.sum(1, keepdims=True)

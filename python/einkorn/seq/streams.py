@@ -171,6 +171,10 @@ def mask_tokens(
     ids = _ids("mask_tokens", tokens, 2)
     if not 0 <= probability <= 1:
         raise ArgumentError(f"mask_tokens: probability is {probability!r}, expected 0 to 1")
+    if ids.size and not (ids.min() >= 0 and ids.max() < vocab_size):
+        raise ArgumentError(
+            f"mask_tokens: tokens have {ids.min()} to {ids.max()}, expected 0 to {vocab_size - 1}"
+        )
     if not 0 <= mask_token < vocab_size:
         raise ArgumentError(f"mask_tokens: mask_token is {mask_token}, expected 0 to {vocab_size - 1}")
     chosen = (_uniform(ids.shape) < probability) & ~np.isin(ids, special_tokens)

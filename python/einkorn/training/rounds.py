@@ -24,13 +24,19 @@ def whole(op: str, name: str, value: Any) -> int:
 
 
 def go(
-    op: str, history: History, count: int, one: Callable[[], dict[str, float]], verbose: int = 1
+    op: str,
+    history: History,
+    count: int,
+    one: Callable[[], dict[str, float]],
+    verbose: int = 1,
+    *,
+    name: str = "rounds",
 ) -> History:
     """Call ``one`` so many times and add its figures to ``history``; with a bar where somebody watches.
 
     An interruption passes on, and leaves the history with all whole rounds.
     """
-    count = whole(op, "rounds", count)
+    count = whole(op, name, count)
     bar = open_bar(count, op, "round") if verbose else None
     try:
         for _ in range(count):
@@ -44,7 +50,7 @@ def go(
         if bar is not None:
             bar.close()
     if verbose:
-        say(f"{op}: {count} rounds - {_shown(logs)}")
+        say(f"{op}: {count} {name} - {_shown(logs)}")
     return history
 
 
