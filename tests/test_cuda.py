@@ -123,22 +123,22 @@ def test_attention_by_either_body(
     rng = np.random.default_rng(width)
     # The high halves of floats are bfloat16.
     bits = [
-        (rng.standard_normal((2, heads, n, width)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        for heads, n in ((4, queries), (2, keys), (2, keys))
+        (rng.standard_normal((1, heads, n, width)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        for heads, n in ((2, queries), (1, keys), (1, keys))
     ]
     wide = [(b.astype(np.uint32) << 16).view(np.float32) for b in bits]
     k = einkorn.engines.of(cupy.asarray(wide[0]))
     results = []
     for arrays in (wide, bits):
-        out = k.empty((2, 4, queries, width), arrays[0].dtype)
-        lse = k.empty((2, 4, queries), np.dtype(np.float32))
+        out = k.empty((1, 2, queries, width), arrays[0].dtype)
+        lse = k.empty((1, 2, queries), np.dtype(np.float32))
         options = (None, None, None, width**-0.5, -(1 << 40), 0 if causal else 1 << 40, 0.0, 0, 0)
-        for _ in range(3):  # the same bits each time
+        for _ in range(1 if arrays is wide else 2):  # the same bits each time
             k.attention_forward(out, lse, *(cupy.asarray(a) for a in arrays), *options)
             results.append(_to_host((out, lse)))
     expected, lses = results[0]
-    for got, sums in results[3:]:
-        assert got.tobytes() == results[3][0].tobytes()
+    for got, sums in results[1:]:
+        assert got.tobytes() == results[1][0].tobytes()
         numbers = (got.astype(np.uint32) << 16).view(np.float32)
         np.testing.assert_allclose(numbers, expected, rtol=2**-7, atol=2**-7 * np.abs(expected).max())
         np.testing.assert_allclose(sums, lses, rtol=1e-5, atol=1e-5)
