@@ -81,7 +81,7 @@ sanitize() {  # TOOL
 }
 
 export -f environment build_modules sanitize
-sanitized=110; [ -z "$dry" ] || sanitized=30  # seconds
+sanitized=110 recorded=35; [ -z "$dry" ] || sanitized=30 recorded=15  # seconds
 export python runner jobs build dry sanitized
 part environment 20 environment
 if ! part build 200 build_modules; then
@@ -98,7 +98,7 @@ wait
 if wants measure; then part measure 110 "$runner" benchmarks/gpu_measure.py --out "$logs" ${dry:+--dry-run}; fi
 
 if grep -q "^test *ok" "$summary"; then
-  part cases 45 "$runner" benchmarks/gpu_cases.py --seconds 35 --record "$logs/ran.txt" ${dry:+--small} &&
+  part cases 45 "$runner" benchmarks/gpu_cases.py --seconds "$recorded" --record "$logs/ran.txt" ${dry:+--small} &&
     part runs 20 "$python" benchmarks/gpu_runs.py --ran "$logs/ran.txt" ${dry:+--dry-run}
 fi
 
