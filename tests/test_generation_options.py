@@ -317,6 +317,7 @@ def test_rules_do_not_matter_to_what_is_over(way):
         ({"eos_token_id": 5.5}, "eos_token_id is 5.5, expected an int or a list"),
         ({"eos_token_id": "a"}, "eos_token_id is 'a'"),
         ({"suppress_tokens": [1.5]}, r"suppress_tokens is \[1.5\]"),
+        ({"forced_bos_token_id": [2, 5]}, r"forced_bos_token_id is \[2, 5\], expected one token"),
         ({"pad_token_id": 1.5}, "pad_token_id is 1.5"),
         ({"stop_strings": 5}, r"stop_strings are \[5\]"),
         ({"stop_strings": "a", "tokenizer": 5}, r"stop_strings are \['a'\]"),
@@ -382,6 +383,9 @@ def test_a_cache_is_as_it_was_after_a_call_that_failed():
         (lambda: models.T5(20, 16, 8, 32, 1, 0), "T5: num_heads is 0"),
         (lambda: models.Transformer(20, 16, 1, 0, 32), "encoder_attention_heads is 0"),
         (lambda: models.ViT(8, 4, 3, 16, 1, 0, 32), "num_attention_heads is 0"),
+        (lambda: models.BertForSequenceClassification(0, num_hidden_layers=1), "num_labels is 0"),
+        (lambda: seq.captioned_scenes(2.5), "count is 2.5"),
+        (lambda: seq.captioned_scenes(1, seed=-1), "seed is -1"),
         (lambda: models.RecurrentLM(0, 8, 8), "RecurrentLM: vocab_size is 0"),
     ],
 )

@@ -31,8 +31,7 @@ def rows_of(op: str, name: str, x: Any) -> Any:
         return plain(x)
     except ValueError:
         raise ShapeError(
-            f"{op}: {name} are rows of unequal lengths, expected one array: fill them up and give an"
-            " attention_mask"
+            f"{op}: {name} are rows of unequal lengths, expected one array: fill shorter ones up"
         ) from None
 
 

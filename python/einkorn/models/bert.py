@@ -357,6 +357,7 @@ class _Classifier(Pretrained, Module):
     ) -> None:
         super().__init__()
         self.bert = Bert(**{"add_pooling_layer": self._pools, **config})
+        check_sizes(type(self).__name__, num_labels=num_labels)
         self.config: dict[str, Any] = {**self.bert.config, "num_labels": int(num_labels)}
         p = self.config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout
         self.dropout = Dropout(p)

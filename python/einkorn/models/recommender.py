@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
-from einkorn.models._inputs import plain
+from einkorn.models._inputs import plain, rows_of
 from einkorn.nn import Embedding, Linear, Module, functional, init
 from einkorn.nn.parameter import blank
 
@@ -197,7 +197,7 @@ class RecGAN(Module):
         return (each * kept.astype(np.float32)).sum() / float(max(1, kept.sum()))
 
     def _items(self, what: str, items: Any, least: int) -> tuple[Any, Any]:
-        given = plain(items)
+        given = rows_of("RecGAN", "items", items)
         if given.ndim != 2 or given.dtype.kind not in "iu" or not len(given) or given.shape[1] < least:
             raise ShapeError(
                 f"RecGAN: {what}: items have shape {given.shape} and dtype {given.dtype}, expected integers"

@@ -143,7 +143,8 @@ def power_spectrogram(audio: Any, n_fft: int = 400, hop_length: int = 160) -> An
     padded = np.pad(samples, around, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop_length, :]
     window = (0.5 - 0.5 * np.cos(2 * math.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
-    spectrum = np.fft.rfft(frames * window, axis=-1)
+    with np.errstate(invalid="ignore"):  # infinite samples make NaN, as NaN does
+        spectrum = np.fft.rfft(frames * window, axis=-1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     return np.ascontiguousarray(np.swapaxes(power, -1, -2))
 

@@ -200,6 +200,8 @@ def generate(
     _whole("min_new_tokens", min_new_tokens, 0)
     never = _tokens("suppress_tokens", suppress_tokens, model.vocab_size)
     first = _tokens("forced_bos_token_id", forced_bos_token_id, model.vocab_size)
+    if len(first) > 1:
+        raise ArgumentError(f"generate: forced_bos_token_id is {forced_bos_token_id!r}, expected one token")
     _whole("top_k", 0 if top_k is None else top_k, 0)
     _positive("temperature", temperature)
     _positive("repetition_penalty", repetition_penalty)

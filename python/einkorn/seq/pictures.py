@@ -59,10 +59,13 @@ def captioned_scenes(count: int, size: int = 48, *, seed: int = 0) -> CaptionedS
     -------
     CaptionedScenes
     """
-    if count < 0 or size < 32 or size % 16:
+    whole = all(isinstance(n, (int, np.integer)) for n in (count, size, seed))
+    if not whole or count < 0 or size < 32 or size % 16:
         raise ArgumentError(
             f"captioned_scenes: count is {count!r}, expected 0 or more; size is {size!r}, expected 32, 48 ..."
         )
+    if seed < 0:
+        raise ArgumentError(f"captioned_scenes: seed is {seed!r}, expected 0 or more")
     rng = np.random.default_rng(seed)
     ground = rng.integers(0, 70, (count, 1, 1, 3)) + rng.normal(0, 10, (count, size, size, 3))
     images = np.clip(ground, 0, 255).astype(np.uint8)
