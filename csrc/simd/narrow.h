@@ -24,6 +24,18 @@ EINKORN_INLINE Vec<int32_t> load_bytes(const uint8_t* p) {
 #endif
 }
 
+// The first n of them, 0 < n <= kLanes; the others are 0, and are not read.
+EINKORN_INLINE Vec<int32_t> load_bytes_partial(const uint8_t* p, int64_t n) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  return (Vec<int32_t>)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << n) - 1u), p));
+#else
+  Vec<int32_t> v = {};
+  for (int i = 0; i < kLanes<int32_t>; ++i)
+    if (i < n) v[i] = p[i];
+  return v;
+#endif
+}
+
 // The lowest byte of each.
 EINKORN_INLINE void store_bytes(uint8_t* p, Vec<int32_t> v) {
 #if defined(__AVX512F__)
@@ -35,6 +47,15 @@ EINKORN_INLINE void store_bytes(uint8_t* p, Vec<int32_t> v) {
 #else
   const LaneBytes narrow = __builtin_convertvector(v, LaneBytes);
   memcpy(p, &narrow, sizeof narrow);
+#endif
+}
+
+EINKORN_INLINE void store_bytes_partial(uint8_t* p, int64_t n, Vec<int32_t> v) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1u), _mm512_cvtepi32_epi8((__m512i)v));
+#else
+  for (int i = 0; i < kLanes<int32_t>; ++i)
+    if (i < n) p[i] = static_cast<uint8_t>(v[i]);
 #endif
 }
 

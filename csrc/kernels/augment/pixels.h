@@ -13,35 +13,12 @@ using Floats = Vec<float>;
 using Ints = Vec<int32_t>;
 constexpr int kLane = kLanes<float>;
 
-// Less than 16 bytes, by pieces that overlap: byte by byte the ends of rows took longer than the rest.
-EINKORN_INLINE void copy_few(uint8_t* to, const uint8_t* from, int64_t n) {
-  static_assert(kLane <= 16);
-  if (n >= 8) {
-    uint64_t first, last;
-    memcpy(&first, from, 8);
-    memcpy(&last, from + n - 8, 8);
-    memcpy(to, &first, 8);
-    memcpy(to + n - 8, &last, 8);
-  } else if (n >= 4) {
-    uint32_t first, last;
-    memcpy(&first, from, 4);
-    memcpy(&last, from + n - 4, 4);
-    memcpy(to, &first, 4);
-    memcpy(to + n - 4, &last, 4);
-  } else {
-    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-  }
-}
-
 EINKORN_INLINE Floats load_pixels(const float* p, int64_t n) {
   return load_n(p, n);
 }
 
 EINKORN_INLINE Floats load_pixels(const uint8_t* p, int64_t n) {
-  if (n == kLane) return to_float(load_bytes(p));
-  uint8_t some[16] = {};
-  copy_few(some, p, n);
-  return to_float(load_bytes(some));
+  return to_float(n == kLane ? load_bytes(p) : load_bytes_partial(p, n));
 }
 
 // Whole numbers, half to even, of |v| < 2^22.
@@ -62,13 +39,10 @@ EINKORN_INLINE void store_pixels(float* p, int64_t n, Floats v) {
 EINKORN_INLINE void store_pixels(uint8_t* p, int64_t n, Floats v) {
   v = minimum(maximum(v, Floats{}), broadcast(255.0f));  // NaN becomes 0
   const Ints whole = __builtin_convertvector(to_whole(v), Ints);
-  if (n == kLane) {
+  if (n == kLane)
     store_bytes(p, whole);
-    return;
-  }
-  uint8_t some[16];
-  store_bytes(some, whole);
-  copy_few(p, some, n);
+  else
+    store_bytes_partial(p, n, whole);
 }
 
 // out = row * scale + shift. The row may be read up to a vector beyond its end.
