@@ -156,6 +156,6 @@ def test_parts_of_a_batch():
         assert utils.unpack_x_y_sample_weight(data) == keras.utils.unpack_x_y_sample_weight(data)
     with pytest.raises(ArgumentError, match="data has 4 parts"):
         utils.unpack_x_y_sample_weight((1, 2, 3, 4))
-    for refused in (utils.get_file, utils.plot_model, utils.model_to_dot):
+    for refused in (utils.get_file, utils.model_to_dot):
         with pytest.raises(ArgumentError):
             refused("name")

@@ -11,6 +11,7 @@ import numpy as np
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16, _versions
 from einkorn._device import device, device_of, is_device, move
+from einkorn._layout import check_layout
 from einkorn._tensor_places import Places
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
@@ -72,9 +73,10 @@ class Shapes(Places):
         """Whether the elements are float32, float64 or bfloat16, and not integers or booleans."""
         return _bfloat16.is_floating(self._data.dtype)
 
-    def is_contiguous(self) -> _Truth:
-        """Whether the elements lie in memory in row-major order without gaps."""
-        return _Truth(self._data.flags.c_contiguous)
+    def is_contiguous(self, memory_format: Any = "contiguous_format") -> _Truth:
+        """Whether the elements lie in memory in row-major order without gaps; never in another one."""
+        check_layout("is_contiguous", memory_format)
+        return _Truth(self._data.flags.c_contiguous and memory_format == "contiguous_format")
 
     # --- conversion -------------------------------------------------------------------------
 
@@ -104,6 +106,7 @@ class Shapes(Places):
         device: Any = None,
         non_blocking: _Truth = False,
         copy: _Truth = False,
+        memory_format: Any = None,
     ) -> Tensor:
         """Convert to a device, an element type, or those of another tensor.
 
@@ -120,6 +123,8 @@ class Shapes(Places):
             As in torch, without effect on the CPU.
         copy : bool, default False
             New memory in any case.
+        memory_format : optional
+            Taken, and of no effect: the channels of images stay where they are.
 
         Raises
         ------
@@ -128,6 +133,7 @@ class Shapes(Places):
         DeviceError, EngineError
             When there is no such device, or nothing to reach it with.
         """
+        check_layout("to", memory_format)
         out = self
         flags = [t for t in targets if isinstance(t, _Truth)]
         targets = tuple([t for t in targets if not isinstance(t, _Truth)])
@@ -176,8 +182,9 @@ class Shapes(Places):
         """``to(other.dtype)``."""
         return self.to(other.dtype)
 
-    def clone(self) -> Tensor:
+    def clone(self, *, memory_format: Any = None) -> Tensor:
         """The same values in memory of their own; the gradient flows through."""
+        check_layout("clone", memory_format)
         from einkorn.ops._moves import mover
         from einkorn.ops._road import moved
 
@@ -186,8 +193,9 @@ class Shapes(Places):
         k.copy(out, self._data)
         return moved(out, (self,), lambda g: (g,), None)
 
-    def contiguous(self) -> Tensor:
-        """The tensor itself if it lies in row-major order, else a copy that does."""
+    def contiguous(self, memory_format: Any = "contiguous_format") -> Tensor:
+        """The tensor itself if it lies in row-major order, else a copy that does, whatever order is named."""
+        check_layout("contiguous", memory_format)
         return _self(self) if self._data.flags.c_contiguous else einkorn.ops.contiguous(self)
 
     def new_empty(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
+from einkorn._layout import check_layout
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _integers
@@ -491,7 +492,10 @@ def from_numpy(array: Any) -> Tensor:
     return tensor
 
 
-def _like(op: str, x: Any, dtype: Any, device: Any) -> tuple[tuple[int, ...], Any, Any]:
+def _like(
+    op: str, x: Any, dtype: Any, device: Any, memory_format: Any = None
+) -> tuple[tuple[int, ...], Any, Any]:
+    check_layout(op, memory_format)
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise DTypeError(f"{op}: input is a {type(x).__name__}, expected a Tensor or an array")
     kind = _type(op, x.dtype if dtype is None else dtype, np.float32)
@@ -499,39 +503,75 @@ def _like(op: str, x: Any, dtype: Any, device: Any) -> tuple[tuple[int, ...], An
     return tuple(x.shape), kind, where
 
 
-def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """A tensor of the shape, type and device of another, whose values are yet to be written."""
-    shape, kind, where = _like("empty_like", input, dtype, device)
+    shape, kind, where = _like("empty_like", input, dtype, device, memory_format)
     return _finished(_blank(shape, kind), where, requires_grad)
 
 
-def zeros_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Zeros in the shape, type and place of another tensor."""
-    shape, kind, where = _like("zeros_like", input, dtype, device)
+    shape, kind, where = _like("zeros_like", input, dtype, device, memory_format)
     return _filled("zeros_like", shape, 0, kind, where, requires_grad)
 
 
-def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Ones in the shape, type and place of another tensor."""
-    shape, kind, where = _like("ones_like", input, dtype, device)
+    shape, kind, where = _like("ones_like", input, dtype, device, memory_format)
     return _filled("ones_like", shape, 1, kind, where, requires_grad)
 
 
 def full_like(
-    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """One number in the shape, type and place of another tensor."""
-    shape, kind, where = _like("full_like", input, dtype, device)
+    shape, kind, where = _like("full_like", input, dtype, device, memory_format)
     return full(shape, fill_value, dtype=kind, device=where, requires_grad=requires_grad)
 
 
-def rand_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """:func:`rand` in the shape, type and place of another tensor."""
-    shape, kind, where = _like("rand_like", input, dtype, device)
+    shape, kind, where = _like("rand_like", input, dtype, device, memory_format)
     return rand(shape, dtype=kind, device=where, requires_grad=requires_grad)
 
 
-def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """:func:`randn` in the shape, type and place of another tensor."""
-    shape, kind, where = _like("randn_like", input, dtype, device)
+    shape, kind, where = _like("randn_like", input, dtype, device, memory_format)
     return randn(shape, dtype=kind, device=where, requires_grad=requires_grad)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from einkorn import nn
+from einkorn._bfloat16 import is_floating
 from einkorn._objects import Configured, described, fitting, library_class, made, of_library
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
-from einkorn.keras import constraints, regularizers
+from einkorn.keras import config, constraints, regularizers
 from einkorn.keras._masks import mask_of, with_mask
 from einkorn.keras._names import fresh_name, snake_case
+from einkorn.keras._specs import check_inputs
 from einkorn.keras._symbols import KerasTensor, flat, has_symbols, mapped, record
+from einkorn.keras._types import Typed
 from einkorn.keras._variables import Place, Weight, variables_of
 from einkorn.nn import initializers
 from einkorn.nn.module import Module
@@ -87,7 +90,7 @@ def initial(identifier: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-class Layer(Configured, Module):
+class Layer(Typed, Configured, Module):
     """Base class: ``build(shape)`` makes the weights, at the first call, and ``call`` computes.
 
     Parameters
@@ -111,6 +114,7 @@ class Layer(Configured, Module):
     training: bool = False
     built: bool = False
     supports_masking: bool = False
+    input_spec: Any = None  # what it says of its inputs: an InputSpec, or several of them
     if TYPE_CHECKING:  # what layers keep in their __dict__, and weights that build makes
 
         def __getattr__(self, name: str) -> Any: ...
@@ -137,7 +141,7 @@ class Layer(Configured, Module):
         own = self.__dict__
         own["_row_shape"] = None if shape is None else tuple(shape)
         own["_trains"] = bool(trainable)
-        own["_type"] = dtype
+        own["_type"] = config.weights_type(type(self).__name__, dtype)
         own["_activity"] = regularizers.get(activity_regularizer)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -184,6 +188,8 @@ class Layer(Configured, Module):
         own: Any = library_class(self)
         mine = type(self) is not own and type(self).get_config is not own.get_config
         for name, value in self._arguments_of(own if mine else type(self)).items():
+            if name == "data_format" and value is None and self.__dict__.get("first"):
+                value = "channels_first"
             unsaid = name in _UNSAID and not (name == "input_dim" and hasattr(self, name))
             if not unsaid and name not in base and (name != "activity_regularizer" or value is not None):
                 base[name] = described(_whole(name, self._now(name, value)))
@@ -213,9 +219,6 @@ class Layer(Configured, Module):
         if not named.get("trainable", True):
             layer.trainable = False
         return layer
-
-    def _type_name(self) -> str:
-        return str(getattr(self._type, "name", self._type or "float32"))
 
     def _now(self, name: str, given: Any) -> Any:
         """An argument as the layer has it: one number for each side, or as it was changed since."""
@@ -257,6 +260,8 @@ class Layer(Configured, Module):
             self._build(args, named)
         if _adders and _depth == 0:
             self._forget_losses()
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, args[0] if len(args) == 1 else list(args), self.name)
         takes = parameters_of(type(self).call)
         if "training" in takes:
             named["training"] = self.training
@@ -295,7 +300,7 @@ class Layer(Configured, Module):
     def _taken(self, value: Any) -> Any:
         """An argument as the layer computes with it: arrays of doubles as floats, numbers as arrays."""
         if isinstance(value, Tensor):
-            if self._integers or value._data.dtype.kind == "f":
+            if self._integers or is_floating(value._data.dtype):
                 return value
             return value._data.astype(np.float32)
         if isinstance(value, np.ndarray):
@@ -332,7 +337,7 @@ class Layer(Configured, Module):
     def _end_of_build(self) -> None:
         self.built = True
         if self._type is not None:
-            self.to(str(getattr(self._type, "name", self._type)))
+            self.to(self._type)
         if not self._trains:
             self.trainable = False
         if self.training is not True:

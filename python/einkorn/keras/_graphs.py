@@ -91,7 +91,7 @@ def _target(target: Any) -> dict[str, Any]:
         return whole
     from einkorn.keras import ops
 
-    for module, table in (("operator", OPERATORS), ("keras.ops", ops._recorded_functions)):
+    for module, table in (("operator", OPERATORS), ("keras.ops", ops._FUNCTIONS)):
         for name, function in table.items():
             if function is target:
                 return {"module": module, "class_name": "function", "config": name, "registered_name": None}
@@ -186,8 +186,8 @@ def _callable_of(layer: Mapping[str, Any]) -> Any:
         if module == "keras.ops":
             from einkorn.keras import ops
 
-            if config in ops._recorded_functions:
-                return ops._recorded_functions[config]
+            if config in ops._FUNCTIONS:
+                return ops._FUNCTIONS[config]
             raise ArgumentError(f"keras.ops has no {config!r} that a model could be made of")
         return found(config, module, layer.get("registered_name"))
     if isinstance(module, str) and module.startswith("keras.src.ops."):  # an operation as Keras writes it
@@ -196,9 +196,9 @@ def _callable_of(layer: Mapping[str, Any]) -> Any:
         name = snake_case(kind)
         if name == "get_item":
             return OPERATORS["getitem"]
-        if name not in ops._recorded_functions:
+        if name not in ops._FUNCTIONS:
             raise ArgumentError(f"keras.ops has no {name!r} that a model could be made of")
-        return ops._recorded_functions[name], {key: made(v) for key, v in config.items() if key != "name"}
+        return ops._FUNCTIONS[name], {key: made(v) for key, v in config.items() if key != "name"}
     target = made(layer)
     if not isinstance(target, Module):
         raise ArgumentError(f"{kind} is no layer")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.keras import config
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img"]
 
@@ -20,7 +21,7 @@ def _order(name: str, data_format: str | None) -> str:
         raise ArgumentError(
             f"{name}: data_format is {data_format!r}, expected 'channels_last' or 'channels_first'"
         )
-    return data_format or "channels_last"
+    return data_format or config.image_data_format()
 
 
 def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:

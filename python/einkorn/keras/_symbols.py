@@ -15,6 +15,7 @@ import numpy as np
 from einkorn import _grad_mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.keras._masks import mask_of, with_mask
 from einkorn.keras._names import fresh_name
 from einkorn.nn.module import Module
 from einkorn.training.modes import evaluating
@@ -87,6 +88,7 @@ class KerasTensor:
         self.dtype = dtype
         self.name = name
         self.node: Any = None
+        self.masked = 0  # how many of its axes the mask will have that comes with it
 
     @property
     def ndim(self) -> int:
@@ -197,6 +199,8 @@ def record(
     for i, (shape, leaf) in enumerate(zip(merged, flat(first), strict=True)):
         symbol = KerasTensor(shape, str(leaf.dtype), f"{name}_output_{i}" if several else f"{name}_output")
         symbol.node = node
+        mask = mask_of(leaf)
+        symbol.masked = 0 if mask is None else mask.ndim
         symbols.append(symbol)
     supply = iter(symbols)
     node.outputs = mapped(lambda _: next(supply), first)
@@ -216,7 +220,8 @@ def _trial(node: Node, sizes: tuple[int, int]) -> Any:
         if not isinstance(leaf, KerasTensor):
             return leaf
         shape = [size if size is not None else sizes[min(i, 1)] for i, size in enumerate(leaf.shape)]
-        return np.zeros(shape, leaf.dtype)
+        value = np.zeros(shape, leaf.dtype)
+        return with_mask(value, np.ones(shape[: leaf.masked], bool)) if leaf.masked else value
 
     args, named = mapped(zeros, node.args), mapped(zeros, node.named)
     if "training" in named:

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._objects import of_library
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, EinkornError
-from einkorn.keras import optimizers
+from einkorn.keras import config, optimizers
 from einkorn.keras._base import Layer, built
+from einkorn.keras._own_steps import as_keras_gives, test_by_loss, train_by_loss
 from einkorn.training.modes import evaluating
+from einkorn.training.own_steps import trackers_of
 from einkorn.training.state import state_of
 
 __all__ = ["Trainer"]
@@ -24,6 +27,47 @@ class Trainer(Layer):
     """``compile``, ``fit``, ``evaluate`` and ``predict`` in Keras' form."""
 
     _waiting: Any = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if of_library(cls):
+            return
+        by_loss = "compute_loss" in cls.__dict__ or "compute_metrics" in cls.__dict__
+        for name, usual in (("train_step", train_by_loss), ("test_step", test_by_loss)):
+            own = cls.__dict__.get(name)
+            if own is None and by_loss and getattr(cls, name) is getattr(Trainer, name):
+                own = usual
+            if own is not None:
+                setattr(cls, name, as_keras_gives(own))
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:  # fmt: skip
+        """The loss of ``compile`` for a batch; a model may have one of its own.
+
+        Parameters
+        ----------
+        x : ignored
+        y, y_pred : targets and outputs
+        sample_weight : array [rows], optional
+        training : ignored
+        """
+        return super().compute_loss(x, y, y_pred, sample_weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Enter a batch in the metrics of ``compile``, and give all figures so far; may be redefined."""
+        for tracker in trackers_of(state_of(self))[1:]:
+            tracker.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The figures so far, by name."""
+        found: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            found.update(result if isinstance(result, Mapping) else {metric.name: result})
+        return found
 
     def compile(
         self,
@@ -53,6 +97,8 @@ class Trainer(Layer):
             Those of ``Trainable.compile``: clipnorm, autocast, ...
         """
         optimizer = optimizers.get(optimizer)
+        if config.dtype_policy().name.startswith("mixed_"):
+            options.setdefault("autocast", True)
         self.__dict__["_compiled_with"] = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, **options,
@@ -197,6 +243,8 @@ class Trainer(Layer):
 
     def fit(self, x: Any = None, y: Any = None, *more: Any, **options: Any) -> Any:
         """As ``Trainable.fit``, with a list of arrays for several inputs."""
+        if len(more) < 3 and not config.is_interactive_logging_enabled():
+            options["verbose"] = 2 if options.get("verbose", "auto") == "auto" else options["verbose"]
         x, y = self._given(x), self._targets(y)
         if hasattr(x, "__next__") and not built(self):
             x = _Peeked(x)
@@ -204,11 +252,19 @@ class Trainer(Layer):
         data = options.get("validation_data")
         if isinstance(data, (tuple, list)) and len(data) in (2, 3):
             options["validation_data"] = (self._given(data[0]), self._targets(data[1]), *data[2:])
-        if y is None and isinstance(x, (np.ndarray, Tensor)):
-            y = np.zeros((len(x), 1), np.float32)  # nobody asks for it: the model has losses of its own
+        self.__dict__["_without_targets"] = y is None and _rows(x) is not None
+        if self.__dict__["_without_targets"]:
+            y = self._no_targets(x)  # nobody asks for them: the model has losses of its own
             if state_of(self).compiled is not None and not self._needs_no_target():
                 raise ArgumentError("fit: y is None, expected targets for the loss")
         return super().fit(x, y, *more, **options)
+
+    def _no_targets(self, x: Any) -> Any:
+        """Zeros in the place of targets, for each output."""
+        compiled = state_of(self).compiled
+        names = getattr(compiled.loss, "names", ()) if compiled is not None else ()
+        zeros = np.zeros((_rows(x) or 0, 1), np.float32)
+        return (zeros,) * len(names) if len(names) > 1 else zeros
 
     def _needs_no_target(self) -> bool:
         from einkorn.training.own_steps import overrides
@@ -221,8 +277,9 @@ class Trainer(Layer):
         """As ``Trainable.evaluate``."""
         x, y = self._given(x), self._targets(y)
         self._make(x)
-        if y is None and isinstance(x, (np.ndarray, Tensor)) and self._needs_no_target():
-            y = np.zeros((len(x), 1), np.float32)
+        self.__dict__["_without_targets"] = y is None and _rows(x) is not None and self._needs_no_target()
+        if self.__dict__["_without_targets"]:
+            y = self._no_targets(x)
         return super().evaluate(x, y, *more, **options)
 
     def predict(self, x: Any, *more: Any, **options: Any) -> Any:
@@ -265,6 +322,16 @@ class _Peeked:
             self._given = True
             return self.first
         return next(self._rest)
+
+
+def _rows(x: Any) -> int | None:
+    """How many rows arrays have, one or several; None of what is none."""
+    first = x
+    if isinstance(x, Mapping):
+        first = next(iter(x.values()), None)
+    elif isinstance(x, tuple):
+        first = x[0] if x else None
+    return len(first) if isinstance(first, (np.ndarray, Tensor)) and len(first.shape) else None
 
 
 def _flat_list(metrics: Any) -> Any:

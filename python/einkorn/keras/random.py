@@ -14,8 +14,11 @@ from einkorn.errors import ArgumentError
 
 __all__ = [
     "SeedGenerator",
+    "beta",
+    "binomial",
     "categorical",
     "dropout",
+    "gamma",
     "normal",
     "randint",
     "shuffle",
@@ -99,3 +102,26 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     from einkorn.keras.layers import Dropout
 
     return Dropout(rate, noise_shape)(inputs, training=True)
+
+
+def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Tensor:
+    """Numbers of the beta distribution."""
+    values = _generator(seed).beta(_plain(alpha), _plain(beta), tuple(shape))
+    return Tensor(np.asarray(values).astype(dtype or "float32"))
+
+
+def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Tensor:
+    """Numbers of the gamma distribution of this shape, and of scale 1."""
+    return Tensor(
+        np.asarray(_generator(seed).gamma(_plain(alpha), size=tuple(shape))).astype(dtype or "float32")
+    )
+
+
+def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Tensor:
+    """How often something of these probabilities happens in so many trials."""
+    drawn = _generator(seed).binomial(_plain(counts).astype(np.int64), _plain(probabilities), tuple(shape))
+    return Tensor(np.asarray(drawn).astype(dtype or "float32"))
+
+
+def _plain(value: Any) -> np.ndarray:
+    return np.asarray(value._data if isinstance(value, Tensor) else value)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from einkorn._near import finding
 from einkorn.errors import ArgumentError, IndexRangeError
 from einkorn.keras._directories import (
     image_dataset_from_directory,
@@ -15,7 +16,14 @@ from einkorn.keras._directories import (
     timeseries_dataset_from_array,
 )
 from einkorn.keras._images import array_to_img, img_to_array, load_img, save_img
-from einkorn.keras.backend import clear_session
+from einkorn.keras._pictures import plot_model
+from einkorn.keras._progress import Progbar
+from einkorn.keras.backend import clear_session, is_keras_tensor, standardize_dtype
+from einkorn.keras.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from einkorn.keras.saving import (
     CustomObjectScope,
     custom_object_scope,
@@ -29,17 +37,23 @@ from einkorn.keras.saving import (
 
 __all__ = [
     "CustomObjectScope",
+    "Progbar",
     "PyDataset",
     "array_to_img",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_custom_objects",
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
     "load_img",
     "model_to_dot",
     "normalize",
@@ -51,6 +65,7 @@ __all__ = [
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "standardize_dtype",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
@@ -200,14 +215,24 @@ class PyDataset:
 Sequence = PyDataset
 
 
-def plot_model(*_: Any, **__: Any) -> NoReturn:
-    """Refused: there is no picture of models; ``model.summary()`` has the table."""
-    raise ArgumentError("plot_model: is not supported, expected model.summary(), which prints the layers")
-
-
 def model_to_dot(*_: Any, **__: Any) -> NoReturn:
-    """Refused, as ``plot_model`` is."""
-    raise ArgumentError("model_to_dot: is not supported, expected model.summary(), which prints the layers")
+    """Refused: ``plot_model`` draws models without Graphviz."""
+    raise ArgumentError("model_to_dot: is not supported, expected plot_model, which draws without Graphviz")
+
+
+def get_source_inputs(tensor: Any) -> list[Any]:
+    """The inputs that a symbolic tensor is made of."""
+    found: dict[int, Any] = {}
+    waiting, done = [tensor], set()
+    while waiting:
+        symbol = waiting.pop()
+        node = symbol.node
+        if node is None or not node.inputs:
+            found.setdefault(id(symbol), symbol)
+        elif id(node) not in done:
+            done.add(id(node))
+            waiting += node.inputs[::-1]
+    return list(found.values())
 
 
 def get_file(*_: Any, **__: Any) -> NoReturn:
@@ -234,3 +259,13 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
         raise ArgumentError(f"unpack_x_y_sample_weight: data has {len(data)} parts, expected 1 to 3")
     x, y, weight = (*data, None, None)[:3]
     return x, y, weight
+
+
+_INSTEAD = {
+    "Config": "a dict, or einkorn.config, holds what a run is made with",
+    "FeatureSpace": "StringLookup, Discretization, Normalization and CategoryEncoding prepare tables",
+    "audio_dataset_from_directory": "einkorn.seq.read_wav reads files, and einkorn.data has loaders",
+    "bounding_boxes": "einkorn.vision has boxes: box_convert, box_iou, nms",
+    "legacy": "names of Keras 2 are not kept",
+}
+__getattr__ = finding(__name__, lambda: __all__, _INSTEAD)

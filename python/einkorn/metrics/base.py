@@ -34,7 +34,7 @@ class Metric:
         if not isinstance(name, str) or not name:
             raise ArgumentError(f"{type(self).__name__}: name is {name!r}, expected a text")
         self.name = name
-        self.reset_state()
+        Metric.reset_state(self)  # not one of a user's, which may look at what its class is yet to make
 
     def _begin(self) -> dict[str, Any]:
         """The account's entries as they are before the first row."""

@@ -14,7 +14,7 @@ from einkorn.errors import CheckpointError
 from einkorn.models._blocks import Network
 from einkorn.nn import BatchNorm2d, Conv2d, Linear, SeparableConv2d
 
-__all__ = ["read_keras"]
+__all__ = ["named_layers", "read_keras"]
 
 _KINDS = {
     "conv2d": Conv2d,
@@ -36,14 +36,7 @@ def read_keras(model: Network, file: Path) -> dict[str, np.ndarray]:
     CheckpointError
         The file is corrupt or no weight file.
     """
-    h5py = need("h5py", "reading Keras' weights")
-    try:
-        with h5py.File(file, "r") as opened:
-            layers = dict(_layers(opened.get("model_weights", opened)))
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file}: is no readable HDF5 file of Keras' weights: {error}") from error
-    if not layers:
-        raise CheckpointError(f"{file}: holds no layers as Keras writes them")
+    layers = named_layers(file)
     numbered = _numbered(layers)
     found: dict[str, np.ndarray] = {}
     for path, module in _units(model):
@@ -60,6 +53,25 @@ def read_keras(model: Network, file: Path) -> dict[str, np.ndarray]:
     for name, arrays in layers.items():
         found.update({f"{name}/{at}": array for at, array in enumerate(arrays)})
     return found
+
+
+def named_layers(file: Path) -> dict[str, list[np.ndarray]]:
+    """The arrays of each layer of a Keras weight file, by its name.
+
+    Raises
+    ------
+    CheckpointError
+        The file is corrupt or no weight file.
+    """
+    h5py = need("h5py", "reading Keras' weights")
+    try:
+        with h5py.File(file, "r") as opened:
+            layers = dict(_layers(opened.get("model_weights", opened)))
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file}: is no readable HDF5 file of Keras' weights: {error}") from error
+    if not layers:
+        raise CheckpointError(f"{file}: holds no layers as Keras writes them")
+    return layers
 
 
 def _numbered(layers: dict[str, Any]) -> dict[str, Iterator[str]]:

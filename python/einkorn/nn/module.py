@@ -12,31 +12,26 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from einkorn import _bfloat16, _versions
 from einkorn._device import device_of, is_device, move
 from einkorn._foreign import numbers
+from einkorn._layout import check_layout
 from einkorn._masked import refuse_masked
 from einkorn._state_array import StateArray
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
+from einkorn.nn._keys import IncompatibleKeys
 from einkorn.nn._names import check_attribute, check_class, check_name
 from einkorn.nn.parameter import Parameter
 from einkorn.training.state import Kept
 from einkorn.training.trainable import Trainable
 
 __all__ = ["HookHandle", "IncompatibleKeys", "Module"]
-
-
-class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict`` found on one side only."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class Module(Hooked, Trainable):
@@ -312,7 +307,10 @@ class Module(Hooked, Trainable):
             else:
                 parameter.grad.zero_()
 
-    def to(self, *targets: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> Module:
+    def to(
+        self, *targets: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Module:  # fmt: skip
         """Move parameters and buffers to a device, or cast the floating ones, in place.
 
         Gradients of what changes are dropped. An optimizer is made after this, not before.
@@ -325,7 +323,7 @@ class Module(Hooked, Trainable):
             one gradients are checked in, bfloat16 takes half the memory.
         dtype, device : keyword-only, optional
             The same by name.
-        non_blocking : bool
+        non_blocking, memory_format
             As in torch, without effect on the CPU.
 
         Raises
@@ -335,6 +333,7 @@ class Module(Hooked, Trainable):
         DeviceError, EngineError
             When there is no such device, or nothing to reach it with.
         """
+        check_layout("to", memory_format)
         named = [str(device)] if device is not None else []
         for target in (*targets, *named, *([dtype] if dtype is not None else [])):
             if isinstance(target, bool):

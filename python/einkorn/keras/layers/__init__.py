@@ -11,6 +11,7 @@ from einkorn._later import later
 
 # What is reached as einkorn.keras.layers.NAME, and the module it lives in.
 _HOMES = {
+    "InputSpec": "base",
     "Layer": "base",
     "deserialize": "base",
     "serialize": "base",
@@ -147,50 +148,48 @@ _HOMES = {
     "ZeroPadding1D": "shape",
     "ZeroPadding2D": "shape",
     "ZeroPadding3D": "shape",
+    "ConvLSTM1D": "conv_lstm",
+    "ConvLSTM2D": "conv_lstm",
+    "ConvLSTM3D": "conv_lstm",
+    "GroupQueryAttention": "grouped_attention",
+    "ReversibleEmbedding": "reversible",
+    "MelSpectrogram": "spectrogram",
+    "Pipeline": "wrappers",
+    "SpectralNormalization": "wrappers",
+    "Wrapper": "wrappers",
+    "AutoContrast": "colours",
+    "Equalization": "colours",
+    "RandomColorDegeneration": "colours",
+    "RandomColorJitter": "colours",
+    "RandomGaussianBlur": "colours",
+    "RandomGrayscale": "colours",
+    "RandomHue": "colours",
+    "RandomInvert": "colours",
+    "RandomPosterization": "colours",
+    "RandomSaturation": "colours",
+    "RandomSharpness": "colours",
+    "Solarization": "colours",
+    "RandomElasticTransform": "distortions",
+    "RandomErasing": "distortions",
+    "RandomPerspective": "distortions",
+    "RandomShear": "distortions",
 }
 
 _AUGMENT = "einkorn.data.augment has {}, for the loader"
 # Keras' layers that are not here, and what to do instead.
 _INSTEAD = {
     "AugMix": _AUGMENT.format("RandAugment and TrivialAugmentWide"),
-    "AutoContrast": _AUGMENT.format("RandomAutocontrast"),
     "ContrastLimitedAdaptiveHistogramEqualization": _AUGMENT.format("RandomEqualize"),
-    **dict.fromkeys(
-        ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-        "TimeDistributed(Conv2D(...)), then LSTM, reads series of images; RNN takes a cell of your own",
-    ),
     "CutMix": "einkorn.data.CutMix mixes batches of a loader",
-    "Equalization": _AUGMENT.format("RandomEqualize"),
     **dict.fromkeys(("FlaxLayer", "JaxLayer", "TFSMLayer"), "modules of other libraries do not run here"),
-    "GroupQueryAttention": "einkorn.ops.scaled_dot_product_attention takes enable_gqa",
     **dict.fromkeys(
         ("HashedCrossing", "Hashing"), "StringLookup and IntegerLookup number what occurs, without collisions"
     ),
-    "InputSpec": "build() may look at its input's shape, and call() at its input",
     "MaxNumBoundingBoxes": "einkorn.vision has boxes as lists of any length",
-    "MelSpectrogram": "einkorn.seq.log_mel_spectrogram makes arrays of them",
     "STFTSpectrogram": "einkorn.seq.power_spectrogram makes arrays of them",
     "MixUp": "einkorn.data.MixUp mixes batches of a loader",
-    "Pipeline": "Sequential takes any layers, and einkorn.data.augment.Compose transforms",
     "RandAugment": _AUGMENT.format("RandAugment"),
-    "RandomColorDegeneration": _AUGMENT.format("ColorJitter(saturation=...)"),
-    "RandomColorJitter": _AUGMENT.format("ColorJitter"),
-    "RandomElasticTransform": _AUGMENT.format("ElasticTransform"),
-    "RandomErasing": _AUGMENT.format("RandomErasing"),
-    "RandomGaussianBlur": _AUGMENT.format("GaussianBlur"),
-    "RandomGrayscale": _AUGMENT.format("RandomGrayscale"),
-    "RandomHue": _AUGMENT.format("ColorJitter(hue=...)"),
-    "RandomInvert": _AUGMENT.format("RandomInvert"),
-    "RandomPerspective": _AUGMENT.format("RandomPerspective"),
-    "RandomPosterization": _AUGMENT.format("RandomPosterize"),
-    "RandomSaturation": _AUGMENT.format("ColorJitter(saturation=...)"),
-    "RandomSharpness": _AUGMENT.format("RandomAdjustSharpness"),
-    "RandomShear": _AUGMENT.format("RandomAffine(0, shear=...)"),
-    "ReversibleEmbedding": "Embedding, and ops.matmul with its embeddings turned over",
-    "Solarization": _AUGMENT.format("RandomSolarize"),
-    "SpectralNormalization": "einkorn.nn.utils.parametrizations.spectral_norm takes the layer's weight",
     "TorchModuleWrapper": "modules of einkorn.nn are layers here as they are",
-    "Wrapper": "a Layer may have another one as an attribute",
 }
 
 __all__ = [*_HOMES]
@@ -211,6 +210,7 @@ if TYPE_CHECKING:
         RandomZoom,
     )
     from einkorn.keras.layers.base import (
+        InputSpec,
         Layer,
         deserialize,
         serialize,
@@ -220,6 +220,20 @@ if TYPE_CHECKING:
         LSTMCell,
         SimpleRNNCell,
         StackedRNNCells,
+    )
+    from einkorn.keras.layers.colours import (
+        AutoContrast,
+        Equalization,
+        RandomColorDegeneration,
+        RandomColorJitter,
+        RandomGaussianBlur,
+        RandomGrayscale,
+        RandomHue,
+        RandomInvert,
+        RandomPosterization,
+        RandomSaturation,
+        RandomSharpness,
+        Solarization,
     )
     from einkorn.keras.layers.conv import (
         Conv1D,
@@ -241,6 +255,11 @@ if TYPE_CHECKING:
         SeparableConvolution1D,
         SeparableConvolution2D,
     )
+    from einkorn.keras.layers.conv_lstm import (
+        ConvLSTM1D,
+        ConvLSTM2D,
+        ConvLSTM3D,
+    )
     from einkorn.keras.layers.core import (
         ELU,
         Activation,
@@ -257,6 +276,15 @@ if TYPE_CHECKING:
         PReLU,
         ReLU,
         Softmax,
+    )
+    from einkorn.keras.layers.distortions import (
+        RandomElasticTransform,
+        RandomErasing,
+        RandomPerspective,
+        RandomShear,
+    )
+    from einkorn.keras.layers.grouped_attention import (
+        GroupQueryAttention,
     )
     from einkorn.keras.layers.merge import (
         Add,
@@ -335,6 +363,9 @@ if TYPE_CHECKING:
         StringLookup,
         TextVectorization,
     )
+    from einkorn.keras.layers.reversible import (
+        ReversibleEmbedding,
+    )
     from einkorn.keras.layers.rnn import (
         GRU,
         LSTM,
@@ -357,6 +388,14 @@ if TYPE_CHECKING:
         ZeroPadding1D,
         ZeroPadding2D,
         ZeroPadding3D,
+    )
+    from einkorn.keras.layers.spectrogram import (
+        MelSpectrogram,
+    )
+    from einkorn.keras.layers.wrappers import (
+        Pipeline,
+        SpectralNormalization,
+        Wrapper,
     )
 
 __getattr__, __dir__ = later(__name__, _HOMES, _INSTEAD)

@@ -6,6 +6,7 @@ from typing import Any
 
 from einkorn import nn, ops
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.keras import config
 
 __all__ = ["channels_first", "channels_last", "is_first", "padding_of", "same", "sides"]
 
@@ -35,7 +36,7 @@ def is_first(data_format: Any, owner: str) -> bool:
         raise ArgumentError(
             f"{owner}: data_format is {data_format!r}, expected 'channels_last' or 'channels_first'"
         )
-    return data_format == "channels_first"
+    return (data_format or config.image_data_format()) == "channels_first"
 
 
 def channels_first(x: Any, rank: int, owner: str, first: bool = False) -> Any:

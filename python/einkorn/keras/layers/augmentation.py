@@ -44,7 +44,19 @@ def _last(x: np.ndarray) -> np.ndarray:
     return out
 
 
-class _Random(Layer):
+def span(owner: str, name: str, factor: Any, low: float, high: float) -> tuple[float, float]:
+    """Two numbers between limits; one is the end of the span from the least, or from its negative."""
+    pair = (max(-abs(factor), low), abs(factor)) if isinstance(factor, (int, float)) else factor
+    try:
+        first, last = sorted(float(v) for v in pair)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{owner}: {name} is {factor!r}, expected a number or two") from None
+    if (isinstance(factor, (int, float)) and factor < low) or not low <= first <= last <= high:
+        raise ArgumentError(f"{owner}: {name} is {factor!r}, expected numbers from {low:g} to {high:g}")
+    return first, last
+
+
+class Random(Layer):
     """What is drawn comes from einkorn's generator, or from one of the layer's own where it has a seed."""
 
     training: bool = True  # by hand too, as in Keras
@@ -84,7 +96,7 @@ class _Random(Layer):
         raise TypeError(f"{type(self).__name__} defines no _changed()")
 
 
-class RandomFlip(_Random):
+class RandomFlip(Random):
     """Mirrors images at random while training, each by itself.
 
     Parameters
@@ -117,7 +129,7 @@ class RandomFlip(_Random):
         return augment_warp(x, matrix)
 
 
-class RandomCrop(_Random):
+class RandomCrop(Random):
     """Cuts a part of one size out of images: while training anywhere, the same place for a whole batch.
 
     Otherwise, and where images are smaller, the largest part in the middle of the wanted ratio of sides is
@@ -166,7 +178,7 @@ class RandomCrop(_Random):
         return out if len(shape) == 4 else out[0]
 
 
-class _Moved(_Random):
+class Moved(Random):
     def __init__(
         self,
         fill_mode: str,
@@ -189,7 +201,7 @@ class _Moved(_Random):
         return augment_warp(x, matrix, mode=self.interpolation, border=border, fill=self.fill_value)
 
 
-class RandomRotation(_Moved):
+class RandomRotation(Moved):
     """Turns images about their middle while training.
 
     Parameters
@@ -222,7 +234,7 @@ class RandomRotation(_Moved):
         return self._seen(x, affine(x.shape[2:], turn, zero, np.ones(len(x)), zero))
 
 
-class RandomTranslation(_Moved):
+class RandomTranslation(Moved):
     """Shifts images while training.
 
     Parameters
@@ -253,7 +265,7 @@ class RandomTranslation(_Moved):
         return self._seen(x, matrix)
 
 
-class RandomZoom(_Moved):
+class RandomZoom(Moved):
     """Zooms images about their middle while training.
 
     Parameters
@@ -301,7 +313,7 @@ def _white(owner: str, value_range: Any) -> float:
     return high
 
 
-class RandomContrast(_Random):
+class RandomContrast(Random):
     """Moves values away from or towards each channel's mean while training.
 
     Parameters
@@ -335,7 +347,7 @@ class RandomContrast(_Random):
         return augment_color(each, [_CONTRAST], factors, limit=self.white).reshape(x.shape)
 
 
-class RandomBrightness(_Random):
+class RandomBrightness(Random):
     """Adds a share of white to images while training.
 
     Parameters

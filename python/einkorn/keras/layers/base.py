@@ -2,5 +2,6 @@
 
 from einkorn.keras._base import Layer
 from einkorn.keras._serialize import deserialize, serialize
+from einkorn.keras._specs import InputSpec
 
-__all__ = ["Layer", "deserialize", "serialize"]
+__all__ = ["InputSpec", "Layer", "deserialize", "serialize"]

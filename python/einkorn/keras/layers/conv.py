@@ -103,6 +103,33 @@ class Conv3D(_Conv):
     _kind = nn.Conv3d
 
 
+def transposed_convolution(
+    x: Any, weight: Any, strides: Any, padding: str, output_padding: Any, dilation: Any
+) -> Any:
+    """Transposed convolution of channels first, of the size that Keras gives it."""
+    rank = len(x.shape) - 2
+    cut, extra = [slice(None), slice(None)], []
+    for i, (side, size, stride, reach) in enumerate(
+        zip(x.shape[2:], weight.shape[2:], strides, dilation, strict=True)
+    ):
+        reached = (size - 1) * reach + 1
+        total = max(reached - stride, 0)
+        whole = side * stride + total  # all that any input reaches, or the stride leaves
+        if output_padding is not None:
+            before = reached // 2 if padding == "same" else 0
+            length = (side - 1) * stride + reached - 2 * before + output_padding[i]
+        else:
+            before = total // 2 if padding == "same" else 0
+            length = side * stride if padding == "same" else whole
+        extra.append(max(0, before + length - ((side - 1) * stride + reached)))
+        cut.append(slice(before, before + length))
+    function = nn.functional.__dict__[f"conv_transpose{rank}d"]
+    out = function(x, weight, None, strides, 0, 0, 1, dilation)
+    if any(extra):
+        out = nn.functional.pad(out, [size for more in extra[::-1] for size in (0, more)])
+    return out[tuple(cut)]
+
+
 class _Transposed(_Conv):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
@@ -137,29 +164,10 @@ class _Transposed(_Conv):
 
     def call(self, x: Any) -> Any:
         x = channels_first(x, self._rank, type(self).__name__, self.first)
-        cut, extra = [slice(None), slice(None)], []
-        for i, (side, size, stride, reach) in enumerate(
-            zip(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        ):
-            reached = (size - 1) * reach + 1
-            total = max(reached - stride, 0)
-            whole = side * stride + total  # all that any input reaches, or the stride leaves
-            if self.output_padding is not None:
-                given = self.output_padding[i]
-                before = reached // 2 if self.padding == "same" else 0
-                length = (side - 1) * stride + reached - 2 * before + given
-            else:
-                before = total // 2 if self.padding == "same" else 0
-                length = side * stride if self.padding == "same" else whole
-            extra.append(max(0, before + length - ((side - 1) * stride + reached)))
-            cut.append(slice(before, before + length))
-        out = nn.functional.__dict__[f"conv_transpose{self._rank}d"](
-            x, self.inner.weight, None, self.strides, 0, 0, 1, self.dilation_rate
+        out = transposed_convolution(
+            x, self.inner.weight, self.strides, self.padding, self.output_padding, self.dilation_rate
         )
-        if any(extra):
-            pads = [size for more in extra[::-1] for size in (0, more)]
-            out = nn.functional.pad(out, pads)
-        out = channels_last(out[tuple(cut)], self._rank, self.first)
+        out = channels_last(out, self._rank, self.first)
         if self.inner.bias is not None:
             bias = self.inner.bias.reshape(-1, *[1] * self._rank) if self.first else self.inner.bias
             out = out + bias
@@ -286,11 +294,12 @@ class _Separable(Layer):
         self.depthwise = self._depthwise(
             kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, None, False,
             depthwise_initializer, "zeros", depthwise_regularizer, depthwise_constraint=depthwise_constraint,
+            name="depthwise",
         )  # fmt: skip
         self.pointwise = self._plain(
             filters, 1, 1, "valid", data_format, 1, 1, activation, use_bias, pointwise_initializer,
             bias_initializer, pointwise_regularizer, bias_regularizer, None, pointwise_constraint,
-            bias_constraint,
+            bias_constraint, name="pointwise",
         )  # fmt: skip
 
         inner = self.depthwise

@@ -10,7 +10,7 @@ import numpy as np
 from einkorn import nn, ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.keras import activations, regularizers
+from einkorn.keras import activations, config, regularizers
 from einkorn.keras._base import Layer, initial, refuse
 from einkorn.keras._names import fresh_name
 from einkorn.keras._rules import give_rule
@@ -58,7 +58,7 @@ class InputLayer(Layer):
         if any(size is not None and (not isinstance(size, (int, np.integer)) or size < 0) for size in sizes):
             raise ArgumentError(f"Input: shape is {shape!r}, expected sizes >= 0, or None for any length")
         super().__init__(name=name or fresh_name("input_layer"))
-        kind = np.dtype(np.float32 if dtype is None else "bool" if dtype == "bool" else str(dtype))
+        kind = np.dtype(_input_type(dtype))
         self.batch_shape, self.dtype = sizes, str(kind)
         symbol = KerasTensor(sizes, str(kind), self.name)
         symbol.node = Node(self, (), {}, self.name)
@@ -70,7 +70,7 @@ class InputLayer(Layer):
         """Shape, type and name."""
         return {
             "batch_shape": list(self.batch_shape),
-            "dtype": self.dtype,
+            "dtype": "string" if self.dtype.startswith("<U") else self.dtype,
             "sparse": False,
             "name": self.name,
         }
@@ -82,6 +82,11 @@ class InputLayer(Layer):
 
     def call(self, x: Any) -> Any:
         return x
+
+
+def _input_type(dtype: Any) -> str:
+    name = config.type_name(dtype)
+    return "float32" if name == "bfloat16" else "<U1" if name == "str" else name
 
 
 def Input(  # noqa: N802 - Keras' name

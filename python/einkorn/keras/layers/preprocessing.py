@@ -12,7 +12,7 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError
 from einkorn.keras._base import Layer, refuse
-from einkorn.keras.layers._sides import channels_first, channels_last, is_first
+from einkorn.keras.layers._sides import channels_first, channels_last, is_first, sides
 
 __all__ = [
     "CategoryEncoding", "CenterCrop", "Discretization", "IntegerLookup", "Normalization", "Rescaling",
@@ -110,8 +110,15 @@ class Resizing(Layer):
     ----------
     height, width : int
     interpolation : "bilinear", "nearest" or "bicubic", default "bilinear"
-    fill_mode, fill_value : ignored
-        Nothing is filled.
+    crop_to_aspect_ratio : bool, default False
+        Whether the middle of the wanted ratio of sides is taken, instead of stretching.
+    pad_to_aspect_ratio : bool, default False
+        Whether edges are added until the ratio is the wanted one.
+    fill_mode : "constant", default "constant"
+    fill_value : float, default 0
+        What the edges are of.
+    antialias : bool, default False
+        Whether smaller images are means of larger parts.
     data_format : "channels_last" or "channels_first", optional
     """
 
@@ -123,21 +130,38 @@ class Resizing(Layer):
         antialias: bool = False, data_format: str | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
-        if crop_to_aspect_ratio or pad_to_aspect_ratio or antialias:
+        if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ArgumentError(
-                "Resizing: crop_to_aspect_ratio, pad_to_aspect_ratio and antialias are not supported"
+                "Resizing: got crop_to_aspect_ratio and pad_to_aspect_ratio, expected one of them at most"
             )
         if interpolation not in ("bilinear", "nearest", "bicubic"):
             raise ArgumentError(
                 f"Resizing: interpolation is {interpolation!r}, expected bilinear, nearest or bicubic"
             )
-        self.height, self.width, self.interpolation = height, width, interpolation
+        if fill_mode != "constant":
+            raise ArgumentError(f"Resizing: fill_mode is {fill_mode!r}, expected constant")
+        self.height, self.width = sides((height, width), 2, "Resizing", "height and width")
+        self.interpolation, self.antialias = interpolation, antialias
+        self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
+        self.fill_value = fill_value
         self.first = is_first(data_format, "Resizing")
 
     def call(self, x: Any) -> Any:
         single = len(x.shape) == 3
         x = channels_first(ops.expand_dims(x, 0) if single else x, 2, "Resizing", self.first)
-        out = ops.interpolate(x, (self.height, self.width), mode=self.interpolation)
+        tall, wide = x.shape[2:]
+        # The sides of the wanted ratio that have the other side of the image.
+        high, broad = int(wide * self.height / self.width), int(tall * self.width / self.height)
+        if self.crop_to_aspect_ratio:
+            high, broad = max(min(tall, high), 1), max(min(wide, broad), 1)
+            top, left = (tall - high) // 2, (wide - broad) // 2
+            x = x[:, :, top : top + high, left : left + broad]
+        elif self.pad_to_aspect_ratio:
+            top, left = (max(tall, high) - tall) // 2, (max(wide, broad) - wide) // 2
+            x = ops.pad(x, [left, left, top, top], value=self.fill_value) if top or left else x
+        mode = "nearest-exact" if self.interpolation == "nearest" else self.interpolation
+        smooth = self.antialias and self.interpolation != "nearest"
+        out = ops.interpolate(x, (self.height, self.width), mode=mode, antialias=smooth)
         out = channels_last(out, 2, self.first)
         return out[0] if single else out
 

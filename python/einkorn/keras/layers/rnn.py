@@ -64,13 +64,18 @@ class RNN(Layer):
     def build(self, input_shape: tuple[int, ...]) -> None:
         if isinstance(input_shape, list):
             input_shape = input_shape[0]
-        if len(input_shape) != 3:
-            raise ShapeError(
-                f"{type(self).__name__}: x has shape {input_shape}, expected [rows, steps, features]"
-            )
+        self._check_axes(tuple(input_shape))
         if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell.build((input_shape[0], input_shape[2]))
+            self.cell.build((input_shape[0], *input_shape[2:]))
             self.cell._end_of_build()
+
+    def _axes(self) -> int:
+        return 3
+
+    def _check_axes(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != self._axes():
+            wanted = "[rows, steps, features]" if self._axes() == 3 else f"{self._axes()} axes"
+            raise ShapeError(f"{type(self).__name__}: x has shape {shape}, expected {wanted}")
 
     # --- states ---------------------------------------------------------------------------------
 
@@ -84,6 +89,9 @@ class RNN(Layer):
             return [self._taken(np.asarray(s) if isinstance(s, list) else s) for s in given]
         if self.stateful and self._kept is not None and len(self._kept[0]) == x.shape[0]:
             return list(self._kept)
+        return self._zeros(x)
+
+    def _zeros(self, x: Any) -> list[Any]:
         kind = x._data.dtype if isinstance(x, Tensor) else x.dtype
         return [np.zeros((x.shape[0], size), kind) for size in self._sizes()]
 
@@ -96,11 +104,7 @@ class RNN(Layer):
     # --- the walk -------------------------------------------------------------------------------
 
     def call(self, sequence: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        if len(sequence.shape) != 3:
-            raise ShapeError(
-                f"{type(self).__name__}: x has shape {tuple(sequence.shape)}, expected [rows, steps, "
-                "features]"
-            )
+        self._check_axes(tuple(sequence.shape))
         if isinstance(mask, list):
             mask = mask[0]
         states = self._begin(sequence, initial_state)
@@ -129,7 +133,7 @@ class RNN(Layer):
             out, after = cell(x[:, step], states, **named)
             after = list(after) if isinstance(after, (list, tuple)) else [after]
             if mask is not None:
-                keep = mask[:, step, None]
+                keep = mask[:, step].reshape(-1, *[1] * (len(out.shape) - 1))
                 before = ops.multiply(out, 0.0) if last is None or self.zero_output_for_mask else last
                 shown = ops.where(keep, out, before)
                 last = shown if last is None or not self.zero_output_for_mask else ops.where(keep, out, last)

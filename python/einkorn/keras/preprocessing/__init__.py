@@ -5,11 +5,12 @@ from einkorn.keras._directories import (
     text_dataset_from_directory,
     timeseries_dataset_from_array,
 )
-from einkorn.keras.preprocessing import image
+from einkorn.keras.preprocessing import image, sequence
 
 __all__ = [
     "image",
     "image_dataset_from_directory",
+    "sequence",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
 ]

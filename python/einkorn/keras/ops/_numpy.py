@@ -174,46 +174,63 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     return ops.rot90(array, k, axes)
 
 
+def _places(indices: Any) -> tuple[np.ndarray, ...]:
+    return tuple(np.moveaxis(_data(indices).astype(np.int64), -1, 0))
+
+
 def scatter(indices: Any, values: Any, shape: Any) -> Any:
     """Zeros with the values added at their places."""
-    zeros = np.zeros(tuple(shape), _data(values).dtype)
-    np.add.at(zeros, tuple(np.moveaxis(_data(indices), -1, 0)), _data(values))
-    return _like(values, zeros)
+    return ops.index_put(np.zeros(tuple(shape), _data(values).dtype), _places(indices), values, True)
 
 
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
-    """A copy of inputs in which the updates stand at their places."""
-    if reduction is not None:
-        raise ArgumentError(f"scatter_update: reduction is {reduction!r}, expected None")
-    found = _data(inputs).copy()
-    found[tuple(np.moveaxis(_data(indices), -1, 0))] = _data(updates)
-    return _like(inputs, found)
+    """A copy of inputs in which the updates stand at their places.
+
+    ``reduction`` "add" adds them to what is there, "max", "min" and "mul" combine them with it.
+    """
+    if reduction not in (None, "add", "max", "min", "mul"):
+        raise ArgumentError(
+            f"scatter_update: reduction is {reduction!r}, expected add, max, min, mul or None"
+        )
+    places, new = _places(indices), updates if hasattr(updates, "shape") else np.asarray(updates)
+    kind = _data(inputs).dtype
+    if _data(new).dtype != kind:
+        new = _like(new, _data(new).astype(kind))
+    if reduction in (None, "add"):
+        return ops.index_put(inputs, places, new, reduction == "add")
+    rest = inputs.shape[len(places) :]
+    numbers = np.ravel_multi_index(places, inputs.shape[: len(places)])
+    table = inputs.reshape(-1, *rest)
+    rows = new.reshape(-1, *rest)
+    at = np.broadcast_to(numbers.reshape(-1, *[1] * len(rest)), rows.shape)
+    how = {"max": "amax", "min": "amin", "mul": "prod"}[reduction]
+    return ops.scatter_reduce(table, 0, np.ascontiguousarray(at), rows, how).reshape(*inputs.shape)
 
 
-def _segments(name: str, data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Any, Any, int]:
-    numbers, values = _data(segment_ids), _data(data)
+def segmented(name: str, how: str, data: Any, segment_ids: Any, num_segments: int | None, start: Any) -> Any:
+    """Rows with the same number, combined; what is said for numbers that none has."""
+    numbers, values = _data(segment_ids).astype(np.int64), _data(data)
     count = int(numbers.max(initial=-1)) + 1 if num_segments is None else int(num_segments)
     if numbers.shape != values.shape[:1]:
         raise ArgumentError(f"{name}: segment_ids has shape {numbers.shape}, expected ({len(values)},)")
     inside = (numbers >= 0) & (numbers < count)
-    return values[inside], numbers[inside], count
+    rows = data if inside.all() else data[inside]
+    beginning = np.full((count, *values.shape[1:]), start(values.dtype), values.dtype)
+    at = np.broadcast_to(numbers[inside].reshape(-1, *[1] * (values.ndim - 1)), rows.shape)
+    return ops.scatter_reduce(beginning, 0, np.ascontiguousarray(at), rows, how)
 
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """Sums of the rows with the same number."""
-    values, numbers, count = _segments("segment_sum", data, segment_ids, num_segments)
-    out = np.zeros((count, *values.shape[1:]), values.dtype)
-    np.add.at(out, numbers, values)
-    return _like(data, out)
+    return segmented("segment_sum", "sum", data, segment_ids, num_segments, lambda kind: 0)
 
 
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The largest of the rows with the same number; -inf where there is none."""
-    values, numbers, count = _segments("segment_max", data, segment_ids, num_segments)
-    least = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
-    out = np.full((count, *values.shape[1:]), least, values.dtype)
-    np.maximum.at(out, numbers, values)
-    return _like(data, out)
+    return segmented(
+        "segment_max", "amax", data, segment_ids, num_segments,
+        lambda kind: -np.inf if kind.kind == "f" else np.iinfo(kind).min,
+    )  # fmt: skip
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
@@ -236,11 +253,10 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
 
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """A copy of inputs in which the updates stand from a place on."""
-    found, new = _data(inputs).copy(), _data(updates)
     begins = [int(i) for i in _data(start_indices)]
-    slice(found, begins, new.shape)
-    found[tuple(_slice(i, i + n) for i, n in zip(begins, new.shape, strict=True))] = new
-    return _like(inputs, found)
+    slice(inputs, begins, updates.shape)
+    sides = [np.arange(i, i + n) for i, n in zip(begins, updates.shape, strict=True)]
+    return ops.index_put(inputs, np.ix_(*sides), updates)
 
 
 def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:

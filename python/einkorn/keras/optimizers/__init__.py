@@ -14,7 +14,7 @@ from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.keras._names import snake_case
 from einkorn.keras._serialize import deserialize, serialize
-from einkorn.optim import schedules
+from einkorn.keras.optimizers import schedules
 from einkorn.optim.lr_scheduler import FunctionLR
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Lamb",
     "Lion",
     "Nadam",
     "Optimizer",
@@ -413,9 +414,30 @@ class Lion(Optimizer):
         )
 
 
+class Lamb(Optimizer):
+    """LAMB (You et al. 2019): Adam's steps, each weight's as long as the weight itself says.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+    epsilon : float, default 1e-7
+    **options : as :class:`SGD`
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            learning_rate, lambda p, lr: optim.LAMB(p, lr, (beta_1, beta_2), epsilon),
+            weight_decay=weight_decay, **options,
+        )  # fmt: skip
+
+
 _NAMES = {
     kind.__name__.lower(): kind
-    for kind in (SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, Nadam, Lion)
+    for kind in (SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, Nadam, Lion, Lamb)
 }
 
 
@@ -442,7 +464,6 @@ _TAKEN = "compile(optimizer=...) takes functions of the parameters: lambda p: ei
 _INSTEAD = {
     "Adafactor": _TAKEN.format("Adafactor(p)"),
     "Ftrl": "Adagrad is the nearest, with a penalty from einkorn.keras.regularizers",
-    "Lamb": "AdamW with clipnorm is the nearest",
     "LossScaleOptimizer": "fit scales losses itself where einkorn.amp needs it",
     "MultiOptimizer": _TAKEN.format("Adam([{'params': ..., 'lr': ...}, ...]) has groups of parameters"),
     "Muon": _TAKEN.format("Muon(p), of matrices alone"),
