@@ -43,7 +43,7 @@ endif()
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all -Xptxas=-v)
 if(EINKORN_CUDA STREQUAL "ON") # what AUTO builds unasked may not fail because a later nvcc warns of more
-  target_compile_options(einkorn_kernels_cuda PRIVATE -Werror=all-warnings)
+  target_compile_options(einkorn_kernels_cuda PRIVATE -Xcudafe=--promote_warnings)
 endif()
 # A list and not a string: where no launcher is given, a string would end in an empty word, which the shell takes for a command.
 set(cuda_launcher sh ${CMAKE_CURRENT_SOURCE_DIR}/../cmake/keep_words.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
