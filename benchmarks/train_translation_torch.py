@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 import einkorn as ek
 from einkorn import seq
@@ -30,7 +30,7 @@ class Translator(nn.Module):
         wanted = torch.from_numpy(labels)
         before = torch.cat([torch.full((len(labels), 1), BEGIN), wanted[:, :-1].clamp(min=0)], 1)
         scores = self(torch.from_numpy(read), torch.from_numpy(mask), before)
-        return F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), label_smoothing=0.1)
+        return functional.cross_entropy(scores.flatten(0, 1), wanted.flatten(), label_smoothing=0.1)
 
     @torch.no_grad()
     def generate(self, read: np.ndarray, length: int, attention_mask: np.ndarray, **_: object) -> np.ndarray:

@@ -131,7 +131,7 @@ def test_refusals(error: type[Exception], match: str, call: Any) -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_gradients_hold_no_numbers_below_the_normal_ones(reduction: str, backend: str) -> None:
-    """Products that take them next would wait for each on some processors; what is lost is 1e-38 of a share."""
+    """Products that take them next would wait for each on some processors; 1e-38 of a share is lost."""
     if not backend.startswith("native"):
         return  # the loops of Numba and the bodies for cards keep them
     scores = np.linspace(-110, 0, 400, dtype=np.float32)
