@@ -1,6 +1,6 @@
 #include "kernels/embedding.h"
 
-#include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_embedding {
 
@@ -20,6 +20,36 @@ void require_columns(const Array& a, int64_t width, const char* name) {
   if (a.shape[1] != width) throw py::value_error(std::string(name) + " must be as wide as the table");
 }
 
+// Elements of a result that the short cut gives.
+constexpr int64_t kMostQuick = 1 << 16;
+
+// embedding(weight, index): rows of a small table; declined where a number is none of a row.
+PyObject* quick_embedding(PyObject* const* operands, Py_ssize_t count) {
+  Array weight, index, out;
+  if (count != 2 || !view_plain(operands[0], weight) || !view_plain_index(operands[1], index)) Py_RETURN_NONE;
+  if (weight.ndim != 2 || index.ndim >= kMaxDims) Py_RETURN_NONE;
+  const int64_t rows = weight.shape[0], width = weight.shape[1], size = index.size();
+  if (size > kMostQuick || width > kMostQuick / size) Py_RETURN_NONE;
+  const int64_t* const row = static_cast<const int64_t*>(index.data);
+  bool fits = true;
+  for (int64_t i = 0; i < size; ++i) fits &= row[i] >= 0 && row[i] < rows;
+  if (!fits) Py_RETURN_NONE;
+  Array like = weight;
+  like.ndim = index.ndim + 1;
+  for (int d = 0; d < index.ndim; ++d) like.shape[d] = index.shape[d];
+  like.shape[index.ndim] = width;
+  Fresh made(like);
+  if (!made.view(out)) return nullptr;
+  by_dtype(weight, [&]<class T>() {
+    const EmbeddingForward<T> args = {out.out<T>("out"), weight.in<T>("weight"), row, size, rows, width, workspace()};
+    if (size * width <= kKeepsGil)
+      launch(&EmbeddingKernels<T>::embedding_forward, args);
+    else
+      run(&EmbeddingKernels<T>::embedding_forward, args);
+  });
+  return made.hand_out();
+}
+
 BagMode mode_from(int code) {
   if (code < 0 || code > 2) throw py::value_error("mode is 0 (sum), 1 (mean) or 2 (max)");
   return static_cast<BagMode>(code);
@@ -28,6 +58,8 @@ BagMode mode_from(int code) {
 }  // namespace
 
 EINKORN_BINDINGS(embedding, m) {
+  add_quick("embedding", &quick_embedding);
+
   m.def(
       "embedding_forward",
       [](const Array& out, const Array& weight, const Array& index) {

@@ -1,6 +1,6 @@
 #include "kernels/loss.h"
 
-#include "bind/array.h"
+#include "bind/quick.h"
 
 namespace einkorn::bind_loss {
 
@@ -23,6 +23,39 @@ Reduction reduction_from(int code) {
 
 void check_logits(const Array& logits) {
   if (logits.ndim != 2) throw py::value_error("logits must be [rows, n]");
+}
+
+// cross_entropy(logits, target, kept): the mean loss of a few rows, none of them to be ignored; declined where a label is none of a
+// class. kept: (loss, lse, row_weight, total_weight), as the gradient reads them.
+PyObject* quick_cross_entropy(PyObject* const* operands, Py_ssize_t count) {
+  Array logits, target, part[4];  // loss, lse, row_weight, total_weight
+  if (count != 3 || !view_plain(operands[0], logits) || !view_plain_index(operands[1], target)) Py_RETURN_NONE;
+  if (logits.ndim != 2 || target.ndim != 1 || logits.size() > kKeepsGil || target.shape[0] != logits.shape[0])
+    Py_RETURN_NONE;
+  const int64_t rows = logits.shape[0], n = logits.shape[1];
+  const int64_t* const label = static_cast<const int64_t*>(target.data);
+  bool fits = true;
+  for (int64_t r = 0; r < rows; ++r) fits &= label[r] >= 0 && label[r] < n;
+  if (!fits) Py_RETURN_NONE;
+  Array one = logits, line = logits;
+  one.ndim = 0;
+  line.ndim = 1;
+  Fresh loss(one), lse(line), row_weight(line), total(one);
+  Fresh* const made[4] = {&loss, &lse, &row_weight, &total};
+  for (int i = 0; i < 4; ++i)
+    if (!made[i]->view(part[i])) return nullptr;
+  by_dtype(logits, [&]<class T>() {
+    T losses[kKeepsGil];
+    launch(&LossKernels<T>::cross_entropy_forward,
+           {part[0].out<T>("loss"), losses, part[2].out<T>("row_weight"), part[3].out<T>("total_weight"),
+            part[1].out<T>("lse"), logits.in<T>("logits"), label, nullptr, rows, n, int64_t{-1}, T{0}, Reduction::mean,
+            workspace()});
+  });
+  if (operands[2] != Py_True) return loss.hand_out();
+  PyObject* const tuple = PyTuple_New(4);
+  if (tuple == nullptr) return nullptr;
+  for (int i = 0; i < 4; ++i) PyTuple_SET_ITEM(tuple, i, made[i]->hand_out());
+  return tuple;
 }
 
 void run_loss(Entry<LossKernels, LossForward> kernel, const Array& loss, const Array& x, const Array& target,
@@ -75,6 +108,8 @@ void bind_backward(const Module& m, const char* name, Entry<LossKernels, LossBac
 }  // namespace
 
 EINKORN_BINDINGS(loss, m) {
+  add_quick("cross_entropy", &quick_cross_entropy);
+
   m.def(
       "cross_entropy_forward",
       [](const Array& loss, const Array& losses, const Array& row_weight, const Array& total_weight, const Array& lse,

@@ -20,6 +20,7 @@ PyObject* kernel_places = nullptr;  // name -> address in quick_kernels()
 PyTypeObject* array_type = nullptr;
 PyObject* float32_descriptor = nullptr;
 PyObject* float64_descriptor = nullptr;
+PyObject* int64_descriptor = nullptr;
 
 // A number beside an array: only where it becomes one of the array's type without a warning.
 struct Number {
@@ -268,6 +269,7 @@ EINKORN_BINDINGS(quick, m) {
   array_type = reinterpret_cast<PyTypeObject*>(NumpyApi::get().PyArray_Type_);
   float32_descriptor = py::dtype::of<float>().release().ptr();
   float64_descriptor = py::dtype::of<double>().release().ptr();
+  int64_descriptor = py::dtype::of<int64_t>().release().ptr();
   if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw py::error_already_set();
 }
 
@@ -275,18 +277,19 @@ EINKORN_BINDINGS(quick, m) {
 
 namespace einkorn {
 
-bool view_plain(PyObject* object, Array& array) {
-  if (Py_TYPE(object) != bind_quick::array_type) return false;
+namespace {
+
+// An array of NumPy's own class without gaps, of whatever type; null for any other object.
+const pybind11::detail::PyArray_Proxy* plain_array(PyObject* object) {
+  if (Py_TYPE(object) != bind_quick::array_type) return nullptr;
   const auto* proxy = pybind11::detail::array_proxy(object);
   constexpr int needed =
       pybind11::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  if ((proxy->flags & needed) != needed || proxy->nd > kMaxDims) return false;
-  if (proxy->descr == bind_quick::float32_descriptor)
-    array.dtype = DType::float32;
-  else if (proxy->descr == bind_quick::float64_descriptor)
-    array.dtype = DType::float64;
-  else
-    return false;
+  return (proxy->flags & needed) == needed && proxy->nd <= kMaxDims ? proxy : nullptr;
+}
+
+// False where it has no elements.
+bool lay_out(const pybind11::detail::PyArray_Proxy* proxy, Array& array) {
   array.data = proxy->data;
   array.ndim = proxy->nd;
   int64_t step = 1;
@@ -296,6 +299,27 @@ bool view_plain(PyObject* object, Array& array) {
     step *= array.shape[d];
   }
   return step > 0;
+}
+
+}  // namespace
+
+bool view_plain(PyObject* object, Array& array) {
+  const auto* const proxy = plain_array(object);
+  if (proxy == nullptr) return false;
+  if (proxy->descr == bind_quick::float32_descriptor)
+    array.dtype = DType::float32;
+  else if (proxy->descr == bind_quick::float64_descriptor)
+    array.dtype = DType::float64;
+  else
+    return false;
+  return lay_out(proxy, array);
+}
+
+bool view_plain_index(PyObject* object, Array& array) {
+  const auto* const proxy = plain_array(object);
+  if (proxy == nullptr || proxy->descr != bind_quick::int64_descriptor) return false;
+  array.dtype = DType::int64;
+  return lay_out(proxy, array);
 }
 
 PyObject* fresh_plain(const Array& like) {

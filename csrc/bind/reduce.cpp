@@ -84,19 +84,32 @@ void run_reduce(Entry<ReduceKernels, Reduce> kernel, const Array& out, const Arr
   });
 }
 
-// reduce_sum(x, scale): of all elements.
+// reduce_sum(x, scale): of all elements. reduce_sum(x, scale, axis): along one, which the result lacks.
 PyObject* quick_sum(PyObject* const* operands, Py_ssize_t count) {
   Array x, out;
-  if (count != 2 || !view_plain(operands[0], x) || !PyFloat_CheckExact(operands[1]) || x.size() > kKeepsGil)
+  if (count < 2 || !view_plain(operands[0], x) || !PyFloat_CheckExact(operands[1]) || x.size() > kKeepsGil)
     Py_RETURN_NONE;
-  Array like = x;
-  like.ndim = 0;
+  Array like = x, kept = x;  // kept: the result with 1 where x is summed
+  if (count == 2) {
+    like.ndim = 0;
+    x.shape[0] = x.size(), x.strides[0] = 1;
+    x.ndim = kept.ndim = kept.shape[0] = 1;
+  } else {
+    int overflow = 0;
+    if (!PyLong_CheckExact(operands[2])) Py_RETURN_NONE;
+    long axis = PyLong_AsLongAndOverflow(operands[2], &overflow);
+    if (axis < 0) axis += x.ndim;
+    if (overflow != 0 || axis < 0 || axis >= x.ndim) Py_RETURN_NONE;
+    kept.shape[axis] = 1;
+    like.ndim = x.ndim - 1;
+    for (int d = static_cast<int>(axis); d < like.ndim; ++d) like.shape[d] = x.shape[d + 1];
+  }
   Fresh made(like);
   if (!made.view(out)) return nullptr;
-  x.shape[0] = x.size(), x.strides[0] = 1;
-  out.shape[0] = out.strides[0] = 1;
-  x.ndim = out.ndim = 1;
-  run_reduce(EINKORN_ENTRY(ReduceKernels, reduce_sum), out, x, prepare(out, x), PyFloat_AS_DOUBLE(operands[1]), true);
+  kept.data = out.data, kept.writeable = true;
+  int64_t step = 1;
+  for (int d = kept.ndim - 1; d >= 0; step *= kept.shape[d--]) kept.strides[d] = step;
+  run_reduce(EINKORN_ENTRY(ReduceKernels, reduce_sum), kept, x, prepare(kept, x), PyFloat_AS_DOUBLE(operands[1]), true);
   return made.hand_out();
 }
 

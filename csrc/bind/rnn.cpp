@@ -62,10 +62,28 @@ RecurrentLayer<T> recurrent_layer(int64_t kinds, const Array& h, const Array& ga
   return l;
 }
 
+// x, W_ih and the bias, where the gates' input is made of them.
+template <class T>
+RecurrentInput<T> recurrent_input(const Array& gates, const Array& input, const Array& weight, const Array& bias) {
+  RecurrentInput<T> made{};
+  need(static_cast<bool>(input) == static_cast<bool>(weight) && (input || !bias), "input_weight");
+  if (!input) return made;
+  need(!std::is_same_v<T, uint16_t>, "input");
+  need(input.ndim == 2 && input.shape[0] == gates.shape[0], "input");
+  need_shape(weight, gates.shape[1], input.shape[1], "input_weight");
+  need(!bias || (bias.ndim == 1 && bias.shape[0] == gates.shape[1]), "bias");
+  made.given = true;
+  made.x = input.in<T>("input");
+  made.weight = weight.in<T>("input_weight");
+  made.bias = bias.in<Number<T>>("bias");
+  made.features = input.shape[1];
+  return made;
+}
+
 template <int kGates, class T>
 void run_recurrent(void (*RnnKernels<T>::*kernel)(const Recurrent<T>&), const Array& out, const Array& h_n,
                    const Array& c_n, const Array& gates, const Array& cells, const Array& hidden,
-                   const RecurrentLayer<T>& layer) {
+                   const RecurrentInput<T>& input, const RecurrentLayer<T>& layer) {
   const int64_t rows = gates.shape[0];
   need_shape(out, rows, layer.width, "out");
   need_optional(c_n, layer.batch, layer.units, "c_n");
@@ -78,6 +96,7 @@ void run_recurrent(void (*RnnKernels<T>::*kernel)(const Recurrent<T>&), const Ar
   x.gates = gates.out<Number<T>>("gates");
   x.cells = cells.out<Number<T>>("cells");
   x.hidden = hidden.out<Number<T>>("hidden");
+  x.input = input;
   x.layer = layer;
   x.ws = workspace();
   run_in_scratch<RecurrentParts<T, kGates>>(kernel, x);
@@ -121,14 +140,16 @@ void run_recurrent_grad(void (*RnnKernels<T>::*kernel)(const RecurrentGrad<T>&),
 EINKORN_BINDINGS(rnn, m) {
   m.def(
       "rnn_forward",
-      [](const Array& out, const Array& h_n, const Array& gates, const Array& h0, const Array& weight,
-         const Array& batch_sizes, bool reverse, bool relu) {
+      [](const Array& out, const Array& h_n, const Array& gates, const Array& input, const Array& input_weight,
+         const Array& bias, const Array& h0, const Array& weight, const Array& batch_sizes, bool reverse, bool relu) {
         by_weight(weight, out, [&]<class T>() {
           run_recurrent<1>(&RnnKernels<T>::rnn_forward, out, h_n, {}, gates, {}, {},
+                           recurrent_input<T>(gates, input, input_weight, bias),
                            recurrent_layer<T>(1, h_n, gates, h0, {}, weight, {}, {}, batch_sizes, reverse, relu));
         });
       },
-      "out"_a, "h_n"_a, "gates"_a, "h0"_a.none(true), "weight"_a, "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
+      "out"_a, "h_n"_a, "gates"_a, "input"_a.none(true), "input_weight"_a.none(true), "bias"_a.none(true),
+      "h0"_a.none(true), "weight"_a, "batch_sizes"_a.none(true), "reverse"_a, "relu"_a);
 
   m.def(
       "rnn_backward",
@@ -145,16 +166,18 @@ EINKORN_BINDINGS(rnn, m) {
   m.def(
       "lstm_forward",
       [](const Array& out, const Array& h_n, const Array& c_n, const Array& gates, const Array& cells,
-         const Array& hidden, const Array& h0, const Array& c0, const Array& weight, const Array& projection,
-         const Array& batch_sizes, bool reverse) {
+         const Array& hidden, const Array& input, const Array& input_weight, const Array& bias, const Array& h0,
+         const Array& c0, const Array& weight, const Array& projection, const Array& batch_sizes, bool reverse) {
         by_weight(weight, out, [&]<class T>() {
           run_recurrent<4>(
               &RnnKernels<T>::lstm_forward, out, h_n, c_n, gates, cells, hidden,
+              recurrent_input<T>(gates, input, input_weight, bias),
               recurrent_layer<T>(4, h_n, gates, h0, c0, weight, projection, {}, batch_sizes, reverse, false));
         });
       },
-      "out"_a, "h_n"_a, "c_n"_a, "gates"_a, "cells"_a.none(true), "hidden"_a.none(true), "h0"_a.none(true),
-      "c0"_a.none(true), "weight"_a, "projection"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
+      "out"_a, "h_n"_a, "c_n"_a, "gates"_a, "cells"_a.none(true), "hidden"_a.none(true), "input"_a.none(true),
+      "input_weight"_a.none(true), "bias"_a.none(true), "h0"_a.none(true), "c0"_a.none(true), "weight"_a,
+      "projection"_a.none(true), "batch_sizes"_a.none(true), "reverse"_a);
 
   m.def(
       "lstm_backward",
@@ -173,15 +196,18 @@ EINKORN_BINDINGS(rnn, m) {
 
   m.def(
       "gru_forward",
-      [](const Array& out, const Array& h_n, const Array& gates, const Array& cells, const Array& h0,
-         const Array& weight, const Array& bias_n, const Array& batch_sizes, bool reverse) {
+      [](const Array& out, const Array& h_n, const Array& gates, const Array& cells, const Array& input,
+         const Array& input_weight, const Array& bias, const Array& h0, const Array& weight, const Array& bias_n,
+         const Array& batch_sizes, bool reverse) {
         by_weight(weight, out, [&]<class T>() {
           run_recurrent<3>(&RnnKernels<T>::gru_forward, out, h_n, {}, gates, cells, {},
+                           recurrent_input<T>(gates, input, input_weight, bias),
                            recurrent_layer<T>(3, h_n, gates, h0, {}, weight, {}, bias_n, batch_sizes, reverse, false));
         });
       },
-      "out"_a, "h_n"_a, "gates"_a, "cells"_a.none(true), "h0"_a.none(true), "weight"_a, "bias_n"_a.none(true),
-      "batch_sizes"_a.none(true), "reverse"_a);
+      "out"_a, "h_n"_a, "gates"_a, "cells"_a.none(true), "input"_a.none(true), "input_weight"_a.none(true),
+      "bias"_a.none(true), "h0"_a.none(true), "weight"_a, "bias_n"_a.none(true), "batch_sizes"_a.none(true),
+      "reverse"_a);
 
   m.def(
       "gru_backward",

@@ -22,7 +22,8 @@ struct TaskCuts {
 
   TaskCuts(int64_t m, int64_t n, int64_t tile_columns, int64_t most_columns, int64_t across = 8,
            int64_t tile_rows = kTileRows) {
-    // About that many tasks across, each at least one panel wide; down, only as tall products need.
+    // About that many tasks across, each at least one panel wide; down, only as tall products need. (Fewer across where there are rows
+    // enough to make tasks of, so that a panel of A is read less often: no quicker, and small ones 3% slower, on Emerald Rapids.)
     columns = least(ceil_div(ceil_div(n, across), tile_columns) * tile_columns, most_columns);
     column_blocks = ceil_div(n, columns);
     const int64_t least_rows = 4 * tile_rows, wanted = ceil_div(m * column_blocks, 8);

@@ -114,15 +114,18 @@ EINKORN_INLINE Vec<uint64_t> counters_from(uint64_t counter) {
 
 // words[0 : n] = the words of the counters from `counter` on. Whole vectors are written: room for n rounded up to
 // kWords.
-EINKORN_INLINE void philox(uint32_t* words, int64_t n, uint64_t seed, uint64_t counter) {
+EINKORN_INLINE void philox(uint32_t* words, int64_t n, const PhiloxKeys& keys, uint64_t counter) {
   constexpr int lanes = kLanes<uint64_t>;
-  const PhiloxKeys keys(seed);
   Vec<uint64_t> next = counters_from(counter);
   for (uint32_t* const end = words + n; words < end; words += kWords) {
     Vec<uint64_t> c[kChains];
     EINKORN_UNROLL for (int i = 0; i < kChains; ++i, next += static_cast<uint64_t>(lanes)) c[i] = next;
     philox_chains(c, keys, [&](int i) { return words + i * 4 * lanes; });
   }
+}
+
+EINKORN_INLINE void philox(uint32_t* words, int64_t n, uint64_t seed, uint64_t counter) {
+  philox(words, n, PhiloxKeys(seed), counter);
 }
 
 // Short stretches, one a row: words[r * pitch + 0 .. 4 lanes) = the words of the counters from counter + r * step on.

@@ -17,6 +17,8 @@
 //   windows worked out for each copy                                     136 /  91; 121
 //   windows once a run, pixels fetched four planes ahead                 168 / 124; 143
 //   four blocks a task: rows written 512 bytes at a time                 179 / 136; 162
+// One core of Emerald Rapids beside other programs, 1x1 N8 C256->1024 14x14, ms, by turns: the outputs' lines asked for before a tile
+// 5.91 for 5.90, with gradients 23.9 for 24.1; that is 139 of 177 GFLOP/s forward, what a product of that size has (matmul.cpp).
 
 #include "kernels/conv/conv_columns.h"
 #include "kernels/conv/conv_methods.h"

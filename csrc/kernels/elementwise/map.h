@@ -23,17 +23,6 @@ EINKORN_INLINE bool is_large(const Layout<N>& layout) {
   return size >= kStreamFrom;
 }
 
-// Asks for what lies a page beyond p. Who streams results reads arrays as large, from memory, and the processor's own prefetchers
-// end with a page: where there is arithmetic beside, the first lines of each next one are waited for.
-//
-// versions, tanh of 64 MB, float32, one core of Emerald Rapids beside other programs, the least of seven: GB/s (a copy 21.3)
-//   nothing asked for; computed into a buffer of 4 KB and streamed from there; ordinary stores      14.4  13.7  12.6
-//   asked for 512 B, 1, 2, 4, 8 KB ahead                                                           17.7  19.4  19.5  20.5  20.5
-template <class T>
-EINKORN_INLINE void ask_a_page_ahead(const T* p) {
-  __builtin_prefetch(reinterpret_cast<const char*>(p) + 4096, 0, 2);
-}
-
 // out[i : i + n] = value(i, n) for the vectors of a row of neighbours; the vectors of a streamed row are aligned ones.
 template <class T, class Value>
 EINKORN_INLINE void write_vectors(T* out, int64_t size, bool streamed, const Value& value) {

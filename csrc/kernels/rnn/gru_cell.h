@@ -12,16 +12,16 @@ struct Gru {
   static constexpr int kGates = 3, kUnitVectors = 1;
 
   template <class T>
-  EINKORN_INLINE static Vec<Number<T>> forward(const Recurrent<T>& x, const Place& at, const Number<T>* sum,
-                                               int64_t gate_step, const Number<T>* former) {
+  EINKORN_INLINE static Vec<Number<T>> forward(const Recurrent<T>& x, const Place& at, Gates<Number<T>> sums,
+                                               Gates<Number<T>> input, const Number<T>* former) {
     using N = Number<T>;
     const int64_t H = x.layer.units;
     N* const gate = x.gates + at.row * 3 * H + at.unit;
-    const auto input = [&](int k) __attribute__((always_inline)) { return load_n(gate + k * H, at.live); };
-    const Vec<N> r = sigmoid(load(sum) + input(0)), z = sigmoid(load(sum + gate_step) + input(1));
-    Vec<N> q = load(sum + 2 * gate_step);
+    const auto given = [&](int k) __attribute__((always_inline)) { return load_n(input.of(k), at.live); };
+    const Vec<N> r = sigmoid(load(sums.of(0)) + given(0)), z = sigmoid(load(sums.of(1)) + given(1));
+    Vec<N> q = load(sums.of(2));
     if (x.layer.bias_n != nullptr) q += load_n(x.layer.bias_n + at.unit, at.live);
-    const Vec<N> n = tanh(r * q + input(2));
+    const Vec<N> n = tanh(r * q + given(2));
     if (x.cells != nullptr) {
       store_n(gate, at.live, r);
       store_n(gate + H, at.live, z);
@@ -58,14 +58,15 @@ struct Gru {
   }
 
   template <class T>
-  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
-    lines.add(x.cells + at.row * x.layer.units + at.unit, at.live);
-    if (at.before >= 0) lines.add(x.out + at.before * x.layer.units + at.unit, at.live);
+  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at, int64_t count, int64_t before) {
+    const int64_t H = x.layer.units;
+    lines.add(x.cells + at.row * H + at.unit, at.live, H, count);
+    if (before > 0) lines.add(x.out + at.before * H + at.unit, at.live, H, before);
   }
 
   template <class T>
-  static void writes(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
-    lines.add(x.gcells + at.row * x.layer.units + at.unit, at.live);
+  static void writes(Lines& lines, const RecurrentGrad<T>& x, const Place& at, int64_t count) {
+    lines.add(x.gcells + at.row * x.layer.units + at.unit, at.live, x.layer.units, count);
   }
 };
 

@@ -12,15 +12,14 @@ struct Lstm {
   static constexpr int kGates = 4, kUnitVectors = 1;
 
   template <class T>
-  EINKORN_INLINE static Vec<Number<T>> forward(const Recurrent<T>& x, const Place& at, const Number<T>* sum,
-                                               int64_t gate_step, const Number<T>*) {
+  EINKORN_INLINE static Vec<Number<T>> forward(const Recurrent<T>& x, const Place& at, Gates<Number<T>> sums,
+                                               Gates<Number<T>> input, const Number<T>*) {
     using N = Number<T>;
     const int64_t H = x.layer.units;
     N* const gate = x.gates + at.row * 4 * H + at.unit;
-    const auto input = [&](int k) __attribute__((always_inline)) {
-      return load(sum + k * gate_step) + load_n(gate + k * H, at.live);
-    };
-    const Vec<N> i = sigmoid(input(0)), f = sigmoid(input(1)), g = tanh(input(2)), o = sigmoid(input(3));
+    const auto total = [&](int k)
+                           __attribute__((always_inline)) { return load(sums.of(k)) + load_n(input.of(k), at.live); };
+    const Vec<N> i = sigmoid(total(0)), f = sigmoid(total(1)), g = tanh(total(2)), o = sigmoid(total(3));
     N* const state = x.c_n + at.sequence * H + at.unit;
     const Vec<N> c = f * load_n(state, at.live) + i * g;
     store_n(state, at.live, c);
@@ -63,13 +62,14 @@ struct Lstm {
   }
 
   template <class T>
-  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
-    lines.add(x.cells + at.row * x.layer.units + at.unit, at.live);
-    if (at.before >= 0) lines.add(x.cells + at.before * x.layer.units + at.unit, at.live);
+  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at, int64_t count, int64_t before) {
+    const int64_t H = x.layer.units;
+    lines.add(x.cells + at.row * H + at.unit, at.live, H, count);
+    if (before > 0) lines.add(x.cells + at.before * H + at.unit, at.live, H, before);
   }
 
   template <class T>
-  static void writes(Lines&, const RecurrentGrad<T>&, const Place&) {}
+  static void writes(Lines&, const RecurrentGrad<T>&, const Place&, int64_t) {}
 };
 
 }  // namespace EINKORN_ISA

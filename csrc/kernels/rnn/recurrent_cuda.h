@@ -181,6 +181,7 @@ bool persist_backward(const char* name, const RecurrentGrad<T>& x, const Walk& w
 
 template <class Cell, class T>
 void recurrent_forward(const char* name, const Recurrent<T>& x) {
+  if (x.input.given) throw CudaError(std::string(name) + ": makes no input of the gates, a product before it does");
   const RecurrentLayer<T>& l = x.layer;
   const int64_t H = l.units, P = l.width, batch = l.batch;
   launch_over(name, set_rows<T>, batch * P, x.h_n, l.h0, batch * P);

@@ -1,24 +1,25 @@
 // Recurrent layers, one layer and one direction at a time, all steps in one launch: forward, and backward through time.
 //
-//   rnn    h_t = tanh(a_t + W h)                                  a_t = x_t W_ih' + b_ih + b_hh comes in `gates`; h = h_(t-1)
+//   rnn    h_t = tanh(a_t + W h)                                  a_t = x_t W_ih' + bias, b_ih + b_hh; h = h_(t-1)
 //          or relu
 //   lstm   i, f, g, o = sigmoid, sigmoid, tanh, sigmoid (a_t + W h)          four blocks of rows of W, in this order
 //          c_t = f c_(t-1) + i g         h_t = o tanh(c_t),  or  h_t = R (o tanh(c_t)) with a projection R
 //   gru    r, z = sigmoid(a_t + W h)     q_t = W_n h + bias_n     three blocks: r, z, n
 //          n = tanh(a_t + r q_t)         h_t = (1 - z) n + z h                 here a_t lacks b_hh's n, which is bias_n
 //
-// The products over all steps, x_t W_ih' forward and those for the gradients of x and of the weights backward, are plain
-// matrix products and not part of these kernels.
+// a_t is made of `input`, where that is given, for a few steps at a time; else it is in `gates` already. The products over all
+// steps backward, for the gradients of x and of the weights, are plain matrix products and not part of these kernels.
 //
 // Shapes       `steps` steps of `batch` sequences, units H, width P of h (H, or the projection's). Rows: of all steps one
 //              after the other, N in all; step t has batch_sizes[t] rows, those of the first sequences. batch_sizes does
 //              not grow; null: `batch` everywhere.
 //              out [N, P], gates [N, G H] (G = 1, 4, 3), cells, hidden [N, H], h0, h_n [batch, P], c0, c_n [batch, H],
-//              weight [G H, P], projection [P, H], bias_n [H].
+//              weight [G H, P], projection [P, H], bias_n [H]. input: x [N, F], weight [G H, F], bias [G H].
 // Order        reverse walks from each sequence's last step to its first.
 // State        h0, c0 null: zeros (the product with W is left out then). h_n, c_n are those after the last step walked.
 // Saves        gates gets the values of the gates, cells c_t (lstm) or q_t (gru), hidden o tanh(c_t); all of these are left
-//              alone when cells is null. Backward reads them and `out`.
+//              alone when cells is null (a CPU without native kernels keeps a_t in gates). Backward reads them and `out`.
+// Input        given to the CPU's kernels of float and double alone: on a GPU and of bfloat16 it is a product of all steps.
 // Backward     from g (null: zeros), gh_n, gc_n (null: zeros): ggates, the gradient of a_t; gcells of q_t (gru); gout of h_t
 //              as a whole (with a projection); gh0, gc0. h_(t-1) of the first step is h0.
 // Layout       contiguous.
@@ -54,6 +55,16 @@ struct RecurrentLayer {
   bool reverse, relu;
 };
 
+// What the gates' input is made of, where it does not come in `gates`.
+template <class T>
+struct RecurrentInput {
+  bool given;
+  const T* x;
+  const T* weight;        // W_ih
+  const Number<T>* bias;  // null: none
+  int64_t features;
+};
+
 template <class T>
 struct Recurrent {
   Number<T>* out;
@@ -62,6 +73,7 @@ struct Recurrent {
   Number<T>* gates;
   Number<T>* cells;   // null: nothing is saved
   Number<T>* hidden;  // null unless there is a projection and something is saved
+  RecurrentInput<T> input;
   RecurrentLayer<T> layer;
   Workspace ws;
 };
@@ -111,15 +123,25 @@ int64_t lanes_along(int64_t depth) {
   return (depth + RecurrentLane<T>::kGroup - 1) / RecurrentLane<T>::kGroup;
 }
 
+// Steps whose input is made together: enough rows to read the panels of W_ih for, few enough to stay in the second cache.
+constexpr int64_t kRowsTogether = 128;
+template <class T>
+int64_t steps_together(const RecurrentLayer<T>& l) {
+  const int64_t wanted = (kRowsTogether + l.batch - 1) / (l.batch > 0 ? l.batch : 1);
+  return wanted < l.steps ? wanted : l.steps;
+}
+
 // What products read is T, rounded where that is bfloat16, with a zero past an odd end.
 template <class T, int kGates>
 struct RecurrentParts {
   using Lane = typename RecurrentLane<T>::type;
-  int64_t* offsets;  // [steps + 1], the first row of each step
-  T* state[2];       // h before and after a step [batch][state_step]
-  T* unprojected;    // what the projection is applied to
-  Lane* panels;      // of the weight
-  Lane* projection;  // panels of the projection
+  int64_t* offsets;    // [steps + 1], the first row of each step
+  T* state[2];         // h before and after a step [batch][state_step]
+  T* unprojected;      // what the projection is applied to
+  Lane* panels;        // of the weight
+  Lane* projection;    // panels of the projection
+  Lane* input_panels;  // of W_ih
+  Number<T>* input;    // of the gates, for steps_together [block of units][step][batch][a block's gates]
 
   RecurrentParts(Carver& c, const Recurrent<T>& x) {
     const RecurrentLayer<T>& l = x.layer;
@@ -129,6 +151,9 @@ struct RecurrentParts {
     unprojected = c.take<T>(projects ? l.batch * state_step(l.units) : 0);
     panels = c.take<Lane>(kGates * padded_units(l.units) * lanes_along<T>(l.width));
     projection = c.take<Lane>(projects ? padded_units(l.width) * lanes_along<T>(l.units) : 0);
+    const bool makes = x.input.given;
+    input_panels = c.take<Lane>(makes ? kGates * padded_units(l.units) * lanes_along<T>(x.input.features) : 0);
+    input = c.take<Number<T>>(makes ? kGates * padded_units(l.units) * steps_together(l) * l.batch : 0);
   }
 };
 

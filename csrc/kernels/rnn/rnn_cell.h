@@ -12,10 +12,10 @@ struct Plain {
   static constexpr int kGates = 1, kUnitVectors = 2;
 
   template <class T>
-  EINKORN_INLINE static Vec<Number<T>> forward(const Recurrent<T>& x, const Place& at, const Number<T>* sum, int64_t,
-                                               const Number<T>*) {
+  EINKORN_INLINE static Vec<Number<T>> forward(const Recurrent<T>& x, const Place& at, Gates<Number<T>> sums,
+                                               Gates<Number<T>> input, const Number<T>*) {
     using N = Number<T>;
-    const Vec<N> a = load(sum) + load_n(x.gates + at.row * x.layer.units + at.unit, at.live);
+    const Vec<N> a = load(sums.first) + load_n(input.first, at.live);
     if (x.layer.relu) return a < 0 ? Vec<N>{} : a;
     return tanh(a);
   }
@@ -33,12 +33,12 @@ struct Plain {
   }
 
   template <class T>
-  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at) {
-    lines.add(x.out + at.row * x.layer.units + at.unit, at.live);
+  static void reads(Lines& lines, const RecurrentGrad<T>& x, const Place& at, int64_t count, int64_t) {
+    lines.add(x.out + at.row * x.layer.units + at.unit, at.live, x.layer.units, count);
   }
 
   template <class T>
-  static void writes(Lines&, const RecurrentGrad<T>&, const Place&) {}
+  static void writes(Lines&, const RecurrentGrad<T>&, const Place&, int64_t) {}
 };
 
 }  // namespace EINKORN_ISA

@@ -29,7 +29,17 @@
 //   bound, counted: the product at the limit (117 a core), the cells     2.7               15.6
 // The cells' functions are 1.3 ms of that at H 256. A tile runs near the limit; what is lost, by count, are its ends (28 sums out of and into
 // registers every 256 steps of k, 2%), the packing of the weights, and with two threads one wait a step.
-// 1.2 times torch forward would need 94 to 101% (H 256) and 91 to 97% (H 512) of the limit for the products, with the cells for
+// One core of Emerald Rapids (177 GFLOP/s) beside other programs, the least of many in ms, each line by turns with the first one, whose
+// figures of that run are in brackets; forward and with gradients    lstm 64x32x65 H 128        lstm 100x32 H 256          gru H 256
+//   the input of all steps by a product before the walk              3.5   12.2                 24.4   79.1                18.4
+//   made in the walk, 128 rows at a time, block by block of units    3.28 (3.50)  12.4 (12.2)   23.9 (24.4)  79.5 (79.1)   17.7 (18.4)
+//   runs of lines to ask for in the place of a list of them          3.22 (3.57)  12.4 (12.7)   23.9 (25.7)  81.4 (81.4)   18.0 (19.3)
+//   cells of up to 32 rows after the sums of all of them             2.97 (3.58)  11.2 (12.9)   23.2 (25.6)  80.0 (81.7)   17.0 (18.8)
+// There a cell took 175 cycles, with its operands in the first cache as well; its functions take 61 in a long loop. What was lost is
+// the wait for the last cells of each tile's seven rows: with 32 rows they take 80, 7% of the time at H 256 for 13%. Tiles take
+// 91%, at 93% of the limit. Of the gradients at H 256 two thirds are products of all steps, of which packing the gates' gradients is a
+// sixth (13 MB read, written and read again from the last cache).
+// On Zen 4, 1.2 times torch forward would need 94 to 101% (H 256) and 91 to 97% (H 512) of the limit for the products, with the cells for
 // nothing; 2.5 times its gru more than the limit at H 512.
 
 #pragma once
@@ -44,6 +54,8 @@ inline namespace EINKORN_ISA {
 // Weights of up to this many bytes are read by every thread.
 constexpr int64_t kSharedWeightBytes = int64_t{512} << 10;
 constexpr int64_t kRowsOfChunk = 16;
+// Rows whose cells are computed together, after the sums of all: each such loop waits some 250 cycles for its last cells.
+constexpr int64_t kRowsOfCells = 32;
 
 template <class T>  // nanoseconds
 constexpr double kMultiplyCost = sizeof(T) == 2 ? 0.01 : 0.02;
@@ -192,18 +204,30 @@ struct Place {
       before;  // backward: the row of the step before in time order of the walk forward; -1: none, the initial state
 };
 
+// What the gates of a unit have, one after the other, `step` apart.
+template <class N>
+struct Gates {
+  const N* first;
+  int64_t step;
+
+  EINKORN_INLINE const N* of(int gate) const { return first + gate * step; }
+};
+
 // A cell gives
 //   kGates, kUnitVectors
-//   Vec forward(x, place, sum, gate_step, h)           h of the step from the sums, `gate_step` apart; the former h
+//   Vec forward(x, place, sums, input, h)              h of the step from the gates' sums with h and their input; the former h
 //   void backward(x, place, gh, flow, carry)           gradients of the gates, to x.ggates and, H apart, to flow;
 //                                                      what of gh goes past the product, to carry
-//   void reads(lines, x, place), writes(...)           what backward reads and writes of arrays of all steps, beside gates
+//   void reads(lines, x, place, count, before)         what backward reads of arrays of all steps, beside gates, in `count` rows from
+//                                                      the place on, of which `before` have a step before
+//   void writes(lines, x, place, count)                and what it writes
 template <class Cell, class T>
 void recurrent_forward(const Recurrent<T>& x) {
   using N = Number<T>;
   constexpr int L = kLanes<N>, U = Cell::kUnitVectors * L, V = Cell::kGates * Cell::kUnitVectors, C = V * L;
   const RecurrentLayer<T>& l = x.layer;
   const int64_t H = l.units, P = l.width, h_step = state_step(P), m_step = state_step(H), depth = lanes_along<T>(P);
+  constexpr bool kRounds = RecurrentLane<T>::kGroup > 1;
   const auto parts = carve<RecurrentParts<T, Cell::kGates>>(x);
   const Walk<T> walk(l, parts.offsets, l.reverse);
   const bool projects = l.projection != nullptr;
@@ -217,15 +241,19 @@ void recurrent_forward(const Recurrent<T>& x) {
   if (x.c_n != nullptr) set_rows(x.c_n, H, l.c0, H, l.batch, H);
   if (l.steps == 0 || l.batch == 0 || (H == 0 && P == 0)) return;
   pack_units<T, Cell::kGates, Cell::kUnitVectors>(x.ws, parts.panels, l.weight, H, P);
+  const RecurrentInput<T>& given = x.input;
+  const bool makes_input = !kRounds && given.given;
+  const int64_t together = steps_together(l), features = given.features;
+  if (makes_input) pack_units<T, Cell::kGates, Cell::kUnitVectors>(x.ws, parts.input_panels, given.weight, H, features);
   if (projects) pack_units<T, 1, kTileVectors>(x.ws, parts.projection, l.projection, P, H);
 
-  // h of the units j... of a row, to wherever it is read from. Where the state is rounded, h_n has it as it is.
-  constexpr bool kRounds = RecurrentLane<T>::kGroup > 1;
-  const auto put = [&](int64_t step, int64_t row, int64_t b, int64_t j, int64_t live, Vec<N> h)
+  // h of the units j... of a row, to wherever it is read from: `left` sequences have a step more. Where the state is rounded, h_n has it as
+  // it is.
+  const auto put = [&](int64_t step, int64_t left, int64_t row, int64_t b, int64_t j, int64_t live, Vec<N> h)
                        __attribute__((always_inline)) {
                          store_n(x.out + row * P + j, live, h);
                          store_n(parts.state[(step + 1) & 1] + b * h_step + j, live, h);
-                         if (kRounds || b >= walk.count(step + 1)) store_n(x.h_n + b * P + j, live, h);
+                         if (kRounds || b >= left) store_n(x.h_n + b * P + j, live, h);
                        };
   const auto former = [&](const T* state, int64_t b, int64_t unit) __attribute__((always_inline)) {
     if constexpr (kRounds)
@@ -233,57 +261,89 @@ void recurrent_forward(const Recurrent<T>& x) {
     else
       return state + b * h_step + unit;
   };
+  const auto input_of = [&](int64_t step, int64_t block, int64_t b) {
+    return parts.input + ((block * together + step % together) * l.batch + b) * C;
+  };
+  // What x gives to the gates of a block in the steps from this one on that are taken together.
+  const auto make_input = [&](int64_t from, int64_t block, int64_t begin, int64_t end) {
+    const int64_t unit = block * U, units = smaller(U, H - unit);
+    Lines none;
+    for (int64_t step = from; step < smaller(from + together, l.steps); ++step)
+      for_tiles<kStateRows<V>>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
+        N* const sums = input_of(step, block, b0);
+        state_tile<T, V>(rows, features, by_lanes(given.x + (walk.first(step) + b0) * features), features,
+                         parts.input_panels + block * features * C, sums, none);
+        if (given.bias == nullptr) return;
+        for (int gate = 0; gate < Cell::kGates; ++gate)
+          for_vectors<N>(units, [&](int64_t u, int64_t live) {
+            const Vec<N> bias = load_n(given.bias + gate * H + unit + u, live);
+            for (int64_t r = 0; r < rows; ++r) {
+              N* const sum = sums + r * C + gate * U + u;
+              store(sum, load(sum) + bias);
+            }
+          });
+      });
+  };
   const auto cell = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
-    const int64_t first = walk.first(step), unit = block * U, units = smaller(U, H - unit);
+    if constexpr (!kRounds)
+      if (makes_input && step % together == 0) make_input(step, block, begin, end);
+    const int64_t first = walk.first(step), left = walk.count(step + 1);
+    const int64_t unit = block * U, units = smaller(U, H - unit);
     const T* const state = parts.state[step & 1];
     const bool from_nothing = step == 0 && l.h0 == nullptr;
-    alignas(64) N sums[kStateRows<V> * C];
-    for_tiles<kStateRows<V>>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
-      Lines lines;
-      const auto ask_for_gates = [&] {
-        for (int64_t r = 0; r < rows; ++r)
-          for (int gate = 0; gate < Cell::kGates; ++gate)
-            lines.add(x.gates + ((first + b0 + r) * Cell::kGates + gate) * H + unit, units);
-      };
-      if (x.cells == nullptr) ask_for_gates();
-      lines.now_to_write();
-      if (x.cells != nullptr) ask_for_gates();
-      for (int64_t r = 0; r < rows; ++r) {
-        if (x.cells != nullptr) lines.add(x.cells + (first + b0 + r) * H + unit, units);
-        if (!projects) {
-          lines.add(x.out + (first + b0 + r) * P + unit, units);
-          lines.add(parts.state[(step + 1) & 1] + (b0 + r) * h_step + unit, units);
+    alignas(64) N sums[kRowsOfCells * C];
+    for_tiles<kRowsOfCells>(begin, smaller(end, walk.count(step)), [&](int64_t c0, int64_t cells) {
+      for_tiles<kStateRows<V>>(c0, c0 + cells, [&](int64_t b0, int64_t rows) {
+        Lines lines;
+        const int64_t row = first + b0;
+        const auto gates = [&] { lines.add(x.gates + row * Cell::kGates * H + unit, units, H, rows * Cell::kGates); };
+        if (!makes_input && x.cells == nullptr) gates();
+        lines.now_to_write();
+        if (x.cells != nullptr) {
+          gates();
+          lines.add(x.cells + row * H + unit, units, H, rows);
         }
-      }
-      lines.add(sums, rows * C);
-      if (from_nothing) {
-        lines.ask_before(0);
-        for (int64_t i = 0; i < rows * C; i += L) store(sums + i, Vec<N>{});
-      } else {
-        state_tile<T, V>(rows, depth, by_lanes(state + b0 * h_step), lane_step<T>(h_step),
-                         parts.panels + block * depth * C, sums, lines);
-      }
-      for (int64_t r = 0; r < rows; ++r)
-        for_vectors<N>(units, [&](int64_t u, int64_t live) {
-          const int64_t b = b0 + r;
+        if (!projects) {
+          lines.add(x.out + row * P + unit, units, P, rows);
+          lines.add(parts.state[(step + 1) & 1] + b0 * h_step + unit, units, h_step, rows);
+        }
+        N* const to = sums + (b0 - c0) * C;
+        if (from_nothing) {
+          for (int64_t i = 0; i < rows * C; i += L) store(to + i, Vec<N>{});
+        } else {
+          state_tile<T, V>(rows, depth, by_lanes(state + b0 * h_step), lane_step<T>(h_step),
+                           parts.panels + block * depth * C, to, lines);
+        }
+      });
+      const N* const made = makes_input ? input_of(step, block, c0) : nullptr;
+      for_vectors<N>(units, [&](int64_t u, int64_t live) {
+        for (int64_t r = 0; r < cells; ++r) {
+          const int64_t b = c0 + r;
           const Place place{first + b, b, unit + u, live, -1};
-          const Vec<N> h = Cell::forward(x, place, sums + r * C + u, U, former(state, b, unit + u));
-          if (!projects) return put(step, place.row, b, place.unit, live, h);
+          const Gates<N> in = makes_input ? Gates<N>{made + r * C + u, U}
+                                          : Gates<N>{x.gates + place.row * Cell::kGates * H + place.unit, H};
+          const Vec<N> h = Cell::forward(x, place, {sums + r * C + u, U}, in, former(state, b, unit + u));
+          if (!projects) {
+            put(step, left, place.row, b, place.unit, live, h);
+            continue;
+          }
           store_n(parts.unprojected + b * m_step + place.unit, live, h);
           if (x.hidden != nullptr) store_n(x.hidden + place.row * H + place.unit, live, h);
-        });
+        }
+      });
     });
   };
   const auto project = [&](int64_t step, int64_t block, int64_t begin, int64_t end) {
     constexpr int64_t W = kTileColumns<N>;
-    const int64_t first = walk.first(step), columns = smaller(W, P - block * W), units = lanes_along<T>(H);
+    const int64_t first = walk.first(step), left = walk.count(step + 1);
+    const int64_t columns = smaller(W, P - block * W), units = lanes_along<T>(H);
     alignas(64) N sums[kTileRows * W];
     for_tiles<kTileRows>(begin, smaller(end, walk.count(step)), [&](int64_t b0, int64_t rows) {
       state_tile<T, kTileVectors>(rows, units, by_lanes(parts.unprojected + b0 * m_step), lane_step<T>(m_step),
                                   parts.projection + block * units * W, sums, Lines{});
       for (int64_t r = 0; r < rows; ++r)
         for_vectors<N>(columns, [&](int64_t u, int64_t live) {
-          put(step, first + b0 + r, b0 + r, block * W + u, live, load(sums + r * W + u));
+          put(step, left, first + b0 + r, b0 + r, block * W + u, live, load(sums + r * W + u));
         });
     });
   };
@@ -328,28 +388,25 @@ void recurrent_backward(const RecurrentGrad<T>& x) {
   // What the cells of some rows and units, and what is before them, read and write.
   const auto lines_of = [&](int64_t step, int64_t b0, int64_t rows, int64_t j, int64_t n, bool arrives, bool is_cell) {
     Lines lines;
-    const int64_t end = smaller(b0 + rows, walk.count(step));
-    for (int64_t b = b0; b < end; ++b) {
-      const Place place = place_of(step, b, j, n);
-      if (arrives && x.g != nullptr) lines.add(x.g + place.row * P + j, n);
-      if (!is_cell) continue;
-      for (int gate = 0; gate < Cell::kGates && x.gates != nullptr; ++gate)
-        lines.add(x.gates + (place.row * Cell::kGates + gate) * H + j, n);
-      Cell::reads(lines, x, place);
+    const int64_t count = smaller(b0 + rows, walk.count(step)) - b0;
+    if (count <= 0) return lines;  // past the last step
+    const int64_t row = walk.first(step) + b0;
+    const int64_t before = smaller(count, walk.count(step + 1) - b0);  // those that are no first ones
+    const Place place{row, b0, j, n, before > 0 ? walk.first(step + 1) + b0 : -1};
+    if (arrives && x.g != nullptr) lines.add(x.g + row * P + j, n, P, count);
+    if (is_cell) {
+      if (x.gates != nullptr) lines.add(x.gates + row * Cell::kGates * H + j, n, H, count * Cell::kGates);
+      Cell::reads(lines, x, place, count, before);
     }
     lines.now_to_write();
-    for (int64_t b = b0; b < end; ++b) {
-      const Place place = place_of(step, b, j, n);
-      if (!is_cell) {
-        lines.add(x.gout + place.row * P + j, n);
-        continue;
-      }
-      for (int gate = 0; gate < Cell::kGates; ++gate) {
-        lines.add(x.ggates + (place.row * Cell::kGates + gate) * H + j, n);
-        lines.add(parts.flow[step & 1] + b * flow_step + gate * H + j, n);
-      }
-      Cell::writes(lines, x, place);
+    if (!is_cell) {
+      lines.add(x.gout + row * P + j, n, P, count);
+      return lines;
     }
+    lines.add(x.ggates + row * Cell::kGates * H + j, n, H, count * Cell::kGates);
+    for (int gate = 0; gate < Cell::kGates; ++gate)
+      lines.add(parts.flow[step & 1] + b0 * flow_step + gate * H + j, n, flow_step, count);
+    Cell::writes(lines, x, place, count);
     return lines;
   };
   // The gradient of h of this step, from all that read it; of a sequence that has no step left, the gradient of h0.

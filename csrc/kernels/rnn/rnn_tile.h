@@ -16,36 +16,65 @@ namespace einkorn {
 inline namespace EINKORN_ISA {
 
 // The lines of memory that follow a tile's sums: of arrays of all steps, which no cache holds, in runs that no prefetcher follows.
-// They are asked for one by one beside the multiply-adds, those that will only be written last.
+// They are asked for one by one beside the multiply-adds, those that will only be written last. What is kept is where runs of lines
+// that lie equally far apart begin: a list of the lines themselves took 40 cycles a cell to write.
 class Lines {
  public:
-  static constexpr int64_t kMost = 512;
+  static constexpr int kMostRuns = 48;
 
-  // The lines of `n` elements from p on.
+  // The lines of n elements from p on, and of as many `step` elements later, `count` times in all.
   template <class T>
-  EINKORN_INLINE void add(const T* p, int64_t n) {
-    const char* const end = reinterpret_cast<const char*>(p + n);
-    for (const char* line = reinterpret_cast<const char*>(p); line < end && count_ < kMost; line += 64)
-      lines_[count_++] = line;
+  EINKORN_INLINE void add(const T* p, int64_t n, int64_t step, int64_t count) {
+    const char* const begin = reinterpret_cast<const char*>(p);
+    for (int64_t line = 0; line < n * static_cast<int64_t>(sizeof(T)) && count > 0 && runs_ < kMostRuns; line += 64) {
+      run_[runs_++] = {begin + line, step * static_cast<int64_t>(sizeof(T)), count};
+      count_ += count;
+    }
+  }
+  // n elements without gaps.
+  template <class T>
+  EINKORN_INLINE void add_all(const T* p, int64_t n) {
+    constexpr int64_t kEach = 64 / static_cast<int64_t>(sizeof(T));
+    add(p, 1, kEach, (n + kEach - 1) / kEach);
   }
   // From here on lines are to be written.
-  void now_to_write() { read_ = count_; }
+  EINKORN_INLINE void now_to_write() { read_runs_ = runs_; }
 
-  int64_t count() const { return count_; }
-  EINKORN_INLINE void ask(int64_t i) const {
-    if (i < read_)
-      __builtin_prefetch(lines_[i]);
-    else
-      ask_to_write(lines_[i]);
-  }
-  // The first ones, which a loop of `steps` steps leaves no time for.
-  void ask_before(int64_t steps) const {
-    for (int64_t i = 0; i < count_ - steps; ++i) ask(i);
-  }
+  EINKORN_INLINE int64_t count() const { return count_; }
+
+  // Goes through the lines, one at each call, as many as there are.
+  class Walk {
+   public:
+    EINKORN_INLINE explicit Walk(const Lines& lines) : lines_(lines), left_(lines.run_[0].count) {
+      at_ = lines.run_[0].first;
+    }
+    EINKORN_INLINE void ask() {
+      if (run_ < lines_.read_runs_)
+        __builtin_prefetch(at_);
+      else
+        ask_to_write(at_);
+      at_ += lines_.run_[run_].step;
+      if (--left_ > 0) return;
+      const Run& next = lines_.run_[++run_];
+      at_ = next.first;
+      left_ = next.count;
+    }
+
+   private:
+    const Lines& lines_;
+    const char* at_;
+    int64_t left_;
+    int run_ = 0;
+  };
 
  private:
-  const char* lines_[kMost];
-  int64_t count_ = 0, read_ = 0;
+  struct Run {
+    const char* first;
+    int64_t step, count;
+  };
+  Run run_[kMostRuns + 1];
+  int runs_ = 0, read_runs_ = 0;
+  int64_t count_ = 0;
 };
 
 template <int kVectors>

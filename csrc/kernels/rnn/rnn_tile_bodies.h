@@ -13,12 +13,15 @@ template <class T, int kRows, int kVectors, int kPanelVectors>
 __attribute__((noinline)) void tile(int64_t depth, const LaneOf<T>* state, int64_t step, const LaneOf<T>* panel,
                                     Number<T>* sums, const Lines& lines) {
   constexpr int L = kLanes<LaneOf<T>>, C = kPanelVectors * L;
-  const int64_t begin = depth - lines.count();  // late, so that the panel that streams by does not drive them out again
+  // Late, so that the panel that streams by does not drive them out again; what there is no time for, before.
+  const int64_t begin = depth - lines.count();
+  Lines::Walk walk(lines);
+  for (int64_t i = begin; i < 0; ++i) walk.ask();
   product_tile<typename StateProduct<T>::type, kRows, kVectors, APanel::by_rows>(
       depth, state, step, panel, C,
       [&](int r, int v, Vec<Number<T>> sum) __attribute__((always_inline)) { store(sums + r * C + v * L, sum); },
       [&](int64_t k) __attribute__((always_inline)) {
-        if (k >= begin) lines.ask(k - begin);
+        if (k >= begin) walk.ask();
       });
 }
 
@@ -40,7 +43,6 @@ template <class T, int kVectors>
 void state_tile(int64_t rows, int64_t depth, const LaneOf<T>* state, int64_t step, const LaneOf<T>* panel,
                 Number<T>* sums, const Lines& lines) {
   constexpr int L = kLanes<LaneOf<T>>;
-  lines.ask_before(depth);
   constexpr int kAtOnce = kVectorBytes == 64 || kVectors < 2 ? kVectors : 2;
   with_state_rows<kStateRows<kVectors>>(rows, [&]<int kRows>() {
     EINKORN_UNROLL for (int v = 0; v + kAtOnce <= kVectors; v += kAtOnce)

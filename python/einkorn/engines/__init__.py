@@ -26,6 +26,7 @@ __all__ = [
     "available",
     "cpu",
     "get_engine",
+    "makes_gate_inputs",
     "of",
     "set_engine",
     "takes_bfloat16",
@@ -123,6 +124,11 @@ def cpu() -> Any:
 def takes_bfloat16() -> frozenset[str]:
     """The kernels of the CPU's engine that take arrays of bfloat16 as they are."""
     return getattr(cpu(), "takes_bfloat16", frozenset)()
+
+
+def makes_gate_inputs(engine: Any) -> bool:
+    """Whether recurrent kernels make what x gives to the gates; elsewhere a product makes it before."""
+    return type(engine) is ModuleType and engine.__name__ in _MODULES.values()
 
 
 def of(array: Any) -> Any:

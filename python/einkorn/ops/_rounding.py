@@ -28,9 +28,11 @@ _loaded = sys.modules
 def rounded_once(function: Function) -> Function:
     """Compute the operation in float32 where it is given bfloat16; results are of the inputs' common type."""
 
+    name = function.__name__.lstrip("_")
+
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        lowers = _autocast.active and _autocast.state.enabled and function.__name__ in _autocast.PRODUCTS
+        lowers = _autocast.active and _autocast.state.enabled and name in _autocast.PRODUCTS
         if lowers:
             args, kwargs = _each(_autocast.lowered, args), _each(_autocast.lowered, kwargs)
         # An array of bfloat16 comes with one of these two.
@@ -41,7 +43,7 @@ def rounded_once(function: Function) -> Function:
             return function(*args, **kwargs)
         with _autocast.autocast(enabled=False) if lowers else nullcontext():
             wide = function(*_each(_road.widened, args), **_each(_road.widened, kwargs))
-        if _autocast.state.enabled and function.__name__ in _autocast.FLOAT32:
+        if _autocast.state.enabled and name in _autocast.FLOAT32:
             return wide
         return _each(lambda out: _road.lowered(out, inputs), wide)
 

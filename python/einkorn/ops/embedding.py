@@ -8,6 +8,7 @@ import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
 from einkorn._device import beside, is_whole, move
+from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
@@ -18,6 +19,7 @@ from einkorn.ops._road import (
     contiguous,
     is_kept,
     needs,
+    record,
     result,
     same_dtype,
     unwrap,
@@ -76,6 +78,10 @@ def embedding(
         For options out of range; for ``max_norm`` where weight cannot be written in place.
     """
     op = "embedding"
+    if padding_idx is None and max_norm is None and scale_grad_by_freq is False and sparse is False:
+        small = _small_rows(input, weight)
+        if small is not None:
+            return small
     index = as_index(input, op, "input")
     low = is_kept(weight) and max_norm is None
     take = bfloat16_array if low else unwrap
@@ -93,17 +99,35 @@ def embedding(
         out = k.empty((*index.shape, width), w.dtype)
         k.embedding_forward(out, w, flat)
     leaves_rows = sparse and isinstance(weight, Tensor) and weight.is_leaf
+    rule = _of_rows(flat, (rows, width), padding, scale_grad_by_freq, leaves_rows)
+    return result(out, (weight,), rule, (None, None))
+
+
+def _small_rows(input: Any, weight: Any) -> Any:
+    """A few rows by the short cut; None: the long way."""
+    index = input._data if isinstance(input, Tensor) else input
+    table = weight._data if isinstance(weight, Tensor) else weight
+    out = engines.cpu().quick("embedding", table, index)
+    if out is None or table is weight:
+        return out
+    if not (weight._requires_grad and mode.enabled):
+        return Tensor._wrap(out, False, None)
+    return record(out, (weight,), _of_rows(index.reshape(-1), table.shape, -1, False, False), (None, None))
+
+
+def _of_rows(flat: Any, shape: tuple[int, int], padding: int, by_frequency: Any, leaves_rows: bool) -> Any:
+    """The gradient of the table that rows were taken from."""
 
     def rule(g: Any, table: Any, out: Any) -> tuple[Any]:
         if isinstance(g, Tensor):
-            g = reshape(g, (flat.size, width))
+            g = reshape(g, (flat.size, shape[1]))
         else:
-            g = contiguous(g).reshape(flat.size, width)
+            g = contiguous(g).reshape(flat.size, shape[1])
             if leaves_rows:
-                return (gathered(flat, g, (rows, width), padding, scale_grad_by_freq),)
-        return (_sum_rows(g, flat, rows, padding, scale_grad_by_freq),)
+                return (gathered(flat, g, shape, padding, by_frequency),)
+        return (_sum_rows(g, flat, shape[0], padding, by_frequency),)
 
-    return result(out, (weight,), rule, (None, None))
+    return rule
 
 
 def _sum_rows(g: Any, index: Any, rows: int, padding: int, by_frequency: bool) -> Any:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import _autocast, engines
+from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import integer, number, refuse_positional
-from einkorn.ops._road import as_index, contiguous, result, same_dtype, unwrap
+from einkorn.ops._road import as_index, contiguous, record, result, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import (
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 
-@rounded_once
 def cross_entropy(
     input: Any,
     target: Any,
@@ -76,6 +76,46 @@ def cross_entropy(
     DTypeError
         For other element types, or when weight has another than input.
     """
+    by_default = weight is None and not given and type(ignore_index) is int and ignore_index < 0
+    if by_default and type(label_smoothing) is float and label_smoothing == 0.0 and reduction == "mean":
+        mean = None if _autocast.active else _mean_of_few(input, target)
+        if mean is not None:
+            return mean
+    return _cross_entropy(
+        input,
+        target,
+        weight,
+        *given,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+def _mean_of_few(input: Any, target: Any) -> Any:
+    """The mean loss of a few rows by the short cut; None: the long way."""
+    logits = input._data if isinstance(input, Tensor) else input
+    labels = target._data if isinstance(target, Tensor) else target
+    recorded = logits is not input and input._requires_grad and mode.enabled
+    found = engines.cpu().quick("cross_entropy", logits, labels, recorded)
+    if found is None or logits is input:
+        return found
+    if not recorded:
+        return Tensor._wrap(found, False, None)
+    loss, lse, row_weight, total_weight = found
+    return record(loss, (input,), _of_mean, (logits, None, labels, lse, row_weight, total_weight, None))
+
+
+@rounded_once
+def _cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any,
+    *given: Any,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Any:
     op = "cross_entropy"
     refuse_positional(op, given, _ORDER)
     a = unwrap(input, op, "input")
@@ -126,13 +166,29 @@ def cross_entropy(
         loss, losses, row_weight, total_weight, lse, logits, t, w, ignore_index, label_smoothing, code
     )
 
+    kept = logits  # with the classes last, in input's order of axes
+    if len(shape) > 2:
+        kept = logits.reshape(*rows_shape, classes).transpose(0, a.ndim - 1, *range(1, a.ndim - 1))
+    return result(
+        losses.reshape(rows_shape) if loss is None else loss,
+        (input,),
+        _of_classes(code, ignore_index, label_smoothing),
+        (kept, None, t, lse, row_weight, total_weight, w),
+    )
+
+
+def _of_classes(code: int, ignore_index: int, smoothing: float) -> Any:
+    """The gradient of cross-entropy against class numbers."""
+
     def rule(
         g: Any, x: Any, out: Any, t: Any, lse: Any, row_weight: Any, total_weight: Any, w: Any
     ) -> tuple[Any]:
         if isinstance(g, Tensor):
-            return (_cross_entropy_slope(g, x, t, row_weight, total_weight, w, label_smoothing, code),)
+            return (_cross_entropy_slope(g, x, t, row_weight, total_weight, w, smoothing, code),)
         g = contiguous(g)
-        glogits = k.empty((t.size, classes), dtype)
+        shape, k = x.shape, engines.of(x)
+        classes = shape[1]
+        glogits = k.empty((t.size, classes), x.dtype)
         k.cross_entropy_backward(
             glogits,
             g if code else g.reshape(-1),
@@ -143,23 +199,18 @@ def cross_entropy(
             total_weight,
             w,
             ignore_index,
-            label_smoothing,
+            smoothing,
             code,
         )
         if len(shape) == 2:
             return (glogits,)
         last = len(shape) - 1
-        return (glogits.reshape(*rows_shape, classes).transpose(0, last, *range(1, last)),)
+        return (glogits.reshape(shape[0], *shape[2:], classes).transpose(0, last, *range(1, last)),)
 
-    kept = logits  # with the classes last, in input's order of axes
-    if len(shape) > 2:
-        kept = logits.reshape(*rows_shape, classes).transpose(0, a.ndim - 1, *range(1, a.ndim - 1))
-    return result(
-        losses.reshape(rows_shape) if loss is None else loss,
-        (input,),
-        rule,
-        (kept, None, t, lse, row_weight, total_weight, w),
-    )
+    return rule
+
+
+_of_mean = _of_classes(1, -100, 0.0)
 
 
 def _classes_last(a: Any) -> Any:

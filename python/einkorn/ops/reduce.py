@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _integers
@@ -78,10 +79,10 @@ def sum(
     axis, keepdims = reduced("sum", axis, keepdims, dim, keepdim)
     if dtype is not None:
         x = cast(x, dtype)
-    elif axis is None and not keepdims:
-        whole = _sum_of_all(x, 1.0)
-        if whole is not None:
-            return whole
+    elif not keepdims:
+        small = _small_sum(x, axis, 1.0)
+        if small is not None:
+            return small
     try:
         a = unwrap(x, "sum", "x")
     except DTypeError:
@@ -109,10 +110,10 @@ def mean(
     axis, keepdims = reduced("mean", axis, keepdims, dim, keepdim)
     if dtype is not None:
         x = cast(x, dtype)
-    elif axis is None and not keepdims:
-        whole = _sum_of_all(x, None)
-        if whole is not None:
-            return whole
+    elif not keepdims:
+        small = _small_sum(x, axis, None)
+        if small is not None:
+            return small
     a = unwrap(x, "mean", "x")
     kept, shape, count = _shapes("mean", a, axis, keepdims)
     return _scaled_sum(x, a, kept, shape, 1.0 / count if count else _INFINITY)  # 0 * infinity is NaN
@@ -129,16 +130,26 @@ def _whole(op: str, x: Any, axis: Any, keepdims: bool) -> Any:
     return _integers.reduce(op, x, axes, keepdims)
 
 
-def _sum_of_all(x: Any, scale: float | None) -> Any:
+def _small_sum(x: Any, axis: Any, scale: float | None) -> Any:
     """The sum, or for None the mean, of a small array by the short cut; None: the long way."""
     a = x._data if isinstance(x, Tensor) else x
     if type(a) is not np.ndarray or a.size == 0:
         return None
-    scale = 1.0 / a.size if scale is None else scale
-    out = engines.cpu().quick("reduce_sum", a, scale)
+    shape = a.shape
+    if axis is None:
+        scale = 1.0 / a.size if scale is None else scale
+        out = engines.cpu().quick("reduce_sum", a, scale)
+    elif type(axis) is int and -len(shape) <= axis < len(shape):
+        scale = 1.0 / shape[axis] if scale is None else scale
+        out = engines.cpu().quick("reduce_sum", a, scale, axis)
+    else:
+        return None
     if out is None or a is x:
         return out
-    return _spread(out, x, (1,) * a.ndim, a.shape, scale)
+    if not (x._requires_grad and mode.enabled):
+        return Tensor._wrap(out, False, None)
+    kept = (1,) * a.ndim if axis is None else _shapes("sum", a, axis, False)[0]
+    return _spread(out, x, kept, shape, scale)
 
 
 def _scaled_sum(x: Any, a: Any, kept: _Shape, shape: _Shape, scale: float) -> Any:

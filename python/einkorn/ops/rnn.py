@@ -1,7 +1,8 @@
 """Recurrent layers: one layer and one direction, all steps in one launch.
 
-The products of all steps are plain matrix products around it: ``x @ w_ih.T`` before, and after the walk back
-through time the gradients of x and of the weights, from the gradients of all gates. In bfloat16 these are
+What x gives to the gates, ``x @ w_ih.T``, the walk makes for a few steps at a time (on a GPU and of bfloat16
+it is a product of all steps before it). The other products are plain ones of all steps: after the walk back
+through time the gradients of x and of the weights, from the gradients of all gates. In bfloat16 all are
 products of bfloat16, for which the gradients of the gates are rounded, and so are the walk's own where the
 instruction set multiplies bfloat16; the state and the gates are float32.
 """
@@ -109,9 +110,14 @@ class _Layer:
     def rows_of(self, width: int) -> Any:
         return self.empty(self.rows.shape[0], width)
 
-    def gates(self, bias: Any) -> Any:
-        """What the gates get from x, of all steps."""
-        return _product(self.rows, self.w_ih.T, bias, dtype=number_type(self.rows))
+    def gates(self, bias: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+        """The gates' array, and what the walk makes their input of: x, its weight and the bias.
+
+        Where it makes none, on a GPU and of bfloat16, the input of all steps is in the array.
+        """
+        if self.rows.dtype.kind == "f" and engines.makes_gate_inputs(self.engine):
+            return self.rows_of(self.kinds * self.units), (self.rows, self.w_ih, bias)
+        return _product(self.rows, self.w_ih.T, bias, dtype=number_type(self.rows)), (None, None, None)
 
     def to_multiply(self, rows: Any) -> Any:
         """An array in the type of x, which it is multiplied with or like."""
@@ -282,9 +288,9 @@ def rnn(
     layer = _Layer("rnn", 1, x, weights, {"h0": h0}, batch_sizes)
     k, sizes, batch, shape = layer.engine, layer.told, layer.batch, layer.shape
     start, w_x, w_h, rows = layer.arrays["h0"], layer.w_ih, layer.arrays["w_hh"], layer.rows
-    out = layer.gates(layer.sum_of_biases())
+    out, given = layer.gates(layer.sum_of_biases())
     h_n = layer.empty(batch, layer.width)
-    k.rnn_forward(out, h_n, out, start, w_h, sizes, reverse, relu)
+    k.rnn_forward(out, h_n, out, *given, start, w_h, sizes, reverse, relu)
     wanted = [needs(value) for value in layer.inputs]
 
     def backward(gradients: list[Any]) -> Sequence[Any]:
@@ -382,11 +388,11 @@ def lstm(
     k, sizes, batch, shape = layer.engine, layer.told, layer.batch, layer.shape
     arrays, w_x, rows, units, width = layer.arrays, layer.w_ih, layer.rows, layer.units, layer.width
     w_h, w_r, start, start_c = arrays["w_hh"], arrays["w_hr"], arrays["h0"], arrays["c0"]
-    gates = layer.gates(layer.sum_of_biases())
+    gates, given = layer.gates(layer.sum_of_biases())
     out, h_n, c_n = layer.rows_of(width), layer.empty(batch, width), layer.empty(batch, units)
     cells = layer.rows_of(units) if layer.records else None
     hidden = layer.rows_of(units) if layer.records and w_r is not None else None
-    k.lstm_forward(out, h_n, c_n, gates, cells, hidden, start, start_c, w_h, w_r, sizes, reverse)
+    k.lstm_forward(out, h_n, c_n, gates, cells, hidden, *given, start, start_c, w_h, w_r, sizes, reverse)
     wanted = [needs(value) for value in layer.inputs]
 
     def backward(gradients: list[Any]) -> Sequence[Any]:
@@ -484,10 +490,10 @@ def gru(
             k.fill(bias[split:], 0.0)
         else:
             k.copy(bias[split:], arrays["b_ih"][split:])
-    gates = layer.gates(bias)
+    gates, given = layer.gates(bias)
     out, h_n = layer.rows_of(units), layer.empty(batch, units)
     cells = layer.rows_of(units) if layer.records else None
-    k.gru_forward(out, h_n, gates, cells, start, w_h, bias_n, sizes, reverse)
+    k.gru_forward(out, h_n, gates, cells, *given, start, w_h, bias_n, sizes, reverse)
     wanted = [needs(value) for value in layer.inputs]
 
     def backward(gradients: list[Any]) -> Sequence[Any]:

@@ -93,6 +93,23 @@ def _walk(
         former, known = first[t], sizes[t]
 
 
+def _make_input(
+    fits: _Fits, gates: Array, given: Array | None, weight: Array | None, bias: Array | None
+) -> None:
+    """gates = given weight' + bias, where the gates' input is to be made."""
+    require((given is None) == (weight is None), "argument 'input_weight' does not fit the others")
+    if given is None or weight is None:
+        return
+    rows, width = gates.shape
+    require(given.ndim == 2, "argument 'input' does not fit the others")
+    fits.reads("input", given, rows, given.shape[1])
+    fits.reads("input_weight", weight, width, given.shape[1])
+    fits.reads("bias", bias, width)
+    gates[...] = _times(given, weight.T)
+    if bias is not None:
+        np.add(gates, bias, out=gates)
+
+
 def _start(state: Array, given: Array | None) -> None:
     state[...] = 0 if given is None else given
 
@@ -136,6 +153,9 @@ def rnn_forward(
     out: Array,
     h_n: Array,
     gates: Array,
+    input: Array | None,
+    input_weight: Array | None,
+    bias: Array | None,
     h0: Array | None,
     weight: Array,
     batch_sizes: Array | None,
@@ -148,6 +168,7 @@ def rnn_forward(
     fits.writes("h_n", h_n, batch, units)
     fits.writes("gates", gates, rows, units)
     fits.reads("h0", h0, batch, units)
+    _make_input(fits, gates, input, input_weight, bias)
     _start(h_n, h0)
     for part, count, _, _ in _walk(len(out), len(h_n), batch_sizes, reverse):
         sums = _times(h_n[:count], weight.T)
@@ -225,6 +246,9 @@ def lstm_forward(
     gates: Array,
     cells: Array | None,
     hidden: Array | None,
+    input: Array | None,
+    input_weight: Array | None,
+    bias: Array | None,
     h0: Array | None,
     c0: Array | None,
     weight: Array,
@@ -244,6 +268,7 @@ def lstm_forward(
     fits.writes("hidden", hidden, rows, units)
     fits.reads("h0", h0, batch, width)
     fits.reads("c0", c0, batch, units)
+    _make_input(fits, gates, input, input_weight, bias)
     _start(h_n, h0)
     _start(c_n, c0)
     saves = cells is not None
@@ -359,6 +384,9 @@ def gru_forward(
     h_n: Array,
     gates: Array,
     cells: Array | None,
+    input: Array | None,
+    input_weight: Array | None,
+    bias: Array | None,
     h0: Array | None,
     weight: Array,
     bias_n: Array | None,
@@ -373,14 +401,15 @@ def gru_forward(
     fits.writes("cells", cells, rows, units)
     fits.reads("h0", h0, batch, units)
     fits.reads("bias_n", bias_n, units)
+    _make_input(fits, gates, input, input_weight, bias)
     _start(h_n, h0)
     saves = cells is not None
-    bias = nothing(out) if bias_n is None else bias_n
+    n_bias = nothing(out) if bias_n is None else bias_n
     for part, count, _, _ in _walk(len(out), len(h_n), batch_sizes, reverse):
         sums = _times(h_n[:count], weight.T)
         kept = cells[part] if cells is not None else nothing(out, 2)
         _each_row(
-            _gru_cell, count, out.shape[1], out[part], gates[part], kept, sums, h_n[:count], bias, saves
+            _gru_cell, count, out.shape[1], out[part], gates[part], kept, sums, h_n[:count], n_bias, saves
         )
         h_n[:count] = out[part]
 
