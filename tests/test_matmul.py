@@ -48,7 +48,7 @@ def test_a_row_through_a_large_layer(dtype: type, backend: str) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("width", [64, 803, 4099, 16385])
 def test_a_few_rows_through_a_large_layer(width: int, dtype: type, backend: str) -> None:
-    """As many rows as a search with beams or a small batch has; weights cut out of a matrix, also reversed."""
+    """Rows of a search with beams or a small batch; weights cut out of a matrix, also reversed."""
     rng = np.random.default_rng(3)
     outputs = (1 << 20) // (width * np.dtype(dtype).itemsize) + 5
     table = rng.normal(size=(outputs, width + 3)).astype(dtype)
