@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from test_keras_guides import RNG, blobs, images, libraries, sentences
+from keras_guides import RNG, blobs, images, libraries, sentences
 
 __all__ = ["libraries"]  # the fixture
 
