@@ -91,6 +91,9 @@ void deallocate(void* block, size_t) noexcept {
 bool view_plain(PyObject*, Array&) {
   return false;
 }
+bool view_plain_index(PyObject*, Array&) {
+  return false;
+}
 PyObject* fresh_plain(const Array&) {
   return nullptr;
 }
