@@ -109,7 +109,7 @@ def draw(folder: Path) -> None:
     found: dict[str, list[History]] = {}
     for path in sorted(folder.glob("*-*.csv")):
         found.setdefault(path.stem.rpartition("-")[0], []).append(History.from_csv(path))
-    figure = Figure((9, 3.6), layout="constrained")
+    figure = Figure((10, 3.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for panel, key, title in zip(panels, ("accuracy", "val_accuracy"), ("training", "test"), strict=True):
         for label, histories in found.items():
@@ -123,7 +123,7 @@ def draw(folder: Path) -> None:
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("per cent")
-    panels[1].legend()
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(folder / "curves.png", dpi=100)
 
 
