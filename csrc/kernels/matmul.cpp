@@ -30,7 +30,7 @@
 //   panels of a packed one by one, all depths first                    88                             90
 //   eight panels at a time, a depth after the other                    100                            97       packing: 21% to 9%
 // and a few rows through weights from memory, one core of Emerald Rapids   2      4      5      8     12     16 rows   50257x768, ms
-//   dots(): four rows of weights by four columns, nothing asked for       28.7   27.2   27.5   35.5   40.9   49.2    (at a busy time)
+//   dots(): four rows of weights by four columns, nothing asked for       15.0   15.4   19.8   19.5   24.1   25.7
 //   one row of weights by eight columns, read where they lie              12.0   12.2   15.5   16.3          44.3
 //   two by eight, columns packed: aligned loads serve two rows            11.5   11.6   12.4   12.7          24.9
 //   four by four, four by six, three by eight; what comes asked for       10.9   10.9   11.6   12.5

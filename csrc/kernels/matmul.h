@@ -82,15 +82,18 @@ inline int64_t vector_chunks(const Matmul<T>& x) {
 // kMostStreamedColumns of a large matrix take tiles, which read it once for all of them.
 constexpr int64_t kStreamedFrom = 1 << 20, kMostStreamedDepth = 1 << 14, kMostStreamedColumns = 8;
 template <class T>
+inline bool comes_from_memory(const Matmul<T>& x) {
+  return x.m * x.k * static_cast<int64_t>(sizeof(T)) > kStreamedFrom;
+}
+template <class T>
 inline bool is_dotted(const Matmul<T>& x) {
-  const bool is_large = x.m * x.k * static_cast<int64_t>(sizeof(T)) > kStreamedFrom;
-  return x.m > 1 && x.n <= (is_large ? kMostStreamedColumns : 16) && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
+  return x.m > 1 && x.n <= (comes_from_memory(x) ? kMostStreamedColumns : 16) && x.k >= 64 && x.a_k == 1 && x.b_k == 1;
 }
 
-// Whether a comes from memory then, some rows at a time, and the columns are packed.
+// Whether rows of a are taken some at a time then, and the columns are packed.
 template <class T>
 inline bool is_streamed(const Matmul<T>& x) {
-  return is_dotted(x) && x.m * x.k * static_cast<int64_t>(sizeof(T)) > kStreamedFrom && x.k <= kMostStreamedDepth;
+  return is_dotted(x) && comes_from_memory(x) && x.k <= kMostStreamedDepth;
 }
 
 inline namespace EINKORN_ISA {
