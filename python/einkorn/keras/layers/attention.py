@@ -18,7 +18,18 @@ from einkorn.nn import functional
 __all__ = ["AdditiveAttention", "Attention", "MultiHeadAttention"]
 
 
-class MultiHeadAttention(Layer):
+class OfQueries(Layer):
+    """A layer that is built for the shapes of a query, a value and a key."""
+
+    def _build(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        query, *rest = args
+        value = rest[0] if rest else named["value"]
+        key = rest[1] if len(rest) > 1 and rest[1] is not None else named.get("key")
+        self.build(query.shape, value.shape, (value if key is None else key).shape)
+        self._end_of_build()
+
+
+class MultiHeadAttention(OfQueries):
     """Attention of several heads (Vaswani et al. 2017).
 
     Parameters
@@ -59,13 +70,6 @@ class MultiHeadAttention(Layer):
             kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
             kernel_constraint=kernel_constraint, bias_constraint=bias_constraint,
         )  # fmt: skip
-
-    def _build(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        query, *rest = args
-        value = rest[0] if rest else named["value"]
-        key = rest[1] if len(rest) > 1 and rest[1] is not None else named.get("key")
-        self.build(query.shape, value.shape, (value if key is None else key).shape)
-        self._end_of_build()
 
     def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Make the four products for inputs of these shapes."""

@@ -9,15 +9,15 @@ import numpy as np
 
 from einkorn import ops
 from einkorn.errors import ArgumentError
-from einkorn.keras._base import Layer
 from einkorn.keras._masks import mask_of
+from einkorn.keras.layers.attention import OfQueries
 from einkorn.keras.layers.core import EinsumDense
 from einkorn.nn import functional
 
 __all__ = ["GroupQueryAttention"]
 
 
-class GroupQueryAttention(Layer):
+class GroupQueryAttention(OfQueries):
     """Attention of several heads, of which groups have one key and value (Ainslie et al. 2023).
 
     Parameters
@@ -82,13 +82,6 @@ class GroupQueryAttention(Layer):
         layer.build(tuple(inputs))
         layer._end_of_build()
         return layer
-
-    def _build(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        query, *rest = args
-        value = rest[0] if rest else named["value"]
-        key = rest[1] if len(rest) > 1 and rest[1] is not None else named.get("key")
-        self.build(query.shape, value.shape, (value if key is None else key).shape)
-        self._end_of_build()
 
     def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Make the products for inputs of these shapes."""
