@@ -93,6 +93,11 @@ class Transformer(Translator):
         self.encoder = nn.ModuleList(nn.TransformerEncoderLayer(width, 4, 256, **options) for _ in range(4))
         self.decoder = nn.ModuleList(nn.TransformerDecoderLayer(width, 4, 256, **options) for _ in range(4))
         self.dropout, self.width = nn.Dropout(0.1), width
+        for layer in (*self.encoder, *self.decoder):  # the paper's dropout: of what is added
+            layer.dropout.p = 0.0
+            for part in ("self_attn", "multihead_attn"):
+                if hasattr(layer, part):
+                    getattr(layer, part).dropout = 0.0
         self.positions = torch.from_numpy(np.asarray(ek.ops.sinusoidal_positions(128, width)))
 
     def take(self, state: dict[str, np.ndarray]) -> None:

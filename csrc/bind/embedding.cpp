@@ -20,9 +20,6 @@ void require_columns(const Array& a, int64_t width, const char* name) {
   if (a.shape[1] != width) throw py::value_error(std::string(name) + " must be as wide as the table");
 }
 
-// Elements of a result that the short cut gives.
-constexpr int64_t kMostQuick = 1 << 16;
-
 // embedding(weight, index): rows of a small table; declined where a number is none of a row.
 PyObject* quick_embedding(PyObject* const* operands, Py_ssize_t count) {
   Array weight, index, out;

@@ -31,9 +31,6 @@ void run_matmul(const Array& out, const Array& a, const Array& b, const Array& b
   run_in_scratch<MatmulParts<T>>(&MatmulKernels<T>::matmul, x, out.size() <= kBrief && out.size() * x.k <= kBrief);
 }
 
-// Elements of a result that the short cut gives.
-constexpr int64_t kMostQuick = 1 << 16;
-
 // Two matrices whose product is small.
 PyObject* quick_matmul(PyObject* const* operands, Py_ssize_t count) {
   Array a, b, out;

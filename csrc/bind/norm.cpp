@@ -43,15 +43,16 @@ bool view_weight(PyObject* object, const Array& x, int64_t n, Array& weight) {
   return view_plain(object, weight) && weight.dtype == x.dtype && weight.ndim == 1 && weight.shape[0] == n;
 }
 
-// row_norm(x, weight, bias, n, eps, centred, kept): the rows of a small array with a weight an element. eps None: the spacing of
+// row_norm(x, weight, bias, n, eps, centred, kept): a few rows of a small array with a weight an element. eps None: the spacing of
 // the type's numbers at 1. kept: (result, mean or None, rstd), as the gradient reads them.
 PyObject* quick_row_norm(PyObject* const* operands, Py_ssize_t count) {
   Array x, weight, bias, out, mean, rstd;
-  if (count != 7 || !view_plain(operands[0], x) || x.ndim == 0 || x.size() > kKeepsGil) Py_RETURN_NONE;
+  if (count != 7 || !view_plain(operands[0], x) || x.ndim == 0 || x.size() > kMostQuick) Py_RETURN_NONE;
   if (!PyLong_CheckExact(operands[3]) || (operands[4] != Py_None && !PyFloat_CheckExact(operands[4]))) Py_RETURN_NONE;
   const int64_t n = x.shape[x.ndim - 1];
   int overflow = 0;
   if (PyLong_AsLongAndOverflow(operands[3], &overflow) != n || overflow != 0) Py_RETURN_NONE;
+  if (x.size() / n > kKeepsGil) Py_RETURN_NONE;
   if (!view_weight(operands[1], x, n, weight) || !view_weight(operands[2], x, n, bias)) Py_RETURN_NONE;
   const bool centred = operands[5] == Py_True, kept = operands[6] == Py_True;
   if (centred && operands[4] == Py_None) Py_RETURN_NONE;
@@ -78,7 +79,7 @@ PyObject* quick_row_norm(PyObject* const* operands, Py_ssize_t count) {
     args.rows = x.size() / n, args.n = n, args.groups = args.run = 1;
     args.eps = operands[4] == Py_None ? (sizeof(T) == 4 ? 0x1p-23 : 0x1p-52) : PyFloat_AS_DOUBLE(operands[4]);
     args.ws = workspace();
-    run_in_scratch<RowNormParts<T>>(&NormKernels<T>::row_norm_forward, args);
+    run_in_scratch<RowNormParts<T>>(&NormKernels<T>::row_norm_forward, args, x.size() <= kKeepsGil);
   });
   if (tuple == nullptr) return made.hand_out();
   PyTuple_SET_ITEM(tuple, 0, made.hand_out());

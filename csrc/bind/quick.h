@@ -107,6 +107,9 @@ inline std::vector<QuickKernel>& quick_kernels() {
 // Up to here a kernel ends before another thread would have the interpreter's lock.
 constexpr int64_t kKeepsGil = 1024;
 
+// Beyond so many elements a call's own cost is nothing beside the kernel's.
+constexpr int64_t kMostQuick = 1 << 16;
+
 template <class Table, class Args>
 void run_quick(const QuickCall& call, void (*Table::*kernel)(const Args&), const Args& args) {
   if (call.size <= kKeepsGil)

@@ -120,19 +120,29 @@ class Cache:
         new = weights.sum(1)
         self.coverage = new if self.coverage is None else self.coverage + new
 
-    def reorder(self, rows: Any) -> None:
-        """Let row i of the batch be what ``rows[i]`` was; there may be more rows or fewer."""
+    def reorder(self, rows: Any, begin: int = 0) -> None:
+        """Let row i of the batch be what ``rows[i]`` was; there may be more rows or fewer.
+
+        Parameters
+        ----------
+        rows : integer array [batch]
+        begin : int, default 0
+            Keys and values of tokens before it are the same in row i and in ``rows[i]``, where the number of
+            rows stays.
+        """
         rows = np.asarray(rows)
+        moved = np.flatnonzero(rows != np.arange(len(rows)))
         if self.coverage is not None:
             self.coverage = self.coverage[rows]
         self._carried = tuple(np.ascontiguousarray(state[:, rows]) for state in self._carried)
         for layer, rooms in self._layers.items():
             end = self._ends[layer]
             for i, room in enumerate(rooms):
-                kept = room[rows, :, :end]
-                if len(rows) != len(room):
+                if len(rows) == len(room):
+                    room[moved, :, begin:end] = room[rows[moved], :, begin:end]
+                else:
                     rooms[i] = engines.of(room).empty((len(rows), *room.shape[1:]), room.dtype)
-                rooms[i][:, :, :end] = kept
+                    rooms[i][:, :, :end] = room[rows, :, :end]
 
     def crop(self, length: int) -> None:
         """Forget the tokens from position ``length`` on."""

@@ -381,7 +381,8 @@ class _Steps:
         )
         if every > 1 and self._cache is not None:
             self._cache.reorder(np.arange(len(tokens)) // every)
-        return np.repeat(np.array(_plain(out), np.float32), every, 0)
+        scores = np.array(_plain(out), np.float32)
+        return scores if every == 1 else np.repeat(scores, every, 0)
 
     def uncovered(self) -> Any:
         """Sums [batch] of the logarithms of how much each word was looked at, at most once."""
@@ -408,9 +409,11 @@ class _Steps:
 
     def choose(self, rows: Any) -> None:
         """Go on from rows of the batch."""
-        self.tokens, self._mask = self.tokens[rows], self._mask[rows]
+        before, self.tokens, self._mask = self.tokens, self.tokens[rows], self._mask[rows]
         if self._cache is not None:
-            self._cache.reorder(rows)
+            # Beams that begin alike came from one beam: that part of the cache is the same in both.
+            differ = (before != self.tokens).any(0)
+            self._cache.reorder(rows, int(differ.argmax()) if differ.any() else before.shape[1])
 
 
 _LEAST = np.finfo(np.float32).min
