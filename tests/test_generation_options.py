@@ -392,3 +392,60 @@ def test_a_cache_is_as_it_was_after_a_call_that_failed():
 def test_refusals_of_sizes(make, message):
     with pytest.raises(ek.ArgumentError, match=message):
         make()
+
+
+def test_scores_and_least_lengths_are_those_of_transformers():
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model = _gpt()
+    config = transformers.GPT2Config(vocab_size=50, n_positions=32, n_embd=16, n_layer=2, n_head=2)
+    other = transformers.GPT2LMHeadModel(config).eval()
+    own = {k: np.asarray(v) for k, v in model.state_dict().items()}
+    turned = [k for k in own if k.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))]
+    own.update({k: own[k].T for k in turned})
+    other.load_state_dict({k: torch.tensor(np.ascontiguousarray(v)) for k, v in own.items()}, strict=False)
+    end = int(model.generate(PROMPTS[:1], 4)[0, 5])
+    for options in (
+        {"min_length": 8},
+        {"num_beams": 4, "num_return_sequences": 3, "length_penalty": 0.7, "min_length": 9},
+        {"num_beams": 3, "repetition_penalty": 1.3},
+    ):
+        options = {**options, "eos_token_id": end, "pad_token_id": 49, "max_new_tokens": 8}
+        options.update(return_dict_in_generate=True, output_scores=True)
+        ours = model.generate(PROMPTS, **options)
+        theirs = other.generate(torch.tensor(PROMPTS), do_sample=False, **options)
+        np.testing.assert_array_equal(ours["sequences"], theirs.sequences.numpy())
+        if "num_beams" in options:
+            np.testing.assert_allclose(ours.sequences_scores, theirs.sequences_scores.numpy(), rtol=1e-4)
+        else:
+            assert ours.sequences_scores is None
+            assert not (ours.sequences[:, :7] == end).any()
+        assert len(ours.scores) == len(theirs.scores)
+        for a, b in zip(ours.scores, theirs.scores, strict=True):
+            np.testing.assert_allclose(a, b.numpy(), rtol=1e-4, atol=1e-5)
+    assert model.generate(PROMPTS, 3, return_dict_in_generate=True).scores is None
+    with pytest.raises(KeyError):
+        model.generate(PROMPTS, 3, return_dict_in_generate=True)["logits"]
+
+
+def test_criteria_stop_all_sequences_or_some():
+    model, whole = _gpt(), _gpt().generate(PROMPTS, 8)
+    seen = []
+
+    def long(tokens, scores):
+        seen.append(scores.shape)
+        return tokens.shape[1] >= 6
+
+    np.testing.assert_array_equal(model.generate(PROMPTS, 8, stopping_criteria=long), whole[:, :6])
+    assert seen == [(2, 50)] * 3
+    options = {"pad_token_id": 49, "stopping_criteria": [lambda t, s: t[:, -1] == whole[0, 4]]}
+    first = np.flatnonzero(whole[0, 3:] == whole[0, 4])[0] + 4
+    out = model.generate(PROMPTS, 8, **options)
+    np.testing.assert_array_equal(out[0, :first], whole[0, :first])
+    assert (out[0, first:] == 49).all()
+    for wrong in (lambda t, s: 1, lambda t, s: np.zeros(3, bool)):
+        with pytest.raises(ek.ShapeError, match="stopping_criteria gave"):
+            model.generate(PROMPTS, 8, stopping_criteria=wrong)
+    with pytest.raises(ek.ArgumentError, match="stopping_criteria is 3"):
+        model.generate(PROMPTS, 8, stopping_criteria=3)
+    with pytest.raises(ek.ArgumentError, match="expected neither beams"):
+        model.generate(PROMPTS, 8, num_beams=2, stopping_criteria=long)

@@ -11,6 +11,7 @@ _HOMES = {
     "CAPTION_WORDS": "pictures",
     "Cache": "cache",
     "CaptionedScenes": "pictures",
+    "Generated": "generation",
     "GenerationConfig": "generation_config",
     "GenerationInterrupted": "generation",
     "LANGUAGES": "transcription",
@@ -51,7 +52,7 @@ __all__ = [*_HOMES]
 if TYPE_CHECKING:
     from einkorn.seq.cache import Cache
     from einkorn.seq.features import log_mel_spectrogram, mel_filters, mfcc, power_spectrogram, read_wav
-    from einkorn.seq.generation import GenerationInterrupted, generate
+    from einkorn.seq.generation import Generated, GenerationInterrupted, generate
     from einkorn.seq.generation_config import GenerationConfig
     from einkorn.seq.memory import Memory
     from einkorn.seq.pictures import CAPTION_WORDS, CaptionedScenes, captioned_scenes

@@ -103,6 +103,10 @@ class Beams:
         length = self._prompt + self._whole_lengths[:, :count].max()
         return self._whole[:, :count, :length].reshape(-1, length)
 
+    def best_scores(self, count: int) -> Any:
+        """Their scores, [batch * count]."""
+        return self._whole_scores[:, :count].reshape(-1)
+
     @property
     def lost(self) -> bool:
         """Whether a prompt has no whole sequence: the rules left nothing."""

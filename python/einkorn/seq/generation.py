@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from einkorn.seq import sampling
 from einkorn.seq.beams import Beams
 from einkorn.seq.cache import Cache
 
-__all__ = ["GenerationInterrupted", "generate"]
+__all__ = ["Generated", "GenerationInterrupted", "generate"]
 
 
 class GenerationInterrupted(KeyboardInterrupt):
@@ -36,6 +37,30 @@ class GenerationInterrupted(KeyboardInterrupt):
     def __init__(self, tokens: Any) -> None:
         super().__init__("interrupted; what was generated is in the exception's `tokens`")
         self.tokens, self.segments = tokens, []
+
+
+@dataclass
+class Generated:
+    """What :func:`generate` gives with ``return_dict_in_generate``; also by name, as ``out["sequences"]``.
+
+    Attributes
+    ----------
+    sequences : array of int64 [batch * num_return_sequences, length + new tokens]
+    scores : tuple of array [batch * copies, vocabulary], or None
+        What each token was chosen by, as the rules left it; with beams logarithms of probabilities. Copies
+        are the beams, or the sequences that are drawn.
+    sequences_scores : array [batch * num_return_sequences], or None
+        Of the beams: sums of logarithms of probabilities, and what penalties make of them.
+    """
+
+    sequences: Any
+    scores: tuple[Any, ...] | None = None
+    sequences_scores: Any = None
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in vars(self):
+            raise KeyError(name)
+        return getattr(self, name)
 
 
 class Decoder(Protocol):
@@ -72,18 +97,22 @@ def generate(
     early_stopping: bool | str = False,
     num_return_sequences: int = 1,
     min_new_tokens: int = 0,
+    min_length: int = 0,
     suppress_tokens: Any = None,
     forced_bos_token_id: int | None = None,
     logits_processor: Callable[[Any, Any], Any] | Sequence[Callable[[Any, Any], Any]] | None = None,
     eos_token_id: int | list[int] | None = None,
     stop_strings: str | list[str] | None = None,
     tokenizer: Any = None,
+    stopping_criteria: Callable[[Any, Any], Any] | Sequence[Callable[[Any, Any], Any]] | None = None,
     pad_token_id: int | None = None,
     attention_mask: Any = None,
     use_cache: bool = True,
     slide: bool = False,
     streamer: Any = None,
     generator: Any = None,
+    return_dict_in_generate: bool = False,
+    output_scores: bool = False,
 ) -> Any:
     """Continue each prompt token by token.
 
@@ -125,6 +154,8 @@ def generate(
         Continuations of each prompt: drawn ones, or the best beams.
     min_new_tokens : int, keyword-only, default 0
         Before so many, no sequence ends.
+    min_length : int, keyword-only, default 0
+        The same with the prompt's tokens counted, those that it was filled up with too.
     suppress_tokens : list of int, keyword-only, optional
         Tokens that are never taken.
     forced_bos_token_id : int, keyword-only, optional
@@ -138,6 +169,9 @@ def generate(
         Texts that end a sequence as soon as what was generated holds one; not with beams.
     tokenizer : object with ``decode``, keyword-only, optional
         What makes texts of tokens, for ``stop_strings``.
+    stopping_criteria : callable or list of callables, keyword-only, optional
+        Called after each step with the tokens [batch, length] and the scores that the last ones were chosen
+        by; True, or an array [batch] of them, ends all sequences, or those; not with beams.
     pad_token_id : int, keyword-only, optional
         What follows the end of shorter sequences; default the first token that ends one.
     attention_mask : array [batch, length], keyword-only, optional
@@ -152,10 +186,14 @@ def generate(
         ``TextStreamer`` of transformers gets the prompts first, then each step's, and ``end`` at the end.
     generator : Generator, keyword-only, optional
         What draws; default the one that ``einkorn.manual_seed`` seeds.
+    return_dict_in_generate : bool, keyword-only, default False
+        Return a :class:`Generated`.
+    output_scores : bool, keyword-only, default False
+        Keep every step's scores in it.
 
     Returns
     -------
-    array of int64 [batch * num_return_sequences, length + new tokens]
+    array of int64 [batch * num_return_sequences, length + new tokens], or Generated
         The prompts and their continuations; of one dimension if the prompt was and a single one is wanted.
 
     Raises
@@ -198,6 +236,8 @@ def generate(
     _whole("num_return_sequences", num_return_sequences, 1, None if do_sample else num_beams)
     _whole("no_repeat_ngram_size", no_repeat_ngram_size, 0)
     _whole("min_new_tokens", min_new_tokens, 0)
+    _whole("min_length", min_length, 0)
+    least_new = max(min_new_tokens, min_length - tokens.shape[1])
     never = _tokens("suppress_tokens", suppress_tokens, model.vocab_size)
     first = _tokens("forced_bos_token_id", forced_bos_token_id, model.vocab_size)
     if len(first) > 1:
@@ -225,7 +265,11 @@ def generate(
     _number("top_p", top_p)
     if not 0 < top_p <= 1:
         raise ArgumentError(f"generate: top_p is {top_p!r}, expected a probability above 0")
-    processors = _processors(logits_processor)
+    processors = _callables("logits_processor", logits_processor)
+    criteria = _callables("stopping_criteria", stopping_criteria)
+    if criteria and (num_beams > 1 or contrast):
+        raise ArgumentError("generate: stopping_criteria are given, expected neither beams nor penalty_alpha")
+    kept: list[Any] | None = [] if return_dict_in_generate and output_scores else None
     tell = _told(streamer, num_beams)
     if early_stopping not in (True, False, "never"):
         raise ArgumentError(f"generate: early_stopping is {early_stopping!r}, expected a bool or 'never'")
@@ -242,7 +286,7 @@ def generate(
         if no_repeat_ngram_size:
             sampling.forbid_repeated_ngrams(scores, step.tokens, no_repeat_ngram_size)
         new = step.tokens.shape[1] - tokens.shape[1]
-        if new < min_new_tokens:
+        if new < least_new:
             scores[:, ends] = -np.inf
         if len(first) and new == 0:
             scores[:] = -np.inf
@@ -261,11 +305,15 @@ def generate(
                 sampling.keep_top_k(scores, top_k)
             if top_p < 1:
                 sampling.keep_top_p(scores, top_p)
+        if kept is not None:
+            kept.append(scores.copy())
         return scores
 
-    def ended(now: Any) -> Any:
+    def ended(now: Any, scores: Any = None) -> Any:
         """Which rows end with their last token."""
         whole = np.isin(now[:, -1], ends)
+        for criterion in criteria:
+            whole |= _told_to_stop(criterion(now, scores), whole)
         for row, own in enumerate(now[:, tokens.shape[1] :] if stops else ()):
             written = tokenizer.decode(own.tolist())
             whole[row] |= any(stop in written for stop in stops)
@@ -273,7 +321,7 @@ def generate(
 
     copies = num_return_sequences if do_sample and num_beams == 1 else num_beams
     step = _Steps(model, tokens, mask, copies, max_new_tokens, use_cache, slide)
-    training = model.training
+    training, totals = model.training, None
     model.eval()
     try:
         if tell is not None and tell is not streamer:
@@ -296,7 +344,7 @@ def generate(
                 )
             elif num_beams > 1:
                 beams = Beams(tokens, num_beams, max_new_tokens, ends, pad, length_penalty, early_stopping)
-                out = _search(step, beams, adjust, num_return_sequences, coverage_penalty)
+                out, totals = _search(step, beams, adjust, num_return_sequences, coverage_penalty)
             else:
                 choose = _drawn if do_sample else _most_likely
                 out = _walk(step, adjust, choose, max_new_tokens, ended, pad, tell)
@@ -304,7 +352,8 @@ def generate(
         model.train(training)
         if hasattr(streamer, "end"):
             streamer.end()
-    return out[0] if alone and len(out) == 1 else out
+    out = out[0] if alone and len(out) == 1 else out
+    return Generated(out, None if kept is None else tuple(kept), totals) if return_dict_in_generate else out
 
 
 def _walk(
@@ -312,7 +361,7 @@ def _walk(
     adjust: Callable[[Any, _Steps], Any],
     choose: Callable[[Any], Any],
     count: int,
-    ended: Callable[[Any], Any],
+    ended: Callable[[Any, Any], Any],
     pad: int,
     streamer: Callable[[Any], object] | None,
 ) -> Any:
@@ -325,7 +374,7 @@ def _walk(
             step.add(new)
             if streamer is not None:
                 streamer(new)
-            done |= ended(step.tokens)
+            done |= ended(step.tokens, scores)
             if done.all():
                 break
     except KeyboardInterrupt:
@@ -347,7 +396,7 @@ def _search(
         raise GenerationInterrupted(step.tokens) from None
     if beams.lost:
         raise ArgumentError(_NOTHING_LEFT)
-    return beams.best(wanted)
+    return beams.best(wanted), beams.best_scores(wanted)
 
 
 class _Steps:
@@ -436,13 +485,22 @@ def _drawn(scores: Any) -> Any:
     return sampling.sample(scores)
 
 
-def _processors(given: Any) -> list[Callable[[Any, Any], Any]]:
-    processors = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
-    if not all(map(callable, processors)):
-        raise ArgumentError(
-            f"generate: logits_processor is {given!r}, expected a callable, or a list of them"
+def _callables(name: str, given: Any) -> list[Callable[[Any, Any], Any]]:
+    several = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
+    if not all(map(callable, several)):
+        raise ArgumentError(f"generate: {name} is {given!r}, expected a callable, or a list of them")
+    return several
+
+
+def _told_to_stop(given: Any, rows: Any) -> Any:
+    """What a criterion gave, if it is one truth or one a row."""
+    stop = _plain(given)
+    if stop.dtype != bool or stop.shape not in ((), rows.shape):
+        raise ShapeError(
+            f"generate: stopping_criteria gave shape {stop.shape} and dtype {stop.dtype}, expected a bool or"
+            f" {rows.shape} of them"
         )
-    return processors
+    return stop
 
 
 def _changed(new: Any, scores: Any) -> Any:

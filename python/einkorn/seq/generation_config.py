@@ -21,6 +21,7 @@ _OF_A_CALL = (
     "streamer",
     "generator",
     "logits_processor",
+    "stopping_criteria",
     "tokenizer",
 )
 _TOKENS = ("eos_token_id", "pad_token_id", "forced_bos_token_id", "suppress_tokens")
