@@ -7,8 +7,9 @@
 # --dry-run goes through every part without a card, so that the first run on one does not end at a wrong name: the host device
 # (EINKORN_CUDA_HOST=ON, already built) runs a few small cases, nvcc's build is planned and not made, nothing is written outside $BUILD.
 #
-# Nothing is fetched: CMake, ninja, pybind11, NumPy, CuPy, PyTorch, pytest and nvcc are those that are here. A part that fails
-# does not stop the others. The table goes to benchmarks/results/<card>.md; it and every log also go to $OUT if that is set.
+# Nothing is fetched: CMake, ninja, pybind11, NumPy, CuPy, PyTorch, pytest and nvcc are those that are here. What is missing may be
+# in the folder $WHEELS: its wheels are unpacked into $BUILD/site, which goes before what is here. A part that fails does not stop
+# the others. The table goes to benchmarks/results/<card>.md; it and every log also go to $OUT if that is set.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 dry=
@@ -18,7 +19,7 @@ jobs=${JOBS:-$(nproc)}
 build=${BUILD:-build/gpu}
 logs=${OUT:-$build/logs}
 mkdir -p "$build" "$logs" benchmarks/results
-export PYTHONPATH="$PWD/python:$PWD/tests" PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 CUPY_CACHE_DIR="$PWD/$build/cupy"
+export PYTHONPATH="$PWD/python:$PWD/tests:$PWD/$build/site" PATH="$PATH:$PWD/$build/site/bin" PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 CUPY_CACHE_DIR="$PWD/$build/cupy"
 runner=$python  # of what runs on the card
 if [ -n "$dry" ]; then
   stand_ins=$PWD/$build/stand-ins
@@ -80,22 +81,27 @@ sanitize() {  # TOOL
   compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 "$runner" benchmarks/gpu_cases.py --small --seconds "$sanitized"
 }
 
-export -f environment build_modules sanitize
+wheels() {
+  "$python" -m pip install --quiet --no-index --no-deps --upgrade --target "$build/site" "$WHEELS"/*.whl
+}
+
+export -f environment build_modules sanitize wheels
 sanitized=110 recorded=35; [ -z "$dry" ] || sanitized=30 recorded=15  # seconds
-export python runner jobs build dry sanitized
+export python runner jobs build dry sanitized WHEELS=${WHEELS:-}
+if [ -n "$WHEELS" ]; then part wheels 40 wheels; fi
 part environment 20 environment
-if ! part build 200 build_modules; then
+if ! part build 180 build_modules; then
   grep -n -m 20 -A 3 -E "error|FAILED" "$logs/build.log"
 fi
 some=()
 if [ -n "$dry" ]; then some=(-k "log_softmax and float32 or random_numbers or missing or kernels_are or either_body and 70"); fi
-if wants test; then part test 150 "$runner" -m pytest -q -p no:cacheprovider tests/test_cuda.py "${some[@]}" & fi
+if wants test; then part test 145 "$runner" -m pytest -q -p no:cacheprovider tests/test_cuda.py "${some[@]}" & fi
 if wants sanitize; then
-  part memcheck 150 sanitize memcheck &
-  part racecheck 150 sanitize racecheck &
+  part memcheck 145 sanitize memcheck &
+  part racecheck 145 sanitize racecheck &
 fi
 wait
-if wants measure; then part measure 110 "$runner" benchmarks/gpu_measure.py --out "$logs" ${dry:+--dry-run}; fi
+if wants measure; then part measure 130 "$runner" benchmarks/gpu_measure.py --out "$logs" ${dry:+--dry-run}; fi
 
 if grep -q "^test *ok" "$summary"; then
   part cases 45 "$runner" benchmarks/gpu_cases.py --seconds "$recorded" --record "$logs/ran.txt" ${dry:+--small} &&

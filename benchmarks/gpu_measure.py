@@ -12,88 +12,33 @@ import datetime
 import itertools
 import os
 import re
-import statistics
 import subprocess
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import cupy
 import numpy as np
 import torch
+from gpu_networks import boosting_rows, conv_rows, lstm_rows
+from gpu_timing import DEVICE, DRY, LARGE, MB, Row, bound, median_seconds, normal, seconds_once, small
 
 import einkorn
 from einkorn import _cuda, ops
 from einkorn.engines import cuda as engine
 
-MB = 1 << 20
 F = torch.nn.functional
-DRY = "--dry-run" in sys.argv  # without a card (gpu_dry.py): everything small, PyTorch on the CPU
-DEVICE, MOST, RUNS = ("cpu", 8, 1) if DRY else ("cuda", 1 << 40, 5)
-
-
-def small(n: int) -> int:
-    """A size, or what a dry run makes of it."""
-    return min(n, MOST)
-
-
-LARGE = small(256 * MB // 4)  # float32 elements of 256 MB
-
-
-@dataclass
-class Row:
-    """What is measured: both calls, and what they cost."""
-
-    name: str
-    call: Callable[[], Any]
-    peer: Callable[[], Any] | None
-    bytes_moved: float = 0.0
-    flops: float = 0.0
-
-
-def seconds(call: Callable[[], Any], least: float = 0.02) -> float:
-    """Time of one call on the device, without the host's share where that is the smaller one."""
-    call()
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    call()
-    torch.cuda.synchronize()
-    calls = max(1, min(200, int(least / max(time.perf_counter() - started, 1e-7))))
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    begin.record()
-    for _ in range(calls):
-        call()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end)) / 1e3 / calls
-
-
-def median_seconds(calls: list[Callable[[], Any] | None], runs: int = RUNS) -> list[float]:
-    """Medians of calls that take turns."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(runs):
-        for taken, call in zip(times, calls, strict=True):
-            if call is not None:
-                taken.append(seconds(call))
-    return [statistics.median(taken) if taken else float("nan") for taken in times]
-
-
-def normal(*shape: int, whole: bool = False) -> tuple[Any, Any]:
-    """The same numbers for both: a CuPy array, and a torch tensor over its memory. whole: sizes stay."""
-    tensor = torch.randn(*(n if whole else small(n) for n in shape), device=DEVICE)
-    return cupy.from_dlpack(tensor), tensor
 
 
 def elementwise_rows() -> Iterator[Row]:
     x, tx = normal(LARGE)
     y, ty = normal(LARGE)
-    yield Row("copy 256 MB", _bound(_copied, x), tx.clone, 2 * x.nbytes)
+    yield Row("copy 256 MB", bound(_copied, x), tx.clone, 2 * x.nbytes)
     for name, peer in (("relu", F.relu), ("exp", torch.exp), ("gelu", F.gelu), ("tanh", torch.tanh)):
-        yield Row(f"{name} 256 MB", _bound(getattr(ops, name), x), _bound(peer, tx), 2 * x.nbytes)
+        yield Row(f"{name} 256 MB", bound(getattr(ops, name), x), bound(peer, tx), 2 * x.nbytes)
     yield Row("add 256 MB", lambda: ops.add(x, y), lambda: tx + ty, 3 * x.nbytes)
     m, tm = normal(8192, 8192)
     row, trow = normal(8192)
@@ -105,10 +50,6 @@ def _copied(x: Any) -> Any:
     out = engine.empty(x.shape, x.dtype)
     engine.copy(out, x)
     return out
-
-
-def _bound(function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
-    return lambda: function(*args)
 
 
 def reduce_rows() -> Iterator[Row]:
@@ -130,9 +71,7 @@ def reduce_rows() -> Iterator[Row]:
 def softmax_rows() -> Iterator[Row]:
     for rows, n in ((65536, 1024), (8192, 8192), (2048, 32768), (1048576, 64)):
         x, tx = normal(rows, n)
-        yield Row(
-            f"softmax {rows}x{n}", _bound(ops.softmax, x), lambda tx=tx: F.softmax(tx, -1), 2 * x.nbytes
-        )
+        yield Row(f"softmax {rows}x{n}", bound(ops.softmax, x), lambda tx=tx: F.softmax(tx, -1), 2 * x.nbytes)
     x, tx = normal(65536, 1024)
     y = ops.softmax(x)
     gx = engine.empty((x.shape[0], x.shape[1], 1), x.dtype)
@@ -149,13 +88,11 @@ def softmax_rows() -> Iterator[Row]:
 def pool_rows() -> Iterator[Row]:
     x, tx = normal(64, 64, 112, 112)
     moved = 1.25 * x.nbytes
-    yield Row(
-        "max_pool2d 64x64x112x112 2x2", _bound(ops.max_pool2d, x, 2), _bound(F.max_pool2d, tx, 2), moved
-    )
+    yield Row("max_pool2d 64x64x112x112 2x2", bound(ops.max_pool2d, x, 2), bound(F.max_pool2d, tx, 2), moved)
     overlapping = {"kernel_size": 3, "stride": 2, "padding": 1}
     name = "max_pool2d 3x3 stride 2"
     yield Row(name, lambda: ops.max_pool2d(x, **overlapping), lambda: F.max_pool2d(tx, **overlapping), moved)
-    yield Row("avg_pool2d 2x2", _bound(ops.avg_pool2d, x, 2), _bound(F.avg_pool2d, tx, 2), moved)
+    yield Row("avg_pool2d 2x2", bound(ops.avg_pool2d, x, 2), bound(F.avg_pool2d, tx, 2), moved)
 
 
 def loss_rows() -> Iterator[Row]:
@@ -164,7 +101,7 @@ def loss_rows() -> Iterator[Row]:
     target = torch.randint(0, n, (rows,), device=DEVICE)
     t = cupy.from_dlpack(target)
     name = f"cross_entropy {rows}x{n}"
-    yield Row(name, _bound(ops.cross_entropy, x, t), _bound(F.cross_entropy, tx, target), x.nbytes)
+    yield Row(name, bound(ops.cross_entropy, x, t), bound(F.cross_entropy, tx, target), x.nbytes)
 
     def backward() -> Any:
         leaf = einkorn.Tensor(x, requires_grad=True)
@@ -202,11 +139,11 @@ def optimizer_rows() -> Iterator[Row]:
             leaf.grad = g
         if name == "sgd":
             peer = torch.optim.SGD(leaves, lr=1e-3, momentum=0.9, fused=True)
-            call = _bound(engine.sgd_step, params, gs, first, 1e-3, 0.9, 0.0, 0.0, False, False, False)
+            call = bound(engine.sgd_step, params, gs, first, 1e-3, 0.9, 0.0, 0.0, False, False, False)
             moved = 20.0
         else:
             peer = torch.optim.Adam(leaves, lr=1e-3, fused=True)
-            call = _bound(
+            call = bound(
                 engine.adam_step,
                 params,
                 gs,
@@ -284,48 +221,11 @@ def attention_rows() -> Iterator[Row]:
         rows = (*into, None, arrays[0], out, lse, *arrays, *options)
         yield Row(
             f"{name}, backward",
-            _bound(engine.attention_backward, *rows),
+            bound(engine.attention_backward, *rows),
             lambda y=y, g=tensors[0], leaves=leaves: torch.autograd.grad(y, leaves, g, retain_graph=True),
             0,
             2.5 * flops,
         )
-
-
-def conv_rows() -> Iterator[Row]:
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True
-    for n, c, size, k, kernel, stride in (
-        (32, 64, 56, 64, 3, 1),
-        (32, 256, 14, 256, 3, 1),
-        (32, 64, 56, 256, 1, 1),
-        (32, 3, 224, 64, 7, 2),
-        (64, 1, 28, 6, 5, 1),
-    ):
-        x, tx = normal(n, c, size, size)
-        w, tw = normal(k, c, kernel, kernel)
-        pad = kernel // 2
-        out = (size + 2 * pad - kernel) // stride + 1
-        flops = 2.0 * n * k * out * out * c * kernel * kernel
-        name = f"{n}x{c}x{size}x{size}, {k} of {kernel}x{kernel}, stride {stride}"
-        yield Row(
-            f"conv2d {name}",
-            lambda x=x, w=w, s=stride, p=pad: ops.conv2d(x, w, stride=s, padding=p),
-            lambda x=tx, w=tw, s=stride, p=pad: F.conv2d(x, w, stride=s, padding=p),
-            0,
-            flops,
-        )
-
-        def backward(x: Any = x, w: Any = w, s: int = stride, p: int = pad) -> None:
-            a, b = einkorn.Tensor(x, requires_grad=True), einkorn.Tensor(w, requires_grad=True)
-            y = ops.conv2d(a, b, stride=s, padding=p)
-            y.backward(y.data)
-
-        def peer(x: Any = tx, w: Any = tw, s: int = stride, p: int = pad) -> None:
-            a, b = x.detach().requires_grad_(), w.detach().requires_grad_()
-            y = F.conv2d(a, b, stride=s, padding=p)
-            y.backward(y.detach())
-
-        yield Row(f"conv2d and backward {name}", backward, peer, 0, 3 * flops)
 
 
 def training_rows() -> Iterator[Row]:
@@ -381,7 +281,7 @@ def networks(name: str) -> tuple[Any, Any]:
 def small_rows() -> Iterator[Row]:
     """Calls too small for the card: what is left is the way to it."""
     x, tx = normal(16, 16)
-    yield Row("relu 16x16, per call", _bound(ops.relu, x), _bound(F.relu, tx))
+    yield Row("relu 16x16, per call", bound(ops.relu, x), bound(F.relu, tx))
     yield Row("add 16x16, per call", lambda: ops.add(x, x), lambda: tx + tx)
 
 
@@ -396,6 +296,8 @@ GROUPS = (
     matmul_rows,
     attention_rows,
     conv_rows,
+    lstm_rows,
+    boosting_rows,
     training_rows,
     small_rows,
 )
@@ -418,7 +320,7 @@ def limits() -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="also write table.md there")
-    parser.add_argument("--seconds", type=float, default=95, help="start no row after this")
+    parser.add_argument("--seconds", type=float, default=115, help="start no row after this")
     parser.add_argument(
         "--dry-run", action="store_true", help="small sizes, and no table in benchmarks/results"
     )
@@ -442,6 +344,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
     ]
     count, failed = 0, []
+    ratios: dict[str, list[float]] = {}
     for group in GROUPS:
         try:
             for row in group():
@@ -449,13 +352,20 @@ def main() -> None:
                     failed.append(f"{row.name}: no time left")
                     continue
                 try:
-                    lines.append(measured(row, copy))
+                    lines.append(measured(row, copy, ratios))
                     count += 1
                 except Exception as error:
                     failed.append(f"{row.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
         except Exception as error:
             traceback.print_exc()
             failed.append(f"{group.__name__}: {type(error).__name__}: {str(error).splitlines()[0]}")
+    lines.append("")
+    for name, found in ratios.items():
+        known = [ratio for ratio in found if ratio == ratio]
+        if name and known:
+            lines.append(
+                f"{name}: {len(known)} rows, geometric mean of the ratios {geometric_mean(known):.2f}."
+            )
     if failed:
         lines += ["", "Not measured:", "", *(f"- {text}" for text in failed)]
     lines += ["", f"Kernels with a CUDA body: {len(_cuda.kernels())}.", ""]
@@ -468,9 +378,13 @@ def main() -> None:
     print("rows:", count, "measured,", len(failed), "not")
 
 
-def measured(row: Row, copy: float) -> str:
+def measured(row: Row, copy: float, ratios: dict[str, list[float]]) -> str:
     """The row's line of the table."""
-    mine, theirs = median_seconds([row.call, row.peer])
+    if row.once:
+        mine, theirs = seconds_once(row.call), seconds_once(row.peer)
+    else:
+        mine, theirs = median_seconds([row.call, row.peer])
+    ratios.setdefault(row.group, []).append(theirs / mine)
     moved = row.bytes_moved / mine
     cells = [
         row.name,

@@ -43,11 +43,13 @@ endif()
 target_compile_features(einkorn_kernels_cuda PRIVATE cuda_std_20)
 target_compile_options(einkorn_kernels_cuda PRIVATE -Xfatbin=-compress-all -Xptxas=-v)
 if(EINKORN_CUDA STREQUAL "ON") # what AUTO builds unasked may not fail because a later nvcc warns of more
-  target_compile_options(einkorn_kernels_cuda PRIVATE -Xcudafe=--promote_warnings)
+  target_compile_options(einkorn_kernels_cuda PRIVATE -Xcudafe=--promote_warnings -Xptxas=--warning-as-error)
 endif()
 # A list and not a string: where no launcher is given, a string would end in an empty word, which the shell takes for a command.
 set(cuda_launcher sh ${CMAKE_CURRENT_SOURCE_DIR}/../cmake/keep_words.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
 set_target_properties(einkorn_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "${cuda_launcher}")
 
 einkorn_module(_cuda ${cuda_bind_sources} bind/function.cpp ${cuda_family_bindings})
+list(JOIN CMAKE_CUDA_ARCHITECTURES ", " cuda_architectures)
+target_compile_definitions(_cuda PRIVATE EINKORN_CUDA_ARCHITECTURES="${cuda_architectures}")
 target_link_libraries(_cuda PRIVATE einkorn_kernels_cuda CUDA::cudart_static)

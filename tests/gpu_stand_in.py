@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import sys
 import types
 from typing import Any
@@ -21,9 +22,32 @@ def near(value: Any) -> Any:
     return {k: near(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def far(value: Any) -> Any:
-    """Stand-ins of NumPy's arrays; as in CuPy, numbers of a device stay there too."""
-    return GpuArray(np.asarray(value)) if isinstance(value, (np.ndarray, np.generic)) else value
+def far(value: Any, of: GpuArray | None = None) -> Any:
+    """Stand-ins of NumPy's arrays; as in CuPy, numbers of a device stay there too.
+
+    A view of an array is where that is, what was computed on the current card.
+    """
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    array = np.asarray(value)
+    is_view = of is not None and np.may_share_memory(array, of.near)
+    return GpuArray(array, of.device.id if is_view else Device.current)
+
+
+#: What NumPy's arrays have and CuPy's have not.
+_NUMPYS = frozenset(
+    (
+        "ctypes",
+        "setflags",
+        "newbyteorder",
+        "byteswap",
+        "getfield",
+        "setfield",
+        "resize",
+        "itemset",
+        "to_device",
+    )
+)
 
 
 class GpuArray:
@@ -31,10 +55,10 @@ class GpuArray:
 
     def __init__(self, array: Any, number: Any = 0, data: Any = None, strides: Any = None) -> None:
         if data is not None:  # CuPy's way to show memory again: shape, type, place, strides
-            array, number = data.array.view(), 0
+            array, number = data.array.view(), data.device_id
         self.near = array
         self.device = types.SimpleNamespace(id=number)
-        self.data = types.SimpleNamespace(ptr=array.ctypes.data, array=array)
+        self.data = types.SimpleNamespace(ptr=array.ctypes.data, array=array, device_id=number)
 
     def get(self) -> np.ndarray:
         return self.near.copy()
@@ -51,21 +75,41 @@ class GpuArray:
     def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
         return far(function(*near(args), **near(kwargs)))
 
+    @property
+    def flags(self) -> Any:
+        """CuPy's flags do not speak of writing, nor of alignment."""
+        flags = self.near.flags
+        return types.SimpleNamespace(
+            c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous, owndata=flags.owndata
+        )
+
+    def set(self, array: np.ndarray, stream: Any = None) -> None:
+        """CuPy's copy from the CPU, in the order of a stream."""
+        assert (self.shape, self.dtype, True) == (array.shape, array.dtype, array.flags.c_contiguous)
+        self.near[...] = array
+        (stream or Stream.current).work += 1
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.near.__dlpack__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.device.id
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") or name in _NUMPYS:
             raise AttributeError(name)
         value = getattr(self.near, name)
         if not callable(value):
-            return far(value) if isinstance(value, np.ndarray) else value
-        return lambda *args, **kwargs: far(value(*near(args), **near(kwargs)))
+            return far(value, self) if isinstance(value, np.ndarray) else value
+        return lambda *args, **kwargs: far(value(*near(args), **near(kwargs)), self)
 
     def diagonal(self, *args: Any) -> Any:
         view = self.near.diagonal(*args)
         view.flags.writeable = True  # as CuPy's is
-        return GpuArray(view)
+        return GpuArray(view, self.device.id)
 
     def __getitem__(self, key: Any) -> Any:
-        return far(self.near[near(key)])
+        return far(self.near[near(key)], self)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:
@@ -115,11 +159,60 @@ GpuArray.__module__ = "cupy"
 
 
 class Device:
-    def __init__(self, number: int) -> None:
-        self.number = number
+    """A card; ``current`` is the number of the one that new arrays lie on."""
 
-    def __enter__(self) -> None: ...
-    def __exit__(self, *args: object) -> None: ...
+    current = 0
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self._outer: list[int] = []
+
+    def use(self) -> None:
+        Device.current = self.id
+
+    def __enter__(self) -> None:
+        self._outer.append(Device.current)
+        Device.current = self.id
+
+    def __exit__(self, *error: object) -> None:
+        Device.current = self._outer.pop()
+
+
+class Event:
+    """Done as soon as somebody asks; counts who waits."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
+        self.timed, self.stream, self.waited, self.done = not disable_timing, None, 0, True
+
+    def record(self, stream: Any = None) -> None:
+        self.stream, self.at = stream or Stream.current, (stream or Stream.current).work
+
+    def synchronize(self) -> None:
+        self.waited += 1
+
+
+class Stream:
+    """Counts the copies it was given, and keeps the events it waits for."""
+
+    current: Stream
+    null: Stream
+    made = 0
+
+    def __init__(self, non_blocking: bool = False, priority: int = 0) -> None:
+        Stream.made += 1
+        self.ptr, self.work, self.waits, self.done = Stream.made, 0, [], True
+
+    def use(self) -> None:
+        Stream.current = self
+
+    def wait_event(self, event: Event) -> None:
+        self.waits.append(event)
+
+    def synchronize(self) -> None: ...
+
+
+class PinnedMemoryPointer(bytearray):
+    """Memory as CuPy's pool of pinned memory gives it."""
 
 
 class Engine(types.ModuleType):
@@ -129,11 +222,13 @@ class Engine(types.ModuleType):
         super().__init__("einkorn.engines.cuda")
         self.launches = 0
         self.takes_bfloat16: frozenset[str] = frozenset()
+        self.current = lambda: Device.current
+        self.on = lambda number: _On(self, number)
         self.quick = lambda kernel, *operands: None
 
     @staticmethod
     def empty(shape: Any, dtype: Any) -> GpuArray:
-        return GpuArray(np.empty(shape, dtype))
+        return GpuArray(np.empty(shape, dtype), Device.current)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -150,22 +245,63 @@ class Engine(types.ModuleType):
         return launch
 
 
-def install(monkeypatch: Any, *, engine: bool = True) -> Engine:
-    """One card, CuPy's stand-in, and (if wanted) the engine."""
+class _On:
+    """The engine within the block of another card."""
+
+    def __init__(self, engine: Engine, number: int) -> None:
+        self.engine, self.device = engine, Device(number)
+
+    def __getattr__(self, name: str) -> Any:
+        def there(*args: Any) -> Any:
+            with self.device:
+                return getattr(self.engine, name)(*args)
+
+        return there
+
+
+def install(monkeypatch: Any, *, engine: bool = True, cards: int = 1) -> Engine:
+    """Cards, CuPy's stand-in, and (if wanted) the engine."""
     module: Any = types.ModuleType("cupy")
+    module.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
     module.ndarray = GpuArray
-    module.asarray = lambda a, order="K": a if isinstance(a, GpuArray) else GpuArray(np.array(a, order=order))
-    module.zeros_like = lambda a: GpuArray(np.zeros_like(a.near))
-    module.array = lambda a, dtype=None, order="K": GpuArray(np.array(near(a), dtype, order=order))
+
+    def there(array: Any) -> GpuArray:
+        return GpuArray(array, Device.current)
+
+    module.empty = lambda shape, dtype: there(np.empty(shape, dtype))
+    module.asarray = lambda a, order="K": a if isinstance(a, GpuArray) else there(np.array(a, order=order))
+    module.zeros_like = lambda a: there(np.zeros_like(a.near))
+    module.array = lambda a, dtype=None, order="K": there(np.array(near(a), dtype, order=order))
     module.add = types.SimpleNamespace(at=lambda *args: np.add.at(*near(args)))
-    module.broadcast_to = lambda a, shape: GpuArray(np.broadcast_to(a.near, shape))
+    module.broadcast_to = lambda a, shape: GpuArray(np.broadcast_to(a.near, shape), a.device.id)
+    module.from_dlpack = lambda x: GpuArray(x.shared, x.device.index)
     runtime = types.SimpleNamespace(CUDARuntimeError=RuntimeError)
-    runtime.getDevice, runtime.getDeviceCount = lambda: 0, lambda: 1
-    module.cuda = types.SimpleNamespace(runtime=runtime, Device=Device)
+    runtime.getDevice, runtime.getDeviceCount = lambda: Device.current, lambda: cards
+    runtime.deviceSynchronize = lambda: None
+    runtime.getDeviceProperties = lambda n: {"name": b"Card %d" % n, "major": 9, "minor": 0}
+    runtime.memGetInfo = lambda: (1 << 30, 1 << 32)
+    Device.current = 0
+    Stream.null = Stream.current = Stream()
+    module.cuda = types.SimpleNamespace(
+        runtime=runtime,
+        Device=Device,
+        Event=Event,
+        Stream=Stream,
+        get_current_stream=lambda: Stream.current,
+        get_elapsed_time=lambda begin, end: float(end.at - begin.at),
+        alloc_pinned_memory=PinnedMemoryPointer,
+    )
+    pool = types.SimpleNamespace(
+        used_bytes=lambda: 512, total_bytes=lambda: 1024, free_all_blocks=lambda: None
+    )
+    module.get_default_memory_pool = lambda: pool
     monkeypatch.setitem(sys.modules, "cupy", module)
     made = Engine()
     if engine:
         engines = importlib.import_module("einkorn.engines")
         monkeypatch.setitem(sys.modules, "einkorn.engines.cuda", made)
         monkeypatch.setattr(engines, "cuda", made, raising=False)
+        built: Any = types.ModuleType("einkorn._cuda")
+        built.__spec__ = importlib.machinery.ModuleSpec("einkorn._cuda", None)
+        monkeypatch.setitem(sys.modules, "einkorn._cuda", built)
     return made

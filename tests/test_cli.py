@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import types
 
 import numpy as np
 import pytest
@@ -446,7 +447,7 @@ class Driver:
 @pytest.mark.parametrize(
     ("is_built", "has_card", "words"),
     [
-        (True, False, "built; no card"),
+        (True, False, "built with CUDA 13.0 for 80, 90a; no card"),
         (
             False,
             True,
@@ -457,7 +458,12 @@ class Driver:
             False,
             "not built (einkorn was installed without nvcc or without a card); no card",
         ),
-        (True, True, "built; Card 9000; CuPy is not installed: pip install 'einkorn[cuda]'"),
+        (
+            True,
+            True,
+            "built with CUDA 13.0 for 80, 90a; Card 9000, whose driver takes CUDA 13.1; CuPy is not"
+            " installed: pip install 'einkorn[cuda]'",
+        ),
     ],
 )
 def test_info_says_whether_there_is_a_card(is_built, has_card, words, monkeypatch, capsys):
@@ -472,6 +478,9 @@ def test_info_says_whether_there_is_a_card(is_built, has_card, words, monkeypatc
     monkeypatch.setattr(config.ctypes, "CDLL", Driver if has_card else no_driver)
     kernels = {"relu": ("native", "numba", "cuda") if is_built else ("native", "numba")}
     monkeypatch.setattr(config, "support_matrix", lambda: kernels)
+    built = types.SimpleNamespace(versions=lambda: (13000, 13010), architectures="80, 90a")
+    monkeypatch.setitem(sys.modules, "einkorn._cuda", built)
+    monkeypatch.setattr(einkorn, "_cuda", built, raising=False)
     assert run("info") == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"{'cuda':12}{words}" in lines

@@ -163,7 +163,7 @@ EINKORN_ROUNDED(__dmul_rn, double, *)
 // --- the runtime's functions ---
 
 using cudaStream_t = void*;
-enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2 };
+enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoKernelImageForDevice = 209 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 
 inline const char* cudaGetErrorString(cudaError_t error) {
@@ -179,6 +179,9 @@ inline cudaError_t cudaFreeAsync(void* block, cudaStream_t) {
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
   memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaSetDevice(int) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {

@@ -42,7 +42,11 @@ inline int64_t pieces_of(int64_t n, int64_t size) {
 }
 
 inline void check(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) throw CudaError(std::string(what) + ": " + cudaGetErrorString(error));
+  if (error == cudaSuccess) return;
+  std::string words = std::string(what) + ": " + cudaGetErrorString(error);
+  if (error == cudaErrorNoKernelImageForDevice)
+    words += "; einkorn was built for other cards: reinstall it with CUDAARCHS=native in the environment";
+  throw CudaError(words);
 }
 
 // Memory for as long as the scope that makes it, in the order of the stream: the kernels launched meanwhile may use it.

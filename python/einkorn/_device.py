@@ -8,9 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._pinned import is_pinned, send
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
-__all__ = ["beside", "device", "device_of", "is_device", "is_on_gpu", "is_whole", "is_writeable", "move"]
+__all__ = [
+    "beside",
+    "cupy_module",
+    "device",
+    "device_of",
+    "is_aligned",
+    "is_device",
+    "is_on_gpu",
+    "is_whole",
+    "is_writeable",
+    "move",
+    "near",
+]
 
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
@@ -58,6 +71,22 @@ class device(str):  # noqa: N801 - torch's name
         return f"device({str(self)!r})"
 
 
+def cupy_module(what: str) -> Any:
+    """CuPy, imported now; ``what`` needs it, says the message where it is not there or cannot be used.
+
+    Raises
+    ------
+    EngineError
+        Without CuPy, and where it does not fit to what else is installed.
+    """
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        if getattr(error, "name", None) == "cupy" or isinstance(error, ModuleNotFoundError):
+            raise EngineError(f"{what} needs CuPy; run: pip install 'einkorn[cuda]'") from None
+        raise EngineError(f"{what} needs CuPy, which is installed and does not load: {error}") from None
+
+
 def beside(x: Any, array: Any) -> Any:
     """An array on the device of another array, or of a Tensor's."""
     return move(array, device_of(getattr(x, "_data", x)))
@@ -78,6 +107,11 @@ def is_on_gpu(array: Any) -> bool:
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
+def is_aligned(array: Any) -> bool:
+    """Whether elements lie at multiples of their size: a CuPy array's always, its flags do not say."""
+    return bool(getattr(array.flags, "aligned", True))
+
+
 def is_writeable(array: Any) -> bool:
     """Whether an array may be written: a CuPy array always, its flags do not say."""
     return bool(getattr(array.flags, "writeable", True))
@@ -88,7 +122,12 @@ def is_whole(array: Any) -> bool:
     return bool(array.flags.c_contiguous) and is_writeable(array)
 
 
-def move(array: Any, device: str) -> Any:
+def near(array: Any) -> Any:
+    """An array of a GPU on the CPU; all else as it is."""
+    return array.get() if is_on_gpu(array) else array
+
+
+def move(array: Any, device: str, *, waits: bool = True) -> Any:
     """The array on a device: itself where it is there already, else a copy.
 
     Parameters
@@ -96,6 +135,8 @@ def move(array: Any, device: str) -> Any:
     array : numpy.ndarray or cupy.ndarray
     device : str
         ``"cpu"``, ``"cuda"`` (the current GPU) or ``"cuda:N"``.
+    waits : bool, default True
+        False: what is copied from pinned memory to a GPU may go on after the call.
 
     Raises
     ------
@@ -111,10 +152,7 @@ def move(array: Any, device: str) -> Any:
         raise ArgumentError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'")
     if device == "cpu":
         return array if isinstance(array, np.ndarray) else array.get()
-    try:
-        cupy: Any = importlib.import_module("cupy")
-    except ImportError:
-        raise EngineError("device 'cuda' needs CuPy; run: pip install 'einkorn[cuda]'") from None
+    cupy = cupy_module("device 'cuda'")
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -125,4 +163,6 @@ def move(array: Any, device: str) -> Any:
     if not isinstance(array, np.ndarray) and array.device.id == number:
         return array
     with cupy.cuda.Device(number):
+        if is_pinned(array) and array.flags.c_contiguous:
+            return send(array, waits)
         return cupy.asarray(array)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions
-from einkorn._device import is_whole
+from einkorn._device import is_aligned, is_whole
 from einkorn._spelling import respell
 from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
@@ -486,7 +486,7 @@ def _array(data: Any, op: str) -> Any:
         except (TypeError, ValueError, OverflowError) as error:
             raise DTypeError(f"{op}: data is a {type(data).__name__}, expected numbers: {error}") from None
     whole = movable(data, op, "data")
-    return whole if whole.flags.aligned else whole.copy()
+    return whole if is_aligned(whole) else whole.copy()
 
 
 def _of_one_type(tensor: Tensor, array: np.ndarray) -> tuple[Any, Any]:

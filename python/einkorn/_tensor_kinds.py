@@ -8,6 +8,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16
+from einkorn._pinned import pinned
 from einkorn._tensor_functions import Functions
 from einkorn._tensor_shapes import Shapes
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -90,9 +91,8 @@ class Kinds(Functions, Shapes):
 
     def cuda(self, device: Any = None, non_blocking: _Truth = False) -> Tensor:
         """``to("cuda")``, or to the GPU of a number or name."""
-        return self.to(
-            f"cuda:{device}" if isinstance(device, _Whole) else "cuda" if device is None else device
-        )
+        place = f"cuda:{device}" if isinstance(device, _Whole) else "cuda" if device is None else device
+        return self.to(place, non_blocking=non_blocking)
 
     def is_complex(self) -> _Truth:
         """False: there are no complex numbers here."""
@@ -139,8 +139,14 @@ class Kinds(Functions, Shapes):
         return self._data.ctypes.data if self.is_cpu else self._data.data.ptr
 
     def pin_memory(self, device: Any = None) -> Tensor:
-        """The tensor itself: memory is not pinned here."""
-        return _self(self)
+        """A copy in pinned memory, from which ``to("cuda", non_blocking=True)`` copies beside other work.
+
+        The tensor itself where it is pinned, on a GPU, and where there is no GPU.
+        """
+        from einkorn.ops._road import moved
+
+        array = pinned(self._data)
+        return _self(self) if array is self._data else moved(array, (self,), lambda g: (g,), None)
 
     # --- other names ------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn._pinned import is_pinned
 from einkorn.errors import ArgumentError
 from einkorn.random import drawing_from
 
@@ -263,8 +264,8 @@ class Numbers:
         return False
 
     def is_pinned(self) -> bool:
-        """False: memory is not pinned here."""
-        return False
+        """Whether the memory is pinned (``pin_memory``)."""
+        return is_pinned(self._data)
 
     def is_shared(self) -> bool:
         """False: memory is shared with child processes by ``fork`` alone."""

@@ -120,7 +120,7 @@ class Shapes(Places):
         dtype, device : keyword-only, optional
             The same by name.
         non_blocking : bool
-            As in torch, without effect on the CPU.
+            Whether a copy from pinned memory (``pin_memory``) to a GPU may go on after the call.
         copy : bool, default False
             New memory in any case.
         memory_format : optional
@@ -137,13 +137,14 @@ class Shapes(Places):
         out = self
         flags = [t for t in targets if isinstance(t, _Truth)]
         targets = tuple([t for t in targets if not isinstance(t, _Truth)])
+        non_blocking = flags[0] if flags else non_blocking
         copy = flags[1] if len(flags) > 1 else copy
         named = [str(device)] if device is not None else []
         for target in (*targets, *named, *([dtype] if dtype is not None else [])):
             if isinstance(target, Shapes):
                 out = _moved(_cast(out, target._data.dtype), target.device)
             else:
-                out = _moved(out, target) if is_device(target) else _cast(out, target)
+                out = _moved(out, target, non_blocking) if is_device(target) else _cast(out, target)
         return out.clone() if copy and out is self else _self(out)
 
     def cpu(self) -> Tensor:
@@ -456,11 +457,11 @@ def _cast(tensor: Shapes, dtype: Any) -> Shapes:
     return tensor if tensor._data.dtype == wanted else einkorn.ops.cast(tensor, wanted)
 
 
-def _moved(tensor: Shapes, device: str) -> Shapes:
+def _moved(tensor: Shapes, device: str, non_blocking: _Truth = False) -> Shapes:
     from einkorn.ops._road import moved
 
     before = tensor._data
-    out = move(before, device)
+    out = move(before, device, waits=not non_blocking)
     if out is before:
         return tensor
     home = device_of(before)

@@ -102,18 +102,30 @@ def _cuda() -> tuple[str, bool]:
     if importlib.util.find_spec("einkorn._cuda") is None:
         words = "not built (einkorn was installed without nvcc or without a card)"
         return f"{words}; there is a card: {there}" if cards else f"{words}; no card", False
+    try:
+        from einkorn import _cuda
+    except ImportError as error:
+        return f"built, and does not load ({error})", False
+    from einkorn.cuda import misfit, version
+
+    built, driver = _cuda.versions()
+    words = f"built with CUDA {version(built)} for {_cuda.architectures}"
     if not cards:
-        return "built; no card", False
+        return f"{words}; no card", False
+    words = f"{words}; {there}, whose driver takes CUDA {version(driver)}"
+    if unfit := misfit(_cuda):
+        return f"{words}; {unfit}", False
     if importlib.util.find_spec("cupy") is None:
-        return f"built; {there}; CuPy is not installed: pip install 'einkorn[cuda]'", False
+        return f"{words}; CuPy is not installed: pip install 'einkorn[cuda]'", False
     try:
         import cupy
 
         usable = cupy.cuda.runtime.getDeviceCount() > 0
         cupy.empty(1)
+        words = f"{words}; CuPy's is {version(cupy.cuda.runtime.runtimeGetVersion())}"
     except Exception as error:  # CuPy has its own error types, known only once it is imported
-        return f"built; {there}, which CuPy cannot use ({type(error).__name__}: {error})", False
-    return f"built; {there}" if usable else f"built; {there}, none of them visible", usable
+        return f"{words}; CuPy cannot use it ({type(error).__name__}: {error})", False
+    return words if usable else f"{words}; none of them visible", usable
 
 
 def support_matrix() -> dict[str, tuple[str, ...]]:

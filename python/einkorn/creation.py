@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
+from einkorn._device import cupy_module
 from einkorn._layout import check_layout
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -53,6 +54,10 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+#: Of a GPU's memory, in DLPack's numbers of devices.
+_CUDA = 2
 
 
 def _shape(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
@@ -386,7 +391,16 @@ def asarray(
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor over the memory of another library's array."""
+    """A tensor over the memory of another library's array; of a GPU's by way of CuPy, whose stream waits.
+
+    Raises
+    ------
+    EngineError
+        For an array on a GPU, without CuPy.
+    """
+    place = getattr(ext_tensor, "__dlpack_device__", tuple)()
+    if place and place[0] == _CUDA:
+        return Tensor(cupy_module("from_dlpack: an array on a GPU").from_dlpack(ext_tensor))
     return from_numpy(np.from_dlpack(ext_tensor))
 
 

@@ -1,25 +1,44 @@
-"""Whether there is a GPU, and which: what programs ask ``torch.cuda`` before they choose a device.
+"""GPUs: whether there is one, and which; devices, streams and events under ``torch.cuda``'s names.
 
 The arrays of a GPU are CuPy's, and its kernels are built where nvcc is found; see ``einkorn.show_config()``.
+Work goes to CuPy's current stream of the current device and is not waited for. What computes on arrays of
+another device goes there for the call.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
 from typing import Any
 
-from einkorn.errors import EngineError
+from einkorn._context import Context
+from einkorn._device import cupy_module
+from einkorn._device import device as _named
+from einkorn.errors import ArgumentError, DeviceError
 from einkorn.random import manual_seed
 
 __all__ = [
+    "Event",
+    "Stream",
     "current_device",
+    "current_stream",
+    "default_stream",
+    "device",
     "device_count",
     "empty_cache",
+    "get_device_capability",
     "get_device_name",
     "is_available",
+    "is_checked",
     "manual_seed",
     "manual_seed_all",
+    "mem_get_info",
+    "memory_allocated",
+    "memory_reserved",
+    "set_checked",
+    "set_device",
+    "stream",
     "synchronize",
 ]
 
@@ -28,10 +47,7 @@ manual_seed_all = manual_seed
 
 
 def _cupy() -> Any:
-    try:
-        return importlib.import_module("cupy")
-    except ImportError:
-        raise EngineError("einkorn.cuda needs CuPy; run: pip install 'einkorn[cuda]'") from None
+    return cupy_module("einkorn.cuda")
 
 
 def device_count() -> int:
@@ -49,24 +65,301 @@ def is_available() -> bool:
     return device_count() > 0
 
 
+def misfit(module: Any) -> str:
+    """In what the driver does not fit to the toolkit that built ``einkorn._cuda``; empty where it does.
+
+    A driver runs what is built with any minor version of its own major one.
+    """
+    built, driver = module.versions()
+    if driver == 0 or driver // 1000 >= built // 1000:
+        return ""
+    return (
+        f"it was built with CUDA {version(built)} and the driver takes CUDA {version(driver)} at most; update"
+        f" the driver, or reinstall einkorn with nvcc of CUDA {driver // 1000}"
+    )
+
+
+def version(number: int) -> str:
+    """CUDA's way to write a version, 13000, as people do: 13.0."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+# --- devices ---------------------------------------------------------------------------------
+
+
+def _number(name: Any, op: str) -> int:
+    """The number of a GPU, by default of the current one."""
+    if name is None:
+        return current_device()
+    try:
+        where = _named(name)
+    except ArgumentError:
+        where = _named("cpu")
+    if where.type != "cuda":
+        raise ArgumentError(f"{op}: device is {name!r}, expected the number of a GPU, 'cuda' or 'cuda:N'")
+    number = current_device() if where.index is None else where.index
+    count = int(_cupy().cuda.runtime.getDeviceCount())
+    if number >= count:
+        raise DeviceError(f"{op}: device is {name!r}, but there are {count} GPUs")
+    return number
+
+
 def current_device() -> int:
     """Number of the GPU that ``"cuda"`` means."""
     return int(_cupy().cuda.runtime.getDevice())
 
 
+def set_device(device: Any) -> None:
+    """Let ``"cuda"`` mean this GPU in the running thread; the ``with`` block :class:`device` ends by itself.
+
+    Parameters
+    ----------
+    device : int or str
+        A number, or ``"cuda:N"``.
+
+    Raises
+    ------
+    ArgumentError, DeviceError, EngineError
+        For what is no GPU's name, a GPU that is not there, and without CuPy.
+    """
+    _cupy().cuda.Device(_number(device, "set_device")).use()
+
+
+class device(Context[None]):  # noqa: N801 - torch's name
+    """Let ``"cuda"`` mean this GPU within a ``with`` block, or a function that it decorates.
+
+    Parameters
+    ----------
+    device : int or str
+        A number, or ``"cuda:N"``.
+
+    Raises
+    ------
+    ArgumentError, DeviceError, EngineError
+        As :func:`set_device`.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.idx = _number(device, "device")
+
+    def _enter(self) -> tuple[None, int]:
+        before = current_device()
+        _cupy().cuda.Device(self.idx).use()
+        return None, before
+
+    def _leave(self, before: int) -> None:
+        _cupy().cuda.Device(before).use()
+
+
 def get_device_name(device: Any = None) -> str:
     """Name of a GPU, by default of the current one."""
-    number = current_device() if device is None else int(str(device).rpartition(":")[2])
+    number = _number(device, "get_device_name")
     return str(_cupy().cuda.runtime.getDeviceProperties(number)["name"].decode())
 
 
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """Compute capability of a GPU, by default of the current one: (9, 0) for Hopper."""
+    found = _cupy().cuda.runtime.getDeviceProperties(_number(device, "get_device_capability"))
+    return int(found["major"]), int(found["minor"])
+
+
 def synchronize(device: Any = None) -> None:
-    """Wait for what was started on the GPU; nothing to wait for without one."""
-    if is_available():
+    """Wait for what was started on a GPU, by default the current one; nothing to wait for without one."""
+    if not is_available():
+        return
+    with _cupy().cuda.Device(_number(device, "synchronize")):
         _cupy().cuda.runtime.deviceSynchronize()
+
+
+# --- memory ----------------------------------------------------------------------------------
 
 
 def empty_cache() -> None:
     """Give free memory of the GPU back; without one, nothing happens."""
     if is_available():
         _cupy().get_default_memory_pool().free_all_blocks()
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes of a GPU that arrays have; 0 without one."""
+    return _of_pool("used_bytes", device, "memory_allocated")
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes of a GPU that CuPy's pool holds, those of arrays included; 0 without one."""
+    return _of_pool("total_bytes", device, "memory_reserved")
+
+
+def _of_pool(what: str, device: Any, op: str) -> int:
+    if not is_available():
+        return 0
+    with _cupy().cuda.Device(_number(device, op)):
+        return int(getattr(_cupy().get_default_memory_pool(), what)())
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Bytes of a GPU that are free, and all that it has."""
+    with _cupy().cuda.Device(_number(device, "mem_get_info")):
+        free, total = _cupy().cuda.runtime.memGetInfo()
+    return int(free), int(total)
+
+
+# --- streams and events ----------------------------------------------------------------------
+
+
+class Event:
+    """A point in a stream's work.
+
+    Parameters
+    ----------
+    enable_timing : bool, default False
+        Whether :meth:`elapsed_time` will be asked.
+    blocking : bool, default False
+        Whether a thread that waits for it sleeps.
+    """
+
+    def __init__(self, enable_timing: bool = False, blocking: bool = False) -> None:
+        self._event = _cupy().cuda.Event(block=blocking, disable_timing=not enable_timing)
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Put it behind what the stream, by default the current one, was given so far."""
+        self._event.record(_stream_of(stream))
+
+    def wait(self, stream: Stream | None = None) -> None:
+        """Let the stream's further work begin after the event; the caller goes on."""
+        _stream_of(stream).wait_event(self._event)
+
+    def query(self) -> bool:
+        """Whether all work before it is done."""
+        return bool(self._event.done)
+
+    def synchronize(self) -> None:
+        """Wait for it."""
+        self._event.synchronize()
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """Milliseconds from this event to another; both with ``enable_timing``."""
+        return float(_cupy().cuda.get_elapsed_time(self._event, end_event._event))
+
+
+class Stream:
+    """A queue of work of a GPU, beside others.
+
+    Parameters
+    ----------
+    device : int or str, optional
+        By default the current one.
+    priority : int, default 0
+        Lower numbers go first where the GPU can choose.
+
+    Notes
+    -----
+    Arrays that one stream makes and another reads need :meth:`wait_stream`. CuPy gives an array's memory
+    back to the stream that was current when it was made.
+    """
+
+    def __init__(self, device: Any = None, priority: int = 0, *, _of: Any = None) -> None:
+        if _of is None:
+            with _cupy().cuda.Device(_number(device, "Stream")):
+                _of = _cupy().cuda.Stream(non_blocking=True, priority=priority)
+        self._stream = _of
+
+    @property
+    def cuda_stream(self) -> int:
+        """The handle, a ``cudaStream_t``."""
+        return int(self._stream.ptr)
+
+    def query(self) -> bool:
+        """Whether all its work is done."""
+        return bool(self._stream.done)
+
+    def synchronize(self) -> None:
+        """Wait for all its work."""
+        self._stream.synchronize()
+
+    def record_event(self, event: Event | None = None) -> Event:
+        """An event behind what it was given so far: a new one, or this one."""
+        made = Event() if event is None else event
+        made.record(self)
+        return made
+
+    def wait_event(self, event: Event) -> None:
+        """Let its further work begin after an event; the caller goes on."""
+        event.wait(self)
+
+    def wait_stream(self, stream: Stream) -> None:
+        """Let its further work begin after what another stream was given so far."""
+        self.wait_event(stream.record_event())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and self.cuda_stream == other.cuda_stream
+
+    def __hash__(self) -> int:
+        return hash(self.cuda_stream)
+
+
+class stream(Context[Stream]):  # noqa: N801 - torch's name
+    """Send the work of a ``with`` block to a stream, CuPy's own work included.
+
+    Parameters
+    ----------
+    stream : Stream
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        if not isinstance(stream, Stream):
+            raise ArgumentError(f"stream: stream is a {type(stream).__name__}, expected einkorn.cuda.Stream")
+        self.stream = stream
+
+    def _enter(self) -> tuple[Stream, Any]:
+        before = _cupy().cuda.get_current_stream()
+        self.stream._stream.use()
+        return self.stream, before
+
+    def _leave(self, before: Any) -> None:
+        before.use()
+
+
+def current_stream() -> Stream:
+    """The stream that work goes to."""
+    return Stream(_of=_cupy().cuda.get_current_stream())
+
+
+def default_stream() -> Stream:
+    """The stream that work goes to unless a program says otherwise."""
+    return Stream(_of=_cupy().cuda.Stream.null)
+
+
+def _stream_of(given: Stream | None) -> Any:
+    return _cupy().cuda.get_current_stream() if given is None else given._stream
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+class _Checked(threading.local):
+    on = True
+
+
+_checked = _Checked()
+
+
+def set_checked(on: bool) -> None:
+    """Whether indices and classes on a GPU are looked at before kernels use them, in the running thread.
+
+    They are unless this says otherwise, in ``fit`` as elsewhere: an index out of range raises
+    :class:`einkorn.IndexRangeError` as on the CPU. Each look waits for the GPU, some 10 us and what was
+    queued before. Without it an index out of range reads or writes where nothing of the array is.
+
+    Parameters
+    ----------
+    on : bool
+    """
+    if not isinstance(on, bool):
+        raise ArgumentError(f"set_checked: on is {on!r}, expected True or False")
+    _checked.on = on
+
+
+def is_checked() -> bool:
+    """Whether indices on a GPU are looked at before kernels use them (:func:`set_checked`)."""
+    return _checked.on

@@ -50,7 +50,9 @@ thread_local cudaStream_t stream = nullptr;
 
 }  // namespace
 
-void set_stream(uintptr_t handle) {
+// The caller's array library has a CUDA runtime of its own: which device is current is told, not taken from it.
+void set_stream(uintptr_t handle, int device) {
+  check(cudaSetDevice(device), "the device of the arrays");
   stream = reinterpret_cast<cudaStream_t>(handle);
 }
 

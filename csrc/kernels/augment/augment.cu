@@ -11,6 +11,7 @@
 // Plan: filter_down, filter_across: 40 registers, 6 blocks of 256 threads an SM
 // Plan: add_noise: 48 registers, 5 blocks of 256 threads an SM, 8 bytes spilled
 
+#include "kernels/augment/border.h"
 #include "kernels/augment/pixels_cuda.h"
 #include "kernels/cuda_philox.h"
 
@@ -18,19 +19,8 @@ namespace einkorn::cuda {
 
 namespace {
 
-constexpr double kFar = 2097152.0;  // 2^21
-
-// Where a pixel beyond the border is, or -1.
-__device__ __forceinline__ int64_t place_of(int64_t at, int64_t n, int border) {
-  if (at >= 0 && at < n) return at;
-  if (border == 0) return -1;
-  if (border == 1) return at < 0 ? 0 : n - 1;
-  const int64_t period = border == 2 ? 2 * n : border == 3 ? 2 * n - 2 : n;
-  if (period == 0) return 0;
-  const int64_t r = (at % period + period) % period;
-  if (r < n) return r;
-  return border == 2 ? period - 1 - r : period - r;
-}
+using augment::kFar;
+using augment::place_of;
 
 // The taps of a place along an axis: two, or a triangle's.
 struct Taps {

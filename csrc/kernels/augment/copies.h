@@ -12,14 +12,13 @@
 
 #pragma once
 
+#include "kernels/augment/border.h"
 #include "kernels/augment/pixels.h"
 #include "simd/lanes.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
 namespace augment {
-
-constexpr double kFar = 2097152.0;  // 2^21
 
 // An image, or the window of it that counts.
 template <class In>
@@ -44,18 +43,6 @@ Source<In> source_of(const AugmentWarp& k, int64_t image) {
     s.height = w[3] - w[1];
   }
   return s;
-}
-
-// Where a pixel beyond the border is, or -1.
-inline int64_t place_of(int64_t at, int64_t n, int border) {
-  if (at >= 0 && at < n) return at;
-  if (border == 0) return -1;
-  if (border == 1) return at < 0 ? 0 : n - 1;
-  const int64_t period = border == 2 ? 2 * n : border == 3 ? 2 * n - 2 : n;
-  if (period == 0) return 0;
-  const int64_t r = (at % period + period) % period;
-  if (r < n) return r;
-  return border == 2 ? period - 1 - r : period - r;
 }
 
 template <class Out>

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import runtime
-from einkorn._device import device_of, is_on_gpu
+from einkorn._device import device_of, is_on_gpu, near
 from einkorn._masked import refuse_masked
 from einkorn.boosting._frames import is_frame, refuse_text
 from einkorn.boosting._sklearn import (
@@ -34,6 +34,7 @@ from einkorn.errors import ArgumentError, DeviceError, DTypeError, EinkornError,
 __all__ = [
     "category_columns",
     "check_X",
+    "check_rows",
     "check_targets",
     "check_weights",
     "column_of",
@@ -42,6 +43,7 @@ __all__ = [
     "generator",
     "known_classes",
     "one_of",
+    "place_of",
     "real",
     "seed",
     "takes_nan",
@@ -125,6 +127,24 @@ def check_X(  # noqa: N802
     if not isinstance(X, np.ndarray):
         return _dense(X, where)
     return X if X.flags.aligned else X.copy()
+
+
+def place_of(X: Any) -> str:
+    """The device that ``fit`` computes on: where X is."""
+    return device_of(X) if is_on_gpu(X) else "cpu"
+
+
+def check_rows(estimator: Any, X: Any, **options: Any) -> Any:
+    """:func:`check_X` of a fitted estimator; a matrix on a GPU stays there, its first row tells the rest."""
+    if not (is_on_gpu(X) and X.ndim == 2 and X.dtype.kind in "fiub" and 0 not in X.shape):
+        return check_X(estimator, near(X), reset=False, **options)
+    one = check_X(estimator, X[:1].get(), reset=False, **options)
+    if options.get("infinite", True) and options.get("allow_nan", True):
+        return X.astype(one.dtype, copy=False)
+    is_bad = np.isinf if options.get("allow_nan", True) else lambda a: ~np.isfinite(a)
+    if bool(is_bad(X).any()):  # said as on the CPU
+        return check_X(estimator, X.get(), reset=False, **options)
+    return X.astype(one.dtype, copy=False)
 
 
 def category_columns(X: Any) -> list[int]:

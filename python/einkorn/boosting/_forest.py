@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import runtime
+from einkorn._device import move, near
 from einkorn.boosting import _base
 from einkorn.boosting._sklearn import (
     BaseEstimator,
@@ -163,17 +164,17 @@ class TreeEnsemble(BaseEstimator):
     def _mean(self, X: Any, method: str) -> np.ndarray:
         """The mean of the trees' leaves, float64 [rows, width]."""
         check_is_fitted(self)
-        X = _base.check_X(self, X, reset=False, infinite=False, op=method)
+        X = _base.check_rows(self, X, infinite=False, op=method)
         with _base.threads(getattr(self, "n_jobs", None), self._where(method)):
-            out = predict_trees(self.trees_, X)
+            out = near(predict_trees(self.trees_, X))
         out /= self.trees_.n_trees
         return out
 
     def _leaves(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = _base.check_X(self, X, reset=False, infinite=False, op="apply")
+        X = _base.check_rows(self, X, infinite=False, op="apply")
         with _base.threads(getattr(self, "n_jobs", None), self._where("apply")):
-            return apply_trees(self.trees_, X)
+            return near(apply_trees(self.trees_, X))
 
     @property
     def feature_importances_(self) -> np.ndarray:
@@ -304,9 +305,10 @@ class Forest(TreeEnsemble):
         Parameters
         ----------
         X : array, sparse matrix or data frame [rows, features]
-            float32 or float64; NaN is a missing value.
+            float32 or float64; NaN is a missing value. Of an array of a GPU trees are grown there; data are
+            checked and bins found on the CPU, where the model is too.
         y : array [rows]
-            Classes, or finite numbers.
+            Classes, or finite numbers. With X on a GPU this and the weights may be there too.
         sample_weight : array [rows], optional
             At least 0; rows of weight 0 are left out.
 
@@ -323,6 +325,9 @@ class Forest(TreeEnsemble):
         where = self._where()
         grown = self.trees_ if self.warm_start and hasattr(self, "trees_") else None
         old_classes = getattr(self, "classes_", None)
+        device = _base.place_of(X)
+        if device != "cpu":
+            X, y, sample_weight = near(X), near(y), near(sample_weight)
         given = _base.check_X(self, X, reset=True, infinite=False)
         X, target, weight, total, kept = self._data(given, y, sample_weight)
         number = _base.whole(self.n_estimators, where, "n_estimators", 1)
@@ -341,7 +346,7 @@ class Forest(TreeEnsemble):
             if self._is_classifier:
                 options["n_classes"] = self.n_classes_
             options |= {"sample_weight": weight, "random_thresholds": self._random_thresholds}
-            self._grow(grown, seeds, draws, codes, target, low, high, options)
+            self._grow(grown, seeds, draws, move(codes, device), target, low, high, options)
             if self.oob_score:
                 self._score_oob(given, X, target, draws, kept)
         return self
@@ -402,8 +407,8 @@ class Forest(TreeEnsemble):
             while done < seeds.size:
                 started = time.perf_counter()
                 part = seeds[done : done + batch]
-                counts = None if draws is None else bootstrap_counts(rows, part, draws)
-                of_class = self._subsample_weights(target, counts, part.size)
+                counts = None if draws is None else bootstrap_counts(rows, part, draws, _base.place_of(codes))
+                of_class = self._subsample_weights(target, near(counts), part.size)
                 parts.append(
                     grow_forest(
                         codes,

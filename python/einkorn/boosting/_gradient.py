@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import engines, memory
-from einkorn._device import device_of, is_on_gpu
+from einkorn._device import near
 from einkorn.boosting._base import (
+    check_rows,
     check_X,
     feature_count,
     one_of,
+    place_of,
     real,
     seed,
     used_rows,
@@ -123,10 +125,10 @@ class GradientBoosting(BaseEstimator):
             For y or weights on a GPU and X on the CPU, or X there and a function as the loss.
         """
         where = f"{type(self).__name__}.fit"
-        device = device_of(X) if is_on_gpu(X) else "cpu"
+        device = place_of(X)
         if device != "cpu":  # data are looked at, and bins found, on the CPU; the rounds run where X is
             given = (X, y, sample_weight, X_val, y_val, sample_weight_val)
-            X, y, sample_weight, X_val, y_val, sample_weight_val = map(_near, given)
+            X, y, sample_weight, X_val, y_val, sample_weight_val = map(near, given)
         again = bool(self.warm_start) and hasattr(self, "trees_")
         codes = self.categorical_features is not None
         X = check_X(self, X, reset=not again, categories=codes)
@@ -364,18 +366,15 @@ class GradientBoosting(BaseEstimator):
     def _check(self, X: Any, op: str) -> Any:
         check_is_fitted(self, "trees_")
         codes = self.categorical_features is not None
-        if is_on_gpu(X) and X.ndim == 2:  # its rows stay there: the first one tells the rest
-            one = check_X(self, X[:1].get(), reset=False, op=op, categories=codes)
-            return X.astype(one.dtype, copy=False)
-        return check_X(self, X, reset=False, op=op, categories=codes)
+        return check_rows(self, X, op=op, categories=codes)
 
     def _raw(self, X: Any, op: str) -> np.ndarray:
         X = self._check(X, op)
-        return _near(predict_trees(self.trees_, X))
+        return near(predict_trees(self.trees_, X))
 
     def _stages(self, X: Any, op: str) -> Iterator[np.ndarray]:
         X = self._check(X, op)
-        return map(_near, staged_predict_trees(self.trees_, X, self.trees_.n_outputs))
+        return map(near, staged_predict_trees(self.trees_, X, self.trees_.n_outputs))
 
     def apply(self, X: Any) -> np.ndarray:
         """The leaf of each row in each tree, int32 [rows, trees]: node numbers within the tree.
@@ -383,7 +382,7 @@ class GradientBoosting(BaseEstimator):
         With more than two classes a round has a tree for each, one after another.
         """
         X = self._check(X, "apply")
-        return _near(apply_trees(self.trees_, X))
+        return near(apply_trees(self.trees_, X))
 
     @property
     def feature_importances_(self) -> np.ndarray:
@@ -457,11 +456,6 @@ def _near_one(weight: np.ndarray | None) -> np.ndarray | None:
         return None
     exponent = int(np.frexp(weight.max())[1]) - 1
     return weight if _LIGHT <= exponent <= _HEAVY else np.ldexp(weight, -exponent)
-
-
-def _near(x: Any) -> Any:
-    """Arrays of a GPU on the CPU."""
-    return x.get() if is_on_gpu(x) else x
 
 
 def _over(scores: np.ndarray, unit: float) -> list[float]:

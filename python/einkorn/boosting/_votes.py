@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import near
 from einkorn._masked import refuse_masked
-from einkorn.boosting._base import check_X, known_classes, real, takes_nan, whole
+from einkorn.boosting._base import check_rows, check_X, known_classes, real, takes_nan, whole
 from einkorn.boosting._learners import check_learner, mean_importances, new_learner
 from einkorn.boosting._sklearn import (
     BaseEstimator,
@@ -67,18 +68,28 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
             check_learner(where, self.estimator, "classifier")
 
     def _boost(
-        self, where: str, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any]
+        self,
+        where: str,
+        X: np.ndarray,
+        codes: np.ndarray,
+        weights: np.ndarray,
+        options: dict[str, Any],
+        device: str = "cpu",
     ) -> None:
-        """All rounds; ``options`` go to ``adaboost_update``."""
+        """All rounds, those of stumps on a device; ``options`` go to ``adaboost_update``."""
         chance = 1 - 1 / self.n_classes_
         endless = options.get("error_floor", 0) > 0
-        learners = self._stump_rounds if self.estimator is None else self._learner_rounds
+        rounds = (
+            self._stump_rounds(X, codes, weights, options, device)
+            if self.estimator is None
+            else self._learner_rounds(X, codes, weights, options)
+        )
         found: list[Any] = []
         errors: list[float] = []
         votes: list[float] = []
         interrupted = False
         try:
-            for learner, stats in learners(X, codes, weights, options):
+            for learner, stats in rounds:
                 error = float(stats[0])
                 if not error < chance and not endless:
                     if not found:
@@ -121,9 +132,9 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
             raise RoundsKept(self)
 
     def _stump_rounds(
-        self, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any]
+        self, X: np.ndarray, codes: np.ndarray, weights: np.ndarray, options: dict[str, Any], device: str
     ) -> Iterator[tuple[tuple[StumpSplit, tuple[int, int]], np.ndarray]]:
-        rounds = StumpRounds(X, codes, self.n_classes_, weights, self.criterion, self.max_bins)
+        rounds = StumpRounds(X, codes, self.n_classes_, weights, self.criterion, self.max_bins, device)
         for _ in range(self.n_estimators):
             split = rounds.search()
             stats = rounds.update(split, **options)
@@ -196,10 +207,11 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
     def _votes(self, X: Any, op: str) -> Iterator[np.ndarray]:
         """Sums of votes after each round, [rows, outputs]; the array may be changed later."""
         check_is_fitted(self, "estimator_weights_")
-        X = check_X(self, X, reset=False, infinite=False, op=op, allow_nan=takes_nan(self.estimator))
         if self._stumps is not None:
-            yield from staged_predict_trees(self.trees_, X)
+            X = check_rows(self, X, infinite=False, op=op)
+            yield from map(near, staged_predict_trees(self.trees_, X))
             return
+        X = check_X(self, X, reset=False, infinite=False, op=op, allow_nan=takes_nan(self.estimator))
         out = np.zeros((X.shape[0], 1 if self.n_classes_ == 2 else self.n_classes_))
         for learner, weight in zip(self.estimators_, self.estimator_weights_, strict=True):
             said = np.searchsorted(self.classes_, learner.predict(X))
@@ -209,7 +221,7 @@ class VotingClassifier(ClassifierMixin, BaseEstimator):
     def _all_votes(self, X: Any, op: str) -> np.ndarray:
         check_is_fitted(self, "estimator_weights_")
         if self._stumps is not None:
-            return predict_trees(self.trees_, check_X(self, X, reset=False, infinite=False, op=op))
+            return near(predict_trees(self.trees_, check_rows(self, X, infinite=False, op=op)))
         *_, votes = self._votes(X, op)
         return votes
 

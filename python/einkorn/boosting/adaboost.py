@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from einkorn._device import move, near
 from einkorn._masked import refuse_masked
 from einkorn.boosting._base import (
+    check_rows,
     check_targets,
     check_X,
     encode_classes,
     known_classes,
     one_of,
+    place_of,
     real,
     takes_nan,
     used_rows,
@@ -106,8 +110,9 @@ class AdaBoostClassifier(VotingClassifier):
         Parameters
         ----------
         X : array, sparse matrix or data frame [rows, features]
+            Stumps are searched where X is, on a GPU too; other learners are given arrays of the CPU alone.
         y : array [rows]
-            At least two classes.
+            At least two classes. With X on a GPU this and the weights may be there too.
         sample_weight : array [rows], optional
             The first round's weights, up to their sum.
 
@@ -123,11 +128,14 @@ class AdaBoostClassifier(VotingClassifier):
         """
         where = f"{type(self).__name__}.fit"
         self._check_options(where)
+        device = place_of(X) if self.estimator is None else "cpu"
+        if device != "cpu":
+            X, y, sample_weight = near(X), near(y), near(sample_weight)
         X = check_X(self, X, reset=True, infinite=False, allow_nan=takes_nan(self.estimator))
         X, y, weights = weighted_rows(X, y, sample_weight, where)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
         self.n_classes_ = self.classes_.size
-        self._boost(where, X, codes, weights, {"learning_rate": float(self.learning_rate)})
+        self._boost(where, X, codes, weights, {"learning_rate": float(self.learning_rate)}, device)
         return self
 
     @property
@@ -252,8 +260,9 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array, sparse matrix or data frame [rows, features]
+            Without an ``estimator`` trees are grown where X is, on a GPU too.
         y : array [rows]
-            Finite numbers.
+            Finite numbers. With X on a GPU this and the weights may be there too.
         sample_weight : array [rows], optional
             The first round's weights, up to their sum.
 
@@ -273,11 +282,15 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
         one_of(self.loss, where, "loss", LOSSES)
         if self.estimator is not None:
             check_learner(where, self.estimator, "regressor", weighted=False)
+        device = place_of(X) if self.estimator is None else "cpu"
+        if device != "cpu":
+            X, y, sample_weight = near(X), near(y), near(sample_weight)
         X = check_X(self, X, reset=True, infinite=False, allow_nan=takes_nan(self.estimator))
         X, y, weights = weighted_rows(X, y, sample_weight, where)
         y = check_targets(y, X.shape[0], where)
         random = check_random_state(self.random_state)
         learner = tree_of_depth(3) if self.estimator is None else self.estimator
+        there = move(X, device)
         found: list[Any] = []
         errors, votes = [], []
         interrupted = False
@@ -285,8 +298,8 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
             for _ in range(self.n_estimators):
                 made = new_learner(learner, random)
                 drawn = random.choice(np.arange(X.shape[0]), size=X.shape[0], replace=True, p=weights)
-                made.fit(X[drawn], y[drawn])
-                losses = losses_of(y, made.predict(X), self.loss)
+                made.fit(move(X[drawn], device), y[drawn])
+                losses = losses_of(y, made.predict(there), self.loss)
                 error = float(weights @ losses)
                 if error >= 0.5 and found:
                     break
@@ -314,7 +327,8 @@ class AdaBoostRegressor(RegressorMixin, BaseEstimator):
 
     def _predictions(self, X: Any, op: str) -> np.ndarray:
         check_is_fitted(self, "estimators_")
-        X = check_X(self, X, reset=False, infinite=False, op=op, allow_nan=takes_nan(self.estimator))
+        check = check_rows if self.estimator is None else partial(check_X, reset=False)
+        X = check(self, X, infinite=False, op=op, allow_nan=takes_nan(self.estimator))
         return np.stack([learner.predict(X) for learner in self.estimators_], axis=1)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import near
 from einkorn.boosting.trees import Trees
 from einkorn.errors import ArgumentError
 from einkorn.ops.tree_shap import tree_shap
@@ -26,7 +27,7 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
         A fitted estimator of ``einkorn.boosting`` that predicts by trees, what ``read_xgboost`` or
         ``read_lightgbm`` gave, or Trees.
     X : array [rows, n_features]
-        Rows as the model takes them.
+        Rows as the model takes them; those on a GPU are explained there, and the values given on the CPU.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
         As :func:`einkorn.ops.tree_shap`.
     """
     if isinstance(model, Trees):
-        return tree_shap(model, X)
+        return near(tree_shap(model, X))
     trees = getattr(model, "trees_", None)
     if not isinstance(trees, Trees):
         raise ArgumentError(
@@ -51,12 +52,12 @@ def shap_values(model: Any, X: Any) -> np.ndarray:
         )
     prepare = getattr(model, "_prepare_rows", None)
     if prepare is not None:  # a model of another library
-        return tree_shap(trees, prepare(X))
-    from einkorn.boosting._base import check_X
+        return tree_shap(trees, prepare(near(X)))
+    from einkorn.boosting._base import check_rows
     from einkorn.boosting._forest import TreeEnsemble
 
     codes = getattr(model, "categorical_features", None) is not None
-    values = tree_shap(trees, check_X(model, X, reset=False, op="shap_values", categories=codes))
+    values = near(tree_shap(trees, check_rows(model, X, op="shap_values", categories=codes)))
     if isinstance(model, TreeEnsemble):  # a forest says the mean of its trees
         values /= trees.n_trees
     return values

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import move, near
 from einkorn.boosting import _base
 from einkorn.boosting._forest import Classifies, Forest, Regresses, TreeEnsemble
 from einkorn.boosting._sklearn import check_is_fitted
@@ -44,9 +45,10 @@ class _DecisionTree(TreeEnsemble):
         Parameters
         ----------
         X : array, sparse matrix or data frame [rows, features]
-            float32 or float64; NaN is a missing value.
+            float32 or float64; NaN is a missing value. Of an array of a GPU the tree is grown there; data are
+            checked and bins found on the CPU, where the model is too.
         y : array [rows]
-            Classes, or finite numbers.
+            Classes, or finite numbers. With X on a GPU this and the weights may be there too.
         sample_weight : array [rows], optional
             At least 0; rows of weight 0 are left out.
 
@@ -60,6 +62,9 @@ class _DecisionTree(TreeEnsemble):
             For data and options that do not fit, by name.
         """
         where = self._where()
+        device = _base.place_of(X)
+        if device != "cpu":
+            X, y, sample_weight = near(X), near(y), near(sample_weight)
         X = _base.check_X(self, X, reset=True, infinite=False)
         X, target, weight, total, _ = self._data(X, y, sample_weight)
         options = self._options(X.shape[0], X.shape[1], total)
@@ -69,7 +74,7 @@ class _DecisionTree(TreeEnsemble):
         seeds = [_base.seed(self.random_state, where)]
         codes, low, high = self._bins(X)
         options |= {"sample_weight": weight, "random_thresholds": splitter == "random"}
-        self.trees_ = grow_forest(codes, target, seeds, low, high, **options)
+        self.trees_ = grow_forest(move(codes, device), target, seeds, low, high, **options)
         return self
 
     def apply(self, X: Any) -> np.ndarray:

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.boosting._base import check_X, encode_classes, one_of, used_rows, whole
+from einkorn._device import move, near
+from einkorn.boosting._base import (
+    check_rows,
+    check_X,
+    encode_classes,
+    one_of,
+    place_of,
+    used_rows,
+    whole,
+)
 from einkorn.boosting._sklearn import BaseEstimator, ClassifierMixin, check_is_fitted
 from einkorn.boosting._whole import all_or_nothing
 from einkorn.boosting.binning import Binner
@@ -162,6 +171,8 @@ class StumpRounds:
     criterion : str
     max_bins : int or None
         None: thresholds between all distinct values.
+    device : str, default "cpu"
+        Where to search and to weigh.
     """
 
     def __init__(
@@ -172,23 +183,24 @@ class StumpRounds:
         weights: np.ndarray,
         criterion: str,
         max_bins: int | None,
+        device: str = "cpu",
     ) -> None:
-        self.X = X
-        self.codes = np.ascontiguousarray(codes, np.int32)
+        self.X = move(X, device)
+        codes = np.ascontiguousarray(codes, np.int32)
         self.classes = classes
-        self.weights = weights
         self.criterion = criterion
         self.data: Presorted | BinnedRows
         if max_bins is None:
-            self.data = presort(X)
+            self.data = presort(self.X)
         else:
             binner = Binner(max_bins).fit(X, sample_weight=weights)
             binned = binner.transform(X)
             own(binned)
-            self.data = BinnedRows(binned, binner.edges_, binner.missing_code_)
-        self.signed_weights = weights.astype(np.float32)
+            self.data = BinnedRows(binned, binner.edges_, binner.missing_code_).to(device)
+        signed = weights.astype(np.float32)
         if classes == 2:
-            np.negative(self.signed_weights, out=self.signed_weights, where=self.codes == 0)
+            np.negative(signed, out=signed, where=codes == 0)
+        self.codes, self.weights, self.signed_weights = (move(a, device) for a in (codes, weights, signed))
 
     def search(self) -> StumpSplit:
         """The best stump for the weights as they are."""
@@ -262,9 +274,9 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array, sparse matrix or data frame [rows, features]
-            NaN is a missing value.
+            NaN is a missing value. Of an array of a GPU the split is searched there.
         y : array [rows]
-            At least two classes.
+            At least two classes. With X on a GPU this and the weights may be there too.
         sample_weight : array [rows], optional
             Rows of weight 0 do not count.
 
@@ -275,10 +287,13 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
         """
         where = f"{type(self).__name__}.fit"
         check_stump_options(where, self.criterion, self.max_bins)
+        device = place_of(X)
+        if device != "cpu":
+            X, y, sample_weight = near(X), near(y), near(sample_weight)
         X = check_X(self, X, reset=True)
         X, y, weights = weighted_rows(X, y, sample_weight, where)
         self.classes_, codes = encode_classes(y, X.shape[0], where)
-        rounds = StumpRounds(X, codes, self.classes_.size, weights, self.criterion, self.max_bins)
+        rounds = StumpRounds(X, codes, self.classes_.size, weights, self.criterion, self.max_bins, device)
         split = rounds.search()
         lefts = int(rounds.update(split)[3]) if split.feature >= 0 else 0
         self._set(Stumps.of([split], [(lefts, X.shape[0] - lefts)], self.classes_.size))
@@ -302,8 +317,7 @@ class DecisionStumpClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """The classes' shares on each row's side, [rows, n_classes]."""
         check_is_fitted(self, "trees_")
-        X = check_X(self, X, reset=False, op="predict_proba")
-        return predict_trees(self.trees_, X)
+        return near(predict_trees(self.trees_, check_rows(self, X, op="predict_proba")))
 
     def predict(self, X: Any) -> np.ndarray:
         """Each row's class: the heaviest of its side, the first of equals."""

@@ -9,13 +9,14 @@ takes it: nothing that is done to it reaches the dataset.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, tee
 from typing import Any
 
 import numpy as np
 
 from einkorn import random
+from einkorn._pinned import pinned
 from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
 from einkorn.data.dataset import ArrayDataset
@@ -51,7 +52,8 @@ class DataLoader:
     collate_fn : callable, optional
         Makes a batch of a list of rows.
     pin_memory : bool, default False
-        Taken as torch takes it; means nothing.
+        Whether batches lie in pinned memory, from which ``to("cuda", non_blocking=True)`` copies beside other
+        work. ``fit`` on a GPU then sends each batch during the step before. Without a GPU nothing is done.
     drop_last : bool, default False
         Whether a last, smaller batch is left out.
     timeout : float, default 0
@@ -134,6 +136,7 @@ class DataLoader:
         self.batch_size = None if batch_size is None else _integer(batch_size, "batch_size", 1)
         self.shuffle = shuffle is not None and _flag(shuffle, "shuffle")
         self.drop_last = _flag(drop_last, "drop_last")
+        self.pin_memory = _flag(pin_memory, "pin_memory")
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self._check_order()
@@ -231,6 +234,9 @@ class DataLoader:
         )
 
     def __iter__(self) -> Iterator[Any]:
+        return map(_pinned, self._batches()) if self.pin_memory else self._batches()
+
+    def _batches(self) -> Iterator[Any]:
         if self._plain():
             order = permutation(len(self.dataset), self._own) if self.shuffle else None
             batches = self._told(self._copies() if order is None else self._gather(order))
@@ -379,6 +385,16 @@ class DataLoader:
                 array.take(rows, 0, out, "clip")
                 batch.append(out)
             yield tuple(batch)
+
+
+def _pinned(batch: Any) -> Any:
+    """A batch whose arrays, however deep, are in pinned memory."""
+    if isinstance(batch, Mapping):
+        return {key: _pinned(value) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        parts = [_pinned(value) for value in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch.pin_memory() if isinstance(batch, Tensor) else pinned(batch)
 
 
 def _is_iterable(dataset: Any) -> bool:

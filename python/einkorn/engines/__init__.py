@@ -136,5 +136,7 @@ def of(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         return _cpu if _cpu is not None else cpu()
     if type(array).__module__.partition(".")[0] == "cupy":
-        return importlib.import_module("einkorn.engines.cuda")
+        engine = importlib.import_module("einkorn.engines.cuda")
+        number = engine.current()
+        return engine if number is None or array.device.id == number else engine.on(array.device.id)
     raise DeviceError(f"no engine runs arrays of type {type(array).__name__}")

@@ -1,6 +1,7 @@
 """The CUDA engine: the kernels of ``csrc/kernels/*.cu`` on CuPy arrays.
 
-Work goes to CuPy's current stream and is not waited for. Arrays of a call must live on the current device.
+Work goes to CuPy's current stream and is not waited for. Arrays of a call must live on the current device;
+for those of another one :func:`on` has the same functions, which go there for the call.
 Kernels that have no CUDA body raise :class:`einkorn.errors.EngineError` by name; nothing falls back to
 the CPU.
 """
@@ -13,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._device import device_of
+from einkorn import cuda as settings
+from einkorn._device import cupy_module, device_of
 from einkorn.errors import DeviceError, EngineError
 
 try:
@@ -23,17 +25,16 @@ except ImportError as _error:
         f"einkorn has no CUDA engine here ({_error}); reinstall it with nvcc present and EINKORN_CUDA=ON"
     ) from None
 
-__all__ = ["empty", "matmul"]
+if _unfit := settings.misfit(_cuda):
+    raise EngineError(f"einkorn's CUDA engine cannot run here: {_unfit}")
+
+__all__ = ["current", "empty", "first_out_of_range", "matmul", "on"]
 
 
 @functools.cache
 def _cupy() -> Any:
     """CuPy, imported on first use: it takes a second."""
-    try:
-        import cupy
-    except ImportError:
-        raise EngineError("the CUDA engine needs CuPy; run: pip install 'einkorn[cuda]'") from None
-    return cupy
+    return cupy_module("the CUDA engine")
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
@@ -55,7 +56,7 @@ def _launcher(name: str) -> Callable[..., Any]:
                 raise DeviceError(
                     f"{name}: array number {position} is on {place}, expected cuda:{device}, the current one"
                 )
-        _cuda.set_stream(cupy.cuda.get_current_stream().ptr)
+        _cuda.set_stream(cupy.cuda.get_current_stream().ptr, device)
         return kernel(*args)
 
     launch.__name__ = name
@@ -78,6 +79,51 @@ def matmul(out: Any, a: Any, b: Any, bias: Any, alpha: float, beta: float, activ
 @functools.cache
 def _own_matmul() -> Callable[..., Any]:
     return _launcher("matmul")
+
+
+def first_out_of_range(index: Any, low: int, high: int, ignore: int) -> int:
+    """The kernel of that name, which waits for the GPU; -1 where ``einkorn.cuda.set_checked`` says so."""
+    return int(_own_check()(index, low, high, ignore)) if settings.is_checked() else -1
+
+
+@functools.cache
+def _own_check() -> Callable[..., Any]:
+    return _launcher("first_out_of_range")
+
+
+class _Elsewhere:
+    """This module for a device that is not the current one."""
+
+    def __init__(self, number: int) -> None:
+        self._device = _cupy().cuda.Device(number)
+
+    def __getattr__(self, name: str) -> Any:
+        function = globals()[name] if name in __all__ else __getattr__(name)
+
+        @functools.wraps(function)
+        def there(*args: Any) -> Any:
+            with self._device:
+                return function(*args)
+
+        setattr(self, name, there)
+        return there
+
+
+@functools.cache
+def on(number: int) -> Any:
+    """The engine whose calls go to the device of that number, whichever is current."""
+    return _Elsewhere(number)
+
+
+def current() -> int | None:
+    """The number of the current device where there are several."""
+    runtime = _cupy().cuda.runtime
+    return runtime.getDevice() if _several() else None
+
+
+@functools.cache
+def _several() -> bool:
+    return bool(_cupy().cuda.runtime.getDeviceCount() > 1)
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._device import is_on_gpu
+from einkorn._device import cupy_module, is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
@@ -77,9 +77,12 @@ def integral(x: Any) -> Any:
     if isinstance(x, Tensor):
         x = x._data
     elif type(x).__module__.partition(".")[0] == "torch":
-        if x.dtype.is_floating_point or x.dtype.is_complex or x.device.type != "cpu":
+        if x.dtype.is_floating_point or x.dtype.is_complex or x.device.type not in ("cpu", "cuda"):
             return None
-        x = x.detach().numpy()
+        if x.device.type == "cuda":
+            x = cupy_module(f"a torch tensor on {x.device}").from_dlpack(x.detach())
+        else:
+            x = x.detach().numpy()
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         return None
     if isinstance(x, (np.ndarray, np.integer, np.bool_)) and x.dtype.kind in "iub":
@@ -105,7 +108,8 @@ def wrapped(out: Any, *inputs: Any) -> Any:
     if any(isinstance(x, Tensor) for x in inputs):
         return Tensor._wrap(out, False, None)
     if any(type(x).__module__.partition(".")[0] == "torch" for x in inputs):
-        return sys.modules["torch"].from_numpy(out)
+        torch = sys.modules["torch"]
+        return torch.from_dlpack(out) if is_on_gpu(out) else torch.from_numpy(out)
     return out
 
 

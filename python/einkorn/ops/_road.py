@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import device_of
+from einkorn._device import cupy_module, device_of, is_on_gpu
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._tape import Node, source
@@ -59,8 +59,9 @@ _ndarray = np.ndarray
 def unwrap(x: Any, op: str, name: str) -> Any:
     """Return the float32 or float64 array behind an argument: of bfloat16 a wider copy.
 
-    Tensors of floats give their array; NumPy and CuPy arrays pass; torch CPU tensors and anything else with
-    DLPack or ``__array__`` give a view where they can. Misaligned and foreign-endian arrays are copied.
+    Tensors of floats give their array; NumPy and CuPy arrays pass; torch tensors, those of a GPU by way of
+    CuPy, and anything else with DLPack or ``__array__`` give a view where they can. Misaligned and
+    foreign-endian arrays are copied.
 
     Raises
     ------
@@ -82,14 +83,13 @@ def unwrap(x: Any, op: str, name: str) -> Any:
 
 
 def _foreign(x: Any, op: str, name: str) -> Any:
-    kind = type(x).__module__.partition(".")[0]
-    if kind == "cupy":
+    if type(x).__module__.partition(".")[0] == "torch":
+        x = _from_torch(x, op, name)
+    if is_on_gpu(x):
         if x.dtype not in (_FLOAT32, _FLOAT64):
             raise _dtype_error(x.dtype, op, name)
         return x
-    if kind == "torch":
-        x = _from_torch(x, op, name)
-    elif isinstance(x, np.generic):
+    if isinstance(x, np.generic):
         x = np.asarray(x)  # np.float64 is a float of Python's too
     elif isinstance(x, (list, tuple, int, float, complex, str, bytes)) or x is None:
         raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected an array or a Tensor")
@@ -158,14 +158,24 @@ def _from_torch(x: Any, op: str, name: str) -> Any:
             f"{op}: {name} is a torch tensor that requires grad; einkorn does not record torch's"
             " gradients, so pass it detached"
         )
+    if x.device.type == "cuda":
+        return _from_torch_on_gpu(x, op, name)
     if x.device.type != "cpu":
-        raise DeviceError(f"{op}: {name} is a torch tensor on {x.device}, expected one on the CPU")
+        raise DeviceError(f"{op}: {name} is a torch tensor on {x.device}, expected one on the CPU or a GPU")
     try:
         if x.element_size() == 2 and x.is_floating_point() and str(x.dtype) == "torch.bfloat16":
             return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16.bfloat16())
         return x.numpy()
     except TypeError:
         raise DTypeError(f"{op}: {name} has dtype {x.dtype}, expected float32, float64 or bfloat16") from None
+
+
+def _from_torch_on_gpu(x: Any, op: str, name: str) -> Any:
+    """CuPy's array over the memory of a tensor; CuPy's stream waits for torch's."""
+    cupy = cupy_module(f"{op}: {name} is a torch tensor on {x.device}, which")
+    if str(x.dtype) == "torch.bfloat16":
+        raise DTypeError(f"{op}: {name} has dtype {x.dtype} on {x.device}, where CuPy has no such type")
+    return cupy.from_dlpack(x)
 
 
 def _dtype_error(dtype: Any, op: str, name: str) -> DTypeError:
@@ -360,6 +370,8 @@ def kept_result(
 
 def _to_torch(out: Any) -> Any:
     torch = sys.modules["torch"]
+    if is_on_gpu(out):  # its memory; torch's stream waits for CuPy's
+        return torch.from_dlpack(out)
     if out.dtype.kind == "V":
         return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(out)

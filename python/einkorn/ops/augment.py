@@ -1,7 +1,8 @@
 """Augmentation of batches of pictures: seen from elsewhere, in other colours, filtered, with noise.
 
 Pictures are uint8 or float32 [images, channels, height, width]; nothing here has a gradient. Each image has
-parameters of its own. Transforms with names and random parameters are in :mod:`einkorn.data.augment`.
+parameters of its own. Pictures on a GPU are seen to there, with parameters of the CPU. Transforms with names
+and random parameters are in :mod:`einkorn.data.augment`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside, is_on_gpu
 from einkorn._masked import refuse_masked
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -32,8 +34,8 @@ _MOST_TAPS = 8191
 _ONES = np.ones(1024, np.float32)
 
 
-def _pictures(op: str, x: Any) -> np.ndarray:
-    """The uint8 or float32 array behind a batch of pictures, contiguous."""
+def _pictures(op: str, x: Any) -> Any:
+    """The uint8 or float32 array behind a batch of pictures, contiguous, where it is."""
     if type(x) is np.ndarray and x.ndim == 4 and (x.dtype is _BYTE or x.dtype is _FLOAT):
         _check_pixels(op, x.shape)
         return x if x.flags.carray else np.require(x, x.dtype, ["C", "A"])
@@ -41,6 +43,8 @@ def _pictures(op: str, x: Any) -> np.ndarray:
         x = x._data
     elif hasattr(x, "detach"):  # torch's
         x = x.detach().numpy()
+    if is_on_gpu(x):
+        return _on_gpu(op, x)
     if not hasattr(x, "__array__"):
         raise DTypeError(f"{op}: x is a {type(x).__name__}, expected a uint8 or float32 array")
     refuse_masked(x, f"{op}: x")
@@ -51,6 +55,15 @@ def _pictures(op: str, x: Any) -> np.ndarray:
         raise ShapeError(f"{op}: x has shape {a.shape}, expected [images, channels, height, width]")
     _check_pixels(op, a.shape)
     return np.require(a, a.dtype.newbyteorder("="), ["C", "A"])
+
+
+def _on_gpu(op: str, x: Any) -> Any:
+    if x.dtype not in (_BYTE, _FLOAT):
+        raise DTypeError(f"{op}: x has dtype {x.dtype}, expected uint8 or float32")
+    if x.ndim != 4:
+        raise ShapeError(f"{op}: x has shape {x.shape}, expected [images, channels, height, width]")
+    _check_pixels(op, x.shape)
+    return x if x.flags.c_contiguous else x.copy()
 
 
 def _check_pixels(op: str, shape: tuple[int, ...]) -> None:
@@ -85,10 +98,6 @@ def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any 
     except ValueError:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {shape}") from None
     return out
-
-
-def _new(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    return engines.cpu().empty(shape, np.dtype(dtype))
 
 
 def _out_dtype(op: str, pixel: np.dtype, dtype: Any, scale: Any) -> np.dtype:
@@ -131,11 +140,14 @@ class Launch(NamedTuple):
     def into(self, out: np.ndarray, x: np.ndarray, part: slice | np.ndarray | None = None) -> None:
         """Launch it, for the images ``part`` of the batch where that is given: x and out are theirs."""
         each = self.each if part is None else [a if a is None else a[part] for a in self.each]
-        getattr(engines.of(out), self.kernel)(out, x, *each, *self.shared)
+        given = (*each, *self.shared)
+        if is_on_gpu(x):
+            given = tuple(beside(x, a) if isinstance(a, np.ndarray) else a for a in given)
+        getattr(engines.of(out), self.kernel)(out, x, *given)
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Launch it for the whole batch."""
-        out = _new((*x.shape[:2], *self.size), self.dtype)
+        out = engines.of(x).empty((*x.shape[:2], *self.size), np.dtype(self.dtype))
         self.into(out, x)
         return out
 

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside, device_of, is_on_gpu, move, near
 from einkorn._masked import refuse_masked
-from einkorn.errors import ArgumentError, DTypeError, ShapeError
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from einkorn.ops._sealed import sealed
 
 __all__ = [
@@ -39,19 +40,19 @@ _SCANNED = 1 << 23  # pixels of resized images that one launch scans, about: som
 _TOLERANCE = np.float32(1e-5)
 
 
-def _bytes(op: str, name: str, x: Any, ndim: int) -> np.ndarray:
-    """A contiguous uint8 array of a number of dimensions, or a refusal."""
+def _bytes(op: str, name: str, x: Any, ndim: int) -> Any:
+    """A contiguous uint8 array of a number of dimensions, where it is, or a refusal."""
     if not hasattr(x, "__array__"):
         raise DTypeError(f"{op}: {name} is a {type(x).__name__}, expected a uint8 array")
     refuse_masked(x, f"{op}: {name}")
-    a = np.asarray(x)
+    a = x if is_on_gpu(x) else np.asarray(x)
     if a.dtype != np.uint8:
         raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected uint8")
     if a.ndim != ndim:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {ndim} dimensions")
     if max(a.shape, default=0) >= _MAX_SIDE and ndim == 2:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected sides below {_MAX_SIDE}")
-    return np.ascontiguousarray(a)
+    return np.ascontiguousarray(a) if isinstance(a, np.ndarray) or not a.flags.c_contiguous else a
 
 
 def _numbers(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -300,6 +301,7 @@ def cascade_scan(image: Any, cascade: HaarCascade, levels: Any, scales: Any) -> 
     Parameters
     ----------
     image : uint8 array [height, width]
+        Of an image on a GPU, windows are tried there and the boxes given on the CPU.
     cascade : HaarCascade
     levels : whole numbers [n, 4]
         (height, width, step, rows) of each size: at most the image's; windows are ``step`` (1 or 2) apart and
@@ -330,21 +332,21 @@ def cascade_scan(image: Any, cascade: HaarCascade, levels: Any, scales: Any) -> 
     if len(levels) and not np.isin(levels[:, 2], (1, 2)).all():
         raise ArgumentError(f"{op}: steps of levels must be 1 or 2")
     k = engines.of(a)
-    count = np.zeros(1, np.int64)
+    stages = [beside(a, array) for array in cascade.arrays()]
     capacity = 4096
     found = [np.empty((0, 4), np.int32)]
     # Some levels a launch: Ctrl-C is heard between launches.
     launch = np.cumsum(levels[:, 0].astype(np.int64) * levels[:, 1]) // _SCANNED
     for part in np.split(np.arange(len(levels)), np.flatnonzero(np.diff(launch)) + 1):
         while True:
-            boxes = k.empty((capacity, 4), np.int32)
-            k.cascade_scan(
-                boxes, count, a, levels[part], scales[part], *cascade.arrays(), cascade.height, cascade.width
-            )
-            if count[0] <= capacity:
+            boxes, found_there = k.empty((capacity, 4), np.int32), beside(a, np.zeros(1, np.int64))
+            some = (beside(a, levels[part]), beside(a, scales[part]))
+            k.cascade_scan(boxes, found_there, a, *some, *stages, cascade.height, cascade.width)
+            count = int(near(found_there)[0])
+            if count <= capacity:
                 break
-            capacity = int(count[0])
-        found.append(boxes[: count[0]].copy())
+            capacity = count
+        found.append(near(boxes[:count].copy()))
     return np.concatenate(found)
 
 
@@ -428,13 +430,28 @@ def haar_patch_sums(patches: Any) -> tuple[Any, Any]:
     return sums, scale
 
 
+def _check_sums(op: str, sums: Any, scale: Any, places: int) -> None:
+    """Refuse what is not as :func:`haar_patch_sums` gives it on a GPU."""
+    for name, a, dtype, ndim in (("sums", sums, np.int32, 2), ("scale", scale, np.float32, 1)):
+        if getattr(a, "dtype", None) != dtype:
+            raise DTypeError(
+                f"{op}: {name} has dtype {getattr(a, 'dtype', None)}, expected {np.dtype(dtype)}"
+            )
+        if a.ndim != ndim or not a.flags.c_contiguous:
+            raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {ndim} dimensions, contiguous")
+        if device_of(a) != device_of(sums):
+            raise DeviceError(f"{op}: {name} is on {device_of(a)}, expected {device_of(sums)} as sums is")
+    if sums.shape != (places, len(scale)):
+        raise ShapeError(f"{op}: sums has shape {sums.shape}, expected {(places, len(scale))}")
+
+
 def haar_features(sums: Any, scale: Any, rects: Any, weights: Any, height: int, width: int) -> Any:
     """Values of upright features over patches, normalized.
 
     Parameters
     ----------
     sums, scale : arrays
-        Of :func:`haar_patch_sums`.
+        Of :func:`haar_patch_sums`. Of sums on a GPU the values are computed there.
     rects : whole numbers [features, 3, 4]
         Rectangles (x, y, width, height); two-, three- and four-rectangle features are an outer rectangle of
         weight -1 and one or two inner ones.
@@ -455,12 +472,16 @@ def haar_features(sums: Any, scale: Any, rects: Any, weights: Any, height: int, 
     op = "haar_features"
     height, width = _side(op, "height", height), _side(op, "width", width)
     _check_window(op, height, width)
-    scale = _numbers(op, "scale", scale, np.float32, (None,))
-    sums = _numbers(op, "sums", sums, np.int32, ((height + 1) * (width + 1), len(scale)))
+    place = device_of(sums) if is_on_gpu(sums) else "cpu"
+    if place == "cpu":
+        scale = _numbers(op, "scale", scale, np.float32, (None,))
+        sums = _numbers(op, "sums", sums, np.int32, ((height + 1) * (width + 1), len(scale)))
+    else:
+        _check_sums(op, sums, scale, (height + 1) * (width + 1))
     rects = _numbers(op, "rects", rects, np.int32, (None, 3, 4))
     weights = _numbers(op, "weights", weights, np.float32, (len(rects), 3))
     _check_rects(op, rects, None, height, width)
     k = engines.of(sums)
     out = k.empty((len(rects), len(scale)), np.float32)
-    k.haar_features(out, sums, scale, rects, weights, height, width)
+    k.haar_features(out, sums, scale, move(rects, place), move(weights, place), height, width)
     return out

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside, device_of, is_on_gpu, is_whole, near
 from einkorn._masked import refuse_masked
-from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import as_index, contiguous, unwrap
 
 __all__ = ["bin_columns", "bin_edges", "histogram", "histogram_subtract"]
@@ -30,7 +31,7 @@ def bin_edges(
     Parameters
     ----------
     X : array [rows, features]
-        NaN does not count.
+        NaN does not count. Of an array of a GPU bins are found there, and given on the CPU.
     max_bins : int, default 255
         1 to 65535.
     rows : array of int, optional
@@ -68,12 +69,14 @@ def bin_edges(
         if not (np.isfinite(weight).all() and (weight >= 0).all()):
             raise ArgumentError(f"{op}: sample_weight has a negative or non-finite weight")
     k = engines.of(x)
+    at, weight = (None if a is None else beside(x, a) for a in (at, weight))
     found: list[np.ndarray] = []
     for first in range(0, x.shape[1], _COLUMNS):
         part = x[:, first : first + _COLUMNS]
         edges = k.empty((part.shape[1], int(max_bins) - 1), np.float64)
         counts = k.empty((part.shape[1],), np.int32)
         k.bin_edges(edges, counts, part, at, weight)
+        edges, counts = near(edges), near(counts)
         found += [edges[f, : counts[f] - 1].copy() for f in range(part.shape[1])]
     return found
 
@@ -90,6 +93,7 @@ def bin_columns(
     Parameters
     ----------
     X : array [rows, features]
+        Codes are made where it is, on a GPU too.
     edges : sequence of float64 arrays
         Ascending thresholds of each column, as :func:`bin_edges` gives; of a categorical column its
         categories, ascending: the code of ``x`` is the place of ``int(x)`` among them, or their number if it
@@ -134,7 +138,7 @@ def bin_columns(
     k = engines.of(x)
     codes = k.empty((n, x.shape[0]), np.uint8 if code == 255 else np.uint16)
     flat = np.concatenate(columns) if columns else np.empty(0)
-    k.bin_columns(codes, x, flat, offsets, marks, code)
+    k.bin_columns(codes, x, beside(x, flat), beside(x, offsets), beside(x, marks), code)
     return codes
 
 
@@ -146,6 +150,7 @@ def histogram(
     Parameters
     ----------
     codes : uint8 or uint16 array [features, rows]
+        Sums are made where they are, on a GPU too.
     gradients : array [rows]
     hessians : array [rows], optional
         Ones by default.
@@ -165,7 +170,8 @@ def histogram(
         For arguments that do not fit.
     """
     op = "histogram"
-    c = check_codes(op, codes)
+    c = codes if is_on_gpu(codes) else check_codes(op, codes)
+    _check_matrix(op, c)
     if bins is None:
         bins = 256 if c.dtype == np.uint8 else 65536
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or not 1 <= bins <= 65536:
@@ -175,7 +181,7 @@ def histogram(
     at = None if rows is None else _rows(op, rows, c.shape[1])
     k = engines.of(c)
     out = k.empty((c.shape[0], int(bins), 3), np.float64)
-    k.histogram(out, c, g, h, at)
+    k.histogram(out, c, *(None if a is None else beside(c, a) for a in (g, h, at)))
     return out
 
 
@@ -204,9 +210,7 @@ def histogram_subtract(a: Any, b: Any, out: Any = None) -> np.ndarray:
     for name, v in (("a", left), ("b", right), ("out", out)):
         if getattr(v, "dtype", None) != np.float64:
             raise DTypeError(f"{op}: {name} has dtype {getattr(v, 'dtype', None)}, expected float64")
-    if given is not None and (
-        out.shape != left.shape or not out.flags.c_contiguous or not out.flags.writeable
-    ):
+    if given is not None and (out.shape != left.shape or not is_whole(out)):
         raise ShapeError(f"{op}: out must be writable, contiguous and of shape {left.shape}")
     k.histogram_subtract(out, left, right)
     return out
@@ -215,12 +219,18 @@ def histogram_subtract(a: Any, b: Any, out: Any = None) -> np.ndarray:
 def check_codes(op: str, codes: Any) -> np.ndarray:
     """Codes as a contiguous uint8 or uint16 matrix; anything else is refused."""
     refuse_masked(codes, f"{op}: codes")
+    if is_on_gpu(codes):
+        raise DeviceError(f"{op}: codes is on {device_of(codes)}, expected codes of the CPU; `to` sends them")
     c = np.asarray(codes)
+    _check_matrix(op, c)
+    return np.ascontiguousarray(c)
+
+
+def _check_matrix(op: str, c: Any) -> None:
     if c.dtype not in (np.uint8, np.uint16):
         raise DTypeError(f"{op}: codes has dtype {c.dtype}, expected uint8 or uint16")
     if c.ndim != 2:
         raise ShapeError(f"{op}: codes has shape {c.shape}, expected (features, rows)")
-    return np.ascontiguousarray(c)
 
 
 def _matrix(op: str, X: Any) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import engines, runtime
-from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from einkorn._device import device_of, is_on_gpu, is_whole, move, near
+from einkorn.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._road import unwrap
 from einkorn.ops._sealed import Sealed, own, sealed
 from einkorn.ops.histogram import check_codes
@@ -129,7 +130,7 @@ class Presorted(Sealed):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.order, self.columns, self.missing)
+        return type(self), (near(self.order), near(self.columns), near(self.missing))
 
     @property
     def n_rows(self) -> int:
@@ -139,16 +140,21 @@ class Presorted(Sealed):
     def n_features(self) -> int:
         return int(self.order.shape[0])
 
+    @property
+    def device(self) -> str:
+        """Where the arrays are, and splits are searched."""
+        return device_of(self.order)
+
     def _search(self, place: Any, sums: Any, weights: Any, target: Any, classes: int, criterion: int) -> None:
         k = engines.of(self.order)
         k.stump_search(place, sums, self.order, self.missing, weights, target, classes, criterion)
 
     def _threshold(self, feature: int, position: int) -> float:
         row, column = self.order[feature], self.columns[feature]
-        low = float(column[row[position] & _ROW])
-        if position + 1 >= self.n_rows - self.missing[feature]:
+        low = float(column[int(row[position]) & int(_ROW)])
+        if position + 1 >= self.n_rows - int(self.missing[feature]):
             return float("inf")
-        high = float(column[row[position + 1] & _ROW])
+        high = float(column[int(row[position + 1]) & int(_ROW)])
         middle = low / 2 + high / 2
         return middle if low <= middle < high else low
 
@@ -216,7 +222,22 @@ class BinnedRows(Sealed):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.codes, list(self.edges), self.missing_code)
+        return type(self), (near(self.codes), list(self.edges), self.missing_code)
+
+    def to(self, device: str) -> BinnedRows:
+        """The rows on a device (``"cpu"``, ``"cuda"`` or ``"cuda:1"``): itself where they are there."""
+        codes = move(self.codes, device)
+        if codes is self.codes:
+            return self
+        moved = object.__new__(BinnedRows)
+        kept = {name: getattr(self, name) for name in ("edges", "missing", "missing_code")}
+        moved._seal(codes=codes, bins=move(self.bins, device), **kept)
+        return moved
+
+    @property
+    def device(self) -> str:
+        """Where the codes are, and splits are searched."""
+        return device_of(self.codes)
 
     @property
     def n_rows(self) -> int:
@@ -242,7 +263,7 @@ def presort(X: Any) -> Presorted:
     Parameters
     ----------
     X : float32 or float64 array [rows, features]
-        Any strides. NaN are missing values; infinities are values.
+        Any strides. NaN are missing values; infinities are values. Rows on a GPU are sorted there.
 
     Returns
     -------
@@ -260,7 +281,7 @@ def presort(X: Any) -> Presorted:
     if x.shape[0] > _ROW:
         raise ShapeError(f"{op}: X has {x.shape[0]} rows, at most {_ROW} are supported")
     if any(step % x.itemsize for step in x.strides):
-        x = np.ascontiguousarray(x)
+        x = x.copy()
     k = engines.of(x)
     shape = x.shape[::-1]
     order, columns = k.empty(shape, np.int32), k.empty(shape, x.dtype)
@@ -291,7 +312,8 @@ def stump_search(
     ----------
     data : Presorted or BinnedRows
     weights : float32 array [rows]
-        With two classes negative for rows of class 0 and positive for those of class 1; else at least 0.
+        On data's device. With two classes negative for rows of class 0 and positive for those of class 1;
+        else at least 0.
     target : int32 array [rows], optional
         Classes, in [0, classes); needed for more than two.
     classes : int, default 2
@@ -321,29 +343,31 @@ def stump_search(
     if classes > 2:
         y = _row_numbers(op, "target", target, data.n_rows, np.int32)
         _check_range(op, y, classes)
-    place = np.empty(3, np.int64)
-    sums = np.empty((2, classes))
-    data._search(place, sums, v, y, classes, code)
-    feature, position, missing_left = place.tolist()
+    _same_place(op, data.device, weights=v, target=y)
+    k = engines.of(v)
+    found, weighed = k.empty((3,), np.int64), k.empty((2, classes), np.float64)
+    data._search(found, weighed, v, y, classes, code)
+    feature, position, missing_left = near(found).tolist()
+    sums = near(weighed)
     if feature < 0:
         return StumpSplit(-1, float("nan"), False, sums)
-    if not missing_left and not data.missing[feature]:
+    if not missing_left and not int(data.missing[feature]):
         left, right = sums.sum(axis=1)
         missing_left = left > right
     return StumpSplit(feature, data._threshold(feature, position), bool(missing_left), sums)
 
 
 def adaboost_update(
-    weights: np.ndarray,
-    signed_weights: np.ndarray,
-    target: np.ndarray,
+    weights: Any,
+    signed_weights: Any,
+    target: Any,
     *,
-    x: np.ndarray | None = None,
+    x: Any = None,
     threshold: float = 0.0,
     missing_left: bool = False,
     left: int = 0,
     right: int = 0,
-    predicted: np.ndarray | None = None,
+    predicted: Any = None,
     classes: int = 2,
     learning_rate: float = 1.0,
     source: int = 0,
@@ -359,7 +383,7 @@ def adaboost_update(
     Parameters
     ----------
     weights : float64 array [rows]
-        Changed in place.
+        Changed in place. Of weights on a GPU the round is computed there, and all arrays are there.
     signed_weights : float32 array [rows]
         Written: the weights as :func:`stump_search` takes them.
     target : int32 array [rows]
@@ -392,13 +416,13 @@ def adaboost_update(
     """
     op = "adaboost_update"
     _check_classes(op, classes)
-    rows = weights.shape[0] if isinstance(weights, np.ndarray) and weights.ndim == 1 else -1
+    rows = weights.shape[0] if _is_array(weights) and weights.ndim == 1 else -1
     if rows < 0:
         raise ShapeError(f"{op}: weights must be an array [rows]")
     for name, a, kind in (("weights", weights, np.float64), ("signed_weights", signed_weights, np.float32)):
-        if not isinstance(a, np.ndarray) or a.dtype != kind:
+        if not _is_array(a) or a.dtype != kind:
             raise DTypeError(f"{op}: {name} must be an array of {np.dtype(kind)}")
-        if a.shape != (rows,) or not a.flags.c_contiguous or not a.flags.writeable:
+        if a.shape != (rows,) or not is_whole(a):
             raise ShapeError(f"{op}: {name} has shape {a.shape}, expected a writable contiguous ({rows},)")
     y = _row_numbers(op, "target", target, rows, np.int32)
     if (x is None) == (predicted is None):
@@ -410,9 +434,11 @@ def adaboost_update(
         if x.shape != (rows,):
             raise ShapeError(f"{op}: x has shape {x.shape}, expected ({rows},)")
         if x.strides[0] % x.itemsize:
-            x = np.ascontiguousarray(x)
-    stats = np.empty(4)
-    engines.of(weights).adaboost_update(
+            x = x.copy()
+    _same_place(op, device_of(weights), signed_weights=signed_weights, target=y, x=x, predicted=predicted)
+    k = engines.of(weights)
+    stats = k.empty((4,), np.float64)
+    k.adaboost_update(
         stats,
         weights,
         signed_weights,
@@ -429,7 +455,18 @@ def adaboost_update(
         float(source_factor),
         float(error_floor),
     )
-    return stats
+    return near(stats)
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or is_on_gpu(x)
+
+
+def _same_place(op: str, device: str, **arrays: Any) -> None:
+    """Refuse an array that is not where the others are. None is skipped."""
+    for name, a in arrays.items():
+        if a is not None and device_of(a) != device:
+            raise DeviceError(f"{op}: {name} is on {device_of(a)}, expected {device} as the rows are")
 
 
 def _check_classes(op: str, classes: Any) -> None:
@@ -437,13 +474,13 @@ def _check_classes(op: str, classes: Any) -> None:
         raise ArgumentError(f"{op}: classes is {classes!r}, expected a whole number of at least 2")
 
 
-def _row_numbers(op: str, name: str, values: Any, rows: int, kind: type) -> np.ndarray:
-    if not isinstance(values, np.ndarray) or values.dtype != kind:
-        found = values.dtype if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+def _row_numbers(op: str, name: str, values: Any, rows: int, kind: type) -> Any:
+    if not _is_array(values) or values.dtype != kind:
+        found = values.dtype if _is_array(values) else f"a {type(values).__name__}"
         raise DTypeError(f"{op}: {name} is {found}, expected an array of {np.dtype(kind)}")
     if values.shape != (rows,):
         raise ShapeError(f"{op}: {name} has shape {values.shape}, expected ({rows},)")
-    return np.ascontiguousarray(values)
+    return values if values.flags.c_contiguous else values.copy()
 
 
 def _check_range(op: str, y: np.ndarray, classes: int) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from einkorn import engines
+from einkorn import engines, runtime
+from einkorn._device import beside, is_on_gpu, move, near
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
@@ -57,7 +58,7 @@ def _seeds(op: str, seeds: Any) -> np.ndarray:
     return np.ascontiguousarray(given, np.int64)
 
 
-def bootstrap_counts(n_rows: int, seeds: Any, draws: int | None = None) -> np.ndarray:
+def bootstrap_counts(n_rows: int, seeds: Any, draws: int | None = None, device: str = "cpu") -> Any:
     """How often each row is in each tree's bootstrap sample.
 
     Parameters
@@ -68,6 +69,8 @@ def bootstrap_counts(n_rows: int, seeds: Any, draws: int | None = None) -> np.nd
         A tree's draws depend on its seed alone.
     draws : int, optional
         Rows drawn with replacement for each tree; n_rows by default.
+    device : str, default "cpu"
+        Where to draw; the same draws on each.
 
     Returns
     -------
@@ -82,8 +85,8 @@ def bootstrap_counts(n_rows: int, seeds: Any, draws: int | None = None) -> np.nd
     op = "bootstrap_counts"
     rows = _whole(op, "n_rows", n_rows, 1, _MOST - 1)
     number = rows if draws is None else _whole(op, "draws", draws, 0, _MOST - 1)
-    given = _seeds(op, seeds)
-    k = engines.cpu()
+    given = move(_seeds(op, seeds), device)
+    k = engines.of(given)
     counts = k.empty((given.size, rows), np.dtype(np.uint16))
     k.bootstrap_counts(counts, given, number)
     return counts
@@ -116,7 +119,8 @@ def grow_forest(
     Parameters
     ----------
     codes : uint8 or uint16 array [features, rows]
-        Numbers of bins, as ``Binner.transform`` gives them; 255 (65535) means missing.
+        Numbers of bins, as ``Binner.transform`` gives them; 255 (65535) means missing. Of codes on a GPU
+        trees are grown there; the other arrays are on the CPU, but for counts, which may be on either.
     target : array [rows]
         With ``n_classes`` the classes 0 to n_classes - 1, else finite numbers, for "poisson" of at least 0.
     seeds : int array [trees]
@@ -174,12 +178,12 @@ def grow_forest(
     op = "grow_forest"
     for name, value in (("codes", codes), ("target", target), ("sample_weight", sample_weight)):
         refuse_masked(value, f"{op}: {name}")
-    codes = np.asarray(codes)
+    codes = codes if is_on_gpu(codes) else np.asarray(codes)
     if codes.dtype not in (np.uint8, np.uint16):
         raise DTypeError(f"{op}: codes has dtype {codes.dtype}, expected uint8 or uint16")
     if codes.ndim != 2 or 0 in codes.shape:
         raise ShapeError(f"{op}: codes has shape {codes.shape}, expected [features, rows], neither of them 0")
-    codes = np.ascontiguousarray(codes)
+    codes = codes if codes.flags.c_contiguous else codes.copy()
     features, rows = codes.shape
     classes = _whole(op, "n_classes", n_classes, 0, 65535)
     known = ("gini", "entropy", "log_loss") if classes else ("squared_error", "friedman_mse", "poisson")
@@ -199,12 +203,12 @@ def grow_forest(
     given = _seeds(op, seeds)
     trees = given.size
     if counts is not None:
-        counts = np.asarray(counts)
+        counts = counts if is_on_gpu(counts) else np.asarray(counts)
         if counts.dtype != np.uint16:
             raise DTypeError(f"{op}: counts has dtype {counts.dtype}, expected uint16")
         if counts.shape != (trees, rows):
             raise ShapeError(f"{op}: counts has shape {counts.shape}, expected {(trees, rows)}")
-        counts = np.ascontiguousarray(counts)
+        counts = beside(codes, counts if counts.flags.c_contiguous else counts.copy())
     if class_weight is not None:
         class_weight = _class_weight(op, class_weight, trees, classes)
     offsets, lows, highs = _bins(op, low, high, features, 255 if codes.dtype == np.uint8 else 65535)
@@ -234,21 +238,27 @@ def grow_forest(
     enough = 2 * most_leaves - 1
     room = enough if expected_nodes is None else min(enough, _whole(op, "expected_nodes", expected_nodes, 1))
 
-    k = engines.cpu()
+    k = engines.of(codes)
+    seeds_there, y, weight, class_weight, offsets, lows, highs = (
+        None if a is None else beside(codes, a)
+        for a in (given, y, weight, class_weight, offsets, lows, highs)
+    )
     width = max(classes, 1)
     pieces: list[tuple[np.ndarray, ...]] = []
     sizes = np.empty(trees, np.int64)
     first = 0
     while first < trees:
-        step = max(k.get_num_threads(), _ROOM // (room * (8 * width + 49)))
+        step = max(runtime.get_num_threads(), _ROOM // (room * (8 * width + 49)))
         last = min(first + step, trees)
         node_count, arrays = _empty_nodes(k, last - first, room, width)
         part = None if counts is None else counts[first:last]
         of_class = None if class_weight is None else class_weight[first:last]
         bins = (offsets, lows, highs)
         k.grow_forest(
-            node_count, *arrays, codes, y, weight, part, of_class, *bins, given[first:last], *options
+            node_count, *arrays, codes, y, weight, part, of_class, *bins, seeds_there[first:last], *options
         )
+        if is_on_gpu(codes):
+            node_count, *arrays = (near(a) for a in (node_count, *arrays))
         if (node_count == _OUT_OF_RANGE).any():
             raise IndexRangeError(f"{op}: codes has a code that is neither missing nor a bin of its feature")
         if (node_count == _TOO_HEAVY).any():

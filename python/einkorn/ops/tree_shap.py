@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside, is_on_gpu
 from einkorn.ops.tree_predict import _rows
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def tree_shap(trees: Trees, X: Any) -> np.ndarray:
     trees : Trees
         Where a split's node has cover 0, both sides count half.
     X : array [rows, n_features]
-        float32 or float64.
+        float32 or float64. Rows on a GPU are explained there.
 
     Returns
     -------
@@ -67,8 +68,10 @@ def tree_shap(trees: Trees, X: Any) -> np.ndarray:
         tables.largest,
         tables.deepest,
     )
-    out = np.empty((a.shape[0], trees.n_features + 1, trees.n_outputs))
     k = engines.of(a)
+    if is_on_gpu(a):
+        arrays = tuple(beside(a, v) if isinstance(v, np.ndarray) else v for v in arrays)
+    out = k.empty((a.shape[0], trees.n_features + 1, trees.n_outputs), np.float64)
     # Some rows a launch: Ctrl-C is heard between launches.
     step = max(_FEWEST, _VISITS // max(trees.n_nodes * (tables.deepest + 1), 1) // _FEWEST * _FEWEST)
     for first in range(0, a.shape[0], step):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from einkorn import cuda
 from einkorn._device import device_of, move
 from einkorn._tensor import Tensor
 from einkorn.training.state import state_of
 
-__all__ = ["follow", "on_device", "place", "require"]
+__all__ = ["follow", "on_device", "place", "placed", "require"]
 
 
 def require(device: str) -> None:
@@ -38,6 +42,26 @@ def place(model: Any, device: str | None) -> None:
         require(device)
         model.to(device)
     follow(model)
+
+
+def placed(op: str, *, compiled: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate ``op`` of a model: it goes to ``device`` first, whose GPU is the current one meanwhile."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(model: Any, *args: Any, device: str | None = None, **options: Any) -> Any:
+            from einkorn.training.compiled import compiled_of
+
+            if compiled:
+                compiled_of(model, op)
+            place(model, device)
+            where = state_of(model).device
+            with nullcontext() if where == "cpu" else cuda.device(where):
+                return function(model, *args, **options)
+
+        return run
+
+    return decorate
 
 
 def follow(model: Any) -> None:

@@ -31,7 +31,7 @@ from einkorn.training.batches import (
     no_rows,
 )
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
-from einkorn.training.devices import on_device, place
+from einkorn.training.devices import on_device, placed
 from einkorn.training.events import Events
 from einkorn.training.forward import Forward
 from einkorn.training.modes import evaluating
@@ -43,6 +43,7 @@ __all__ = ["Tester", "evaluate", "predict", "run_evaluation"]
 _WORTH_FOLDING = 8  # rows: multiplying the weights costs what a few rows save
 
 
+@placed("evaluate")
 def evaluate(
     model: Any,
     x: Any,
@@ -52,11 +53,9 @@ def evaluate(
     sample_weight: Any,
     steps: int | None,
     callbacks: Any,
-    device: str | None = None,
 ) -> dict[str, float]:
     """``Trainable.evaluate``, as a dict."""
     _, compiled, _ = compiled_of(model, "evaluate")
-    place(model, device)
     size = 256 if batch_size is None else integer(batch_size, "evaluate", "batch_size", 1)
     types = types_of(model, compiled)
     batches = types.batches(x, y, size, "evaluate", model, sample_weight=sample_weight)
@@ -137,6 +136,7 @@ class Tester(Forward):
         figures.add(number, loss.total(values, wanted), values, wanted, weight)
 
 
+@placed("predict", compiled=False)
 def predict(
     model: Any,
     x: Any,
@@ -144,10 +144,8 @@ def predict(
     verbose: Any,
     steps: int | None,
     callbacks: Any,
-    device: str | None = None,
 ) -> Any:
     """``Trainable.predict``."""
-    place(model, device)
     size = 256 if batch_size is None else integer(batch_size, "predict", "batch_size", 1)
     types = Types(float_type(model))
     if is_map_dataset(x) and not is_batches(x):

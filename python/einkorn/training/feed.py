@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._pinned import ahead
 from einkorn.data import DataLoader
-from einkorn.training.batches import length
+from einkorn.training.batches import Gathered, length
 from einkorn.training.snapshot import random_state, set_random_state
 
 __all__ = ["Feed"]
@@ -42,6 +43,7 @@ class Feed:
         self.source = source
         self.steps = steps
         self.kept = kept
+        self.device = "cpu"  # where the inputs of batches are wanted
         self.ran_out = False  # the source gives no more, in the middle of an epoch or before one
         self._rest: Iterator[Any] | None = None
         self._began: dict[str, Any] = {}
@@ -60,8 +62,16 @@ class Feed:
             self._began = random_state(self.generators())
         self._pass = self._passes
         self._taken = 0
-        self._rest = iter(self.source)
+        rest = iter(self.source)
+        self._rest = ahead(rest) if self.device != "cpu" and self._is_sent_ahead() else rest
         return self._rest
+
+    def _is_sent_ahead(self) -> bool:
+        """Whether a batch may be taken before its time: where that draws nothing, or was asked for."""
+        loader = self._loader
+        if not isinstance(loader, DataLoader):
+            return False
+        return loader.pin_memory or (isinstance(self.source, Gathered) and loader.transform is None)
 
     @property
     def _loader(self) -> Any:

@@ -33,7 +33,7 @@ from einkorn.training.batches import (
     split,
 )
 from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
-from einkorn.training.devices import follow, place
+from einkorn.training.devices import follow, placed
 from einkorn.training.evaluation import run_evaluation
 from einkorn.training.events import Events
 from einkorn.training.feed import Feed
@@ -51,6 +51,7 @@ from einkorn.training.step import Stepper
 __all__ = ["Run", "fit"]
 
 
+@placed("fit")
 def fit(
     model: Any,
     x: Any,
@@ -72,11 +73,9 @@ def fit(
     validation_freq: Any,
     on_nan: str,
     transform: Any = None,
-    device: str | None = None,
 ) -> History:
     """``Trainable.fit``."""
     state, compiled, optimizer = compiled_of(model, "fit")
-    place(model, device)
     _check_optimizer(model, compiled, optimizer)
     epochs = integer(epochs, "fit", "epochs", 0)
     initial_epoch = integer(initial_epoch, "fit", "initial_epoch", 0)
@@ -132,6 +131,7 @@ def fit(
             events.call("on_train_begin", {})
             first = run.restore()
             follow(model)
+            feed.device = state.device
             for epoch in range(first, first if state.stop_training else epochs):
                 if run.done == 0:
                     events.call("on_epoch_begin", epoch, {})

@@ -310,7 +310,7 @@ class Trainable(Weighted, Stepping):
         """
         from einkorn.training.evaluation import evaluate
 
-        logs = evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, device)
+        logs = evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, device=device)
         if return_dict:
             return logs
         values = list(logs.values())
@@ -342,7 +342,7 @@ class Trainable(Weighted, Stepping):
         """
         from einkorn.training.evaluation import predict
 
-        return predict(self, x, batch_size, verbose, steps, callbacks, device)
+        return predict(self, x, batch_size, verbose, steps, callbacks, device=device)
 
     def summary(
         self,

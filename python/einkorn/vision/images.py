@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import is_on_gpu
 from einkorn._extras import need
 from einkorn._masked import refuse_masked
 from einkorn.errors import ArgumentError, DataError, DTypeError, ShapeError
@@ -58,8 +59,8 @@ def rgb_of(image: Any, op: str) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def to_gray(image: Any, op: str = "to_gray") -> np.ndarray:
-    """An image as a contiguous uint8 array [height, width].
+def to_gray(image: Any, op: str = "to_gray") -> Any:
+    """An image as a contiguous uint8 array [height, width]; one on a GPU stays there.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def to_gray(image: Any, op: str = "to_gray") -> np.ndarray:
             f"{op}: image is a {type(image).__name__}, expected a uint8 array, an image or a path"
         )
     refuse_masked(image, f"{op}: image")
-    a = np.asarray(image)
+    a = image if is_on_gpu(image) else np.asarray(image)
     if a.dtype != np.uint8:
         raise DTypeError(f"{op}: image has dtype {a.dtype}, expected uint8 (0 to 255)")
     if a.ndim == 3 and a.shape[2] == 1:
