@@ -34,19 +34,11 @@ def far(value: Any, of: GpuArray | None = None) -> Any:
     return GpuArray(array, of.device.id if is_view else Device.current)
 
 
-#: What NumPy's arrays have and CuPy's have not.
-_NUMPYS = frozenset(
-    (
-        "ctypes",
-        "setflags",
-        "newbyteorder",
-        "byteswap",
-        "getfield",
-        "setfield",
-        "resize",
-        "itemset",
-        "to_device",
-    )
+#: What NumPy's arrays and NumPy have, and CuPy's and CuPy (14.2) have not.
+_NUMPYS = frozenset(("ctypes", "getfield", "resize", "setfield", "setflags", "to_device"))
+_NOT_IN_CUPY = frozenset(
+    ("block", "einsum_path", "histogram_bin_edges", "insert", "matvec", "nanpercentile", "nanquantile")
+    + ("polyder", "polydiv", "polyint", "spacing", "unstack", "vecdot", "vecmat")
 )
 
 
@@ -73,6 +65,8 @@ class GpuArray:
         return far(getattr(ufunc, method)(*near(inputs), **near(kwargs)))
 
     def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
+        if function.__name__ in _NOT_IN_CUPY:
+            return NotImplemented
         return far(function(*near(args), **near(kwargs)))
 
     @property

@@ -47,7 +47,15 @@ manual_seed_all = manual_seed
 
 
 def _cupy() -> Any:
-    return cupy_module("einkorn.cuda")
+    """CuPy, where it finds a GPU."""
+    cupy = cupy_module("einkorn.cuda")
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(f"einkorn.cuda: no GPU can be used here: {error}") from None
+    if count == 0:
+        raise DeviceError("einkorn.cuda: there are 0 GPUs")
+    return cupy
 
 
 def device_count() -> int:

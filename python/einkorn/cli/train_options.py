@@ -128,7 +128,7 @@ class Settings:
     seed: int = _setting(int, "default: 0", 0)
     engine: str | None = _setting(str, "default: native if built", choices=("native", "numba"))
     threads: int | None = _setting(int, "default: all cores", least=1)
-    device: str | None = _setting(str, "where to train (default: cpu)", choices=("cpu", "cuda"))
+    device: str | None = _setting(str, "where to train: cpu, cuda or cuda:N (default: cpu)")
     out: str | None = _setting(str, "default: runs/MODEL-DATA, with a number where that is there already")
 
 

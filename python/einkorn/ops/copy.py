@@ -39,7 +39,7 @@ _BOTH = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 def _dense(a: Any) -> Any:
-    return _road.contiguous(a) if a.dtype.kind == "f" else np.ascontiguousarray(a).reshape(a.shape)
+    return _road.contiguous(a) if a.dtype.kind == "f" else a if a.flags.c_contiguous else a.copy()
 
 
 def contiguous(x: Any) -> Any:

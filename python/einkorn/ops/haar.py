@@ -52,7 +52,7 @@ def _bytes(op: str, name: str, x: Any, ndim: int) -> Any:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected {ndim} dimensions")
     if max(a.shape, default=0) >= _MAX_SIDE and ndim == 2:
         raise ShapeError(f"{op}: {name} has shape {a.shape}, expected sides below {_MAX_SIDE}")
-    return np.ascontiguousarray(a) if isinstance(a, np.ndarray) or not a.flags.c_contiguous else a
+    return a if a.flags.c_contiguous else a.copy()
 
 
 def _numbers(op: str, name: str, x: Any, dtype: Any, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -238,7 +238,7 @@ def _matrix(op: str, X: Any) -> np.ndarray:
     if x.ndim != 2:
         raise ShapeError(f"{op}: X has shape {x.shape}, expected (rows, features)")
     if any(s % x.itemsize for s in x.strides):
-        x = np.ascontiguousarray(x)
+        x = x.copy()
     return x
 
 
@@ -258,4 +258,4 @@ def _per_row(op: str, name: str, values: Any, rows: int) -> np.ndarray:
         raise ShapeError(
             f"{op}: {name} has shape {v.shape}, expected {(rows,)} because codes has {rows} rows"
         )
-    return np.ascontiguousarray(v, dtype=np.float64)
+    return v.astype(np.float64, order="C", copy=False)

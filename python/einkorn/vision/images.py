@@ -94,7 +94,7 @@ def to_gray(image: Any, op: str = "to_gray") -> Any:
     if a.ndim == 3 and a.shape[2] == 1:
         a = a[:, :, 0]
     if a.ndim == 3 and a.shape[2] == 3:
-        a = np.ascontiguousarray(a)
+        a = a if a.flags.c_contiguous else a.copy()
         k = engines.of(a)
         out = k.empty(a.shape[:2], np.uint8)
         k.rgb_to_gray(out, a)
@@ -103,4 +103,4 @@ def to_gray(image: Any, op: str = "to_gray") -> Any:
         raise ShapeError(f"{op}: image has shape {a.shape}, expected (height, width) or (height, width, 3)")
     if max(a.shape) >= 1 << 24:
         raise ArgumentError(f"{op}: image has shape {a.shape}, expected sides below {1 << 24}")
-    return np.ascontiguousarray(a)
+    return a if a.flags.c_contiguous else a.copy()
