@@ -29,7 +29,8 @@ PYBIND11_MODULE(_cuda, m) {
   pybind11::register_local_exception_translator(&einkorn::cuda::translate);
   m.def("set_stream", &einkorn::cuda::set_stream, pybind11::arg("handle"), pybind11::arg("device"),
         "Send this thread's kernels to a stream, given by the number of its cudaStream_t, of a device.");
-  m.def("versions", &versions, "Versions of CUDA: of the runtime here, and the latest that the driver takes, 0 without.");
+  m.def("versions", &versions,
+        "Versions of CUDA: of the runtime here, and the latest that the driver takes, 0 without.");
   m.attr("architectures") = EINKORN_CUDA_ARCHITECTURES;
   m.def("kernels", &einkorn::kernels, "Name and element types of every kernel that this module has.");
   for (const einkorn::Bindings bind : einkorn::all_bindings()) bind(einkorn::Module(m.ptr()));

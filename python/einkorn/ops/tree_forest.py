@@ -239,10 +239,10 @@ def grow_forest(
     room = enough if expected_nodes is None else min(enough, _whole(op, "expected_nodes", expected_nodes, 1))
 
     k = engines.of(codes)
-    seeds_there, y, weight, class_weight, offsets, lows, highs = (
-        None if a is None else beside(codes, a)
-        for a in (given, y, weight, class_weight, offsets, lows, highs)
-    )
+    told: list[Any] = [y, weight, class_weight, offsets, lows, highs, given]
+    if is_on_gpu(codes):
+        told = [None if a is None else beside(codes, a) for a in told]
+    y, weight, class_weight, *bins, given = told
     width = max(classes, 1)
     pieces: list[tuple[np.ndarray, ...]] = []
     sizes = np.empty(trees, np.int64)
@@ -253,12 +253,11 @@ def grow_forest(
         node_count, arrays = _empty_nodes(k, last - first, room, width)
         part = None if counts is None else counts[first:last]
         of_class = None if class_weight is None else class_weight[first:last]
-        bins = (offsets, lows, highs)
         k.grow_forest(
-            node_count, *arrays, codes, y, weight, part, of_class, *bins, seeds_there[first:last], *options
+            node_count, *arrays, codes, y, weight, part, of_class, *bins, given[first:last], *options
         )
         if is_on_gpu(codes):
-            node_count, *arrays = (near(a) for a in (node_count, *arrays))
+            node_count, arrays = near(node_count), tuple(near(a) for a in arrays)
         if (node_count == _OUT_OF_RANGE).any():
             raise IndexRangeError(f"{op}: codes has a code that is neither missing nor a bin of its feature")
         if (node_count == _TOO_HEAVY).any():
