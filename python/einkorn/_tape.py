@@ -11,9 +11,12 @@ its turn, and one definition serves every order.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from einkorn import _bfloat16, _versions, sparse
 from einkorn._grad_mode import enable_grad, set_grad_enabled
@@ -108,14 +111,30 @@ def add(a: Any, b: Any) -> Any:
     return out
 
 
+def _holders(view: Any) -> int:
+    """How many hold the array that ``view`` looks at: its own reference, this one's and others."""
+    return sys.getrefcount(view.base)
+
+
+_ALONE = _holders(np.empty(1).reshape(1, 1))
+
+
+def _is_all_of_it(view: Any) -> bool:
+    """Whether a view is of a whole array that nothing but this view keeps: one that an operation made and reshaped."""
+    base = view.base
+    whole = base.size == view.size and type(base.base) is not type(view)
+    del base
+    return whole and _holders(view) <= _ALONE
+
+
 def own(gradient: Any, passed: Any) -> Any:
     """An array that a leaf may keep: a copy when an operation handed on the array it was given."""
     if type(gradient) is SparseRows:
         return gradient
-    k = _bfloat16.of(gradient)
-    shared = gradient is passed or type(gradient.base) is type(gradient)
+    shared = gradient is passed or (type(gradient.base) is type(gradient) and not _is_all_of_it(gradient))
     if not shared and gradient.flags.c_contiguous:
         return gradient
+    k = _bfloat16.of(gradient)
     out = k.empty(gradient.shape, gradient.dtype)
     k.copy(out, gradient)
     return out
