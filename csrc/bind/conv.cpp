@@ -2,6 +2,7 @@
 
 #include "bind/array.h"
 #include "kernels/conv/conv_pairs.h"
+#include "kernels/conv/conv_parts.h"
 
 namespace einkorn::bind_conv {
 

@@ -120,7 +120,7 @@ _ALONE = _holders(np.empty(1).reshape(1, 1))
 
 
 def _is_all_of_it(view: Any) -> bool:
-    """Whether a view is of a whole array that nothing but this view keeps: one that an operation made and reshaped."""
+    """Whether a view is all of an array that nothing else keeps: an operation made and reshaped it."""
     base = view.base
     whole = base.size == view.size and type(base.base) is not type(view)
     del base

@@ -28,7 +28,7 @@
 //             F(2x2,2x2) by nothing.
 // Cost        unfold and fold one operation an element of the columns; the others 2 N K OH OW (C/groups) R S FLOPs each (the weight gradient N K OH OW more for the bias); bytes: every operand once.
 //
-// Scratch     conv_plan.h: ConvParts.
+// Scratch     conv_parts.h: ConvParts.
 
 #pragma once
 

@@ -15,8 +15,15 @@
 //   this, four vectors for few channels                                  143 / 117; 122;  78
 //   pieces no wider than the vectors that are read                       142 / 124; 130;  98
 //   conv_batch.cpp where it fits                                         142 / 187; 130;  98
+// More channels, one core of Emerald Rapids (177) beside other programs; N8 C3->64 224x224 7x7 stride 2 / 11x11 stride 4 / 3x3;
+// C64->64 64x64 3x3 dilation 2; C32->128 32x32 5x5; C3->32 224x224 3x3 stride 2
+//   packed columns (conv_gemm.cpp)                                       111 /  67 /  97; 120; 147
+//   this, where rows fill vectors (suits_direct)                         146 / 118 / 110; 147; 161
+//   pixels of stride 2 sorted by vectors, not one by one                 (with it)                    93 for 60
+// The stem's 147 steps of 13 x 2 vectors take 10.8 of its 12.9 ms; the rest is writing 26 MB and filling pieces.
 
 #include "kernels/conv/conv_methods.h"
+#include "kernels/conv/conv_panels.h"
 #include "kernels/conv/conv_piece.h"
 #include "kernels/conv/conv_tile.h"
 
@@ -98,17 +105,7 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
                                       c.grid_h, c.grid_w, c.in_channels);
   tap_offsets(scratch.offsets, c.tap, c.taps, c.in_channels, band, c.in_step_x);
   const RowPanels panels = row_panels(c.out_channels, kTileRows);
-  for (int64_t g = 0; g < c.groups; ++g)
-    for (int64_t p = 0; p < panels.count; ++p) {
-      T* a = scratch.weights + (g * panels.count + p) * steps * panels.rows;
-      for (int64_t i = 0; i < c.in_channels; ++i)
-        for (int t = 0; t < c.taps; ++t)
-          for (int r = 0; r < panels.rows; ++r) {
-            const int64_t o = p * panels.rows + r;
-            *a++ = o < c.out_channels ? c.w[g * c.w_group_step + o * c.w_out_step + i * c.w_in_step + c.tap[t].index]
-                                      : T(0);
-          }
-    }
+  pack_weights(&c, 1, scratch.weights, panels, ws);
   const int vectors = panels.rows * kMostVectors <= kTileRows * kTileVectors ? kMostVectors : kTileVectors;
   const Direct<T> most = choose_direct<T>(panels.rows, vectors), two = choose_direct<T>(panels.rows, 2),
                   one = choose_direct<T>(panels.rows, 1);
@@ -128,7 +125,7 @@ void convolve_directly(const TapConvolution<T>& c, const DirectScratch<T>& scrat
       const int64_t o = group * c.out_channels + p * panels.rows;
       DirectJob<T> job;
       job.steps = steps;
-      job.a = scratch.weights + (group * panels.count + p) * steps * panels.rows;
+      job.a = scratch.weights + (group * panels.count + p) * panel_step(c, panels);
       job.offset = scratch.offsets;
       job.plane = plane;
       job.out_step = c.out_step_x;

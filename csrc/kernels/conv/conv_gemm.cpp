@@ -19,9 +19,12 @@
 //   four blocks a task: rows written 512 bytes at a time                 179 / 136; 162
 // One core of Emerald Rapids beside other programs, 1x1 N8 C256->1024 14x14, ms, by turns: the outputs' lines asked for before a tile
 // 5.91 for 5.90, with gradients 23.9 for 24.1; that is 139 of 177 GFLOP/s forward, what a product of that size has (matmul.cpp).
+// Two blocks a task of 1024 steps, as its input gradient has: 6.70 to 6.79 for 6.67 to 6.85. With its weight gradient by outer products
+// (conv_grad_outer.h) that row takes 20.5 (PyTorch 20.8): 5.8, 6.8 and 7.0, the limit 4.6 each.
 
 #include "kernels/conv/conv_columns.h"
 #include "kernels/conv/conv_methods.h"
+#include "kernels/conv/conv_panels.h"
 #include "kernels/conv/conv_tile.h"
 
 namespace einkorn::EINKORN_ISA {
@@ -57,49 +60,6 @@ void scatter_tile(const TapConvolution<T>& c, const T* tile, int rows, int64_t c
     }
     j += size;
   }
-}
-
-// Elements from one panel of w to the next.
-template <class T>
-int64_t panel_step(const TapConvolution<T>& c, const RowPanels& panels) {
-  return c.in_channels * c.taps * panels.rows + kPanelRoom;
-}
-
-// panel[(i * taps + t) * rows + r] = w[o + r, i, t], or zero for a row that is not live
-template <class T>
-void pack_channel(T* panel, const TapConvolution<T>& c, int rows, const T* w, int live) {
-  for (int t = 0; t < c.taps; ++t, panel += rows)
-    for (int r = 0; r < rows; ++r) panel[r] = r < live ? w[r * c.w_out_step + c.tap[t].index] : T(0);
-}
-
-// The panels of w of every phase. Phases take their taps from the same lines of w, which are therefore read once for all.
-template <class T>
-void pack_weights(const TapConvolution<T>* phases, int count, T* weights, const RowPanels& panels,
-                  const Workspace& ws) {
-  const TapConvolution<T>& c = phases[0];
-  bool in_order = count == 1 && c.w_in_step == c.taps;
-  for (int t = 0; t < c.taps && in_order; ++t) in_order = c.tap[t].index == t;
-  int64_t taps = 0;
-  for (int p = 0; p < count; ++p) taps += phases[p].taps;
-  const double cost = 0.5 * static_cast<double>(c.in_channels * taps * panels.rows);
-  parallel_for(ws, c.groups * panels.count, cost, [&](int64_t task, int) {
-    const int64_t group = task / panels.count, o = task % panels.count * panels.rows;
-    const int live = static_cast<int>(smaller(panels.rows, larger(c.out_channels - o, 0)));
-    const T* const w = c.w + group * c.w_group_step + o * c.w_out_step;
-    if (in_order && live == panels.rows) {
-      const int64_t steps = c.in_channels * c.taps;
-      return pack_a_panel(weights + task * panel_step(c, panels), panels.rows, steps, w, c.w_out_step, 1);
-    }
-    for (int64_t i = 0; i < c.in_channels; ++i) {
-      T* all = weights;
-      for (int p = 0; p < count; ++p) {
-        const int64_t step = panel_step(phases[p], panels);
-        pack_channel(all + task * step + i * phases[p].taps * panels.rows, phases[p], panels.rows, w + i * c.w_in_step,
-                     live);
-        all += c.groups * panels.count * step;
-      }
-    }
-  });
 }
 
 // A phase, whose panels of w begin at `weights`.

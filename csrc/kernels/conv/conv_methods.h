@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "kernels/conv/conv_plan.h"
+#include "kernels/conv/conv_grad_plan.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/conv/conv_plan.h"
+#include "simd/shuffle.h"
 #include "simd/simd.h"
 
 namespace einkorn {
@@ -24,6 +25,17 @@ void split_row(T* out, const T* row, int64_t first, int64_t in_w, int64_t step, 
     int64_t i = low;
     for (; i + L <= width; i += L) store(out + i, i < high ? load_n(row + first + i, smaller(L, high - i)) : Vec<T>{});
     if (i < width) store_partial(out + i, width - i, i < high ? load_partial(row + first + i, high - i) : Vec<T>{});
+    return;
+  }
+  if (step == 2) {
+    for_vectors<T>(width, [&](int64_t i, int64_t n) {
+      const int64_t x = first + 2 * i;
+      const bool inside = x >= 0 && x + 2 * L <= in_w;
+      const Vec<T> a = inside ? load(row + x) : load_window(row + x, make_window<T>(-x, in_w - x));
+      const Vec<T> b = inside ? load(row + x + L) : load_window(row + x + L, make_window<T>(-x - L, in_w - x - L));
+      store_n(out + i, n, even<T>(a, b));
+      store_n(out + width + i, n, odd<T>(a, b));
+    });
     return;
   }
   for (int64_t phase = 0; phase < step; ++phase, out += width) {

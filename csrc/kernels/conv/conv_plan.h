@@ -21,6 +21,12 @@ inline int64_t larger(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
+// Distance between streams that are written side by side: an odd number of float32 cache lines, so that they fall into different
+// sets of L1.
+inline int64_t odd_lines(int64_t elements) {
+  return (ceil_div(elements, 16) | 1) * 16;
+}
+
 // Bounds over all instruction sets: a register tile has 6 to 14 rows and at most 32 columns.
 constexpr int64_t kMostTileRows = 14, kFewestTileRows = 6, kMostTileColumns = 32;
 
@@ -64,6 +70,12 @@ inline int64_t gemm_blocks(int64_t steps) {
 // Phases of an input gradient whose weights are packed together.
 constexpr int kPhasesTogether = 4;
 
+// Elements of the weights in panels (conv_panels.h).
+inline int64_t weight_room(const ConvShape& s, int64_t in_channels, int64_t out_channels, int64_t phases) {
+  return s.groups * (most_padded_rows(out_channels) * in_channels * s.R * s.S +
+                     phases * (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom);
+}
+
 template <class T>
 struct GemmScratch {
   static constexpr ConvMethod kMethod = ConvMethod::gemm;
@@ -78,8 +90,7 @@ struct GemmScratch {
   GemmScratch(Carver& c, const ConvShape& s, int64_t in_channels, int64_t out_channels, int64_t phases, int threads) {
     const int64_t taps_count = s.R * s.S;
     taps = c.take<Tap>(taps_count);
-    weights = c.take<T>(s.groups * (most_padded_rows(out_channels) * in_channels * taps_count +
-                                    phases * (ceil_div(out_channels, kFewestTileRows) + 1) * kPanelRoom));
+    weights = c.take<T>(weight_room(s, in_channels, out_channels, phases));
     const int64_t steps =
         in_channels * taps_count;  // phases of an input gradient have fewer, and then perhaps more blocks
     panels = c.take_each<T>(threads, larger(gemm_blocks(steps) * steps, 1024) * kMostTileColumns);
@@ -152,7 +163,7 @@ struct DirectScratch {
     const int64_t taps_count = s.R * s.S;
     taps = c.take<Tap>(taps_count);
     offsets = c.take<int32_t>(in_channels * taps_count);
-    weights = c.take<T>(s.groups * most_padded_rows(out_channels) * in_channels * taps_count);
+    weights = c.take<T>(weight_room(s, in_channels, out_channels, 1));
     const int64_t plane = larger(
         kMostPiece,
         in_channels * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), step_w, larger(grid_w, 1)));
@@ -163,8 +174,20 @@ struct DirectScratch {
 };
 
 // Few output channels, where packing the implicit matrix costs as much as the product.
-inline bool suits_direct(int64_t in_channels, int64_t out_channels) {
+inline bool has_few_outputs(int64_t in_channels, int64_t out_channels) {
   return in_channels > 0 && out_channels <= 32;
+}
+
+// Or more, where windows overlap, rows of outputs fill vectors, bands are high enough for their pieces to overlap little, and there
+// are enough of them to share out: packing copies every pixel once a tap, which costs some twelfth vector for a channel.
+inline bool suits_direct(const ConvShape& s, int64_t in_channels, int64_t out_channels, int64_t step_y, int64_t step_x,
+                         int64_t grid_h, int64_t grid_w) {
+  if (has_few_outputs(in_channels, out_channels)) return true;
+  const int64_t idle = ceil_div(grid_w, 16) * 16 - grid_w;
+  const int64_t four_rows =
+      most_piece_row(s.dilation_h * (s.R - 1) + 3 * step_y, s.dilation_w * (s.S - 1), step_x, larger(grid_w, 1));
+  return s.R * s.S > 1 && idle * out_channels <= 12 * grid_w && in_channels * four_rows <= kMostPiece &&
+         s.N * grid_h * grid_w >= 8192;
 }
 
 // Depthwise: one channel in and one out in each group (conv_depthwise.cpp, in the same scratch).
@@ -304,205 +327,17 @@ struct StridedScratch {
   }
 };
 
-// Panels of gy that a task multiplies with one of x.
-constexpr int64_t kStridedGradPanels = 5;
-
-template <class T>
-struct StridedGradScratch {
-  static constexpr ConvMethod kMethod = ConvMethod::strided;
-
-  T *x, *gy;             // transformed, in panels
-  PartOfEach<T> points;  // of threads: a panel of either before it is packed
-  PartOfEach<T> room, products;
-
-  StridedGradScratch(Carver& c, const ConvShape& s, int threads) {
-    const int64_t tiles = s.N * ceil_div(s.OH, 2) * ceil_div(s.OW, 2);
-    const int64_t panels = s.R == 4 ? 36 : 25;  // of kTileColumns channels of x: points and phases
-    x = c.take<T>(panels * tiles * (s.C + kMostTileColumns) + kPanelRoom);
-    gy = c.take<T>(9 * tiles * most_padded_rows(s.K) + kPanelRoom);
-    points = c.take_each<T>(threads, 9 * (4 * kMostTileColumns + 1) * kMostTileColumns + kPanelRoom);
-    room = c.take_each<T>(threads, kMostTileRows * kMostTileColumns + kPanelRoom);
-    products = c.take_each<T>(threads, panels * kStridedGradPanels * kMostTileRows * kMostTileColumns + kPanelRoom);
-  }
-};
-
 // 4x4 or 3x3 at stride 2 and padding 1, with channels enough to pay for the transforms.
 inline bool suits_strided(const ConvShape& s) {
   return (s.R == 4 || s.R == 3) && s.S == s.R && s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 &&
          s.dilation_w == 1 && s.pad_h == 1 && s.pad_w == 1 && s.groups == 1 && s.C >= 32 && s.K >= 32;
 }
 
-// --- weight gradient by Winograd's method (conv_winograd_grad.cpp) ---
-
-// Tiles that are transformed together: enough that sums rarely leave registers, few enough for the L2 caches.
-inline int64_t grad_chunk(const ConvShape& s) {
-  const int64_t tiles = larger(s.N * ceil_div(s.OH, 2) * ceil_div(s.OW, 2), 1);
-  const int64_t most = larger(smaller(65536 / (s.C + s.K), 256), 128);
-  return ceil_div(tiles, ceil_div(tiles, most));
-}
-
-// Distance between streams that are written side by side: an odd number of float32 cache lines, so that they fall into different
-// sets of L1.
-inline int64_t odd_lines(int64_t elements) {
-  return (ceil_div(elements, 16) | 1) * 16;
-}
-
-template <class T>
-struct WinogradGradScratch {
-  static constexpr ConvMethod kMethod = ConvMethod::winograd;
-
-  T* inputs[2];          // V of two chunks, by turns
-  T* outputs[2];         // Z likewise
-  T* sums;               // W
-  PartOfEach<T> pixels;  // of threads
-
-  WinogradGradScratch(Carver& c, const ConvShape& s, int threads) {
-    const int64_t chunk = grad_chunk(s), padded_c = ceil_div(s.C, kMostTileColumns) * kMostTileColumns;
-    for (int i = 0; i < 2; ++i) {
-      inputs[i] = c.take<T>(16 * (chunk * padded_c + 32 * ceil_div(s.C, 4)) + kPanelRoom);
-      outputs[i] = c.take<T>(16 * (chunk + 32) * most_padded_rows(s.K) + kPanelRoom);
-    }
-    sums = c.take<T>(16 * most_padded_rows(s.K) * padded_c);
-    pixels = c.take_each<T>(threads, 4 * kMostTileColumns * kMostTileColumns);
-  }
-};
-
 // 3x3 at stride 1, with channels enough to pay for the transforms.
 inline bool suits_winograd(const ConvShape& s) {
   return s.R == 3 && s.S == 3 && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 &&
          s.groups == 1 && s.C >= 16 && s.K >= 16;
 }
-
-// --- weight gradient by dot products or products of panels (conv_weight_grad.cpp) ---
-
-// What is added up at a time, a unit: a band of rows of a group of images, one a lane; a band of rows of one image; or a block of
-// positions flat over (n, y, x), by dot products or, for many channels, by packed panels.
-enum class GradUnits { batch, rows, flat, panels };
-
-// Channels of the input are cut into chunks, units are dealt out to `parts` with sums of their own.
-struct GradBlocking {
-  GradUnits kind;
-  DirectBand band;
-  int64_t bands;
-  BatchBand batch;
-  int64_t block;          // positions of a flat unit
-  int64_t row;            // its rows' distance: not a power of two, which would put all rows into a few of L1's sets
-  int64_t chunk, chunks;  // input channels of a group
-  int64_t parts, part_units, units;
-};
-
-inline GradBlocking grad_blocking(const ConvShape& s) {
-  GradBlocking b;
-  const int64_t taps = larger(s.R * s.S, 1), channels = s.C / s.groups, out_channels = s.K / s.groups,
-                positions = s.N * s.OH * s.OW;
-  const int64_t reach_y = s.dilation_h * (s.R - 1), reach_x = s.dilation_w * (s.S - 1);
-  const int64_t least_chunk = larger(smaller(160 / taps, channels), 1);
-
-  // Positions of a band: enough to pay for adding up the lanes, few enough for L1 and L2.
-  b.batch = batch_band(s.N, least_chunk, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, 200, 1);
-  const bool by_batch =
-      taps > 1 && out_channels <= 32 && s.stride_w == 1 && b.batch.fits && images_fill_lanes(s.N, s.OW);
-  const bool by_rows = taps > 1 && 5 * s.OW >= 3 * ceil_div(s.OW, 16) * 16;
-  const bool by_panels = out_channels >= 32 && channels * taps >= 32;
-  b.kind =
-      by_batch ? GradUnits::batch : (by_panels ? GradUnits::panels : (by_rows ? GradUnits::rows : GradUnits::flat));
-
-  b.chunk = 160 / taps;
-  if (b.kind == GradUnits::rows)
-    b.chunk = smaller(b.chunk, kMostPiece / most_piece_row(reach_y, reach_x, s.stride_w, s.OW));
-  b.chunk = larger(smaller(b.chunk, channels), 1);
-  b.chunks = ceil_div(channels, b.chunk);
-  if (b.kind == GradUnits::panels) b.chunk = larger(ceil_div(channels, larger(b.chunks, 1)), 1);
-  b.band = direct_band(-s.pad_h, -s.pad_w, reach_y, reach_x, s.stride_h, s.stride_w, s.OH, s.OW, b.chunk);
-  b.bands = ceil_div(s.OH, b.band.rows);
-  if (b.kind == GradUnits::rows && b.band.rows * ceil_div(s.OW, 16) < 48)  // too few to pay for adding up the lanes
-    b.kind = GradUnits::flat;
-  b.block = 1024;
-  if (b.kind == GradUnits::panels)  // both operands share L2
-    b.block = (out_channels + b.chunk * taps) * 512 <= 2 * kMostPiece ? 512 : 256;
-  while (b.block > 128 && b.block * b.chunk * taps > 128 * 1024) b.block /= 2;
-  b.row = b.block + 16;
-  b.units = ceil_div(positions, b.block);
-  if (b.kind == GradUnits::rows) b.units = s.N * b.bands;
-  if (b.kind == GradUnits::batch) b.units = ceil_div(s.N, kBatchLanes) * b.batch.count;
-  b.units = larger(b.units, 1);
-  b.part_units = ceil_div(b.units, smaller(b.units, ceil_div(16, larger(s.groups * b.chunks, 1))));
-  b.parts = ceil_div(b.units, b.part_units);
-  return b;
-}
-
-template <class T>
-struct GradScratch {
-  static constexpr ConvMethod kMethod = ConvMethod::units;
-
-  Tap* taps;
-  int32_t* offsets;
-  T* partial;             // [parts][K][C/groups * taps]
-  PartOfEach<T> columns;  // of threads; or the piece of the image, or of the batch
-  PartOfEach<T> gy;
-  PartOfEach<TapWindowRoom> windows;
-  PartOfEach<T> b;     // a panel of pixels
-  PartOfEach<T> sums;  // padded to whole tiles
-  T* bias;             // [parts][K]
-
-  GradScratch(Carver& c, const ConvShape& s, int threads) {
-    const GradBlocking b = grad_blocking(s);
-    const int64_t taps_count = s.R * s.S, out_channels = s.K / s.groups, cols = b.chunk * taps_count;
-    taps = c.take<Tap>(taps_count);
-    offsets = c.take<int32_t>(cols);
-    partial = c.take<T>(b.parts * s.K * (s.C / s.groups) * taps_count);
-    int64_t slot_columns = 0, slot_gy = 0, slot_windows = 0, slot_b = 0, slot_sums = 0;
-    switch (b.kind) {
-      case GradUnits::batch:
-        slot_columns = b.chunk * b.batch.in_rows * b.batch.width * kBatchLanes;
-        slot_gy = out_channels * b.batch.rows * s.OW * kBatchLanes;
-        break;
-      case GradUnits::rows:
-        slot_columns = larger(
-            kMostPiece, b.chunk * most_piece_row(s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_w, s.OW));
-        break;
-      case GradUnits::panels: {
-        const int64_t padded_cols = ceil_div(cols, kMostTileColumns) * kMostTileColumns;
-        slot_b = padded_cols * b.block;
-        slot_sums = most_padded_rows(out_channels) * padded_cols;
-        slot_columns = cols * b.row;
-        slot_gy = most_padded_rows(out_channels) * b.row;
-        slot_windows = taps_count;
-        break;
-      }
-      case GradUnits::flat:
-        slot_columns = cols * b.row;
-        slot_gy = out_channels * b.row;
-        slot_windows = taps_count;
-        break;
-    }
-    columns = c.take_each<T>(threads, slot_columns);
-    gy = c.take_each<T>(threads, slot_gy);
-    windows = c.take_each<TapWindowRoom>(threads, slot_windows);
-    this->b = c.take_each<T>(threads, slot_b);
-    sums = c.take_each<T>(threads, slot_sums);
-    bias = c.take<T>(b.parts * s.K);
-  }
-};
-
-// Weight gradient of a depthwise convolution (conv_depthwise_grad.cpp).
-template <class T>
-struct DepthwiseGradScratch {
-  static constexpr ConvMethod kMethod = ConvMethod::direct;
-
-  DirectBand band;
-  PartOfEach<T> pieces;  // of threads
-  PartOfEach<T> sums;    // a vector for each tap, and one for the bias
-
-  DepthwiseGradScratch(Carver& c, const ConvShape& s, int threads)
-      : band(direct_band(-s.pad_h, -s.pad_w, s.dilation_h * (s.R - 1), s.dilation_w * (s.S - 1), s.stride_h, s.stride_w,
-                         s.OH, s.OW, 1)) {
-    const CloseRows close = close_rows(-s.pad_w, s.dilation_w * (s.S - 1), s.W, s.OW);
-    pieces = c.take_each<T>(threads, s.stride_w == 1 ? close.left + band.in_rows * close.pitch + kBatchLanes
-                                                     : band.in_rows * s.stride_w * band.width);
-    sums = c.take_each<T>(threads, (s.R * s.S + 1) * kBatchLanes);
-  }
-};
 
 // --- the scratch of a launch: use(scratch of the method) for the method that the shape suits ---
 
@@ -514,9 +349,9 @@ inline void with_forward_scratch(Carver& c, const Conv2dForward<T>& k, const Use
     use(WinogradScratch<T>(c, s.C, s.K, k.ws.threads));
   else if (suits_strided(s))
     use(StridedScratch<T>(c, s.C, s.K, s.N, s.OH, s.OW, 2, k.ws.threads));
-  else if (suits_direct(channels, out_channels) && suits_batch_forward(s))
+  else if (has_few_outputs(channels, out_channels) && suits_batch_forward(s))
     use(BatchScratch<T>(c, s, channels, out_channels, forward_batch_band(s), k.ws.threads));
-  else if (suits_direct(channels, out_channels))
+  else if (suits_direct(s, channels, out_channels, s.stride_h, s.stride_w, s.OH, s.OW))
     use(DirectScratch<T>(c, s, channels, out_channels, s.OW, s.stride_w, k.ws.threads));
   else
     use(GemmScratch<T>(c, s, channels, out_channels, 1, k.ws.threads));
@@ -530,44 +365,14 @@ inline void with_input_grad_scratch(Carver& c, const Args<T>& k, const Use& use)
     use(WinogradScratch<T>(c, s.K, s.C, k.ws.threads));
   else if (suits_strided(s))
     use(StridedScratch<T>(c, s.K, s.C, s.N, s.H, s.W, 4, k.ws.threads));
-  else if (suits_direct(out_channels, channels) && suits_batch_input_grad(s))
+  else if (has_few_outputs(out_channels, channels) && suits_batch_input_grad(s))
     use(BatchScratch<T>(c, s, out_channels, channels, input_grad_batch_band(s), k.ws.threads));
-  else if (suits_direct(out_channels, channels))
+  else if (has_few_outputs(out_channels, channels) ||
+           (s.stride_h == 1 && s.stride_w == 1 && suits_direct(s, out_channels, channels, 1, 1, s.H, s.W)))
     use(DirectScratch<T>(c, s, out_channels, channels, ceil_div(s.W, s.stride_w), 1, k.ws.threads));
   else
     use(GemmScratch<T>(c, s, out_channels, channels, kPhasesTogether, k.ws.threads));
 }
-
-template <class T, class Use>
-inline void with_weight_grad_scratch(Carver& c, const Conv2dWeightGrad<T>& k, const Use& use) {
-  if (suits_winograd(k.shape))
-    use(WinogradGradScratch<T>(c, k.shape, k.ws.threads));
-  else if (suits_strided(k.shape))
-    use(StridedGradScratch<T>(c, k.shape, k.ws.threads));
-  else if (is_depthwise(k.shape))
-    use(DepthwiseGradScratch<T>(c, k.shape, k.ws.threads));
-  else
-    use(GradScratch<T>(c, k.shape, k.ws.threads));
-}
-
-struct ConvParts {
-  template <class T>
-  ConvParts(Carver& c, const Conv2dForward<T>& k) {
-    with_forward_scratch(c, k, [](const auto&) {});
-  }
-  template <class T>
-  ConvParts(Carver& c, const Conv2dInputGrad<T>& k) {
-    with_input_grad_scratch(c, k, [](const auto&) {});
-  }
-  template <class T>
-  ConvParts(Carver& c, const Conv2dTranspose<T>& k) {
-    with_input_grad_scratch(c, k, [](const auto&) {});
-  }
-  template <class T>
-  ConvParts(Carver& c, const Conv2dWeightGrad<T>& k) {
-    with_weight_grad_scratch(c, k, [](const auto&) {});
-  }
-};
 
 }  // namespace EINKORN_ISA
 }  // namespace einkorn

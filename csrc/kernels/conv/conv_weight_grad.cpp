@@ -1,4 +1,4 @@
-// Weight gradient: dot products along the output positions, or for many channels one matrix product.
+// Weight gradient: dot products along the output positions, or for many channels outer products position by position.
 //
 //              positions, a unit                          positions, a unit
 //            +---------------------+                    +---------------------+
@@ -6,12 +6,13 @@
 //  [K, ...]  +---------------------+        [C*R*S,...] +---------------------+      lanes added up at the end of the unit
 //
 // Both operands lie along positions already, so neither is transposed, and few channels waste no lanes: LeNet's first layer has
-// K = 6 and C*R*S = 25. What a unit is depends on the shape (grad_blocking in conv_plan.h):
+// K = 6 and C*R*S = 25. What a unit is depends on the shape (grad_blocking in conv_grad_plan.h):
 //
 //   batch    a band of rows of 16 images, an image a lane (conv_batch.h): no lane idles, and every load is aligned
 //   rows     a band of rows of one image, pixels from a padded piece of it (conv_piece.h)
 //   flat     a block of positions over (n, y, x), columns packed (conv_columns.h), where rows would leave lanes idle
-//   panels   such a block for many channels: pixels transposed into panels, the register tile of gemm_tile.h
+//   outer    a band of rows, outer products (conv_grad_outer.h) for many output channels: gy turned, pixels broadcast from a piece
+//   points   the same of 1x1 kernels: pixels turned, gy broadcast as it lies
 //
 // gy is read in place where it can be. Rows past the end repeat the last one, and what they give is dropped. Units are dealt out
 // to parts by the problem's size; each part has its own sums, added in order. gbias is summed beside, while gy is in the caches.
@@ -28,9 +29,11 @@
 //   longer bands; gy copied together and read by rows                    113 / 180; 133; 139
 //   gbias beside                                                         107 / 175; 145; 129
 //   panels of 512 positions where L2 holds both operands                 114 / 180; 158; 151
+//   outer products in the place of panels: conv_grad_outer.h
 
 #include "kernels/conv/conv_batch.h"
 #include "kernels/conv/conv_columns.h"
+#include "kernels/conv/conv_grad_outer.h"
 #include "kernels/conv/conv_methods.h"
 #include "kernels/conv/conv_piece.h"
 #include "kernels/conv/conv_tile.h"
@@ -164,11 +167,11 @@ void gather_gy(T* out, int64_t out_step, const T* gy, const ConvShape& s, int64_
 // One task: which sums it makes, and of which units.
 template <class T>
 struct GradTask {
-  int64_t first_channel, channels, first_output, cols, first_unit, end_unit;
+  int64_t first_channel, channels, first_output, outputs, cols, first_unit, end_unit;
   int slot;
-  T* sums;  // [out_channels][width], of which the first `cols`
+  T* sums;  // [outputs][width], of which the first `cols`
   int64_t width;
-  T* bias_sums;  // [out_channels]; null: not wanted
+  T* bias_sums;  // [outputs]; null: not wanted
 };
 
 // offsets[j] of pixels row j = (c, r, s) within the piece of a batch.
@@ -242,6 +245,36 @@ void add_rows(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const
   }
 }
 
+template <class T>
+void add_outer_bands(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+                     const GradTask<T>& t) {
+  constexpr int64_t L = kLanes<T>;
+  const ConvShape& s = k.shape;
+  const int64_t plane = s.OH * s.OW, out_channels = s.K / s.groups, lanes = ceil_div(out_channels, L) * L;
+  const int64_t piece_row = s.stride_w * b.band.width, together = larger(kOuterPositions / larger(s.OW, 1), 1);
+  const int64_t width = ceil_div(s.OW, larger(ceil_div(s.OW, kOuterPositions), 1));
+  T* const piece = scratch.columns[t.slot];
+  T* const gy = scratch.gy[t.slot];
+  T* const sums = scratch.sums[t.slot];
+  fill_zeros(sums, (t.cols + kOuterTaps) * lanes);
+  for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
+    const int64_t image = unit / b.bands, y = unit % b.bands * b.band.rows, rows = smaller(b.band.rows, s.OH - y);
+    fill_piece(piece, k.x + (image * s.C + t.first_channel) * s.H * s.W, t.channels, s.H, s.W, b.band, y * s.stride_h,
+               (rows - 1) * s.stride_h + b.band.tall, s.stride_w);
+    for (int64_t row = 0; row < rows; row += together)
+      for (int64_t left = 0; left < s.OW; left += width) {  // several rows of outputs, or a part of one
+        const OuterStrip<T> strip = {smaller(together, rows - row), smaller(width, s.OW - left), s.stride_h * piece_row,
+                                     gy, lanes};
+        turn_channels(strip, gy, 0, k.gy + (image * s.K + t.first_output) * plane + (y + row) * s.OW + left, plane,
+                      out_channels, strip.positions(), strip.positions());
+        if (t.bias_sums != nullptr) add_turned_bias(t.bias_sums, strip, out_channels);
+        const T* const from = piece + row * s.stride_h * piece_row + left;
+        add_outer(strip, t.cols, sums, [&](int64_t tap) { return from + scratch.offsets[tap]; });
+      }
+  }
+  turn_sums(t.sums, t.width, sums, lanes, out_channels, t.cols);
+}
+
 // Rows `step` elements apart.
 template <class T>
 struct FlatRows {
@@ -302,49 +335,33 @@ void add_blocks(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, con
   }
 }
 
-// A register tile of sums: rows of gy are read as they lie, a broadcast each, pixels from a packed panel.
+// 1x1: each channel of gy is a row of outer products with the pixels, which are turned; several images or a part of one at a time.
 template <class T>
-using GradTile = void (*)(int64_t count, const T* gy, int64_t gy_step, const T* b, T* sums, int64_t width, int live);
-
-template <class T, int kRows>
-void run_grad_tile(int64_t count, const T* gy, int64_t gy_step, const T* b, T* sums, int64_t width, int live) {
-  gemm_tile<T, kRows, kTileVectors, APanel::by_rows>(count, gy, gy_step, b, kTileColumns<T>,
-                                                     [&](int r, int v, Vec<T> sum) __attribute__((always_inline)) {
-                                                       if (r >= live) return;
-                                                       T* to = sums + r * width + v * kLanes<T>;
-                                                       store(to, load(to) + sum);
-                                                     });
-}
-
-// Positions become the depth of a plain matrix product. Only pixels are transposed into panels, which many channels repay; gy is
-// copied together, because its rows lie planes apart.
-template <class T>
-void add_panels(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
+void add_points(const Conv2dWeightGrad<T>& k, const GradScratch<T>& scratch, const GradBlocking& b,
                 const GradTask<T>& t) {
-  constexpr int64_t C = kTileColumns<T>;
+  constexpr int64_t L = kLanes<T>;
   const ConvShape& s = k.shape;
-  const int64_t out_channels = s.K / s.groups, padded = ceil_div(t.cols, C) * C;
-  const RowPanels panels = row_panels(out_channels, kTileRows);
-  GradTile<T> tile = nullptr;
-  with_rows(panels.rows, [&]<int kRows>() { tile = &run_grad_tile<T, kRows>; });
-  T* gy = scratch.gy[t.slot];
-  T* columns = scratch.b[t.slot];
-  T* sums = scratch.sums[t.slot];
-  fill_zeros(sums, out_channels * padded);
+  const int64_t plane = s.OH * s.OW, lanes = ceil_div(t.cols, L) * L;
+  T* const turned = scratch.gy[t.slot];
+  T* const sums = scratch.sums[t.slot];
+  fill_zeros(sums, (t.outputs + kOuterTaps) * lanes);
+  const int64_t pieces = ceil_div(plane, kPointPositions), width = ceil_div(plane, larger(pieces, 1));
   for (int64_t unit = t.first_unit; unit < t.end_unit; ++unit) {
-    const int64_t first = unit * b.block, count = smaller(b.block, s.N * s.OH * s.OW - first);
-    const FlatRows<T> pixels = columns_of_block(k, scratch, b, t, first, count);
-    pack_b_slice(columns, t.cols, count, pixels.first, 1, pixels.step);
-    gather_gy(gy, b.row, k.gy, s, t.first_output, out_channels, first, count);
-    add_bias(t, gy, b.row, out_channels, count);
-    for (int64_t j = 0; j < padded; j += C)
-      for (int64_t o = 0; o < out_channels; o += panels.rows)
-        tile(count, gy + o * b.row, b.row, columns + j * count, sums + o * padded + j, padded,
-             static_cast<int>(smaller(panels.rows, out_channels - o)));
+    const int64_t image = pieces > 1 ? unit / pieces : unit * b.images, left = pieces > 1 ? unit % pieces * width : 0;
+    const int64_t images = pieces > 1 ? 1 : smaller(b.images, s.N - image), count = smaller(width, plane - left);
+    if (count <= 0) continue;
+    const OuterStrip<T> strip = {images, count, s.K * plane, turned, lanes};
+    for (int64_t i = 0; i < images; ++i) {
+      const FlatRows<T> x = columns_of_block(k, scratch, b, t, (image + i) * plane + left, count);
+      turn_channels(strip, turned, i * count, x.first, x.step, t.cols, count, count);
+    }
+    const T* const gy = k.gy + (image * s.K + t.first_output) * plane + left;
+    for (int64_t i = 0; i < images; ++i) add_bias(t, gy + i * s.K * plane, plane, t.outputs, count);
+    add_outer(strip, t.outputs, sums, [&](int64_t o) { return gy + o * plane; });
   }
-  for (int64_t i = 0; i < out_channels; ++i)
+  for (int64_t i = 0; i < t.outputs; ++i)
     for_vectors<T>(
-        t.cols, [&](int64_t j, int64_t n) { store_n(t.sums + i * t.width + j, n, load_n(sums + i * padded + j, n)); });
+        t.cols, [&](int64_t j, int64_t n) { store_n(t.sums + i * t.width + j, n, load_n(sums + i * lanes + j, n)); });
 }
 
 }  // namespace
@@ -369,13 +386,15 @@ void weight_grad_by_units(const Conv2dWeightGrad<T>& k, const GradScratch<T>& sc
     tap_offsets(scratch.offsets, scratch.taps, static_cast<int>(taps), b.chunk, b.band, s.stride_w);
 
   const int64_t unit_size = ceil_div(positions, b.units);
-  const double cost = 0.012 * static_cast<double>(b.part_units * unit_size * b.chunk * taps * out_channels);
-  parallel_for(k.ws, b.parts * s.groups * b.chunks, cost, [&](int64_t task, int slot) {
-    const int64_t chunk = task % b.chunks, group = task / b.chunks % s.groups, part = task / b.chunks / s.groups;
+  const double cost = 0.012 * static_cast<double>(b.part_units * unit_size * b.chunk * taps * b.outputs);
+  parallel_for(k.ws, b.parts * s.groups * b.splits * b.chunks, cost, [&](int64_t task, int slot) {
+    const int64_t chunk = task % b.chunks, split = task / b.chunks % b.splits,
+                  group = task / b.chunks / b.splits % s.groups, part = task / b.chunks / b.splits / s.groups;
     GradTask<T> t;
     t.first_channel = group * channels + chunk * b.chunk;
     t.channels = smaller(b.chunk, channels - chunk * b.chunk);
-    t.first_output = group * out_channels;
+    t.first_output = group * out_channels + split * b.outputs;
+    t.outputs = smaller(b.outputs, out_channels - split * b.outputs);
     t.cols = t.channels * taps;
     t.first_unit = part * b.part_units;
     t.end_unit = positions == 0 ? t.first_unit : smaller(b.units, t.first_unit + b.part_units);
@@ -385,18 +404,22 @@ void weight_grad_by_units(const Conv2dWeightGrad<T>& k, const GradScratch<T>& sc
     t.width = width;
     t.bias_sums = k.gbias != nullptr && chunk == 0 ? scratch.bias + part * s.K + t.first_output : nullptr;
     if (t.bias_sums != nullptr)
-      for (int64_t i = 0; i < out_channels; ++i) t.bias_sums[i] = 0;
-    for (int64_t i = 0; i < out_channels; ++i)
-      for (int64_t j = 0; j < t.cols; ++j) t.sums[i * width + j] = 0;
+      for (int64_t i = 0; i < t.outputs; ++i) t.bias_sums[i] = 0;
+    if (b.kind == GradUnits::batch || b.kind == GradUnits::rows ||
+        b.kind == GradUnits::flat)  // others write all of them
+      for (int64_t i = 0; i < t.outputs; ++i)
+        for (int64_t j = 0; j < t.cols; ++j) t.sums[i * width + j] = 0;
     switch (b.kind) {
       case GradUnits::batch:
         return add_batches(k, scratch, b, t);
       case GradUnits::rows:
         return add_rows(k, scratch, b, t);
+      case GradUnits::outer:
+        return add_outer_bands(k, scratch, b, t);
       case GradUnits::flat:
         return add_blocks(k, scratch, b, t);
-      case GradUnits::panels:
-        return add_panels(k, scratch, b, t);
+      case GradUnits::points:
+        return add_points(k, scratch, b, t);
     }
   });
 

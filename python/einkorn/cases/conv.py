@@ -353,6 +353,16 @@ def _cases() -> list[Case]:
         _case(9, 8, 30, 30, 32, 5, 5, stride=2).grad().called("two threads"),
         _case(9, 32, 28, 28, 64, 1, 1).grad().called("two threads"),
         _case(9, 32, 28, 28, 32, 3, 3, groups=32, padding=1).grad().called("two threads"),
+        # outer products: parts of rows, odd numbers of vectors, several images, cut channels
+        _case(2, 3, 9, 150, 48, 5, 5, padding=2).grad(),
+        _case(2, 40, 9, 10, 80, 3, 3, padding=2, dilation=2).grad(),
+        _case(2, 72, 9, 11, 72, 3, 3, padding=1, groups=2).grad(),
+        _case(5, 70, 7, 7, 300, 1, 1).grad(),
+        _case(2, 34, 17, 19, 40, 1, 1).grad(),
+        _case(2, 48, 15, 15, 96, 1, 1, stride=2).grad(),
+        # straight from the image, more channels than a tile has rows
+        _case(2, 3, 96, 192, 34, 7, 7, stride=2, padding=3).grad(1, 2),
+        _case(1, 34, 96, 96, 36, 5, 5, padding=2).grad(0),
     ]
     cases += _depthwise_cases() + _conv1d_cases() + _volume_cases() + _transposed_cases()
     return cases + _strided_cases() + _unfold_cases() + _bench_cases()
