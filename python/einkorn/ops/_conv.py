@@ -181,8 +181,13 @@ def _run_transpose(y: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, cod
             k.conv2d_transpose(bits(seen), bits(images), bits(weights), b, *options, code)
         return out
     n, c, _, h, wide = seen.shape
-    columns = k.empty((n * images.shape[2], c * w.shape[2], h, wide), y.dtype)
-    if columns.size:
+    back = _turned_back(geometry, w, images.shape[2], seen.shape[2])
+    columns = k.empty((n * images.shape[2], c * w.shape[2], h, wide), y.dtype) if back is None else None
+    if back is not None and seen.size and images.size:
+        planes = k.empty((n * seen.shape[2], c, h, wide), y.dtype)
+        k.conv2d_input_grad(planes, _unfolded(images, back, w.shape[2], seen.shape[2]), _turned(w), *options)
+        k.copy(seen, _by_image(planes, n))
+    elif columns is not None and columns.size:
         k.conv2d_input_grad(columns, _by_plane(images), weights, *options)
         volume, spread = _depth_columns(seen, columns)
         k.fold(volume, spread, *geometry.depth)
@@ -193,6 +198,26 @@ def _run_transpose(y: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, cod
     if code:
         _activate(k, out, code)
     return out
+
+
+def _turned_back(geometry: Geometry, w: Any, out_d: int, depth: int) -> Geometry | None:
+    """The input gradient along depth as a convolution of the output's, with the taps turned round, or None.
+
+    Its columns are unfolded, those of the input would be added up (versions: csrc/kernels/conv/conv_unfold.cpp).
+    It has as many for each output channel as those have for each input channel.
+    """
+    taps, dilation = w.shape[2], geometry.dilation[0]
+    padding = dilation * (taps - 1) - geometry.padding[0]
+    fits = out_d + 2 * padding - dilation * (taps - 1) == depth
+    if taps == 1 or geometry.stride[0] != 1 or geometry.groups != 1 or padding < 0 or not fits:
+        return None
+    return geometry._replace(padding=(padding, *geometry.padding[1:])) if w.shape[0] <= w.shape[1] else None
+
+
+def _turned(w: Any) -> Any:
+    """[K, C, T, R, S] as [K T, C, R, S], the last tap along depth first."""
+    k, c, taps, *kernel = w.shape
+    return contiguous(w[:, :, ::-1].transpose(0, 2, 1, 3, 4)).reshape((k * taps, c, *kernel))
 
 
 def _over_channels(b: Any, shape: Shape) -> Any:
