@@ -59,6 +59,31 @@ def test_a_transposed_convolution_is_the_input_gradient() -> None:
     np.testing.assert_allclose(back, x.grad.numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("channels", "outputs"), [(3, 2), (2, 3)])
+@pytest.mark.parametrize(
+    ("padding", "dilation", "depth"), [(0, 1, 3), (1, 1, 4), (2, 2, 5), (1, 2, 6), (3, 1, 2), (0, 1, 6)]
+)
+def test_volumes_give_torchs_gradients(
+    channels: int, outputs: int, padding: int, dilation: int, depth: int, torch: Any
+) -> None:
+    """Either way along depth, also where padding is wider than the kernel."""
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(2, channels, depth, 4, 5)), rng.normal(size=(outputs, channels, 3, 2, 3))
+    x, w = (Tensor(a, requires_grad=True) for a in arrays)
+    tx, tw = (torch.from_numpy(a).requires_grad_() for a in arrays)
+    options = {"padding": (padding, 1, 1), "dilation": (dilation, 1, 1)}
+    theirs = torch.nn.functional.conv3d(tx, tw, **options)
+    g = rng.normal(size=theirs.shape)
+    einkorn.ops.conv3d(x, w, **options).backward(g)
+    theirs.backward(torch.from_numpy(g))
+    np.testing.assert_allclose(x.grad.numpy(), tx.grad.numpy(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(w.grad.numpy(), tw.grad.numpy(), rtol=1e-9, atol=1e-12)
+    back = {**options, "dilation": 2, "output_padding": (1, 0, 1)}
+    ours = einkorn.ops.conv_transpose3d(g, arrays[1], **back)
+    wanted = torch.nn.functional.conv_transpose3d(torch.from_numpy(g), tw, **back).detach().numpy()
+    np.testing.assert_allclose(ours, wanted, rtol=1e-9, atol=1e-12)
+
+
 def test_separable_layer_is_depthwise_then_pointwise() -> None:
     layer = nn.SeparableConv2d(3, 5, 3, padding=1, depth_multiplier=2, activation="relu")
     assert {k: v.shape for k, v in layer.state_dict().items()} == {

@@ -203,7 +203,7 @@ def _run_transpose(y: Any, w: Any, b: Any, geometry: Geometry, shape: Shape, cod
 def _turned_back(geometry: Geometry, w: Any, out_d: int, depth: int) -> Geometry | None:
     """The input gradient along depth as a convolution of the output's, with the taps turned round, or None.
 
-    Its columns are unfolded, those of the input would be added up (versions: csrc/kernels/conv/conv_unfold.cpp).
+    Its columns are unfolded, those of the input would be added up (versions: conv_unfold.cpp).
     It has as many for each output channel as those have for each input channel.
     """
     taps, dilation = w.shape[2], geometry.dilation[0]
