@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import einkorn
-from einkorn import Tensor, nn
+from einkorn import Tensor, nn, ops
 from einkorn.errors import ArgumentError, ShapeError
 
 LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
@@ -229,3 +229,65 @@ def test_an_image_too_small_for_its_padding_is_refused() -> None:
     layer = nn.Conv2d(1, 1, 3, padding=3, padding_mode="reflect")
     with pytest.raises(ShapeError, match=r"^Conv2d: x has shape \(1, 1, 3, 5\), too small for 3 pixels"):
         layer(np.zeros((1, 1, 3, 5), np.float32))
+
+
+# --- relu before a maximum over windows: one gradient for both ------------------------------------
+
+
+def _pooled_gradients(kernel, stride, padding, separate, watched, shape=(2, 3, 9, 10)):
+    rng = np.random.default_rng(3)
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in (shape, (4, shape[1], 3, 3), (4,))]
+    x, w, b = (einkorn.Tensor(a, requires_grad=True) for a in arrays)
+    y = ops.relu(ops.conv2d(x, w, b)) if separate else ops.conv2d(x, w, b, activation="relu")
+    if watched:  # then the gradient between the two is made
+        y.register_hook(lambda g: None)
+    pooled = ops.max_pool2d(y, kernel, stride, padding)
+    (pooled * pooled).sum().backward()
+    return [t.grad.numpy() for t in (x, w, b)]
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (2, 1, 0), (1, 3, 0)])
+def test_relu_and_maximum_have_the_gradient_that_each_has_alone(kernel, stride, padding, separate):
+    joint = _pooled_gradients(kernel, stride, padding, separate, False)
+    for one, other in zip(joint, _pooled_gradients(kernel, stride, padding, separate, True), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_gradient_between_relu_and_maximum_is_not_cut_when_asked_for():
+    x = einkorn.Tensor(-np.ones((1, 1, 4, 4), np.float32), requires_grad=True)
+    y = ops.relu(x)
+    (between,) = einkorn.grad(ops.max_pool2d(y, 2).sum(), y)
+    assert between.numpy().sum() == 4  # of the first of equal maxima, though relu lets nothing through
+    y = ops.relu(x)
+    y.retain_grad()
+    ops.max_pool2d(y, 2).sum().backward()
+    assert y.grad.numpy().sum() == 4
+    assert not x.grad.numpy().any()
+
+
+def test_relu_and_maximum_beside_another_use_overwritten_maxima_and_a_second_pass():
+    values = np.random.default_rng(0).standard_normal((1, 2, 6, 6)).astype(np.float32)
+    wanted = _through_relu(values, lambda y: ops.max_pool2d(y, 2).sum() + (y * 3).sum(), watched=True)
+    got = _through_relu(values, lambda y: ops.max_pool2d(y, 2).sum() + (y * 3).sum())
+    np.testing.assert_array_equal(got, wanted)
+
+    def overwritten(y):
+        pooled = ops.max_pool2d(y, 2)
+        pooled -= 10
+        return pooled.sum()
+
+    plain = _through_relu(values, lambda y: ops.max_pool2d(y, 2).sum())
+    np.testing.assert_array_equal(_through_relu(values, overwritten), plain)
+    np.testing.assert_array_equal(_through_relu(values, lambda y: ops.max_pool2d(y, 2).sum(), 2), 2 * plain)
+
+
+def _through_relu(values, after, passes=1, watched=False):
+    x = einkorn.Tensor(values, requires_grad=True)
+    y = ops.relu(x)
+    if watched:
+        y.register_hook(lambda g: None)
+    end = after(y)
+    for left in reversed(range(passes)):
+        end.backward(retain_graph=left > 0)
+    return x.grad.numpy()

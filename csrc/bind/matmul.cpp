@@ -8,12 +8,17 @@ namespace einkorn::bind_matmul {
 namespace {
 
 // Whether both operands run along k (a linear layer) and the first one is smaller: that one had better be transposed into panels. Or
-// across k, which is long (the gradient of a weight), and the first one is larger: the panels of the smaller one pass by all others,
-// and rows of the larger one are read as they lie. (3200 rows of 1024 gradients and 256 features, one core of Emerald Rapids: 138
-// GFLOP/s for 128; 2048 of 512 and 65: 122 for 74; but 768 of 384 and 128, which are not packed: 127 for 154.)
+// across k (the gradient of a weight), and the first one is larger than half of a core's cache or k is long: the panels of the smaller
+// one pass by all others, and rows of the larger one are read as they lie. (One core of Emerald Rapids, GFLOP/s, operands from the
+// last cache: 3200 rows of 1024 gradients and 256 features 138 for 128; 2048 of 512 and 65 122 for 74; 768 of 512 and 128 136 for 86,
+// of 384 and 128 122 for 90. Operands that the core's cache still has from the call before, as in no training step: 129 for 154.)
+constexpr int64_t kLargeOperand = 1 << 20;  // bytes
 template <class T>
 bool is_better_swapped(const Matmul<T>& x) {
-  if (x.a_m == 1 && x.a_k != 1) return x.b_n == 1 && x.b_k != 1 && x.k > kUncutDepth && x.m > x.n;
+  if (x.a_m == 1 && x.a_k != 1) {
+    const bool is_large = x.m * x.k * static_cast<int64_t>(sizeof(T)) > kLargeOperand;
+    return x.b_n == 1 && x.b_k != 1 && (is_large || x.k > kUncutDepth) && x.m > x.n;
+  }
   return x.a_k == 1 && x.b_k == 1 && x.b_n != 1 && x.m < x.n && x.m <= 128;
 }
 

@@ -47,6 +47,17 @@
 // The step's products take 26 of its 38 ms there, at 142; the limit is 21. On two threads the step takes 25.6 ms (torch 29.1, 1.14; 1.6 was
 // wanted, 18.2): half of one thread's time would be 19.2, a product's eight tasks and two handshakes leave 80%.
 // Gradients of 3200 rows: 2.4 of 13 ms are packing 13 MB of them, which the last cache gives at 11 GB/s.
+// The same core and others' programs, operands from the last cache (six sets of them in turn), by turns; rows x features to outputs
+//                                              1024x384 to 1152    1024x384 to 1536    1024x1536 to 384    768x128 to 512
+//   forward; gradient of input; of weight      151; 138; 138       150; 135; 139       136; 152; 147       133; 142;  86
+//   rows of a read where they lie, up to 640
+//   columns; a large gradient as its transpose 149; 149; 144       150; 147; 146       150; 152; 148       132; 136; 119 to 136
+//   read where they lie always                 144; 149            145; 145            148; 147
+//   panels of a asked for 48 steps ahead       148; 138            151; 137            137; 153            136; 141
+//   512 rows a task                            145; 140            146; 135            134; 148            131; 145
+//   what the next task packs asked for beside  150; 148; 140       149; 143; 142       149; 152; 146       136; 136; 124
+// A weight's gradient of 768x128 to 512 takes 770 us in the step: 569 at the limit, 143 for 1.6 MB of gradients and 36 for the features
+// at what the last cache gives.
 
 #include "kernels/matmul.h"
 

@@ -50,10 +50,13 @@ constexpr int64_t kDepthBlock = 1024, kUncutDepth = 1280, kColumnBlock = 128;
 // Room, in elements, for whole-vector stores past the end of a packed panel; the least rows a panel has.
 constexpr int64_t kPanelSlack = 64, kLeastTileRows = 6;
 
-// Whether a is copied into panels first: worth it when many columns pass by each panel.
+// Whether a is copied into panels first: worth it when many columns pass by each panel, and sooner where a tile's rows cannot be
+// read where they lie: across k, or all in one set of a cache.
+constexpr int64_t kPackedFrom = 192, kPackedRowsFrom = 640, kSetsApart = 4096;  // columns, columns, bytes
 template <class T>
 inline bool packs_a(const Matmul<T>& x) {
-  return x.m > 1 && x.n >= 192 && x.m * x.n * x.k > (int64_t{1} << 21);
+  const bool in_place = x.a_k == 1 && x.a_m * static_cast<int64_t>(sizeof(T)) % kSetsApart != 0;
+  return x.m > 1 && x.n >= (in_place ? kPackedRowsFrom : kPackedFrom) && x.m * x.n * x.k > (int64_t{1} << 21);
 }
 
 // Whether a row vector times a matrix is taken as dot products: a single column, whatever its stride, or columns that run

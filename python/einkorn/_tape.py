@@ -57,9 +57,13 @@ class Node:
     saved : tuple or None
         What a gradient that can be differentiated again reads: the array of each input, or None, then that of
         the output, then constants. None where the gradient closes over its arrays and is the last one.
+    joint : callable or None
+        Where the gradient of two operations together takes less than one after the other: called with the
+        gradient of the output, it gives the function to call in place of ``backward``. Not where the
+        gradient between the two is asked for.
     """
 
-    __slots__ = ("__weakref__", "backward", "inputs", "number", "saved")
+    __slots__ = ("__weakref__", "backward", "inputs", "joint", "number", "saved")
 
     def __init__(
         self, inputs: Sequence[Node | Tensor | None], backward: Backward, saved: tuple[Any, ...] | None = None
@@ -67,6 +71,7 @@ class Node:
         self.inputs = inputs
         self.backward: Backward | None = backward
         self.saved = saved
+        self.joint: Callable[[Any], Backward] | None = None
         self.number = next(_versions.clock)
 
 
@@ -248,6 +253,7 @@ def _walk(
         order = _newest_first(pending, min(nodes) if len(nodes) == len(wanted) else -1)
         way = _on_the_way(order, wanted)
     has_hooks = bool(hooks)
+    joins = not has_hooks and wanted is None and not create_graph
     for node in order:
         g = pending.pop(node, None)
         if g is not None:
@@ -268,6 +274,8 @@ def _walk(
         saved = node.saved
         if node.number < _versions.latest:
             _check_saved(function, saved, node.number)
+        if node.joint is not None and joins:
+            function = node.joint(g)
         if create_graph:
             gradients = function(g, *_linked(node, function))
         else:
@@ -287,7 +295,7 @@ def _walk(
                 else:
                     found[origin] = gx if create_graph else own(gx, g)
         if not retain_graph:
-            node.backward = node.saved = None
+            node.backward = node.saved = node.joint = None
             node.inputs = ()
     if has_hooks:
         for leaf in found:

@@ -267,7 +267,9 @@ def forward(
     x_shape, w_shape = a.shape, weights.shape
 
     def rule(g: Any, x: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
-        g = _before(activation, g, out)
+        return after_activation(_before(activation, g, out), x, w, bias, out)
+
+    def after_activation(g: Any, x: Any, w: Any, bias: Any, out: Any) -> tuple[Any, Any, Any]:
         if not isinstance(g, Tensor):
             g = contiguous(g)
             gx = _run_transpose(g, w, None, geometry, x_shape, 0) if need_x else None
@@ -285,6 +287,8 @@ def forward(
         None,
         None if activation is None else out,
     )
+    if activation == "relu":
+        rule.past_relu = after_activation  # type: ignore[attr-defined]
     return (result if a.dtype.kind == "f" else kept_result)(out, (x, w, bias), rule, saved)
 
 

@@ -35,12 +35,14 @@ def _unary(
     *alpha: float,
     saves: str | None = None,
     op: str = "",
+    rule: Callable[..., tuple[Any]] | None = None,
 ) -> Any:
     """Run a one-operand kernel.
 
     ``backward(g, saved)`` gives the gradient with respect to x, from what ``saves`` names: the kernel's
     input "x", its output "out" or None. Both are Tensors where the gradient is differentiated again.
-    ``op`` is the operation's name where it is not the kernel's.
+    ``op`` is the operation's name where it is not the kernel's. ``rule`` is the gradient as nodes call it,
+    where ``backward`` is not to be wrapped for them.
     """
     is_tensor = isinstance(x, Tensor)
     a = x._data if is_tensor else x
@@ -63,7 +65,7 @@ def _unary(
     elif not (x._requires_grad and mode.enabled):
         return Tensor._wrap(out, False, None)
     saved = (None,) if saves is None else (a,) if saves == "x" else (None, out)
-    return record(out, (x,), lambda g, *saved: (backward(g, saved[-1]),), saved)
+    return record(out, (x,), rule or (lambda g, *saved: (backward(g, saved[-1]),)), saved)
 
 
 def _unary_kernel(kernel: str, a: Any, alpha: tuple[float, ...]) -> Any:

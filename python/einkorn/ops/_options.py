@@ -21,6 +21,7 @@ __all__ = [
     "check_rank",
     "flag",
     "integer",
+    "is_plain",
     "number",
     "pair",
     "reduced",
@@ -77,6 +78,12 @@ def number(op: str, name: str, value: Any) -> float:
     if not refused and hasattr(value, "__float__"):
         return float(value)
     raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
+
+
+def is_plain(option: Any) -> bool:
+    """Whether an option is an int or a tuple of ints, and so equal to no other that is refused."""
+    kind = type(option)
+    return kind is int or (kind is tuple and all(type(n) is int for n in option))
 
 
 def pair(value: Any, op: str, name: str, least: int = 0, most: int | None = None) -> tuple[int, int]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from einkorn import engines
+from einkorn import _versions, engines
 from einkorn._device import beside
 from einkorn._grad_mode import mode
+from einkorn._tape import Node
 from einkorn._tensor import Tensor
+from einkorn.ops._elementwise import _grad
 from einkorn.ops._road import broadcast_to, contiguous, needs, result, unwrap
 from einkorn.ops.elementwise import divide, multiply, where
 
@@ -53,7 +55,40 @@ def maximum(x: Any, window: Shape, shape: Shape, wants_places: bool) -> tuple[An
         k.max_pool2d_backward(gx, contiguous(g), places, *window)
         return (gx,)
 
-    return result(out, (x,), rule, (None, None, places)), places
+    pooled = result(out, (x,), rule, (None, None, places))
+    if isinstance(pooled, Tensor) and pooled._node is not None:
+        _join_relu(pooled._node, rule, _Kept(out))
+    return pooled, places
+
+
+class _Kept:
+    """An array that a gradient can do without: it may be overwritten."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+
+def _join_relu(node: Node, rule: Any, maxima: _Kept) -> None:
+    """Let the gradient of a maximum over windows, which comes before that of relu, do for both.
+
+    What it gives is zero but where a window has its maximum; there relu's derivative is that of the maximum.
+    So the small gradient is cut, and the large one not looked at again.
+    """
+    origin = node.inputs[0]
+    if node.backward is not rule or not isinstance(origin, Node) or not hasattr(origin.backward, "past_relu"):
+        return
+    number = node.number
+
+    def both(g: Any, _x: Any, _out: Any, places: Any) -> tuple[Any]:
+        (gx,) = rule(_grad("relu_grad", g, maxima.array), _x, _out, places)
+        before: Any = origin.backward
+        # Other gradients may be added to this one: then the sum is cut, which changes nothing of this part.
+        origin.joint = lambda arrived: before.past_relu if arrived is gx else before
+        return (gx,)
+
+    node.joint = lambda _: rule if _versions.last_write(maxima.array) > number else both
 
 
 def maximum_of_ranges(x: Any, begin: Any, end: Any, shape: Shape, wants_places: bool) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from einkorn import _autocast, _bfloat16, engines
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _conv
-from einkorn.ops._options import LARGEST, integer, sizes
+from einkorn.ops._options import LARGEST, integer, is_plain, sizes
 from einkorn.ops._road import check_size, contiguous, result, same_dtype, same_kept, unwrap, widened
 
 __all__ = [
@@ -322,19 +322,13 @@ def _convolve(
     if _autocast.active:
         x, weight, bias = _autocast.lower(x, weight, bias)
     a, w, b = _checked(op, spatial, x, weight, bias)
-    is_plain = _is_plain(stride) and _is_plain(padding) and _is_plain(dilation) and type(groups) is int
-    plan = _known_plan if is_plain else _plan
+    plain = is_plain(stride) and is_plain(padding) and is_plain(dilation) and type(groups) is int
+    plan = _known_plan if plain else _plan
     geometry, shape = plan(op, spatial, a.shape, w.shape, stride, padding, dilation, groups)
     _check_bias(op, b, w.shape[0])
     if w.shape[1] == 1:  # pairs of channels there are none
         a, w = widened(a), widened(w)
     return _conv.forward(x, weight, geometry, shape, bias, activation, (a, w, b))
-
-
-def _is_plain(option: Any) -> bool:
-    """Whether an option is an int or a tuple of ints, and so equal to no other that is refused."""
-    kind = type(option)
-    return kind is int or (kind is tuple and set(map(type, option)) == {int})
 
 
 def _plan(

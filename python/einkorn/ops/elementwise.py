@@ -291,7 +291,19 @@ def step(x: Any) -> Any:
 
 def relu(x: Any) -> Any:
     """``max(x, 0)``; the gradient at 0 is 0. NaN stays NaN."""
-    return _unary("relu", x, lambda g, out: _grad("relu_grad", g, out), saves="out")
+    return _unary("relu", x, _relu_gradient, saves="out", rule=_relu_rule)
+
+
+def _relu_gradient(g: Any, out: Any) -> Any:
+    return _grad("relu_grad", g, out)
+
+
+def _relu_rule(g: Any, _x: Any, out: Any) -> tuple[Any]:
+    return (_relu_gradient(g, out),)
+
+
+_relu_rule.__qualname__ = "relu"  # as errors name it
+_relu_rule.past_relu = lambda g, _x, _out: (g,)  # type: ignore[attr-defined]  # ops/_pool.py
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:

@@ -373,6 +373,15 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: str | None = No
     )
 
 
+def _column_sums(g: Any) -> Any:
+    if isinstance(g, Tensor) or g.dtype.kind == "V":
+        return sum_to(g, (1, g.shape[1])).reshape(-1)
+    k = engines.of(g)
+    sums = k.empty((g.shape[1],), g.dtype)  # no view: a leaf would have to copy it
+    k.reduce_sum(sums.reshape((1, -1)), g, 1.0)
+    return sums
+
+
 def _of_linear(activation: str | None, shape: tuple[int, ...], need_bias: bool) -> Any:
     def backward(g: Any, x: Any, w: Any, _: Any, out: Any) -> tuple[Any, Any, Any]:
         if activation is not None and not isinstance(g, Tensor) and g.dtype.kind == "V":
@@ -386,7 +395,7 @@ def _of_linear(activation: str | None, shape: tuple[int, ...], need_bias: bool) 
         if x is not None:
             gw = _product(_swapped(g), x if x.ndim == 2 else _rows(x))
         if need_bias:
-            gb = sum_to(g, (1, g.shape[1])).reshape(-1)
+            gb = _column_sums(g)
         return gx, gw, gb
 
     return backward

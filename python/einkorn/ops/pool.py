@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from einkorn._device import beside, is_on_gpu, move
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers, _pool
-from einkorn.ops._options import LARGEST, flag, integer, number, sizes
+from einkorn.ops._options import LARGEST, flag, integer, is_plain, number, sizes
 from einkorn.ops._pool import Shape
 from einkorn.ops._pool_windows import (
     _SIDES,
@@ -142,14 +143,13 @@ def _max_pool(
         found = _max_pool(op, spatial, values, kernel_size, stride, padding, dilation, ceil_mode, True)
         return _of_integers(op, x, whole, found, return_indices)
     shape = _planes(op, x, spatial)
-    kernel, strides, pads = _windows(op, spatial, kernel_size, stride, padding)
-    dilations = sizes(dilation, op, "dilation", spatial, 1, LARGEST)
     ceil_mode, return_indices = flag(op, "ceil_mode", ceil_mode), flag(op, "return_indices", return_indices)
     extent = shape[-spatial:]
-    if math.prod(extent) >= 1 << 31:
-        sizes_of = " x ".join(map(str, extent))
-        raise ShapeError(f"{op}: x has planes of {sizes_of} pixels, expected less than 2**31")
-    out = _grid(op, extent, kernel, strides, pads, dilations, ceil_mode)
+    plain = is_plain(kernel_size) and (stride is None or is_plain(stride)) and is_plain(padding)
+    plan = _known_plan if plain and is_plain(dilation) else _plan
+    kernel, strides, pads, dilations, out = plan(
+        op, extent, kernel_size, stride, padding, dilation, ceil_mode
+    )
     if spatial == 2 and len(shape) == 4 and not return_indices:  # what most calls are
         window = (*kernel, *strides, *pads, *dilations)
         return _pool.maximum(x, window, (shape[0], shape[1], *out), False)[0]
@@ -173,6 +173,23 @@ def _max_pool(
         return pooled
     assert places is not None
     return pooled, places.astype("int64").reshape(result_shape)
+
+
+def _plan(
+    op: str, extent: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Shape, Shape, Shape, Shape, Shape]:
+    """Kernel, stride, padding and dilation of every side, and how many windows there are along it."""
+    spatial = len(extent)
+    kernel, strides, pads = _windows(op, spatial, kernel_size, stride, padding)
+    dilations = sizes(dilation, op, "dilation", spatial, 1, LARGEST)
+    if math.prod(extent) >= 1 << 31:
+        sizes_of = " x ".join(map(str, extent))
+        raise ShapeError(f"{op}: x has planes of {sizes_of} pixels, expected less than 2**31")
+    return kernel, strides, pads, dilations, _grid(op, extent, kernel, strides, pads, dilations, ceil_mode)
+
+
+#: The same, looked up: on small images it takes longer than the kernel. What is refused is not kept.
+_known_plan = functools.lru_cache(maxsize=512)(_plan)
 
 
 def _of_integers(op: str, x: Any, whole: Any, found: Any, return_indices: Any) -> Any:
