@@ -15,7 +15,7 @@
 // fence once a task, blocks of 128 words, whose numbers are taken while the next are made, x asked for 1024 ahead into the first
 // cache 10.4 and 1.02, into the second 9.1. Words and copy one after the other would take 12.
 // There a vector of words takes 17.5 cycles (15.5 by count: shuffles have one port, all else two), 6.1 to 6.3 ms of 64 MB, as long as the
-// copy; three fifths of each pass beside the other. Lines asked for: none, the first 1, 4, 8 of each page, all, 11.8, 10.8, 10.3, 9.7, 8.9
+// copy. Lines asked for: none, the first 1, 4, 8 of each page, all, 11.8, 10.8, 10.3, 9.7, 8.9
 // ms. Rounds two or four at a time 8.85, eight 10.0; 2, 3, 5, 6 chains 18.2, 18.4, 16.9, 16.5 cycles for the words alone.
 // On Zen 4, whose 512-bit instructions take two halves, the words bind: 17.3 cycles for a vector of them (philox.h) and 3 for dropout
 // itself, where a copy of 8 MB takes 8. One word an element, as the stream of random.h has it, leaves 40% of the copy rate at most;

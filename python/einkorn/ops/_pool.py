@@ -77,7 +77,8 @@ def _join_relu(node: Node, rule: Any, maxima: _Kept) -> None:
     So the small gradient is cut, and the large one not looked at again.
     """
     origin = node.inputs[0]
-    if node.backward is not rule or not isinstance(origin, Node) or not hasattr(origin.backward, "past_relu"):
+    is_rule = node.backward is rule  # and not one that rounds
+    if not is_rule or not isinstance(origin, Node) or not hasattr(origin.backward, "past_relu"):
         return
     number = node.number
 
