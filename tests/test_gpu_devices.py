@@ -335,3 +335,26 @@ def test_a_cupy_that_does_not_load_is_quoted(tmp_path: Any, monkeypatch: pytest.
     with pytest.raises(einkorn.EngineError, match=words):
         einkorn.zeros(2, device="cuda")
     assert not cuda.is_available()
+
+
+def test_a_cupy_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_stand_in.install(monkeypatch)
+    for version in ("13.6.0", "14.2.0rc1"):
+        monkeypatch.setattr(sys.modules["cupy"], "__version__", version, raising=False)
+        assert einkorn.zeros(2, device="cuda").is_cuda
+    monkeypatch.setattr(sys.modules["cupy"], "__version__", "11.6.0")
+    words = (
+        r"device 'cuda' needs CuPy 13 or later, and 11.6.0 is installed; run: pip install 'einkorn\[cuda\]'"
+    )
+    with pytest.raises(einkorn.EngineError, match=words):
+        einkorn.zeros(2, device="cuda")
+
+
+def test_without_a_gpu_what_is_asked_of_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_stand_in.install(monkeypatch, cards=0)
+    for ask in (cuda.current_device, cuda.current_stream, cuda.Stream, cuda.Event, cuda.mem_get_info):
+        with pytest.raises(einkorn.DeviceError, match=r"einkorn.cuda: there are 0 GPUs"):
+            ask()
+    cuda.synchronize()
+    cuda.empty_cache()
+    assert (cuda.device_count(), cuda.memory_allocated()) == (0, 0)

@@ -25,6 +25,7 @@ __all__ = [
     "near",
 ]
 
+_OLDEST_CUPY = 13
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
 
@@ -77,14 +78,22 @@ def cupy_module(what: str) -> Any:
     Raises
     ------
     EngineError
-        Without CuPy, and where it does not fit to what else is installed.
+        Without CuPy, with one before version 13, and where it does not fit to what else is installed.
     """
     try:
-        return importlib.import_module("cupy")
+        cupy = importlib.import_module("cupy")
+    except ModuleNotFoundError:
+        raise EngineError(f"{what} needs CuPy; run: pip install 'einkorn[cuda]'") from None
     except ImportError as error:
-        if getattr(error, "name", None) == "cupy" or isinstance(error, ModuleNotFoundError):
-            raise EngineError(f"{what} needs CuPy; run: pip install 'einkorn[cuda]'") from None
         raise EngineError(f"{what} needs CuPy, which is installed and does not load: {error}") from None
+    version = getattr(cupy, "__version__", "")
+    first = version.partition(".")[0]
+    if first.isdigit() and int(first) < _OLDEST_CUPY:
+        raise EngineError(
+            f"{what} needs CuPy {_OLDEST_CUPY} or later, and {version} is installed; run: pip install"
+            " 'einkorn[cuda]'"
+        )
+    return cupy
 
 
 def beside(x: Any, array: Any) -> Any:

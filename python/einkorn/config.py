@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._console import printable
+from einkorn._device import cupy_module
 
 __all__ = ["config", "cuda_runs", "show_config", "support_matrix"]
 
@@ -118,8 +119,7 @@ def _cuda() -> tuple[str, bool]:
     if importlib.util.find_spec("cupy") is None:
         return f"{words}; CuPy is not installed: pip install 'einkorn[cuda]'", False
     try:
-        import cupy
-
+        cupy = cupy_module("einkorn")
         usable = cupy.cuda.runtime.getDeviceCount() > 0
         cupy.empty(1)
         words = f"{words}; CuPy's is {version(cupy.cuda.runtime.runtimeGetVersion())}"
