@@ -27,6 +27,9 @@ def far(value: Any, of: GpuArray | None = None) -> Any:
 
     A view of an array is where that is, what was computed on the current card.
     """
+    if isinstance(value, tuple):
+        parts = [far(v, of) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if not isinstance(value, (np.ndarray, np.generic)):
         return value
     array = np.asarray(value)
@@ -138,6 +141,7 @@ for _name in (
     "truediv",
     "floordiv",
     "mod",
+    "matmul",
     "neg",
     "abs",
     "pow",

@@ -12,6 +12,7 @@ from einkorn._pinned import is_pinned, send
 from einkorn.errors import ArgumentError, DeviceError, EngineError
 
 __all__ = [
+    "as_array",
     "beside",
     "cupy_module",
     "device",
@@ -129,6 +130,13 @@ def is_writeable(array: Any) -> bool:
 def is_whole(array: Any) -> bool:
     """Whether kernels can update an array in place: C-contiguous and writeable."""
     return bool(array.flags.c_contiguous) and is_writeable(array)
+
+
+def as_array(x: Any, dtype: Any = None) -> Any:
+    """``np.asarray`` of what a function of NumPy gave, which of an array of a GPU is one."""
+    if is_on_gpu(x):
+        return x if dtype is None else x.astype(dtype, copy=False)
+    return np.asarray(x, dtype)
 
 
 def near(array: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16, _versions
-from einkorn._device import is_writeable
+from einkorn._device import device_of, is_writeable, move
 from einkorn._grad_mode import mode, no_grad
 from einkorn._tape import Node, source
 from einkorn.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
@@ -242,7 +242,9 @@ class Writes:
         return update(_self(self), "power", exponent)
 
     def copy_(self, src: Any) -> Tensor:
-        """Take over the values of ``src``, which may broadcast and be of another type."""
+        """Take over the values of ``src``, which may broadcast, be of another type and on another device."""
+        if _is_tensor(src) and device_of(src._data) != device_of(self._data):
+            src = src.to(device_of(self._data))
         assign(_self(self), "copy_", ..., src)
         return _self(self)
 
@@ -369,6 +371,8 @@ def _values(op: str, value: Any, data: Any) -> Any:
         raise ArgumentError(f"{op}: value is an array with masked elements, expected one without: fill them")
     if new.dtype.kind not in "fiub" and not _bfloat16.is_bfloat16(new.dtype):
         raise DTypeError(f"{op}: value has dtype {new.dtype}, expected real numbers")
+    if isinstance(new, np.ndarray) and new.ndim and not isinstance(data, np.ndarray):
+        return move(new, device_of(data))
     if isinstance(data, np.ndarray) and not isinstance(new, (np.ndarray, np.generic)):
         raise DeviceError(f"{op}: value is a {type(new).__name__}, expected a {type(data).__name__}")
     return new

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions
-from einkorn._device import is_aligned, is_whole
+from einkorn._device import as_array, is_aligned, is_whole
 from einkorn._spelling import respell
 from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
@@ -347,7 +347,8 @@ class Tensor(Methods):
         return _compared(">=", operator.ge, self, other)
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(np.asarray(self == value)))
+        found = self == value
+        return bool(found.any()) if isinstance(found, Tensor) else bool(found)
 
     # --- operators: the operations of einkorn.ops ---------------------------------------------
 
@@ -531,7 +532,7 @@ def _compared(symbol: str, compare: Callable[[Any, Any], Any], tensor: Tensor, o
         wanted = _promotion.common_type(mine, other)
         mine, other = mine.astype(wanted, copy=False), other.astype(wanted, copy=False)
     try:
-        return Tensor._wrap(np.asarray(compare(mine, other)), False, None)
+        return Tensor._wrap(as_array(compare(mine, other)), False, None)
     except ValueError:
         raise ShapeError(
             f"{symbol}: shapes {tensor.shape} and {np.shape(other)} do not broadcast together"

@@ -8,6 +8,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16
+from einkorn._device import as_array
 from einkorn._pinned import pinned
 from einkorn._tensor_functions import Functions
 from einkorn._tensor_shapes import Shapes
@@ -334,14 +335,14 @@ def _self(tensor: Kinds) -> Tensor:
 
 
 def _whole(op: str, function: Any, a: Kinds, b: Any) -> Tensor:
-    right = b._data if isinstance(b, Kinds) else np.asarray(b)
+    right = b._data if isinstance(b, Kinds) else as_array(b)
     if a._data.dtype.kind not in "iu" or right.dtype.kind not in "iu":
         raise DTypeError(f"{op}: got {a._data.dtype} and {right.dtype}, expected integers")
     try:
         out = function(a._data, right if right.ndim else right.astype(a._data.dtype))
     except ValueError:
         raise ShapeError(f"{op}: {a._data.shape} and {right.shape} do not broadcast together") from None
-    return einkorn.Tensor._wrap(np.asarray(out), False, None)
+    return einkorn.Tensor._wrap(as_array(out), False, None)
 
 
 def _copied(tensor: Kinds, src: Any, part: Any, op: str) -> Tensor:

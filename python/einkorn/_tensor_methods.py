@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn._device import as_array
 from einkorn._inplace import times
 from einkorn._tensor_products import Products
 from einkorn._tensor_shapes import _dim, _self
@@ -154,7 +155,7 @@ class Methods(Products, InPlace):
         """
         over, keep = _over("argmax", dim, keepdim, axis, keepdims)
         if over is None:
-            flat = np.asarray(einkorn.ops.argmax(einkorn.ops.reshape(self._data, (-1,)), 0))
+            flat = as_array(einkorn.ops.argmax(einkorn.ops.reshape(self._data, (-1,)), 0))
             return _plain(flat.reshape((1,) * self._data.ndim) if keep else flat)
         at = _dim("argmax", over, self._data.ndim)
         return _plain(_indices(self, at, keep))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn._device import as_array
 from einkorn._tensor_writes import in_place
 from einkorn.errors import ShapeError
 
@@ -199,7 +200,7 @@ def _of_whole(op: str, arrays: list[Any], options: dict[str, Any]) -> Any:
     if any(rank not in (-1, a.ndim) for rank, a in zip(ranks, arrays, strict=False)):
         raise ShapeError(f"{op}: the operands have shapes {shapes}, expected {ranks[-2:]} dimensions")
     try:
-        out = np.asarray(function(*arrays, **options))
+        out = as_array(function(*arrays, **options))
     except ValueError:
         raise ShapeError(f"{op}: the operands have shapes {shapes}, which do not fit together") from None
     return einkorn.Tensor._wrap(out, False, None)

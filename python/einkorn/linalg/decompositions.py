@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import as_array
 from einkorn.errors import ArgumentError
 from einkorn.linalg._common import computed, least, matrices, no_gradient, plain, symmetric, turned
 from einkorn.linalg.systems import solve
@@ -69,7 +70,7 @@ def eigh(A: Any, UPLO: str = "L") -> Eigh:
     w, v = computed("eigh", np.linalg.eigh, a, UPLO)
 
     def of_values(g: Any) -> tuple[Any]:
-        return (np.asarray((v * g[..., None, :]) @ np.swapaxes(v, -2, -1), a.dtype),)
+        return (as_array((v * g[..., None, :]) @ np.swapaxes(v, -2, -1), a.dtype),)
 
     def of_vectors(g: Any) -> tuple[Any]:
         back = np.swapaxes(v, -2, -1)
@@ -77,7 +78,7 @@ def eigh(A: Any, UPLO: str = "L") -> Eigh:
         with np.errstate(divide="ignore"):
             factor = np.where(np.eye(apart.shape[-1], dtype=bool), 0, 1 / apart)
         of = v @ ((back @ g) * factor) @ back
-        return (np.asarray((of + np.swapaxes(of, -2, -1)) * 0.5, a.dtype),)
+        return (as_array((of + np.swapaxes(of, -2, -1)) * 0.5, a.dtype),)
 
     return Eigh(result(w, (A,), of_values), result(v, (A,), of_vectors))
 
@@ -104,7 +105,7 @@ def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None) -> SVD
             return np.where(np.eye(n, dtype=bool), 0, (skewed - np.swapaxes(skewed, -2, -1)) / apart)
 
     def back(core: Any, rest: Any = 0.0) -> tuple[Any]:
-        return (np.asarray(left @ core @ right + rest, a.dtype),)
+        return (as_array(left @ core @ right + rest, a.dtype),)
 
     def of_u(g: Any) -> tuple[Any]:
         g = g[..., :n]
@@ -159,7 +160,7 @@ def qr(A: Any, mode: str = "reduced") -> QR:
     def finish(of_q: Any, m: Any) -> tuple[Any]:
         both = np.tril(m) + np.swapaxes(np.tril(m, -1), -2, -1)
         found = np.linalg.solve(r, np.swapaxes(of_q + q @ both, -2, -1))
-        return (np.asarray(np.swapaxes(found, -2, -1), a.dtype),)
+        return (as_array(np.swapaxes(found, -2, -1), a.dtype),)
 
     def of_q(g: Any) -> tuple[Any]:
         return finish(g, -np.swapaxes(g, -2, -1) @ q)
@@ -183,4 +184,4 @@ def matrix_rank(A: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool =
     A = symmetric(A) if hermitian else A
     a = matrices("matrix_rank", A, hermitian)
     s = np.linalg.svd(a, compute_uv=False)
-    return plain(np.asarray((s > least("matrix_rank", a, s, atol, rtol)).sum(-1), np.int64), A)
+    return plain(as_array((s > least("matrix_rank", a, s, atol, rtol)).sum(-1), np.int64), A)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import as_array
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.linalg._common import computed, least, matrices, plain, symmetric, turned
@@ -114,7 +115,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     solution = ops.matmul(pinv(A, rtol=rcond), B)
     rows, columns = a.shape[-2:]
     s = np.linalg.svd(a, compute_uv=False)
-    rank = np.asarray((s > least("lstsq", a, s, None, rcond)).sum(-1), np.int64)
+    rank = as_array((s > least("lstsq", a, s, None, rcond)).sum(-1), np.int64)
     none = np.empty((0,), a.dtype)
     residuals: Any = ops.getitem(ops.reshape(solution, (-1,)), slice(0, 0))
     if way != "gelsy" and rows > columns and (way == "gels" or (rank == columns).all()):
@@ -144,8 +145,8 @@ def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None
     whole = unwrap(symmetric(A), "pinv", "A") if hermitian else a
     u, s, vh = computed("pinv", np.linalg.svd, whole, False)
     kept = s > least("pinv", a, s, atol, rcond if rtol is None else rtol)
-    inverse = np.divide(1, s, out=np.zeros_like(s), where=kept)
-    out = np.asarray(np.swapaxes(vh, -2, -1) @ (inverse[..., None] * np.swapaxes(u, -2, -1)), a.dtype)
+    inverse = np.where(kept, 1 / np.where(kept, s, 1), 0)
+    out = as_array(np.swapaxes(vh, -2, -1) @ (inverse[..., None] * np.swapaxes(u, -2, -1)), a.dtype)
 
     def rule(g: Any, x: Any, p: Any) -> tuple[Any]:
         h, q = turned(g), turned(p)
@@ -162,7 +163,7 @@ def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None
 def det(A: Any) -> Any:
     """Determinants of square matrices."""
     a = matrices("det", A)
-    out = np.asarray(np.linalg.det(a), a.dtype)
+    out = as_array(np.linalg.det(a), a.dtype)
 
     def rule(g: Any, x: Any, d: Any) -> tuple[Any]:
         if isinstance(g, Tensor):
@@ -180,7 +181,7 @@ def _cofactors(a: Any) -> Any:
     n = s.shape[-1]
     others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1) if n else s
     sign = np.linalg.det(u) * np.linalg.det(vh)
-    return np.asarray((u * (others * sign[..., None])[..., None, :]) @ vh, a.dtype)
+    return as_array((u * (others * sign[..., None])[..., None, :]) @ vh, a.dtype)
 
 
 def slogdet(A: Any) -> SLogDet:
@@ -194,8 +195,8 @@ def slogdet(A: Any) -> SLogDet:
     def flat(g: Any) -> tuple[Any]:
         return (ops.multiply(ops.reshape(g, (*g.shape, 1, 1)), np.zeros(a.shape, a.dtype)),)
 
-    size = result(np.asarray(log, a.dtype), (A,), rule, (a,))
-    return SLogDet(result(np.asarray(sign, a.dtype), (A,), flat, ()), size)
+    size = result(as_array(log, a.dtype), (A,), rule, (a,))
+    return SLogDet(result(as_array(sign, a.dtype), (A,), flat, ()), size)
 
 
 def matrix_power(A: Any, n: int) -> Any:

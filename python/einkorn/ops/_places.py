@@ -59,12 +59,13 @@ def take(op: str, x: Any, axis: int, index: Any) -> Any:
     a = movable(x, op)
     shape = a.shape
     box = _box(shape, index.shape, axis)
+    there = index if isinstance(a, np.ndarray) else beside(a, index)
     if a.dtype.kind != "f":
-        out = np.take_along_axis(a[box], index, axis)
+        out = np.take_along_axis(a[box], there, axis)
     else:
         k = engines.of(a)
         out = k.empty(index.shape, a.dtype)
-        k.gather(out, a[box], index, axis)
+        k.gather(out, a[box], there, axis)
     return result(out, (x,), lambda g: (_put_back(op, g, axis, index, shape),), ())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -224,7 +225,7 @@ def rrelu(x: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool
         return leaky_relu(x, (low + high) / 2)
     a = unwrap(x, "rrelu", "x")
     k = engines.of(a)
-    drawn = uniform(a.shape, low=low, high=high, dtype=a.dtype)
+    drawn = beside(a, uniform(a.shape, low=low, high=high, dtype=a.dtype))
     above = k.empty(a.shape, a.dtype)
     k.step(above, a)
     return multiply(x, where(above, 1.0, drawn))

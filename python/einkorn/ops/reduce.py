@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import as_array
 from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -353,7 +354,7 @@ def argmax(
         outer, n, inner = prod(shape[:d]), shape[d], prod(shape[d + 1 :])
         left = (*shape[:d], *(1,) * keepdims, *shape[d + 1 :])
     if whole is not None:
-        return np.asarray(whole.reshape(outer, n, inner).argmax(1), np.int64).reshape(left)
+        return as_array(whole.reshape(outer, n, inner).argmax(1), np.int64).reshape(left)
     k = engines.of(a)
     out = k.empty((outer, inner), "int64")
     k.argmax(out, contiguous(a).reshape(outer, n, inner))

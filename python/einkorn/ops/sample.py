@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import as_array, beside, near
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -48,11 +49,11 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     d = axis_of(op, dim, a.ndim, "dim")
     drawn = np.maximum(uniform(a.shape, dtype=a.dtype), np.finfo(a.dtype).tiny)
     with np.errstate(divide="ignore"):
-        noise = np.asarray(-np.log(-np.log(drawn)), a.dtype)
+        noise = beside(a, np.asarray(-np.log(-np.log(drawn)), a.dtype))
     soft = softmax(divide(add(logits, noise), temperature), d)
     if not flag(op, "hard", hard):
         return soft
-    plain = soft._data if isinstance(soft, Tensor) else np.asarray(soft)
+    plain = soft._data if isinstance(soft, Tensor) else as_array(soft)
     one = np.zeros_like(plain)
     if a.ndim and a.size:
         np.put_along_axis(one, np.expand_dims(plain.argmax(d), d), 1, d)
@@ -72,13 +73,14 @@ def bernoulli(input: Any, p: float | None = None) -> Any:
     ArgumentError
         For probabilities outside [0, 1], NaN among them.
     """
-    a = unwrap(input, "bernoulli", "input")
+    given = unwrap(input, "bernoulli", "input")
+    a = near(given)  # the numbers are drawn on the CPU
     chance = a if p is None else np.full(a.shape, number("bernoulli", "p", p), a.dtype)
     wrong = chance[~((chance >= 0) & (chance <= 1))]
     if wrong.size:
         name = "input" if p is None else "p"
         raise ArgumentError(f"bernoulli: {name} has {wrong.flat[0]}, expected probabilities from 0 to 1")
-    return wrapped((uniform(a.shape, dtype=a.dtype) < chance).astype(a.dtype), input)
+    return wrapped(beside(given, (uniform(a.shape, dtype=a.dtype) < chance).astype(a.dtype)), input)
 
 
 @rounded_once
@@ -104,7 +106,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False) -> Any:
         has positive weights.
     """
     op = "multinomial"
-    a = unwrap(input, op, "input")
+    given = unwrap(input, op, "input")
+    a = near(given)  # the numbers are drawn on the CPU
     if a.ndim not in (1, 2) or a.shape[-1] == 0:
         raise ShapeError(f"{op}: input has shape {a.shape}, expected (classes,) or (rows, classes)")
     count = integer(op, "num_samples", num_samples, 1)
@@ -133,4 +136,4 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
             times = np.where(rows > 0, clock / rows, np.inf)
         out = np.argsort(times, 1, kind="stable")[:, :count].astype(np.int64)
-    return wrapped(out if a.ndim == 2 else out[0], input)
+    return wrapped(beside(given, out if a.ndim == 2 else out[0]), input)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import as_array
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
@@ -177,7 +178,7 @@ def _counts(op: str, x: Any, axis: Any, keepdims: bool) -> tuple[Any, int]:
     left = tuple([m for d, m in enumerate(a.shape) if d not in axes])
     shape = tuple([1 if d in axes else m for d, m in enumerate(a.shape)]) if keepdims else left
     if whole is not None:
-        return np.asarray(np.count_nonzero(whole, axes, keepdims=True)).reshape(shape), n
+        return as_array(np.count_nonzero(whole, axes, keepdims=True)).reshape(shape), n
     k = engines.of(a)
     out = k.empty(shape, "int64")
     moved = a.transpose([*(d for d in range(a.ndim) if d not in axes), *axes])

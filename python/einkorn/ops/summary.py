@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import beside
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -96,14 +97,15 @@ def cov(x: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = No
         if name == "aweights":
             share = float((weight * w).sum()) / (float(weight.sum()) or 1.0)
     total = float(n) if weight is None else float(weight.sum())
-    scale = np.asarray(max(total - correction * share, 0.0), a.dtype)
+    scale = beside(a, np.asarray(max(total - correction * share, 0.0), a.dtype))
     if weight is None:
         mean = ops.mean(rows, 1, True)
         apart = ops.subtract(rows, mean)
         left = apart
     else:
-        row_weight = weight.astype(a.dtype)
-        mean = ops.divide(ops.sum(ops.multiply(rows, row_weight), 1, True), np.asarray(total, a.dtype))
+        row_weight = beside(a, weight.astype(a.dtype))
+        count = beside(a, np.asarray(total, a.dtype))
+        mean = ops.divide(ops.sum(ops.multiply(rows, row_weight), 1, True), count)
         apart = ops.subtract(rows, mean)
         left = ops.multiply(apart, row_weight)
     out = ops.divide(ops.matmul(left, ops.transpose(apart, 0, 1)), scale)
