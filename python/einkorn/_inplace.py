@@ -243,10 +243,11 @@ class Writes:
 
     def copy_(self, src: Any) -> Tensor:
         """Take over the values of ``src``, which may broadcast, be of another type and on another device."""
-        if _is_tensor(src) and device_of(src._data) != device_of(self._data):
-            src = src.to(device_of(self._data))
-        assign(_self(self), "copy_", ..., src)
-        return _self(self)
+        tensor = _self(self)
+        if _is_tensor(src) and type(src._data) is not type(tensor._data):
+            src = src.to(device_of(tensor._data))
+        assign(tensor, "copy_", ..., src)
+        return tensor
 
     def fill_(self, value: float) -> Tensor:
         """Every element becomes ``value``."""
