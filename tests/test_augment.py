@@ -189,12 +189,19 @@ def step(x: np.ndarray, kind: str, v: float, limit: float) -> np.ndarray:
         return np.broadcast_to(grey_of(x), x.shape)
     if kind == "offset":
         return np.clip(x + v, x.min(), x.max())
+    if kind == "channel_contrast":
+        return np.clip(v * x + (1 - v) * x.mean((1, 2), keepdims=True), 0, limit)
+    if kind == "add":
+        return np.clip(x + v, 0, limit)
+    if kind == "bits":
+        return np.floor(x) // 2 ** (8 - v) * 2 ** (8 - v)
     return x
 
 
 STEPS = {
     "none": 1, "brightness": 1.4, "contrast": 0.6, "saturation": 1.7, "hue": -0.3, "posterize": 3,
     "solarize": 0.4, "invert": 0, "autocontrast": 0, "grayscale": 0, "offset": 0.2,
+    "channel_contrast": 0.6, "add": 0.2, "bits": 3,
 }  # fmt: skip
 
 
@@ -204,7 +211,7 @@ def test_a_step_of_color(kind: str) -> None:
     x = RNG.random((2, 3, 33, 40), dtype=np.float32) * 0.8
     found = ops.augment_color(x, [kind], v)
     np.testing.assert_allclose(found, [step(i, kind, v, 1.0) for i in x.astype(np.float64)], atol=1e-5)
-    v = v * 255 if kind in ("solarize", "offset") else v
+    v = v * 255 if kind in ("solarize", "offset", "add") else v
     pixels = (x * 255).astype(np.uint8)
     wanted = np.stack([step(i, kind, v, 255.0) for i in pixels.astype(np.float64)])
     if kind == "posterize":
@@ -214,6 +221,74 @@ def test_a_step_of_color(kind: str) -> None:
     difference = ops.augment_color(pixels, [kind], v) - wanted
     assert -1.01 - more < difference.min()
     assert difference.max() < more + 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [*STEPS, "equalize"])
+def test_a_step_of_color_where_channels_are_last(kind: str, channels: int) -> None:
+    for shape in ((2, channels, 33, 40), (1, channels, 1, 1), (3, channels, 5, 3), (1, channels, 40, 52)):
+        x = RNG.integers(0, 256, shape, dtype=np.uint8)
+        v = 60.0 if kind in ("solarize", "offset", "add") else STEPS.get(kind, 0)
+        for pixels in (x, x.astype(np.float32) / 255):
+            value = v / 255 if v == 60 and pixels.dtype == np.float32 else v
+            more = {"scale": np.arange(1.0, channels + 1), "shift": np.arange(channels) * 0.5}
+            for options in ({}, more):
+                wanted = ops.augment_color(pixels, [kind], value, **options)
+                last = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+                found = ops.augment_color(last, [kind], value, channels_last=True, **options)
+                np.testing.assert_allclose(found.transpose(0, 3, 1, 2), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_bits_are_those_of_whole_numbers() -> None:
+    x = (RNG.random((2, 3, 33, 40), dtype=np.float32) * 300 - 20).astype(np.float32)
+    for bits in range(1, 9):
+        found = ops.augment_color(x, ["bits"], bits, limit=255.0)
+        whole = np.clip(x, 0, 255).astype(np.uint8) >> (8 - bits) << (8 - bits)
+        np.testing.assert_array_equal(found, whole)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 17, 70])
+@pytest.mark.parametrize("last", [False, True])
+def test_mirror(dtype: Any, channels: int, last: bool) -> None:
+    across, down = np.array([0, 1, 0, 1], bool), np.array([0, 0, 1, 1], bool)
+    for height, width in ((1, 1), (3, 2), (5, 16), (4, 31), (2, 33), (3, 64), (7, 5)):
+        shape = (4, height, width, channels) if last else (4, channels, height, width)
+        x = RNG.integers(0, 256, shape).astype(dtype)
+        wanted = x.copy()
+        rows, columns = (1, 2) if last else (2, 3)
+        for n in range(4):
+            axes = [axis - 1 for axis, chosen in ((rows, down[n]), (columns, across[n])) if chosen]
+            wanted[n] = np.flip(x[n], axes)
+        np.testing.assert_array_equal(ops.augment_mirror(x, across, down, channels_last=last), wanted)
+    np.testing.assert_array_equal(ops.augment_mirror(x, False, channels_last=last), x)
+    with pytest.raises(DTypeError, match="across"):
+        ops.augment_mirror(x, [0, 1, 0, 1])
+    with pytest.raises(ShapeError, match="down"):
+        ops.augment_mirror(x, True, np.zeros(3, bool))
+
+
+@pytest.mark.parametrize("x", PICTURES)
+def test_erase(x: np.ndarray) -> None:
+    boxes = np.array([[0, 0, 19, 21], [3, 5, 4, 20], [7, 7, 7, 9]])
+    values = np.arange(x.shape[1]) + 0.25
+    filler = RNG.permutation(x.ravel()).reshape(x.shape)
+    given = x.copy()
+    for options in ({"value": values}, {"filler": filler}):
+        found = ops.augment_erase(x, boxes, **options)
+        wanted = x.copy()
+        for n, (left, top, right, bottom) in enumerate(boxes):
+            part = n, slice(None), slice(top, bottom), slice(left, right)
+            wanted[part] = filler[part] if "filler" in options else np.floor(values)[:, None, None]
+            if x.dtype == np.float32 and "value" in options:
+                wanted[part] = values[:, None, None]
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(x, given)
+    for box in ([-1, 0, 2, 2], [0, 0, 20, 2], [0, 0, 2, 22], [3, 0, 2, 2]):
+        with pytest.raises(ArgumentError, match="box"):
+            ops.augment_erase(x, box)
+    with pytest.raises(ShapeError, match="filler"):
+        ops.augment_erase(x, [0, 0, 1, 1], filler=x[:1])
 
 
 def test_equalize_spreads_the_histogram() -> None:
@@ -310,6 +385,8 @@ def test_same_bits_for_any_number_of_threads_and_any_batch(x: np.ndarray) -> Non
         lambda a, s: ops.augment_color(a, colors[0][s], colors[1][s]),
         lambda a, s: ops.augment_filter(a, np.ones(3) / 3, np.ones(5) / 5),
         lambda a, s: ops.augment_noise(a, np.arange(9)[s], 0.1),
+        lambda a, s: ops.augment_mirror(a, (np.arange(9) % 2 == 0)[s], (np.arange(9) % 3 == 0)[s]),
+        lambda a, s: ops.augment_erase(a, np.tile([2, 3, 9, 8], (9, 1))[s], 0.5),
     ]
     for call in calls:
         with einkorn.num_threads(1):
@@ -328,6 +405,8 @@ def test_no_images_and_no_pixels_are_defined() -> None:
         assert ops.augment_color(x, ["equalize", "contrast"], 1).shape == x.shape
         assert ops.augment_filter(x, [1.0], [1.0]).shape == x.shape
         assert ops.augment_noise(x, np.zeros(n, int), 1.0).shape == x.shape
+        assert ops.augment_mirror(x, True, channels_last=True).shape == x.shape
+        assert ops.augment_erase(x, np.zeros((n, 4), int)).shape == x.shape
     assert ops.augment_color(np.zeros((2, 3, 0, 5), np.uint8), ["contrast"], 1).shape == (2, 3, 0, 5)
     assert ops.augment_warp(BYTES, np.eye(3), size=(0, 7)).shape == (3, 3, 0, 7)
     with pytest.raises(ShapeError, match="at least one pixel"):
@@ -350,7 +429,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda: ops.augment_warp(BYTES, ANYWHERE, antialias=True, border="nearest"), ArgumentError, "axes axes"),
     (lambda: ops.augment_warp(FLOATS, np.eye(3), dtype=np.uint8), DTypeError, "dtype is uint8"),
     (lambda: ops.augment_color(BYTES, ["blue"], 1), ArgumentError, "kinds is 'blue'"),
-    (lambda: ops.augment_color(BYTES, [12], 1), ArgumentError, "kinds has numbers 12"),
+    (lambda: ops.augment_color(BYTES, [15], 1), ArgumentError, "kinds has numbers 15"),
     (lambda: ops.augment_color(BYTES, ["hue"], 0.6), ArgumentError, "half a circle"),
     (lambda: ops.augment_color(BYTES, ["hue"], np.nan), ArgumentError, "half a circle"),
     (lambda: ops.augment_color(BYTES, ["posterize"], 9), ArgumentError, "number of bits"),

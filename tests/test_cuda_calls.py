@@ -223,6 +223,13 @@ def _augment() -> None:
         of_type = [v if limit > 1 or v < 100 else 0.5 for v in values]
         for kind, value in zip(kinds, of_type, strict=True):
             ops.augment_color(image, [[kind]] * len(image), [[value]] * len(image))
+    last, some = np.ascontiguousarray(floats.transpose(0, 2, 3, 1)), np.array([True, False])
+    ops.augment_color(last, [[12, 13]] * 2, [[0.2, 0.5]] * 2, channels_last=True)
+    ops.augment_color(x, [[14, 12]] * len(x), [[3, 0.5]] * len(x))
+    ops.augment_mirror(last, some, ~some, channels_last=True)
+    ops.augment_mirror(x, True, np.arange(len(x)) % 2 == 0)
+    ops.augment_erase(floats, [[1, 2, 5, 4], [0, 0, 0, 0]], [0.5] * floats.shape[1])
+    ops.augment_erase(x, [1, 2, 5, 4], filler=x[::-1].copy())
     ops.augment_color(floats, [[11, 2]] * 2, [[0.2, 0.5]] * 2, scale=3.0, shift=1.0)
     taps = np.array([[0.2, 0.5, 0.3]] * 3)
     ops.augment_filter(x, taps, taps[:, ::-1].copy(), keep=0.5, gain=0.4)
@@ -297,7 +304,17 @@ RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
             "tree_shap",
         },
     ),
-    "augmentation": (_augment, {"augment_warp", "augment_color", "augment_filter", "augment_noise"}),
+    "augmentation": (
+        _augment,
+        {
+            "augment_warp",
+            "augment_color",
+            "augment_filter",
+            "augment_noise",
+            "augment_mirror",
+            "augment_erase",
+        },
+    ),
     "embeddings": (_embed, {"word2vec_train", "glove_train"}),
     "prefixes": (_search_prefixes, {"ctc_beam"}),
     "stumps": (_stumps, {"presort", "stump_search", "stump_search_binned", "adaboost_update"}),

@@ -12,10 +12,12 @@ void require(bool condition, const char* message) {
   if (!condition) throw py::value_error(message);
 }
 
-// The pictures of a call, and whether their types and shapes go together.
-Pictures pictures_of(const Array& out, const Array& x, bool may_widen) {
+// The pictures of a call, and whether their types and shapes go together. `last`: their channels are the last axis.
+Pictures pictures_of(const Array& out, const Array& x, bool may_widen, bool last = false) {
   require(out && x && out.ndim == 4 && x.ndim == 4, "pictures must be [images, channels, height, width]");
-  require(out.shape[0] == x.shape[0] && out.shape[1] == x.shape[1], "out and x must have as many images and channels");
+  const int channel = last ? 3 : 1, row = last ? 1 : 2;
+  require(out.shape[0] == x.shape[0] && out.shape[channel] == x.shape[channel],
+          "out and x must have as many images and channels");
   const bool bytes = x.dtype == DType::uint8, bytes_out = out.dtype == DType::uint8;
   if ((!bytes && x.dtype != DType::float32) || (!bytes_out && out.dtype != DType::float32) || (bytes_out && !bytes) ||
       (bytes != bytes_out && !may_widen))
@@ -28,7 +30,7 @@ Pictures pictures_of(const Array& out, const Array& x, bool may_widen) {
             "an image has too many pixels");
   }
   require(out.writeable, "argument 'out' is read-only");
-  return {out.data, x.data, x.shape[0], x.shape[1], x.shape[2], x.shape[3], bytes, bytes_out};
+  return {out.data, x.data, x.shape[0], x.shape[channel], x.shape[row], x.shape[row + 1], bytes, bytes_out};
 }
 
 void require_size(const Array& a, int64_t size, const char* message) {
@@ -42,7 +44,8 @@ void require_scale(const Array& scale, const Array& shift, const Pictures& p) {
 }
 
 void require_same(const Array& out, const Array& x) {
-  require(out.shape[2] == x.shape[2] && out.shape[3] == x.shape[3], "out must have the shape of x");
+  require(out.shape[1] == x.shape[1] && out.shape[2] == x.shape[2] && out.shape[3] == x.shape[3],
+          "out must have the shape of x");
 }
 
 bool overlap(const Array& out, const Array& x) {
@@ -86,8 +89,8 @@ EINKORN_BINDINGS(augment, m) {
   m.def(
       "augment_color",
       [](const Array& out, const Array& x, const Array& kinds, const Array& values, const Array& scale,
-         const Array& shift, double limit) {
-        const Pictures p = pictures_of(out, x, true);
+         const Array& shift, double limit, bool last) {
+        const Pictures p = pictures_of(out, x, true, last);
         require_same(out, x);
         require(!overlap(out, x) || p.bytes == p.bytes_out, "out must not be x where types differ");
         require(kinds.ndim == 2 && values.ndim == 2 && kinds.shape[0] == p.images && values.shape[0] == p.images &&
@@ -100,16 +103,16 @@ EINKORN_BINDINGS(augment, m) {
         const OnHost<int32_t> named(kind, kinds.size());
         const OnHost<float> given(value, values.size());
         for (int64_t i = 0; i < kinds.size(); ++i) {
-          require(named[i] >= 0 && named[i] <= 11, "unknown kind of step");
+          require(named[i] >= 0 && named[i] <= 14, "unknown kind of step");
           require(named[i] != 4 || (given[i] >= -0.5f && given[i] <= 0.5f), "a hue turns by half a circle at most");
-          require(named[i] != 5 || (given[i] >= 0 && given[i] <= 8), "bits out of range");
+          require((named[i] != 5 && named[i] != 14) || (given[i] >= 0 && given[i] <= 8), "bits out of range");
         }
         run_in_scratch<ColorParts>(
             &AugmentIndexKernels::augment_color,
             AugmentColor{p, kind, value, scale.optional_in<float>("scale"), shift.optional_in<float>("shift"),
-                         kinds.shape[1], static_cast<float>(limit), workspace()});
+                         kinds.shape[1], static_cast<float>(limit), last, workspace()});
       },
-      "out"_a, "x"_a, "kinds"_a, "values"_a, "scale"_a.none(true), "shift"_a.none(true), "limit"_a);
+      "out"_a, "x"_a, "kinds"_a, "values"_a, "scale"_a.none(true), "shift"_a.none(true), "limit"_a, "last"_a);
 
   m.def(
       "augment_filter",
@@ -146,6 +149,41 @@ EINKORN_BINDINGS(augment, m) {
                          static_cast<int>(kind), static_cast<float>(limit), workspace()});
       },
       "out"_a, "x"_a, "rows"_a, "amount"_a, "salt"_a, "seed"_a, "kind"_a, "limit"_a);
+
+  m.def(
+      "augment_erase",
+      [](const Array& out, const Array& x, const Array& boxes, const Array& filler, const Array& values) {
+        const Pictures p = pictures_of(out, x, false);
+        require_same(out, x);
+        require(boxes.size() == p.images * 4, "boxes must have four elements an image");
+        require(values.size() == p.channels, "values must have an element for each channel");
+        if (filler) {
+          require(filler.dtype == x.dtype && filler.contiguous() && filler.ndim == 4, "filler must be as x");
+          require_same(filler, x);
+          require(filler.shape[0] == p.images && !overlap(out, filler), "filler must be as x, and not out");
+        }
+        const int32_t* const box = boxes.in<int32_t>("boxes");
+        const OnHost<int32_t> sides(box, p.images * 4);
+        for (int64_t n = 0; n < 4 * p.images; n += 4)
+          require(sides[n] >= 0 && sides[n + 1] >= 0 && sides[n] <= sides[n + 2] && sides[n + 1] <= sides[n + 3] &&
+                      sides[n + 2] <= p.width && sides[n + 3] <= p.height,
+                  "a box leaves the image");
+        run(&AugmentIndexKernels::augment_erase,
+            AugmentErase{p, box, values.in<float>("values"), filler ? filler.data : nullptr, workspace()});
+      },
+      "out"_a, "x"_a, "boxes"_a, "filler"_a.none(true), "values"_a);
+
+  m.def(
+      "augment_mirror",
+      [](const Array& out, const Array& x, const Array& across, const Array& down, bool last) {
+        const Pictures p = pictures_of(out, x, false, last);
+        require_same(out, x);
+        require(!overlap(out, x), "out must not be x");
+        require(across.size() == p.images && down.size() == p.images, "across and down must have an element an image");
+        run(&AugmentIndexKernels::augment_mirror,
+            AugmentMirror{p, across.in<uint8_t>("across"), down.in<uint8_t>("down"), last, workspace()});
+      },
+      "out"_a, "x"_a, "across"_a, "down"_a, "last"_a);
 }
 
 }  // namespace einkorn::bind_augment

@@ -261,7 +261,49 @@ __global__ void __launch_bounds__(kBlock) add_noise(AugmentNoise k) {
   });
 }
 
+// ---- copies ----
+
+template <class T>
+__global__ void __launch_bounds__(kBlock) erase_boxes(AugmentErase k) {
+  const int64_t width = k.p.width, pixels = k.p.height * width;
+  grid_stride(k.p.images * k.p.channels * pixels, [&](int64_t at) {
+    const int64_t plane = quotient(at, pixels), image = quotient(plane, k.p.channels), pixel = at - plane * pixels;
+    const int64_t i = quotient(pixel, width), j = pixel - i * width;
+    const int32_t* const box = k.boxes + 4 * image;
+    T* const to = static_cast<T*>(k.p.out) + at;
+    if (j < box[0] || i < box[1] || j >= box[2] || i >= box[3])
+      *to = static_cast<const T*>(k.p.x)[at];
+    else if (k.filler != nullptr)
+      *to = static_cast<const T*>(k.filler)[at];
+    else
+      store_pixel(to, k.values[plane - image * k.p.channels]);
+  });
+}
+
+template <class T>
+__global__ void __launch_bounds__(kBlock) mirror_pixels(AugmentMirror k) {
+  const int64_t group = k.last ? k.p.channels : 1, width = k.p.width, height = k.p.height;
+  const int64_t size = k.p.channels * height * width;
+  grid_stride(k.p.images * size, [&](int64_t at) {
+    const int64_t image = quotient(at, size), pixel = quotient(at, group), g = at - pixel * group;
+    const int64_t row = quotient(pixel, width), j = pixel - row * width, i = row % height;
+    const int64_t source = k.down[image] != 0 ? row - i + height - 1 - i : row;
+    const int64_t column = k.across[image] != 0 ? width - 1 - j : j;
+    static_cast<T*>(k.p.out)[at] = static_cast<const T*>(k.p.x)[(source * width + column) * group + g];
+  });
+}
+
 }  // namespace
+
+void augment_erase(const AugmentErase& k) {
+  const int64_t size = k.p.images * k.p.channels * k.p.height * k.p.width;
+  launch_over("augment_erase", k.p.bytes ? erase_boxes<uint8_t> : erase_boxes<float>, size, k);
+}
+
+void augment_mirror(const AugmentMirror& k) {
+  const int64_t size = k.p.images * k.p.channels * k.p.height * k.p.width;
+  launch_over("augment_mirror", k.p.bytes ? mirror_pixels<uint8_t> : mirror_pixels<float>, size, k);
+}
 
 void augment_warp(const AugmentWarp& k) {
   by_pixels(k.p, [&](auto in, auto out) {

@@ -14,10 +14,39 @@ namespace {
 
 using namespace augment;
 
-enum Kind { none, brightness, contrast, saturation, hue, posterise, solarise, invert, stretch, equalise, grey, offset };
+enum Kind {
+  none,
+  brightness,
+  contrast,
+  saturation,
+  hue,
+  posterise,
+  solarise,
+  invert,
+  stretch,
+  equalise,
+  grey,
+  offset,
+  plane_contrast,
+  add,
+  bits
+};
 
 bool looks_first(int kind) {
-  return kind == contrast || kind == stretch || kind == equalise || kind == offset;
+  return kind == contrast || kind == stretch || kind == equalise || kind == offset || kind == plane_contrast;
+}
+
+// Three vectors of pixels whose channels lie beside each other: those of channel c, and the way back to the k-th of the three.
+template <int c>
+EINKORN_INLINE Floats apart(Floats x, Floats y, Floats z) {
+  const Floats low = shuffle<float>(x, y, [](int i) { return 3 * i + c < 2 * kLane ? 3 * i + c : 0; });
+  return shuffle<float>(low, z, [](int i) { return 3 * i + c < 2 * kLane ? i : 3 * i + c - kLane; });
+}
+
+template <int k>
+EINKORN_INLINE Floats together(Floats r, Floats g, Floats b) {
+  const Floats two = shuffle<float>(r, g, [](int i) { return (k * kLane + i) / 3 + (k * kLane + i) % 3 % 2 * kLane; });
+  return shuffle<float>(two, b, [](int i) { return (k * kLane + i) % 3 == 2 ? kLane + (k * kLane + i) / 3 : i; });
 }
 
 // Calls body(j) for whole vectors over the block's pixels; behind them is room.
@@ -146,7 +175,74 @@ struct Colors {
           return x > found[1] ? broadcast(found[1]) : x;
         });
         break;
+      case plane_contrast:
+        each(size, [&](Floats x, int64_t c) EINKORN_LAMBDA { return kept(x * v + found[2 * c] * (1 - v)); });
+        break;
+      case add:
+        each(size, [&](Floats x, int64_t) EINKORN_LAMBDA { return kept(x + v); });
+        break;
+      case bits: {
+        const float unit = static_cast<float>(1 << (8 - static_cast<int>(v))), per = 1 / unit;
+        each(size, [&](Floats x, int64_t) EINKORN_LAMBDA {
+          const Floats level = __builtin_convertvector(__builtin_convertvector(clamped(x, limit) * per, Ints), Floats);
+          return x != x ? x : level * unit;
+        });
+        break;
+      }
     }
+  }
+
+  // A block of pixels as floats, channel by channel.
+  template <class In>
+  EINKORN_INLINE void take(const In* x, int64_t pixels, int64_t first, int64_t size) const {
+    if (k.last && channels > 1) {
+      const In* const from = x + first * channels;
+      int64_t done = 0;
+      if (channels == 3)
+        for (; done + kLane <= size; done += kLane) {
+          const Floats a = load_pixels(from + 3 * done, kLane), b = load_pixels(from + 3 * done + kLane, kLane),
+                       c = load_pixels(from + 3 * done + 2 * kLane, kLane);
+          store(channel(0) + done, apart<0>(a, b, c));
+          store(channel(1) + done, apart<1>(a, b, c));
+          store(channel(2) + done, apart<2>(a, b, c));
+        }
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t j = done; j < size; ++j) channel(c)[j] = static_cast<float>(from[j * channels + c]);
+      return;
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+      float* const p = channel(c);
+      const In* const from = x + c * pixels + first;
+      for_vectors<float>(size, [&](int64_t j, int64_t n) EINKORN_LAMBDA { store(p + j, load_pixels(from + j, n)); });
+    }
+  }
+
+  // And back, times the scale.
+  template <class Out>
+  EINKORN_INLINE void give(Out* out, int64_t pixels, int64_t first, int64_t size) const {
+    const auto factor = [&](int64_t c) { return k.scale == nullptr ? 1.0f : k.scale[c]; };
+    const auto shift = [&](int64_t c) { return k.shift == nullptr ? 0.0f : k.shift[c]; };
+    if (k.last && channels > 1) {
+      Out* const to = out + first * channels;
+      int64_t done = 0;
+      if (channels == 3) {
+        const float a0 = factor(0), a1 = factor(1), a2 = factor(2), b0 = shift(0), b1 = shift(1), b2 = shift(2);
+        for (; done + kLane <= size; done += kLane) {
+          const Floats r = load(channel(0) + done) * a0 + b0, g = load(channel(1) + done) * a1 + b1,
+                       b = load(channel(2) + done) * a2 + b2;
+          store_pixels(to + 3 * done, kLane, together<0>(r, g, b));
+          store_pixels(to + 3 * done + kLane, kLane, together<1>(r, g, b));
+          store_pixels(to + 3 * done + 2 * kLane, kLane, together<2>(r, g, b));
+        }
+      }
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t j = done; j < size; ++j)
+          store_pixels(to + j * channels + c, 1, broadcast(channel(c)[j] * factor(c) + shift(c)));
+      return;
+    }
+    for (int64_t c = 0; c < channels; ++c)
+      finish_row(out + c * pixels + first, channel(c), size, k.scale == nullptr ? nullptr : k.scale + c,
+                 k.shift == nullptr ? nullptr : k.shift + c);
   }
 
   // Calls body(first, size) for every block, with steps [0, until) done.
@@ -154,11 +250,7 @@ struct Colors {
   EINKORN_INLINE void walk(const In* x, int64_t pixels, int64_t until, const Body& body) const {
     for (int64_t first = 0; first < pixels; first += kAugmentBlock) {
       const int64_t size = pixels - first < kAugmentBlock ? pixels - first : kAugmentBlock;
-      for (int64_t c = 0; c < channels; ++c) {
-        float* const p = channel(c);
-        const In* const from = x + c * pixels + first;
-        for_vectors<float>(size, [&](int64_t j, int64_t n) EINKORN_LAMBDA { store(p + j, load_pixels(from + j, n)); });
-      }
+      take(x, pixels, first, size);
       for (int64_t s = 0; s < until; ++s) run(s, size);
       body(first, size);
     }
@@ -179,6 +271,22 @@ struct Colors {
         sum += static_cast<double>(sum_lanes<float>(part));
       });
       found[0] = static_cast<float>(sum / static_cast<double>(pixels));
+      return;
+    }
+    if (kinds[step] == plane_contrast) {
+      double* const sums = slot.sums;
+      for (int64_t c = 0; c < channels; ++c) sums[c] = 0;
+      walk(x, pixels, step, [&](int64_t, int64_t size) {
+        for (int64_t c = 0; c < channels; ++c) {
+          Floats part = {};
+          for_vectors<float>(size, [&](int64_t j, int64_t n) EINKORN_LAMBDA {
+            const Floats v = load(channel(c) + j);
+            part += n == kLane ? v : first_lanes<float>(n) ? v : Floats{};
+          });
+          sums[c] += static_cast<double>(sum_lanes<float>(part));
+        }
+      });
+      for (int64_t c = 0; c < channels; ++c) found[2 * c] = static_cast<float>(sums[c] / static_cast<double>(pixels));
       return;
     }
     if (kinds[step] == equalise) {
@@ -230,11 +338,17 @@ struct Colors {
     while (last > 0 && counts[last] == 0) --last;
     const int64_t step = (pixels - counts[last]) / 255;
     const float unit = whole ? 1.0f : k.limit / 255.0f;
-    int64_t before = step / 2;
+    int32_t below[kAugmentBins];
+    int32_t before = static_cast<int32_t>(step / 2);
     for (int64_t b = 0; b < kAugmentBins; ++b) {
-      const int64_t value = step == 0 ? b : before / step;
-      lut[b] = static_cast<float>(value > 255 ? 255 : value) * unit;
+      below[b] = step == 0 ? static_cast<int32_t>(b) : before;
       before += counts[b];
+    }
+    const double each =
+        step == 0 ? 1.0 : static_cast<double>(step);  // quotients are whole exactly where those of integers are
+    for (int64_t b = 0; b < kAugmentBins; ++b) {
+      const int32_t value = static_cast<int32_t>(static_cast<double>(below[b]) / each);
+      lut[b] = static_cast<float>(value > 255 ? 255 : value) * unit;
     }
   }
 };
@@ -253,11 +367,7 @@ void color_image(const AugmentColor& k, const ColorSlot& slot, int64_t image) {
   }
   for (int64_t s = 0; s < k.steps; ++s)
     if (looks_first(colors.kinds[s])) colors.look(x, pixels, s);
-  colors.walk(x, pixels, k.steps, [&](int64_t first, int64_t size) {
-    for (int64_t c = 0; c < channels; ++c)
-      finish_row(out + c * pixels + first, colors.channel(c), size, k.scale == nullptr ? nullptr : k.scale + c,
-                 k.shift == nullptr ? nullptr : k.shift + c);
-  });
+  colors.walk(x, pixels, k.steps, [&](int64_t first, int64_t size) { colors.give(out, pixels, first, size); });
 }
 
 }  // namespace

@@ -14,7 +14,9 @@ namespace einkorn::cuda {
 
 namespace {
 
-enum Kind { none, brightness, contrast, saturation, hue, posterise, solarise, invert, stretch, equalise, grey, offset };
+enum Kind {
+  none, brightness, contrast, saturation, hue, posterise, solarise, invert, stretch, equalise, grey, offset, plane_contrast, add, bits
+};
 
 // What a step found out about an image.
 struct Found {
@@ -111,6 +113,15 @@ struct Image {
         fill_lut(found.counts + c * kAugmentBins, found.lut + c * kAugmentBins);
       return;
     }
+    if (kind == plane_contrast) {
+      for (int64_t c = 0; c < channels; ++c) {
+        double sum = 0;
+        each_pixel([&](int64_t j) { sum += static_cast<double>(at(c, j)); });
+        sum = summed<kBlock>(sum);
+        if (t == 0) found.range[2 * c] = static_cast<float>(sum / static_cast<double>(size));
+      }
+      return;
+    }
     float lowest = INFINITY, highest = -INFINITY;
     for (int64_t c = 0; c < channels; ++c) {
       float low = INFINITY, high = -INFINITY;
@@ -190,6 +201,17 @@ struct Image {
           return x > range[1] ? range[1] : x;
         });
         break;
+      case plane_contrast:
+        each([&](float x, int64_t c) { return kept(::fmaf(x, v, range[2 * c] * (1 - v))); });
+        break;
+      case add:
+        each([&](float x, int64_t) { return kept(x + v); });
+        break;
+      case bits: {
+        const float unit = static_cast<float>(1 << (8 - static_cast<int>(v))), per = 1 / unit;
+        each([&](float x, int64_t) { return x != x ? x : ::truncf(clamped(x, limit) * per) * unit; });
+        break;
+      }
     }
   }
 };
@@ -205,12 +227,13 @@ __global__ void __launch_bounds__(kBlock) color_images(AugmentColor k, float* fl
     const In* const x = static_cast<const In*>(k.p.x) + n * channels * size;
     Out* const out = static_cast<Out*>(k.p.out) + n * channels * size;
     const Image image = {k, own, channels, size, found, k.p.bytes};
+    const auto place = [&](int64_t c, int64_t j) { return k.last ? j * channels + c : c * size + j; };
     image.each_pixel([&](int64_t j) {
-      for (int64_t c = 0; c < channels; ++c) image.at(c, j) = static_cast<float>(x[c * size + j]);
+      for (int64_t c = 0; c < channels; ++c) image.at(c, j) = static_cast<float>(x[place(c, j)]);
     });
     for (int64_t s = 0; s < k.steps; ++s) {
       const int kind = k.kinds[n * k.steps + s];
-      if (kind == contrast || kind == stretch || kind == equalise || kind == offset) {
+      if (kind == contrast || kind == stretch || kind == equalise || kind == offset || kind == plane_contrast) {
         image.look(kind);
         __syncthreads();
       }
@@ -219,7 +242,7 @@ __global__ void __launch_bounds__(kBlock) color_images(AugmentColor k, float* fl
     }
     image.each_pixel([&](int64_t j) {
       for (int64_t c = 0; c < channels; ++c)
-        store_pixel(out + c * size + j, k.scale == nullptr ? image.at(c, j) : image.at(c, j) * k.scale[c] + k.shift[c]);
+        store_pixel(out + place(c, j), k.scale == nullptr ? image.at(c, j) : image.at(c, j) * k.scale[c] + k.shift[c]);
     });
   }
 }

@@ -69,7 +69,7 @@ class _Counted(Metric):
         return values if self.several else float(values[0])
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
 
 
@@ -88,14 +88,14 @@ class Precision(_Counted):
     """
 
     def result(self) -> Any:
-        return self._given(_ratio(self.tp, self.tp + self.fp))
+        return self._given(ratio(self.tp, self.tp + self.fp))
 
 
 class Recall(_Counted):
     """The share of what is positive that is said to be so; arguments as :class:`Precision`."""
 
     def result(self) -> Any:
-        return self._given(_ratio(self.tp, self.tp + self.fn))
+        return self._given(ratio(self.tp, self.tp + self.fn))
 
 
 class _OneCount(_Counted):
@@ -138,15 +138,15 @@ class FalseNegatives(_OneCount):
 
 
 def _sensitivity(of: _Counted) -> np.ndarray:
-    return _ratio(of.tp, of.tp + of.fn)
+    return ratio(of.tp, of.tp + of.fn)
 
 
 def _specificity(of: _Counted) -> np.ndarray:
-    return _ratio(of.tn, of.tn + of.fp)
+    return ratio(of.tn, of.tn + of.fp)
 
 
 def _precision(of: _Counted) -> np.ndarray:
-    return _ratio(of.tp, of.tp + of.fp)
+    return ratio(of.tp, of.tp + of.fp)
 
 
 class _AtLeast(_Counted):
@@ -321,11 +321,11 @@ class FBetaScore(Metric):
         if self.average == "micro":
             tp, fp, fn = (np.atleast_1d(part.sum()) for part in (tp, fp, fn))
         square = self.beta**2
-        each = _ratio((1 + square) * tp, (1 + square) * tp + fp + square * fn)
+        each = ratio((1 + square) * tp, (1 + square) * tp + fp + square * fn)
         if self.average is None:
             return each
         if self.average == "weighted":
-            share = _ratio(tp + fn, np.full_like(tp, (tp + fn).sum()))
+            share = ratio(tp + fn, np.full_like(tp, (tp + fn).sum()))
             return float((each * share).sum())
         return float(each.mean()) if each.size else 0.0
 

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from einkorn import metrics as _own
 from einkorn._near import finding
-from einkorn._objects import Configured, made
+from einkorn._objects import made
 from einkorn.errors import ArgumentError
 from einkorn.keras import losses
 from einkorn.keras._accounts import (
@@ -28,6 +27,7 @@ from einkorn.keras._accounts import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from einkorn.keras._areas import AUC
 from einkorn.keras._counts import (
     F1Score,
     FalseNegatives,
@@ -366,29 +366,6 @@ class SparseCategoricalCrossentropy(_Wrapped):
         ignore_class: int | None = None, axis: int = -1,
     ) -> None:  # fmt: skip
         super().__init__(name, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
-
-
-class AUC(Configured, _own.AUC):
-    """The area under a curve, exact over all rows: there are as many thresholds as scores.
-
-    Parameters
-    ----------
-    num_thresholds : ignored
-    curve : "ROC" or "PR", default "ROC"
-    summation_method : ignored
-    name : str, default "auc"
-    from_logits : bool, default False
-        It makes no difference: the area depends on the order of scores alone.
-    """
-
-    def __init__(
-        self, num_thresholds: int = 200, curve: str = "ROC", summation_method: str = "interpolation",
-        name: str = "auc", dtype: Any = None, thresholds: Any = None, multi_label: bool = False,
-        num_labels: Any = None, label_weights: Any = None, from_logits: bool = False,
-    ) -> None:  # fmt: skip
-        if multi_label or label_weights is not None:
-            raise ArgumentError("AUC: multi_label is given, expected one score for each element")
-        super().__init__(curve, name)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -19,14 +19,16 @@ from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._options import flag, integer, number, pair
 
-__all__ = ["augment_color", "augment_filter", "augment_noise", "augment_warp"]
+__all__ = [
+    "augment_color", "augment_erase", "augment_filter", "augment_mirror", "augment_noise", "augment_warp",
+]  # fmt: skip
 
 _BYTE, _FLOAT = np.dtype(np.uint8), np.dtype(np.float32)
 _MODES = ("bilinear", "nearest")
 _BORDERS = ("constant", "nearest", "symmetric", "reflect", "wrap")
 _KINDS = (
     "none", "brightness", "contrast", "saturation", "hue", "posterize", "solarize", "invert", "autocontrast",
-    "equalize", "grayscale", "offset",
+    "equalize", "grayscale", "offset", "channel_contrast", "add", "bits",
 )  # fmt: skip
 _NOISES = ("normal", "uniform", "salt_and_pepper")
 _MOST_PIXELS = 1 << 30
@@ -136,6 +138,7 @@ class Launch(NamedTuple):
     each: tuple[np.ndarray | None, ...]  # arguments with a row for each image
     shared: tuple[Any, ...]
     in_place: bool = False  # whether it may write over what it reads
+    last: bool = False  # whether channels are the last axis
 
     def into(self, out: np.ndarray, x: np.ndarray, part: slice | np.ndarray | None = None) -> None:
         """Launch it, for the images ``part`` of the batch where that is given: x and out are theirs."""
@@ -147,7 +150,8 @@ class Launch(NamedTuple):
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Launch it for the whole batch."""
-        out = engines.of(x).empty((*x.shape[:2], *self.size), np.dtype(self.dtype))
+        shape = x.shape if self.last else (*x.shape[:2], *self.size)
+        out = engines.of(x).empty(shape, np.dtype(self.dtype))
         self.into(out, x)
         return out
 
@@ -284,6 +288,7 @@ def augment_color(
     scale: Any = None,
     shift: Any = None,
     dtype: Any = None,
+    channels_last: bool = False,
 ) -> np.ndarray:
     """Steps on colours, a list of them for each image, one after the other.
 
@@ -294,12 +299,15 @@ def augment_color(
         Numbers are places in this list: "none"; "brightness" v x; "contrast" v x + (1 - v) mean of grey;
         "saturation" v x + (1 - v) grey; "hue", turned by v of a circle, from -0.5 to 0.5; "posterize" to v
         bits; "solarize", inverted where x >= v; "invert"; "autocontrast"; "equalize"; "grayscale"; "offset"
-        x + v, within the range that the image has.
+        x + v, within the range that the image has; "channel_contrast" v x + (1 - v) mean of the channel;
+        "add" x + v; "bits", the v highest of eight bits of the value's whole number.
     values : array [images, steps], or what gives it when repeated
         v of each step.
     limit : float, optional
         White. Default: 255 for uint8, 1 for float32.
     scale, shift, dtype : as :func:`augment_warp`
+    channels_last : bool, default False
+        Whether x is [images, height, width, channels], and so the result.
 
     Returns
     -------
@@ -318,8 +326,9 @@ def augment_color(
     """
     a = _pictures("augment_color", x)
     return color_launch(
-        a.shape, a.dtype, kinds, values, limit=limit, scale=scale, shift=shift, dtype=dtype
-    ).run(a)
+        a.shape, a.dtype, kinds, values, limit=limit, scale=scale, shift=shift, dtype=dtype,
+        channels_last=channels_last,
+    ).run(a)  # fmt: skip
 
 
 def color_launch(
@@ -332,6 +341,7 @@ def color_launch(
     scale: Any = None,
     shift: Any = None,
     dtype: Any = None,
+    channels_last: bool = False,
 ) -> Launch:
     """:func:`augment_color` of pictures of this shape and type, yet to be launched."""
     op = "augment_color"
@@ -349,12 +359,104 @@ def color_launch(
         raise ArgumentError(f"{op}: kinds has {steps} steps, expected at most 1024")
     if not (np.abs(shares[codes == 4]) <= 0.5).all():
         raise ArgumentError(f"{op}: values turns a hue by more than half a circle, expected -0.5 to 0.5")
-    if not ((shares[codes == 5] >= 0) & (shares[codes == 5] <= 8)).all():
+    bits = shares[(codes == 5) | (codes == 14)]
+    if not ((bits >= 0) & (bits <= 8)).all():
         raise ArgumentError(f"{op}: values has a number of bits outside of 0 to 8")
-    factors = _scaling(op, scale, shift, shape[1])
+    last = flag(op, "channels_last", channels_last)
+    factors = _scaling(op, scale, shift, shape[3 if last else 1])
     out_dtype = _out_dtype(op, pixel, dtype, factors[0])
-    shared = (*factors, _limit(op, pixel, limit))
-    return Launch(op, shape[2:], out_dtype, (codes, shares), shared, out_dtype == pixel)  # type: ignore[arg-type]
+    shared = (*factors, _limit(op, pixel, limit), last)
+    size = shape[1:3] if last else shape[2:]
+    return Launch(op, size, out_dtype, (codes, shares), shared, out_dtype == pixel, last)  # type: ignore[arg-type]
+
+
+def augment_mirror(x: Any, across: Any, down: Any = False, *, channels_last: bool = False) -> np.ndarray:
+    """Left and right, top and bottom of some images change places.
+
+    Parameters
+    ----------
+    x : uint8 or float32 array [images, channels, height, width]
+    across, down : bool array [images], or one for all
+        Whether left and right, top and bottom do.
+    channels_last : bool, default False
+        Whether x is [images, height, width, channels], and so the result.
+
+    Returns
+    -------
+    array
+        As x.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        For other types and shapes.
+    """
+    a = _pictures("augment_mirror", x)
+    return mirror_launch(a.shape, a.dtype, across, down, channels_last=channels_last).run(a)
+
+
+def mirror_launch(
+    shape: tuple[int, ...], pixel: np.dtype, across: Any, down: Any = False, *, channels_last: bool = False
+) -> Launch:
+    """:func:`augment_mirror` of pictures of this shape and type, yet to be launched."""
+    op = "augment_mirror"
+    flags = []
+    for name, given in (("across", across), ("down", down)):
+        chosen = np.asarray(given)
+        if chosen.dtype != np.bool_:
+            raise DTypeError(f"{op}: {name} has dtype {chosen.dtype}, expected bool")
+        if chosen.shape not in ((), (1,), shape[:1]):
+            raise ShapeError(f"{op}: {name} has shape {chosen.shape}, expected {shape[:1]}")
+        each = np.empty(shape[0], np.bool_)
+        each[...] = chosen
+        flags.append(each.view(np.uint8))
+    last = flag(op, "channels_last", channels_last)
+    size = shape[1:3] if last else shape[2:]
+    return Launch(op, size, pixel, tuple(flags), (last,), False, last)  # type: ignore[arg-type]
+
+
+def augment_erase(x: Any, boxes: Any, value: Any = 0.0, *, filler: Any = None) -> np.ndarray:
+    """A box of each image filled, with a value or with what another picture has there.
+
+    Parameters
+    ----------
+    x : uint8 or float32 array [images, channels, height, width]
+    boxes : int array [images, 4] or [4]
+        Left, top, right and bottom edges; boxes without an area leave their image as it is.
+    value : float or array [channels], default 0
+    filler : array as x, optional
+        Where boxes take their pixels from, instead of the value.
+
+    Returns
+    -------
+    array
+        As x.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ArgumentError
+        For other types and shapes; a box that leaves its image.
+    """
+    a = _pictures("augment_erase", x)
+    other = None if filler is None else _pictures("augment_erase", filler)
+    return erase_launch(a.shape, a.dtype, boxes, value, filler=other).run(a)
+
+
+def erase_launch(
+    shape: tuple[int, ...], pixel: np.dtype, boxes: Any, value: Any = 0.0, *, filler: np.ndarray | None = None
+) -> Launch:
+    """:func:`augment_erase` of pictures of this shape and type, yet to be launched."""
+    op = "augment_erase"
+    edges = _numbers(op, "boxes", boxes, (shape[0], 4), np.int32)
+    low, high = edges[:, :2], edges[:, 2:]
+    if edges.size and not (edges.min() >= 0 and (low <= high).all() and (high <= shape[:1:-1]).all()):
+        raise ArgumentError(f"{op}: a box leaves its image of {shape[2]} x {shape[3]} pixels")
+    if filler is not None and (filler.shape != shape or filler.dtype != pixel):
+        raise ShapeError(
+            f"{op}: filler has shape {filler.shape} and dtype {filler.dtype}, expected {shape} and {pixel}"
+        )
+    values = _numbers(op, "value", value, shape[1:2])
+    return Launch(op, shape[2:], pixel, (edges, filler), (values,), True)  # type: ignore[arg-type]
 
 
 def augment_filter(

@@ -162,6 +162,11 @@ def fit(
         finally:
             progress.close()
             state.run = state.stepper = state.figures = None
+        finalize = getattr(
+            optimizer, "finalize", None
+        )  # an optimizer of einkorn.keras with averages of weights
+        if finalize is not None:
+            finalize()
         events.call("on_train_end", logs)
     return history
 

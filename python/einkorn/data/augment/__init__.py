@@ -34,7 +34,7 @@ from einkorn.data.augment.color import (
     SaltAndPepperNoise,
     ToDtype,
 )
-from einkorn.data.augment.flows import DirectoryIterator, NumpyArrayIterator
+from einkorn.data.augment.flows import DataFrameIterator, DirectoryIterator, NumpyArrayIterator
 from einkorn.data.augment.generator import ImageDataGenerator
 from einkorn.data.augment.geometry import (
     CenterCrop,
@@ -57,6 +57,7 @@ __all__ = [
     "CenterCrop",
     "ColorJitter",
     "Compose",
+    "DataFrameIterator",
     "DirectoryIterator",
     "ElasticTransform",
     "GaussianBlur",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from einkorn.ops.augment import augment_color, augment_warp
 if TYPE_CHECKING:
     from einkorn.data.augment.generator import ImageDataGenerator
 
-__all__ = ["DirectoryIterator", "NumpyArrayIterator"]
+__all__ = ["DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator"]
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 
@@ -144,7 +145,59 @@ class NumpyArrayIterator(_Batches):
         return x, self.y[rows], self.sample_weight[rows]
 
 
-class DirectoryIterator(_Batches):
+class _Files(_Batches):
+    """Batches of pictures from files, which are named from a folder on."""
+
+    directory: str
+    filenames: list[str]
+    classes: Any
+    class_indices: dict[Any, int]
+
+    def _look(
+        self, op: str, target_size: Any, color_mode: str, class_mode: str | None, interpolation: str,
+        *modes: str,
+    ) -> None:  # fmt: skip
+        for name, value, known in (
+            ("color_mode", color_mode, ("rgb", "grayscale")),
+            ("class_mode", class_mode, ("categorical", "binary", "sparse", "input", *modes, None)),
+            ("interpolation", interpolation, ("nearest", "bilinear")),
+        ):
+            if value not in known:
+                raise ArgumentError(f"{op}: {name} is {value!r}, expected one of {known}")
+        self.target_size, self.color_mode = (int(target_size[0]), int(target_size[1])), color_mode
+        self.class_mode, self.interpolation = class_mode, interpolation
+
+    def _picture(self, row: int) -> np.ndarray:
+        from einkorn.vision.images import load_image
+
+        pixels = load_image(os.path.join(self.directory, self.filenames[row])).transpose(2, 0, 1)[None]
+        pixels = np.ascontiguousarray(pixels)
+        if self.color_mode == "grayscale":
+            pixels = augment_color(pixels, ["grayscale"], 0)[:, :1]
+        height, width = self.target_size
+        matrix = np.eye(3)
+        for axis, side, out in ((0, pixels.shape[3], width), (1, pixels.shape[2], height)):
+            matrix[axis, axis], matrix[axis, 2] = side / out, side / out / 2 - 0.5
+        return augment_warp(
+            pixels, matrix, size=self.target_size, mode=self.interpolation, border="nearest", dtype=np.float32
+        )[0]
+
+    def _batch(self, rows: np.ndarray) -> Any:
+        generator = self.image_data_generator
+        pictures = np.stack([self._picture(row) for row in rows.tolist()])
+        x = generator.standardize(generator._back(generator._random(pictures, rows, self._key)))
+        if self.class_mode is None:
+            return x
+        return x, x.copy() if self.class_mode == "input" else self._targets(rows)
+
+    def _targets(self, rows: np.ndarray) -> Any:
+        numbers = self.classes[rows]
+        if self.class_mode == "categorical":
+            return np.eye(len(self.class_indices), dtype=np.float32)[numbers]
+        return numbers.astype(np.float32)
+
+
+class DirectoryIterator(_Files):
     """What ``ImageDataGenerator.flow_from_directory`` returns; its arguments in that order.
 
     Attributes
@@ -173,21 +226,14 @@ class DirectoryIterator(_Batches):
     ) -> None:
         super().__init__(image_data_generator, batch_size, shuffle, seed)
         op = "flow_from_directory"
-        for name, value, known in (
-            ("color_mode", color_mode, ("rgb", "grayscale")),
-            ("class_mode", class_mode, ("categorical", "binary", "sparse", "input", None)),
-            ("interpolation", interpolation, ("nearest", "bilinear")),
-        ):
-            if value not in known:
-                raise ArgumentError(f"{op}: {name} is {value!r}, expected one of {known}")
+        self._look(op, target_size, color_mode, class_mode, interpolation)
         self.directory = os.fspath(directory)
         if not os.path.isdir(self.directory):
             raise DataError(f"{op}: {self.directory} is no folder")
         names = sorted(entry.name for entry in os.scandir(self.directory) if entry.is_dir())
         names = names if not classes else [str(name) for name in classes]
         self.class_indices = {name: number for number, name in enumerate(names)}
-        self.filenames: list[str] = []
-        found: list[int] = []
+        self.filenames, found = [], []
         for number, name in enumerate(names):
             files: list[str] = []
             for place, _, entries in os.walk(os.path.join(self.directory, name), followlinks=follow_links):
@@ -197,34 +243,152 @@ class DirectoryIterator(_Batches):
             self.filenames += [os.path.relpath(file, self.directory) for file in chosen]
             found += [number] * len(chosen)
         self.classes = np.array(found, np.int64)
-        self.target_size, self.color_mode = (int(target_size[0]), int(target_size[1])), color_mode
-        self.class_mode, self.interpolation = class_mode, interpolation
         self.n = len(self.filenames)
 
-    def _picture(self, row: int) -> np.ndarray:
-        from einkorn.vision.images import load_image
 
-        pixels = load_image(os.path.join(self.directory, self.filenames[row])).transpose(2, 0, 1)[None]
-        pixels = np.ascontiguousarray(pixels)
-        if self.color_mode == "grayscale":
-            pixels = augment_color(pixels, ["grayscale"], 0)[:, :1]
-        height, width = self.target_size
-        matrix = np.eye(3)
-        for axis, side, out in ((0, pixels.shape[3], width), (1, pixels.shape[2], height)):
-            matrix[axis, axis], matrix[axis, 2] = side / out, side / out / 2 - 0.5
-        return augment_warp(
-            pixels, matrix, size=self.target_size, mode=self.interpolation, border="nearest", dtype=np.float32
-        )[0]
+class DataFrameIterator(_Files):
+    """What ``ImageDataGenerator.flow_from_dataframe`` returns; its arguments in that order.
+
+    Attributes
+    ----------
+    filenames : list of str
+    classes : list
+        The class of each file, or its classes.
+    class_indices : dict
+        Names of classes and their numbers.
+    sample_weight : array, or None
+    """
+
+    def __init__(
+        self,
+        dataframe: Any,
+        directory: Any = None,
+        image_data_generator: Any = None,
+        x_col: str = "filename",
+        y_col: Any = "class",
+        weight_col: str | None = None,
+        target_size: Any = (256, 256),
+        color_mode: str = "rgb",
+        classes: Any = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        validate_filenames: bool = True,
+    ) -> None:
+        super().__init__(image_data_generator, batch_size, shuffle, seed)
+        self._look(_FRAME, target_size, color_mode, class_mode, interpolation, "raw", "multi_output")
+        self.directory = "" if directory is None else os.fspath(directory)
+        several = isinstance(y_col, (list, tuple))
+        if class_mode == "multi_output" and not several:
+            raise ArgumentError(f"{_FRAME}: y_col is {y_col!r}, expected a list of columns for multi_output")
+        names = _column(dataframe, x_col).tolist()
+        if not all(isinstance(name, (str, os.PathLike)) for name in names):
+            raise ArgumentError(f"{_FRAME}: column {x_col!r} has values that are no names of files")
+        kept = np.arange(len(names))
+        if validate_filenames:
+            good = [_ends(n) and os.path.isfile(os.path.join(self.directory, n)) for n in names]
+            if not all(good):
+                warnings.warn(
+                    f"{_FRAME}: {len(good) - sum(good)} of {len(good)} names in column {x_col!r} are no "
+                    "pictures that exist; they are left out",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            kept = np.flatnonzero(good)
+        labels: list[Any] = []
+        if class_mode in _CLASSED:
+            labels = _column(dataframe, y_col).tolist()
+            kept, self.class_indices = _classes(labels, kept, classes, class_mode)
+        # Of what stays, the part.
+        first, last = self._subset(len(kept), subset)
+        kept = kept[first:last]
+        self.filenames, self.n = [os.fspath(names[row]) for row in kept], len(kept)
+        if class_mode in _CLASSED:
+            number = self.class_indices
+            self.classes = [
+                [number[one] for one in labels[row] if one in number]
+                if isinstance(labels[row], (list, tuple))
+                else number[labels[row]]
+                for row in kept
+            ]
+        self._values: Any = None
+        if class_mode == "multi_output":
+            self._values = [np.array(_column(dataframe, column).tolist())[kept] for column in y_col]
+        elif class_mode == "raw":
+            columns = [_column(dataframe, column) for column in (y_col if several else [y_col])]
+            self._values = np.stack([c[kept] for c in columns], 1) if several else columns[0][kept]
+        self.sample_weight = None if weight_col is None else _column(dataframe, weight_col)[kept]
+        if self.sample_weight is not None and self.sample_weight.dtype.kind not in "iuf":
+            raise ArgumentError(
+                f"{_FRAME}: column {weight_col!r} has no numbers, expected a weight for each row"
+            )
+
+    @property
+    def labels(self) -> Any:
+        """The targets by row."""
+        return self.classes if self._values is None else self._values
+
+    @property
+    def filepaths(self) -> list[str]:
+        """Where the files are."""
+        return [os.path.join(self.directory, name) for name in self.filenames]
 
     def _batch(self, rows: np.ndarray) -> Any:
-        generator = self.image_data_generator
-        pictures = np.stack([self._picture(row) for row in rows.tolist()])
-        x = generator.standardize(generator._back(generator._random(pictures, rows, self._key)))
-        numbers = self.classes[rows]
-        if self.class_mode is None:
-            return x
-        if self.class_mode == "input":
-            return x, x.copy()
-        if self.class_mode == "categorical":
-            return x, np.eye(len(self.class_indices), dtype=np.float32)[numbers]
-        return x, numbers.astype(np.float32)
+        found = super()._batch(rows)
+        if self.sample_weight is None:
+            return found
+        return (*(found if isinstance(found, tuple) else (found, None)), self.sample_weight[rows])
+
+    def _targets(self, rows: np.ndarray) -> Any:
+        if self.class_mode == "multi_output":
+            return [values[rows] for values in self._values]
+        if self.class_mode == "raw":
+            return self._values[rows]
+        numbers = [self.classes[row] for row in rows.tolist()]
+        if self.class_mode != "categorical":
+            return np.array(numbers, np.float32)
+        out = np.zeros((len(rows), len(self.class_indices)), np.float32)
+        for row, number in zip(out, numbers, strict=True):
+            row[number] = 1
+        return out
+
+
+_FRAME = "flow_from_dataframe"
+_CLASSED = ("categorical", "binary", "sparse")
+
+
+def _ends(name: Any) -> bool:
+    """Whether it is a picture's name."""
+    return os.fspath(name).lower().endswith(_ENDINGS)
+
+
+def _column(table: Any, name: Any) -> np.ndarray:
+    try:
+        return np.asarray(table[name])
+    except (KeyError, TypeError, IndexError, ValueError):
+        raise ArgumentError(f"{_FRAME}: the table has no column {name!r}") from None
+
+
+def _classes(
+    labels: list[Any], kept: np.ndarray, classes: Any, mode: str | None
+) -> tuple[np.ndarray, dict[Any, int]]:
+    """The rows that have a class, and the numbers of classes."""
+    kinds = (str, list, tuple) if mode == "categorical" else (str,)
+    wrong = [labels[row] for row in kept if not isinstance(labels[row], kinds)]
+    if wrong:
+        raise ArgumentError(
+            f"{_FRAME}: a class is {wrong[0]!r}, expected texts{' or lists' * (len(kinds) > 1)} for "
+            f"class_mode {mode!r}; numbers are for 'raw'"
+        )
+    each = {
+        int(row): set(labels[row]) if isinstance(labels[row], (list, tuple)) else {labels[row]}
+        for row in kept
+    }
+    names = list(dict.fromkeys(classes)) if classes else sorted(set().union(*each.values()))
+    if mode == "binary" and len(names) != 2:
+        raise ArgumentError(f"{_FRAME}: class_mode is 'binary' with {len(names)} classes, expected two")
+    rows = np.array([row for row in kept if each[int(row)] & set(names)], np.int64)
+    return rows, {name: number for number, name in enumerate(names)}

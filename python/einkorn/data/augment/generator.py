@@ -11,7 +11,7 @@ import numpy as np
 
 from einkorn import random
 from einkorn.data.arrays import as_numbers
-from einkorn.data.augment.flows import DirectoryIterator, NumpyArrayIterator
+from einkorn.data.augment.flows import DataFrameIterator, DirectoryIterator, NumpyArrayIterator
 from einkorn.data.augment.plan import Plan, Targets, mixed
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._options import flag, integer, number
@@ -402,6 +402,53 @@ class ImageDataGenerator:
         return DirectoryIterator(
             directory, self, target_size, color_mode, classes, class_mode, batch_size, shuffle, seed, subset,
             interpolation, follow_links,
+        )  # fmt: skip
+
+    def flow_from_dataframe(
+        self,
+        dataframe: Any,
+        directory: Any = None,
+        x_col: str = "filename",
+        y_col: Any = "class",
+        weight_col: str | None = None,
+        target_size: Any = (256, 256),
+        color_mode: str = "rgb",
+        classes: Any = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        save_to_dir: None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        validate_filenames: bool = True,
+    ) -> DataFrameIterator:
+        """Batches of transformed pictures from files that a table names.
+
+        Parameters
+        ----------
+        dataframe : pandas.DataFrame, or a dict of columns
+        directory : path, optional
+            Where the names begin. Default: here.
+        x_col : str, default "filename"
+        y_col : str or list of str, default "class"
+        weight_col : str, optional
+            The column of weights, which are the third of each batch.
+        classes : sequence of str, optional
+            Default: all, in alphabetical order; rows of others are left out.
+        class_mode : str or None, default "categorical"
+            As ``flow_from_directory``, and "raw" the numbers of a column or of several, "multi_output" a list
+            of columns.
+        validate_filenames : bool, default True
+            Whether rows whose file does not exist are left out, with a warning.
+        target_size, color_mode, interpolation, batch_size, ... : as ``flow_from_directory``
+        """
+        _refuse_saving("flow_from_dataframe", save_to_dir)
+        return DataFrameIterator(
+            dataframe, directory, self, x_col, y_col, weight_col, target_size, color_mode, classes,
+            class_mode, batch_size, shuffle, seed, subset, interpolation, validate_filenames,
         )  # fmt: skip
 
     # --- parts ---

@@ -20,7 +20,9 @@ from einkorn.ops.augment import (
     augment_noise,
     augment_warp,
     color_launch,
+    erase_launch,
     filter_launch,
+    mirror_launch,
     noise_launch,
     warp_launch,
 )
@@ -57,7 +59,28 @@ class _Warp(NamedTuple):
     window: np.ndarray | None
     field: np.ndarray | None
     options: dict[str, Any]
-    is_flip: bool
+    flips: tuple[np.ndarray | None, np.ndarray | None] | None = None  # it is nothing else than these
+
+
+_ONE = np.eye(3)
+
+
+def _either(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    """Mirrored twice is not mirrored."""
+    return other if one is None else one if other is None else one ^ other
+
+
+def _flipping(
+    flips: tuple[np.ndarray | None, np.ndarray | None], images: int, size: tuple[int, int]
+) -> np.ndarray:
+    """Their matrices."""
+    matrix = np.zeros((images, 3, 3))
+    matrix.reshape(images, 9)[:, ::4] = 1
+    for axis, chosen in enumerate(flips):
+        if chosen is not None:
+            matrix[:, axis, axis] -= 2.0 * chosen
+            matrix[:, axis, 2] = chosen * (size[1 - axis] - 1)
+    return matrix
 
 
 class _Step(NamedTuple):
@@ -65,30 +88,6 @@ class _Step(NamedTuple):
 
     launch: Any  # ops.augment.Launch, or what has its size, dtype, in_place and into()
     changed: Callable[[], np.ndarray] | None  # the images that it changes; None: all
-
-
-class _Erasing(NamedTuple):
-    """Boxes of the images [images, 4], filled with values [channels, 1, 1] or parts of noise."""
-
-    size: tuple[int, int]
-    dtype: np.dtype
-    boxes: np.ndarray
-    value: Any
-    noise: np.ndarray | None
-    in_place: bool = True
-
-    def into(self, out: np.ndarray, x: np.ndarray, part: slice | None = None) -> None:
-        """As ``ops.augment.Launch``."""
-        if out is not x:
-            out[...] = x
-        first = 0 if part is None else part.start
-        for n, (left, top, right, bottom) in enumerate(
-            self.boxes[slice(None) if part is None else part].tolist()
-        ):
-            if right > left and bottom > top:
-                rows, columns = slice(top, bottom), slice(left, right)
-                noise = self.noise
-                out[n, :, rows, columns] = self.value if noise is None else noise[first + n, :, rows, columns]
 
 
 class Plan:
@@ -141,26 +140,23 @@ class Plan:
 
     def flip(self, across: np.ndarray | None = None, down: np.ndarray | None = None) -> None:
         """Mirror the images that the flags name, left and right, top and bottom."""
-        height, width = self.size
-        old = self._warp
-        if old is not None and old.field is None and not self._kinds and self._scale is None:
+        if self.active is not None:
+            across, down = (None if chosen is None else chosen & self.active for chosen in (across, down))
+        old, later = self._warp, bool(self._kinds) or self._scale is not None
+        if old is None or old.field is not None or later:
+            if old is not None or later:
+                self._flush()
+            self._warp = _Warp(_ONE, self.size, None, None, {}, (across, down))
+        elif old.flips is not None:
+            self._warp = old._replace(flips=(_either(old.flips[0], across), _either(old.flips[1], down)))
+        else:
             matrix = old.matrix.copy()  # times that of the flip, from the right
-            for axis, chosen, side in ((0, across, width), (1, down, height)):
-                if chosen is not None and self.active is not None:
-                    chosen = chosen & self.active
+            for axis, chosen in ((0, across), (1, down)):
                 if chosen is not None and chosen.any():
                     column = matrix[chosen, :, axis]
-                    matrix[chosen, :, 2] += column * (side - 1)
+                    matrix[chosen, :, 2] += column * (self.size[1 - axis] - 1)
                     matrix[chosen, :, axis] = -column
             self._warp = old._replace(matrix=matrix)
-            return
-        matrix = np.zeros((self.images, 3, 3))
-        matrix.reshape(self.images, 9)[:, ::4] = 1
-        for axis, chosen, side in ((0, across, width), (1, down, height)):
-            if chosen is not None:
-                matrix[:, axis, axis] -= 2.0 * chosen
-                matrix[:, axis, 2] = chosen * (side - 1)
-        self.warp(matrix, is_flip=True)
 
     def warp(
         self,
@@ -169,7 +165,6 @@ class Plan:
         *,
         window: np.ndarray | None = None,
         field: np.ndarray | None = None,
-        is_flip: bool = False,
         **options: Any,
     ) -> None:
         """As ``ops.augment_warp``; options are mode, border, fill and antialias."""
@@ -185,14 +180,15 @@ class Plan:
                 window[off] = (0, 0, self.size[1], self.size[0])
             if field is not None:
                 field = field * self.active[:, None, None, None]
-        new = _Warp(matrix, wanted, window, field, options, is_flip)
+        new = _Warp(matrix, wanted, window, field, options)
         old = self._warp
         if self._kinds or self._scale is not None:
             self._flush()
-        elif old is not None and old.is_flip and window is None:
-            new = _Warp(old.matrix @ matrix, wanted, None, None, options, False)
+        elif old is not None and old.flips is not None and window is None:
+            before = _flipping(old.flips, self.images, old.size)
+            new = _Warp(before @ matrix, wanted, None, None, options)
             if field is not None:
-                signs = old.matrix[:, [0, 1], [0, 1]][:, :, None, None]
+                signs = before[:, [0, 1], [0, 1]][:, :, None, None]
                 new = new._replace(field=field * signs)
         elif old is not None:
             self._flush()
@@ -247,11 +243,12 @@ class Plan:
         noise = None
         if value is None:
             noise = augment_noise(np.zeros(self._shape, np.float32), self.rows, 1.0, seed=self.stream())
-        else:
-            value = np.broadcast_to(np.asarray(value), (self.channels,)).reshape(-1, 1, 1)
+            noise = noise.astype(np.int64).astype(np.uint8) if self._pixel == np.uint8 else noise
         if self.active is not None:
             boxes = boxes * self.active[:, None]
-        self._add(_Erasing(self._size, self._pixel, boxes, value, noise))
+        self._add(
+            erase_launch(self._shape, self._pixel, boxes, 0.0 if value is None else value, filler=noise)
+        )
 
     def finished(self) -> np.ndarray:
         """The pictures when everything is done."""
@@ -320,6 +317,9 @@ class Plan:
         self._warp, self._kinds, self._scale = None, [], None
         scaling: dict[str, Any] = {} if scale is None else {"scale": scale[0], "shift": scale[1]}
         if warp is not None:
+            needs = any(one is not None for one in self.targets) or (scaling and not kinds)
+            if warp.flips is not None and needs:
+                warp = warp._replace(matrix=_flipping(warp.flips, self.images, warp.size))
             self.targets = _moved(self.targets, warp, self._size)
             self._look(warp, {} if kinds else scaling)
         if kinds or (scale is not None and warp is None):
@@ -329,6 +329,11 @@ class Plan:
             self._add(launch, None if scaling else lambda: (steps != 0).any(1))
 
     def _look(self, warp: _Warp, scaling: dict[str, Any]) -> None:
+        if warp.flips is not None and not scaling:
+            launch = mirror_launch(self._shape, self._pixel, *(False if f is None else f for f in warp.flips))
+            across, down = launch.each
+            self._add(launch, lambda: np.logical_or(across, down))
+            return
         launch = warp_launch(
             self._shape, self._pixel, warp.matrix, size=warp.size, window=warp.window, field=warp.field,
             **warp.options, **scaling,

@@ -66,9 +66,13 @@ def _is_picture(x: Array) -> bool:
     return x.dtype in (np.uint8, np.float32)
 
 
-def _check(out: Array, x: Array, may_widen: bool) -> None:
+def _check(out: Array, x: Array, may_widen: bool, last: bool = False) -> None:
     require(out.ndim == 4 and x.ndim == 4, "pictures must be [images, channels, height, width]")
-    require(out.shape[:2] == x.shape[:2], "out and x must have as many images and channels")
+    channel = 3 if last else 1
+    require(
+        len(out) == len(x) and out.shape[channel] == x.shape[channel],
+        "out and x must have as many images and channels",
+    )
     widens = x.dtype == np.uint8 and out.dtype == np.float32
     if not (_is_picture(x) and _is_picture(out) and (x.dtype == out.dtype or (widens and may_widen))):
         raise TypeError("pictures must be uint8 or float32")
@@ -355,7 +359,14 @@ def _step(pixels: Array, kind: int, v: float, limit: float, whole: int) -> None:
             elif kind == 9:
                 _equalise(pixels, c, limit, whole)
                 continue
+            elif kind == 12:
+                total = 0.0
+                for p in range(count):
+                    total += pixels[c, p]
+                low = _F(total / count)
             levels = _F(1 << int(v)) if kind == 5 else _F(1)
+            if kind == 14:
+                unit = _F(1 << (8 - int(v)))
             width = (_F(256) if whole else limit) / levels
             for p in range(count):
                 x = pixels[c, p]
@@ -371,6 +382,12 @@ def _step(pixels: Array, kind: int, v: float, limit: float, whole: int) -> None:
                     pixels[c, p] = limit - x
                 elif kind == 8:
                     pixels[c, p] = _kept((x - low) / unit, limit, whole)
+                elif kind == 12:
+                    pixels[c, p] = _kept(x * v + low * (_F(1) - v), limit, whole)
+                elif kind == 13:
+                    pixels[c, p] = _kept(x + v, limit, whole)
+                elif kind == 14:
+                    pixels[c, p] = _F(np.trunc(_kept(x, limit, 0) / unit)) * unit if x == x else x
 
 
 @Loop
@@ -393,9 +410,17 @@ def _color(
 
 @kernel
 def augment_color(
-    out: Array, x: Array, kinds: Array, values: Array, scale: Array | None, shift: Array | None, limit: float
-) -> None:
+    out: Array, x: Array, kinds: Array, values: Array, scale: Array | None, shift: Array | None, limit: float,
+    last: bool,
+) -> None:  # fmt: skip
     """out = x after each image's steps."""
+    if last:
+        _check(out, x, True, last)
+        turned_out = np.empty((len(out), out.shape[3], *out.shape[1:3]), out.dtype)
+        turned = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        augment_color(turned_out, turned, kinds, values, scale, shift, limit, False)
+        out[...] = turned_out.transpose(0, 2, 3, 1)
+        return
     _check(out, x, True)
     require(out.shape == x.shape, "out must have the shape of x")
     images, channels = x.shape[:2]
@@ -409,8 +434,8 @@ def augment_color(
     require(0 < limit <= 65536 and (not whole or limit == 255), "limit out of range")
     kinds = read("kinds", kinds, np.int32, *kinds.shape)
     values = read("values", values, np.float32, *values.shape)
-    require(bool(((kinds >= 0) & (kinds <= 11)).all()), "unknown kind of step")
-    turned, bits = values[kinds == 4], values[kinds == 5]
+    require(bool(((kinds >= 0) & (kinds <= 14)).all()), "unknown kind of step")
+    turned, bits = values[kinds == 4], values[(kinds == 5) | (kinds == 14)]
     require(bool((abs(turned) <= 0.5).all()), "a hue turns by half a circle at most")
     require(bool(((bits >= 0) & (bits <= 8)).all()), "bits out of range")
     if out.size == 0:

@@ -173,22 +173,20 @@ _HOMES = {
     "RandomErasing": "distortions",
     "RandomPerspective": "distortions",
     "RandomShear": "distortions",
+    "ContrastLimitedAdaptiveHistogramEqualization": "clahe",
+    "HashedCrossing": "hashing",
+    "Hashing": "hashing",
+    "AugMix": "mixing",
+    "CutMix": "mixing",
+    "MaxNumBoundingBoxes": "mixing",
+    "MixUp": "mixing",
+    "RandAugment": "mixing",
+    "STFTSpectrogram": "spectrogram",
 }
 
-_AUGMENT = "einkorn.data.augment has {}, for the loader"
 # Keras' layers that are not here, and what to do instead.
 _INSTEAD = {
-    "AugMix": _AUGMENT.format("RandAugment and TrivialAugmentWide"),
-    "ContrastLimitedAdaptiveHistogramEqualization": _AUGMENT.format("RandomEqualize"),
-    "CutMix": "einkorn.data.CutMix mixes batches of a loader",
     **dict.fromkeys(("FlaxLayer", "JaxLayer", "TFSMLayer"), "modules of other libraries do not run here"),
-    **dict.fromkeys(
-        ("HashedCrossing", "Hashing"), "StringLookup and IntegerLookup number what occurs, without collisions"
-    ),
-    "MaxNumBoundingBoxes": "einkorn.vision has boxes as lists of any length",
-    "STFTSpectrogram": "einkorn.seq.power_spectrogram makes arrays of them",
-    "MixUp": "einkorn.data.MixUp mixes batches of a loader",
-    "RandAugment": _AUGMENT.format("RandAugment"),
     "TorchModuleWrapper": "modules of einkorn.nn are layers here as they are",
 }
 
@@ -220,6 +218,9 @@ if TYPE_CHECKING:
         LSTMCell,
         SimpleRNNCell,
         StackedRNNCells,
+    )
+    from einkorn.keras.layers.clahe import (
+        ContrastLimitedAdaptiveHistogramEqualization,
     )
     from einkorn.keras.layers.colours import (
         AutoContrast,
@@ -286,6 +287,10 @@ if TYPE_CHECKING:
     from einkorn.keras.layers.grouped_attention import (
         GroupQueryAttention,
     )
+    from einkorn.keras.layers.hashing import (
+        HashedCrossing,
+        Hashing,
+    )
     from einkorn.keras.layers.merge import (
         Add,
         Average,
@@ -303,6 +308,13 @@ if TYPE_CHECKING:
         minimum,
         multiply,
         subtract,
+    )
+    from einkorn.keras.layers.mixing import (
+        AugMix,
+        CutMix,
+        MaxNumBoundingBoxes,
+        MixUp,
+        RandAugment,
     )
     from einkorn.keras.layers.noise import (
         AlphaDropout,
@@ -391,6 +403,7 @@ if TYPE_CHECKING:
     )
     from einkorn.keras.layers.spectrogram import (
         MelSpectrogram,
+        STFTSpectrogram,
     )
     from einkorn.keras.layers.wrappers import (
         Pipeline,

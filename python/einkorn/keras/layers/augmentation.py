@@ -13,7 +13,7 @@ from einkorn.data.augment.plan import Plan, Targets, mixed
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
 from einkorn.keras.layers._sides import channels_first, channels_last, is_first, sides
-from einkorn.ops.augment import augment_color, augment_warp
+from einkorn.ops.augment import augment_color, augment_mirror, augment_warp
 
 __all__ = [
     "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation",
@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 _BORDERS = {"reflect": "symmetric", "wrap": "wrap", "constant": "constant", "nearest": "nearest"}
-_CONTRAST = 2
+_CHANNEL_CONTRAST, _ADD = 12, 13
 
 
 def _factors(owner: str, name: str, factor: Any, low: float) -> tuple[float, float]:
@@ -44,6 +44,11 @@ def _last(x: np.ndarray) -> np.ndarray:
     return out
 
 
+def flat(x: np.ndarray) -> np.ndarray:
+    """Of one channel, for what is the same for all values."""
+    return x.reshape(len(x), 1, 1, -1)
+
+
 def span(owner: str, name: str, factor: Any, low: float, high: float) -> tuple[float, float]:
     """Two numbers between limits; one is the end of the span from the least, or from its negative."""
     pair = (max(-abs(factor), low), abs(factor)) if isinstance(factor, (int, float)) else factor
@@ -61,7 +66,7 @@ class Random(Layer):
 
     training: bool = True  # by hand too, as in Keras
     _integers = False
-    _any_order = False  # whether it does not matter where the channels are
+    _any_order = False  # whether pictures come with their channels where they are
 
     def __init__(self, seed: int | None, data_format: str | None, **options: Any) -> None:
         super().__init__(**options)
@@ -120,13 +125,14 @@ class RandomFlip(Random):
             )
         self.mode = mode
 
+    _any_order = True
+
     def _changed(self, x: np.ndarray) -> np.ndarray:
         drawn = self._drawn(len(x), (0.0, 1.0), (0.0, 1.0)) < 0.5
-        matrix = np.tile(np.eye(3), (len(x), 1, 1))
-        for name, axis, chosen in (("vertical", 1, drawn[:, 0]), ("horizontal", 0, drawn[:, 1])):
-            if name in self.mode:
-                matrix[chosen, axis, axis], matrix[chosen, axis, 2] = -1, x.shape[3 - axis] - 1
-        return augment_warp(x, matrix)
+        down, across = (
+            drawn[:, i] if name in self.mode else False for i, name in enumerate(("vertical", "horizontal"))
+        )
+        return augment_mirror(x, across, down, channels_last=not self.first)
 
 
 class RandomCrop(Random):
@@ -341,10 +347,11 @@ class RandomContrast(Random):
             raise ArgumentError(f"RandomContrast: factor is {factor!r}, expected shares, the first up to 1")
         self.factor, self.white = (1 - float(low), 1 + float(high)), _white("RandomContrast", value_range)
 
+    _any_order = True
+
     def _changed(self, x: np.ndarray) -> np.ndarray:
-        each = x.reshape(-1, 1, *x.shape[2:])  # a channel has a mean of its own
-        factors = self._drawn(len(x), self.factor).repeat(x.shape[1], 0)
-        return augment_color(each, [_CONTRAST], factors, limit=self.white).reshape(x.shape)
+        factors = self._drawn(len(x), self.factor)
+        return augment_color(x, [_CHANNEL_CONTRAST], factors, limit=self.white, channels_last=not self.first)
 
 
 class RandomBrightness(Random):
@@ -376,6 +383,5 @@ class RandomBrightness(Random):
     _any_order = True
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
-        added = self._drawn(len(x), self.factor).astype(np.float32)[:, :, None, None]
-        found: np.ndarray = x + added * np.float32(self.white)
-        return np.clip(found, 0, np.float32(self.white), out=found)
+        added = self._drawn(len(x), self.factor) * self.white
+        return augment_color(flat(x), [_ADD], added, limit=self.white).reshape(x.shape)

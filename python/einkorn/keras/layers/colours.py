@@ -8,14 +8,18 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
-from einkorn.keras.layers.augmentation import Random, RandomBrightness, RandomContrast, span
+from einkorn.keras.layers.augmentation import Random, RandomBrightness, RandomContrast, flat, span
 from einkorn.keras.ops import image
+from einkorn.ops.augment import augment_color
 
 __all__ = [
     "AutoContrast", "Equalization", "RandomColorDegeneration", "RandomColorJitter", "RandomGaussianBlur",
     "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPosterization", "RandomSaturation",
     "RandomSharpness", "Solarization",
 ]  # fmt: skip
+
+
+_BITS = 14
 
 
 def _limits(owner: str, value_range: Any) -> tuple[float, float]:
@@ -34,6 +38,7 @@ class _Coloured(Random):
     def __init__(self, value_range: Any, seed: int | None, data_format: str | None, **options: Any) -> None:
         super().__init__(seed, data_format, **options)
         self.black, self.white = _limits(type(self).__name__, value_range)
+        self._is_plain = (self.black, self.white) == (0, 255)
 
     def _to(self, x: np.ndarray, high: float) -> np.ndarray:
         """Values from 0 to ``high``."""
@@ -225,12 +230,13 @@ class RandomPosterization(_Coloured):
         super().__init__(value_range, seed, data_format, **options)
         self.factor = span("RandomPosterization", "factor", factor, 1, 8)
 
+    _any_order = True
+
     def _changed(self, x: np.ndarray) -> np.ndarray:
         low, high = self.factor
-        bits = np.floor(self._drawn(len(x), (low, high))[:, 0]).astype(np.uint8)
-        gone = (8 - bits)[:, None, None, None]
-        whole = self._to(x, 255.0).astype(np.uint8)
-        return self._from(((whole >> gone) << gone).astype(np.float32), 255.0)
+        bits = np.floor(self._drawn(len(x), (low, high)))
+        out = augment_color(flat(x if self._is_plain else self._to(x, 255.0)), [_BITS], bits, limit=255.0)
+        return (out if self._is_plain else self._from(out, 255.0)).reshape(x.shape)
 
 
 class Solarization(_Coloured):

@@ -245,7 +245,7 @@ class Discretization(Layer):
         numbers = np.searchsorted(np.array(self.bin_boundaries), values, side="right").astype(np.int64)
         if self.output_mode == "int":
             return numbers
-        return _encoded(numbers, len(self.bin_boundaries) + 1, self.output_mode)
+        return encoded(numbers, len(self.bin_boundaries) + 1, self.output_mode)
 
 
 class CategoryEncoding(Layer):
@@ -269,10 +269,10 @@ class CategoryEncoding(Layer):
         self.num_tokens, self.output_mode = num_tokens, output_mode
 
     def call(self, x: Any, count_weights: Any = None) -> Any:
-        return _encoded(np.asarray(getattr(x, "data", x)), self.num_tokens, self.output_mode, count_weights)
+        return encoded(np.asarray(getattr(x, "data", x)), self.num_tokens, self.output_mode, count_weights)
 
 
-def _encoded(numbers: np.ndarray, classes: int, mode: str, weights: Any = None) -> np.ndarray:
+def encoded(numbers: np.ndarray, classes: int, mode: str, weights: Any = None) -> np.ndarray:
     numbers = numbers.astype(np.int64)
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < classes:
         raise IndexRangeError(
@@ -370,7 +370,7 @@ class _Lookup(Layer):
         )
         if self.output_mode == "int":
             return numbers
-        return _encoded(numbers, self.vocabulary_size(), self.output_mode)
+        return encoded(numbers, self.vocabulary_size(), self.output_mode)
 
 
 class StringLookup(_Lookup):

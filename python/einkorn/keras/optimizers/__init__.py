@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import optim
+from einkorn import _versions, optim
 from einkorn._near import finding
 from einkorn._objects import Configured, described, made
 from einkorn._tensor import Tensor
@@ -39,6 +39,10 @@ __all__ = [
 class Optimizer(Configured):
     """What an optimizer will be, once ``compile`` or ``apply`` brings the parameters.
 
+    With ``use_ema`` it keeps averages of the weights, in which each update's weights have the share
+    1 - ``ema_momentum``. Every ``ema_overwrite_frequency`` updates the weights become their averages; so they
+    do at the end of ``fit``.
+
     Attributes
     ----------
     learning_rate : float or schedule
@@ -69,10 +73,15 @@ class Optimizer(Configured):
             raise ArgumentError(
                 f"{owner}: learning_rate is {learning_rate!r}, expected a number >= 0 or a schedule"
             )
-        if use_ema or loss_scale_factor is not None:
+        if loss_scale_factor is not None:
+            raise ArgumentError(f"{owner}: loss_scale_factor is not supported, expected None")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ArgumentError(f"{owner}: ema_momentum is {ema_momentum!r}, expected a number from 0 to 1")
+        if ema_overwrite_frequency is not None and not (
+            isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency >= 1
+        ):
             raise ArgumentError(
-                f"{owner}: use_ema and loss_scale_factor are not supported, expected None: "
-                "einkorn.optim.swa_utils has averages of weights"
+                f"{owner}: ema_overwrite_frequency is {ema_overwrite_frequency!r}, expected an integer >= 1"
             )
         if weight_decay is not None and not (isinstance(weight_decay, (int, float)) and weight_decay >= 0):
             raise ArgumentError(f"{owner}: weight_decay is {weight_decay!r}, expected a number >= 0")
@@ -82,7 +91,10 @@ class Optimizer(Configured):
         if sum(value is not None for value in self.clips.values()) > 1:
             raise ArgumentError(f"{owner}: only one of {', '.join(self.clips)} can be given")
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.use_ema, self.ema_momentum = bool(use_ema), float(ema_momentum)
+        self.ema_overwrite_frequency = ema_overwrite_frequency
         self.iterations = 0
+        self._averages: list[np.ndarray] | None = None  # of the weights, in their order
         self._rate = learning_rate
         self._make = make
         self._bound: Any = None
@@ -113,6 +125,8 @@ class Optimizer(Configured):
             if self.weight_decay:
                 _decay(bound, self.weight_decay)
             loss = step(closure)
+            if self.use_ema:
+                self._average(params)
             self.iterations += 1
             if rates is not None and callable(self._rate):
                 rates.step()
@@ -121,7 +135,12 @@ class Optimizer(Configured):
         state_dict, load_state_dict = bound.state_dict, bound.load_state_dict
 
         def state() -> dict[str, Any]:
-            own = {"iterations": self.iterations, "rates": None if rates is None else rates.last_epoch}
+            own: dict[str, Any] = {
+                "iterations": self.iterations,
+                "rates": None if rates is None else rates.last_epoch,
+            }
+            if self._averages is not None:
+                own["averages"] = [average.copy() for average in self._averages]
             return {**state_dict(), "keras": own}
 
         def load_state(state: Mapping[str, Any]) -> None:
@@ -131,14 +150,76 @@ class Optimizer(Configured):
                 self.iterations = int(own["iterations"])
                 if rates is not None and own["rates"] is not None:
                     rates.last_epoch = int(own["rates"])
+                if self.use_ema and own.get("averages") is not None:
+                    self._averages = [np.array(average) for average in own["averages"]]
 
         for name, function in (
             ("step", stepped), ("apply", self.apply), ("apply_gradients", self.apply_gradients),
-            ("state_dict", state), ("load_state_dict", load_state),
+            ("state_dict", state), ("load_state_dict", load_state), ("finalize", self._finalize),
+            ("swap_averages", self._swap), ("keep_averages", self._keep),
         ):  # fmt: skip
             object.__setattr__(bound, name, function)
-        self._bound = bound
+        self._bound, self._averages = bound, None
         return bound
+
+    # --- averages of weights -------------------------------------------------------------------
+
+    def _average(self, params: list[Any]) -> None:
+        """After an update: the first one's weights are the first average."""
+        if self._averages is None:
+            self._averages = [np.zeros_like(param._data) for param in params]
+        momentum = self.ema_momentum if self.iterations else 0.0
+        for average, param in zip(self._averages, params, strict=True):
+            average *= momentum
+            average += (1 - momentum) * param._data
+        every = self.ema_overwrite_frequency
+        if every is not None and (self.iterations + 1) % every == 0:
+            self._overwrite(params, self._averages)
+
+    @staticmethod
+    def _overwrite(params: list[Any], values: list[np.ndarray]) -> None:
+        for param, value in zip(params, values, strict=True):
+            param._data[...] = value
+            _versions.wrote(param._data)
+
+    def _bound_params(self) -> list[Any]:
+        groups = () if self._bound is None else self._bound.param_groups
+        return [param for group in groups for param in group["params"]]
+
+    def _finalize(self) -> None:
+        """What ends a training: the weights become their averages."""
+        if self.use_ema and self._averages is not None:
+            self._overwrite(self._bound_params(), self._averages)
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Set these weights to their averages, where ``use_ema`` asks for them.
+
+        Parameters
+        ----------
+        var_list : list of variables
+        """
+        if not self.use_ema:
+            return
+        given, known = [_parameter(variable) for variable in var_list], self._bound_params()
+        if self._averages is None or len(given) != len(known):
+            raise ArgumentError(
+                f"finalize_variable_values: got {len(given)} variables, expected {len(known)} with averages"
+            )
+        self._overwrite(given, self._averages)
+
+    def _swap(self) -> None:
+        """Weights and averages change places."""
+        if not self.use_ema:
+            raise ArgumentError(f"{type(self).__name__}: has no averages of weights, expected use_ema=True")
+        if self._averages is not None:
+            params = self._bound_params()
+            before = [param._data.copy() for param in params]
+            self._overwrite(params, self._averages)
+            self._averages = before
+
+    def _keep(self) -> None:
+        """The averages are what the weights are now."""
+        self._averages = [param._data.copy() for param in self._bound_params()]
 
     def build(self, variables: Any) -> None:
         """Make the state for these variables."""
@@ -202,7 +283,18 @@ class Optimizer(Configured):
         own = {name: value for name, value in self._own_config().items() if name != "make"}
         rate = described(self._rate) if callable(self._rate) else float(self.learning_rate)
         limits = {"weight_decay": self.weight_decay, **self.clips}
-        return {**own, **limits, "name": self.name, "learning_rate": rate}
+        averages = {
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+        }
+        return {
+            **own,
+            **limits,
+            **(averages if self.use_ema else {}),
+            "name": self.name,
+            "learning_rate": rate,
+        }
 
 
 def _parameter(variable: Any) -> Tensor:
@@ -214,8 +306,6 @@ def _parameter(variable: Any) -> Tensor:
 
 def _decay(optimizer: optim.Optimizer, decay: float) -> None:
     """Take the share rate * decay off all weights, as Keras does before an update."""
-    from einkorn import _versions
-
     for group in optimizer.param_groups:
         for param in group["params"]:
             if param.grad is not None:
@@ -232,8 +322,8 @@ class SGD(Optimizer):
     momentum : float, default 0
     nesterov : bool, default False
     **options
-        weight_decay, clipnorm, clipvalue, global_clipnorm, gradient_accumulation_steps, name: see
-        :class:`Optimizer`.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, gradient_accumulation_steps, name; use_ema,
+        ema_momentum and ema_overwrite_frequency, see :class:`Optimizer`.
     """
 
     def __init__(
