@@ -130,7 +130,8 @@ def fit(
             events.look_for_backup()
             events.call("on_train_begin", {})
             first = run.restore()
-            follow(model)
+            if callbacks:  # which may have brought weights from elsewhere
+                follow(model)
             feed.device = state.device
             for epoch in range(first, first if state.stop_training else epochs):
                 if run.done == 0:
@@ -380,13 +381,21 @@ class Run:
         if guard is not None:
             guard.begin()
         batches = self.feed.epoch(step)
-        drawn = progress.is_drawn
+        drawn, first, whole = progress.is_drawn, step, False
         for inputs, target, weight in batches if times is None else times.batches(batches):
             for watcher in begins:
                 watcher(step, {})
             if stepper.fresh:
                 state.input_shape = _row_shape(inputs)
-            if self.own_step:
+            if whole and weight is None and type(inputs) is tuple:
+                number, values, wanted = stepper.whole(inputs, target, guard is None)
+                if guard is not None and not math.isfinite(number):
+                    self._stop(number, epoch, step, inputs, target)
+                else:
+                    if guard is not None:
+                        guard.last = number
+                    figures.add(number, float(target.size), values, wanted, None)
+            elif self.own_step:
                 logs = numbers_of(self.model.train_step(unbatched(inputs, target, weight)), "train_step")
                 stepper.fresh = False
                 self._check_own(logs, epoch, step, inputs, target)
@@ -401,6 +410,8 @@ class Run:
                     if finite and guard is not None:
                         guard.last = batch.number
                     figures.add(batch.parts, batch.total, batch.values, batch.wanted, weight)
+                if step == first:
+                    whole = stepper.is_whole()
             step += 1
             self.done = step
             if ends or (drawn and progress.due()):

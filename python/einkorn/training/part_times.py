@@ -103,6 +103,10 @@ class TimedStepper(Stepper):
         super().__init__(*arguments)
         self.times = times
 
+    def is_whole(self) -> bool:
+        """Never: parts are told apart."""
+        return False
+
     def forward(self, inputs: Any, target: Any, weight: Any) -> Batched:
         began = perf_counter()
         batch = super().forward(inputs, target, weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,30 @@ class Stepper(Forward):
         value = loss.function(output, wanted)
         number = value._data.item()
         return Batched(loss, value, number, number, values, wanted, total)
+
+    def is_whole(self) -> bool:
+        """Whether ``whole`` will do from the next batch on."""
+        short = self.short and self.loss.even and not self.fresh and self.counts_all
+        return short and self.every == 1 and self.compiled.clips is None and not self.constrained
+
+    def whole(self, inputs: Any, target: np.ndarray, always: bool) -> tuple[float, np.ndarray, Any]:
+        """A batch from ``zero_grad`` to the update, in one call; the loss, the outputs and what is wanted.
+
+        A loss that is not finite teaches nothing, but ``always``.
+        """
+        self.optimizer.zero_grad()
+        output = self.model(*inputs)
+        values = output._data if type(output) is Tensor else None
+        if type(values) is not np.ndarray:
+            values = self.loss.outputs(output, self.op)
+        even = target.ndim == 1 and values.ndim == 2 and len(target) == len(values)
+        wanted = target if even else self.loss.prepare(values, target)
+        value = self.loss.function(output, wanted)
+        number = value._data.item()
+        if always or math.isfinite(number):
+            value.backward()
+            self.optimizer.step()
+        return number, values, wanted
 
     def teaches(self, batch: Batched) -> bool:
         """Whether there is something to do with a batch: to learn from it, or to count it."""

@@ -331,26 +331,31 @@ class RandomErasing(Transform):
         self.value = None if isinstance(value, str) else value
 
     def _lower(self, plan: Plan) -> None:
-        u = plan.uniform(self._draws)
-        height, width = plan.size
-        tries = u[:, 1:].reshape(plan.images, self._tries, 4)
-        area = height * width * (self.scale[0] + tries[..., 0] * (self.scale[1] - self.scale[0]))
-        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
-        ratio = np.exp(low + tries[..., 1] * (high - low))
-        h, w = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
-        fits = (h < height) & (w < width)
-        one = np.arange(plan.images), fits.argmax(1)
-        h, w = h[one], w[one]
-        y, x = np.floor(tries[one][:, 2] * (height - h + 1)), np.floor(tries[one][:, 3] * (width - w + 1))
-        chosen = (u[:, 0] < self.p) & fits[one]
-        boxes = np.stack([x, y, x + w, y + h], 1) * chosen[:, None]
         numbers = 1 if self.value is None else np.size(self.value)
         if numbers not in (1, plan.channels):
             raise ShapeError(
                 f"RandomErasing: value has {numbers} numbers, expected 1, or {plan.channels} as the pictures "
                 "have channels"
             )
-        plan.erase(boxes.astype(np.int64), self.value)
+        u = plan.uniform(self._draws)
+        height, width = plan.size
+        least, most = (share * height * width for share in self.scale)
+        low, high = (math.log(ratio) / 2 for ratio in self.ratio)
+        boxes = np.zeros((plan.images, 4), np.int32)
+        rows = np.flatnonzero(u[:, 0] < self.p) if self.p < 1 else slice(None)  # of images without a box yet
+        for first in range(1, self._draws, 4):
+            area, ratio, down, across = u[rows, first : first + 4].T.copy()
+            side, stretch = np.sqrt(least + area * (most - least)), np.exp(low + ratio * (high - low))
+            h, w = np.rint(side * stretch), np.rint(side / stretch)
+            fits = (h < height) & (w < width)
+            y, x = np.floor(down * (height + 1 - h)), np.floor(across * (width + 1 - w))
+            if fits.all():
+                boxes[rows] = np.array((x, y, x + w, y + h)).T
+                break
+            rows = np.arange(plan.images) if isinstance(rows, slice) else rows
+            boxes[rows[fits]] = np.array((x, y, x + w, y + h)).T[fits]
+            rows = rows[~fits]
+        plan.erase(boxes, self.value)
 
 
 class ToDtype(Transform):

@@ -16,11 +16,11 @@ import numpy as np
 from einkorn import engines
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops.augment import (
+    Launch,
     augment_draws,
     augment_noise,
     augment_warp,
     color_launch,
-    erase_launch,
     filter_launch,
     mirror_launch,
     noise_launch,
@@ -235,7 +235,7 @@ class Plan:
         self._add(noise_launch(self._shape, self._pixel, self.rows, amount, seed=self.stream(), **options))
 
     def erase(self, boxes: np.ndarray, value: Any) -> None:
-        """Fill a box of each image, [images, 4] of left, top, right, bottom, with a value or one a channel.
+        """Fill a box of each image, int32 [images, 4] of edges within it, with a value or one a channel.
 
         None as the value is noise.
         """
@@ -244,11 +244,10 @@ class Plan:
         if value is None:
             noise = augment_noise(np.zeros(self._shape, np.float32), self.rows, 1.0, seed=self.stream())
             noise = noise.astype(np.int64).astype(np.uint8) if self._pixel == np.uint8 else noise
-        if self.active is not None:
-            boxes = boxes * self.active[:, None]
-        self._add(
-            erase_launch(self._shape, self._pixel, boxes, 0.0 if value is None else value, filler=noise)
-        )
+        values = np.empty(self.channels, np.float32)
+        values[...] = 0.0 if value is None else value
+        boxes = boxes if self.active is None else boxes * self.active[:, None].astype(np.int32)
+        self._add(Launch("augment_erase", self._size, self._pixel, (boxes, noise), (values,), True))
 
     def finished(self) -> np.ndarray:
         """The pictures when everything is done."""

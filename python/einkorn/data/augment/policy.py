@@ -54,18 +54,23 @@ class _Policy(Transform):
         """How strong each step is at shares of the largest magnitude, [shares, steps]."""
         raise TypeError(f"{type(self).__name__} defines no _strengths()")
 
-    def _one(self, plan: Plan, step: np.ndarray, strength: np.ndarray, sign: np.ndarray) -> None:
-        """One step for each image: all that move pixels in one launch, all of colour in the next."""
-        strength = np.where(_SIGNED[step], strength * sign, strength) + _AROUND_ONE[step]
-        moved = (step >= _SHEAR_X) & (step <= _ROTATE)
-        if moved.any():
-            plan.warp(_matrices(step, strength, plan.size), mode=self.interpolation, fill=self.fill)
-        kinds = _KINDS[step]
-        if kinds.any():
-            plan.color(kinds[:, None], strength[:, None])
-        sharp = step == _SHARPNESS
-        if sharp.any():
-            sharpen(plan, np.where(sharp, strength, 1.0))
+    def _all(self, plan: Plan, step: np.ndarray, strength: np.ndarray, below: np.ndarray) -> None:
+        """Steps [steps, images] one after the other: of each, those that move pixels first, then colours.
+
+        They go in the other direction where numbers ``below`` are a half or more.
+        """
+        strength = np.where((below >= 0.5) & _SIGNED[step], -strength, strength) + _AROUND_ONE[step]
+        moved, kinds, sharp = (step >= _SHEAR_X) & (step <= _ROTATE), _KINDS[step], step == _SHARPNESS
+        matrices = _matrices(step.reshape(-1), strength.reshape(-1), plan.size) if moved.any() else None
+        factor = np.where(sharp, strength, 1.0)
+        for i in range(len(step)):
+            if matrices is not None and moved[i].any():
+                own = matrices[i * plan.images : (i + 1) * plan.images]
+                plan.warp(own, mode=self.interpolation, fill=self.fill)
+            if kinds[i].any():
+                plan.color(kinds[i][:, None], strength[i][:, None])
+            if sharp[i].any():
+                sharpen(plan, factor[i])
 
 
 def _matrices(step: np.ndarray, strength: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -129,10 +134,9 @@ class RandAugment(_Policy):
 
     def _lower(self, plan: Plan) -> None:
         strengths = self._strengths(plan, np.array([self.magnitude / (self.num_magnitude_bins - 1)]))[0]
-        for _ in range(self.num_ops):
-            u = plan.uniform(2)
-            step = (u[:, 0] * len(_NAMES)).astype(np.int64)
-            self._one(plan, step, strengths[step], np.where(u[:, 1] < 0.5, 1.0, -1.0))
+        u = plan.uniform(2 * self.num_ops).T.copy()
+        step = (u[::2] * len(_NAMES)).astype(np.int64)
+        self._all(plan, step, strengths[step], u[1::2])
 
 
 class TrivialAugmentWide(_Policy):
@@ -163,4 +167,4 @@ class TrivialAugmentWide(_Policy):
         bins = np.arange(self.num_magnitude_bins) / (self.num_magnitude_bins - 1)
         step = (u[:, 0] * len(_NAMES)).astype(np.int64)
         place = (u[:, 1] * self.num_magnitude_bins).astype(np.int64)
-        self._one(plan, step, self._strengths(plan, bins)[place, step], np.where(u[:, 2] < 0.5, 1.0, -1.0))
+        self._all(plan, step[None], self._strengths(plan, bins)[place, step][None], u[None, :, 2])
