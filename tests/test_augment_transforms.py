@@ -410,6 +410,62 @@ def test_flow_from_directory(tmp_path: Path) -> None:
         generator.flow_from_directory(tmp_path / "none")
 
 
+def test_flow_from_dataframe(tmp_path: Path) -> None:
+    image, pandas = pytest.importorskip("PIL.Image"), pytest.importorskip("pandas")
+    names = [f"{number}.png" for number in range(6)]
+    for number, name in enumerate(names):
+        image.fromarray(np.full((10, 8, 3), (number, 0, 0), np.uint8)).save(tmp_path / name)
+    table = pandas.DataFrame(
+        {
+            "filename": [*names, "gone.png"],
+            "class": ["b", "a", "b", "c", "a", "b", "a"],
+            "many": [["x"], ["y", "x"], ["z"], ["y"], ["x"], ["x"], ["y"]],
+            "size": np.arange(7) * 0.5,
+            "weight": np.arange(7.0),
+        }
+    )
+    flow = ImageDataGenerator(validation_split=0.34).flow_from_dataframe
+    options = {"target_size": (5, 4), "shuffle": False, "batch_size": 4}
+    with pytest.warns(UserWarning, match="1 of 7 names"):
+        batches = flow(table, tmp_path, weight_col="weight", **options)
+    assert batches.class_indices == {"a": 0, "b": 1, "c": 2}
+    assert batches.filepaths[0] == str(tmp_path / "0.png")
+    (x, y, weight), rest = batches[0], batches[1]
+    assert x.shape == (4, 5, 4, 3)
+    np.testing.assert_array_equal(x[:, 2, 2, 0], [0, 1, 2, 3])
+    np.testing.assert_array_equal(y, np.eye(3)[[1, 0, 1, 2]])
+    np.testing.assert_array_equal(weight, [0, 1, 2, 3])
+    assert len(rest[0]) == 2
+    table = table[:6]
+    np.testing.assert_array_equal(
+        flow(table, tmp_path, y_col="many", **options)[0][1], [[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 0]]
+    )
+    np.testing.assert_array_equal(
+        flow(table, tmp_path, y_col="size", class_mode="raw", **options)[0][1], [0, 0.5, 1, 1.5]
+    )
+    both = flow(table, tmp_path, y_col=["size", "class"], class_mode="multi_output", **options)[0][1]
+    assert both[1].tolist() == ["b", "a", "b", "c"]
+    np.testing.assert_array_equal(
+        flow(table, tmp_path, classes=["c", "b"], class_mode="sparse", **options)[0][1], [1, 1, 0, 1]
+    )
+    part = flow(table, tmp_path, subset="validation", class_mode="input", **options)
+    assert part.n == 2
+    x, y = part[0]
+    np.testing.assert_array_equal(x, y)
+    assert flow(table, tmp_path, class_mode=None, **options)[0].shape == (4, 5, 4, 3)
+    for wrong, message in (
+        ({"y_col": "none"}, "no column 'none'"),
+        ({"y_col": "size"}, "numbers are for 'raw'"),
+        ({"class_mode": "binary"}, "with 3 classes"),
+        ({"class_mode": "multi_output"}, "list of columns"),
+        ({"x_col": "size"}, "no names of files"),
+        ({"weight_col": "class"}, "has no numbers"),
+        ({"class_mode": "other"}, "class_mode is 'other'"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            flow(table, tmp_path, **{**options, **wrong})
+
+
 def test_plot_augmented() -> None:
     pytest.importorskip("matplotlib")
     axes = augment.plot_augmented(augment.RandomRotation(30, seed=0), pictures(2, 1), 3)
@@ -419,6 +475,36 @@ def test_plot_augmented() -> None:
     last = pictures(2).transpose(0, 2, 3, 1)
     again = augment.plot_augmented(ImageDataGenerator(rotation_range=9), last, 3, axes)
     assert again[1, 3].images[-1].get_array().shape == (32, 24, 3)
+
+
+def test_flips_of_one_launch_are_those_of_matrices() -> None:
+    """Alone, twice, before and after crops, of some pictures, with targets and with a scale."""
+    x = pictures(24, 3, 9, 14)
+    flips = [augment.RandomHorizontalFlip(0.5), augment.RandomVerticalFlip(0.5)]
+    some = augment.RandomApply(flips, 0.5, seed=4)(x)
+    for members in (flips, [*flips, *flips], [some_of(flips)], [*flips, augment.Rescale(2.0, 1.0)]):
+        once = augment.Compose(members, seed=3)
+        out, boxes, points = once(
+            x, boxes=np.tile([[1.0, 2, 6, 8]], (24, 1, 1)), points=np.tile([[3.0, 3.0]], (24, 1, 1))
+        )
+        np.testing.assert_array_equal(out, once(x))
+        turned = 0
+        for n in range(24):
+            column, row = points[n, 0].astype(int)
+            scale, shift = (2, 1) if isinstance(members[-1], augment.Rescale) else (1, 0)
+            np.testing.assert_allclose(out[n, :, row, column], x[n, :, 3, 3] * scale + shift, rtol=1e-6)
+            across, down = column != 3, row != 3
+            left, top = (8 if across else 1), (1 if down else 2)
+            np.testing.assert_array_equal(boxes[n, 0], [left, top, left + 5, top + 6])
+            turned += across + down
+        assert 5 < turned < 43
+    assert 0 < (some != x).any((1, 2, 3)).sum() < 24
+    crop = augment.Compose([flips[0], augment.RandomCrop(9, 2), flips[1]], seed=8)(x)
+    assert crop.shape == (24, 3, 9, 9)
+
+
+def some_of(members: list[Any]) -> Any:
+    return augment.RandomApply(members, 0.7)
 
 
 # --- Keras' layers -------------------------------------------------------------------------------------

@@ -300,3 +300,52 @@ def test_weights_of_whole_models(tmp_path):
     assert_array_equal(wider[0].bias.numpy(), kept[1] + 1)
     einkorn.models.MLP([2, 3]).save(path)
     assert type(einkorn.load(path)).__name__ == "MLP"
+
+
+@pytest.mark.parametrize("metrics", [None, ["accuracy"]])
+def test_batches_in_one_call_are_those_of_a_loop_by_hand(metrics):
+    x, y = blobs(101, 3)
+    x = x.astype(np.float32)
+    models = [classifier(3), classifier(3)]
+    models[1].load_state_dict(models[0].state_dict())
+    first, second = (optim.Adam(model.parameters(), lr=0.01) for model in models)
+    models[0].compile(first, "cross_entropy", metrics=metrics)
+    history = models[0].fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
+    models[1].train()
+    for epoch in range(3):
+        total = hits = 0.0
+        for begin in range(0, len(x), 16):
+            second.zero_grad()
+            out = models[1](x[begin : begin + 16])
+            loss = ops.cross_entropy(out, y[begin : begin + 16])
+            loss.backward()
+            second.step()
+            total += loss.item() * len(out)
+            hits += (out.data.argmax(1) == y[begin : begin + 16]).sum()
+        assert history.history["loss"][epoch] == pytest.approx(total / len(x), rel=1e-12)
+        if metrics:
+            assert history.history["accuracy"][epoch] == hits / len(x)
+    for name, value in models[0].state_dict().items():
+        assert_array_equal(value, models[1].state_dict()[name])
+
+
+def test_batches_in_one_call_heed_nan_and_weights():
+    x, y = blobs(64, 3)
+    x = x.astype(np.float32)
+    bad = x.copy()
+    bad[40, 0] = np.nan
+    model = classifier(3)
+    model.compile("sgd", "cross_entropy")
+    with pytest.raises(einkorn.NonFiniteError, match="batch 3"):
+        model.fit(bad, y, batch_size=16, shuffle=False, verbose=0)
+    assert all(np.isfinite(value).all() for value in model.state_dict().values())
+    before = {name: np.array(value) for name, value in model.state_dict().items()}
+    model.fit(bad, y, batch_size=16, shuffle=False, verbose=0, on_nan="ignore")
+    assert all(np.isnan(value).any() for value in model.state_dict().values())
+    model.load_state_dict(before)
+    # Weights that come with some batches alone.
+    parts = [(x[:16], y[:16]), (x[16:32], y[16:32]), (x[32:48], y[32:48], np.ones(16)), (x[48:], y[48:])]
+    history = model.fit(parts, verbose=0)
+    model.load_state_dict(before)
+    other = model.fit([part[:2] for part in parts], verbose=0)
+    assert history.history["loss"] == pytest.approx(other.history["loss"], rel=1e-6)

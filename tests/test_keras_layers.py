@@ -292,8 +292,8 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path):
         model.compile("sdg", "mse")
     with pytest.raises(ArgumentError, match="metric is 'acuracy'"):
         model.compile("sgd", "mse", metrics=["acuracy"])
-    with pytest.raises(AttributeError, match="has no attribute 'Hashing'"):
-        _ = layers.Hashing
+    with pytest.raises(AttributeError, match="has no attribute 'JaxLayer'"):
+        _ = layers.JaxLayer
 
 
 def test_names_count_up_and_begin_anew():

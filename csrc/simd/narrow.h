@@ -4,6 +4,7 @@
 
 #include "simd/integer.h"
 #include "simd/lanes.h"
+#include "simd/shuffle.h"
 
 namespace einkorn {
 inline namespace EINKORN_ISA {
@@ -99,6 +100,19 @@ EINKORN_INLINE Vec<float> gather_floats(const float* p, Vec<int32_t> index) {
   Vec<float> v = {};
   for (int i = 0; i < kLanes<float>; ++i) v[i] = p[index[i]];
   return v;
+#endif
+}
+
+// The same and what lies one further on, in as many loads.
+EINKORN_INLINE void gather_pairs(const float* p, Vec<int32_t> index, Vec<float>& low, Vec<float>& high) {
+#if defined(__AVX512F__)
+  const Vec<float> a = (Vec<float>)_mm512_i32gather_pd(_mm512_castsi512_si256((__m512i)index), p, 4);
+  const Vec<float> b = (Vec<float>)_mm512_i32gather_pd(_mm512_extracti64x4_epi64((__m512i)index, 1), p, 4);
+  low = even<float>(a, b);
+  high = odd<float>(a, b);
+#else
+  low = gather_floats(p, index);
+  high = gather_floats(p + 1, index);
 #endif
 }
 

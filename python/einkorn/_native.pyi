@@ -125,8 +125,16 @@ def attention_forward(
     offset: int,
 ) -> None: ...
 def augment_color(
-    out: _Array, x: _Array, kinds: _Array, values: _Array, scale: _Array, shift: _Array, limit: float
+    out: _Array,
+    x: _Array,
+    kinds: _Array,
+    values: _Array,
+    scale: _Array,
+    shift: _Array,
+    limit: float,
+    last: bool,
 ) -> None: ...
+def augment_erase(out: _Array, x: _Array, boxes: _Array, filler: _Array, values: _Array) -> None: ...
 def augment_filter(
     out: _Array,
     x: _Array,
@@ -137,6 +145,7 @@ def augment_filter(
     edges: bool,
     limit: float,
 ) -> None: ...
+def augment_mirror(out: _Array, x: _Array, across: _Array, down: _Array, last: bool) -> None: ...
 def augment_noise(
     out: _Array, x: _Array, rows: _Array, amount: _Array, salt: _Array, seed: int, kind: int, limit: float
 ) -> None: ...

@@ -5,7 +5,7 @@
 //
 // Roofline: an image of 3 x 224 x 224 is 0.6 MB of floats, which stay in L2: 1 or 4 bytes an element from memory and back, 128 images 39 MB of
 // bytes, 0.013 ms at 3.0 TB/s; a step 8 bytes of L2 an element, 0.03 ms. Few images leave most of a card idle.
-// Plan: color_images: 80 registers, 3 blocks of 256 threads an SM, 156 bytes spilled
+// Plan: color_images: 80 registers, 3 blocks of 256 threads an SM, 160 bytes spilled
 
 #include "kernels/augment/pixels_cuda.h"
 #include "kernels/cuda_group.h"
@@ -15,7 +15,21 @@ namespace einkorn::cuda {
 namespace {
 
 enum Kind {
-  none, brightness, contrast, saturation, hue, posterise, solarise, invert, stretch, equalise, grey, offset, plane_contrast, add, bits
+  none,
+  brightness,
+  contrast,
+  saturation,
+  hue,
+  posterise,
+  solarise,
+  invert,
+  stretch,
+  equalise,
+  grey,
+  offset,
+  plane_contrast,
+  add,
+  bits
 };
 
 // What a step found out about an image.

@@ -202,7 +202,9 @@ EINKORN_INLINE Near neighbours_at(const uint8_t* p, Ints at) {
 }
 
 EINKORN_INLINE Near neighbours_at(const float* p, Ints at) {
-  return {gather_floats(p, at), gather_floats(p + 1, at)};
+  Near near;
+  gather_pairs(p, at, near.low, near.high);
+  return near;
 }
 
 EINKORN_INLINE bool all_lanes(Ints mask) {

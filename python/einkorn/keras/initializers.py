@@ -127,7 +127,7 @@ class Identity(_ByShape, _own.Identity):
     """The identity matrix; arguments as :class:`einkorn.nn.initializers.Identity`."""
 
 
-_WINDOWS = {
+_WINDOWS: dict[str, Any] = {
     "hann": np.hanning, "hanning": np.hanning, "hamming": np.hamming, "blackman": np.blackman,
     "bartlett": np.bartlett, "boxcar": np.ones,
 }  # fmt: skip
@@ -169,7 +169,7 @@ class STFT(Configured):
         if one != 1:
             raise ShapeError(f"STFT: shape is {tuple(shape)}, expected (frame, 1, frequencies)")
         turns = np.arange(frame)[:, None, None] * np.arange(bands) / max(1, 2 * (bands - 1))
-        kernel = (np.cos if self.side == "real" else np.sin)(-2 * np.pi * turns)
+        kernel = np.cos(2 * np.pi * turns) if self.side == "real" else -np.sin(2 * np.pi * turns)
         if self.window is not None:
             if isinstance(self.window, str):
                 window = (

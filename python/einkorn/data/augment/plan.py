@@ -330,8 +330,8 @@ class Plan:
     def _look(self, warp: _Warp, scaling: dict[str, Any]) -> None:
         if warp.flips is not None and not scaling:
             launch = mirror_launch(self._shape, self._pixel, *(False if f is None else f for f in warp.flips))
-            across, down = launch.each
-            self._add(launch, lambda: np.logical_or(across, down))
+            flags: Any = launch.each
+            self._add(launch, lambda: np.logical_or(*flags))
             return
         launch = warp_launch(
             self._shape, self._pixel, warp.matrix, size=warp.size, window=warp.window, field=warp.field,

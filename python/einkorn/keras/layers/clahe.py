@@ -79,7 +79,8 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
 
         def seen(i: np.ndarray, j: np.ndarray) -> np.ndarray:
             i, j = np.clip(i, 0, down - 1), np.clip(j, 0, across - 1)
-            found: np.ndarray = tables[(*place, i[:, None], j, values)]
+            where = (*place, i[:, None], j, values)
+            found: np.ndarray = tables[where]
             return found
 
         above = seen(below - 1, right - 1) * (1 - right_share) + seen(below - 1, right) * right_share
