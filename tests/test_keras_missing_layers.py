@@ -259,7 +259,7 @@ def test_auc(options: dict[str, Any], weighted: bool) -> None:
         other.update_state(target, score, weight)
         mine.update_state(target, score, weight)
         assert mine.result() == pytest.approx(float(other.result()), abs=2e-5)
-    assert mine.name == "auc"
+    assert mine.name.startswith("auc")
     again = keras.metrics.deserialize(keras.metrics.serialize(mine))
     assert again.num_thresholds == mine.num_thresholds
     mine.reset_state()
@@ -349,3 +349,33 @@ def test_averages_refuse() -> None:
         model.evaluate(
             np.ones((2, 2)), np.ones((2, 1)), verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()]
         )
+
+
+# --- what strangers try ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AugMix", "CutMix", "MixUp", "RandAugment", "RandomFlip", "RandomBrightness", "RandomContrast",
+        "RandomPosterization", "ContrastLimitedAdaptiveHistogramEqualization", "RandomColorDegeneration",
+        "RandomGrayscale", "Equalization",
+    ],
+)  # fmt: skip
+def test_pictures_without_rows_of_one_channel_and_nan(name: str) -> None:
+    needed = {"RandomBrightness": 0.2, "RandomContrast": 0.2, "RandomPosterization": 4}
+    arguments = [needed[name]] if name in needed else [0.5] if name == "RandomColorDegeneration" else []
+    layer = getattr(keras.layers, name)(*arguments)
+    for _ in range(6):
+        for shape in ((0, 8, 8, 3), (2, 8, 7, 1), (1, 1, 1, 3)):
+            x = RNG.random(shape).astype(np.float32) * 255
+            out = np.asarray(layer(x))
+            assert out.shape == shape
+            assert np.isfinite(out).all()
+        x = RNG.random((2, 16, 16, 3)).astype(np.float32) * 255
+        x[1] = np.nan
+        out = np.asarray(layer(x))
+        assert out.shape == x.shape
+        if name not in ("MixUp", "CutMix", "Equalization"):  # which count or mix pictures together
+            assert np.isfinite(out[0]).all()
+            assert np.isnan(out[1]).any()

@@ -9,6 +9,7 @@ import numpy as np
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._accounts import Metric, as_array
 from einkorn.keras._counts import ratio
+from einkorn.keras._names import fresh_name
 
 __all__ = ["AUC"]
 
@@ -80,7 +81,7 @@ class AUC(Metric):
         self.num_thresholds, self.curve, self.summation_method = len(self.thresholds), curve, method
         self.multi_label, self.num_labels, self.from_logits = bool(multi_label), num_labels, bool(from_logits)
         self.label_weights = None if label_weights is None else np.asarray(label_weights, np.float64)
-        super().__init__(dtype, name or "auc")
+        super().__init__(dtype, name or fresh_name("auc"))
 
     def _begin(self) -> dict[str, Any]:
         columns = 1 if not self.multi_label else self.num_labels or 0

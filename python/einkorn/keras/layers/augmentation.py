@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _last(x: np.ndarray) -> np.ndarray:
 
 def flat(x: np.ndarray) -> np.ndarray:
     """Of one channel, for what is the same for all values."""
-    return x.reshape(len(x), 1, 1, -1)
+    return x.reshape(len(x), 1, 1, math.prod(x.shape[1:]))
 
 
 def span(owner: str, name: str, factor: Any, low: float, high: float) -> tuple[float, float]:

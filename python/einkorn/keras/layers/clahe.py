@@ -69,7 +69,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         high, wide = -(-height // down), -(-width // across)
         room = (0, high * down - height), (0, wide * across - width)
         whole = np.pad(x, ((0, 0), (0, 0), *room), "symmetric")
-        values = np.clip(whole, 0, 255).astype(np.int64)
+        values = np.clip(np.nan_to_num(whole), 0, 255).astype(np.int64)
         tables = self._tables(values, high, wide)
         # The four tiles around a pixel, outermost ones twice, and how near they are.
         below, low_share = _between(high * down, high)
@@ -86,7 +86,8 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         above = seen(below - 1, right - 1) * (1 - right_share) + seen(below - 1, right) * right_share
         under = seen(below, right - 1) * (1 - right_share) + seen(below, right) * right_share
         out = above * (1 - low_share[:, None]) + under * low_share[:, None]
-        return out[:, :, :height, :width]
+        found: np.ndarray = np.where(np.isnan(x), x, out[:, :, :height, :width])
+        return found
 
     def _tables(self, values: np.ndarray, high: int, wide: int) -> np.ndarray:
         """What becomes of each value in each tile, [rows, channels, tiles downwards, tiles across, 256]."""

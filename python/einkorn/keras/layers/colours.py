@@ -52,12 +52,15 @@ class _Coloured(Random):
         drawn = self._drawn(len(x), *spans).astype(np.float32)
         return [drawn[:, i, None, None, None] for i in range(len(spans))]
 
-    def _three(self, x: np.ndarray) -> None:
-        if x.shape[1] != 3:
-            raise ShapeError(f"{type(self).__name__}: x has {x.shape[1]} channels, expected 3")
+    def _three(self, x: np.ndarray, *more: int) -> None:
+        if x.shape[1] not in (3, *more):
+            counts = " or ".join(str(count) for count in (*more, 3))
+            raise ShapeError(f"{type(self).__name__}: x has {x.shape[1]} channels, expected {counts}")
 
 
 def _gray(x: np.ndarray) -> np.ndarray:
+    if x.shape[1] == 1:
+        return x
     return np.asarray(image.rgb_to_grayscale(x, "channels_first"))
 
 
@@ -106,7 +109,7 @@ class RandomGrayscale(_Coloured):
         self.factor = float(factor)
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
-        self._three(x)
+        self._three(x, 1)
         (drawn,) = self._each(x, (0.0, 1.0))
         return np.where(drawn < self.factor, _gray(x), x)
 
@@ -129,7 +132,7 @@ class RandomColorDegeneration(_Coloured):
         self.factor = span("RandomColorDegeneration", "factor", factor, -1, 1)
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
-        self._three(x)
+        self._three(x, 1)
         (share,) = self._each(x, self.factor)
         return np.clip(x + share * (_gray(x) - x), self.black, self.white)
 
@@ -309,14 +312,16 @@ class Equalization(_Coloured):
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
         out = self._to(x, 255.0)
-        places = np.clip(out * np.float32((self.bins - 1) / 255), 0, self.bins - 1).astype(np.int64)
+        places = np.nan_to_num(np.clip(out * np.float32((self.bins - 1) / 255), 0, self.bins - 1)).astype(
+            np.int64
+        )
         for channel in range(x.shape[1]):
             counts = np.bincount(places[:, channel].reshape(-1), minlength=self.bins)
             if np.count_nonzero(counts) > 1:
                 below = counts.cumsum()
                 least = below[below > 0][0]
                 table = np.clip(np.round((below - least) * 255 / max(1, below[-1] - least)), 0, 255)
-                out[:, channel] = table[places[:, channel]]
+                out[:, channel] = np.where(np.isnan(out[:, channel]), np.nan, table[places[:, channel]])
         return self._from(out, 255.0)
 
 
