@@ -155,6 +155,8 @@ def call_the_rest(k: Any) -> None:
     ops.augment_color(pictures, [1, 2, 8], 0.5, scale=fill, shift=fill)
     ops.augment_filter(pictures, np.ones(3), np.ones(5))
     ops.augment_noise(pictures, which, 0.5)
+    ops.augment_mirror(pictures, which == which[0], True)
+    ops.augment_erase(pictures, [0, 1, 2, 2], fill, filler=pictures.copy())
     rows, one = np.array([2, 0], np.int64), np.zeros(2, np.int64)
     k.embedding_renorm(x.copy(), rows, 1.0, 2.0)
     k.embedding_put(x.copy(), out[:2], rows)

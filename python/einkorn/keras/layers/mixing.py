@@ -31,6 +31,9 @@ from einkorn.ops.augment import augment_erase
 __all__ = ["AugMix", "CutMix", "MaxNumBoundingBoxes", "MixUp", "RandAugment"]
 
 
+_OF_BOXES = ("bounding_box_format", "data_format")  # what boxes that are not moved do not depend on
+
+
 def _array(x: Any) -> np.ndarray:
     return np.asarray(x._data if isinstance(x, Tensor) else x)
 
@@ -82,8 +85,6 @@ class MixUp(_Mixed):
         Shares are of the beta distribution with this number twice.
     data_format : "channels_last" or "channels_first", optional
     seed : int, optional
-    bounding_box_format : str, optional
-        Makes no difference.
 
     Notes
     -----
@@ -92,11 +93,10 @@ class MixUp(_Mixed):
     """
 
     def __init__(
-        self, alpha: float = 0.2, data_format: str | None = None, seed: int | None = None,
-        bounding_box_format: str | None = None, **options: Any,
-    ) -> None:  # fmt: skip
+        self, alpha: float = 0.2, data_format: str | None = None, seed: int | None = None, **options: Any
+    ) -> None:
+        options.pop("bounding_box_format", None)
         super().__init__(seed, data_format, **options)
-        self.bounding_box_format = bounding_box_format
         if not alpha > 0:
             raise ArgumentError(f"MixUp: alpha is {alpha!r}, expected a number above 0")
         self.alpha = float(alpha)
@@ -326,8 +326,8 @@ class MaxNumBoundingBoxes(Layer):
     max_number : int
     fill_value : int, default -1
         What boxes and labels are filled up with.
-    bounding_box_format, data_format
-        Make no difference.
+    **options
+        As those of a layer; ``bounding_box_format`` and ``data_format`` make no difference.
 
     Notes
     -----
@@ -335,15 +335,13 @@ class MaxNumBoundingBoxes(Layer):
     [rows, boxes].
     """
 
-    def __init__(
-        self, max_number: int, fill_value: int = -1, bounding_box_format: str | None = None,
-        data_format: str | None = None, **options: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, max_number: int, fill_value: int = -1, **options: Any) -> None:
+        for name in _OF_BOXES:
+            options.pop(name, None)
         super().__init__(**options)
         if int(max_number) < 0:
             raise ArgumentError(f"MaxNumBoundingBoxes: max_number is {max_number!r}, expected at least 0")
         self.max_number, self.fill_value = int(max_number), int(fill_value)
-        self.bounding_box_format, self.data_format = bounding_box_format, data_format
 
     def call(self, x: Any) -> Any:
         if not isinstance(x, dict) or "bounding_boxes" not in x:
