@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -68,6 +69,8 @@ def follow(model: Any) -> None:
     """Note where a model is, and bring its optimizer's state there: it may have been read from a file."""
     state = state_of(model)
     state.device = next((device_of(p._data) for p in model.parameters()), "cpu")
+    if state.device == "cpu" and "cupy" not in sys.modules:
+        return  # nothing can be elsewhere
     for runs in [] if state.optimizer is None else state.optimizer._runs:
         for run in runs:
             run.state = {name: on_device(arrays, state.device) for name, arrays in run.state.items()}

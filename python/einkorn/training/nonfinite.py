@@ -63,7 +63,7 @@ class Guard:
     def check_weights(self, epoch: int) -> None:
         """At the end of an epoch: the last update may have been the one too many."""
         for name, array in self._model.state_dict().items():
-            if is_floating(array.dtype) and not np.isfinite(array).all():
+            if is_floating(array.dtype) and not _is_finite(array):
                 raise NonFiniteError(
                     f"fit: {name} holds NaN or infinity at the end of epoch {epoch + 1}. Likely causes: the "
                     f"learning rate is too high, or a gradient is infinite. {self._rescue(sound=False)} "
@@ -77,6 +77,15 @@ class Guard:
         self._model.load_state_dict(self._kept)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": {}})
         return "The model has the weights from before this epoch, and the optimizer begins anew."
+
+
+def _is_finite(array: Any) -> bool:
+    """Whether all numbers are finite: a finite sum, which is read from them once, says so."""
+    if type(array) is np.ndarray and array.dtype == np.float32:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(array.sum()):
+                return True
+    return bool(np.isfinite(array).all())
 
 
 def _bad_rows(name: str, array: np.ndarray) -> str:
