@@ -244,7 +244,7 @@ class Writes:
     def copy_(self, src: Any) -> Tensor:
         """Take over the values of ``src``, which may broadcast, be of another type and on another device."""
         tensor = _self(self)
-        if _is_tensor(src) and type(src._data) is not type(tensor._data):
+        if _is_tensor(src) and device_of(src._data) != device_of(tensor._data):
             src = src.to(device_of(tensor._data))
         assign(tensor, "copy_", ..., src)
         return tensor
