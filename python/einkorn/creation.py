@@ -398,7 +398,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     EngineError
         For an array on a GPU, without CuPy.
     """
-    place = getattr(ext_tensor, "__dlpack_device__", tuple)()
+    place: Any = getattr(ext_tensor, "__dlpack_device__", tuple)()
     if place and place[0] == _CUDA:
         return Tensor(cupy_module("from_dlpack: an array on a GPU").from_dlpack(ext_tensor))
     return from_numpy(np.from_dlpack(ext_tensor))

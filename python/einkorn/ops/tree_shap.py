@@ -50,7 +50,7 @@ def tree_shap(trees: Trees, X: Any) -> np.ndarray:
     """
     a = _rows("tree_shap", trees, X)
     tables = trees.path_tables()
-    arrays = (
+    arrays: tuple[Any, ...] = (
         tables.expected,
         trees.offsets,
         trees.outputs,
