@@ -154,6 +154,60 @@ def test_a_training_on_a_device_is_that_of_the_cpu(tmp_path: Path, monkeypatch: 
     assert all(np.array_equal(files[0][name], files[1][name]) for name in files[0])
 
 
+class _Own(nn.Module):
+    """A model with a step of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.linear(x)
+
+    def train_step(self, data: Any) -> Any:
+        x, target = data
+        self.optimizer.zero_grad()
+        loss = einkorn.ops.cross_entropy(self(x), target)
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss}
+
+    def test_step(self, data: Any) -> Any:
+        return {"loss": einkorn.ops.cross_entropy(self(data[0]), data[1])}
+
+
+def _on_batch(model: Any, x: Any, y: Any, device: str) -> Any:
+    model.to(device)
+    return [model.train_on_batch(x, y), model.test_on_batch(x, y), model.predict_on_batch(x).tolist()]
+
+
+WAYS: dict[str, Any] = {
+    "a step of the user's": lambda m, x, y, d: m.fit(x, y, verbose=0, validation_split=0.2, device=d).history,
+    "batches one by one": _on_batch,
+    "pinned batches of a loader": lambda m, x, y, d: (
+        m.fit(einkorn.data.DataLoader((x, y), 8, True, seed=1, pin_memory=True), verbose=0, device=d).history
+    ),
+    "arrays of the device": lambda m, x, y, d: (
+        m.fit(einkorn.tensor(x, device=d), einkorn.tensor(y, device=d), verbose=0, device=d).history
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("own", [False, True], ids=["", "own step"])
+def test_other_ways_to_train_on_a_device(way: Any, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 6)).astype(np.float32), rng.integers(0, 3, 40)
+    gpu_stand_in.install(monkeypatch)
+    found = []
+    for device in ("cpu", "cuda:0"):
+        einkorn.manual_seed(0)
+        model = _Own() if own else nn.Linear(6, 3)
+        model.compile("adam", "sparse_categorical_crossentropy")
+        found.append(way(model, x, y, device))
+    assert found[0] == found[1]
+
+
 def _alignment(given: Any) -> list[Any]:
     scores, targets = given(np.log(np.full((5, 2, 4), 0.25))), given(np.array([[1, 2], [3, 0]]))
     x = einkorn.Tensor(scores, requires_grad=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 
@@ -32,7 +33,11 @@ def as_array(value: Any, name: str) -> np.ndarray:
     if type(value) is np.ndarray:
         return value
     if isinstance(value, Tensor):
-        return value._data
+        value = value._data
+    if is_on_gpu(value):  # batches are gathered on the CPU
+        return value.get()
+    if type(value) is np.ndarray:
+        return value
     if isinstance(value, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(value)))
         if masked:

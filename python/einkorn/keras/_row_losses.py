@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import as_array
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.nn import functional
@@ -218,7 +219,7 @@ def sparse_categorical_crossentropy(
     """-log(p) of the right class, of class numbers; 0 where the class is ``ignore_class``."""
     if axis not in (-1, len(y_pred.shape) - 1):
         raise ArgumentError(f"sparse_categorical_crossentropy: axis is {axis!r}, expected -1")
-    numbers = np.asarray(y_true._data if isinstance(y_true, Tensor) else y_true)
+    numbers = as_array(y_true._data if isinstance(y_true, Tensor) else y_true)
     output = y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float32)
     rows, classes = tuple(output.shape[:-1]), output.shape[-1]
     if numbers.shape == (*rows, 1):

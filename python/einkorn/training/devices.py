@@ -65,10 +65,16 @@ def placed(op: str, *, compiled: bool = True) -> Callable[[Callable[..., Any]], 
     return decorate
 
 
-def follow(model: Any) -> None:
-    """Note where a model is, and bring its optimizer's state there: it may have been read from a file."""
+def follow(model: Any, *, moved: bool = False) -> None:
+    """Note where a model is, and bring its optimizer's state there: it may have been read from a file.
+
+    ``moved``: only if the model is elsewhere than it was noted.
+    """
     state = state_of(model)
+    before = state.device
     state.device = next((device_of(p._data) for p in model.parameters()), "cpu")
+    if moved and state.device == before:
+        return
     if state.device == "cpu" and "cupy" not in sys.modules:
         return  # nothing can be elsewhere
     for runs in [] if state.optimizer is None else state.optimizer._runs:

@@ -35,7 +35,7 @@ from einkorn.training.devices import on_device, placed
 from einkorn.training.events import Events
 from einkorn.training.forward import Forward
 from einkorn.training.modes import evaluating
-from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, there, unbatched
 from einkorn.training.state import state_of
 
 __all__ = ["Tester", "evaluate", "predict", "run_evaluation"]
@@ -100,7 +100,8 @@ def run_evaluation(
                 if step == 0:
                     hints.check_rows(model, inputs, op)
                 if own:
-                    logs = numbers_of(model.test_step(unbatched(inputs, target, weight)), "test_step")
+                    data = unbatched(*there(state, inputs, target, weight))
+                    logs = numbers_of(model.test_step(data), "test_step")
                 else:
                     tester.add(figures, inputs, target, weight)
                 if events["on_test_batch_end"]:
@@ -198,7 +199,7 @@ def _outputs(model: Any, batches: Iterable[Any], rows: int | None, events: Event
     for step, inputs in enumerate(batches):
         events.call("on_predict_batch_begin", step, {})
         if own:
-            output = model.predict_step(unbatched(inputs, None, None)[0])
+            output = model.predict_step(unbatched(*there(state_of(model), inputs, None, None))[0])
         else:
             output = hints.call(model, inputs, "predict") if step == 0 else call_model(model, inputs)
         several = isinstance(output, (tuple, list, Mapping))

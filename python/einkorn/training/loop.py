@@ -40,7 +40,7 @@ from einkorn.training.feed import Feed
 from einkorn.training.history import History
 from einkorn.training.modes import training
 from einkorn.training.nonfinite import Guard
-from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, trackers_of, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, there, trackers_of, unbatched
 from einkorn.training.part_times import TimedStepper
 from einkorn.training.progress import Progress
 from einkorn.training.several import Several
@@ -396,7 +396,8 @@ class Run:
                         guard.last = number
                     figures.add(number, float(target.size), values, wanted, None)
             elif self.own_step:
-                logs = numbers_of(self.model.train_step(unbatched(inputs, target, weight)), "train_step")
+                data = unbatched(*there(state, inputs, target, weight))
+                logs = numbers_of(self.model.train_step(data), "train_step")
                 stepper.fresh = False
                 self._check_own(logs, epoch, step, inputs, target)
             else:

@@ -8,10 +8,11 @@ from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError
 from einkorn.training.batches import class_weights
 from einkorn.training.compiled import compiled_of, types_of
+from einkorn.training.devices import follow
 from einkorn.training.evaluation import predict, run_evaluation
 from einkorn.training.events import Events
 from einkorn.training.modes import training
-from einkorn.training.own_steps import numbers_of, reset_trackers, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, there, unbatched
 from einkorn.training.step import Stepper
 
 __all__ = ["predict_on_batch", "test_on_batch", "train_on_batch"]
@@ -34,10 +35,12 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight:
     """``Stepping.train_on_batch``, as a dict."""
     op = "train_on_batch"
     state, compiled, optimizer = compiled_of(model, op)
+    follow(model, moved=True)
     batches = types_of(model, compiled).batches(
         x, y, _rows(x, op), op, model,
         sample_weight=sample_weight, class_weight=class_weights(class_weight),
     )  # fmt: skip
+    own = overrides(model, "train_step")
     outer = state.stepper, state.figures
     if state.stepper is None:
         kept = state.gathering
@@ -49,8 +52,9 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight:
     reset_trackers(state)
     try:
         with training(model):
-            for inputs, target, weight in batches:
-                logs = numbers_of(model.train_step(unbatched(inputs, target, weight)), "train_step")
+            for batch in batches:
+                data = unbatched(*(there(state, *batch) if own else batch))
+                logs = numbers_of(model.train_step(data), "train_step")
     finally:
         state.stepper, state.figures = outer
     return logs
@@ -60,6 +64,7 @@ def test_on_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, f
     """``Stepping.test_on_batch``, as a dict."""
     op = "test_on_batch"
     _, compiled, _ = compiled_of(model, op)
+    follow(model, moved=True)
     batches = types_of(model, compiled).batches(x, y, _rows(x, op), op, model, sample_weight=sample_weight)
     return run_evaluation(model, compiled, batches, op, Events(None, model, {}, op))
 

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import as_array
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.metrics import Metric as Stream
 from einkorn.training.batches import Named
+from einkorn.training.devices import on_device
 from einkorn.training.losses import Loss
 from einkorn.training.metrics import Metric
 
-__all__ = ["batched", "numbers_of", "overrides", "reset_trackers", "trackers_of", "unbatched"]
+__all__ = ["batched", "numbers_of", "overrides", "reset_trackers", "there", "trackers_of", "unbatched"]
 
 
 def overrides(model: Any, name: str) -> bool:
@@ -22,6 +24,14 @@ def overrides(model: Any, name: str) -> bool:
     from einkorn.training.trainable import Trainable
 
     return getattr(type(model), name) is not getattr(Trainable, name)
+
+
+def there(state: Any, inputs: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """A batch where the model is, for a step of the user's."""
+    if state.device == "cpu":
+        return inputs, target, weight
+    inputs, target, weight = (on_device(part, state.device) for part in (inputs, target, weight))
+    return inputs, target, weight
 
 
 def unbatched(inputs: Any, target: Any, weight: Any) -> tuple[Any, ...]:
@@ -49,7 +59,7 @@ def numbers_of(logs: Any, op: str) -> dict[str, float]:
         raise ArgumentError(f"{op}: gave {type(logs).__name__}, expected a dict of figures")
     found = {}
     for name, value in logs.items():
-        array = np.asarray(value._data if isinstance(value, Tensor) else value)
+        array = as_array(value._data if isinstance(value, Tensor) else value)
         if array.dtype.kind not in "fiub":
             raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
         if array.size != 1:
