@@ -4,6 +4,7 @@
 //
 //      x  | t0 t1 ... t31 |  ->  tile [32][33]  ->  out  | t0 t1 ... t31 |      33: no two lanes on one bank
 //         | ...           |                              | ...           |
+// Roofline: bytes once read and once written; 256 MB at 3.0 TB/s 0.18 ms, a turn of axes the same where tiles are full.
 // Plan: copy_turned: 40 registers, 6 blocks of 256 threads an SM
 
 #include "kernels/copy.h"

@@ -9,6 +9,8 @@
 //
 // Columns (inner > 1): a thread walks down a column; neighbouring threads are on neighbouring columns, so that loads are
 // whole lines.
+// Roofline, [8192, 8192] float32 (268 MB): held rows 537 MB, 0.18 ms at 3.0 TB/s, longer ones read twice 0.27 ms; gradients 805 MB,
+// 0.27 ms. About 10 FLOP and an exponential an element are far below.
 // Plan: softmax_held: 72 registers, 3 blocks of 256 threads an SM
 // Plan: softmax_rows, softmax_grad_rows, softmax_columns, softmax_grad_columns: 40 registers (double: 64), 6 blocks of 256 threads an SM
 

@@ -9,6 +9,8 @@
 //
 // Packs need out without gaps along the last axis, and every input without gaps or constant there (a broadcast number, or
 // the row's own: a bias). Contiguous arrays arrive as one dimension and need no division to find a unit's place.
+// Roofline, 256 MB an operand, at 3.0 TB/s: a function of one 0.18 ms, of two 0.27 ms. The dearest ones take some 40 instructions an
+// element of float32, 67 million of them 0.09 ms of a card's 132 x 128 lanes at 1.7 GHz: memory binds.
 // Plan: for_units: 64 registers (double: 128), 4 blocks of 256 threads an SM, 64 bytes spilled in double
 
 #pragma once

@@ -7,6 +7,8 @@
 //      pixel h lies in windows i with  i * stride - pad + r * dilation = h  for a tap r in [0, kernel)
 //
 // Scratch is not used. All planes are one index range: plane, row, column.
+// Roofline, [128, 64, 32, 32] float32 (34 MB), 2x2 at stride 2: forward 34 MB in, 8 MB out and 8 MB of places, 0.017 ms at 3.0 TB/s;
+// backward the same bytes. Overlapping windows find their pixels in L2; 9 comparisons a pixel are far below.
 // Plan: max_forward_kernel: 64 registers, 4 blocks of 256 threads an SM
 // Plan: max_forward_square, avg_forward_kernel, max_backward_kernel: 40 registers (double: 48), 6 blocks of 256 threads an SM
 
