@@ -588,26 +588,3 @@ def test_results_that_no_gradient_reads_are_not_kept_alive():
     assert seen() is None
     y.backward()
     assert_array_equal(w.grad, np.full(4, 2.0))
-
-
-def test_a_gradient_that_an_operation_made_is_not_copied_because_it_was_reshaped():
-    from einkorn import _tape
-
-    fresh = np.full(6, 3.0).reshape(2, 3)
-    assert _tape.own(fresh, None) is fresh
-    twice = np.full(6, 3.0)  # somebody else holds it
-    seen = twice.reshape(2, 3)
-    assert not np.shares_memory(_tape.own(seen, None), twice)
-    part = np.full(12, 3.0)[:6].reshape(2, 3)  # memory that would stay for nothing
-    assert _tape.own(part, None) is not part
-    pair = np.full(6, 3.0)
-    left, right = pair.reshape(2, 3), pair.reshape(3, 2)
-    del pair
-    assert not np.shares_memory(_tape.own(left, None), right)
-
-
-def test_gradients_share_no_memory_with_what_went_in():
-    x, y = leaf(2, 3), leaf(2, 3, seed=1)
-    start = np.ones((3, 2))
-    gx, gy = einkorn.grad((x + y).reshape(3, 2), (x, y), start)
-    assert not any(np.shares_memory(a, b) for a, b in ((gx, gy), (gx, start), (gy, start)))

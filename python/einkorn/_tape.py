@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from einkorn._tensor import Tensor
 
 __all__ = [
+    "LAST",
     "Hook",
     "Node",
     "add",
@@ -322,16 +323,22 @@ hooks: _Hooks = {}
 after_hooks: _Hooks = {}
 
 
-class Hook:
-    """A hook's place: ``remove()`` takes it off again; also at the end of a ``with`` block."""
+LAST = 1 << 62  # behind every number that the clock gives
 
-    def __init__(self, table: _Hooks, owner: Any, function: Callable[[Any], Any]) -> None:
+
+class Hook:
+    """A hook's place: ``remove()`` takes it off again; also at the end of a ``with`` block.
+
+    Those that are to be called ``last`` see the gradient that the others leave.
+    """
+
+    def __init__(self, table: _Hooks, owner: Any, function: Callable[[Any], Any], last: bool = False) -> None:
         key = id(owner)
         if key not in table:
             table[key] = {}
             weakref.finalize(owner, table.pop, key, None).atexit = False
         self._calls = table[key]
-        self.id = next(_versions.clock)
+        self.id = next(_versions.clock) + (LAST if last else 0)
         self._calls[self.id] = function
 
     def remove(self) -> None:
@@ -347,7 +354,7 @@ class Hook:
 
 def hooked(key: Any, g: Any, create_graph: bool) -> Any:
     """The gradient of a tensor after its hooks have seen it."""
-    for hook in list(hooks.get(id(key), {}).values()):
+    for _, hook in sorted(hooks.get(id(key), {}).items()):
         tensor = g if is_tensor(g) else _tensor_class()._wrap(g, False, None)
         with set_grad_enabled(create_graph):
             new = hook(tensor)

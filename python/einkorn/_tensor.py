@@ -12,7 +12,7 @@ import numpy as np
 from einkorn import _bfloat16, _versions
 from einkorn._device import as_array, is_aligned, is_whole
 from einkorn._spelling import respell
-from einkorn._tape import Hook, Node, after_hooks, fitting, hooks
+from einkorn._tape import LAST, Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import backward
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
@@ -208,8 +208,8 @@ class Tensor(Methods):
     def retain_grad(self) -> None:
         """Keep the gradient of a computed tensor in its ``grad`` as backward passes go by."""
         self._check_requires("retain_grad")
-        if self._node is None:
-            return
+        if self._node is None or any(number > LAST for number in hooks.get(id(self._node), ())):
+            return  # kept anyway
         me = weakref.ref(self)
 
         def keep(gradient: Tensor) -> None:
@@ -218,7 +218,7 @@ class Tensor(Methods):
                 before = tensor._grad
                 tensor._grad = gradient.clone() if before is None else before + gradient
 
-        Hook(hooks, self._node, keep)
+        Hook(hooks, self._node, keep, last=True)
 
     def _check_requires(self, op: str) -> None:
         if not self._requires_grad:

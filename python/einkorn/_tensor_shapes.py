@@ -192,7 +192,7 @@ class Shapes(Places):
         k = mover(self._data)
         out = k.empty(self._data.shape, self._data.dtype)
         k.copy(out, self._data)
-        return moved(out, (self,), lambda g: (g,), None)
+        return moved(out, (self,), lambda g, *_: (g,), (None, None))
 
     def contiguous(self, memory_format: Any = "contiguous_format") -> Tensor:
         """The tensor itself if it lies in row-major order, else a copy that does, whatever order is named."""

@@ -460,22 +460,28 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
         lower = upper = lower if lower != lower else upper
         if upper != upper:
             return multiply(x, upper)
-    k = engines.of(a)
-    if a.ndim < 2 or a.flags.c_contiguous:
-        out = k.empty(a.shape, a.dtype)
-        k.clip(out, a, lower, upper)
-    else:  # the result lies as the array does
-        axes = memory_order(a)
+
+    def limited(a: Any) -> Any:
+        k = engines.of(a)
+        if a.ndim < 2 or a.flags.c_contiguous:
+            out = k.empty(a.shape, a.dtype)
+            k.clip(out, a, lower, upper)
+            return out
+        axes = memory_order(a)  # the result lies as the array does
         out = k.empty(tuple([a.shape[d] for d in axes]), a.dtype)
         k.clip(out, a.transpose(axes), lower, upper)
-        out = out.transpose(np.argsort(axes))
+        return out.transpose(np.argsort(axes))
+
     crossed = min is not None and max is not None and number("clip", "min", min) > upper
 
-    def backward(g: Any, a: Any, out: Any) -> tuple[Any]:
-        inside = _binary_kernel("equal", a, out)
-        return (_scaled(g, 0.0) if crossed else _binary_kernel("multiply", g, inside),)
+    def backward(g: Any, a: Any, _: Any) -> tuple[Any]:
+        if crossed:
+            return (_scaled(g, 0.0),)
+        given = a._data if isinstance(a, Tensor) else a
+        inside = _binary_kernel("equal", given, limited(given))  # again: the result may be changed in place
+        return (_binary_kernel("multiply", g, inside),)
 
-    return result(out, (x,), backward, (a, out))
+    return result(limited(a), (x,), backward, (a, None))
 
 
 def _clip_by_arrays(x: Any, a: Any, low: Any, high: Any) -> Any:
