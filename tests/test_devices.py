@@ -80,7 +80,7 @@ def test_a_card_that_is_not_there_is_named(cupy: Any) -> None:
     cupy.cuda.runtime.getDeviceCount = lambda: 2
     with pytest.raises(einkorn.DeviceError, match=r"device is 'cuda:2', but there are 2 GPUs"):
         nn.Linear(2, 2).to("cuda:2")
-    with pytest.raises(einkorn.ArgumentError, match=r"name is 'gpu', expected 'cpu', 'cuda' or 'cuda:N'"):
+    with pytest.raises(einkorn.ArgumentError, match=r"type is 'gpu', expected 'cpu', 'cuda' or 'cuda:N'"):
         einkorn.device("gpu")
 
 

@@ -152,7 +152,7 @@ def test_to_casts_parameters_and_buffers_in_place():
     assert net(rows(2, 3).astype(float)).dtype == np.float64
     assert net.float().scale.dtype == np.float32
     assert net.double().scale.dtype == np.float64
-    for bad in ("float16", np.int64, "gpu", None, 3):
+    for bad in ("float16", np.int64, "gpu", None, 3.5):
         with pytest.raises(DTypeError, match="expected float32, float64 or bfloat16"):
             net.to(bad)
     assert net.to("cpu") is net

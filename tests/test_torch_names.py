@@ -189,7 +189,7 @@ def test_a_device_is_a_name():
     layer = einkorn.nn.Linear(2, 3).to(cpu, einkorn.float64, non_blocking=True)
     assert layer.weight.dtype == np.float64
     assert not einkorn.cuda.is_available() or einkorn.cuda.device_count() > 0
-    with pytest.raises(ArgumentError, match="device: name is 'gpu'"):
+    with pytest.raises(ArgumentError, match="device: type is 'gpu'"):
         einkorn.device("gpu")
 
 

@@ -16,7 +16,10 @@ __all__ = [
     "beside",
     "cupy_module",
     "device",
+    "device_name",
     "device_of",
+    "gpu_count",
+    "gpu_name",
     "is_aligned",
     "is_device",
     "is_on_gpu",
@@ -27,7 +30,7 @@ __all__ = [
 ]
 
 _OLDEST_CUPY = 13
-_DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
+_DEVICE = re.compile(r"cpu|cuda(?::(0|[1-9][0-9]*))?")
 
 
 class device(str):  # noqa: N801 - torch's name
@@ -37,7 +40,7 @@ class device(str):  # noqa: N801 - torch's name
 
     Parameters
     ----------
-    name : str or int
+    type : str, int or torch.device
         ``"cpu"``, ``"cuda"`` (the current GPU), ``"cuda:N"``, or the number N of a GPU.
     index : int, optional
         The number of the GPU, beside ``"cuda"``.
@@ -45,23 +48,28 @@ class device(str):  # noqa: N801 - torch's name
     Raises
     ------
     ArgumentError
-        For another name.
+        For another name or number.
     """
 
     __slots__ = ()
 
-    def __new__(cls, name: Any, index: int | None = None) -> device:
-        full = f"cuda:{name}" if isinstance(name, int) else str(name)
-        if index is not None and full != "cpu":
-            full = f"{full}:{index}"
-        if _DEVICE.fullmatch("cpu" if full == "cpu:0" else full) is None:
-            raise ArgumentError(f"device: name is {name!r}, expected 'cpu', 'cuda' or 'cuda:N'")
-        return super().__new__(cls, "cpu" if full == "cpu:0" else full)
+    def __new__(cls, type: Any, index: Any = None) -> device:
+        name = _name_of(type)
+        if name is None or (index is not None and name not in ("cpu", "cuda")):
+            what = "'cpu' or 'cuda' beside an index" if name else "'cpu', 'cuda' or 'cuda:N'"
+            raise ArgumentError(f"device: type is {type!r}, expected {what}")
+        if index is None:
+            return super().__new__(cls, name)
+        if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or index < 0:
+            raise ArgumentError(f"device: index is {index!r}, expected a number from 0")
+        if name == "cpu" and index != 0:
+            raise ArgumentError(f"device: index is {index}, expected 0 beside 'cpu', of which there is one")
+        return super().__new__(cls, name if name == "cpu" else f"cuda:{index}")
 
     @property
     def type(self) -> str:
         """``"cpu"`` or ``"cuda"``."""
-        return self.partition(":")[0]
+        return str(self).partition(":")[0]
 
     @property
     def index(self) -> Any:
@@ -71,6 +79,52 @@ class device(str):  # noqa: N801 - torch's name
 
     def __repr__(self) -> str:
         return f"device({str(self)!r})"
+
+
+def _name_of(given: Any) -> str | None:
+    """What a device is called here; None for what names no device.
+
+    A text, an :class:`device`, the number of a GPU, or torch's device: by its type and its index.
+    """
+    if isinstance(given, str):
+        name = str(given)
+    elif isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+        name = f"cuda:{given}"
+    elif type(given).__module__ == "torch" and type(given).__name__ == "device":
+        name = given.type if given.index is None else f"{given.type}:{given.index}"
+    else:
+        return None
+    name = "cpu" if name == "cpu:0" else name
+    return name if _DEVICE.fullmatch(name) else None
+
+
+def device_name(op: str, given: Any) -> str:
+    """What ``device=`` of ``op`` means: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    ArgumentError
+        For what is no device.
+    """
+    name = _name_of(given)
+    if name is None:
+        said = f"{op}: device" if op else "device"
+        raise ArgumentError(f"{said} is {given!r}, expected 'cpu', 'cuda' or 'cuda:N'")
+    return name
+
+
+def gpu_name(op: str, given: Any) -> str:
+    """:func:`device_name` of what takes GPUs alone; None is the current one.
+
+    Raises
+    ------
+    ArgumentError
+        For what is no GPU.
+    """
+    name = "cuda" if given is None else _name_of(given)
+    if name is None or name == "cpu":
+        raise ArgumentError(f"{op}: device is {given!r}, expected the number of a GPU, 'cuda' or 'cuda:N'")
+    return name
 
 
 def cupy_module(what: str) -> Any:
@@ -83,18 +137,40 @@ def cupy_module(what: str) -> Any:
     """
     try:
         cupy = importlib.import_module("cupy")
-    except ModuleNotFoundError:
-        raise EngineError(f"{what} needs CuPy; run: pip install 'einkorn[cuda]'") from None
-    except ImportError as error:
-        raise EngineError(f"{what} needs CuPy, which is installed and does not load: {error}") from None
-    version = getattr(cupy, "__version__", "")
+    except Exception as error:  # whatever a CuPy raises that does not fit to its libraries
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            raise EngineError(f"{what} needs CuPy; run: pip install 'einkorn[cuda]'") from None
+        cause = error.__cause__ or error  # CuPy's own message is a page around it
+        reason = str(cause) if isinstance(cause, ImportError) else f"{type(cause).__name__}: {cause}"
+        raise EngineError(f"{what} needs CuPy, which is installed and does not load: {reason}") from None
+    version = str(getattr(cupy, "__version__", ""))
     first = version.partition(".")[0]
     if first.isdigit() and int(first) < _OLDEST_CUPY:
         raise EngineError(
             f"{what} needs CuPy {_OLDEST_CUPY} or later, and {version} is installed; run: pip install"
             " 'einkorn[cuda]'"
         )
+    if not hasattr(cupy, "cuda"):  # what is left of one, or a file of that name
+        where = getattr(cupy, "__file__", None) or next(iter(getattr(cupy, "__path__", ["?"])))
+        raise EngineError(f"{what} needs CuPy, and the module of that name is not it: {where}")
     return cupy
+
+
+def gpu_count(what: str, cupy: Any) -> int:
+    """The number of GPUs, at least one.
+
+    Raises
+    ------
+    DeviceError
+        Without one that can be used.
+    """
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except Exception as error:  # of a driver that is not there, or too old
+        raise DeviceError(f"{what} no GPU can be used here: {error}") from None
+    if count == 0:
+        raise DeviceError(f"{what} there are 0 GPUs")
+    return count
 
 
 def beside(x: Any, array: Any) -> Any:
@@ -102,9 +178,9 @@ def beside(x: Any, array: Any) -> Any:
     return move(array, device_of(getattr(x, "_data", x)))
 
 
-def is_device(name: Any) -> bool:
-    """Whether this is the name of a device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``."""
-    return isinstance(name, str) and _DEVICE.fullmatch(name) is not None
+def is_device(given: Any) -> bool:
+    """Whether this is a device or the name or number of one, and not a type of elements."""
+    return _name_of(given) is not None
 
 
 def device_of(array: Any) -> str:
@@ -144,14 +220,14 @@ def near(array: Any) -> Any:
     return array.get() if is_on_gpu(array) else array
 
 
-def move(array: Any, device: str, *, waits: bool = True) -> Any:
+def move(array: Any, device: Any, *, waits: bool = True) -> Any:
     """The array on a device: itself where it is there already, else a copy.
 
     Parameters
     ----------
     array : numpy.ndarray or cupy.ndarray
-    device : str
-        ``"cpu"``, ``"cuda"`` (the current GPU) or ``"cuda:N"``.
+    device : str, int or torch.device
+        ``"cpu"``, ``"cuda"`` (the current GPU), ``"cuda:N"`` or N.
     waits : bool, default True
         False: what is copied from pinned memory to a GPU may go on after the call.
 
@@ -160,23 +236,18 @@ def move(array: Any, device: str, *, waits: bool = True) -> Any:
     ArgumentError
         For another name.
     EngineError
-        When CuPy is not installed.
+        When CuPy is not installed, or cannot be used.
     DeviceError
         When there is no such GPU.
     """
-    match = _DEVICE.fullmatch(device) if isinstance(device, str) else None
-    if match is None:
-        raise ArgumentError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'")
-    if device == "cpu":
+    name = device_name("", device)
+    if name == "cpu":
         return array if isinstance(array, np.ndarray) else array.get()
     cupy = cupy_module("device 'cuda'")
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise DeviceError(f"device is {device!r}, but no GPU can be used here: {error}") from None
-    number = cupy.cuda.runtime.getDevice() if match[1] is None else int(match[1])
+    count = gpu_count(f"device is {name!r}, but", cupy)
+    number = cupy.cuda.runtime.getDevice() if name == "cuda" else int(name[5:])
     if number >= count:
-        raise DeviceError(f"device is {device!r}, but there are {count} GPUs")
+        raise DeviceError(f"device is {name!r}, but there are {count} GPUs")
     if not isinstance(array, np.ndarray) and array.device.id == number:
         return array
     with cupy.cuda.Device(number):

@@ -8,7 +8,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16
-from einkorn._device import as_array
+from einkorn._device import as_array, gpu_name
 from einkorn._pinned import pinned
 from einkorn._tensor_functions import Functions
 from einkorn._tensor_shapes import Shapes
@@ -92,8 +92,7 @@ class Kinds(Functions, Shapes):
 
     def cuda(self, device: Any = None, non_blocking: _Truth = False) -> Tensor:
         """``to("cuda")``, or to the GPU of a number or name."""
-        place = f"cuda:{device}" if isinstance(device, _Whole) else "cuda" if device is None else device
-        return self.to(place, non_blocking=non_blocking)
+        return self.to(gpu_name("cuda", device), non_blocking=non_blocking)
 
     def is_complex(self) -> _Truth:
         """False: there are no complex numbers here."""

@@ -10,8 +10,9 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16, _versions
-from einkorn._device import device, device_of, is_device, move
+from einkorn._device import device, device_of, move
 from einkorn._layout import check_layout
+from einkorn._targets import flags_of, targets_of
 from einkorn._tensor_places import Places
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
@@ -114,9 +115,9 @@ class Shapes(Places):
 
         Parameters
         ----------
-        *targets : str, dtype or Tensor
-            ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; a type of floats, integers or booleans; or a tensor that
-            has both. After them may stand torch's ``non_blocking`` and ``copy``.
+        *targets : str, int, torch.device, dtype or Tensor
+            ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or N; a type of floats, integers or booleans; one of each;
+            or a tensor that has both. After them may stand torch's ``non_blocking`` and ``copy``.
         dtype, device : keyword-only, optional
             The same by name.
         non_blocking : bool
@@ -128,23 +129,23 @@ class Shapes(Places):
 
         Raises
         ------
+        ArgumentError
+            For what is no device, and for two devices or two types.
         DTypeError
             For another type.
         DeviceError, EngineError
             When there is no such device, or nothing to reach it with.
         """
         check_layout("to", memory_format)
+        targets, (non_blocking, copy) = flags_of("to", targets, non_blocking=non_blocking, copy=copy)
+        place, kind = targets_of("to", targets, device, dtype)
         out = self
-        flags = [t for t in targets if isinstance(t, _Truth)]
-        targets = tuple([t for t in targets if not isinstance(t, _Truth)])
-        non_blocking = flags[0] if flags else non_blocking
-        copy = flags[1] if len(flags) > 1 else copy
-        named = [str(device)] if device is not None else []
-        for target in (*targets, *named, *([dtype] if dtype is not None else [])):
-            if isinstance(target, Shapes):
-                out = _moved(_cast(out, target._data.dtype), target.device)
-            else:
-                out = _moved(out, target, non_blocking) if is_device(target) else _cast(out, target)
+        if place is not None and (place == "cpu" or kind is None):  # what a GPU cannot hold is cast here
+            out = _moved(out, place, non_blocking)
+        if kind is not None:
+            out = _cast(out, kind)
+        if place is not None and place != "cpu" and kind is not None:
+            out = _moved(out, place, non_blocking)
         return out.clone() if copy and out is self else _self(out)
 
     def cpu(self) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 
 from einkorn._console import printable
 from einkorn._device import cupy_module
+from einkorn.errors import EngineError
 
 __all__ = ["config", "cuda_runs", "show_config", "support_matrix"]
 
@@ -69,6 +70,15 @@ def _version(package: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "?"
+
+
+def _unusable_cupy() -> str:
+    """Why the CuPy that is installed cannot be used; empty where it can. Importing it takes a second."""
+    try:
+        cupy_module("einkorn.cuda")
+    except EngineError as error:
+        return f" ({error})"
+    return ""
 
 
 def _cards() -> list[str]:
@@ -170,7 +180,8 @@ def show_config(file: Any = None) -> None:
     for key, value in values.items():
         print(printable(f"{key:12}{'-' if value is None else value}", out), file=out)
     for name, version in optional.items():
-        print(f"{name:12}{version or 'not installed'}", file=out)
+        why = _unusable_cupy() if name == "cupy" and version else ""
+        print(printable(f"{name:12}{version or 'not installed'}{why}", out), file=out)
 
     matrix = support_matrix()
     says = {"native": "yes", "numba": "yes", "cuda": "yes" if _cuda()[1] else "built"}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, engines, ops
-from einkorn._device import cupy_module
+from einkorn._device import cupy_module, device_name
 from einkorn._layout import check_layout
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -89,10 +89,10 @@ def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     return engines.cpu().empty(shape, dtype) if _bfloat16.is_floating(dtype) else np.empty(shape, dtype)
 
 
-def _finished(array: Any, device: Any, requires_grad: Any) -> Tensor:
+def _finished(op: str, array: Any, device: Any, requires_grad: Any) -> Tensor:
     tensor = Tensor(array)
     if device is not None:
-        tensor = tensor.to(str(device))
+        tensor = tensor.to(device_name(op, device))
     return tensor.requires_grad_(requires_grad) if requires_grad is not False else tensor
 
 
@@ -105,12 +105,14 @@ def _filled(
         engines.cpu().fill(out, number(op, "fill_value", value))
     else:
         out[...] = value
-    return _finished(out, device, requires_grad)
+    return _finished(op, out, device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of a shape whose values are yet to be written."""
-    return _finished(_blank(_shape("empty", size), _type("empty", dtype, np.float32)), device, requires_grad)
+    return _finished(
+        "empty", _blank(_shape("empty", size), _type("empty", dtype, np.float32)), device, requires_grad
+    )
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -149,7 +151,7 @@ def eye(
     columns = rows if m is None else integer("eye", "m", m, 0)
     check_size("eye", (rows, columns), "n")
     kind = _type("eye", dtype, np.float32)
-    return _finished(np.eye(rows, columns, dtype=kind), device, requires_grad)
+    return _finished("eye", np.eye(rows, columns, dtype=kind), device, requires_grad)
 
 
 def arange(
@@ -183,7 +185,7 @@ def arange(
     kind = _type("arange", dtype, np.int64 if whole else np.float32)
     index = np.arange(count, dtype=np.int64)
     values = first + index * by if whole else first + index * float(by)
-    return _finished(_bfloat16.astype(values, kind), device, requires_grad)
+    return _finished("arange", _bfloat16.astype(values, kind), device, requires_grad)
 
 
 def linspace(
@@ -202,7 +204,9 @@ def linspace(
     kind = _type("linspace", dtype, np.float32)
     if kind.kind in "iu":
         first, last = int(first), int(last)
-    return _finished(_bfloat16.astype(np.linspace(first, last, count), kind), device, requires_grad)
+    return _finished(
+        "linspace", _bfloat16.astype(np.linspace(first, last, count), kind), device, requires_grad
+    )
 
 
 def logspace(
@@ -221,7 +225,7 @@ def logspace(
     check_size("logspace", (count,), "steps")
     kind = _type("logspace", dtype, np.float32)
     values = np.power(number("logspace", "base", base), np.linspace(first, last, count))
-    return _finished(_bfloat16.astype(values, kind), device, requires_grad)
+    return _finished("logspace", _bfloat16.astype(values, kind), device, requires_grad)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -241,7 +245,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 
 def _places(op: str, function: Any, row: int, col: int, offset: int, dtype: Any, device: Any) -> Tensor:
     found = np.asarray(function(row, col, offset)).reshape(2, -1)
-    return _finished(found.astype(_type(op, dtype, np.int64)), device, False)
+    return _finished(op, found.astype(_type(op, dtype, np.int64)), device, False)
 
 
 def _float_type(op: str, dtype: Any) -> np.dtype[Any]:
@@ -261,7 +265,7 @@ def rand(
     """Numbers drawn evenly from [0, 1)."""
     with drawing_from("rand", generator):
         values = ops.uniform(_shape("rand", size), dtype=_float_type("rand", dtype))
-    return _finished(values, device, requires_grad)
+    return _finished("rand", values, device, requires_grad)
 
 
 def randn(
@@ -274,7 +278,7 @@ def randn(
     """Numbers drawn from the standard normal distribution."""
     with drawing_from("randn", generator):
         values = ops.normal(_shape("randn", size), dtype=_float_type("randn", dtype))
-    return _finished(values, device, requires_grad)
+    return _finished("randn", values, device, requires_grad)
 
 
 def randint(
@@ -303,7 +307,7 @@ def randint(
     with drawing_from("randint", generator):
         fractions = ops.uniform(shape, dtype=np.float64)
     values = np.minimum((fractions * (limit - least)).astype(np.int64), limit - least - 1) + least
-    return _finished(_bfloat16.astype(values, kind), device, requires_grad)
+    return _finished("randint", _bfloat16.astype(values, kind), device, requires_grad)
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
@@ -311,7 +315,7 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     with drawing_from("randperm", generator):
         values = ops.permutation(integer("randperm", "n", n, 0))
     values = _bfloat16.astype(values, _type("randperm", dtype, np.int64))
-    return _finished(values, device, False)
+    return _finished("randperm", values, device, False)
 
 
 def normal(
@@ -337,7 +341,9 @@ def normal(
         if size is not None:
             shape, kind = _shape("normal", (size,)), _float_type("normal", dtype)
             first, spread = number("normal", "mean", mean), number("normal", "std", std)
-            return _finished(ops.normal(shape, mean=first, std=spread, dtype=kind), device, requires_grad)
+            return _finished(
+                "normal", ops.normal(shape, mean=first, std=spread, dtype=kind), device, requires_grad
+            )
         given = [x for x in (mean, std) if isinstance(x, Tensor)]
         if not given:
             raise ArgumentError("normal: size is None and neither mean nor std is a Tensor, expected one")
@@ -413,7 +419,7 @@ def frombuffer(
         array = np.frombuffer(buffer, kind, count, offset)
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"frombuffer: {error}") from None
-    return _finished(array, None, requires_grad)
+    return _finished("frombuffer", array, None, requires_grad)
 
 
 def is_tensor(obj: Any) -> bool:
@@ -465,7 +471,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         data = Tensor(data)
     if dtype is not None:
         data = data.to(_type("as_tensor", dtype, np.float32))
-    return data if device is None else data.to(str(device))
+    return data if device is None else data.to(device_name("as_tensor", device))
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -527,7 +533,7 @@ def empty_like(
 ) -> Tensor:
     """A tensor of the shape, type and device of another, whose values are yet to be written."""
     shape, kind, where = _like("empty_like", input, dtype, device, memory_format)
-    return _finished(_blank(shape, kind), where, requires_grad)
+    return _finished("empty_like", _blank(shape, kind), where, requires_grad)
 
 
 def zeros_like(

@@ -13,8 +13,7 @@ import threading
 from typing import Any
 
 from einkorn._context import Context
-from einkorn._device import cupy_module
-from einkorn._device import device as _named
+from einkorn._device import cupy_module, gpu_count, gpu_name
 from einkorn.errors import ArgumentError, DeviceError
 from einkorn.random import manual_seed
 
@@ -49,12 +48,7 @@ manual_seed_all = manual_seed
 def _cupy() -> Any:
     """CuPy, where it finds a GPU."""
     cupy = cupy_module("einkorn.cuda")
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise DeviceError(f"einkorn.cuda: no GPU can be used here: {error}") from None
-    if count == 0:
-        raise DeviceError("einkorn.cuda: there are 0 GPUs")
+    gpu_count("einkorn.cuda:", cupy)
     return cupy
 
 
@@ -97,15 +91,8 @@ def version(number: int) -> str:
 
 def _number(name: Any, op: str) -> int:
     """The number of a GPU, by default of the current one."""
-    if name is None:
-        return current_device()
-    try:
-        where = _named(name)
-    except ArgumentError:
-        where = _named("cpu")
-    if where.type != "cuda":
-        raise ArgumentError(f"{op}: device is {name!r}, expected the number of a GPU, 'cuda' or 'cuda:N'")
-    number = current_device() if where.index is None else where.index
+    where = gpu_name(op, name)
+    number = current_device() if where == "cuda" else int(where[5:])
     count = int(_cupy().cuda.runtime.getDeviceCount())
     if number >= count:
         raise DeviceError(f"{op}: device is {name!r}, but there are {count} GPUs")

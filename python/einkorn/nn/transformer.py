@@ -484,4 +484,4 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
         """The causal mask, a Tensor (sz, sz) of float32 or ``dtype``: -inf above the diagonal, else 0."""
         mask = Tensor(np.triu(np.full((sz, sz), -np.inf, np.float32 if dtype is None else dtype), 1))
-        return mask if device is None else mask.to(str(device))
+        return mask if device is None else mask.to(device=device)

@@ -12,26 +12,28 @@ from typing import Any
 import numpy as np
 
 from einkorn import cuda
-from einkorn._device import device_of, move
+from einkorn._device import device_name, device_of, move
 from einkorn._tensor import Tensor
 from einkorn.training.state import state_of
 
 __all__ = ["follow", "on_device", "place", "placed", "require"]
 
 
-def require(device: str) -> None:
-    """Refuse a device that is not there, or where nothing computes.
+def require(device: Any) -> str:
+    """The name of a device; one that is not there, or where nothing computes, is refused.
 
     Raises
     ------
     ArgumentError, DeviceError, EngineError
     """
-    move(np.zeros(1, np.float32), device)
-    if device != "cpu":
+    name = device_name("", device)
+    move(np.zeros(1, np.float32), name)
+    if name != "cpu":
         importlib.import_module("einkorn.engines.cuda")
+    return name
 
 
-def place(model: Any, device: str | None) -> None:
+def place(model: Any, device: Any) -> None:
     """Move a model and the state of its optimizer to a device; None: the model stays, its optimizer follows.
 
     Raises
@@ -40,8 +42,7 @@ def place(model: Any, device: str | None) -> None:
         When there is no such device, or nothing that computes there.
     """
     if device is not None:
-        require(device)
-        model.to(device)
+        model.to(require(device))
     follow(model)
 
 
@@ -50,7 +51,7 @@ def placed(op: str, *, compiled: bool = True) -> Callable[[Callable[..., Any]], 
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def run(model: Any, *args: Any, device: str | None = None, **options: Any) -> Any:
+        def run(model: Any, *args: Any, device: Any = None, **options: Any) -> Any:
             from einkorn.training.compiled import compiled_of
 
             if compiled:
