@@ -27,6 +27,7 @@ class Trainer(Layer):
     """``compile``, ``fit``, ``evaluate`` and ``predict`` in Keras' form."""
 
     _waiting: Any = None
+    _keeps_its_metrics = True  # they are for the model itself, also where it is a layer of another
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -34,8 +34,9 @@ from einkorn.training.compiled import Compiled, compiled_of, types_of, verbosity
 from einkorn.training.devices import on_device, placed
 from einkorn.training.events import Events
 from einkorn.training.forward import Forward
+from einkorn.training.held_metrics import Held
 from einkorn.training.modes import evaluating
-from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, there, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, there, unbatched
 from einkorn.training.state import state_of
 
 __all__ = ["Tester", "evaluate", "predict", "run_evaluation"]
@@ -84,12 +85,12 @@ def run_evaluation(
 ) -> dict[str, float]:
     """The figures of some batches; ``source`` is what they are taken from."""
     state = state_of(model)
-    outer = state.figures, state.tester
+    outer = state.figures, state.tester, state.held
     state.tester = tester = Tester(model, compiled, op)
     state.figures = figures = compiled.figures()
+    state.held = held = Held(model)
+    held.reset()
     own = overrides(model, "test_step")
-    if own:
-        reset_trackers(state)
     logs: dict[str, float] = {}
     step = 0
     try:
@@ -105,14 +106,19 @@ def run_evaluation(
                 else:
                     tester.add(figures, inputs, target, weight)
                 if events["on_test_batch_end"]:
-                    events.call("on_test_batch_end", step, logs if own else figures.running())
+                    events.call(
+                        "on_test_batch_end",
+                        step,
+                        logs if own else held.beside(figures.running(), within=True),
+                    )
                 step += 1
     finally:
-        state.figures, state.tester = outer
+        state.figures, state.tester, state.held = outer
     if step == 0:
         raise no_rows(op, source)
     if not own:
-        logs = figures.final()
+        held.look()
+        logs = held.beside(figures.final())
     events.call("on_test_end", logs)
     return logs
 

@@ -37,10 +37,11 @@ from einkorn.training.devices import follow, placed
 from einkorn.training.evaluation import run_evaluation
 from einkorn.training.events import Events
 from einkorn.training.feed import Feed
+from einkorn.training.held_metrics import Held
 from einkorn.training.history import History
 from einkorn.training.modes import training
 from einkorn.training.nonfinite import Guard
-from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, there, trackers_of, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, there, trackers_of, unbatched
 from einkorn.training.part_times import TimedStepper
 from einkorn.training.progress import Progress
 from einkorn.training.several import Several
@@ -106,13 +107,14 @@ def fit(
     params: dict[str, Any] = {"epochs": epochs, "steps": steps_per_epoch or length(train), "verbose": verbose}
     events = Events(callbacks, model, params, "fit")
     feed = Feed(train, steps_per_epoch, kept=bool(events.keepers))
-    names = compiled.names()
+    held = Held(model)
+    names = compiled.names() + held.names()
     figures = names + [f"val_{name}" for name in names if validation is not None]
-    events.prepare(figures, overrides(model, "train_step") or overrides(model, "test_step"))
+    events.prepare(figures, overrides(model, "train_step") or overrides(model, "test_step") or bool(held))
 
     history = state.history = History()
     history.params = params
-    state.stop_training = False
+    state.stop_training, state.held = False, held
     progress = Progress(verbose, epochs)
     guard = Guard(model, optimizer) if on_nan == "raise" else None
     stepper = state.stepper = (
@@ -135,6 +137,7 @@ def fit(
             feed.device = state.device
             for epoch in range(first, first if state.stop_training else epochs):
                 if run.done == 0:
+                    held.reset()
                     events.call("on_epoch_begin", epoch, {})
                 progress.begin(epoch, length(feed))
                 logs, steps = run.epoch(epoch)
@@ -162,7 +165,7 @@ def fit(
             raise
         finally:
             progress.close()
-            state.run = state.stepper = state.figures = None
+            state.run = state.stepper = state.figures = state.held = None
         finalize = getattr(
             optimizer, "finalize", None
         )  # an optimizer of einkorn.keras with averages of weights
@@ -295,6 +298,7 @@ class Run:
             "stopped": self.state.stop_training,
             "done": self.done,
             "figures": None if between else self.figures.state_dict(),
+            "held": [metric.state_dict() for metric in self._held()],
             "trackers": [tracker.state_dict() for tracker in self.state.trackers or ()],
             "history": [
                 [epoch, row] for epoch, row in zip(self.history.epoch, self.history.rows(), strict=True)
@@ -320,6 +324,10 @@ class Run:
                 "fit: what was kept is a training with as many rows, and this one's hold other numbers: give "
                 "it another folder, or the data of the one that was kept"
             )
+
+    def _held(self) -> list[Any]:
+        """The metrics that the model keeps itself, as far as they can be written down."""
+        return [metric for metric in self.state.held.found if hasattr(metric, "load_state_dict")]
 
     def _gradients(self) -> list[Any]:
         groups = self.stepper.optimizer.param_groups
@@ -351,6 +359,8 @@ class Run:
         if kept["trackers"]:
             for tracker, own in zip(trackers_of(self.state), kept["trackers"], strict=True):
                 tracker.load_state_dict(own)
+        for metric, own in zip(self._held(), kept.get("held", ()), strict=False):
+            metric.load_state_dict(own)
         self.feed.load_state_dict(kept["feed"], bool(self.done) or self.feed.steps is not None)
         gathered, weight, gradients = kept["gathered"]
         if gathered:
@@ -369,7 +379,6 @@ class Run:
         self.epoch_number = epoch
         if self.done == 0:
             self.figures = stepper.compiled.figures()
-            reset_trackers(state)
         state.figures = figures = self.figures
         if isinstance(self.feed.source, Gathered):  # whose arrays nobody writes to
             figures.gather()
@@ -417,7 +426,7 @@ class Run:
             self.done = step
             if ends or (drawn and progress.due()):
                 if not self.own_step:
-                    logs = figures.running()
+                    logs = state.held.beside(figures.running(), within=True)
                 for watcher in ends:
                     watcher(step - 1, logs)
                 if progress.due():
@@ -439,11 +448,13 @@ class Run:
             state.stop_training = True
         if step == 0:
             return {}, 0
+        if not self.taught:
+            state.held.look()
         self.taught = True
         stepper.update()
         if guard is not None:
             guard.check_weights(epoch)
-        return (logs if self.own_step else figures.final()), step
+        return (logs if self.own_step else state.held.beside(figures.final())), step
 
     def _stop(self, number: float, epoch: int, step: int, inputs: Any, target: Any) -> None:
         """What is done at a loss that is not finite."""

@@ -14,7 +14,7 @@ from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.training.losses import Loss, in_our_order
 
-__all__ = ["Figures", "Metric", "accuracy", "find_metrics"]
+__all__ = ["Figures", "Metric", "accuracy", "find_metrics", "flat"]
 
 _MOST = 1 << 14  # numbers of outputs that wait to be counted
 Parts = tuple[float, float]  # a sum, and the weight it is divided by
@@ -257,7 +257,7 @@ class Figures:
             if metric.parts is not None:
                 logs[metric.name] = self._mean(i)
             elif metric.stream is not None and not metric.stream.costly:
-                logs.update(_flat(metric.name, metric.stream.result()))
+                logs.update(flat(metric.name, metric.stream.result()))
         return logs
 
     def final(self) -> dict[str, float]:
@@ -272,7 +272,7 @@ class Figures:
                 weight = np.concatenate([kept[2] for kept in self._kept])
         for i, metric in enumerate(self._metrics, 1):
             if metric.stream is not None:
-                logs.update(_flat(metric.name, metric.stream.result()))
+                logs.update(flat(metric.name, metric.stream.result()))
             elif metric.whole is None:
                 logs[metric.name] = self._mean(i)
             else:
@@ -299,9 +299,9 @@ class Figures:
         return self._sums[i] / self._totals[i] if self._totals[i] else float("nan")
 
 
-def _flat(name: str, value: Any) -> dict[str, float]:
+def flat(name: str, value: Any) -> dict[str, float]:
     """A figure, or one for each class where a metric gives several."""
-    values = np.asarray(value)
+    values = np.asarray(value._data if isinstance(value, Tensor) else value)
     if values.ndim == 0:
         return {name: float(values)}
     return {f"{name}_{i}": float(one) for i, one in enumerate(values.reshape(-1))}

@@ -11,8 +11,9 @@ from einkorn.training.compiled import compiled_of, types_of
 from einkorn.training.devices import follow
 from einkorn.training.evaluation import predict, run_evaluation
 from einkorn.training.events import Events
+from einkorn.training.held_metrics import Held
 from einkorn.training.modes import training
-from einkorn.training.own_steps import numbers_of, overrides, reset_trackers, there, unbatched
+from einkorn.training.own_steps import numbers_of, overrides, there, unbatched
 from einkorn.training.step import Stepper
 
 __all__ = ["predict_on_batch", "test_on_batch", "train_on_batch"]
@@ -41,7 +42,7 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight:
         sample_weight=sample_weight, class_weight=class_weights(class_weight),
     )  # fmt: skip
     own = overrides(model, "train_step")
-    outer = state.stepper, state.figures
+    outer = state.stepper, state.figures, state.held
     if state.stepper is None:
         kept = state.gathering
         if kept is None or kept.compiled is not compiled or kept.optimizer is not optimizer:
@@ -49,14 +50,15 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight:
         kept.fresh = True
         state.stepper = kept
     state.figures = compiled.figures()
-    reset_trackers(state)
+    state.held = Held(model)
+    state.held.reset()
     try:
         with training(model):
             for batch in batches:
                 data = unbatched(*(there(state, *batch) if own else batch))
                 logs = numbers_of(model.train_step(data), "train_step")
     finally:
-        state.stepper, state.figures = outer
+        state.stepper, state.figures, state.held = outer
     return logs
 
 

@@ -16,7 +16,7 @@ from einkorn.training.devices import on_device
 from einkorn.training.losses import Loss
 from einkorn.training.metrics import Metric
 
-__all__ = ["batched", "numbers_of", "overrides", "reset_trackers", "there", "trackers_of", "unbatched"]
+__all__ = ["batched", "numbers_of", "overrides", "there", "trackers_of", "unbatched"]
 
 
 def overrides(model: Any, name: str) -> bool:
@@ -135,9 +135,3 @@ def trackers_of(state: Any) -> list[Any]:
             )
         state.trackers = found
     return state.trackers
-
-
-def reset_trackers(state: Any) -> None:
-    """Forget the rows of the epoch before."""
-    for tracker in state.trackers or ():
-        tracker.reset_state()

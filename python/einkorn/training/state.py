@@ -36,6 +36,7 @@ class State:
     tester: Any = None  # what test_step works with
     figures: Any = None  # the account of the epoch or evaluation that is going on
     device: str = "cpu"  # where the parameters were when the last fit, evaluation or prediction began
+    held: Any = None  # the metrics that the model keeps itself, while it is trained or evaluated
     trackers: list[Any] | None = None  # the metrics as objects, for train_steps of users'
 
 

@@ -15,10 +15,11 @@ class _Metrics:
     def __get__(self, model: Any, owner: type) -> Any:
         if model is None:
             return self
+        from einkorn.training.held_metrics import held_by
         from einkorn.training.own_steps import trackers_of
         from einkorn.training.state import state_of
 
-        return trackers_of(state_of(model))
+        return [*trackers_of(state_of(model)), *held_by(model)]
 
 
 class Stepping:
@@ -28,10 +29,19 @@ class Stepping:
     ----------
     metrics : list
         The mean loss and the metrics of ``compile``, as objects with ``name``, ``update_state``,
-        ``result`` and ``reset_state``, for a ``train_step`` or ``test_step`` of your own.
+        ``result`` and ``reset_state``, for a ``train_step`` or ``test_step`` of your own; then the metrics
+        that the model and its layers have as attributes, alone or in lists and dicts. As in Keras the figures
+        of these are in the logs too, and a model may have a property ``metrics`` that gives others.
     """
 
     metrics = _Metrics()
+
+    def reset_metrics(self) -> None:
+        """Forget what all ``metrics`` were given, as each epoch and each evaluation does at its beginning."""
+        from einkorn.training.held_metrics import listed
+
+        for metric in listed(self):
+            metric.reset_state()
 
     def train_step(self, data: Any) -> dict[str, float]:
         """What ``fit`` does with a batch; redefine it to train in another way.
@@ -60,7 +70,7 @@ class Stepping:
         if state.stepper.teaches(batch):
             state.stepper.learn(batch)
         state.figures.add(batch.parts, batch.total, batch.values, batch.wanted, weight)
-        return state.figures.running()
+        return state.held.beside(state.figures.running(), within=True)
 
     def test_step(self, data: Any) -> dict[str, float]:
         """What ``evaluate`` does with a batch; arguments and result as for ``train_step``."""
@@ -72,7 +82,7 @@ class Stepping:
             raise EinkornError("test_step: is called by evaluate, fit and test_on_batch, expected one to run")
         inputs, target, weight = batched(data, "test_step")
         state.tester.add(state.figures, inputs, target, weight)
-        return state.figures.running()
+        return state.held.beside(state.figures.running(), within=True)
 
     def predict_step(self, data: Any) -> Any:
         """What ``predict`` does with the inputs of a batch: call the model."""
