@@ -226,6 +226,25 @@ class Trainer(Layer):
             return self._in_order(x)
         return x
 
+    def _unpacked(self, batch: Any) -> tuple[Any, ...] | None:
+        """A loader's batch as Keras takes it apart: inputs, targets and weights; None where it is not so.
+
+        Beside Keras' form a model of several inputs may be given them one by one, (x1, x2, y).
+        """
+        if not isinstance(batch, (tuple, list)) or not 1 <= len(batch) <= 3:
+            return None
+        x: Any = batch[0]
+        if len(batch) == 3 and self._takes_several() and not isinstance(x, (tuple, list, Mapping)):
+            return None
+        if isinstance(x, list):
+            x = self._given(x)
+        inputs = x if isinstance(x, (tuple, Mapping)) else (x,)
+        return (inputs, *[self._targets(part) for part in batch[1:2]], *batch[2:])
+
+    def _takes_several(self) -> bool:
+        """Whether ``call`` is given several inputs, one by one or as the parts of a graph."""
+        return False
+
     def _input_count(self) -> int | None:
         return None
 
@@ -236,6 +255,8 @@ class Trainer(Layer):
         names = self._output_names()
         if isinstance(y, Mapping) and names is not None and len(names) == 1:
             return next(iter(y.values()))
+        if isinstance(y, (list, tuple)) and len(y) == 1 and len(getattr(y[0], "shape", ())):
+            return y[0]  # of each output, of which there is one
         if isinstance(y, list) and names is not None and len(names) > 1:
             return [np.asarray(part) for part in y]
         return y
@@ -248,7 +269,7 @@ class Trainer(Layer):
             options["verbose"] = 2 if options.get("verbose", "auto") == "auto" else options["verbose"]
         x, y = self._given(x), self._targets(y)
         if hasattr(x, "__next__") and not built(self):
-            x = _Peeked(x)
+            x = _Peeked(x, "fit")
         self._make(x)
         data = options.get("validation_data")
         if isinstance(data, (tuple, list)) and len(data) in (2, 3):
@@ -277,6 +298,8 @@ class Trainer(Layer):
     def evaluate(self, x: Any = None, y: Any = None, *more: Any, **options: Any) -> Any:
         """As ``Trainable.evaluate``."""
         x, y = self._given(x), self._targets(y)
+        if hasattr(x, "__next__") and not built(self):
+            x = _Peeked(x, "evaluate")
         self._make(x)
         self.__dict__["_without_targets"] = y is None and _rows(x) is not None and self._needs_no_target()
         if self.__dict__["_without_targets"]:
@@ -287,6 +310,8 @@ class Trainer(Layer):
         """As ``Trainable.predict``."""
         x = self._given(x)
         if not built(self):
+            if hasattr(x, "__next__"):
+                x = _Peeked(x, "predict")
             with evaluating(self):
                 self(*self._one_row(x))
         return super().predict(x, *more, **options)
@@ -307,13 +332,13 @@ class Trainer(Layer):
 class _Peeked:
     """An iterator whose first batch has been looked at, and is given all the same."""
 
-    def __init__(self, batches: Iterator[Any]) -> None:
+    def __init__(self, batches: Iterator[Any], op: str) -> None:
         self._rest = batches
         self._given = False
         try:
             self.first = next(batches)
         except StopIteration:
-            raise ArgumentError("fit: the generator gave no rows, expected at least one batch") from None
+            raise ArgumentError(f"{op}: the generator gave no rows, expected at least one batch") from None
 
     def __iter__(self) -> _Peeked:
         return self

@@ -222,6 +222,9 @@ class Model(Trainer):
             names.append(name)
         return names
 
+    def _takes_several(self) -> bool:
+        return len(self.inputs) > 1 if "_inputs" in self.__dict__ else not _takes_one(type(self).call)
+
     def _input_count(self) -> int | None:
         return len(self.inputs) if "_inputs" in self.__dict__ else None
 
@@ -493,6 +496,8 @@ class Sequential(Model, nn.Sequential):
 
     def call(self, inputs: Any) -> Any:
         """Each layer of what the one before gave."""
+        if isinstance(inputs, (list, tuple)) and len(inputs) == 1 and len(getattr(inputs[0], "shape", ())):
+            inputs = inputs[0]
         if "_inputs" in self.__dict__ and hasattr(inputs, "shape"):
             symbol = self.__dict__["_inputs"]
             if len(inputs.shape) == len(symbol.shape) - 1 and symbol.shape[-1] == 1:

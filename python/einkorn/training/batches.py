@@ -200,6 +200,8 @@ class Types(NamedTuple):
         return self._weight(value, name, rows)
 
     def _weight(self, value: Any, name: str, rows: int) -> np.ndarray:
+        if isinstance(value, (list, tuple)) and len(value) == 1 and np.ndim(value[0]):
+            value = value[0]  # of each output, of which there is one
         array = _numbers(as_array(value, name), name)
         if array.shape == (rows, 1):
             array = array.reshape(rows)
@@ -416,6 +418,7 @@ class Loaded:
         self.class_weight = class_weight
         self._model = model
         self._single = not _takes(model, 2)
+        self._unpacked = getattr(model, "_unpacked", None)  # how a model of Keras' kind takes batches apart
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -450,7 +453,10 @@ class Loaded:
         weight = None
         inputs: Any
         rest: Any
-        if isinstance(batch[0], (tuple, Mapping)):
+        apart = None if self._unpacked is None else self._unpacked(batch)
+        if apart is not None:
+            inputs, rest = apart[0], apart[1:]
+        elif isinstance(batch[0], (tuple, Mapping)):
             inputs, rest = batch[0], batch[1:]
             if len(rest) > 2:
                 raise ArgumentError(
@@ -468,7 +474,7 @@ class Loaded:
                 f"{op}: a batch has inputs of shapes {[part.shape for part in arrays]} and a target of shape "
                 f"{target.shape}, expected as many targets as rows"
             )
-        if len(rest) == 2:
+        if len(rest) == 2 and rest[1] is not None:
             weight = types.weight(rest[1], f"{op}: weight", len(target))
         return arrays, types.given(targets), weight
 
@@ -482,8 +488,11 @@ class Loaded:
 
     def _inputs(self, batch: Any) -> Arrays:
         """The inputs alone; a target, if there is one, is left out."""
+        apart = None if self._unpacked is None else self._unpacked(batch)
         if isinstance(batch, Mapping):
             parts: Any = batch
+        elif apart is not None:
+            parts = apart[0]
         elif not isinstance(batch, (tuple, list)):
             parts = (batch,)
         elif isinstance(batch[0], (tuple, Mapping)):
