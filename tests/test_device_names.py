@@ -122,6 +122,49 @@ def test_devices_and_types_are_told_apart(call: Any, words: str) -> None:
         call()
 
 
+NAMES = {
+    "generator": (lambda: einkorn.Generator("gpu"), f"Generator: device is 'gpu', {KNOWN}"),
+    "seed": (lambda: einkorn.Generator(3.5), "manual_seed: seed is 3.5, expected an int"),
+    "scaler": (lambda: einkorn.GradScaler("gpu"), f"GradScaler: device is 'gpu', {KNOWN}"),
+    "scaler of a number": (lambda: einkorn.GradScaler(3.5), f"GradScaler: device is 3.5, {KNOWN}"),
+    "parallel": (
+        lambda: einkorn.nn.DataParallel(einkorn.nn.Linear(2, 2), ["gpu"]),
+        f"DataParallel: device is 'gpu', {GPUS}",
+    ),
+    "loader": (
+        lambda: einkorn.utils.data.DataLoader([1], pin_memory=True, pin_memory_device="gpu"),
+        f"DataLoader: pin_memory_device is 'gpu', {KNOWN}",
+    ),
+    "synchronize": (lambda: cuda.synchronize("gpu"), f"synchronize: device is 'gpu', {GPUS}"),
+    "memory": (lambda: cuda.memory_allocated("cpu"), f"memory_allocated: device is 'cpu', {GPUS}"),
+    "default": (lambda: einkorn.set_default_device("gpu"), f"set_default_device: device is 'gpu', {KNOWN}"),
+    "default type": (
+        lambda: einkorn.set_default_tensor_type("torch.cuda.FloatTensor"),
+        "expected FloatTensor",
+    ),
+    "autocast": (
+        lambda: einkorn.autocast("cuda"),
+        "expected 'cpu': bfloat16 is computed with on the CPU alone",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), NAMES.values(), ids=NAMES.keys())
+def test_what_takes_a_device_beside_tensors_looks_at_it(call: Any, words: str) -> None:
+    with pytest.raises((einkorn.ArgumentError, einkorn.DTypeError), match=words):
+        call()
+
+
+def test_what_has_a_device_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (einkorn.Generator().device, einkorn.Generator(3).device.type) == ("cpu", "cpu")
+    assert einkorn.Generator("cuda").device == einkorn.Generator(device="cuda").device == "cuda"
+    assert einkorn.Generator(TorchDevice(type="cuda", index=1)).device == "cuda:1"
+    einkorn.set_default_tensor_type("torch.FloatTensor")
+    einkorn.set_default_device("cpu:0")
+    gpu_stand_in.install(monkeypatch)
+    assert X.cuda().type() == "torch.cuda.FloatTensor"
+
+
 def test_a_device_and_a_type_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu_stand_in.install(monkeypatch)
     for moved in (X.to("cuda", "float64"), X.to("float64", "cuda"), X.to("cuda", np.float64, True, True)):

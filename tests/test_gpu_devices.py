@@ -313,6 +313,56 @@ def test_tensors_of_torch_on_a_gpu_need_cupy(monkeypatch: pytest.MonkeyPatch) ->
         einkorn.from_dlpack(TorchTensor(np.ones(3, np.float32)))
 
 
+@pytest.mark.usefixtures("kernels")
+def test_a_stream_brings_its_device_along() -> None:
+    side = cuda.Stream(device=1)
+    assert side.device == "cuda:1"
+    with cuda.stream(side):
+        assert cuda.current_device() == 1
+        assert cuda.current_stream() == side
+        assert einkorn.ones(2).cuda().device == "cuda:1"
+    assert cuda.current_device() == 0
+    assert cuda.current_stream() == cuda.default_stream()
+
+
+@pytest.mark.usefixtures("kernels")
+def test_what_is_no_stream_and_no_event_is_named() -> None:
+    stream, event = cuda.Stream(), cuda.Event(enable_timing=True)
+    for call, words in (
+        (lambda: event.elapsed_time(3), "elapsed_time: end_event is a int, expected einkorn.cuda.Event"),
+        (lambda: event.record("x"), "record: stream is a str, expected einkorn.cuda.Stream"),
+        (lambda: event.wait(event), "wait: stream is a Event, expected einkorn.cuda.Stream"),
+        (lambda: stream.wait_stream(3), "wait_stream: stream is a int, expected einkorn.cuda.Stream"),
+        (lambda: stream.wait_event(stream), "wait_event: event is a Stream, expected einkorn.cuda.Event"),
+        (lambda: stream.record_event(3), "record_event: event is a int, expected einkorn.cuda.Event"),
+        (lambda: cuda.stream(3), "stream: stream is a int, expected einkorn.cuda.Stream"),
+    ):
+        with pytest.raises(einkorn.ArgumentError, match=words):
+            call()
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("make", [einkorn.optim.Adam, lambda p: einkorn.optim.SGD(p, 0.1, 0.9)])
+def test_an_optimizer_whose_model_has_left_its_state_says_where_both_are(make: Any) -> None:
+    model = nn.Linear(3, 2).cuda()
+    optimizer = make(model.parameters())
+    model(einkorn.ones(4, 3).cuda()).sum().backward()
+    optimizer.step()
+    model.cpu()
+    model(einkorn.ones(4, 3)).sum().backward()
+    with pytest.raises(
+        einkorn.DeviceError, match=r"parameter 0 is on cpu now and its \w+ on cuda:0: make a new"
+    ):
+        optimizer.step()
+
+
+@pytest.mark.usefixtures("kernels")
+def test_several_gpus_do_not_share_a_batch() -> None:
+    assert nn.DataParallel(nn.Linear(2, 2), device_ids=[0])(einkorn.ones(1, 2)).shape == (1, 2)
+    with pytest.raises(einkorn.DeviceError, match=r"device_ids is \[0, 1\], expected one: batches are not"):
+        nn.DataParallel(nn.Linear(2, 2), device_ids=[0, 1])
+
+
 # --- what does not fit together ------------------------------------------------------------------
 
 

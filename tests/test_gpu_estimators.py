@@ -171,3 +171,26 @@ STEPS: dict[str, Any] = {
 def test_pictures_on_a_gpu(step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _launched(gpu_stand_in.install(monkeypatch), step, PICTURES)
     _launched(gpu_stand_in.install(monkeypatch), step, PICTURES.astype(np.float32))
+
+
+SCORED = {
+    "gradient boosting, classes": (lambda: boosting.GradientBoostingClassifier(n_estimators=3), CLASSES),
+    "gradient boosting, numbers": (lambda: boosting.GradientBoostingRegressor(n_estimators=3), NUMBERS),
+    "forest, classes": (lambda: boosting.RandomForestClassifier(3, random_state=0), CLASSES),
+    "decision tree, numbers": (lambda: boosting.DecisionTreeRegressor(max_depth=3), NUMBERS),
+}
+
+
+@pytest.mark.parametrize(("make", "y"), SCORED.values(), ids=SCORED)
+def test_scores_are_of_labels_on_either_side(make: Any, y: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``fit`` takes, ``score`` takes."""
+    data = np.nan_to_num(X)
+    here = make().fit(data, y)
+    expected = here.score(data, y, WEIGHT)
+    gpu_stand_in.install(monkeypatch)
+    far = gpu_stand_in.far
+    there = make().fit(far(data), y)
+    for target in (y, far(y)):
+        for weight in (WEIGHT, far(WEIGHT)):
+            assert there.score(far(data), target, weight) == expected
+            assert there.score(data, target, weight) == expected

@@ -120,7 +120,8 @@ class autocast(Context[None]):  # noqa: N801 - torch's name
         cache_enabled: bool | None = None,
     ) -> None:
         if device_type != "cpu":
-            raise ArgumentError(f"autocast: device_type is {device_type!r}, expected 'cpu'")
+            why = ": bfloat16 is computed with on the CPU alone" if device_type == "cuda" else ""
+            raise ArgumentError(f"autocast: device_type is {device_type!r}, expected 'cpu'{why}")
         if dtype is not None and not _bfloat16.is_bfloat16(_bfloat16.dtype_of(dtype)):
             raise DTypeError(f"autocast: dtype is {dtype!r}, expected bfloat16")
         for name, value in (("enabled", enabled), ("cache_enabled", cache_enabled)):

@@ -27,6 +27,7 @@ __all__ = [
     "is_writeable",
     "move",
     "near",
+    "refuse_apart",
 ]
 
 _OLDEST_CUPY = 13
@@ -98,8 +99,8 @@ def _name_of(given: Any) -> str | None:
     return name if _DEVICE.fullmatch(name) else None
 
 
-def device_name(op: str, given: Any) -> str:
-    """What ``device=`` of ``op`` means: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+def device_name(op: str, given: Any, argument: str = "device") -> str:
+    """What ``device=`` of ``op``, or another argument, means: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def device_name(op: str, given: Any) -> str:
     """
     name = _name_of(given)
     if name is None:
-        said = f"{op}: device" if op else "device"
+        said = f"{op}: {argument}" if op else argument
         raise ArgumentError(f"{said} is {given!r}, expected 'cpu', 'cuda' or 'cuda:N'")
     return name
 
@@ -186,6 +187,20 @@ def is_device(given: Any) -> bool:
 def device_of(array: Any) -> str:
     """Name of the device that an array lives on, with its number."""
     return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+
+
+def refuse_apart(what: str, array: Any, name: str, state: Any) -> None:
+    """Say that a parameter has left the state that an optimizer keeps of it.
+
+    Raises
+    ------
+    DeviceError
+        Always.
+    """
+    raise DeviceError(
+        f"{what} is on {device_of(array)} now and its {name} on {device_of(state)}: make a new optimizer"
+        " after Module.to"
+    )
 
 
 def is_on_gpu(array: Any) -> bool:

@@ -49,7 +49,7 @@ class Kinds(Functions, Shapes):
     # --- types ------------------------------------------------------------------------------
 
     def type(self, dtype: Any = None, non_blocking: _Truth = False) -> Any:
-        """``to(dtype)``; without one, torch's name of the type: ``"torch.FloatTensor"``.
+        """``to(dtype)``; without one, torch's name: ``"torch.FloatTensor"``, ``"torch.cuda.FloatTensor"``.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class Kinds(Functions, Shapes):
         if dtype is None:
             name = next((long for long, short in _TYPES.items() if short == str(self._data.dtype)), "")
             name = name or str(self._data.dtype).title().replace("Ui", "UI")
-            return f"torch.{name}Tensor"
+            return f"torch.{'' if self.is_cpu else 'cuda.'}{name}Tensor"
         if isinstance(dtype, str) and dtype.endswith("Tensor"):
             dtype = _TYPES.get(dtype.removeprefix("torch.").removesuffix("Tensor"), dtype)
         return self.to(dtype)

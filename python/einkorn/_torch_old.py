@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, dtypes
+from einkorn._device import device_name
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError
 from einkorn.random import default_generator
@@ -81,13 +82,13 @@ BoolTensor = _constructor("BoolTensor", np.dtype(np.bool_))
 
 def set_default_tensor_type(t: Any) -> None:
     """float32 on the CPU is the one default; another is refused."""
-    if getattr(t, "__name__", str(t)).rpartition(".")[2] != "FloatTensor":
+    if getattr(t, "__name__", str(t)).removeprefix("torch.") != "FloatTensor":
         raise DTypeError(f"set_default_tensor_type: t is {t!r}, expected FloatTensor: give dtype= instead")
 
 
 def set_default_device(device: Any) -> None:
     """The CPU is the one default; another is refused."""
-    if device is not None and str(device) != "cpu":
+    if device is not None and device_name("set_default_device", device) != "cpu":
         raise ArgumentError(f"set_default_device: device is {device!r}, expected 'cpu': give device= instead")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from einkorn._context import Context
 from einkorn._device import cupy_module, gpu_count, gpu_name
+from einkorn._device import device as _Place  # noqa: N812 - a class of torch's name
 from einkorn.errors import ArgumentError, DeviceError
 from einkorn.random import manual_seed
 
@@ -160,6 +161,7 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 
 def synchronize(device: Any = None) -> None:
     """Wait for what was started on a GPU, by default the current one; nothing to wait for without one."""
+    gpu_name("synchronize", device)
     if not is_available():
         return
     with _cupy().cuda.Device(_number(device, "synchronize")):
@@ -186,6 +188,7 @@ def memory_reserved(device: Any = None) -> int:
 
 
 def _of_pool(what: str, device: Any, op: str) -> int:
+    gpu_name(op, device)
     if not is_available():
         return 0
     with _cupy().cuda.Device(_number(device, op)):
@@ -218,11 +221,11 @@ class Event:
 
     def record(self, stream: Stream | None = None) -> None:
         """Put it behind what the stream, by default the current one, was given so far."""
-        self._event.record(_stream_of(stream))
+        self._event.record(_stream_of("record", stream))
 
     def wait(self, stream: Stream | None = None) -> None:
         """Let the stream's further work begin after the event; the caller goes on."""
-        _stream_of(stream).wait_event(self._event)
+        _stream_of("wait", stream).wait_event(self._event)
 
     def query(self) -> bool:
         """Whether all work before it is done."""
@@ -234,6 +237,7 @@ class Event:
 
     def elapsed_time(self, end_event: Event) -> float:
         """Milliseconds from this event to another; both with ``enable_timing``."""
+        _require("elapsed_time", "end_event", end_event, Event)
         return float(_cupy().cuda.get_elapsed_time(self._event, end_event._event))
 
 
@@ -254,10 +258,16 @@ class Stream:
     """
 
     def __init__(self, device: Any = None, priority: int = 0, *, _of: Any = None) -> None:
+        self._number = _number(device, "Stream")
         if _of is None:
-            with _cupy().cuda.Device(_number(device, "Stream")):
+            with _cupy().cuda.Device(self._number):
                 _of = _cupy().cuda.Stream(non_blocking=True, priority=priority)
         self._stream = _of
+
+    @property
+    def device(self) -> _Place:
+        """The device whose work it takes."""
+        return _Place("cuda", self._number)
 
     @property
     def cuda_stream(self) -> int:
@@ -274,17 +284,17 @@ class Stream:
 
     def record_event(self, event: Event | None = None) -> Event:
         """An event behind what it was given so far: a new one, or this one."""
-        made = Event() if event is None else event
+        made = Event() if event is None else _require("record_event", "event", event, Event)
         made.record(self)
         return made
 
     def wait_event(self, event: Event) -> None:
         """Let its further work begin after an event; the caller goes on."""
-        event.wait(self)
+        _require("wait_event", "event", event, Event).wait(self)
 
     def wait_stream(self, stream: Stream) -> None:
         """Let its further work begin after what another stream was given so far."""
-        self.wait_event(stream.record_event())
+        self.wait_event(_require("wait_stream", "stream", stream, Stream).record_event())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stream) and self.cuda_stream == other.cuda_stream
@@ -294,7 +304,7 @@ class Stream:
 
 
 class stream(Context[Stream]):  # noqa: N801 - torch's name
-    """Send the work of a ``with`` block to a stream, CuPy's own work included.
+    """Send the work of a ``with`` block to a stream and its device, CuPy's own work included.
 
     Parameters
     ----------
@@ -302,17 +312,19 @@ class stream(Context[Stream]):  # noqa: N801 - torch's name
     """
 
     def __init__(self, stream: Stream) -> None:
-        if not isinstance(stream, Stream):
-            raise ArgumentError(f"stream: stream is a {type(stream).__name__}, expected einkorn.cuda.Stream")
-        self.stream = stream
+        self.stream = _require("stream", "stream", stream, Stream)
 
     def _enter(self) -> tuple[Stream, Any]:
-        before = _cupy().cuda.get_current_stream()
+        cuda, device = _cupy().cuda, current_device()
+        cuda.Device(self.stream._number).use()
+        before = cuda.get_current_stream()
         self.stream._stream.use()
-        return self.stream, before
+        return self.stream, (device, before)
 
     def _leave(self, before: Any) -> None:
-        before.use()
+        device, stream = before
+        stream.use()
+        _cupy().cuda.Device(device).use()
 
 
 def current_stream() -> Stream:
@@ -325,8 +337,17 @@ def default_stream() -> Stream:
     return Stream(_of=_cupy().cuda.Stream.null)
 
 
-def _stream_of(given: Stream | None) -> Any:
-    return _cupy().cuda.get_current_stream() if given is None else given._stream
+def _stream_of(op: str, given: Stream | None) -> Any:
+    stream = current_stream() if given is None else _require(op, "stream", given, Stream)
+    return stream._stream
+
+
+def _require(op: str, name: str, given: Any, kind: type) -> Any:
+    if not isinstance(given, kind):
+        raise ArgumentError(
+            f"{op}: {name} is a {type(given).__name__}, expected einkorn.cuda.{kind.__name__}"
+        )
+    return given
 
 
 # --- checks ----------------------------------------------------------------------------------

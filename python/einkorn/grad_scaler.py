@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines, ops
+from einkorn._device import device_name
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, EinkornError
 from einkorn.sparse import SparseRows
@@ -25,6 +26,7 @@ class GradScaler:
     Parameters
     ----------
     device : str, default "cpu"
+        Taken, and of no effect: losses are scaled where they are.
     init_scale : float, default 65536.0
         The first factor.
     growth_factor : float, default 2.0
@@ -62,7 +64,7 @@ class GradScaler:
             raise ArgumentError(f"GradScaler: init_scale is {init_scale}, expected a number above 0")
         if not isinstance(enabled, bool):
             raise ArgumentError(f"GradScaler: enabled is {enabled!r}, expected True or False")
-        self._device = device
+        self._device = device_name("GradScaler", device)
         self._enabled = enabled
         self._scale = float(init_scale)
         self._growth = float(growth_factor)

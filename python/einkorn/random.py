@@ -11,6 +11,8 @@ import os
 import threading
 from typing import Any, NamedTuple
 
+from einkorn._device import device as _Place  # noqa: N812 - a class of torch's name
+from einkorn._device import device_name
 from einkorn.errors import ArgumentError
 
 __all__ = [
@@ -49,17 +51,14 @@ class Generator:
 
     Attributes
     ----------
-    device : str
-        ``"cpu"``: the same numbers are drawn on every device.
+    device : einkorn.device
+        As given, by default ``"cpu"``: the same numbers are drawn on every device.
     """
 
-    device = "cpu"
-
     def __init__(self, seed: int | str | None = None, *, device: Any = None) -> None:
-        if isinstance(seed, str):
+        if isinstance(seed, str) or type(seed).__module__ == "torch":  # its one positional argument
             seed, device = None, seed
-        if device is not None and str(device).partition(":")[0] not in ("cpu", "cuda"):
-            raise ArgumentError(f"Generator: device is {device!r}, expected 'cpu' or 'cuda'")
+        self.device = _Place("cpu" if device is None else device_name("Generator", device))
         self._lock = threading.Lock()
         self._state = State(0, 0)
         self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from einkorn import _extras
+from einkorn._device import near
 from einkorn._masked import refuse_masked
 
 try:
@@ -35,21 +36,23 @@ def _refuse_masked(estimator: Any, y: Any, sample_weight: Any) -> None:
 
 
 class ClassifierMixin(base.ClassifierMixin):
-    """scikit-learn's, with scores that do not read through a mask."""
+    """scikit-learn's, with scores that do not read through a mask, and of arrays of a GPU."""
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of :meth:`predict`."""
         _refuse_masked(self, y, sample_weight)
-        return float(super().score(X, y, sample_weight))
+        predicted = near(self.predict(X))
+        return float(accuracy_score(near(y), predicted, sample_weight=near(sample_weight)))
 
 
 class RegressorMixin(base.RegressorMixin):
-    """scikit-learn's, with scores that do not read through a mask."""
+    """scikit-learn's, with scores that do not read through a mask, and of arrays of a GPU."""
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R^2 of :meth:`predict`."""
         _refuse_masked(self, y, sample_weight)
-        return float(super().score(X, y, sample_weight))
+        predicted = near(self.predict(X))
+        return float(r2_score(near(y), predicted, sample_weight=near(sample_weight)))
 
 
 __all__ = [

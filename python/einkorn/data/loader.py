@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import random
+from einkorn._device import device_name
 from einkorn._pinned import pinned
 from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
@@ -137,6 +138,8 @@ class DataLoader:
         self.shuffle = shuffle is not None and _flag(shuffle, "shuffle")
         self.drop_last = _flag(drop_last, "drop_last")
         self.pin_memory = _flag(pin_memory, "pin_memory")
+        if pin_memory_device != "":
+            device_name("DataLoader", pin_memory_device, "pin_memory_device")
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self._check_order()

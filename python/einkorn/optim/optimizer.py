@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import device_of, is_whole, move
+from einkorn._device import device_of, is_whole, move, refuse_apart
 from einkorn._foreign import numbers
 from einkorn._tensor import Tensor
 from einkorn.autograd import enable_grad
@@ -375,6 +375,8 @@ class Optimizer(ABC):
                     " first step: make a new optimizer after Module.to"
                 )
             for name, arrays in run.state.items():
+                if device_of(arrays[i]) != device_of(data):
+                    refuse_apart(self._where(run.params[i], group), data, name, arrays[i])
                 if arrays[i].shape != self._state_shape(name, data.shape):
                     raise ShapeError(
                         f"{self._where(run.params[i], group)} has shape {data.shape} now and its {name}"
