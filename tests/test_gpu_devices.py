@@ -314,6 +314,32 @@ def test_tensors_of_torch_on_a_gpu_need_cupy(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("kernels")
+def test_indices_on_another_device_are_named() -> None:
+    x, classes = einkorn.ones(4, 3).cuda(), einkorn.tensor([0, 1, 2, 0])
+    table, rows = einkorn.ones(5, 2), einkorn.tensor([[0, 4]])
+    holds = x.cpu() > 0
+    F = einkorn.nn.functional
+    for call, words in (
+        (lambda: F.cross_entropy(x, classes), "cross_entropy: target is on cpu and input on cuda:0"),
+        (
+            lambda: F.cross_entropy(x.cpu(), classes.cuda()),
+            "cross_entropy: target is on cuda:0 and input on cpu",
+        ),
+        (lambda: F.nll_loss(x, classes), "nll_loss: target is on cpu and input on cuda:0"),
+        (lambda: F.embedding(rows, table.cuda()), "embedding: input is on cpu and weight on cuda:0"),
+        (
+            lambda: F.embedding(rows.cuda(1), table.cuda()),
+            "embedding: input is on cuda:1 and weight on cuda:0",
+        ),
+        (lambda: F.embedding_bag(rows, table.cuda()), "embedding_bag: input is on cpu and weight on cuda:0"),
+        (lambda: einkorn.where(holds, x, x), "where: condition is on cpu and a on cuda:0"),
+    ):
+        with pytest.raises(einkorn.DeviceError, match=words):
+            call()
+    assert einkorn.ops.where(True, x, x).device == "cuda:0"
+
+
+@pytest.mark.usefixtures("kernels")
 def test_a_stream_brings_its_device_along() -> None:
     side = cuda.Stream(device=1)
     assert side.device == "cuda:1"

@@ -193,10 +193,20 @@ def same_dtype(op: str, **arrays: Any) -> None:
         elif a.dtype != first.dtype:
             raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected {first.dtype} as {first_name} has")
         elif (type(a) is not _ndarray or type(first) is not _ndarray) and device_of(a) != device_of(first):
-            raise DeviceError(
-                f"{op}: {name} is on {device_of(a)} and {first_name} on {device_of(first)};"
-                " all arrays of a call must live on one device"
-            )
+            _refuse_places(op, name, a, first_name, first)
+
+
+def same_place(op: str, name: str, a: Any, of: str, other: Any) -> None:
+    """Refuse an array, of indices say, that is on another device than ``of`` is, naming both."""
+    if (type(a) is not _ndarray or type(other) is not _ndarray) and device_of(a) != device_of(other):
+        _refuse_places(op, name, a, of, other)
+
+
+def _refuse_places(op: str, name: str, a: Any, of: str | None, other: Any) -> None:
+    raise DeviceError(
+        f"{op}: {name} is on {device_of(a)} and {of} on {device_of(other)}; all arrays of a call must live"
+        " on one device"
+    )
 
 
 def same_kept(op: str, **given: Any) -> None:

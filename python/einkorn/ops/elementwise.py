@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn._device import is_on_gpu
+from einkorn._device import beside, is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops import _integers, _promotion
@@ -28,7 +28,16 @@ from einkorn.ops._elementwise import (
     memory_order,
 )
 from einkorn.ops._options import ABSENT, number
-from einkorn.ops._road import broadcast_shape, broadcast_to, needs, result, same_dtype, sum_to, unwrap
+from einkorn.ops._road import (
+    broadcast_shape,
+    broadcast_to,
+    needs,
+    result,
+    same_dtype,
+    same_place,
+    sum_to,
+    unwrap,
+)
 from einkorn.ops._rounding import rounded_once
 
 __all__ = [
@@ -562,6 +571,8 @@ def where(condition: Any, a: Any = ABSENT, b: Any = ABSENT) -> Any:
             return whole
         left, right = _operands("where", a, b)
     mask = (mask != 0 if mask.dtype.kind in "iu" else mask).astype(left.dtype, copy=False)
+    mask = beside(left, mask) if isinstance(condition, (bool, list)) else mask
+    same_place("where", "condition", mask, "a", left)
     shape = broadcast_shape("where", condition=mask, a=left, b=right)
     k = engines.of(left)
     out = k.empty(shape, left.dtype)

@@ -22,6 +22,7 @@ from einkorn.ops._road import (
     record,
     result,
     same_dtype,
+    same_place,
     unwrap,
 )
 from einkorn.ops.copy import reshape
@@ -88,6 +89,7 @@ def embedding(
     w, padding = _table(op, take(weight, op, "weight"), padding_idx, scale_grad_by_freq, sparse)
     rows, width = w.shape
     flat = index if index.ndim == 1 else index.reshape(-1)
+    same_place(op, "input", index, "weight", w)
     _check_rows(op, index, flat, rows)
     if max_norm is not None:
         _renorm(op, weight, w, flat, max_norm, norm_type)
@@ -210,6 +212,7 @@ def embedding_bag(
             )
         same_dtype(op, weight=w, per_sample_weights=factor)
         factor = contiguous(factor).reshape(-1)
+    same_place(op, "input", index, "weight", w)
     _check_rows(op, index, index.reshape(-1), rows)
     shape, index = index.shape, index.reshape(-1)
     if max_norm is not None:

@@ -12,7 +12,7 @@ from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._options import integer, number, refuse_positional
-from einkorn.ops._road import as_index, contiguous, record, result, same_dtype, unwrap
+from einkorn.ops._road import as_index, contiguous, record, result, same_dtype, same_place, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import reshape
 from einkorn.ops.elementwise import (
@@ -152,6 +152,7 @@ def _cross_entropy(
         raise ShapeError(
             f"{op}: target has shape {t.shape}, expected {rows_shape} because input has shape {shape}"
         )
+    same_place(op, "target", t, "input", a)
     t = t if t.ndim == 1 else t.reshape(-1)
 
     k = engines.of(a)
@@ -334,6 +335,7 @@ def nll_loss(
         raise ShapeError(
             f"{op}: target has shape {t.shape}, expected {expected} because input has shape {shape}"
         )
+    same_place(op, "target", t, "input", a)
     w = _class_weights(op, a, weight, classes)
     t = t.reshape(-1)
     _check_classes(op, t, classes, ignore_index, expected)
