@@ -34,7 +34,16 @@ def far(value: Any, of: GpuArray | None = None) -> Any:
         return value
     array = np.asarray(value)
     is_view = of is not None and np.may_share_memory(array, of.near)
-    return GpuArray(array, of.device.id if is_view else Device.current)
+    if of is None or not is_view:
+        return GpuArray(array, Device.current)
+    return of if array is of.near else GpuArray(array, of.device.id, base=of if of.base is None else of.base)
+
+
+def _check_same_card(values: Any) -> None:
+    """Kernels of CuPy read arrays of the current card alone."""
+    for value in values:
+        if isinstance(value, GpuArray) and value.size and value.device.id != Device.current:
+            raise ValueError(f"Array device must be same as the current device: {value.device.id}")
 
 
 #: What NumPy's arrays and NumPy have, and CuPy's and CuPy (14.2) have not.
@@ -56,10 +65,13 @@ _NOT_IN_CUPY = frozenset(
 class GpuArray:
     """Does what an array does, and gives its numbers away by ``get`` alone."""
 
-    def __init__(self, array: Any, number: Any = 0, data: Any = None, strides: Any = None) -> None:
+    def __init__(
+        self, array: Any, number: Any = 0, data: Any = None, strides: Any = None, base: Any = None
+    ) -> None:
         if data is not None:  # CuPy's way to show memory again: shape, type, place, strides
             array, number = data.array.view(), data.device_id
         self.near = array
+        self.base = base  # the array whose memory this is a view of, the same one each time
         self.device = types.SimpleNamespace(id=number)
         self.data = types.SimpleNamespace(ptr=array.ctypes.data, array=array, device_id=number)
 
@@ -73,6 +85,7 @@ class GpuArray:
         for value in inputs:
             if isinstance(value, np.ndarray) and value.ndim:
                 return NotImplemented
+        _check_same_card((self, *inputs))
         return far(getattr(ufunc, method)(*near(inputs), **near(kwargs)))
 
     def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
@@ -111,7 +124,7 @@ class GpuArray:
     def diagonal(self, *args: Any) -> Any:
         view = self.near.diagonal(*args)
         view.flags.writeable = True  # as CuPy's is
-        return GpuArray(view, self.device.id)
+        return GpuArray(view, self.device.id, base=self if self.base is None else self.base)
 
     def __getitem__(self, key: Any) -> Any:
         return far(self.near[near(key)], self)
@@ -132,6 +145,17 @@ class GpuArray:
 
     def __bool__(self) -> bool:
         return bool(self.near)
+
+
+def _operator(name: str) -> Any:
+    def method(self: GpuArray, *others: Any) -> Any:
+        for other in others:
+            if isinstance(other, np.ndarray):
+                raise TypeError(f"Unsupported type {type(other)}")
+        _check_same_card((self, *others))
+        return far(getattr(self.near, name)(*near(others)))
+
+    return method
 
 
 for _name in (
@@ -156,10 +180,10 @@ for _name in (
     "or",
 ):
     _method = f"__{_name}__"
-    setattr(GpuArray, _method, lambda self, *a, m=_method: far(getattr(self.near, m)(*near(a))))
+    setattr(GpuArray, _method, _operator(_method))
     if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
         _right = f"__r{_name}__"
-        setattr(GpuArray, _right, lambda self, *a, m=_right: far(getattr(self.near, m)(*near(a))))
+        setattr(GpuArray, _right, _operator(_right))
 GpuArray.__hash__ = object.__hash__  # type: ignore[method-assign]
 GpuArray.__module__ = "cupy"
 
@@ -275,11 +299,19 @@ def install(monkeypatch: Any, *, engine: bool = True, cards: int = 1) -> Engine:
         return GpuArray(array, Device.current)
 
     module.empty = lambda shape, dtype: there(np.empty(shape, dtype))
-    module.asarray = lambda a, order="K": a if isinstance(a, GpuArray) else there(np.array(a, order=order))
+
+    def asarray(a: Any, order: str = "K") -> GpuArray:
+        if isinstance(a, GpuArray) and a.device.id == Device.current:
+            return a
+        return there(np.array(near(a), order=order))  # from another card, as CuPy's, a copy
+
+    module.asarray = asarray
     module.zeros_like = lambda a: there(np.zeros_like(a.near))
     module.array = lambda a, dtype=None, order="K": there(np.array(near(a), dtype, order=order))
     module.add = types.SimpleNamespace(at=lambda *args: np.add.at(*near(args)))
-    module.broadcast_to = lambda a, shape: GpuArray(np.broadcast_to(a.near, shape), a.device.id)
+    module.broadcast_to = lambda a, shape: GpuArray(
+        np.broadcast_to(a.near, shape), a.device.id, base=a if a.base is None else a.base
+    )
     module.from_dlpack = lambda x: GpuArray(x.shared, x.device.index)
     runtime = types.SimpleNamespace(CUDARuntimeError=RuntimeError)
     runtime.getDevice, runtime.getDeviceCount = lambda: Device.current, lambda: cards

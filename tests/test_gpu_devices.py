@@ -37,6 +37,11 @@ class Kernels(types.ModuleType):
 
         def launch(*args: Any) -> Any:
             self.went.append((name, self.place))
+            for given in args:
+                for a in given if isinstance(given, (list, tuple)) else (given,):
+                    assert not isinstance(a, np.ndarray), f"{name}: an array of the CPU"
+                    if isinstance(a, gpu_stand_in.GpuArray):
+                        assert a.device.id == self.place, f"{name}: an array of another card"
             return kernel(*gpu_stand_in.near(args))
 
         return launch
@@ -89,6 +94,37 @@ def test_a_training_on_another_gpu_is_wholly_there(kernels: Kernels) -> None:
     assert histories[:2] == histories[2:]
     assert {place for _, place in kernels.went} == {1}
     assert cuda.current_device() == 0
+
+
+def test_lists_of_arrays_of_two_gpus_are_refused(kernels: Kernels) -> None:
+    """What takes all parameters in one launch looks into its lists."""
+    models = [nn.Linear(3, 2).to(f"cuda:{i}") for i in (0, 1)]
+    parameters = [p for model in models for p in model.parameters()]
+    for p in parameters:
+        p.grad = p.detach().clone()
+    optim = einkorn.optim
+    kernels.went.clear()
+    for make in (optim.SGD, optim.Adam, optim.RMSprop):
+        with pytest.raises(einkorn.DeviceError, match=r"one of the arrays number \d is on cuda:1, expected"):
+            make(parameters, lr=0.1).step()
+    with pytest.raises(einkorn.DeviceError, match="tensor_norms: one of the arrays"):
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+    assert not {"sgd_step", "adam_step", "rmsprop_step", "tensor_norms"} & {name for name, _ in kernels.went}
+
+
+def test_a_model_goes_from_gpu_to_gpu(kernels: Kernels) -> None:
+    X = np.random.default_rng(0).standard_normal((16, 3)).astype(np.float32)
+    c = einkorn.tensor(X, device="cuda:0")
+    there = c.to("cuda:1")
+    assert (str(c.device), str(there.device)) == ("cuda:0", "cuda:1")
+    assert not np.shares_memory(c._data.near, there._data.near)
+    model = nn.Linear(3, 1).to("cuda:0")
+    model.compile("adam", "mse")
+    model.fit(X, X[:, :1], 8, 1, 0, device="cuda:0")
+    kernels.went.clear()
+    model.fit(X, X[:, :1], 8, 1, 0, device="cuda:1")
+    assert {place for _, place in kernels.went} == {1}
+    assert str(model.weight.device) == "cuda:1"
 
 
 @pytest.mark.usefixtures("kernels")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._tensor import Tensor
+from einkorn._device import is_on_gpu
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import CheckpointError
 
 __all__ = ["packed", "unpacked"]
@@ -26,11 +27,11 @@ def packed(value: Any) -> tuple[dict[str, np.ndarray], str]:
 
 def _form(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """JSON for one value: a list of what kind it is and what it holds."""
-    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+    if isinstance(value, (Tensor, np.ndarray, np.generic)) or is_on_gpu(value):
         name = path or "value"
         while name in arrays:
             name += "_"
-        arrays[name] = np.array(value._data if isinstance(value, Tensor) else value, order="C", copy=None)
+        arrays[name] = np.array(as_numpy(value), order="C", copy=None)
         return ["t" if isinstance(value, Tensor) else "a", name]
     if value is None or isinstance(value, (bool, int, float, str)):
         return ["v", value]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions
-from einkorn._device import as_array, is_aligned, is_whole
+from einkorn._device import as_array, is_aligned, is_whole, near
 from einkorn._spelling import respell
 from einkorn._tape import LAST, Hook, Node, after_hooks, fitting, hooks
 from einkorn._tensor_methods import Methods
 from einkorn.autograd import backward
 from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
-__all__ = ["Tensor", "shown"]
+__all__ = ["Tensor", "as_numpy", "shown"]
 
 #: How ``repr`` writes elements: options of ``numpy.array2string``, which ``einkorn.set_printoptions`` sets.
 shown: dict[str, Any] = {"threshold": 20}
@@ -256,6 +256,8 @@ class Tensor(Methods):
         return _numpy_calls.function(func, args, kwargs)
 
     def __dlpack__(self, **options: Any) -> Any:
+        if self._requires_grad:
+            raise GradientError("__dlpack__: the tensor requires a gradient, pass it detached: detach()")
         if self._data.dtype.kind == "V":
             return _bfloat16.dlpack(self._data, **options)
         return self._data.__dlpack__(**options)
@@ -471,6 +473,11 @@ class Tensor(Methods):
 
     def __ipow__(self, other: Any) -> Tensor:
         return update(self, "power", other)
+
+
+def as_numpy(value: Any, dtype: Any = None) -> np.ndarray:
+    """Numbers, an array or a Tensor of any device for what NumPy alone computes: no copy from the CPU."""
+    return np.asarray(near(value._data if isinstance(value, Tensor) else value), dtype)
 
 
 def _array(data: Any, op: str) -> Any:

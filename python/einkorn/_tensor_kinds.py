@@ -8,7 +8,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _bfloat16
-from einkorn._device import as_array, gpu_name
+from einkorn._device import as_array, beside, gpu_name
 from einkorn._pinned import pinned
 from einkorn._tensor_functions import Functions
 from einkorn._tensor_shapes import Shapes
@@ -176,7 +176,7 @@ class Kinds(Functions, Shapes):
 
     def isreal(self) -> Tensor:
         """True everywhere: there are no complex numbers here."""
-        return einkorn.Tensor._wrap(np.ones(self._data.shape, np.bool_), False, None)
+        return einkorn.Tensor._wrap(beside(self, np.ones(self._data.shape, np.bool_)), False, None)
 
     # --- functions --------------------------------------------------------------------------
 

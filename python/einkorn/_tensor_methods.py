@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
-from einkorn._device import as_array
+from einkorn._device import as_array, beside
 from einkorn._inplace import times
 from einkorn._tensor_products import Products
 from einkorn._tensor_shapes import _dim, _self
@@ -332,7 +332,7 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
     data = tensor._data
     at = _dim(op, over, data.ndim)
     if not data.ndim:
-        return Extremes(einkorn.ops.reshape(_self(tensor), ()), _plain(np.zeros((), np.int64)))
+        return Extremes(einkorn.ops.reshape(_self(tensor), ()), _plain(beside(data, np.zeros((), np.int64))))
     negated = np.invert if data.dtype.kind in "iub" else einkorn.ops.negative  # no integer overflows
     best = data if op == "max" else negated(data)
     indices = np.expand_dims(einkorn.ops.argmax(best, at), at)
@@ -343,7 +343,7 @@ def _extreme(op: str, tensor: Methods, dim: Any, keepdim: Any, axis: Any, keepdi
         if isinstance(g, Methods):
             zeros = einkorn.ops.multiply(einkorn.ops.broadcast_to(g.reshape(indices.shape), full), 0.0)
             return (einkorn.ops.scatter(zeros, at, indices, g.reshape(indices.shape)),)
-        gx = np.zeros(full, g.dtype)
+        gx = np.zeros_like(g, shape=full)
         np.put_along_axis(gx, indices, g.reshape(indices.shape), at)
         return (gx,)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
+from einkorn import _bfloat16
+from einkorn._device import as_array, beside
 from einkorn._pinned import is_pinned
 from einkorn.errors import ArgumentError
 from einkorn.random import drawing_from
@@ -286,9 +288,10 @@ class Numbers:
 
     def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """A Tensor of its own memory, of this one's type unless ``dtype`` says another."""
-        values = np.array(data._data if isinstance(data, Numbers) else data)
+        values = data._data if isinstance(data, Numbers) else as_array(data)
         kind = self._data.dtype if dtype is None else np.dtype(dtype)
-        return einkorn.Tensor(values.astype(kind), requires_grad=requires_grad)
+        array = _bfloat16.astype(beside(self, values), kind).copy()
+        return einkorn.Tensor(array, requires_grad=requires_grad)
 
 
 def _self(tensor: Numbers) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions
+from einkorn._device import beside
 from einkorn._grad_mode import mode
 from einkorn._inplace import _refuse_leaf, _version, assign, renew
 from einkorn._tensor_functions import Functions
@@ -188,7 +189,7 @@ class InPlace(Numbers, Kinds):
             raise ArgumentError(f"fill_diagonal_: wrap is {wrap!r}, expected True or False")
         on = np.zeros(shape, np.bool_)
         np.fill_diagonal(on, True, wrap)
-        return self.masked_fill_(on, fill_value)
+        return self.masked_fill_(beside(self, on), fill_value)
 
 
 def _self(tensor: InPlace) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from einkorn import _bfloat16, dtypes
 from einkorn._device import device_name
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, DTypeError
 from einkorn.random import default_generator
 
@@ -60,7 +60,7 @@ class _OfType(type):
             )
         if isinstance(values, (list, tuple)) and any(isinstance(x, Tensor) for x in values):
             values = [x.tolist() if isinstance(x, Tensor) else x for x in values]
-        array = np.asarray(values._data if isinstance(values, Tensor) else values)
+        array = as_numpy(values)
         return Tensor(_bfloat16.astype(array, cls.dtype))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.bayes.layers import _Bayes
 from einkorn.errors import ArgumentError
 from einkorn.nn.attention import MultiheadAttention
@@ -111,7 +111,7 @@ def batch_outputs(model: Any, x: Any, batch_size: int, op: str) -> np.ndarray:
     parts = []
     for start in range(0, len(rows), batch_size):
         out = model(rows[start : start + batch_size])
-        parts.append(np.array(out._data if isinstance(out, Tensor) else out))
+        parts.append(np.array(as_numpy(out)))
     return np.concatenate(parts)
 
 

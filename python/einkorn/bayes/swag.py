@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import as_numpy
 from einkorn.bayes.stochastic import batch_outputs, probabilities
 from einkorn.errors import ArgumentError, EinkornError
 from einkorn.nn.norm import _BatchNorm
@@ -154,7 +155,7 @@ class SWAG(Callback):
         if normed and batches is None:
             raise ArgumentError("SWAG: the model has a batch normalization, so batches are needed")
         passes = list(batches) if batches is not None else []
-        before = {name: np.array(array) for name, array in network.state_dict().items()}
+        before = {name: array.copy() for name, array in network.state_dict().items()}
         found = []
         try:
             for _ in range(samples):
@@ -183,7 +184,7 @@ class SWAG(Callback):
 
 
 def _flat(model: Any) -> np.ndarray:
-    parts = [np.asarray(parameter._data, np.float64).reshape(-1) for parameter in model.parameters()]
+    parts = [as_numpy(parameter, np.float64).reshape(-1) for parameter in model.parameters()]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 

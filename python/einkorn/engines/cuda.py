@@ -48,14 +48,14 @@ def _launcher(name: str) -> Callable[..., Any]:
 
     def launch(*args: Any) -> Any:
         device = cupy.cuda.runtime.getDevice()
-        for position, a in enumerate(args):
-            if not isinstance(a, (cupy.ndarray, np.ndarray)):
-                continue
-            place = device_of(a)
-            if place != f"cuda:{device}":
-                raise DeviceError(
-                    f"{name}: array number {position} is on {place}, expected cuda:{device}, the current one"
-                )
+        for position, given in enumerate(args):
+            for a in given if isinstance(given, (list, tuple)) else (given,):
+                if isinstance(a, (cupy.ndarray, np.ndarray)) and device_of(a) != f"cuda:{device}":
+                    which = "array" if a is given else "one of the arrays"
+                    raise DeviceError(
+                        f"{name}: {which} number {position} is on {device_of(a)}, expected cuda:{device},"
+                        " the current one"
+                    )
         _cuda.set_stream(cupy.cuda.get_current_stream().ptr, device)
         return kernel(*args)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._objects import Configured
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ShapeError
 from einkorn.keras._base import initial
 from einkorn.keras._names import snake_case
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def as_array(value: Any) -> np.ndarray:
-    return np.asarray(value._data if isinstance(value, Tensor) else value)
+    return as_numpy(value)
 
 
 class Metric(Configured, _Metric):

@@ -11,7 +11,7 @@ import numpy as np
 from einkorn import nn
 from einkorn._bfloat16 import is_floating
 from einkorn._objects import Configured, described, fitting, library_class, made, of_library
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras import config, constraints, regularizers
 from einkorn.keras._masks import mask_of, with_mask
@@ -84,7 +84,7 @@ def initial(identifier: Any, shape: tuple[int, ...]) -> np.ndarray:
         return np.array(np.moveaxis(array, (1, 0), (-2, -1)), order="C")
     names = parameters_of(found) if hasattr(found, "__code__") else frozenset(("dtype",))
     value = found(shape, dtype="float32") if "dtype" in names else found(shape)
-    array = np.array(value._data if isinstance(value, Tensor) else value, np.float32)
+    array = np.array(as_numpy(value), np.float32)
     if array.shape != tuple(shape):
         raise ShapeError(f"initializer gave shape {array.shape}, expected {tuple(shape)}")
     return array

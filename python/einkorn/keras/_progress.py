@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError
 
 __all__ = ["Progbar"]
@@ -55,7 +53,7 @@ class Progbar:
         """
         steps = max(0, current - self._seen)
         for name, value in values or ():
-            number = float(np.asarray(value._data if isinstance(value, Tensor) else value))
+            number = float(as_numpy(value))
             if name in self.stateful_metrics:
                 self._sums[name] = [number, 1.0]
             else:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._row_losses import pair, smoothed
 from einkorn.nn import functional
@@ -36,7 +36,7 @@ def categorical_focal_crossentropy(
 
 
 def _class_numbers(y_true: Any, rows: tuple[int, ...], owner: str) -> np.ndarray:
-    numbers = np.asarray(y_true._data if isinstance(y_true, Tensor) else y_true)
+    numbers = as_numpy(y_true)
     if numbers.shape == (*rows, 1):
         numbers = numbers.reshape(rows)
     if numbers.shape != rows:
@@ -122,7 +122,7 @@ def ctc(y_true: Any, y_pred: Any) -> Any:
         Class numbers; 0 fills the rest of a row.
     y_pred : array or Tensor [rows, steps, classes]
     """
-    labels = np.asarray(y_true._data if isinstance(y_true, Tensor) else y_true)
+    labels = as_numpy(y_true)
     output = y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float32)
     if labels.ndim != 2:
         raise ShapeError(f"ctc: y_true has shape {labels.shape}, expected [rows, labels]")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import _bfloat16, _versions
-from einkorn._tensor import Tensor
+from einkorn._device import beside
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ShapeError
 from einkorn.nn.module import Module, children_of
 from einkorn.nn.parameter import Parameter
@@ -57,7 +58,7 @@ class Variable:
     def numpy(self) -> np.ndarray:
         """A copy in Keras' layout."""
         array = self._array()
-        return np.array(array if self._place.turn is None else self._place.turn(array))
+        return np.array(as_numpy(array if self._place.turn is None else self._place.turn(array)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -83,10 +84,10 @@ class Variable:
 
     def assign(self, value: Any) -> Variable:
         """Write values in Keras' layout."""
-        given = np.asarray(value._data if isinstance(value, Tensor) else value)
+        array = self._array()
+        given = beside(array, as_numpy(value))
         if given.shape != self.shape:
             raise ShapeError(f"{self.path}: assign got shape {given.shape}, expected {self.shape}")
-        array = self._array()
         array[...] = _bfloat16.astype(
             given if self._place.back is None else self._place.back(given), array.dtype
         )
@@ -95,11 +96,11 @@ class Variable:
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the values."""
-        return self.assign(self.numpy() + np.asarray(value))
+        return self.assign(self.numpy() + as_numpy(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Take away from the values."""
-        return self.assign(self.numpy() - np.asarray(value))
+        return self.assign(self.numpy() - as_numpy(value))
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
@@ -126,7 +127,7 @@ class Weight(Parameter):
 
     def assign(self, value: Any) -> Weight:
         """Write values."""
-        given = np.asarray(value._data if isinstance(value, Tensor) else value)
+        given = beside(self, as_numpy(value))
         if given.shape not in ((), self._data.shape):
             raise ShapeError(f"{self.name}: assign got shape {given.shape}, expected {self._data.shape}")
         self._data[...] = given
@@ -135,11 +136,11 @@ class Weight(Parameter):
 
     def assign_add(self, value: Any) -> Weight:
         """Add to the values."""
-        return self.assign(self._data + np.asarray(value._data if isinstance(value, Tensor) else value))
+        return self.assign(as_numpy(self) + as_numpy(value))
 
     def assign_sub(self, value: Any) -> Weight:
         """Take away from the values."""
-        return self.assign(self._data - np.asarray(value._data if isinstance(value, Tensor) else value))
+        return self.assign(as_numpy(self) - as_numpy(value))
 
 
 def variables_of(module: Module) -> list[Variable]:

@@ -15,7 +15,7 @@ import numpy as np
 from einkorn import ops
 from einkorn._near import finding
 from einkorn._objects import Configured, made
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError
 from einkorn.keras._names import snake_case
 from einkorn.keras._row_losses import (
@@ -152,7 +152,7 @@ class Loss(Configured):
         """How many losses of a batch count in the mean."""
         if self.ignore_class is None:
             return float(max(1, math.prod(shape)))
-        numbers = np.asarray(y_true._data if isinstance(y_true, Tensor) else y_true)
+        numbers = as_numpy(y_true)
         return float(max(1, int(np.count_nonzero(numbers != self.ignore_class))))
 
     def get_config(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _versions
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn import Linear, Module, init
@@ -73,7 +73,7 @@ class Perceptron(Module):
             Itself; ``converged`` and ``updates`` tell how it went.
         """
         rows = self._rows(x, "fit")
-        labels = np.asarray(y._data if isinstance(y, Tensor) else y).astype(rows.dtype)
+        labels = as_numpy(y).astype(rows.dtype)
         if labels.shape != rows.shape[:1]:
             raise ShapeError(
                 f"Perceptron.fit: y has shape {labels.shape}, expected {rows.shape[:1]} as x has "
@@ -114,7 +114,7 @@ class Perceptron(Module):
         return float(np.mean(self.predict(x) == np.asarray(y)))
 
     def _rows(self, x: Any, op: str) -> np.ndarray:
-        rows = np.asarray(x._data if isinstance(x, Tensor) else x)
+        rows = as_numpy(x)
         if rows.ndim != 2 or rows.shape[1] != self.linear.in_features:
             raise ShapeError(
                 f"Perceptron.{op}: x has shape {rows.shape}, expected [n, {self.linear.in_features}]"

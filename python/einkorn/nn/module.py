@@ -335,13 +335,17 @@ class Module(Hooked, Trainable):
         """
         check_layout("to", memory_format)
         named = [str(device)] if device is not None else []
+        changes = []
         for target in (*targets, *named, *([dtype] if dtype is not None else [])):
             if isinstance(target, bool):
                 continue
             if is_device(target):
-                self._change(functools.partial(move, device=target))
+                changes.append((functools.partial(move, device=target), False))
+                changes[-1][0](np.empty(0))  # refused before anything is changed
             else:
-                self._change(functools.partial(_cast, wanted=_float_type(target)), casts=True)
+                changes.append((functools.partial(_cast, wanted=_float_type(target)), True))
+        for change, casts in changes:
+            self._change(change, casts)
         return self
 
     def _settle(self, device: Any, dtype: Any) -> None:

@@ -581,5 +581,5 @@ def one_hot(x: Any, num_classes: int = -1) -> Any:
     if bad >= 0:
         at = tuple(map(int, np.unravel_index(bad, labels.shape)))
         raise IndexRangeError(f"one_hot: x{list(at)} is {int(labels[at])}, expected 0 to {count - 1}")
-    out = (labels[..., None] == np.arange(count)).astype(np.int64)
+    out = (labels[..., None] == beside(labels, np.arange(count))).astype(np.int64)
     return result(out, (x,), lambda g: (None,))

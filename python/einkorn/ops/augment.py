@@ -15,7 +15,7 @@ import numpy as np
 from einkorn import engines
 from einkorn._device import beside, is_on_gpu
 from einkorn._masked import refuse_masked
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._options import flag, integer, number, pair
 
@@ -87,7 +87,7 @@ def _numbers(op: str, name: str, value: Any, shape: tuple[int, ...], dtype: Any 
     if type(value) is float and kinds == "iuf":
         return np.full(shape, value, dtype)
     refuse_masked(value, f"{op}: {name}")
-    a = np.asarray(value._data if isinstance(value, Tensor) else value)
+    a = as_numpy(value)
     if a.dtype.kind not in kinds:
         raise DTypeError(f"{op}: {name} has dtype {a.dtype}, expected numbers")
     if a.shape == shape:

@@ -159,7 +159,7 @@ def scatter(
     line, d, idx = _along("scatter", x, dim, index)
     if not hasattr(src, "shape"):
         a = movable(line, "scatter")
-        src = broadcast_to(np.array(number("scatter", "src", src), a.dtype), idx.shape)
+        src = broadcast_to(beside(a, np.array(number("scatter", "src", src), a.dtype)), idx.shape)
     src = _source("scatter", src, idx)
     if how is None:
         return _like(x, put("scatter", line, d, idx, src, SET))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
 from typing import Any
 
 import numpy as np
 
 from einkorn import _bfloat16, engines
+from einkorn._device import beside
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import as_index, broadcast_to, result, unwrap
 
@@ -143,15 +144,15 @@ def rotary_embedding(
         fits = False
     if not fits:
         raise ShapeError(f"{op}: positions have shape {where.shape}, expected {(length,)} or {a.shape[:-1]}")
+    where = beside(a, where)
     if frequencies is None:
-        angles = where[..., None] / (scale ** (np.arange(0, d, 2) / d) if d else np.empty(0))
+        periods = scale ** (np.arange(0, d, 2) / d) if d else np.empty(0)
+        angles = where[..., None] / beside(a, periods)
     else:
-        turns = np.asarray(frequencies, np.float64)
+        turns = as_numpy(frequencies, np.float64)
         if turns.shape != (d // 2,):
             raise ShapeError(f"{op}: frequencies have shape {turns.shape}, expected {(d // 2,)}")
-        angles = where[..., None] * turns
-    if not isinstance(a, np.ndarray):
-        angles = sys.modules["cupy"].asarray(angles)
+        angles = where[..., None] * beside(a, turns)
     sines, cosines = _waves(angles, a.dtype)
 
     def turned(x: Any, sign: int) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from einkorn import engines
 from einkorn._device import device_of, is_on_gpu, move
 from einkorn._spelling import either_spelling
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops import _integers
 from einkorn.ops._lines import Extremes, placed, rows, taken, wrapped
@@ -345,7 +345,7 @@ def _quantile(op: str, x: Any, q: Any, axis: Any, keep: bool, interpolation: str
         raise ArgumentError(
             f"{op}: interpolation is {interpolation!r}, expected one of {', '.join(_METHODS)}"
         )
-    wanted = np.asarray(q._data if isinstance(q, Tensor) else q, np.float64)
+    wanted = as_numpy(q, np.float64)
     if wanted.ndim > 1 or not ((wanted >= 0) & (wanted <= 1)).all():
         raise ArgumentError(f"{op}: q is {q!r}, expected numbers from 0 to 1, one or a sequence")
     merged, left, ones = _merged(op, x, axis)

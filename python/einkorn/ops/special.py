@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import as_array, beside
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.ops import _integers, _promotion
@@ -117,16 +118,16 @@ def xlogy(x: Any, y: Any) -> Any:
     x, y = (v if isinstance(v, (int, float)) else _float(v) for v in _promotion.alike(x, y))
     if isinstance(x, (int, float)) and isinstance(y, (int, float)):
         raise ArgumentError("xlogy: x and y are both numbers, expected at least one array")
-    known = unwrap(y if isinstance(x, (int, float)) else x, "xlogy", "x").dtype
+    known = unwrap(y if isinstance(x, (int, float)) else x, "xlogy", "x")
     left, right = (
-        np.asarray(v, known) if isinstance(v, (int, float)) else unwrap(v, "xlogy", name)
+        beside(known, np.asarray(v, known.dtype)) if isinstance(v, (int, float)) else unwrap(v, "xlogy", name)
         for name, v in (("x", x), ("y", y))
     )
     same_dtype("xlogy", x=left, y=right)
     out = where((left == 0) & ~np.isnan(right), 0.0, multiply(left, log(right)))
 
     def rule(g: Any, left: Any, right: Any) -> tuple[Any, Any]:
-        nothing = (np.asarray(_array(left)) == 0) & (np.asarray(_array(right)) <= 0)
+        nothing = (_there(left) == 0) & (_there(right) <= 0)
         gx = where(nothing, 0.0, multiply(g, log(right)))
         return sum_to(gx, left.shape), sum_to(multiply(g, divide(left, right)), right.shape)
 
@@ -134,11 +135,16 @@ def xlogy(x: Any, y: Any) -> Any:
     return result(out, inputs, rule, (left, right))
 
 
+def _there(x: Any) -> Any:
+    """The array of numbers, an array or a Tensor, where it is."""
+    return as_array(_array(x))
+
+
 @rounded_once
 def heaviside(x: Any, values: Any) -> Any:
     """0 below 0, 1 above, ``values`` at 0, NaN for NaN, with broadcasting. No gradient reaches x."""
     plain = x.detach() if isinstance(x, Tensor) else x
-    there = np.asarray(plain)
+    there = _there(plain)
     if there.dtype.kind == "b":
         return where(there, there, values)
     step = where(isnan(plain), plain, multiply(plain, 0.0)) if there.dtype.kind == "f" else plain
@@ -161,7 +167,7 @@ def fmin(a: Any, b: Any) -> Any:
 
 def _known(a: Any, b: Any, choose: Any) -> Any:
     try:
-        left, right = np.isnan(np.asarray(a)), np.isnan(np.asarray(b))
+        left, right = np.isnan(_there(a)), np.isnan(_there(b))
     except TypeError:
         return choose(a, b)  # which names what is no number
     if not (left.any() or right.any()):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._device import beside
 from einkorn.errors import ArgumentError
 from einkorn.training.callbacks import Callback, Logs
 
@@ -98,9 +99,11 @@ class WeightAveraging(Callback):
 
         state = self.model.state_dict()
         if not self._averages:
-            self._averages = {name: np.array(array) for name, array in state.items()}
+            self._averages = {name: array.copy() for name, array in state.items()}
         else:
-            for averages, weights in _alike([self._averages[name] for name in state], list(state.values())):
+            # on the CPU after a resume
+            self._averages = {name: beside(array, self._averages[name]) for name, array in state.items()}
+            for averages, weights in _alike(list(self._averages.values()), list(state.values())):
                 if averages[0].dtype.kind in "fV":
                     _lerp(averages, weights, share)
                 else:  # a count is no average
@@ -115,7 +118,7 @@ class WeightAveraging(Callback):
         if self.kind == "swa" and not ended:
             self._take(1 / (self.n_averaged + 1))
         if self.n_averaged:
-            self._own = {name: np.array(array) for name, array in self.model.state_dict().items()}
+            self._own = {name: array.copy() for name, array in self.model.state_dict().items()}
             self.model.load_state_dict(self._averages)
 
     def _put_back(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn._extras import axes_for
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.training.batches import float_type
 from einkorn.training.compiled import compiled_of, types_of
 from einkorn.training.modes import training
@@ -133,7 +133,7 @@ def gradient_flow(model: Any, x: Any, y: Any = None) -> GradientFlow:
     def note(module: Any, args: Any, output: Any) -> None:
         first = output[0] if isinstance(output, (tuple, list)) else output
         if isinstance(first, Tensor) and first._data.dtype == float_type(model):
-            outputs[id(module)] = np.array(first._data)
+            outputs[id(module)] = np.array(as_numpy(first))
 
     handles = [module.register_forward_hook(note) for _, module in leaves]
     numbers = random_state()
@@ -158,9 +158,9 @@ def gradient_flow(model: Any, x: Any, y: Any = None) -> GradientFlow:
 
 def _flow(name: str, module: Any, output: np.ndarray | None) -> LayerFlow:
     parameters = list(module.parameters(recurse=False))
-    grads = [np.abs(np.asarray(p.grad._data, np.float64)).ravel() for p in parameters if p.grad is not None]
+    grads = [np.abs(as_numpy(p.grad, np.float64)).ravel() for p in parameters if p.grad is not None]
     joined = np.concatenate(grads) if grads else np.full(1, np.nan)
-    squares = sum(float((np.asarray(p._data, np.float64) ** 2).sum()) for p in parameters)
+    squares = sum(float((as_numpy(p, np.float64) ** 2).sum()) for p in parameters)
     dead = units = 0
     mean = std = zeros = float("nan")
     if output is not None and output.size:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.data.arrays import is_map_dataset
 from einkorn.errors import ArgumentError, CheckpointError, EinkornError, NonFiniteError
 from einkorn.optim import Optimizer
@@ -288,7 +288,7 @@ class Run:
         between = self.done == 0
         gradients: list[Any] = []
         if self.stepper.gathered:
-            gradients = [None if g is None else np.array(g._data) for g in self._gradients()]
+            gradients = [None if g is None else np.array(as_numpy(g)) for g in self._gradients()]
         return {
             "model": self.model.state_dict(),
             "optimizer": optimizer.state_dict(),

@@ -10,7 +10,7 @@ import numpy as np
 
 from einkorn import ops
 from einkorn._masked import refuse_masked
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.training.losses import Loss, in_our_order
 
@@ -308,7 +308,7 @@ def flat(name: str, value: Any) -> dict[str, float]:
 
 
 def _one_number(metric: Metric, value: Any, weight: np.ndarray | None) -> float:
-    values = np.asarray(value._data if isinstance(value, Tensor) else value)
+    values = as_numpy(value)
     if values.dtype.kind not in "fiub":
         raise ArgumentError(
             f"metrics: {metric.name} gave {type(value).__name__}, expected a number or one for each row"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._device import as_array
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError
 from einkorn.metrics import Metric as Stream
 from einkorn.training.batches import Named
@@ -80,7 +80,7 @@ class _Mean(Stream):
     def update_state(  # type: ignore[override]
         self, values: Any, sample_weight: Any = None
     ) -> None:
-        array = np.asarray(values._data if isinstance(values, Tensor) else values, np.float64)
+        array = as_numpy(values, np.float64)
         weight = 1.0 if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.total += float(np.sum(array * weight))
         self.count += float(np.sum(np.broadcast_to(weight, array.shape)))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from einkorn._console import printable
+from einkorn._device import beside, device_of
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.training.modes import evaluating
 
 __all__ = ["describe", "show"]
@@ -48,7 +50,7 @@ def describe(model: Any, example: Any) -> str:
         handles = [module.register_forward_hook(note) for _, module in layers]
         try:
             with evaluating(model):
-                model(example)
+                model(_there(model, example))
         finally:
             for handle in handles:
                 handle.remove()
@@ -56,6 +58,16 @@ def describe(model: Any, example: Any) -> str:
         if id(module) not in rows:
             rows[id(module)] = _row(names, module, "?" if example is None else "not called")
     return _table(type(model).__name__, list(rows.values()), model)
+
+
+def _there(model: Any, example: Any) -> Any:
+    """An example on the device of the model."""
+    if isinstance(example, (tuple, list)):
+        return type(example)(_there(model, part) for part in example)
+    first = next(iter(model.parameters()), None)
+    if first is None or device_of(first._data) == "cpu":
+        return example
+    return example.to(first.device) if isinstance(example, Tensor) else beside(first, as_numpy(example))
 
 
 def _row(names: dict[int, str], module: Any, shape: str) -> tuple[str, str, int]:

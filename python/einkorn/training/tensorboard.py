@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn._extras import need
+from einkorn._tensor import as_numpy
 from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
@@ -180,7 +181,7 @@ class TensorBoard(Callback):
             writer.add_scalar("epoch_steps_per_second", rate, epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             for name, array in self.model.state_dict().items():
-                self._show(writer, name, np.asarray(array), epoch)
+                self._show(writer, name, as_numpy(array), epoch)
         for each in self._writers.values():
             each.flush()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, CheckpointError, ShapeError
 
 __all__ = ["Weighted", "check_free"]
@@ -18,7 +19,7 @@ class Weighted:
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all parameters and buffers, in the order of ``state_dict()``."""
-        return [np.array(array) for array in self.state_dict().values()]  # type: ignore[attr-defined]
+        return [np.array(as_numpy(array)) for array in self.state_dict().values()]  # type: ignore[attr-defined]
 
     def set_weights(self, weights: Any) -> None:
         """Write what ``get_weights`` gave; all or nothing.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops, random
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.data.augment.geometry import affine
 from einkorn.data.augment.plan import Plan, Targets, mixed
 from einkorn.errors import ArgumentError, ShapeError
@@ -88,7 +88,7 @@ class Random(Layer):
         name = type(self).__name__
         if isinstance(x, Tensor) and x.requires_grad:
             raise ArgumentError(f"{name}: x requires a gradient, which does not pass this layer")
-        array = np.asarray(x._data if isinstance(x, Tensor) else x)
+        array = as_numpy(x)
         if array.ndim not in (3, 4):
             raise ShapeError(f"{name}: x has shape {array.shape}, expected [rows, height, width, channels]")
         pictures = np.asarray(array[None] if array.ndim == 3 else array, np.float32)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
 from einkorn.keras.layers._sides import is_first, sides
@@ -45,7 +45,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         self.first = is_first(data_format, owner)
 
     def call(self, x: Any) -> Any:
-        array = np.asarray(x._data if isinstance(x, Tensor) else x)
+        array = as_numpy(x)
         if array.ndim not in (3, 4):
             raise ShapeError(
                 f"{type(self).__name__}: x has shape {array.shape}, expected [rows, height, width, channels]"

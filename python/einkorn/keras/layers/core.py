@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import nn, ops
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError
 from einkorn.keras import activations, config, regularizers
 from einkorn.keras._base import Layer, initial, refuse
@@ -241,7 +241,7 @@ class Embedding(Layer):
         """Where the numbers are not 0."""
         if not self.mask_zero:
             return None
-        return np.asarray(inputs._data if isinstance(inputs, Tensor) else inputs) != 0
+        return as_numpy(inputs) != 0
 
     def _keras_places(self) -> list[Place]:
         return [Place("embeddings", self.inner, "weight")]
@@ -264,7 +264,7 @@ class Masking(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Where any feature is another."""
-        return (np.asarray(inputs._data if isinstance(inputs, Tensor) else inputs) != self.mask_value).any(-1)
+        return (as_numpy(inputs) != self.mask_value).any(-1)
 
     def call(self, x: Any) -> Any:
         keep = self.compute_mask(x)[..., None]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.keras._base import Layer, refuse
 from einkorn.keras.layers._hashes import crossed, fingerprint, siphash
@@ -17,7 +17,7 @@ __all__ = ["HashedCrossing", "Hashing"]
 
 def _values(owner: str, x: Any) -> np.ndarray:
     """Texts as objects, numbers as 64-bit integers."""
-    array = np.asarray(x._data if isinstance(x, Tensor) else x)
+    array = as_numpy(x)
     if array.dtype.kind in "SUO":
         return array.astype(object)
     if array.dtype.kind not in "biuf":

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
 from einkorn.keras.layers.augmentation import (
@@ -35,7 +35,7 @@ _OF_BOXES = ("bounding_box_format", "data_format")  # what boxes that are not mo
 
 
 def _array(x: Any) -> np.ndarray:
-    return np.asarray(x._data if isinstance(x, Tensor) else x)
+    return as_numpy(x)
 
 
 class _Mixed(Random):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._tensor import Tensor
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, IndexRangeError
 from einkorn.keras._base import Layer, refuse
 from einkorn.keras.layers._sides import channels_first, channels_last, is_first, sides
@@ -81,7 +81,7 @@ class Normalization(Layer):
 
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data: an array, or an iterable of batches."""
-        x = np.asarray(data._data if isinstance(data, Tensor) else data, np.float64)
+        x = as_numpy(data, np.float64)
         kept = {axis % x.ndim for axis in self.axis}
         others = tuple(i for i in range(x.ndim) if i not in kept)
         self.__dict__["mean"] = x.mean(others, keepdims=True)[0].astype(np.float32)
@@ -234,14 +234,14 @@ class Discretization(Layer):
         """Find the boundaries of ``num_bins`` bins."""
         if self.num_bins is None:
             raise ArgumentError("Discretization: adapt needs num_bins, and bin_boundaries were given")
-        values = np.asarray(data._data if isinstance(data, Tensor) else data, np.float64).reshape(-1)
+        values = as_numpy(data, np.float64).reshape(-1)
         shares = np.linspace(0, 1, self.num_bins + 1)[1:-1]
         self.bin_boundaries = [float(v) for v in np.quantile(values, shares)]
 
     def call(self, x: Any) -> Any:
         if self.bin_boundaries is None:
             raise ArgumentError("Discretization: there are no boundaries yet: adapt() finds them")
-        values = np.asarray(x._data if isinstance(x, Tensor) else x)
+        values = as_numpy(x)
         numbers = np.searchsorted(np.array(self.bin_boundaries), values, side="right").astype(np.int64)
         if self.output_mode == "int":
             return numbers

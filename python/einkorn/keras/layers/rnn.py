@@ -9,7 +9,7 @@ import numpy as np
 
 from einkorn import ops
 from einkorn._objects import described
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
 from einkorn.keras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -114,7 +114,7 @@ class RNN(Layer):
             mask = None if mask.all() else mask
         out, last, states = self._walk(x, states, mask, training)
         if self.stateful:
-            self.__dict__["_kept"] = [np.array(s._data if isinstance(s, Tensor) else s) for s in states]
+            self.__dict__["_kept"] = [np.array(as_numpy(s)) for s in states]
         result = out if self.return_sequences else last
         return [result, *states] if self.return_state else result
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
 from einkorn.keras.config import epsilon
@@ -79,7 +80,7 @@ class MelSpectrogram(Layer):
         if self.power_to_db:
             level = 10.0 * np.log10(max(abs(self.ref_power), self.min_power))
             heard = ops.subtract(ops.multiply(ops.log10(ops.maximum(heard, self.min_power)), 10.0), level)
-            least = float(np.asarray(heard._data).max()) - self.top_db
+            least = float(as_numpy(heard).max()) - self.top_db
             heard = ops.maximum(heard, least)
         return ops.swapaxes(heard, -2, -1)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from einkorn import ops as _ops
 from einkorn._near import finding
-from einkorn._tensor import Tensor
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError
 from einkorn.keras import activations as _activations
 from einkorn.keras import losses as _losses
@@ -64,7 +64,7 @@ def array(x: Any, dtype: Any = None) -> Tensor:
 
 def convert_to_numpy(x: Any) -> np.ndarray:
     """x as an array of NumPy's."""
-    return np.asarray(x._data if isinstance(x, Tensor) else x)
+    return as_numpy(x)
 
 
 def stop_gradient(variable: Any) -> Any:

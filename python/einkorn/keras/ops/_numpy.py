@@ -9,7 +9,8 @@ import numpy as np
 
 import einkorn
 from einkorn import ops
-from einkorn._tensor import Tensor
+from einkorn._device import beside
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError
 
 __all__ = [
@@ -23,11 +24,11 @@ _slice = slice  # Keras has a function of this name
 
 
 def _data(x: Any) -> np.ndarray:
-    return np.asarray(x._data if isinstance(x, Tensor) else x)
+    return as_numpy(x)
 
 
 def _like(x: Any, value: np.ndarray) -> Any:
-    return Tensor(value) if isinstance(x, Tensor) else value
+    return Tensor(beside(x, value)) if isinstance(x, Tensor) else value
 
 
 def _axes(axis: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _versions, optim
+from einkorn._device import as_array
 from einkorn._near import finding
 from einkorn._objects import Configured, described, made
 from einkorn._tensor import Tensor
@@ -255,8 +256,8 @@ class Optimizer(Configured):
                 param.grad = None
         for param, grad in zip(params, given, strict=True):
             if grad is not None:
-                array = grad._data if isinstance(grad, Tensor) else np.asarray(grad)
-                param.grad = Tensor(np.asarray(array, param._data.dtype).reshape(param._data.shape))
+                array = grad._data if isinstance(grad, Tensor) else grad
+                param.grad = Tensor(as_array(array, param._data.dtype).reshape(param._data.shape))
         self._clip(params)
         self._bound.step()
         for param, grad in before.values():
