@@ -470,3 +470,23 @@ def test_without_a_gpu_what_is_asked_of_one_is_refused(monkeypatch: pytest.Monke
     cuda.synchronize()
     cuda.empty_cache()
     assert (cuda.device_count(), cuda.memory_allocated()) == (0, 0)
+
+
+def test_a_module_that_cannot_go_there_is_left_as_it_is(kernels: Kernels) -> None:
+    model = nn.Linear(3, 2)
+    model(einkorn.ones(1, 3)).sum().backward()
+    for targets, error in (
+        (("float64", "cuda:5"), einkorn.DeviceError),
+        (("cuda", "int8"), einkorn.DTypeError),
+    ):
+        with pytest.raises(error):
+            model.to(*targets)
+        assert (model.weight.dtype, str(model.weight.device)) == (np.float32, "cpu")
+        assert model.weight.grad is not None
+    assert str(model.to(1).weight.device) == "cuda:1"
+    with pytest.raises(einkorn.ArgumentError, match="device is 'cpu', expected the number of a GPU"):
+        model.cuda("cpu")
+    with pytest.raises(einkorn.ArgumentError, match="got True, expected a device"):
+        model.to(True)
+    assert model.to(einkorn.zeros(2).double()).weight.dtype == np.float64
+    assert str(model.weight.device) == "cpu"

@@ -277,6 +277,10 @@ def test_memory_is_shared_where_torch_shares_it():
     assert raw == b"\x07" * 8
     with pytest.raises(ArgumentError, match="asarray: copy"):
         einkorn.asarray([1.0], copy=False)
+    weight = einkorn.nn.Linear(3, 2).weight
+    with pytest.raises(GradientError, match=r"requires a gradient, pass it detached: detach\(\)"):
+        np.from_dlpack(weight)
+    assert np.shares_memory(np.from_dlpack(weight.detach()), weight._data)
 
 
 def test_torchs_homes_of_functions_and_switches():

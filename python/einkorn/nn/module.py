@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import _bfloat16, _versions
-from einkorn._device import device_of, is_device, move
+from einkorn._device import device_of, gpu_name, move
 from einkorn._foreign import numbers
 from einkorn._layout import check_layout
 from einkorn._masked import refuse_masked
 from einkorn._state_array import StateArray
+from einkorn._targets import flags_of, targets_of
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.nn._hooks import Hooked, HookHandle
@@ -317,10 +318,10 @@ class Module(Hooked, Trainable):
 
         Parameters
         ----------
-        *targets : str or dtype
-            ``"cpu"``, ``"cuda"`` (the current GPU) or ``"cuda:N"``; ``"float32"``, ``"float64"`` or
-            ``"bfloat16"`` or the NumPy dtype; or one of each. float32 is the type that is fast, float64 the
-            one gradients are checked in, bfloat16 takes half the memory.
+        *targets : str, int, torch.device, dtype or Tensor
+            ``"cpu"``, ``"cuda"`` (the current GPU), ``"cuda:N"`` or N; ``"float32"``, ``"float64"`` or
+            ``"bfloat16"`` or the NumPy dtype; one of each; or a Tensor that has both. float32 is the type
+            that is fast, float64 the one gradients are checked in, bfloat16 takes half the memory.
         dtype, device : keyword-only, optional
             The same by name.
         non_blocking, memory_format
@@ -328,29 +329,26 @@ class Module(Hooked, Trainable):
 
         Raises
         ------
-        DTypeError
-            For any other type.
+        ArgumentError, DTypeError
+            For what is no device, two devices or two types; for any other type. Nothing is changed then.
         DeviceError, EngineError
             When there is no such device, or nothing to reach it with.
         """
         check_layout("to", memory_format)
-        named = [str(device)] if device is not None else []
-        changes = []
-        for target in (*targets, *named, *([dtype] if dtype is not None else [])):
-            if isinstance(target, bool):
-                continue
-            if is_device(target):
-                changes.append((functools.partial(move, device=target), False))
-                changes[-1][0](np.empty(0))  # refused before anything is changed
-            else:
-                changes.append((functools.partial(_cast, wanted=_float_type(target)), True))
-        for change, casts in changes:
-            self._change(change, casts)
+        targets, _ = flags_of("to", targets, non_blocking=non_blocking)
+        place, kind = targets_of("to", targets, device, dtype)
+        wanted = None if kind is None else _float_type(kind)
+        if place is not None:
+            move(np.empty(0), place)  # refused before anything is changed
+        if wanted is not None:
+            self._change(functools.partial(_cast, wanted=wanted), casts=True)
+        if place is not None:
+            self._change(functools.partial(move, device=place))
         return self
 
     def _settle(self, device: Any, dtype: Any) -> None:
         """What a layer's ``device`` and ``dtype`` ask for, at the end of its ``__init__``."""
-        self.to(*[target for target in (device, dtype) if target is not None])
+        self.to(device=device, dtype=dtype)
 
     def _change(self, change: Callable[[Any], Any], casts: bool = False) -> None:
         """Put what ``change`` makes of them in the place of all parameters' and buffers' arrays."""
@@ -397,7 +395,7 @@ class Module(Hooked, Trainable):
 
     def cuda(self, device: Any = None) -> Module:
         """``to("cuda")``, or to the GPU of a number or name."""
-        return self.to(f"cuda:{device}" if isinstance(device, int) else "cuda" if device is None else device)
+        return self.to(gpu_name("cuda", device))
 
     def to_empty(self, *, device: Any = None, recurse: bool = True) -> Module:
         """``to(device)``: parameters always have memory here."""

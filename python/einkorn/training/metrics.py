@@ -301,7 +301,7 @@ class Figures:
 
 def flat(name: str, value: Any) -> dict[str, float]:
     """A figure, or one for each class where a metric gives several."""
-    values = np.asarray(value._data if isinstance(value, Tensor) else value)
+    values = as_numpy(value)
     if values.ndim == 0:
         return {name: float(values)}
     return {f"{name}_{i}": float(one) for i, one in enumerate(values.reshape(-1))}
