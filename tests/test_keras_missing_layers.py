@@ -278,18 +278,47 @@ def test_auc_refuses() -> None:
 # --- averages of weights -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("every", [None, 3])
-def test_averages_of_weights_are_those_of_keras(every: int | None) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"ema_overwrite_frequency": 3},
+        {"ema_overwrite_frequency": 0},
+        {"gradient_accumulation_steps": 2},
+        {"gradient_accumulation_steps": 4, "ema_overwrite_frequency": 2},
+    ],
+)
+def test_averages_of_weights_are_those_of_keras(more: dict[str, int]) -> None:
     x, y = RNG.standard_normal((40, 3)).astype(np.float32), RNG.standard_normal((40, 1)).astype(np.float32)
     first = [RNG.standard_normal((3, 1)).astype(np.float32), np.zeros(1, np.float32)]
     found = []
     for library in (theirs(), keras):
         model = library.Sequential([library.Input((3,)), library.layers.Dense(1)])
         model.set_weights(first)
-        options = {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": every}
+        options = {"use_ema": True, "ema_momentum": 0.8, **more}
         model.compile(library.optimizers.SGD(0.05, 0.9, **options), "mse")
-        history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+        history = model.fit(x, y, batch_size=10, epochs=2, shuffle=False, verbose=0)
         found.append([*model.get_weights(), np.array(history.history["loss"])])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("more", [{"clipnorm": 0.5}, {"use_ema": True, "ema_momentum": 0.5}])
+def test_applied_gradients_are_gathered_as_in_keras(more: dict[str, Any]) -> None:
+    found = []
+    for library in (theirs(), keras):
+        model = library.Sequential([library.Input((3,)), library.layers.Dense(1)])
+        model.set_weights([np.ones((3, 1), np.float32), np.zeros(1, np.float32)])
+        optimizer = library.optimizers.SGD(0.1, 0.9, gradient_accumulation_steps=2, **more)
+        optimizer.build(model.trainable_variables)
+        for i in range(5):
+            grads = [np.full((3, 1), i + 1.0, np.float32), np.full(1, i - 1.0, np.float32)]
+            optimizer.apply(
+                [library.ops.convert_to_tensor(grad) for grad in grads], model.trainable_variables
+            )
+        if more.get("use_ema"):
+            optimizer.finalize_variable_values(model.trainable_variables)
+        found.append([*model.get_weights(), np.array(int(optimizer.iterations))])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
 
@@ -340,7 +369,7 @@ def test_averages_refuse() -> None:
     with pytest.raises(ArgumentError, match="ema_momentum"):
         keras.optimizers.SGD(use_ema=True, ema_momentum=2)
     with pytest.raises(ArgumentError, match="ema_overwrite_frequency"):
-        keras.optimizers.SGD(use_ema=True, ema_overwrite_frequency=0)
+        keras.optimizers.SGD(use_ema=True, ema_overwrite_frequency=-1)
     config = keras.optimizers.SGD(use_ema=True, ema_momentum=0.5).get_config()
     assert keras.optimizers.SGD.from_config(config).ema_momentum == 0.5
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])

@@ -82,6 +82,8 @@ class Stepper(Forward):
         # Whether the first batch has shown that the shortest way will do: one loss, a mean, nothing added.
         self.short = False
         self.every = compiled.accumulate
+        # What an optimizer of einkorn.keras does after batches that bring no update: it averages weights.
+        self.between = getattr(optimizer, "between_updates", None)
 
     def forward(self, inputs: Any, target: Any, weight: np.ndarray | None) -> Batched:
         """The loss of a batch, recorded."""
@@ -177,6 +179,8 @@ class Stepper(Forward):
         self.gathered += 1
         if self.gathered == every:
             self.update()
+        elif self.between is not None:
+            self.between()
 
     def update(self) -> None:
         """The update with what has been gathered, if anything has."""

@@ -41,8 +41,9 @@ class Optimizer(Configured):
     """What an optimizer will be, once ``compile`` or ``apply`` brings the parameters.
 
     With ``use_ema`` it keeps averages of the weights, in which each update's weights have the share
-    1 - ``ema_momentum``. Every ``ema_overwrite_frequency`` updates the weights become their averages; so they
-    do at the end of ``fit``.
+    1 - ``ema_momentum``; with ``gradient_accumulation_steps``, as in Keras, those after each batch.
+    Every ``ema_overwrite_frequency`` updates the weights become their averages, unless that is 0; so they do
+    at the end of ``fit``.
 
     Attributes
     ----------
@@ -79,10 +80,10 @@ class Optimizer(Configured):
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ArgumentError(f"{owner}: ema_momentum is {ema_momentum!r}, expected a number from 0 to 1")
         if ema_overwrite_frequency is not None and not (
-            isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency >= 1
+            isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency >= 0
         ):
             raise ArgumentError(
-                f"{owner}: ema_overwrite_frequency is {ema_overwrite_frequency!r}, expected an integer >= 1"
+                f"{owner}: ema_overwrite_frequency is {ema_overwrite_frequency!r}, expected an integer >= 0"
             )
         if weight_decay is not None and not (isinstance(weight_decay, (int, float)) and weight_decay >= 0):
             raise ArgumentError(f"{owner}: weight_decay is {weight_decay!r}, expected a number >= 0")
@@ -96,6 +97,8 @@ class Optimizer(Configured):
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.iterations = 0
         self._averages: list[np.ndarray] | None = None  # of the weights, in their order
+        self._sums: list[np.ndarray | None] = []  # of the gradients that ``apply`` was given for an update
+        self._applied = 0  # how many of these
         self._rate = learning_rate
         self._make = make
         self._bound: Any = None
@@ -142,6 +145,9 @@ class Optimizer(Configured):
             }
             if self._averages is not None:
                 own["averages"] = [average.copy() for average in self._averages]
+            if self._applied:
+                own["applied"] = self._applied
+                own["sums"] = [None if one is None else one.copy() for one in self._sums]
             return {**state_dict(), "keras": own}
 
         def load_state(state: Mapping[str, Any]) -> None:
@@ -153,6 +159,8 @@ class Optimizer(Configured):
                     rates.last_epoch = int(own["rates"])
                 if self.use_ema and own.get("averages") is not None:
                     self._averages = [np.array(average) for average in own["averages"]]
+                self._applied = int(own.get("applied", 0))
+                self._sums = [None if one is None else np.array(one) for one in own.get("sums", ())]
 
         for name, function in (
             ("step", stepped), ("apply", self.apply), ("apply_gradients", self.apply_gradients),
@@ -160,7 +168,10 @@ class Optimizer(Configured):
             ("swap_averages", self._swap), ("keep_averages", self._keep),
         ):  # fmt: skip
             object.__setattr__(bound, name, function)
+        if self.use_ema:
+            object.__setattr__(bound, "between_updates", lambda: self._average(params))
         self._bound, self._averages = bound, None
+        self._sums, self._applied = [], 0
         return bound
 
     # --- averages of weights -------------------------------------------------------------------
@@ -174,7 +185,7 @@ class Optimizer(Configured):
             average *= momentum
             average += (1 - momentum) * param._data
         every = self.ema_overwrite_frequency
-        if every is not None and (self.iterations + 1) % every == 0:
+        if every and (self.iterations + 1) % every == 0:
             self._overwrite(params, self._averages)
 
     @staticmethod
@@ -227,7 +238,7 @@ class Optimizer(Configured):
         self([_parameter(variable) for variable in variables])
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Make an update with these gradients.
+        """Make an update with these gradients; with ``gradient_accumulation_steps``, with so many's mean.
 
         Parameters
         ----------
@@ -258,10 +269,32 @@ class Optimizer(Configured):
             if grad is not None:
                 array = grad._data if isinstance(grad, Tensor) else grad
                 param.grad = Tensor(as_array(array, param._data.dtype).reshape(param._data.shape))
-        self._clip(params)
-        self._bound.step()
+        if self._gather():
+            self._clip(params)
+            self._bound.step()
+        elif self.use_ema:
+            self._average(self._bound_params())
         for param, grad in before.values():
             param.grad = grad
+
+    def _gather(self) -> bool:
+        """Whether the gradients make an update; then they are the mean of what ``apply`` was given for it."""
+        every = self.gradient_accumulation_steps
+        if not every:
+            return True
+        params = self._bound_params()
+        sums = self._sums or [None] * len(params)
+        for i, param in enumerate(params):
+            if param.grad is not None:
+                before = sums[i]
+                sums[i] = param.grad._data.copy() if before is None else before + param.grad._data
+        self._sums, self._applied = sums, self._applied + 1
+        if self._applied < every:
+            return False
+        for param, total in zip(params, sums, strict=True):
+            param.grad = None if total is None else Tensor(total / every)
+        self._sums, self._applied = [], 0
+        return True
 
     def apply_gradients(self, grads_and_vars: Any) -> None:
         """``apply`` of pairs."""
