@@ -155,6 +155,42 @@ def test_what_takes_a_device_beside_tensors_looks_at_it(call: Any, words: str) -
         call()
 
 
+@pytest.mark.parametrize("given", ["cpu:0", TorchDevice(type="cpu", index=None)], ids=str)
+def test_modules_and_trainings_take_every_name(given: Any) -> None:
+    model = einkorn.nn.Linear(2, 1, device=given).to(given)
+    model.compile("sgd", "mse", device=given)
+    x = np.ones((4, 2), np.float32)
+    model.fit(x, x[:, :1], verbose=0, device=given)
+    assert model.predict(x, device=given).shape == (4, 1)
+    assert model.evaluate(x, x[:, :1], verbose=0, device=given) >= 0
+    for use, words in (
+        (lambda: model.fit(x, x[:, :1], verbose=0, device="gpu"), f"fit: device is 'gpu', {KNOWN}"),
+        (lambda: model.predict(x, device=True), f"predict: device is True, {KNOWN}"),
+        (lambda: model.compile("sgd", "mse", device="float64"), f"compile: device is 'float64', {KNOWN}"),
+        (lambda: einkorn.nn.Linear(2, 1, device="float64"), f"device is 'float64', {KNOWN}"),
+        (lambda: einkorn.nn.Linear(2, 1, dtype="cpu"), "dtype is 'cpu', which is a device"),
+        (lambda: model.cuda("cpu"), f"cuda: device is 'cpu', {GPUS}"),
+        (lambda: model.to(True), "to: got True, expected a device or a type"),
+        (lambda: model.to("float32", "float64"), "to: got two types, 'float32' and 'float64'"),
+        (lambda: einkorn.optim.swa_utils.AveragedModel(model, "gpu"), f"to: device is 'gpu', {KNOWN}"),
+    ):
+        with pytest.raises((einkorn.ArgumentError, einkorn.DTypeError), match=words):
+            use()
+
+
+@pytest.mark.parametrize("name", ["hann_window", "hamming_window", "blackman_window", "bartlett_window"])
+def test_windows_look_at_what_they_are_given(name: str) -> None:
+    make = getattr(einkorn, name)
+    window = make(4, device="cpu:0", dtype="float64", requires_grad=True, layout=None)
+    assert window.requires_grad
+    assert (window.device, window.dtype) == ("cpu", np.float64)
+    assert make(4, dtype="bfloat16").shape == (4,)
+    with pytest.raises(einkorn.ArgumentError, match=f"{name}: device is 'gpu', {KNOWN}"):
+        make(4, device="gpu")
+    with pytest.raises(TypeError, match="places"):
+        make(4, places=3)
+
+
 def test_what_has_a_device_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (einkorn.Generator().device, einkorn.Generator(3).device.type) == ("cpu", "cpu")
     assert einkorn.Generator("cuda").device == einkorn.Generator(device="cuda").device == "cuda"

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import _bfloat16
 from einkorn._tensor import Tensor
-from einkorn.creation import as_tensor
+from einkorn.creation import _finished, _float_type, as_tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._options import integer
 
@@ -47,15 +48,18 @@ def range(
     return Tensor(values.astype(np.float32 if dtype is None else dtype), requires_grad)
 
 
-def _window(op: str, length: Any, periodic: bool, dtype: Any, shape: Any) -> Tensor:
-    n = integer(op, "window_length", length, 0)
+def _window(
+    op: str, length: Any, periodic: bool, dtype: Any, shape: Any, *, device: Any = None, layout: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    n, kind = integer(op, "window_length", length, 0), _float_type(op, dtype)
     values = np.ones(n) if n <= 1 else shape(n + 1)[:-1] if periodic else shape(n)
-    return Tensor(values.astype(np.float32 if dtype is None else dtype))
+    return _finished(op, _bfloat16.astype(np.asarray(values, np.float64), kind), device, requires_grad)
 
 
 def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None, **options: Any) -> Tensor:
     """The raised cosine from 0 to 1 and back: of a period, or symmetric."""
-    return _window("hann_window", window_length, periodic, dtype, np.hanning)
+    return _window("hann_window", window_length, periodic, dtype, np.hanning, **options)
 
 
 def hamming_window(
@@ -67,21 +71,21 @@ def hamming_window(
     def shape(n: int) -> np.ndarray:
         return np.asarray(alpha - beta * np.cos(2 * np.pi * np.arange(n) / (n - 1)))
 
-    return _window("hamming_window", window_length, periodic, dtype, shape)
+    return _window("hamming_window", window_length, periodic, dtype, shape, **options)
 
 
 def blackman_window(
     window_length: int, periodic: bool = True, *, dtype: Any = None, **options: Any
 ) -> Tensor:
     """Blackman's window: of a period, or symmetric."""
-    return _window("blackman_window", window_length, periodic, dtype, np.blackman)
+    return _window("blackman_window", window_length, periodic, dtype, np.blackman, **options)
 
 
 def bartlett_window(
     window_length: int, periodic: bool = True, *, dtype: Any = None, **options: Any
 ) -> Tensor:
     """A triangle: of a period, or symmetric."""
-    return _window("bartlett_window", window_length, periodic, dtype, np.bartlett)
+    return _window("bartlett_window", window_length, periodic, dtype, np.bartlett, **options)
 
 
 def nextafter(input: Any, other: Any) -> Tensor:

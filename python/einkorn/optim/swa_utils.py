@@ -81,7 +81,7 @@ class AveragedModel(Module):
             raise ArgumentError("AveragedModel: avg_fn and multi_avg_fn are both given, expected one of them")
         self.module = copy.deepcopy(model)
         if device is not None:
-            self.module.to(device)
+            self.module.to(device=device)
         self.register_buffer("n_averaged", np.zeros((), np.int64))
         self.avg_fn = avg_fn
         self.multi_avg_fn = multi_avg_fn
@@ -198,7 +198,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
         with no_grad():
             for batch in loader:
                 x = batch[0] if isinstance(batch, (list, tuple)) else batch
-                model(x.to(device) if device is not None and isinstance(x, Tensor) else x)
+                model(x.to(device=device) if device is not None and isinstance(x, Tensor) else x)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

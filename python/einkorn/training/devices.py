@@ -19,21 +19,21 @@ from einkorn.training.state import state_of
 __all__ = ["follow", "on_device", "place", "placed", "require"]
 
 
-def require(device: Any) -> str:
+def require(device: Any, op: str = "") -> str:
     """The name of a device; one that is not there, or where nothing computes, is refused.
 
     Raises
     ------
     ArgumentError, DeviceError, EngineError
     """
-    name = device_name("", device)
+    name = device_name(op, device)
     move(np.zeros(1, np.float32), name)
     if name != "cpu":
         importlib.import_module("einkorn.engines.cuda")
     return name
 
 
-def place(model: Any, device: Any) -> None:
+def place(model: Any, device: Any, op: str = "") -> None:
     """Move a model and the state of its optimizer to a device; None: the model stays, its optimizer follows.
 
     Raises
@@ -42,7 +42,7 @@ def place(model: Any, device: Any) -> None:
         When there is no such device, or nothing that computes there.
     """
     if device is not None:
-        model.to(require(device))
+        model.to(require(device, op))
     follow(model)
 
 
@@ -56,7 +56,7 @@ def placed(op: str, *, compiled: bool = True) -> Callable[[Callable[..., Any]], 
 
             if compiled:
                 compiled_of(model, op)
-            place(model, device)
+            place(model, device, op)
             where = state_of(model).device
             with nullcontext() if where == "cpu" else cuda.device(where):
                 return function(model, *args, **options)

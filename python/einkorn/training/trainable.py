@@ -142,7 +142,7 @@ class Trainable(Weighted, Stepping):
         from einkorn.training.devices import require
 
         if device is not None:
-            require(device)
+            require(device, "compile")
         clips = Clipping(clipnorm, clipvalue, global_clipnorm)
         compile_model(
             self, optimizer, loss, loss_weights, metrics, weighted_metrics, from_logits,
