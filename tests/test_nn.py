@@ -152,9 +152,11 @@ def test_to_casts_parameters_and_buffers_in_place():
     assert net(rows(2, 3).astype(float)).dtype == np.float64
     assert net.float().scale.dtype == np.float32
     assert net.double().scale.dtype == np.float64
-    for bad in ("float16", np.int64, "gpu", None, 3.5):
+    for bad in ("float16", np.int64, "gpu", 3.5):
         with pytest.raises(DTypeError, match="expected float32, float64 or bfloat16"):
             net.to(bad)
+    with pytest.raises(DTypeError, match="to: got None, expected a device or a type of elements"):
+        net.to(None)
     assert net.to("cpu") is net
     assert net.body[0].weight is weight
 
