@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -157,6 +159,27 @@ def test_a_step_above_the_usual_one_and_a_loss_of_its_own():
     model.compile(keras.optimizers.SGD(0.0), "mse")
     history = model.fit(ONES, 2 * ONES, verbose=0, epochs=2, batch_size=4).history
     assert history == {"loss": [1.0, 1.0], "cl": [2.0, 2.0]}
+
+
+def test_a_model_from_another_process_and_a_metric_that_comes_late(monkeypatch):
+    model = nn.Sequential(nn.Linear(1, 1))
+    model.z = keras.metrics.Mean(name="z")
+    kept = pickle.dumps(model)
+    monkeypatch.setattr("einkorn.metrics.base.Metric._made", 0)
+    model = pickle.loads(kept)
+    model.compile("sgd", "mse")
+    assert list(model.fit(ONES, ONES, verbose=0).history) == ["loss", "z"]
+
+    class Late(nn.Linear):
+        def forward(self, x):
+            if "late" not in self.__dict__:
+                self.late = keras.metrics.Sum(name="late")
+            self.late.update_state(1.0)
+            return super().forward(x)
+
+    model = nn.Sequential(Late(1, 1))
+    model.compile("sgd", "mse")
+    assert model.fit(ONES, ONES, batch_size=2, epochs=2, verbose=0).history["late"] == [4.0, 4.0]
 
 
 def test_metrics_of_compile_are_counted_once():

@@ -30,15 +30,23 @@ class Metric:
     #: Whether the result takes so long that it is left out of the figures within an epoch.
     costly = False
 
+    #: How many metrics there have been: without any, or any more, training need not look for them.
+    _made = 0
+
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
             raise ArgumentError(f"{type(self).__name__}: name is {name!r}, expected a text")
         self.name = name
+        Metric._made += 1
         Metric.reset_state(self)  # not one of a user's, which may look at what its class is yet to make
 
     def _begin(self) -> dict[str, Any]:
         """The account's entries as they are before the first row."""
         raise TypeError(f"{type(self).__name__} defines no _begin()")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Metric._made += 1  # a copy, or one from another process
+        self.__dict__.update(state)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Enter a batch.

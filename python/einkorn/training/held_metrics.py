@@ -68,6 +68,7 @@ class Held:
         self._lists = kind.metrics is not Stepping.metrics
         self._resets = self._lists or kind.reset_metrics is not Stepping.reset_metrics
         self.found: list[Any] = []
+        self._made = 0
         self.look()
 
     def __bool__(self) -> bool:
@@ -75,6 +76,9 @@ class Held:
 
     def look(self) -> None:
         """Find them, those too that the first batch may have brought."""
+        if self._made == Stream._made and not self._lists:
+            return
+        self._made = Stream._made
         if not self._lists:
             self.found = held_by(self._model)
             return
