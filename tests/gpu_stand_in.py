@@ -46,6 +46,11 @@ def _check_same_card(values: Any) -> None:
             raise ValueError(f"Array device must be same as the current device: {value.device.id}")
 
 
+def _check_reduction(options: dict[str, Any]) -> None:
+    if "initial" in options:
+        raise TypeError("got an unexpected keyword argument 'initial'")
+
+
 #: What NumPy's arrays and NumPy have, and CuPy's and CuPy (14.2) have not.
 _NUMPYS = frozenset(("ctypes", "getfield", "resize", "setfield", "setflags", "to_device"))
 _NOT_IN_CUPY = frozenset(
@@ -91,6 +96,7 @@ class GpuArray:
     def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
         if function.__name__ in _NOT_IN_CUPY:
             return NotImplemented
+        _check_reduction(kwargs)
         return far(function(*near(args), **near(kwargs)))
 
     @property
@@ -119,7 +125,12 @@ class GpuArray:
         value = getattr(self.near, name)
         if not callable(value):
             return far(value, self) if isinstance(value, np.ndarray) else value
-        return lambda *args, **kwargs: far(value(*near(args), **near(kwargs)), self)
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            _check_reduction(kwargs)
+            return far(value(*near(args), **near(kwargs)), self)
+
+        return method
 
     def diagonal(self, *args: Any) -> Any:
         view = self.near.diagonal(*args)

@@ -304,8 +304,9 @@ class Kinds(Functions, Shapes):
 
     def put(self, index: Any, source: Any, accumulate: _Truth = False) -> Tensor:
         """:meth:`index_put` into the flat tensor."""
-        flat = einkorn.as_tensor(index)
-        values = source if isinstance(source, Kinds) else einkorn.as_tensor(source)
+        flat, values = (
+            t if isinstance(t, Kinds) else einkorn.as_tensor(t).to(self.device) for t in (index, source)
+        )
         if flat.numel() != values.numel():
             raise ShapeError(
                 f"put: source has {values.numel()} elements, expected {flat.numel()} as index has"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
-from einkorn import _bfloat16
-from einkorn._device import as_array, beside
+from einkorn import _bfloat16, _versions
+from einkorn._device import as_array, beside, is_on_gpu
 from einkorn._pinned import is_pinned
 from einkorn.errors import ArgumentError
 from einkorn.random import drawing_from
@@ -256,10 +256,10 @@ class Numbers:
 
     def storage_offset(self) -> _Whole:
         """Elements from the memory's begin to the first one."""
-        base = self._data
-        while isinstance(getattr(base, "base", None), np.ndarray):
-            base = base.base
-        return (self._data.ctypes.data - base.ctypes.data) // self._data.itemsize
+        array, base = self._data, _versions.owner(self._data)
+        if is_on_gpu(array):
+            return (array.data.ptr - base.data.ptr) // array.itemsize
+        return (array.ctypes.data - base.ctypes.data) // array.itemsize
 
     def is_inference(self) -> bool:
         """False: tensors do not remember where they were made."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16
+from einkorn._device import as_array, beside
 from einkorn._tensor import Tensor
 from einkorn.creation import _finished, _float_type, as_tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -95,7 +96,7 @@ def nextafter(input: Any, other: Any) -> Tensor:
     a, b = alike(as_tensor(input), as_tensor(other))
     if a.dtype.kind != "f":
         raise DTypeError(f"nextafter: input holds {a.dtype}, expected float32 or float64")
-    return Tensor(np.nextafter(a.numpy(), b.numpy()))
+    return Tensor(as_array(np.nextafter(a._data, b._data)))
 
 
 def real(input: Any) -> Any:
@@ -136,7 +137,7 @@ def histogram(
     edges = bins if isinstance(bins, int) else np.asarray(bins)
     weights = None if weight is None else np.asarray(weight).reshape(-1)
     counts, found = np.histogram(x.numpy().reshape(-1), edges, range, density, weights)
-    return Tensor(counts.astype(x.dtype)), Tensor(found.astype(x.dtype))
+    return Tensor(beside(x, counts.astype(x.dtype))), Tensor(beside(x, found.astype(x.dtype)))
 
 
 def poisson(input: Any, generator: Any = None) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import beside, near
 from einkorn._tensor import Tensor
 from einkorn.creation import as_tensor
 from einkorn.errors import ArgumentError
@@ -70,7 +71,7 @@ def _of_scipy(name: str, input: Any, slope: Callable[[Tensor, Tensor], Any], *fi
     x = _floats(input)
     a = unwrap(x, name, "input")
     with np.errstate(all="ignore"):
-        out = np.asarray(getattr(_scipy(), name)(*first, a), a.dtype)
+        out = beside(a, np.asarray(getattr(_scipy(), name)(*first, near(a)), a.dtype))
 
     def rule(g: Any, x: Any, out: Any) -> tuple[Any]:
         recorded = isinstance(g, Tensor)
@@ -85,7 +86,7 @@ def _of_scipy(name: str, input: Any, slope: Callable[[Tensor, Tensor], Any], *fi
 def gammaln(input: Any) -> Tensor:
     """The logarithm of the gamma function's absolute value; infinite at both infinities."""
     out = _of_scipy("gammaln", input, lambda x, _: psi(x))
-    x = _floats(input).detach().numpy()
+    x = _floats(input)._data
     np.copyto(out._data, np.inf, where=np.isneginf(x))
     with np.errstate(all="ignore"):  # SciPy's is infinite there
         np.copyto(out._data, -np.log(np.abs(x)), where=(np.abs(x) < 1e-300) & (x != 0), casting="same_kind")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._tensor import Tensor
+from einkorn._device import beside
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, GradientError, ShapeError
 from einkorn.ops._road import needs, unwrap
 
@@ -54,6 +55,8 @@ def least(op: str, a: Any, s: Any, atol: Any, rtol: Any) -> Any:
         alone = known[0] is None
         relative = max(a.shape[-2:]) * np.finfo(a.dtype).eps
         if not alone:
-            relative = np.where(np.asarray(known[0]) > 0, 0.0, relative)
-    absolute = 0.0 if known[0] is None else known[0]
-    return np.maximum(np.asarray(absolute), np.asarray(relative) * s.max(-1, initial=0))[..., None]
+            relative = np.where(as_numpy(known[0]) > 0, 0.0, relative)
+    largest = s.max(-1) if s.shape[-1] else s.sum(-1)
+    if known[0] is not None:
+        return np.maximum(beside(s, as_numpy(known[0])), beside(s, as_numpy(relative)) * largest)[..., None]
+    return np.maximum(beside(s, as_numpy(relative)) * largest, 0.0)[..., None]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import ops
-from einkorn._device import as_array
+from einkorn._device import as_array, beside
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.linalg._common import computed, least, matrices, plain, symmetric, turned
@@ -211,22 +211,25 @@ def matrix_power(A: Any, n: int) -> Any:
         left >>= 1
         if left:
             base = ops.matmul(base, base)
-    return ops.add(ops.multiply(A, 0.0), np.eye(a.shape[-1], dtype=a.dtype)) if out is None else out
+    return (
+        ops.add(ops.multiply(A, 0.0), beside(a, np.eye(a.shape[-1], dtype=a.dtype))) if out is None else out
+    )
 
 
 def matrix_exp(A: Any) -> Any:
     """The exponential of square matrices: a Taylor polynomial of a small part of them, squared again."""
     a = matrices("matrix_exp", A)
     # Each matrix is squared as often as itself needs: more would cost it its digits.
-    norms = np.abs(a).sum(-2).max(-1, initial=0.0)[..., None, None].astype(np.float64)
+    sums = np.abs(a).sum(-2)
+    norms = (sums.max(-1) if a.shape[-1] else sums.sum(-1))[..., None, None].astype(np.float64)
     known = np.isfinite(norms) & (norms > 0)
     squarings = np.where(known, np.ceil(np.log2(np.where(known, norms, 1.0))) + 2, 0).clip(0)
     small = ops.multiply(A, (0.5**squarings).astype(a.dtype))
-    eye = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    eye = beside(a, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape))
     out: Any = ops.add(ops.divide(small, 18.0), eye)
     for k in range(17, 0, -1):
         out = ops.add(ops.matmul(ops.divide(small, float(k)), out), eye)
-    for step in range(int(squarings.max(initial=0.0))):
+    for step in range(int(squarings.max()) if squarings.size else 0):
         squared, goes_on = ops.matmul(out, out), step < squarings
         out = squared if goes_on.all() else ops.where(goes_on, squared, out)
     return out

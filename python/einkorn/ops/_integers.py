@@ -136,7 +136,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
         left, right = fitted(op, left, right), fitted(op, right, left)
     if op in ("divide_floor", "divide_trunc"):
         refuse_zeros("divide", right)
-    if op == "power" and np.min(right, initial=0) < 0:
+    if op == "power" and np.size(right) and np.min(right) < 0:
         raise ArgumentError("power: b has negative numbers and both are integers, expected floats")
     _check_shapes(op, a=left, b=right)
     try:

@@ -259,7 +259,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise ShapeError(f"bincount: x has shape {index.shape}, expected one axis")
     if index.size and index.min() < 0:
         raise IndexRangeError(f"bincount: x has the number {index.min()}, expected none below 0")
-    bins = int(max(index.max(initial=-1) + 1, least))
+    bins = max(int(index.max()) + 1 if index.size else 0, least)
     check_size("bincount", (bins,), "x")
     k = engines.of(index)
     if weights is None:

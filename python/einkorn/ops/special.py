@@ -55,7 +55,7 @@ def erfinv(x: Any) -> Any:
     """
     x = _float(x)
     a = unwrap(x, "erfinv", "x")
-    out = np.asarray(_erfinv(a), a.dtype)
+    out = as_array(_erfinv(a), a.dtype)
 
     def rule(g: Any, _: Any, out: Any) -> tuple[Any]:
         slope = _plain("exp", _binary_kernel("multiply", out, out))
@@ -71,16 +71,16 @@ def _erfinv(a: Any) -> Any:
         near = np.zeros_like(a)
         for c in reversed(_SERIES):
             near = near * square + a.dtype.type(c)
-        near = np.asarray(near * a)
+        near = as_array(near * a)
         rest = 1 - size  # exact above a half
         t = np.sqrt(-2 * np.log(rest / 2))
         far = t - (2.30753 + t * 0.27061) / (1 + t * (0.99229 + t * 0.04481))
-        far = np.asarray(far * math.sqrt(0.5), a.dtype)
+        far = as_array(far * math.sqrt(0.5), a.dtype)
         for _ in range(3):
             near = near - (_plain("erf", near) - a) / (2 / math.sqrt(math.pi) * np.exp(-near * near))
             error = (_plain("erfc", far) - rest) / (2 / math.sqrt(math.pi) * np.exp(-far * far))
-            far = np.asarray(far + error / (1 - far * error), a.dtype)
-            near = np.asarray(near, a.dtype)
+            far = as_array(far + error / (1 - far * error), a.dtype)
+            near = as_array(near, a.dtype)
         far = np.where(size == 1, np.inf, np.copysign(far, a))
         out = np.where(size < 0.6, near, np.copysign(far, a))
     return np.where(size <= 1, out, np.nan)
@@ -100,7 +100,7 @@ def logit(input: Any, eps: float | None = None) -> Any:
 def sinc(x: Any) -> Any:
     """``sin(pi x) / (pi x)``, and 1 at 0."""
     angle = multiply(_float(x), math.pi)
-    small = np.asarray(absolute(angle)) < 1e-3  # where a series is exact, and differentiable at 0
+    small = _there(absolute(angle)) < 1e-3  # where a series is exact, and differentiable at 0
     near = where(small, angle, 0.0)  # far away the square would be infinite
     square = multiply(near, near)
     series = subtract(1.0, multiply(square, subtract(1 / 6, multiply(square, 1 / 120))))
