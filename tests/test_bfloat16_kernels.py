@@ -58,7 +58,7 @@ def test_norms_of_large_arrays_are_not_widened(engine: str) -> None:
     w = rng.standard_normal(1040).astype(np.float32)
     with einkorn.runtime.trace_launches() as launched:
         low = _with_gradients(lambda x, w: ops.layer_norm(x, 1040, w), [x, w], 2)
-    assert set(launched) == {"row_norm_forward", "row_norm_backward", "copy"}  # of the test's own arrays
+    assert set(launched) == {"row_norm_forward", "row_norm_backward"}
     wide = Tensor(x.astype(np.float32), requires_grad=True)
     out = ops.layer_norm(wide, 1040, w)
     np.testing.assert_array_equal(low[0].astype(np.float32), rounded(out.numpy()))

@@ -337,15 +337,16 @@ def test_scenes_say_what_is_on_them():
         vision.placed_digits(digits, [7, 3], [photo[:30]], 1, 40)
 
 
-@pytest.mark.parametrize(("version", "least"), [(1, 0.5), (3, 0.8)])
+@pytest.mark.parametrize(("version", "least"), [(1, 0.8), (3, 0.9)])
 def test_a_small_yolo_learns_shapes(version, least):
     pytest.importorskip("PIL")
     einkorn.manual_seed(0)
-    train, test = vision.shape_scenes(192, 64, most=2, seed=1), vision.shape_scenes(60, 64, most=2, seed=2)
+    # So many scenes that the seed does not decide: with half of them and 14 epochs, 0.70 to 0.83.
+    train, test = vision.shape_scenes(384, 64, most=2, seed=1), vision.shape_scenes(60, 64, most=2, seed=2)
     model = models.TinyYolo(3, 64, version=version, width=8)
     model.compile(optim.Adam(model.parameters(), lr=6e-3), model.loss)
     y = vision.pack_targets(train.targets, SIZE)
-    model.fit(model.prepare(train.images), y, epochs=14, batch_size=16, verbose=0)
+    model.fit(model.prepare(train.images), y, epochs=24, batch_size=16, verbose=0)
     found = model.detect(list(test.images), 0.05)
     told = [{"boxes": b, "scores": s, "labels": k} for b, s, k in found]
     assert vision.voc_map(test.targets, told) > least
