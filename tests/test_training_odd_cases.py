@@ -1,4 +1,4 @@
-"""What strangers give to metrics, samplers, the image generator and Bayesian tools: meant, or refused."""
+"""What users give to metrics, samplers, the image generator and Bayesian tools: meant, or refused."""
 
 import numpy as np
 import pytest
