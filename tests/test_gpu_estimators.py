@@ -7,6 +7,7 @@ from typing import Any
 import gpu_stand_in
 import numpy as np
 import pytest
+from small_cascade import small_cascade
 
 import einkorn
 
@@ -135,23 +136,7 @@ def test_detectors_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     _launched(
         engine, lambda s, c: ops.haar_features(s, c, rects, np.array([[-1.0, 2.0, 0.0]]), 8, 8), sums, scale
     )
-    cascade = ops.HaarCascade(
-        height=8,
-        width=8,
-        rects=rects,
-        weights=[[-1.0, 2.0, 0.0]],
-        tilted=[0],
-        feature=[0],
-        threshold=[0.0],
-        left=[0],
-        right=[0],
-        left_value=[0.4],
-        right_value=[0.5],
-        tree_nodes=[0, 1],
-        stage_trees=[0, 1],
-        stage_threshold=[0.45],
-    )
-    detector = vision.CascadeDetector(cascade)
+    detector = vision.CascadeDetector(small_cascade(8))
     _launched(engine, lambda a: detector.detect(a, min_neighbors=0), image)
     assert len(detector.detect(image, min_neighbors=0)) > 5
 

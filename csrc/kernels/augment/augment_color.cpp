@@ -5,6 +5,7 @@
 //
 // A task is an image.
 
+#include "kernels/augment/color_kinds.h"
 #include "kernels/augment/pixels.h"
 #include "simd/lanes.h"
 
@@ -13,24 +14,6 @@ namespace einkorn::EINKORN_ISA {
 namespace {
 
 using namespace augment;
-
-enum Kind {
-  none,
-  brightness,
-  contrast,
-  saturation,
-  hue,
-  posterise,
-  solarise,
-  invert,
-  stretch,
-  equalise,
-  grey,
-  offset,
-  plane_contrast,
-  add,
-  bits
-};
 
 bool looks_first(int kind) {
   return kind == contrast || kind == stretch || kind == equalise || kind == offset || kind == plane_contrast;

@@ -7,6 +7,7 @@
 // bytes, 0.013 ms at 3.0 TB/s; a step 8 bytes of L2 an element, 0.03 ms. Few images leave most of a card idle.
 // Plan: color_images: 80 registers, 3 blocks of 256 threads an SM, 160 bytes spilled
 
+#include "kernels/augment/color_kinds.h"
 #include "kernels/augment/pixels_cuda.h"
 #include "kernels/cuda_group.h"
 
@@ -14,23 +15,7 @@ namespace einkorn::cuda {
 
 namespace {
 
-enum Kind {
-  none,
-  brightness,
-  contrast,
-  saturation,
-  hue,
-  posterise,
-  solarise,
-  invert,
-  stretch,
-  equalise,
-  grey,
-  offset,
-  plane_contrast,
-  add,
-  bits
-};
+using namespace augment;
 
 // What a step found out about an image.
 struct Found {
