@@ -5,10 +5,14 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import os
+import random
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import einkorn
@@ -73,6 +77,22 @@ def pytest_collection_finish() -> None:
     """Keep the garbage collector from looking at tens of thousands of tests again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Start every test, and the fixtures made for it, from the same draws of every library that draws.
+
+    What passes must not hang on luck: ``EINKORN_TEST_SEED`` runs the tests from other draws.
+    """
+    seed = int(os.environ.get("EINKORN_TEST_SEED", "0"))
+    random.seed(seed)
+    np.random.seed(seed)
+    einkorn.manual_seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(seed)
 
 
 @pytest.fixture(autouse=True)
