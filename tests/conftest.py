@@ -17,6 +17,7 @@ import pytest
 
 import einkorn
 from einkorn import engines, runtime
+from einkorn.cases import FAMILIES
 
 ENGINES = ("native", "numba")
 ABSENT = {
@@ -61,16 +62,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", _or_skip(present), indirect=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what one of several processes does (``--dist loadgroup``): a file, and the cases of a family.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Give each of several processes a file at a time, or all cases of a family.
 
-    So the loops that a family's cases need are compiled by one process, not by each.
+    So the loops that a family's cases need are compiled by one process, not by each. (Marks of groups would
+    say the same, but pytest-xdist 3.8 does not see them under pytest 9.2.)
     """
-    for item in items:
-        call = getattr(item, "callspec", None)
-        of_case = call is not None and "case" in call.params and ":" in call.id
-        group = call.id.partition(":")[0] if of_case else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+    scheduling = importlib.import_module("xdist.scheduler").LoadScopeScheduling
+
+    class OneByOne(scheduling):  # type: ignore[misc, valid-type]
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            family = test.partition("[")[2].partition(":")[0]
+            return family if family in FAMILIES else file
+
+    return OneByOne(config, log)
 
 
 def pytest_collection_finish() -> None:
