@@ -104,12 +104,13 @@ def test_workers_leave_nothing_open():
         return sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else []
 
     list(data.DataLoader(Pictures(), 4, num_workers=2))
-    before, shared = files(), names()
+    before, shared, others = files(), names(), set(multiprocessing.active_children())
     for _ in range(3):
         list(data.DataLoader(Pictures(), 4, num_workers=2))
         next(iter(data.DataLoader(Pictures(), 4, num_workers=2, persistent_workers=True)))
     deadline = time.monotonic() + 30
-    while multiprocessing.active_children() and time.monotonic() < deadline:
+    while set(multiprocessing.active_children()) - others and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert not set(multiprocessing.active_children()) - others
     assert files() <= before
     assert names() == shared
