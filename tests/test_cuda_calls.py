@@ -101,6 +101,20 @@ def _boost() -> None:
         model.predict_proba(x[:70].astype(np.float32))
 
 
+def _index_ranges() -> None:
+    k = einkorn.engines.cpu()
+    rng = np.random.default_rng(4)
+    for size, low, high, ignore in ((1, 0, 4, -100), (700, 0, 9, 9), (5000, -9, 9, 0), (3000, 0, 12, 0)):
+        index = rng.integers(low, 12, size)
+        index[size // 2 :: 7] = -100
+        out, position = np.empty(size, np.int64), np.full(1, -1)
+        k.clamp_indices(out, position, index, low, high, ignore)
+        bad = ((index < low) | (index >= high)) & (index != ignore)
+        np.testing.assert_array_equal(out, np.where(bad, np.clip(index, low, high - 1), index))
+        assert position[0] == (np.flatnonzero(bad)[0] if bad.any() else -1)
+        assert position[0] == k.first_out_of_range(index, low, high, ignore)
+
+
 def _histograms() -> None:
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 300, (2, 70_000)).astype(np.uint16)
@@ -315,6 +329,7 @@ RUNS: dict[str, tuple[Callable[[], None], set[str]]] = {
             "augment_erase",
         },
     ),
+    "index ranges": (_index_ranges, {"clamp_indices", "first_out_of_range"}),
     "embeddings": (_embed, {"word2vec_train", "glove_train"}),
     "prefixes": (_search_prefixes, {"ctc_beam"}),
     "stumps": (_stumps, {"presort", "stump_search", "stump_search_binned", "adaboost_update"}),

@@ -138,6 +138,14 @@ int64_t first_out_of_range(const Array& index, int64_t low, int64_t high, int64_
   return position;
 }
 
+void clamp_indices(const Array& out, const Array& position, const Array& index, int64_t low, int64_t high,
+                   int64_t ignore) {
+  if (out.size() != index.size() || position.size() != 1 || low >= high)
+    throw py::value_error("clamp_indices: out must be as long as index, position of size 1, and low below high");
+  run(&ReduceIndexKernels::clamp_indices, {out.out<int64_t>("out"), position.out<int64_t>("position"),
+                                           index.in<int64_t>("index"), index.size(), low, high, ignore, workspace()});
+}
+
 }  // namespace
 
 EINKORN_BINDINGS(reduce, m) {
@@ -167,6 +175,7 @@ EINKORN_BINDINGS(reduce, m) {
       "out"_a, "x"_a);
 
   m.def("first_out_of_range", &first_out_of_range, "index"_a, "low"_a, "high"_a, "ignore"_a);
+  m.def("clamp_indices", &clamp_indices, "out"_a, "position"_a, "index"_a, "low"_a, "high"_a, "ignore"_a);
 }
 
 }  // namespace einkorn::bind_reduce

@@ -533,6 +533,15 @@ void first_out_of_range(const FirstOutOfRange& k) {
   *k.position = -1;
 }
 
+void clamp_indices(const ClampIndices& k) {
+  for (int64_t i = 0; i < k.size; ++i) {
+    const int64_t index = k.index[i];
+    const bool bad = (index < k.low || index >= k.high) && index != k.ignore;
+    k.out[i] = bad ? clamp_between(index, k.low, k.high - 1) : index;
+    if (bad && *k.position < 0) *k.position = i;
+  }
+}
+
 EINKORN_INSTANTIATE(reduce_sum, Reduce)
 EINKORN_INSTANTIATE(reduce_max, Reduce)
 EINKORN_INSTANTIATE(reduce_min, Reduce)

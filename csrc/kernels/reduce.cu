@@ -338,6 +338,16 @@ __global__ void find_out_of_range(FirstOutOfRange k, Position* position) {
   });
 }
 
+// No index is written beyond the range, whatever kernels do with them before somebody reads the position.
+__global__ void clamp_out_of_range(ClampIndices k) {
+  grid_stride(k.size, [&](int64_t i) {
+    const int64_t index = k.index[i];
+    const bool bad = (index < k.low || index >= k.high) && index != k.ignore;
+    k.out[i] = bad ? (index < k.low ? k.low : k.high - 1) : index;
+    if (bad) atomicMin(reinterpret_cast<Position*>(k.position), static_cast<Position>(i));  // -1 is the largest of them
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -383,6 +393,10 @@ void first_out_of_range(const FirstOutOfRange& k) {
   check(cudaMemcpyAsync(k.position, position, sizeof(Position), cudaMemcpyDeviceToHost, current_stream()),
         "first_out_of_range");  // `none` is -1
   check(cudaStreamSynchronize(current_stream()), "first_out_of_range");
+}
+
+void clamp_indices(const ClampIndices& k) {
+  if (k.size > 0) launch_over("clamp_indices", clamp_out_of_range, k.size, k);
 }
 
 EINKORN_INSTANTIATE(reduce_sum, Reduce)

@@ -4,11 +4,13 @@
 //   reduce_max   out = max of x,  reduce_min   out = min of x,  reduce_prod   out = product of x
 //   argmax       out[o, i] = the first j with the largest x[o, j, i]
 //   first_out_of_range   *position = the first i with index[i] outside [low, high) and != ignore, or -1
+//   clamp_indices        out[i] = index[i], brought into [low, high) where it is outside and != ignore; *position, -1 before,
+//                        is the first such i. Nobody waits: who reads *position later knows whether out is what was meant.
 //
 // Layout      reduce: x any strides, out contiguous over the kept axes.
 //             argmax: x contiguous [outer, n, inner], out contiguous [outer, inner].
 // Aliasing    none.
-// Zero sizes  no output: nothing happens. An empty reduction: sum 0 (times scale / divisor), max -inf, min +inf, product 1.
+// Zero sizes  clamp_indices needs low < high. No output: nothing happens. An empty reduction: sum 0 (times scale / divisor), max -inf, min +inf, product 1.
 //             argmax needs n > 0; an empty index list is in range.
 // NaN         propagates; the first NaN is the argmax.
 // Sums        accumulate in T, in vectors of partial sums over a few thousand elements that are then added pairwise.
@@ -57,6 +59,14 @@ struct FirstOutOfRange {
   Workspace ws;
 };
 
+struct ClampIndices {
+  int64_t* out;
+  int64_t* position;
+  const int64_t* index;
+  int64_t size, low, high, ignore;
+  Workspace ws;
+};
+
 #define EINKORN_REDUCE_KERNELS(X) \
   X(reduce_sum, Reduce)           \
   X(reduce_max, Reduce)           \
@@ -64,7 +74,9 @@ struct FirstOutOfRange {
   X(reduce_prod, Reduce)          \
   X(argmax, Argmax)
 
-#define EINKORN_REDUCE_INDEX_KERNELS(X) X(first_out_of_range, FirstOutOfRange)
+#define EINKORN_REDUCE_INDEX_KERNELS(X)  \
+  X(first_out_of_range, FirstOutOfRange) \
+  X(clamp_indices, ClampIndices)
 
 EINKORN_FLOAT_TABLE(ReduceKernels, EINKORN_REDUCE_KERNELS)
 EINKORN_INDEX_TABLE(ReduceIndexKernels, EINKORN_REDUCE_INDEX_KERNELS)

@@ -365,7 +365,8 @@ def set_checked(on: bool) -> None:
 
     They are unless this says otherwise, in ``fit`` as elsewhere: an index out of range raises
     :class:`einkorn.IndexRangeError` as on the CPU. Each look waits for the GPU, some 10 us and what was
-    queued before. Without it an index out of range reads or writes where nothing of the array is.
+    queued before; ``fit``, ``evaluate`` and ``predict`` wait once for a batch, where its loss is read or its
+    outputs are. Without looks an index out of range reads or writes where nothing of the array is.
 
     Parameters
     ----------

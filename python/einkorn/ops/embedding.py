@@ -9,6 +9,7 @@ import numpy as np
 from einkorn import _bfloat16, _versions, engines
 from einkorn._device import beside, is_whole, move
 from einkorn._grad_mode import mode
+from einkorn._range_checks import checked
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer, number
@@ -90,11 +91,11 @@ def embedding(
     rows, width = w.shape
     flat = index if index.ndim == 1 else index.reshape(-1)
     same_place(op, "input", index, "weight", w)
-    _check_rows(op, index, flat, rows)
+    flat = _check_rows(op, index, flat, rows)
     if max_norm is not None:
         _renorm(op, weight, w, flat, max_norm, norm_type)
     if w.dtype.kind == "V":  # rows of bfloat16 are moved as they are
-        out = w.take(index, axis=0)
+        out = w.take(flat.reshape(index.shape), axis=0)
     else:
         w = contiguous(w)
         k = engines.of(w)
@@ -213,8 +214,7 @@ def embedding_bag(
         same_dtype(op, weight=w, per_sample_weights=factor)
         factor = contiguous(factor).reshape(-1)
     same_place(op, "input", index, "weight", w)
-    _check_rows(op, index, index.reshape(-1), rows)
-    shape, index = index.shape, index.reshape(-1)
+    shape, index = index.shape, _check_rows(op, index, index.reshape(-1), rows)
     if max_norm is not None:
         _renorm(op, weight, w, index, max_norm, norm_type)
     w = contiguous(w)
@@ -271,16 +271,16 @@ def _table(op: str, w: Any, padding_idx: Any, by_frequency: Any, sparse: Any) ->
     return w, padding % rows
 
 
-def _check_rows(op: str, index: Any, flat: Any, rows: int) -> None:
-    if flat.size == 0:
-        return
-    bad = engines.of(flat).first_out_of_range(flat, 0, rows, 0 if rows else -1)
-    if bad >= 0:
+def _check_rows(op: str, index: Any, flat: Any, rows: int) -> Any:
+    """The flat index, all rows of which there are."""
+
+    def error(bad: int, row: int) -> Exception:
         at = bad if index.ndim <= 1 else tuple(map(int, np.unravel_index(bad, index.shape)))
-        raise IndexRangeError(
-            f"{op}: input has row {int(flat[bad])} at {at}, expected 0 to {rows - 1} because weight has"
-            f" {rows} rows"
+        return IndexRangeError(
+            f"{op}: input has row {row} at {at}, expected 0 to {rows - 1} because weight has {rows} rows"
         )
+
+    return checked(flat, 0, rows, 0 if rows else -1, error) if flat.size else flat
 
 
 def _ends(op: str, index: Any, offsets: Any, include_last: bool) -> Any:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, engines
+from einkorn._device import beside
 from einkorn._grad_mode import mode
+from einkorn._range_checks import checked
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
@@ -127,7 +129,7 @@ def _cross_entropy(
         raise ArgumentError(f"{op}: label_smoothing is {label_smoothing!r}, expected 0 to 1")
     ignore_index = integer(op, "ignore_index", ignore_index, -(1 << 63), (1 << 63) - 1)
     if isinstance(target, (int, np.integer)) and type(target) is not bool:
-        target = np.asarray(target)
+        target = beside(a, np.asarray(target))
     target_shape = np.shape(target) if not hasattr(target, "shape") else tuple(target.shape)
     soft = _holds_floats(target)
     if not soft and target_shape == shape:  # one-hot
@@ -156,7 +158,7 @@ def _cross_entropy(
     t = t if t.ndim == 1 else t.reshape(-1)
 
     k = engines.of(a)
-    _check_classes(op, t, classes, ignore_index, rows_shape)
+    t = _check_classes(op, t, classes, ignore_index, rows_shape)
     logits = _classes_last(a)
     logits = logits if a.ndim == 2 else logits.reshape(t.size, classes)
     dtype = a.dtype
@@ -338,7 +340,7 @@ def nll_loss(
     same_place(op, "target", t, "input", a)
     w = _class_weights(op, a, weight, classes)
     t = t.reshape(-1)
-    _check_classes(op, t, classes, ignore_index, expected)
+    t = _check_classes(op, t, classes, ignore_index, expected)
     k, dtype = engines.of(a), a.dtype
     inner = t.size // batch[0] if batch[0] else 1
     x = contiguous(a).reshape(batch[0], classes, inner)
@@ -381,11 +383,14 @@ def _class_weights(op: str, a: Any, weight: Any, classes: int) -> Any:
     return w
 
 
-def _check_classes(op: str, t: Any, classes: int, ignore_index: int, rows_shape: tuple[int, ...]) -> None:
-    bad = engines.of(t).first_out_of_range(t, 0, classes, ignore_index)
-    if bad >= 0:
+def _check_classes(op: str, t: Any, classes: int, ignore_index: int, rows_shape: tuple[int, ...]) -> Any:
+    """The flat target, all classes of which there are, but for those that are ignored."""
+
+    def error(bad: int, label: int) -> Exception:
         row = bad if len(rows_shape) <= 1 else tuple(map(int, np.unravel_index(bad, rows_shape)))
-        raise IndexRangeError(
-            f"{op}: target has class {int(t[bad])} in row {row}, expected 0 to {classes - 1} because input"
+        return IndexRangeError(
+            f"{op}: target has class {label} in row {row}, expected 0 to {classes - 1} because input"
             f" has {classes} classes, or ignore_index, {ignore_index}"
         )
+
+    return checked(t, 0, classes, ignore_index, error)

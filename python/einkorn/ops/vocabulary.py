@@ -122,7 +122,7 @@ def linear_cross_entropy(
         raise ShapeError(f"{op}: target has shape {t.shape}, expected {a.shape[:-1]} as input has rows")
     class_weight = _class_weights(op, a, weight, classes)
     single, t = a.ndim == 1, t.reshape(-1)
-    _check_classes(op, t, classes, ignore_index, t.shape)
+    t = _check_classes(op, t, classes, ignore_index, t.shape)
     blocks = _Blocks(t, class_weight, ignore_index, smoothing, code)
     wanted = (needs(input), needs(linear_weight), needs(linear_bias))
     at_once = any(wanted) and mode.enabled and code != 0

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from einkorn._console import open_bar
+from einkorn._range_checks import later
 from einkorn._tensor import Tensor
 from einkorn.data.arrays import as_array, is_map_dataset
 from einkorn.data.loader import DataLoader
+from einkorn.data.rows import lent
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.nn._folding import folding
 from einkorn.nn.regularizers import penalty_of
@@ -128,10 +130,13 @@ class Tester(Forward):
 
     def add(self, figures: Any, inputs: Any, target: Any, weight: Any) -> None:
         """Enter a batch into the figures."""
-        output, values = self.run(inputs)
-        loss = self.loss
-        wanted = loss.prepare(values, target)
-        value, parts = self.loss_of(output, wanted, weight)
+        with later(self.state.device) as look:
+            output, values = self.run(inputs)
+            loss = self.loss
+            wanted = loss.prepare(values, target)
+            value, parts = self.loss_of(output, wanted, weight)
+            look()
+            values = values if self.state.device == "cpu" else on_device(values, "cpu")
         number = parts
         penalty = penalty_of(self.penalized)
         extra = 0.0 if penalty is None else penalty.item()
@@ -154,7 +159,7 @@ def predict(
 ) -> Any:
     """``Trainable.predict``."""
     size = 256 if batch_size is None else integer(batch_size, "predict", "batch_size", 1)
-    types = Types(float_type(model))
+    types = Types(float_type(model), device=state_of(model).device)
     if is_map_dataset(x) and not is_batches(x):
         x = DataLoader(x, size)
     rows = None
@@ -188,9 +193,7 @@ def _slices(
     arrays: tuple[np.ndarray, ...], size: int, names: tuple[str, ...] | None
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """The rows, so many at a time, so that nothing can write into them; one batch if there are none."""
-    views = [array.view() for array in arrays]
-    for view in views:
-        view.flags.writeable = False
+    views = [lent(array) for array in arrays]
     for start in range(0, max(len(views[0]), 1), size):
         parts = tuple(view[start : start + size] for view in views)
         yield parts if names is None else Named.of(names, parts)
@@ -207,7 +210,9 @@ def _outputs(model: Any, batches: Iterable[Any], rows: int | None, events: Event
         if own:
             output = model.predict_step(unbatched(*there(state_of(model), inputs, None, None))[0])
         else:
-            output = hints.call(model, inputs, "predict") if step == 0 else call_model(model, inputs)
+            with later(state_of(model).device) as look:
+                output = hints.call(model, inputs, "predict") if step == 0 else call_model(model, inputs)
+                look()
         several = isinstance(output, (tuple, list, Mapping))
         parts = list(output.values() if isinstance(output, Mapping) else output) if several else [output]
         if step == 0:

@@ -19,7 +19,11 @@ __all__ = ["Forward"]
 
 
 class Forward:
-    """A model with its loss, which the first batch settles: only then is it known what the outputs are."""
+    """A model with its loss, which the first batch settles: only then is it known what the outputs are.
+
+    On a GPU a batch is waited for once, where its loss is read: checks of indices and the outputs that the
+    figures take, which are the CPU's, are read along with it.
+    """
 
     def __init__(self, model: Any, compiled: Compiled, op: str) -> None:
         self.model = model
@@ -34,11 +38,12 @@ class Forward:
         self.plain = type(compiled.loss) is Loss and not compiled.autocast
 
     def run(self, inputs: Any) -> tuple[Any, Any]:
-        """What the model gives for a batch, and the arrays of it as the figures take them: the CPU's."""
+        """What the model gives for a batch, and the arrays of it, where they are."""
         if self.fresh:
             output = hints.call(self.model, inputs, self.op)
-            values = on_device(self.loss.outputs(output, self.op), "cpu")
-            self.loss = self.loss.settle(values, lambda: hints.ends_in(self.model))
+            values = self.loss.outputs(output, self.op)
+            here = on_device(values, "cpu")
+            self.loss = self.loss.settle(here, lambda: hints.ends_in(self.model))
             self.fresh = False
             return output, values
         if self.plain and type(inputs) is tuple and self.state.device == "cpu":
@@ -47,7 +52,7 @@ class Forward:
                 return output, output._data
         else:
             output = call_model(self.model, inputs)
-        return output, on_device(self.loss.outputs(output, self.op), "cpu")
+        return output, self.loss.outputs(output, self.op)
 
     def loss_of(self, output: Any, wanted: Any, weight: Any) -> tuple[Any, Any]:
         """The loss of a batch, and its parts, where the model is."""

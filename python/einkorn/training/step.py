@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._range_checks import later
 from einkorn._tensor import Tensor
 from einkorn.errors import EinkornError
 from einkorn.nn.constraints import constrain, constrained
@@ -15,6 +16,7 @@ from einkorn.nn.regularizers import penalty_of
 from einkorn.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from einkorn.optim import Optimizer
 from einkorn.training.compiled import Compiled
+from einkorn.training.devices import on_device
 from einkorn.training.forward import Forward
 
 __all__ = ["Batched", "Stepper"]
@@ -92,23 +94,26 @@ class Stepper(Forward):
         first = self.fresh
         if self.short and not first and weight is None and type(inputs) is tuple:
             return self._shortly(inputs, target)
-        output, values = self.run(inputs)
-        loss = self.loss
-        wanted = loss.prepare(values, target)
-        value, parts = self.loss_of(output, wanted, weight)
-        if self.compiled.loss_weight != 1.0:
-            value = ops.multiply(value, self.compiled.loss_weight)
-        if self.penalized:
-            penalty = penalty_of(self.penalized)
-            if penalty is not None:
-                value = ops.add(value, penalty)
-                if parts is not None:
-                    parts.append(penalty.item())
-        if not isinstance(value, Tensor) or not value.requires_grad:
-            raise EinkornError(
-                f"{self.op}: the loss does not depend on any parameter that requires a gradient"
-            )
-        number = value.item()
+        with later(self.state.device) as look:
+            output, values = self.run(inputs)
+            loss = self.loss
+            wanted = loss.prepare(values, target)
+            value, parts = self.loss_of(output, wanted, weight)
+            if self.compiled.loss_weight != 1.0:
+                value = ops.multiply(value, self.compiled.loss_weight)
+            if self.penalized:
+                penalty = penalty_of(self.penalized)
+                if penalty is not None:
+                    value = ops.add(value, penalty)
+                    if parts is not None:
+                        parts.append(penalty.item())
+            if not isinstance(value, Tensor) or not value.requires_grad:
+                raise EinkornError(
+                    f"{self.op}: the loss does not depend on any parameter that requires a gradient"
+                )
+            look()
+            number = value.item()
+            values = values if self.state.device == "cpu" else on_device(values, "cpu")
         if first:
             self.counts_all = loss.is_mean
             self.short = self._is_short()

@@ -307,3 +307,33 @@ def first_out_of_range(index: Array, low: int, high: int, ignore: int) -> int:
     position = np.empty(1, np.int64)
     _first_out_of_range(position, read("index", index, np.int64, index.size), low, high, ignore)
     return int(position[0])
+
+
+@Loop
+def _clamp_indices(
+    out: IndexOut1, position: IndexOut1, index: Index1, low: Int, high: Int, ignore: Int
+) -> None:
+    for i in range(index.shape[0]):
+        out[i] = index[i]
+        if (index[i] < low or index[i] >= high) and index[i] != ignore:
+            out[i] = min(max(index[i], low), high - 1)
+            if position[0] < 0:
+                position[0] = i
+
+
+@kernel
+def clamp_indices(out: Array, position: Array, index: Array, low: int, high: int, ignore: int) -> None:
+    """Indices brought into [low, high) but for `ignore`; position, -1 before, is the first that was not."""
+    require(
+        out.size == index.size and position.size == 1 and low < high,
+        "clamp_indices: out must be as long as index, position of size 1, and low below high",
+    )
+    size = index.size
+    _clamp_indices(
+        write("out", out, np.int64, size),
+        write("position", position, np.int64, 1),
+        read("index", index, np.int64, size),
+        low,
+        high,
+        ignore,
+    )
