@@ -275,6 +275,10 @@ class TorchTensor:
     def element_size(self) -> int:
         return self.shared.itemsize
 
+    def view(self, dtype: str) -> TorchTensor:
+        kind = dtype.removeprefix("torch.")
+        return TorchTensor(self.shared.view(np.int16), kind)
+
     def is_floating_point(self) -> bool:
         return self.dtype.is_floating_point
 
@@ -307,12 +311,14 @@ TorchTensor.__module__ = "torch"
 def torch_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     torch: Any = types.ModuleType("torch")
     torch.from_dlpack = lambda array: TorchTensor(array.near)
-    torch.int16 = "int16"
+    torch.int16, torch.bfloat16 = "int16", "bfloat16"
     monkeypatch.setitem(sys.modules, "torch", torch)
 
 
 @pytest.mark.usefixtures("torch_of_a_gpu")
-def test_tensors_of_torch_on_a_gpu_are_taken_without_a_copy(kernels: Kernels) -> None:
+def test_tensors_of_torch_on_a_gpu_are_taken_without_a_copy(
+    kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = np.arange(-3, 3, dtype=np.float32).reshape(2, 3)
     out = einkorn.ops.relu(TorchTensor(x))
     assert isinstance(out, TorchTensor)
@@ -332,10 +338,16 @@ def test_tensors_of_torch_on_a_gpu_are_taken_without_a_copy(kernels: Kernels) ->
         einkorn.ops.add(TorchTensor(x), x)
     with pytest.raises(einkorn.ArgumentError, match="pass it detached"):
         einkorn.ops.relu(TorchTensor(x, requires_grad=True))
+    low = einkorn.tensor(x).bfloat16().numpy()
+    out = einkorn.ops.relu(TorchTensor(low, "bfloat16"))
+    assert out.dtype == "torch.bfloat16"
+    np.testing.assert_array_equal(out.shared.view(np.int16), np.maximum(low, 0).view(np.int16))
+    monkeypatch.setattr(sys.modules["cupy"], "__version__", "13.6.0", raising=False)
     with pytest.raises(
-        einkorn.DTypeError, match=r"x has dtype torch.bfloat16 on cuda:0, where CuPy has no such"
+        einkorn.EngineError,
+        match=r"x has dtype torch.bfloat16 on cuda:0, which needs CuPy 14 or later, and 13.6.0 is installed",
     ):
-        einkorn.ops.relu(TorchTensor(x.astype(np.float16).view(np.int16), "bfloat16"))
+        einkorn.ops.relu(TorchTensor(low, "bfloat16"))
 
 
 @pytest.mark.usefixtures("torch_of_a_gpu")

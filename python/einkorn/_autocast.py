@@ -12,6 +12,7 @@ from typing import Any
 
 from einkorn import _bfloat16, _versions
 from einkorn._context import Context
+from einkorn._device import is_on_gpu
 from einkorn._grad_mode import mode
 from einkorn.errors import ArgumentError, DTypeError
 
@@ -60,24 +61,37 @@ PRODUCTS = frozenset({"addbmm", "addmv", "baddbmm", "bilinear", "einsum", "prelu
 
 
 class _State(threading.local):
-    """What holds in this thread."""
+    """What holds in this thread: for arrays of the CPU, and for those of GPUs."""
 
-    enabled = False
+    cpu = False
+    cuda = False
     keeps = True  # rounded parameters
     depth = 0
 
     def __init__(self) -> None:
         self.kept: dict[int, tuple[Any, Any, int, Any]] = {}
 
+    @property
+    def enabled(self) -> bool:
+        """Whether it holds for any arrays."""
+        return self.cpu or self.cuda
+
+    def holds_for(self, x: Any) -> bool:
+        """Whether it holds for an array, a Tensor or a tensor of torch."""
+        data = getattr(x, "_data", x)
+        there = is_on_gpu(data) or str(getattr(data, "device", "")).startswith("cuda")
+        return self.cuda if there else self.cpu
+
 
 state = _State()
+_PLACES = ("cpu", "cuda")
 _blocks = 0  # in all threads
 _lock = threading.Lock()
 
 
 def is_autocast_enabled(device_type: str = "cpu") -> bool:
-    """Whether this thread is inside an enabled :class:`autocast`."""
-    return state.enabled and device_type == "cpu"
+    """Whether this thread is inside an enabled :class:`autocast` of that device."""
+    return bool(getattr(state, device_type)) if device_type in _PLACES else False
 
 
 class autocast(Context[None]):  # noqa: N801 - torch's name
@@ -90,9 +104,10 @@ class autocast(Context[None]):  # noqa: N801 - torch's name
 
     Parameters
     ----------
-    device_type : str, default "cpu"
+    device_type : "cpu" or "cuda", optional
+        Whose arrays are meant. Default: all.
     dtype : dtype, default bfloat16
-        The only one.
+        The only one, on a GPU too, where torch's default is float16.
     enabled : bool, default True
         False: as if there were no block, also within one.
     cache_enabled : bool, default True
@@ -114,35 +129,37 @@ class autocast(Context[None]):  # noqa: N801 - torch's name
 
     def __init__(
         self,
-        device_type: str = "cpu",
+        device_type: str | None = None,
         dtype: Any = None,
         enabled: bool = True,
         cache_enabled: bool | None = None,
     ) -> None:
-        if device_type != "cpu":
-            why = ": bfloat16 is computed with on the CPU alone" if device_type == "cuda" else ""
-            raise ArgumentError(f"autocast: device_type is {device_type!r}, expected 'cpu'{why}")
+        if device_type is not None and device_type not in _PLACES:
+            raise ArgumentError(f"autocast: device_type is {device_type!r}, expected 'cpu' or 'cuda'")
         if dtype is not None and not _bfloat16.is_bfloat16(_bfloat16.dtype_of(dtype)):
             raise DTypeError(f"autocast: dtype is {dtype!r}, expected bfloat16")
         for name, value in (("enabled", enabled), ("cache_enabled", cache_enabled)):
             if not isinstance(value, bool) and not (value is None and name == "cache_enabled"):
                 raise ArgumentError(f"autocast: {name} is {value!r}, expected True or False")
+        self._places = _PLACES if device_type is None else (device_type,)
         self._enabled = enabled
         self._keeps = cache_enabled is None or cache_enabled
 
-    def _enter(self) -> tuple[None, tuple[bool, bool]]:
+    def _enter(self) -> tuple[None, tuple[bool, bool, bool]]:
         global active, _blocks
-        before = state.enabled, state.keeps
-        state.enabled, state.keeps = self._enabled, self._keeps
+        before = state.cpu, state.cuda, state.keeps
+        for place in self._places:
+            setattr(state, place, self._enabled)
+        state.keeps = self._keeps
         state.depth += 1
         with _lock:
             _blocks += 1
             active = True
         return None, before
 
-    def _leave(self, before: tuple[bool, bool]) -> None:
+    def _leave(self, before: tuple[bool, bool, bool]) -> None:
         global active, _blocks
-        state.enabled, state.keeps = before
+        state.cpu, state.cuda, state.keeps = before
         state.depth -= 1
         if state.depth == 0:
             state.kept.clear()
@@ -161,6 +178,8 @@ def lower(*inputs: Any) -> tuple[Any, ...]:
 def lowered(x: Any) -> Any:
     """One input of such an operation."""
     if getattr(getattr(x, "dtype", None), "name", None) != "float32" and not _is_torch_float32(x):
+        return x
+    if not state.holds_for(x):
         return x
     from einkorn.ops import cast
 

@@ -1,7 +1,7 @@
 """bfloat16: a type to keep numbers in, the upper half of a float32. Kernels compute in float32.
 
-The NumPy type is ``ml_dtypes.bfloat16``; the package is imported when the type is first asked for. Kernels
-that take bfloat16 are handed its bits, as uint16.
+The NumPy type is ``ml_dtypes.bfloat16``, which CuPy has too from version 14 on; the package is imported when
+the type is first asked for. Kernels that take bfloat16 are handed its bits, as uint16.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn._device import device_of, is_on_gpu
-from einkorn.errors import EngineError
+from einkorn._device import as_array, check_bfloat16, is_on_gpu
 
 __all__ = [
     "Stored",
@@ -64,7 +63,7 @@ def dtype_of(given: Any) -> np.dtype[Any]:
 
 def widen(array: Any, dtype: Any = _FLOAT32) -> Any:
     """The numbers of a bfloat16 array, in any layout, as float32 or float64."""
-    k = engines.cpu()
+    k = engines.of(array)
     out = k.empty(array.shape, dtype)
     k.widen_bf16(out, array.view(np.uint16))
     return out
@@ -74,9 +73,9 @@ def narrow(array: Any) -> Any:
     """The numbers of a float32 or float64 array, in any layout, rounded to bfloat16."""
     global met
     met = True
+    k = engines.of(array)
     if is_on_gpu(array):
-        raise EngineError(f"bfloat16: there are arrays of it on the CPU alone, got one on {device_of(array)}")
-    k = engines.cpu()
+        check_bfloat16("bfloat16: an array of it on a GPU")
     out = k.empty(array.shape, bfloat16())
     k.narrow_bf16(out.view(np.uint16), array)
     return out
@@ -95,11 +94,9 @@ def astype(array: Any, dtype: Any) -> Any:
 
 def copy(out: Any, x: Any) -> None:
     """``out[...] = x`` where one of the two is bfloat16, rounded once."""
-    if is_on_gpu(x):
-        raise EngineError(f"bfloat16: there are arrays of it on the CPU alone, got one on {device_of(x)}")
-    k = engines.cpu()
+    k = engines.of(out)
     if x.dtype == out.dtype:
-        np.copyto(out, x)
+        np.copyto(out.view(np.uint16), x.view(np.uint16))
     elif out.dtype.kind == "f":
         k.widen_bf16(out, x.view(np.uint16))
     else:
@@ -112,9 +109,9 @@ def comparable(array: Any, other: Any) -> tuple[Any, Any]:
     A plain number is rounded first, as it is where one is computed with.
     """
     if isinstance(other, float):
-        return widen(array), widen(narrow(np.array(other, np.float64)))
+        return widen(array), widen(narrow(np.array(other, np.float64))).item()
     if not isinstance(other, int) and is_bfloat16(other.dtype):
-        other = widen(np.asarray(other))
+        other = widen(as_array(other))
     return widen(array), other
 
 
@@ -134,25 +131,27 @@ def dlpack(array: Any, **options: Any) -> Any:
 
 
 class Stored:
-    """The kernels that arrays of bfloat16 meet outside of operations, under the names of the engines'."""
+    """The kernels that arrays of bfloat16 meet outside of operations, under the names of an engine's."""
 
-    @staticmethod
-    def empty(shape: tuple[int, ...], dtype: Any) -> Any:
-        return engines.cpu().empty(shape, dtype)
+    def __init__(self, engine: Any) -> None:
+        if engine is not engines.cpu():
+            check_bfloat16("bfloat16: an array of it on a GPU")
+        self._engine = engine
+        self.empty = engine.empty
 
     copy = staticmethod(copy)
 
     @staticmethod
     def fill(out: Any, value: float) -> None:
-        out[...] = value
+        out.view(np.uint16)[...] = int(narrow(np.array(value, np.float64)).view(np.uint16))
 
-    @staticmethod
-    def add(out: Any, a: Any, b: Any) -> None:
+    def add(self, out: Any, a: Any, b: Any) -> None:
         total = widen(a)
-        engines.cpu().add(total, total, widen(b))
+        self._engine.add(total, total, widen(b))
         copy(out, total)
 
 
 def of(array: Any) -> Any:
     """The engine of an array that may be bfloat16."""
-    return engines.of(array) if array.dtype.kind == "f" or not is_bfloat16(array.dtype) else Stored
+    engine = engines.of(array)
+    return engine if array.dtype.kind == "f" or not is_bfloat16(array.dtype) else Stored(engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from einkorn.errors import ArgumentError, DeviceError, EngineError
 __all__ = [
     "as_array",
     "beside",
+    "check_bfloat16",
     "cupy_module",
     "device",
     "device_name",
@@ -30,7 +32,7 @@ __all__ = [
     "refuse_apart",
 ]
 
-_OLDEST_CUPY = 13
+_OLDEST_CUPY, _FIRST_WITH_BFLOAT16 = 13, 14
 _DEVICE = re.compile(r"cpu|cuda(?::(0|[1-9][0-9]*))?")
 
 
@@ -157,6 +159,23 @@ def cupy_module(what: str) -> Any:
     return cupy
 
 
+def check_bfloat16(what: str) -> None:
+    """Refuse a CuPy without the type; ``what`` needs it.
+
+    Raises
+    ------
+    EngineError
+        With one before version 14.
+    """
+    version = str(getattr(sys.modules["cupy"], "__version__", ""))
+    first = version.partition(".")[0]
+    if first.isdigit() and int(first) < _FIRST_WITH_BFLOAT16:
+        raise EngineError(
+            f"{what} needs CuPy {_FIRST_WITH_BFLOAT16} or later, and {version} is installed; run: pip install"
+            " -U 'einkorn[cuda]'"
+        )
+
+
 def gpu_count(what: str, cupy: Any) -> int:
     """The number of GPUs, at least one.
 
@@ -251,7 +270,7 @@ def move(array: Any, device: Any, *, waits: bool = True) -> Any:
     ArgumentError
         For another name.
     EngineError
-        When CuPy is not installed, or cannot be used.
+        When CuPy is not installed, or cannot be used; bfloat16 with one before version 14.
     DeviceError
         When there is no such GPU.
     """
@@ -265,6 +284,8 @@ def move(array: Any, device: Any, *, waits: bool = True) -> Any:
         raise DeviceError(f"device is {name!r}, but there are {count} GPUs")
     if not isinstance(array, np.ndarray) and array.device.id == number:
         return array
+    if array.dtype.kind == "V":
+        check_bfloat16(f"bfloat16: an array of it on {name}")
     with cupy.cuda.Device(number):
         if is_pinned(array) and array.flags.c_contiguous:
             return send(array, waits)

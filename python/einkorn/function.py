@@ -239,10 +239,10 @@ def checkpoint(
     if not mode.enabled:
         return function(*args, **kwargs)
     state = random.get_state()
-    precision = autocast(enabled=is_autocast_enabled())
+    cpu, cuda = (autocast(place, enabled=is_autocast_enabled(place)) for place in ("cpu", "cuda"))
 
     def called(inputs: Sequence[Any]) -> Any:
-        with precision:
+        with cpu, cuda:
             return function(*inputs, **kwargs)
 
     def apart() -> list[Any]:

@@ -121,9 +121,9 @@ def cpu() -> Any:
     return _cpu
 
 
-def takes_bfloat16() -> frozenset[str]:
-    """The kernels of the CPU's engine that take arrays of bfloat16 as they are."""
-    return getattr(cpu(), "takes_bfloat16", frozenset)()
+def takes_bfloat16(array: Any = None) -> frozenset[str]:
+    """The kernels that take bfloat16 as it is, of the engine of an array; by default of the CPU's."""
+    return getattr(cpu() if array is None else of(array), "takes_bfloat16", frozenset)()
 
 
 def makes_gate_inputs(engine: Any) -> bool:

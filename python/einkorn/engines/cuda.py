@@ -28,7 +28,7 @@ except ImportError as _error:
 if _unfit := settings.misfit(_cuda):
     raise EngineError(f"einkorn's CUDA engine cannot run here: {_unfit}")
 
-__all__ = ["current", "empty", "first_out_of_range", "matmul", "on"]
+__all__ = ["current", "empty", "first_out_of_range", "matmul", "on", "takes_bfloat16"]
 
 
 @functools.cache
@@ -89,6 +89,12 @@ def first_out_of_range(index: Any, low: int, high: int, ignore: int) -> int:
 @functools.cache
 def _own_check() -> Callable[..., Any]:
     return _launcher("first_out_of_range")
+
+
+@functools.cache
+def takes_bfloat16() -> frozenset[str]:
+    """Kernels that take arrays of bfloat16 as they are, as uint16."""
+    return frozenset(name for name, types in _cuda.kernels().items() if "bfloat16" in types)
 
 
 class _Elsewhere:

@@ -58,7 +58,7 @@ def _array(tensor: Any, op: str) -> Any:
     data = tensor._data if isinstance(tensor, Tensor) else tensor
     kind = getattr(data, "dtype", None)
     known = kind in (np.dtype(np.float32), np.dtype(np.float64))
-    if not known and not (isinstance(data, np.ndarray) and _bfloat16.is_bfloat16(data.dtype)):
+    if not known and not (isinstance(kind, np.dtype) and _bfloat16.is_bfloat16(kind)):
         raise ArgumentError(f"{op}: tensor is no float32, float64 or bfloat16 array")
     if not is_whole(data):
         raise ArgumentError(f"{op}: tensor must be C-contiguous and writeable to be filled")
@@ -73,8 +73,9 @@ def _draw(kernel: str, data: Any, first: float, second: float, generator: Any = 
         raise ArgumentError(f"generator is {type(generator).__name__}, expected einkorn.random.Generator")
     source = random.default_generator if generator is None else generator
     seed, offset = source.take(-(-data.size // (2 if data.dtype.itemsize == 8 else 4)))
-    drawn = data if data.dtype.kind == "f" else np.empty(data.shape, np.float32)
-    getattr(engines.of(data), kernel)(drawn, seed, offset, first, second)
+    k = engines.of(data)
+    drawn = data if data.dtype.kind == "f" else k.empty(data.shape, np.float32)
+    getattr(k, kernel)(drawn, seed, offset, first, second)
     if drawn is not data:
         _bfloat16.copy(data, drawn)
     _versions.wrote(data)

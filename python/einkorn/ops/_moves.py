@@ -64,6 +64,6 @@ def mover(a: Any) -> Any:
     """The engine that moves the elements of an array."""
     if a.dtype.kind == "f":
         return engines.of(a)
-    if is_on_gpu(a):
-        return _WholeOfGpu(engines.of(a).empty)
-    return _bfloat16.Stored if _bfloat16.is_bfloat16(a.dtype) else _Whole
+    if _bfloat16.is_bfloat16(a.dtype):
+        return _bfloat16.of(a)
+    return _WholeOfGpu(engines.of(a).empty) if is_on_gpu(a) else _Whole

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import cupy_module, device_of, is_on_gpu
+from einkorn._device import check_bfloat16, cupy_module, device_of, is_aligned, is_on_gpu
 from einkorn._grad_mode import mode
 from einkorn._masked import refuse_masked
 from einkorn._tape import Node, source
@@ -41,6 +41,7 @@ __all__ = [
     "moved",
     "needs",
     "number_type",
+    "of_numbers",
     "record",
     "result",
     "same_dtype",
@@ -86,6 +87,8 @@ def _foreign(x: Any, op: str, name: str) -> Any:
     if type(x).__module__.partition(".")[0] == "torch":
         x = _from_torch(x, op, name)
     if is_on_gpu(x):
+        if _bfloat16.is_bfloat16(x.dtype):
+            return _widened(x)
         if x.dtype not in (_FLOAT32, _FLOAT64):
             raise _dtype_error(x.dtype, op, name)
         return x
@@ -116,7 +119,7 @@ def _foreign(x: Any, op: str, name: str) -> Any:
 
 
 def bfloat16_array(x: Any, op: str, name: str) -> Any:
-    """The NumPy array of bfloat16 behind an array or a tensor of torch; None where it is none of bfloat16."""
+    """The array of bfloat16 behind an array or a tensor of torch; None where it is none of bfloat16."""
     if not is_kept(x):
         return None
     _bfloat16.met = True
@@ -124,16 +127,19 @@ def bfloat16_array(x: Any, op: str, name: str) -> Any:
         return _from_torch(x, op, name)
     if isinstance(x, Tensor):
         return x._data
+    if is_on_gpu(x):
+        return x
     refuse_masked(x, f"{op}: {name}")
     return np.asarray(x)
 
 
 def as_kept(x: Any, op: str, name: str, kernel: str) -> Any:
     """:func:`unwrap`, but bfloat16 as it is where the engine has a kernel that takes it so."""
-    if is_kept(x) and kernel in engines.takes_bfloat16():
-        a = bfloat16_array(x, op, name)
-        if a.size and a.ndim <= 8 and a.dtype.isnative:
-            return a if a.flags.aligned else a.copy()
+    a = bfloat16_array(x, op, name)
+    if a is None or kernel not in engines.takes_bfloat16(a):
+        return unwrap(x, op, name)
+    if a.size and a.ndim <= 8 and a.dtype.isnative:
+        return a if is_aligned(a) else a.copy()
     return unwrap(x, op, name)
 
 
@@ -147,9 +153,14 @@ def number_type(a: Any) -> Any:
     return _FLOAT32 if a.dtype.kind == "V" else a.dtype
 
 
+def of_numbers(a: Any) -> Any:
+    """An array beside ``a`` of the type that it is computed with: itself, or of bfloat16 an empty one."""
+    return a if a.dtype.kind == "f" else engines.of(a).empty((0,), number_type(a))
+
+
 def _widened(x: Any) -> Any:
     _bfloat16.met = True
-    return _bfloat16.widen(x if x.flags.aligned else x.copy())
+    return _bfloat16.widen(x if is_aligned(x) else x.copy())
 
 
 def _from_torch(x: Any, op: str, name: str) -> Any:
@@ -174,7 +185,8 @@ def _from_torch_on_gpu(x: Any, op: str, name: str) -> Any:
     """CuPy's array over the memory of a tensor; CuPy's stream waits for torch's."""
     cupy = cupy_module(f"{op}: {name} is a torch tensor on {x.device}, which")
     if str(x.dtype) == "torch.bfloat16":
-        raise DTypeError(f"{op}: {name} has dtype {x.dtype} on {x.device}, where CuPy has no such type")
+        check_bfloat16(f"{op}: {name} has dtype {x.dtype} on {x.device}, which")
+        return cupy.from_dlpack(x.view(sys.modules["torch"].int16)).view(_bfloat16.bfloat16())
     return cupy.from_dlpack(x)
 
 
@@ -380,11 +392,10 @@ def kept_result(
 
 def _to_torch(out: Any) -> Any:
     torch = sys.modules["torch"]
-    if is_on_gpu(out):  # its memory; torch's stream waits for CuPy's
-        return torch.from_dlpack(out)
+    shared = torch.from_dlpack if is_on_gpu(out) else torch.from_numpy  # torch's stream waits for CuPy's
     if out.dtype.kind == "V":
-        return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(out)
+        return shared(out.view(np.int16)).view(torch.bfloat16)
+    return shared(out)
 
 
 def is_kept(x: Any) -> bool:
@@ -459,7 +470,7 @@ def _lowered(
 
 def widened(x: Any) -> Any:
     """Float32 of bfloat16, recorded where it is a Tensor; all else as it is."""
-    if isinstance(x, _ndarray):
+    if isinstance(x, _ndarray) or is_on_gpu(x):
         return _bfloat16.widen(x) if _bfloat16.is_bfloat16(x.dtype) else x
     return ops.cast(x, _FLOAT32) if is_kept(x) else x
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from einkorn import _autocast
+from einkorn._device import is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.ops import _road
 
@@ -43,7 +44,7 @@ def rounded_once(function: Function) -> Function:
             return function(*args, **kwargs)
         with _autocast.autocast(enabled=False) if lowers else nullcontext():
             wide = function(*_each(_road.widened, args), **_each(_road.widened, kwargs))
-        if _autocast.state.enabled and name in _autocast.FLOAT32:
+        if name in _autocast.FLOAT32 and any(map(_autocast.state.holds_for, inputs)):
             return wide
         return _each(lambda out: _road.lowered(out, inputs), wide)
 
@@ -59,7 +60,7 @@ def _are_plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         for value in values:
             if isinstance(value, Tensor):
                 value = value._data
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) or is_on_gpu(value):
                 if value.dtype.kind not in "fiub":
                     return False
             elif not isinstance(value, _NUMBERS):
@@ -89,7 +90,8 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         items = [_each(change, item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return change(value) if isinstance(value, (np.ndarray, Tensor)) or _is_torch(value) else value
+    is_array = isinstance(value, (np.ndarray, Tensor)) or is_on_gpu(value) or _is_torch(value)
+    return change(value) if is_array else value
 
 
 def _is_torch(value: Any) -> bool:

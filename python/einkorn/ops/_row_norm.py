@@ -6,8 +6,6 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from einkorn import engines, ops
 from einkorn._tensor import Tensor
 from einkorn.engines import activation_code
@@ -20,6 +18,7 @@ from einkorn.ops._road import (
     kept_result,
     needs,
     number_type,
+    of_numbers,
     result,
     same_dtype,
     unwrap,
@@ -33,7 +32,7 @@ def operands(op: str, a: Any, shape: tuple[int, ...], **given: Any) -> list[Any]
 
     None stays None.
     """
-    like = a if a.dtype.kind == "f" else np.empty(0, number_type(a))
+    like = of_numbers(a)
     arrays: list[Any] = []
     for name, x in given.items():
         if x is None:

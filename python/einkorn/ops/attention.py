@@ -22,6 +22,7 @@ from einkorn.ops._road import (
     moved,
     needs,
     number_type,
+    of_numbers,
     result,
     same_dtype,
     same_kept,
@@ -71,13 +72,8 @@ def _mask_array(mask: Any, like: Any) -> tuple[Any, Any]:
     if a.dtype == np.bool_:
         return None, (np.asarray(a) if isinstance(a, np.ndarray) else a).view(np.uint8)
     numbers = unwrap(mask, _OP, "attn_mask")
-    same_dtype(_OP, query=_numbers(like), attn_mask=numbers)
+    same_dtype(_OP, query=of_numbers(like), attn_mask=numbers)
     return numbers, None
-
-
-def _numbers(a: Any) -> Any:
-    """An array of the type that ``a`` is computed with."""
-    return a if a.dtype.kind == "f" else np.empty(0, number_type(a))
 
 
 def _window(window: Any) -> tuple[int, int]:
@@ -309,7 +305,7 @@ class _Mask:
         self.slopes = None
         if alibi_slopes is not None:
             self.slopes = contiguous(unwrap(alibi_slopes, _OP, "alibi_slopes"))
-            same_dtype(_OP, query=_numbers(q), alibi_slopes=self.slopes)
+            same_dtype(_OP, query=of_numbers(q), alibi_slopes=self.slopes)
             heads = scores[-3] if len(scores) > 2 else 1
             if self.slopes.shape != (heads,):
                 raise ShapeError(f"{_OP}: alibi_slopes has shape {self.slopes.shape}, expected ({heads},)")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _autocast, _bfloat16, engines
+from einkorn._device import is_aligned
 from einkorn._grad_mode import mode
 from einkorn._tensor import Tensor
 from einkorn.errors import ShapeError
@@ -85,7 +86,7 @@ def _are_low(*arguments: Any) -> bool:
 
 def _low_array(x: Any, op: str, name: str) -> Any:
     array = bfloat16_array(x, op, name)
-    return array if array.flags.aligned else array.copy()
+    return array if is_aligned(array) else array.copy()
 
 
 def _multiply(
