@@ -1,4 +1,4 @@
-"""Whatever holds numbers, as a NumPy array; what only looks like an array is refused by name."""
+"""Whatever holds numbers, as an array; what only looks like one is refused by name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._device import is_on_gpu
+from einkorn._device import cupy_module, is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 
-__all__ = ["as_array", "as_numbers", "columns_without_numbers", "is_map_dataset"]
+__all__ = ["as_array", "as_numbers", "as_rows", "columns_without_numbers", "is_map_dataset"]
 
 # What NumPy converts without walking through an object by number, which need never end.
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")
@@ -34,7 +34,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         return value
     if isinstance(value, Tensor):
         value = value._data
-    if is_on_gpu(value):  # batches are gathered on the CPU
+    if is_on_gpu(value):
         return value.get()
     if type(value) is np.ndarray:
         return value
@@ -61,6 +61,18 @@ def as_array(value: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError):
         hint = ": call its toarray()" if hasattr(value, "toarray") else ""
         raise ArgumentError(f"{name} is {type(value).__name__}, expected an array{hint}") from None
+
+
+def as_rows(value: Any, name: str) -> Any:
+    """As :func:`as_array`, but an array of a GPU stays there: batches are gathered where their rows are."""
+    if type(value) is np.ndarray:
+        return value
+    array = value._data if isinstance(value, Tensor) else value
+    if is_on_gpu(array):
+        return array
+    if type(array).__module__.partition(".")[0] == "torch" and str(array.device).startswith("cuda"):
+        return cupy_module(f"{name} is a torch tensor on {array.device}, which").from_dlpack(array.detach())
+    return as_array(array, name)
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:

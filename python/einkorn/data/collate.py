@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_rows
+from einkorn.data.rows import stacked
 from einkorn.errors import ArgumentError, ShapeError
 
 __all__ = ["collate_rows", "default_collate"]
@@ -21,12 +22,14 @@ def default_collate(batch: Any) -> Any:
     Parameters
     ----------
     batch : list
-        Of rows of one kind. Texts stay a list.
+        Of rows of one kind. Texts stay a list; rows of a GPU become a batch there.
 
     Raises
     ------
     ShapeError
         Rows have different shapes or numbers of parts.
+    DeviceError
+        Rows lie on several devices.
     """
     if not batch:
         raise ArgumentError("default_collate: batch is empty, expected at least one row")
@@ -61,12 +64,14 @@ def _stack(values: Any, numbers: Any, empty: Empty) -> np.ndarray:
         if found.dtype.kind in "if":
             return found
     arrays = [
-        as_array(value, f"DataLoader: row {number}") for value, number in zip(values, numbers, strict=True)
+        as_rows(value, f"DataLoader: row {number}") for value, number in zip(values, numbers, strict=True)
     ]
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise ShapeError(f"DataLoader: rows have shapes {sorted(shapes)}, expected one shape")
     first = arrays[0]
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        return stacked(arrays, numbers)
     is_plain = first.dtype.isnative and not first.dtype.hasobject
     if not is_plain or not first.ndim or len({array.dtype for array in arrays}) > 1:
         return np.stack(arrays)

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 
 from einkorn import random
-from einkorn._device import device_name
+from einkorn._device import beside, device_name
 from einkorn._pinned import pinned
 from einkorn._tensor import Tensor
 from einkorn.data.arrays import is_map_dataset
 from einkorn.data.dataset import ArrayDataset
 from einkorn.data.making import Maker, allocator, is_gathered, transformed
 from einkorn.data.processes import Processes
+from einkorn.data.rows import copied, gpu_of, lent, taken
 from einkorn.data.samplers import BatchSampler, permutation
 from einkorn.data.workers import Pool, Threads
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, DeviceError
 
 __all__ = ["DataLoader"]
 
@@ -39,7 +40,8 @@ class DataLoader:
     ----------
     dataset : ArrayDataset, tuple of arrays, object with len() and [], or IterableDataset
         A dataset of another kind gives a tuple, a dict or one value per row, which are stacked. Rows are
-        asked for from 0 to len() - 1 and no further.
+        asked for from 0 to len() - 1 and no further. Arrays and Tensors on a GPU give batches there: their
+        rows are gathered by one launch for each array, and nothing comes to the CPU.
     batch_size : int, default 1
         As torch's. None gives the rows themselves, one by one.
     shuffle : bool, default False
@@ -49,7 +51,7 @@ class DataLoader:
     batch_sampler : iterable of list of int, optional
         The numbers of the rows of each batch, instead of the options before and ``drop_last``.
     num_workers : int, default 0
-        Processes that make batches beside the training; 0 none.
+        Processes that make batches beside the training; 0 none. Not of arrays on a GPU.
     collate_fn : callable, optional
         Makes a batch of a list of rows.
     pin_memory : bool, default False
@@ -90,6 +92,8 @@ class DataLoader:
     ------
     ArgumentError
         The dataset is of another kind, its rows are masked arrays, or an option is bad.
+    DeviceError
+        The dataset's arrays are on a GPU, and worker processes are asked for.
     DataError
         While iterating: a worker died, or gave nothing within ``timeout``. An error that was raised in a
         worker is raised here.
@@ -144,6 +148,7 @@ class DataLoader:
         self.batch_sampler = batch_sampler
         self._check_order()
         self.num_workers = _integer(num_workers, "num_workers", 0)
+        _check_processes(self.dataset, self.num_workers, threads)
         self.prefetch_factor = (
             2 if prefetch_factor is None else _integer(prefetch_factor, "prefetch_factor", 1)
         )
@@ -360,9 +365,7 @@ class DataLoader:
         return range(0, len(self) * size, size)
 
     def _views(self) -> Iterator[Batch]:
-        arrays = [array.view() for array in self.dataset.arrays]
-        for array in arrays:
-            array.flags.writeable = False
+        arrays = [lent(array) for array in self.dataset.arrays]
         for start in self._starts():
             stop = start + (self.batch_size or 1)
             yield tuple([array[start:stop] for array in arrays])
@@ -371,6 +374,9 @@ class DataLoader:
         for views in self._views():
             batch = []
             for view in views:
+                if not isinstance(view, np.ndarray):
+                    batch.append(copied(view))
+                    continue
                 out = allocator(view)(view.shape, view.dtype)
                 out[...] = view
                 batch.append(out)
@@ -379,15 +385,30 @@ class DataLoader:
     def _gather(self, order: np.ndarray) -> Iterator[Batch]:
         # take with mode="clip" writes straight into ``out``; the default mode would go through a
         # temporary. The order holds every row once, so nothing is ever clipped.
-        sources = [(array, allocator(array), array.shape[1:]) for array in self.dataset.arrays]
+        sources = [
+            (array, order if isinstance(array, np.ndarray) else beside(array, order), array.shape[1:])
+            for array in self.dataset.arrays
+        ]
         for start in self._starts():
-            rows = order[start : start + (self.batch_size or 1)]
             batch = []
-            for array, empty, shape in sources:
-                out = empty((len(rows), *shape), array.dtype)
+            for array, numbers, shape in sources:
+                rows = numbers[start : start + (self.batch_size or 1)]
+                if not isinstance(array, np.ndarray):
+                    batch.append(taken(array, rows))
+                    continue
+                out = allocator(array)((len(rows), *shape), array.dtype)
                 array.take(rows, 0, out, "clip")
                 batch.append(out)
             yield tuple(batch)
+
+
+def _check_processes(dataset: Any, workers: int, threads: Any) -> None:
+    where = gpu_of(dataset) if workers and not threads else None
+    if where is not None:
+        raise DeviceError(
+            f"DataLoader: num_workers is {workers} and the dataset's arrays are on {where}, which processes"
+            " do not share: with num_workers=0 their rows are gathered there, or take threads=True"
+        )
 
 
 def _pinned(batch: Any) -> Any:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import device_of
+from einkorn.data.arrays import as_array
 from einkorn.data.collate import collate_rows
 from einkorn.data.dataset import ArrayDataset
-from einkorn.data.datasets import Subset
+from einkorn.data.datasets import ConcatDataset, Subset
+from einkorn.data.rows import behind, check_range, taken
 from einkorn.errors import ArgumentError
 
 __all__ = ["Maker", "allocator", "is_gathered", "transformed"]
@@ -24,19 +27,42 @@ def is_gathered(dataset: Any) -> bool:
     kind = type(dataset)
     if isinstance(dataset, Subset):
         return kind.__getitem__ is Subset.__getitem__ and is_gathered(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        parts = dataset.datasets
+        same = kind.__getitem__ is ConcatDataset.__getitem__ and all(map(is_gathered, parts))
+        return same and len({_rows_of(part) for part in parts}) == 1
     return isinstance(dataset, ArrayDataset) and getattr(kind, "_gathers", None) is kind.__getitem__
 
 
-class _Source:
-    """The arrays under a dataset, and which of their rows are its own."""
+def _arrays_of(dataset: Any) -> tuple[Any, ...]:
+    """The arrays under a gathered dataset, the first of those of several."""
+    while not isinstance(dataset, ArrayDataset):
+        dataset = dataset.datasets[0] if isinstance(dataset, ConcatDataset) else dataset.dataset
+    return dataset.arrays
 
-    def __init__(self, dataset: Any) -> None:
-        self._own: np.ndarray | None = None
-        while isinstance(dataset, Subset):
-            indices = np.asarray(dataset.indices, np.int64).reshape(-1)
-            self._own = indices if self._own is None else indices[self._own]
-            dataset = dataset.dataset
-        self._arrays = dataset.arrays
+
+def _rows_of(dataset: Any) -> tuple[Any, ...]:
+    """What the rows of a gathered dataset are: where they lie, their types and shapes."""
+    return tuple((device_of(a), a.dtype, a.shape[1:]) for a in _arrays_of(dataset))
+
+
+def _source(dataset: Any) -> Any:
+    """What the rows of a gathered dataset are taken from."""
+    own: np.ndarray | None = None
+    while isinstance(dataset, Subset):
+        indices = as_array(dataset.indices, "Subset: indices").astype(np.int64, copy=False).reshape(-1)
+        own = indices if own is None else indices[own]
+        dataset = dataset.dataset
+    if isinstance(dataset, ConcatDataset):
+        return _Joined([_source(part) for part in dataset.datasets], dataset.cumulative_sizes, own)
+    return _Source(dataset.arrays, own)
+
+
+class _Source:
+    """Arrays under a dataset, and which of their rows are its own; None: all."""
+
+    def __init__(self, arrays: tuple[Any, ...], own: np.ndarray | None) -> None:
+        self._arrays, self._own = arrays, own
 
     def rows(self, numbers: np.ndarray, empty: Empty) -> tuple[np.ndarray, ...]:
         """The rows of these numbers of each array, into memory that is given."""
@@ -47,10 +73,40 @@ class _Source:
         inside = not numbers.size or (numbers.min() >= 0 and numbers.max() < count)
         batch = []
         for array in self._arrays:
+            if not isinstance(array, np.ndarray):
+                check_range(numbers, count)
+                batch.append(taken(array, numbers))
+                continue
             out = empty((len(numbers), *array.shape[1:]), array.dtype)
             array.take(numbers, 0, out, "clip" if inside else "raise")
             batch.append(out)
         return tuple(batch)
+
+
+class _Joined:
+    """Sources behind each other, which end at these rows."""
+
+    def __init__(self, sources: list[Any], ends: list[int], own: np.ndarray | None) -> None:
+        self._sources, self._ends, self._own = sources, np.array(ends), own
+
+    def rows(self, numbers: np.ndarray, empty: Empty) -> tuple[np.ndarray, ...]:
+        """As :meth:`_Source.rows`: of each source a part, then all in their order."""
+        if self._own is not None:
+            numbers = self._own[numbers]
+        count = int(self._ends[-1])
+        check_range(numbers, count)
+        numbers = np.where(numbers < 0, numbers + count, numbers)
+        place = np.searchsorted(self._ends, numbers, "right")
+        numbers = numbers - np.concatenate([[0], self._ends])[place]
+        some = np.unique(place)
+        if len(some) < 2:
+            return self._sources[some[0] if len(some) else 0].rows(numbers, empty)
+        parts = [self._sources[i].rows(numbers[place == i], np.empty) for i in some]
+        order = np.argsort(place, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        joined = _Source(tuple(map(behind, zip(*parts, strict=True))), None)
+        return joined.rows(back, empty)
 
 
 def allocator(array: np.ndarray) -> Any:
@@ -93,7 +149,7 @@ class Maker:
         self.epoch = 0
         self.key: int | None = None  # of transforms without a seed, where the process's numbers will not do
         self._gathers = collate_fn is None and not is_single and is_gathered(dataset)
-        self._source: _Source | None = None
+        self._source: Any = None
         self._fetches = getattr(dataset, "__getitems__", None) is not None and not is_single
 
     def __call__(self, rows: Any, empty: Empty | None = None) -> Any:
@@ -107,10 +163,10 @@ class Maker:
             )
         if self.transform is not None or self.collate_fn is not None:
             empty = None
-        numbers = np.asarray(rows) if self._gathers else None
+        numbers = as_array(rows, "DataLoader: rows") if self._gathers else None
         if numbers is not None and numbers.dtype.kind in "iu":
             if self._source is None:
-                self._source = _Source(self.dataset)
+                self._source = _source(self.dataset)
             arrays = self._source.rows(numbers, np.empty if empty is None else empty)
             batch: Any = arrays[0] if self.is_bare else arrays
         elif self._fetches:

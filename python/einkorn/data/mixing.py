@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from einkorn import random
-from einkorn.data.arrays import as_array
+from einkorn._device import beside
+from einkorn.data.arrays import as_array, as_rows
+from einkorn.data.rows import on_card, taken
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 
 __all__ = ["CutMix", "MixUp"]
@@ -54,18 +57,22 @@ class _Mix:
         Parameters
         ----------
         x : array [rows, ...]
+            Of a GPU it stays there, and the targets come to it.
         y : array
             Class numbers [rows], or shares or numbers [rows, ...].
         """
-        rows, shares = as_array(x, f"{type(self).__name__}: x"), self._shares(y)
+        rows, shares = as_rows(x, f"{type(self).__name__}: x"), self._shares(y)
         if rows.ndim == 0 or len(rows) != len(shares):
             raise ShapeError(f"{type(self).__name__}: x has shape {rows.shape} and y {len(shares)} rows")
         rng = self._drawn()
         share = rng.beta(self.alpha, self.alpha)
         partner = rng.permutation(len(rows))
-        mixed, share = self._mixed(rows, rows[partner], share, rng)
-        blend = share * shares + (1 - share) * shares[partner]
-        return mixed, blend.astype(shares.dtype)
+        far = not isinstance(rows, np.ndarray)
+        with on_card(rows) if far else nullcontext():
+            second = taken(rows, partner) if far else rows[partner]
+            mixed, share = self._mixed(rows, second, share, rng)
+        blend = (share * shares + (1 - share) * shares[partner]).astype(shares.dtype)
+        return mixed, beside(rows, blend) if far else blend
 
     def _mixed(
         self, first: np.ndarray, second: np.ndarray, share: float, rng: Any

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn._autocast import autocast, is_autocast_enabled
+from einkorn._device import move
 from einkorn._tensor import Tensor
 from einkorn.data import ArrayDataset, DataLoader
-from einkorn.data.arrays import as_array, columns_without_numbers, is_map_dataset
+from einkorn.data.arrays import as_array, as_rows, columns_without_numbers, is_map_dataset
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops._rounding import in_float32
 from einkorn.training.devices import on_device
@@ -73,7 +74,7 @@ def call_model(model: Any, inputs: Any) -> Any:
     if state.device != "cpu":
         inputs = on_device(inputs, state.device)
     compiled = state.compiled
-    if compiled is not None and compiled.autocast and not is_autocast_enabled():
+    if compiled is not None and compiled.autocast and not is_autocast_enabled(state.device.partition(":")[0]):
         with autocast():
             return in_float32(call_model(model, inputs))
     if type(inputs) is Named:
@@ -147,10 +148,19 @@ class Types(NamedTuple):
 
     dtype: Any  # of the model's parameters
     loss: Any = None  # of whom the targets are: Loss, Several, or None
+    device: str = "cpu"  # where the model is
 
     def input(self, value: Any, name: str) -> np.ndarray:
-        """Floating input in the model's type. Integers stay: they may be tokens."""
-        array = _numbers(as_array(value, name), name, value)
+        """Floating input in the model's type. Integers stay: they may be tokens.
+
+        An array of a GPU stays there where the model is on one; targets come to the CPU, as the figures do.
+        """
+        if self.device == "cpu":
+            array = as_array(value, name)
+        else:
+            array = as_rows(value, name)
+            array = array if isinstance(array, np.ndarray) else move(array, self.device)
+        array = _numbers(array, name, value)
         if array.dtype.kind == "f" and array.dtype != self.dtype:
             return array.astype(self.dtype)
         return array

@@ -129,7 +129,7 @@ def compiled_of(model: Any, op: str) -> tuple[State, Compiled, Optimizer]:
 
 
 def types_of(model: Any, compiled: Compiled) -> Types:
-    return Types(float_type(model), compiled.loss)
+    return Types(float_type(model), compiled.loss, state_of(model).device)
 
 
 def verbosity(value: Any, op: str) -> int:

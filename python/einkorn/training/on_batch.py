@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_rows
 from einkorn.errors import ArgumentError
 from einkorn.training.batches import class_weights
 from einkorn.training.compiled import compiled_of, types_of
@@ -26,7 +26,7 @@ def _rows(x: Any, op: str) -> int:
         part = next(iter(x.values()), None)
     elif isinstance(x, (tuple, list)) and x and getattr(x[0], "ndim", None):
         part = x[0]
-    array = as_array(part, f"{op}: x")
+    array = as_rows(part, f"{op}: x")
     if array.ndim == 0 or len(array) == 0:
         raise ArgumentError(f"{op}: x has no rows, expected at least one")
     return max(len(array), len(x) if isinstance(x, list) else 0)

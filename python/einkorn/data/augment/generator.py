@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import random
+from einkorn._tensor import as_numpy
 from einkorn.data.arrays import as_numbers
 from einkorn.data.augment.flows import DataFrameIterator, DirectoryIterator, NumpyArrayIterator
 from einkorn.data.augment.plan import Plan, Targets, mixed
@@ -226,7 +227,7 @@ class ImageDataGenerator:
             name: None if v is None else np.array([v])
             for name, v in (_NEUTRAL | transform_parameters).items()
         }
-        return self._back(self._applied(self._forth(np.asarray(x)[None]), values))[0]
+        return self._back(self._applied(self._forth(as_numpy(x)[None]), values))[0]
 
     def random_transform(self, x: Any, seed: int | None = None) -> np.ndarray:
         """One picture, transformed at random."""
@@ -239,7 +240,7 @@ class ImageDataGenerator:
         ----------
         x : array [..., height, width, channels]
         """
-        x = np.array(x, np.float32)
+        x = np.array(as_numpy(x), np.float32)
         pictures = x if x.ndim == 4 else x[None]
         if self.preprocessing_function is not None:
             pictures = np.stack([self._preprocessed(p) for p in pictures]) if len(pictures) else pictures

@@ -564,7 +564,7 @@ class ElasticTransform(Transform):
 
     def _lower(self, plan: Plan) -> None:
         height, width = plan.size
-        field = np.zeros((plan.images, 2, height, width), np.float32)
+        field = plan.zeros(plan.images, 2, height, width)
         field = augment_noise(field, plan.rows, 1.0, kind="uniform", seed=plan.stream())
         weights = [
             gaussian(int(8 * s + 1) | 1, s)[0] if s > 0 else np.ones(1)

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einkorn import engines
+from einkorn._device import beside, is_on_gpu, near
+from einkorn._tensor import Tensor
+from einkorn.data.arrays import as_rows
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.ops.augment import (
     Launch,
@@ -96,6 +99,7 @@ class Plan:
     Parameters
     ----------
     x : uint8 or float32 array [images, channels, height, width]
+        Of a GPU too: launches go there then, while all that is drawn and counted is the CPU's.
     targets : Targets
     rows : int array [images]
         The numbers of the images: what is drawn follows from them and the key.
@@ -106,6 +110,7 @@ class Plan:
 
     def __init__(self, x: np.ndarray, targets: Targets, rows: np.ndarray, key: int, draws: int) -> None:
         self._x, self.targets, self.rows = x, targets, rows
+        self._engine = engines.of(x)
         self.images, self.channels = x.shape[:2]
         self.size: tuple[int, int] = x.shape[2:]
         self.is_bytes = x.dtype == np.uint8
@@ -130,6 +135,12 @@ class Plan:
         """The next numbers of each image, [images, count], evenly from [0, 1)."""
         self._drawn += count
         return self._numbers[:, self._drawn - count : self._drawn]
+
+    def zeros(self, *shape: int) -> Any:
+        """float32 zeros where the pictures are."""
+        out = self._engine.empty(shape, np.dtype(np.float32))
+        self._engine.fill(out, 0.0)
+        return out
 
     def stream(self) -> int:
         """The seed of a stream of its own, for noise."""
@@ -179,7 +190,7 @@ class Plan:
                 window = window.copy()
                 window[off] = (0, 0, self.size[1], self.size[0])
             if field is not None:
-                field = field * self.active[:, None, None, None]
+                field = field * beside(field, self.active[:, None, None, None])
         new = _Warp(matrix, wanted, window, field, options)
         old = self._warp
         if self._kinds or self._scale is not None:
@@ -189,7 +200,7 @@ class Plan:
             new = _Warp(before @ matrix, wanted, None, None, options)
             if field is not None:
                 signs = before[:, [0, 1], [0, 1]][:, :, None, None]
-                new = new._replace(field=field * signs)
+                new = new._replace(field=field * beside(field, signs.astype(np.float32)))
         elif old is not None:
             self._flush()
         self._warp, self.size = new, wanted
@@ -242,7 +253,7 @@ class Plan:
         self._flush()
         noise = None
         if value is None:
-            noise = augment_noise(np.zeros(self._shape, np.float32), self.rows, 1.0, seed=self.stream())
+            noise = augment_noise(self.zeros(*self._shape), self.rows, 1.0, seed=self.stream())
             noise = noise.astype(np.int64).astype(np.uint8) if self._pixel == np.uint8 else noise
         values = np.empty(self.channels, np.float32)
         values[...] = 0.0 if value is None else value
@@ -255,12 +266,14 @@ class Plan:
         if not self._steps:
             return self._x
         last = self._steps[-1].launch
-        out = engines.cpu().empty((self.images, self.channels, *last.size), last.dtype)
+        out = self._engine.empty((self.images, self.channels, *last.size), last.dtype)
         if len(self._steps) == 1:
             last.into(out, self._x)
             return out
-        each = max(self._x[:1].nbytes, out[:1].nbytes, 1)
-        count = engines.cpu().get_num_threads() * max(1, _CACHED // each)
+        count = max(1, self.images)  # on a GPU, which has no cache near each processor
+        if isinstance(self._x, np.ndarray):
+            each = max(self._x[:1].nbytes, out[:1].nbytes, 1)
+            count = engines.cpu().get_num_threads() * max(1, _CACHED // each)
         changed = [None if step.changed is None else step.changed() for step in self._steps]
         for first in range(0, self.images, count):
             part = slice(first, min(first + count, self.images))
@@ -286,7 +299,8 @@ class Plan:
                 rows = np.flatnonzero(images[part])
                 if not len(rows):
                     continue
-                if todo and not step.launch.in_place and len(rows) <= _FEW * len(x):
+                far = not isinstance(x, np.ndarray)  # there copies of some images are launches more
+                if todo and not step.launch.in_place and len(rows) <= _FEW * len(x) and not far:
                     few = rows
             todo.append((step.launch, few))
         if not todo:
@@ -307,7 +321,7 @@ class Plan:
             elif i > home or (launch.in_place and now is not x):
                 to = now
             else:
-                to = engines.cpu().empty((*x.shape[:2], *launch.size), launch.dtype)
+                to = self._engine.empty((*x.shape[:2], *launch.size), launch.dtype)
             launch.into(to, now, part)
             now = to
 
@@ -365,14 +379,19 @@ def _moved(targets: Targets, warp: _Warp, size: tuple[int, ...]) -> Targets:
 def _each(values: Any, warp: _Warp, move: Any) -> Any:
     """One array for all images, or an array for each."""
     ways = _Ways(warp)
-    moved = [move(np.asarray(value, np.float64), ways, n) for n, value in enumerate(values)]
+    moved = [move(np.asarray(near(value), np.float64), ways, n) for n, value in enumerate(near(values))]
     if isinstance(values, (list, tuple)):
-        return [m.astype(_kind(v)) for m, v in zip(moved, values, strict=True)]
-    return np.stack(moved).astype(_kind(values)) if moved else values
+        return [_back(m.astype(_kind(v)), v) for m, v in zip(moved, values, strict=True)]
+    return _back(np.stack(moved).astype(_kind(values)), values) if moved else values
+
+
+def _back(moved: np.ndarray, value: Any) -> Any:
+    """Numbers that were moved on the CPU, where they came from."""
+    return beside(value, moved) if is_on_gpu(value) else moved
 
 
 def _kind(value: Any) -> np.dtype:
-    dtype = np.asarray(value).dtype
+    dtype = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
     return dtype if dtype.kind == "f" else np.dtype(np.float32)
 
 
@@ -382,17 +401,18 @@ class _Ways:
     def __init__(self, warp: _Warp) -> None:
         self.warp = warp
         self.matrix = np.linalg.inv(warp.matrix)
+        self.field = near(warp.field)
 
     def __call__(self, points: np.ndarray, n: int) -> np.ndarray:
         """Points [points, 2] of image n, in pixels: (0, 0) is the first one's centre."""
         if self.warp.window is not None:
             points = points - self.warp.window[n, :2]
         found = self._through(points, n)
-        if self.warp.field is not None:  # matrix p + field(p) is the place: by repetition
+        if self.field is not None:  # matrix p + field(p) is the place: by repetition
             height, width = self.warp.size
             for _ in range(20):
                 at = np.clip(np.rint(np.nan_to_num(found)), 0, (width - 1, height - 1)).astype(int)
-                shift = self.warp.field[n][:, at[:, 1], at[:, 0]].T
+                shift = self.field[n][:, at[:, 1], at[:, 0]].T
                 found = self._through(points - shift, n)
         return found
 
@@ -424,7 +444,7 @@ def _move_masks(masks: np.ndarray, warp: _Warp) -> np.ndarray:
         warp.matrix,
         size=warp.size,
         window=warp.window,
-        field=warp.field,
+        field=None if warp.field is None else beside(masks, warp.field),
         mode="nearest",
         border=border,
     )
@@ -433,7 +453,10 @@ def _move_masks(masks: np.ndarray, warp: _Warp) -> np.ndarray:
 
 def checked(targets: dict[str, Any], images: int, size: Sequence[int], owner: str) -> Targets:
     """Boxes [images, boxes, 4], masks [images, ..., height, width] and points [images, points, 2]."""
-    boxes, masks, points = (targets.get(name) for name in ("boxes", "masks", "points"))
+    boxes, masks, points = (
+        value._data if isinstance(value, Tensor) else value
+        for value in (targets.get(name) for name in ("boxes", "masks", "points"))
+    )
     for name, value, last in (("boxes", boxes, 4), ("points", points, 2)):
         if value is None:
             continue
@@ -442,7 +465,7 @@ def checked(targets: dict[str, Any], images: int, size: Sequence[int], owner: st
                 f"{owner}: {name} has not {last} numbers for each of an image's, of {images} images"
             )
     if masks is not None:
-        masks = np.asarray(masks)
+        masks = as_rows(masks, f"{owner}: masks")
         if masks.ndim < 3 or len(masks) != images or masks.shape[-2:] != tuple(size):
             raise ShapeError(
                 f"{owner}: masks has shape {masks.shape}, expected [{images}, ..., {size[0]}, {size[1]}]"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from einkorn import random
+from einkorn._device import is_on_gpu
 from einkorn._tensor import Tensor
-from einkorn.data.arrays import as_array
+from einkorn.data.arrays import as_array, as_rows
 from einkorn.data.augment.plan import Plan, Targets, checked, mixed
+from einkorn.data.rows import contiguous, on_card
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["Compose", "RandomApply", "RandomChoice", "Transform"]
@@ -79,7 +82,8 @@ class Transform:
         Parameters
         ----------
         x : uint8 or float32 array or Tensor [images, channels, height, width]
-            Or one picture [channels, height, width]; floats from 0 to 1.
+            Or one picture [channels, height, width]; floats from 0 to 1. Pictures on a GPU are seen to there,
+            and draw the same numbers.
         boxes : array [images, boxes, 4], or an array for each image, optional
             Left, top, right and bottom edges. A box becomes the upright one around it, cut off at the edges.
         masks : array [images, ..., height, width], optional
@@ -107,7 +111,9 @@ class Transform:
             return self._returned(out[0] if single else out, x)
         given = {"boxes": boxes, "masks": masks, "points": points}
         if single:
-            given = {key: None if v is None else np.asarray(v)[None] for key, v in given.items()}
+            given = {
+                key: None if v is None else as_rows(v, f"{name}: {key}")[None] for key, v in given.items()
+            }
         targets = checked(given, len(pictures), pictures.shape[2:], name)
         out, targets = self._transformed(pictures, targets, numbers, self._key(epoch))
         found = [self._returned(out[0] if single else out, x)]
@@ -123,19 +129,19 @@ class Transform:
         self, x: np.ndarray, targets: Targets, rows: np.ndarray, key: int
     ) -> tuple[np.ndarray, Targets]:
         """Pictures with their channels first."""
-        plan = Plan(x, targets, rows, key, self._draws)
-        self._lower(plan)
-        return plan.finished(), plan.targets
+        with nullcontext() if isinstance(x, np.ndarray) else on_card(x):
+            plan = Plan(x, targets, rows, key, self._draws)
+            self._lower(plan)
+            return plan.finished(), plan.targets
 
     def _pictures(self, x: Any) -> tuple[np.ndarray, bool]:
         """Pictures with their channels first, and whether it was a single one."""
         if type(x) is np.ndarray and x.ndim == 4 and not self.channels_last and x.dtype in _TYPES:
             return np.ascontiguousarray(x), False
         name = type(self).__name__
-        array = x._data if isinstance(x, Tensor) else x.detach().numpy() if hasattr(x, "detach") else x
-        if not hasattr(array, "__array__"):
+        if not hasattr(x, "__array__") and not is_on_gpu(x):
             raise DTypeError(f"{name}: x is a {type(x).__name__}, expected a uint8 or float32 array")
-        array = np.asarray(array)
+        array = as_rows(x, f"{name}: x")
         if array.dtype not in (np.uint8, np.float32):
             raise DTypeError(f"{name}: x has dtype {array.dtype}, expected uint8 or float32")
         if array.ndim not in (3, 4):
@@ -144,12 +150,12 @@ class Transform:
         pictures = array[None] if single else array
         if self.channels_last:
             pictures = pictures.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(pictures), single
+        return contiguous(pictures), single
 
-    def _returned(self, out: np.ndarray, x: Any) -> Any:
+    def _returned(self, out: Any, x: Any) -> Any:
         """As it came: channels, and the kind of array."""
         if self.channels_last:
-            out = np.ascontiguousarray(np.moveaxis(out, -3, -1))
+            out = contiguous(np.moveaxis(out, -3, -1))
         if isinstance(x, Tensor):
             return Tensor(out)
         if hasattr(x, "detach"):
@@ -161,10 +167,10 @@ class Transform:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _torch(out: np.ndarray) -> Any:
+def _torch(out: Any) -> Any:
     import torch
 
-    return torch.from_numpy(out)
+    return torch.from_numpy(out) if isinstance(out, np.ndarray) else torch.from_dlpack(out)
 
 
 def _members(transforms: Any, owner: str) -> list[Transform]:
