@@ -80,7 +80,7 @@ class GpuArray:
         self.device = types.SimpleNamespace(id=number)
         self.data = types.SimpleNamespace(ptr=array.ctypes.data, array=array, device_id=number)
 
-    def get(self) -> np.ndarray:
+    def get(self, stream: Any = None) -> np.ndarray:
         return self.near.copy()
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
@@ -262,7 +262,7 @@ class Engine(types.ModuleType):
     def __init__(self) -> None:
         super().__init__("einkorn.engines.cuda")
         self.launches = 0
-        self.takes_bfloat16: frozenset[str] = frozenset()
+        self.takes_bfloat16 = einkorn.engines.takes_bfloat16
         self.current = lambda: Device.current
         self.on = lambda number: _On(self, number)
         self.quick = lambda kernel, *operands: None
@@ -323,6 +323,12 @@ def install(monkeypatch: Any, *, engine: bool = True, cards: int = 1) -> Engine:
     module.broadcast_to = lambda a, shape: GpuArray(
         np.broadcast_to(a.near, shape), a.device.id, base=a if a.base is None else a.base
     )
+
+    def as_strided(a: GpuArray, shape: Any, strides: Any) -> GpuArray:
+        view = np.lib.stride_tricks.as_strided(a.near, shape, strides)
+        return GpuArray(view, a.device.id, base=a if a.base is None else a.base)
+
+    module.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=as_strided))
     module.from_dlpack = lambda x: GpuArray(x.shared, x.device.index)
     runtime = types.SimpleNamespace(CUDARuntimeError=RuntimeError)
     runtime.getDevice, runtime.getDeviceCount = lambda: Device.current, lambda: cards

@@ -144,6 +144,7 @@ def call_the_rest(k: Any) -> None:
     bytes_a, bytes_b = np.ones((3, 4), np.uint8), np.ones((3, 4), np.int8)
     k.matmul_int8(np.empty((3, 3), np.float32), bytes_a, units, zeros, bytes_b, units, zeros, units, 1)
     k.permutation(np.empty(9, np.int64), 1, 0)
+    k.clamp_indices(np.empty(3, np.int64), np.full(1, -1), np.array([0, 5, -2]), 0, 4, -2)
     k.resize_exact(np.empty((7, 5), np.uint8), image_of(9, 8))
     ops.haar.integral_image(image_of(9, 8), True, True)
     rects, weights = random_cascade(2).rects, random_cascade(2).weights

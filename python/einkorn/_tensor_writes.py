@@ -10,7 +10,7 @@ import numpy as np
 
 import einkorn  # einkorn.ops is built on Tensor, so its names are looked up when they are called
 from einkorn import _versions
-from einkorn._device import beside
+from einkorn._device import beside, near
 from einkorn._grad_mode import mode
 from einkorn._inplace import _refuse_leaf, _version, assign, renew
 from einkorn._tensor_functions import Functions
@@ -133,7 +133,7 @@ class InPlace(Numbers, Kinds):
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """Every element becomes 1 with the probability ``p``, a number or an array of this shape, else 0."""
-        chance = np.broadcast_to(np.asarray(p, np.float32), self._data.shape)
+        chance = np.broadcast_to(_numbers(p, np.float32), self._data.shape)
         with drawing_from("bernoulli_", generator):
             drawn = einkorn.ops.bernoulli(chance)
         return _filled(self, "bernoulli_", drawn.astype(self._data.dtype))
@@ -153,17 +153,18 @@ class InPlace(Numbers, Kinds):
 
     def exponential_(self, lambd: float = 1, *, generator: Any = None) -> Tensor:
         """Every element becomes a number of the exponential distribution of that rate."""
-        return self._from_even("exponential_", generator, lambda u: -np.log1p(-u) / lambd)
+        rate = _numbers(lambd)
+        return self._from_even("exponential_", generator, lambda u: -np.log1p(-u) / rate)
 
     def geometric_(self, p: float, *, generator: Any = None) -> Tensor:
         """Every element becomes a number of tries up to the first success, whose probability is ``p``."""
-        return self._from_even(
-            "geometric_", generator, lambda u: np.ceil(np.log1p(-u) / np.log1p(-p)).clip(1)
-        )
+        failure = np.log1p(-_numbers(p))
+        return self._from_even("geometric_", generator, lambda u: np.ceil(np.log1p(-u) / failure).clip(1))
 
     def cauchy_(self, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
         """Every element becomes a number of the Cauchy distribution."""
-        return self._from_even("cauchy_", generator, lambda u: median + sigma * np.tan(np.pi * (u - 0.5)))
+        middle, width = _numbers(median), _numbers(sigma)
+        return self._from_even("cauchy_", generator, lambda u: middle + width * np.tan(np.pi * (u - 0.5)))
 
     def log_normal_(self, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
         """Every element becomes the exponential of a number of the normal distribution."""
@@ -194,6 +195,11 @@ class InPlace(Numbers, Kinds):
 
 def _self(tensor: InPlace) -> Tensor:
     return tensor  # type: ignore[return-value]
+
+
+def _numbers(value: Any, dtype: Any = None) -> np.ndarray:
+    """Parameters of what is drawn on the CPU: numbers, arrays or Tensors of any device."""
+    return np.asarray(near(getattr(value, "_data", value)), dtype)
 
 
 def _filled(tensor: InPlace, op: str, values: Any) -> Tensor:

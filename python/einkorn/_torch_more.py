@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 
-from einkorn import _bfloat16
-from einkorn._device import as_array, beside
+from einkorn import _bfloat16, _versions
+from einkorn._device import as_array, beside, is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.creation import _finished, _float_type, as_tensor
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
@@ -93,7 +94,8 @@ def nextafter(input: Any, other: Any) -> Tensor:
     """The next number of the type after ``input`` in the direction of ``other``."""
     from einkorn.ops._promotion import alike
 
-    a, b = alike(as_tensor(input), as_tensor(other))
+    first, second = as_tensor(input), as_tensor(other)
+    a, b = alike(first, second if hasattr(other, "dtype") else second.to(first.device))
     if a.dtype.kind != "f":
         raise DTypeError(f"nextafter: input holds {a.dtype}, expected float32 or float64")
     return Tensor(as_array(np.nextafter(a._data, b._data)))
@@ -169,22 +171,20 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
         raise ArgumentError(
             "as_strided: the tensor requires a gradient, which does not flow through: use indices"
         )
-    whole = t.numpy()
+    whole = t._data
     shape, steps = tuple(map(int, size)), tuple(map(int, stride))
     if len(shape) != len(steps) or any(n < 0 for n in (*shape, *steps)):
         raise ShapeError(f"as_strided: size is {shape} and stride {steps}, expected as many, none negative")
-    base = whole
-    while isinstance(base.base, np.ndarray):
-        base = base.base
-    apart = (whole.ctypes.data - base.ctypes.data) // whole.itemsize
-    at = apart if storage_offset is None else storage_offset
+    base = _versions.owner(whole)
+    at = t.storage_offset() if storage_offset is None else int(storage_offset)
     last = at + sum((n - 1) * s for n, s in zip(shape, steps, strict=True)) if all(shape) else at
     if not base.flags.c_contiguous or base.dtype != whole.dtype or at < 0 or last >= max(base.size, 1):
         raise ShapeError(
             f"as_strided: size {shape} and stride {steps} from {at} leave the {base.size} elements there"
         )
     flat = base.reshape(-1)[at:]
-    view = np.lib.stride_tricks.as_strided(flat, shape, [s * whole.itemsize for s in steps])
+    home = sys.modules["cupy"] if is_on_gpu(whole) else np
+    view = home.lib.stride_tricks.as_strided(flat, shape, [s * whole.itemsize for s in steps])
     return Tensor._wrap(view, False, None)
 
 

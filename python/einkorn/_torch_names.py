@@ -153,7 +153,7 @@ def _of_array(name: str, method: Any, args: tuple[Any, ...], options: dict[str, 
     if isinstance(first, (bool, int, float)) and others:
         from einkorn._torch_functions import result_type
 
-        first = Tensor(np.asarray(first)).to(result_type(first, others[0]))
+        first = Tensor(np.asarray(first)).to(result_type(first, others[0])).to(others[0].device)
     elif not hasattr(first, "__array__") and not hasattr(first, "__dlpack__"):
         raise DTypeError(f"{name}: input is a {type(first).__name__}, expected a Tensor or an array")
     result = method(first if isinstance(first, Tensor) else Tensor(first), *rest, **options)
@@ -176,6 +176,7 @@ def written(name: str, out: Any, result: Any) -> Any:
     """``out``, with the result in it; its values must fit there, and nothing of it is recorded."""
     import numpy as np
 
+    from einkorn._device import is_on_gpu
     from einkorn._tensor import Tensor
     from einkorn._torch_functions import can_cast
     from einkorn.errors import ArgumentError, DTypeError, GradientError, ShapeError
@@ -188,7 +189,8 @@ def written(name: str, out: Any, result: Any) -> Any:
         for place, part in zip(out, result, strict=True):
             written(name, place, part)
         return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
-    into = out if isinstance(out, Tensor) else Tensor(out) if isinstance(out, np.ndarray) else None
+    is_array = isinstance(out, np.ndarray) or is_on_gpu(out)
+    into = out if isinstance(out, Tensor) else Tensor(out) if is_array else None
     if into is None:
         raise ArgumentError(f"{name}: out is a {type(out).__name__}, expected a Tensor")
     values = result if isinstance(result, Tensor) else Tensor(result)

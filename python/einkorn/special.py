@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
-from einkorn._device import beside, near
+from einkorn._device import as_array, beside, near
 from einkorn._tensor import Tensor
 from einkorn.creation import as_tensor
 from einkorn.errors import ArgumentError
@@ -187,7 +187,7 @@ def entr(input: Any) -> Tensor:
     def rule(g: Any, x: Any) -> tuple[Any]:
         return (ops.multiply(g, ops.subtract(-1.0, ops.log(x))),)
 
-    kept: Tensor = result(np.asarray(out, a.dtype), (x,), rule, (a,))
+    kept: Tensor = result(as_array(out, a.dtype), (x,), rule, (a,))
     return kept
 
 
@@ -198,9 +198,13 @@ def xlog1py(input: Any, other: Any) -> Any:
     x, y = alike(_tensor_or_number(input), _tensor_or_number(other))
     value = ops.log1p(y) if isinstance(y, Tensor) else math.log1p(y)
     product = ops.multiply(x, value)
-    still = np.asarray(x.detach() if isinstance(x, Tensor) else x) == 0
-    known = still & ~np.isnan(np.asarray(y.detach() if isinstance(y, Tensor) else y))
-    return ops.where(known, 0.0, product)
+    still, plain = getattr(x, "_data", x) == 0, getattr(y, "_data", y)
+    return ops.where(np.logical_and(still, np.logical_not(np.isnan(plain))), 0.0, product)
+
+
+def xlogy(input: Any, other: Any) -> Any:
+    """``input * log(other)``, 0 where input is 0 and other is no NaN."""
+    return ops.xlogy(_tensor_or_number(input), _tensor_or_number(other))
 
 
 def _tensor_or_number(value: Any) -> Any:
@@ -224,4 +228,4 @@ erf, erfc, erfinv = _method("erf"), _method("erfc"), _method("erfinv")
 exp2, expm1, log1p = _method("exp2"), _method("expm1"), _method("log1p")
 expit, logit, sinc = _method("sigmoid"), _method("logit"), _method("sinc")
 logsumexp, softmax, log_softmax = _method("logsumexp"), _method("softmax"), _method("log_softmax")
-round, xlogy = _method("round"), _method("xlogy")
+round = _method("round")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._device import beside
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -153,7 +154,7 @@ def vander(x: Any, *, N: int | None = None) -> Any:
     if isinstance(x, Tensor) and not x.is_floating_point():
         n = x.shape[-1:] if N is None else (N,)
         return Tensor._wrap(
-            np.asarray(x._data.reshape(-1) if not x.ndim else x._data)[..., None] ** np.arange(*n),
+            (x._data.reshape(-1) if not x.ndim else x._data)[..., None] ** beside(x, np.arange(*n)),
             False,
             None,
         )
@@ -161,5 +162,5 @@ def vander(x: Any, *, N: int | None = None) -> Any:
     if not a.ndim:
         return vander(ops.reshape(x, (1,)), N=N)
     count = integer("vander", "N", a.shape[-1] if N is None else N, 1)
-    powers = np.arange(count, dtype=a.dtype)
+    powers = beside(a, np.arange(count, dtype=a.dtype))
     return ops.power(ops.unsqueeze(x, -1), powers)

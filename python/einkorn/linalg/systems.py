@@ -116,11 +116,11 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     rows, columns = a.shape[-2:]
     s = np.linalg.svd(a, compute_uv=False)
     rank = as_array((s > least("lstsq", a, s, None, rcond)).sum(-1), np.int64)
-    none = np.empty((0,), a.dtype)
+    none = beside(a, np.empty((0,), a.dtype))
     residuals: Any = ops.getitem(ops.reshape(solution, (-1,)), slice(0, 0))
     if way != "gelsy" and rows > columns and (way == "gels" or (rank == columns).all()):
         residuals = ops.sum(ops.square(ops.subtract(ops.matmul(A, solution), B)), -2)
-    known = plain(np.empty((0,), np.int64) if way == "gels" else rank, A, B)
+    known = plain(beside(a, np.empty((0,), np.int64)) if way == "gels" else rank, A, B)
     values = s if way in ("gelsd", "gelss") else none
     return Lstsq(solution, residuals, known, plain(values, A, B))
 

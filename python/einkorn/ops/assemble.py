@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops, runtime
+from einkorn._device import as_array
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, ShapeError
@@ -189,7 +190,7 @@ def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = N
             ops.getitem(out, (*before, slice(1, None))),
             ops.getitem(out, (*before, slice(None, -1))),
         )
-        unlike = np.asarray(out).dtype.kind == "b"
+        unlike = as_array(getattr(out, "_data", out)).dtype.kind == "b"
         out = ops.logical_xor(ahead, back) if unlike else ops.subtract(ahead, back)
     return out
 

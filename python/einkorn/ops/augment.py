@@ -96,7 +96,7 @@ def augment_warp(
         Left, top, right and bottom of what counts of an image: places are counted from its corner, and the
         border is around it.
     field : array [images, 2, height, width], optional
-        Displacements of the places, along columns and rows, in pixels.
+        Displacements of the places, along columns and rows, in pixels. Beside x on a GPU it stays there.
     mode : "bilinear" or "nearest", default "bilinear"
     border : str, default "constant"
         What lies around an image a b c d: "constant" k k k|a b c d|k k k, "nearest" a a a|a b c d|d d d,
@@ -166,7 +166,9 @@ def warp_launch(
         windows = windows.astype(np.int32)
     fields = None
     if field is not None:
-        fields = _numbers(op, "field", field, (images, 2, out_height, out_width))
+        wide = (images, 2, out_height, out_width)
+        plain = is_on_gpu(field) and field.shape == wide and field.dtype == np.float32
+        fields = field if plain else _numbers(op, "field", field, wide)
     kind, edge = _choice(op, "mode", mode, _MODES), _choice(op, "border", border, _BORDERS)
     taps = 0
     if flag(op, "antialias", antialias):

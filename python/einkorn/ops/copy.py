@@ -76,7 +76,7 @@ def cast(x: Any, dtype: Any) -> Any:
     def converted(source: Any, to: Any) -> Any:
         if isinstance(source, Tensor):
             return cast(source, to)
-        k = _bfloat16.Stored if low or _bfloat16.is_bfloat16(before) else mover(source)
+        k = _bfloat16.Stored(engines.of(source)) if low or _bfloat16.is_bfloat16(before) else mover(source)
         out = k.empty(source.shape, to)
         k.copy(out, source)
         return out
@@ -203,6 +203,8 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     if len(sizes) > 8:
         raise ShapeError(f"broadcast_to: shape is {sizes}, at most 8 dimensions are supported")
     try:
+        if min(sizes, default=0) < 0:
+            raise ValueError
         out = _road.broadcast_to(a, sizes)
     except ValueError:
         raise ShapeError(
@@ -466,7 +468,7 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None 
         )
     if mode != "constant" and value:
         raise ArgumentError(f"pad: value is {value!r}, expected none for mode {mode!r}")
-    if _autocast.active and _autocast.state.enabled and mode in ("reflect", "replicate"):
+    if _autocast.active and mode in ("reflect", "replicate") and _autocast.state.holds_for(x):
         x = _road.widened(x)  # as torch.autocast has it
         a = movable(x, "pad")
     fill = 0.0 if value is None else number("pad", "value", value)

@@ -14,7 +14,7 @@ from einkorn._device import beside, is_on_gpu, move
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops import _integers
-from einkorn.ops._options import flag, number
+from einkorn.ops._options import flag, integer, number
 from einkorn.ops._road import as_index, same_dtype, unwrap
 from einkorn.ops._rounding import rounded_once
 from einkorn.ops.copy import broadcast_to, reshape
@@ -348,7 +348,8 @@ def gaussian_nll_loss(
         target = _spread(op, "target", target, shape)
     target = alike(op, input, target)
     if not hasattr(var, "shape"):
-        var = np.full(shape, number(op, "var", var), unwrap(input, op, "input").dtype)
+        like = unwrap(input, op, "input")
+        var = beside(like, np.full(shape, number(op, "var", var), like.dtype))
     if tuple(var.shape) != shape:
         if tuple(var.shape) == shape[:-1]:
             var = reshape(var, (*shape[:-1], 1))
@@ -421,6 +422,7 @@ def focal_loss(
     """
     op = "focal_loss"
     _reduction_code(op, reduction)
+    ignore_index = integer(op, "ignore_index", ignore_index)
     options: dict[str, Any] = {"ignore_index": ignore_index, "reduction": "none"}
     plain = cross_entropy(input, target, **options)
     losses = plain if weight is None else cross_entropy(input, target, weight, **options)

@@ -8,6 +8,7 @@ import numpy as np
 
 from einkorn import engines
 from einkorn._device import device_of, move
+from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, IndexRangeError, ShapeError
 from einkorn.ops._options import flag, integer
 from einkorn.ops._road import as_index, contiguous, result, same_dtype, unwrap
@@ -143,7 +144,7 @@ def ctc_greedy_decode(
 
     Returns
     -------
-    list of int64 arrays, one a sequence; one array without a batch axis
+    list of int64 arrays of the CPU, one a sequence; one array without a batch axis
 
     Raises
     ------
@@ -167,7 +168,7 @@ def ctc_greedy_decode(
     steps = [frames] * batch
     if input_lengths is not None:
         steps = [int(n) for n in _lengths(op, "input_lengths", input_lengths, batch, frames, "frames")]
-    path = np.asarray(argmax(best, 2)) if best.size else np.zeros((frames, batch), np.int64)
+    path = as_numpy(argmax(best, 2)) if best.size else np.zeros((frames, batch), np.int64)
     found = []
     for n, count in enumerate(steps):
         labels = path[:count, n]

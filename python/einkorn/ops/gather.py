@@ -504,6 +504,8 @@ def masked_select(x: Any, mask: Any) -> Any:
 def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or the one of a Tensor, where a mask of booleans holds, else ``x``, as in torch."""
     m = _mask("masked_fill", mask)
+    if not hasattr(mask, "dtype"):
+        m = beside(movable(x, "masked_fill"), m)
     _spread("masked_fill", m, x)
     if getattr(value, "shape", ()) != ():
         raise ShapeError(f"masked_fill: value has shape {tuple(value.shape)}, expected a number or a scalar")

@@ -219,8 +219,9 @@ def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan:
     equal_nan : bool, default False
         Count NaN as close to NaN.
     """
+    rtol, atol = number("isclose", "rtol", rtol), number("isclose", "atol", atol)
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if not number("isclose", name, value) >= 0:
+        if not value >= 0:
             raise ArgumentError(f"isclose: {name} is {value}, expected at least 0")
     flag("isclose", "equal_nan", equal_nan)
     pair = _integers._pair(a, b)

@@ -85,6 +85,8 @@ def cosine_embedding_loss(
     input2 = alike(op, input1, input2, "input2")
     shape = shape_of(op, input1, "input1")
     labels = values_of(target)
+    if not hasattr(target, "dtype"):  # a number, or a list of them
+        labels = beside(unwrap(input1, op, "input1"), labels)
     if len(shape) not in (1, 2) or labels.shape != shape[:-1]:
         raise ShapeError(
             f"{op}: target has shape {labels.shape} and the inputs {shape}, expected (N,) and (N, width), or"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import engines
-from einkorn._device import device_of, is_on_gpu, move
+from einkorn._device import beside, device_of, is_on_gpu, move
 from einkorn._spelling import either_spelling
 from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
@@ -427,7 +427,7 @@ def searchsorted(
         sorted_sequence = take_along_dim(sorted_sequence, sorter, -1)
     line = unwrap(_integers.as_float(sorted_sequence, np.float64), op, "sorted_sequence")
     if isinstance(input, (int, float, np.integer, np.floating)):
-        value = np.asarray(input, line.dtype)
+        value = beside(line, np.asarray(input, line.dtype))
     else:
         value = unwrap(_integers.as_float(input, line.dtype), op, "input")
     same_dtype(op, sorted_sequence=line, input=value)

@@ -165,7 +165,7 @@ def mode(x: Any, dim: int = -1, keepdim: bool = False) -> Extremes:
     a = _plain("mode", x)
     d = axis_of("mode", dim, a.ndim)
     if not a.ndim:
-        return Extremes(x if isinstance(x, Tensor) else a, wrapped(np.zeros((), np.int64), x))
+        return Extremes(x if isinstance(x, Tensor) else a, wrapped(beside(a, np.zeros((), np.int64)), x))
     n = a.shape[d]
     if n == 0:
         raise ShapeError(f"mode: x has shape {a.shape}; there is nothing along axis {dim}")

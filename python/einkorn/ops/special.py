@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from einkorn._device import as_array, beside
+from einkorn._device import as_array, beside, is_on_gpu
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
 from einkorn.ops import _integers, _promotion
@@ -144,6 +144,9 @@ def _there(x: Any) -> Any:
 def heaviside(x: Any, values: Any) -> Any:
     """0 below 0, 1 above, ``values`` at 0, NaN for NaN, with broadcasting. No gradient reaches x."""
     plain = x.detach() if isinstance(x, Tensor) else x
+    if isinstance(x, (bool, int, float)) and is_on_gpu(getattr(values, "_data", values)):
+        kind = values.dtype if isinstance(x, float) and values.dtype.kind == "f" else None
+        plain = beside(values, np.asarray(x, kind))
     there = _there(plain)
     if there.dtype.kind == "b":
         return where(there, there, values)

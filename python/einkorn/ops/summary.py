@@ -164,9 +164,10 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
         raise ArgumentError(f"renorm: p is {p!r} and maxnorm {maxnorm!r}, expected p above 0, maxnorm from 0")
     d = axis_of("renorm", dim, a.ndim, "dim")
     sizes = ops.norm(input, p, tuple(i for i in range(a.ndim) if i != d), True)
-    over = np.asarray(sizes) > maxnorm
-    known = ops.add(ops.where(over, sizes, 1.0), np.asarray(1e-7, a.dtype))
-    factor = ops.divide(np.asarray(maxnorm, a.dtype), known)
+    most = float(maxnorm)
+    over = (sizes._data if isinstance(sizes, Tensor) else sizes) > most
+    known = ops.add(ops.where(over, sizes, 1.0), 1e-7)
+    factor = ops.divide(most, known)
     return ops.multiply(input, ops.where(over, factor, 1.0))
 
 
