@@ -166,11 +166,11 @@ def test_a_published_model_brings_its_options(tmp_path):
     read = models.GPT.from_pretrained(tmp_path)
     assert read.generation_config.to_dict() == {
         "max_length": 12,
-        "suppress_tokens": [7],
+        "bad_words_ids": [[7], [1, 2]],
         "eos_token_id": end,
     }
     np.testing.assert_array_equal(
-        read.generate(PROMPTS), model.generate(PROMPTS, 9, suppress_tokens=[7], eos_token_id=end)
+        read.generate(PROMPTS), model.generate(PROMPTS, 9, bad_words_ids=[[7], [1, 2]], eos_token_id=end)
     )
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 50256, "top_k": 5}))
     assert models.from_pretrained(tmp_path).generation_config.to_dict() == {"top_k": 5}
@@ -424,7 +424,7 @@ def test_scores_and_least_lengths_are_those_of_transformers():
             np.testing.assert_allclose(a, b.numpy(), rtol=1e-4, atol=1e-5)
     assert model.generate(PROMPTS, 3, return_dict_in_generate=True).scores is None
     with pytest.raises(KeyError):
-        model.generate(PROMPTS, 3, return_dict_in_generate=True)["logits"]
+        model.generate(PROMPTS, 3, return_dict_in_generate=True)["hidden_states"]
 
 
 def test_criteria_stop_all_sequences_or_some():
@@ -447,5 +447,5 @@ def test_criteria_stop_all_sequences_or_some():
             model.generate(PROMPTS, 8, stopping_criteria=wrong)
     with pytest.raises(ek.ArgumentError, match="stopping_criteria is 3"):
         model.generate(PROMPTS, 8, stopping_criteria=3)
-    with pytest.raises(ek.ArgumentError, match="expected neither beams"):
-        model.generate(PROMPTS, 8, num_beams=2, stopping_criteria=long)
+    with pytest.raises(ek.ArgumentError, match="expected no penalty_alpha"):
+        model.generate(PROMPTS, 8, penalty_alpha=0.5, stopping_criteria=long)

@@ -177,7 +177,7 @@ def test_ctrl_c_keeps_what_was_generated():
         (PROMPTS, {"temperature": 0.0}, "temperature is 0.0"),
         (PROMPTS, {"top_p": 1.5}, "top_p is 1.5"),
         (PROMPTS, {"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences is 3"),
-        (PROMPTS, {"num_beams": 2, "do_sample": True}, "beams are not drawn"),
+        (PROMPTS, {"num_beams": 2, "do_sample": True, "temperature": 1e-9}, "at least 1e-5 with beams"),
         (PROMPTS, {"attention_mask": RAGGED[:, ::-1]}, "fill prompts up on the left"),
         (PROMPTS, {"attention_mask": RAGGED[:2]}, "attention_mask has shape"),
         (PROMPTS, {"early_stopping": "soon"}, "early_stopping is 'soon'"),

@@ -12,7 +12,7 @@ import pytest
 from text_samples import published, random_texts
 
 import einkorn.text as et
-from einkorn.errors import ArgumentError, MissingFileError
+from einkorn.errors import ArgumentError, CheckpointError, MissingFileError
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -284,3 +284,21 @@ def test_names_that_are_not_there() -> None:
     made = et.train_bpe(["a b c"], 260).encode("a")
     assert all(name.startswith("_") or hasattr(made, name) for name in dir(tokenizers.Encoding))
     assert not any(hasattr(et.Tokenizer, name) for name in _INSTEAD)
+
+
+def test_tokenizers_for_transformers(both: Any, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    ours, _ = both
+    texts = ["hello there", "Gr\u00fc\u00dfe, world!", " a b "]
+    files = ours.save_pretrained(tmp_path / "new")
+    assert [Path(file).name for file in files] == ["tokenizer.json", "tokenizer_config.json"]
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "new")
+    assert theirs(texts)["input_ids"] == ours(texts)["input_ids"]
+    assert et.Tokenizer.from_pretrained(tmp_path / "new")(texts)["input_ids"] == ours(texts)["input_ids"]
+    # A configuration that is there stays, with its templates.
+    (tmp_path / "new" / "tokenizer_config.json").write_text('{"chat_template": "hi"}')
+    assert len(ours.save_pretrained(tmp_path / "new")) == 1
+    assert "chat_template" in (tmp_path / "new" / "tokenizer_config.json").read_text()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="file: is no folder"):
+        ours.save_pretrained(tmp_path / "file")

@@ -450,29 +450,48 @@ def write_whole(path: str | PathLike[str], chunks: Iterable[bytes]) -> None:
     CheckpointError
         The file cannot be written.
     """
-    target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
-    begun = target.with_name(f".{_short(target.name)}.{os.urandom(4).hex()}.tmp")
+    write_together({path: chunks})
+
+
+def write_together(files: Mapping[Any, Iterable[bytes]]) -> None:
+    """:func:`write_whole` of several files: the first takes its place when the last is written.
+
+    Raises
+    ------
+    CheckpointError
+        One of them cannot be written; what was there before is there still.
+    """
+    begun: list[tuple[Any, Path, Path]] = []
+    path: Any = ""
     try:
-        before = _mode(target)
-        if before is not None and not stat.S_ISREG(before):
-            with open(target, "wb") as file:
-                file.writelines(chunks)
-            return
-        with _begin(begun) as file:
-            if before is not None:
-                os.fchmod(file.fileno(), stat.S_IMODE(before))
-            _clear_abandoned(target, begun)
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(begun, target)  # while the lock is held
-        _sync_folder(target.parent)
+        with contextlib.ExitStack() as held:  # each is renamed while its lock is held
+            for path, chunks in files.items():
+                target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
+                before = _mode(target)
+                if before is not None and not stat.S_ISREG(before):
+                    with open(target, "wb") as place:
+                        place.writelines(chunks)
+                    continue
+                name = f".{_short(target.name)}.{os.urandom(4).hex()}.tmp"
+                begun.append((path, target, target.with_name(name)))
+                file = held.enter_context(_begin(begun[-1][2]))
+                if before is not None:
+                    os.fchmod(file.fileno(), stat.S_IMODE(before))
+                _clear_abandoned(target, begun[-1][2])
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            for path, target, temporary in begun:  # noqa: B007 - the error names it
+                os.replace(temporary, target)
+        for folder in {target.parent for _, target, _ in begun}:
+            _sync_folder(folder)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(OSError):
-            begun.unlink()
+        for _, _, temporary in begun:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def _mode(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""``from_pretrained`` of the classes whose weights Hugging Face's libraries save."""
+"""``from_pretrained`` and ``save_pretrained`` of the classes that Hugging Face's libraries have too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ __all__ = ["Pretrained"]
 
 
 class Pretrained:
-    """A class with ``from_pretrained``."""
+    """A class with ``from_pretrained`` and ``save_pretrained``."""
+
+    #: What ``config.json`` said, of a model that was read.
+    published_config: Any = None
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str], *, strict: bool = True, **options: Any) -> Any:
@@ -37,3 +40,32 @@ class Pretrained:
         from einkorn.models.hugging_face import read_one
 
         return read_one(cls, path, strict, options)
+
+    def save_pretrained(
+        self, save_directory: str | PathLike[str], *, max_shard_size: int | str = "50GB"
+    ) -> None:
+        """Write the folder that Hugging Face's libraries and ``from_pretrained`` read.
+
+        ``config.json``, the arrays by the published names as ``model.safetensors`` or in parts with
+        ``model.safetensors.index.json``, and ``generation_config.json`` if the model has options of
+        generation. All files are written beside their places before the first is renamed: after a failure,
+        what was there before is there still. Weights of an earlier save in other parts are removed then.
+
+        Parameters
+        ----------
+        save_directory : str or path
+            The folder; it is made.
+        max_shard_size : int or str, keyword-only, default "50GB"
+            Bytes of a file at most, or a text such as "500MB" or "5GiB"; a larger array has its own.
+
+        Raises
+        ------
+        CheckpointError
+            There is no published kind of this class, its files cannot say what the model is (heads of another
+            width, adapters, eight bits), or one cannot be written.
+        ArgumentError
+            max_shard_size is no size.
+        """
+        from einkorn.models.hugging_face import write_one
+
+        write_one(self, save_directory, max_shard_size)

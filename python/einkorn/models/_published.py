@@ -21,52 +21,185 @@ class Kind(NamedTuple):
     renamed: tuple[tuple[str, str], ...] = ()  # patterns and what they become
 
 
-def _picked(config: Mapping[str, Any], *same: str, **others: str) -> dict[str, Any]:
+def _names(*same: str, **others: str) -> dict[str, str]:
+    """Options of ours, and what they are called there."""
+    return {**{name: name for name in same}, **others}
+
+
+def _picked(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Options of ours, by the names they have there."""
-    names = {**dict.fromkeys(same), **others}
-    pairs = ((ours, theirs or ours) for ours, theirs in names.items())
-    return {ours: config[theirs] for ours, theirs in pairs if config.get(theirs) is not None}
+    return {ours: config[theirs] for ours, theirs in names.items() if config.get(theirs) is not None}
+
+
+GPT2 = _names(
+    "vocab_size",
+    "n_positions",
+    "n_embd",
+    "n_layer",
+    "n_head",
+    "n_inner",
+    "layer_norm_epsilon",
+    activation="activation_function",
+    dropout="resid_pdrop",
+)
+LLAMA = _names(
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "rope_theta",
+    "rope_scaling",
+    "rms_norm_eps",
+    "tie_word_embeddings",
+    "attention_bias",
+    "mlp_bias",
+)
+BERT = _names(
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "layer_norm_eps",
+)
+T5 = _names(
+    "vocab_size",
+    "d_model",
+    "d_kv",
+    "d_ff",
+    "num_layers",
+    "num_heads",
+    "num_decoder_layers",
+    "relative_attention_num_buckets",
+    "relative_attention_max_distance",
+    "dropout_rate",
+    "layer_norm_epsilon",
+    "feed_forward_proj",
+    "tie_word_embeddings",
+    "scale_decoder_outputs",
+    "pad_token_id",
+    "decoder_start_token_id",
+)
+M2M100 = _names(
+    "vocab_size",
+    "d_model",
+    "encoder_layers",
+    "decoder_layers",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "activation_function",
+    "max_position_embeddings",
+    "scale_embedding",
+    "pad_token_id",
+    "decoder_start_token_id",
+)
+MARIAN = _names(
+    "vocab_size",
+    "d_model",
+    "dropout",
+    "max_position_embeddings",
+    "scale_embedding",
+    "pad_token_id",
+    "decoder_start_token_id",
+    num_layers="encoder_layers",
+    num_heads="encoder_attention_heads",
+    d_ff="encoder_ffn_dim",
+    activation="activation_function",
+)
+VIT = _names(
+    "image_size",
+    "patch_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "num_channels",
+    "hidden_act",
+    "layer_norm_eps",
+    dropout="hidden_dropout_prob",
+    attention_dropout="attention_probs_dropout_prob",
+)
+_TOWER = _names(
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "attention_dropout",
+    "layer_norm_eps",
+)
+CLIP_TEXT = {**_names("vocab_size", "max_position_embeddings", "eos_token_id"), **_TOWER}
+CLIP_VISION = {**_names("image_size", "patch_size", "num_channels"), **_TOWER}
+CLIP = _names("projection_dim", "logit_scale_init_value")
+WHISPER = _names(
+    "vocab_size",
+    "num_mel_bins",
+    "d_model",
+    "encoder_layers",
+    "decoder_layers",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+    "activation_function",
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "max_source_positions",
+    "max_target_positions",
+    "pad_token_id",
+)
+CONFORMER = _names(
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout",
+    "activation_dropout",
+    "attention_dropout",
+    "feat_proj_dropout",
+    "final_dropout",
+    "conformer_conv_dropout",
+    "layer_norm_eps",
+    "feat_extract_norm",
+    "feat_extract_activation",
+    "conv_dim",
+    "conv_stride",
+    "conv_kernel",
+    "conv_bias",
+    "rotary_embedding_base",
+    "conv_depthwise_kernel_size",
+    "pad_token_id",
+)
 
 
 def _gpt2(config: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("scale_attn_by_inverse_layer_idx", "add_cross_attention"):
         if config.get(name):
             raise ArgumentError(f"from_pretrained: {name} is {config[name]!r}, which GPT does not have")
-    return _picked(
-        config,
-        "vocab_size",
-        "n_positions",
-        "n_embd",
-        "n_layer",
-        "n_head",
-        "n_inner",
-        "layer_norm_epsilon",
-        activation="activation_function",
-        dropout="resid_pdrop",
-    )
+    return _picked(config, {**GPT2, "bias": "bias"})
 
 
 def _llama(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("hidden_act", "silu") != "silu":
         act = config["hidden_act"]
         raise ArgumentError(f"from_pretrained: hidden_act is {act!r}, which Llama does not have")
-    own = _picked(
-        config,
-        "vocab_size",
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "max_position_embeddings",
-        "rope_theta",
-        "rope_scaling",
-        "rms_norm_eps",
-        "tie_word_embeddings",
-        "attention_bias",
-        "mlp_bias",
-    )
+    own = _picked(config, LLAMA)
     rope = config.get("rope_parameters")  # what newer files have in the place of two
     if rope:
         own["rope_theta"] = rope.get("rope_theta", own.get("rope_theta", 10_000.0))
@@ -79,19 +212,7 @@ def _bert(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, expected in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
         if config.get(name, expected) != expected:
             raise ArgumentError(f"from_pretrained: {name} is {config[name]!r}, which Bert does not have")
-    return _picked(
-        config,
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
-        "type_vocab_size",
-        "hidden_dropout_prob",
-        "attention_probs_dropout_prob",
-        "layer_norm_eps",
-    )
+    return _picked(config, BERT)
 
 
 def _refused(config: Mapping[str, Any], ours: str, **expected: Any) -> None:
@@ -101,47 +222,11 @@ def _refused(config: Mapping[str, Any], ours: str, **expected: Any) -> None:
 
 
 def _t5(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _picked(
-        config,
-        "vocab_size",
-        "d_model",
-        "d_kv",
-        "d_ff",
-        "num_layers",
-        "num_heads",
-        "num_decoder_layers",
-        "relative_attention_num_buckets",
-        "relative_attention_max_distance",
-        "dropout_rate",
-        "layer_norm_epsilon",
-        "feed_forward_proj",
-        "tie_word_embeddings",
-        "scale_decoder_outputs",
-        "pad_token_id",
-        "decoder_start_token_id",
-    )
+    return _picked(config, T5)
 
 
 def _m2m100(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _picked(
-        config,
-        "vocab_size",
-        "d_model",
-        "encoder_layers",
-        "decoder_layers",
-        "encoder_attention_heads",
-        "decoder_attention_heads",
-        "encoder_ffn_dim",
-        "decoder_ffn_dim",
-        "dropout",
-        "attention_dropout",
-        "activation_dropout",
-        "activation_function",
-        "max_position_embeddings",
-        "scale_embedding",
-        "pad_token_id",
-        "decoder_start_token_id",
-    )
+    return _picked(config, M2M100)
 
 
 def _marian(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,21 +241,10 @@ def _marian(config: Mapping[str, Any]) -> dict[str, Any]:
                 " Transformer has one number for both"
             )
     _refused(config, "Transformer", share_encoder_decoder_embeddings=True, normalize_embedding=False)
-    own = _picked(
-        config,
-        "vocab_size",
-        "d_model",
-        "dropout",
-        "max_position_embeddings",
-        "scale_embedding",
-        "pad_token_id",
-        "decoder_start_token_id",
-        num_layers="encoder_layers",
-        num_heads="encoder_attention_heads",
-        d_ff="encoder_ffn_dim",
-        activation="activation_function",
-    )
-    return {**own, "interleaved": False, "output_bias": True}
+    own = _picked(config, MARIAN)
+    # The paper's positions and no bias are options of ours, which `save_pretrained` writes beside.
+    defaults = {"interleaved": False, "output_bias": True}
+    return {**own, **{name: config.get(name, value) for name, value in defaults.items()}}
 
 
 def _side(config: Mapping[str, Any]) -> None:
@@ -182,92 +256,28 @@ def _side(config: Mapping[str, Any]) -> None:
 def _vit(config: Mapping[str, Any]) -> dict[str, Any]:
     _side(config)
     _refused(config, "ViT", qkv_bias=True)
-    return _picked(
-        config,
-        "image_size",
-        "patch_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "num_channels",
-        "hidden_act",
-        "layer_norm_eps",
-        dropout="hidden_dropout_prob",
-        attention_dropout="attention_probs_dropout_prob",
-    )
+    return _picked(config, VIT)
 
 
 def _clip(config: Mapping[str, Any]) -> dict[str, Any]:
     text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
     _side(vision)
-    shared = (
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "hidden_act",
-        "attention_dropout",
-        "layer_norm_eps",
-    )
     return {
-        "text_config": _picked(text, "vocab_size", "max_position_embeddings", "eos_token_id", *shared),
-        "vision_config": _picked(vision, "image_size", "patch_size", "num_channels", *shared),
-        **_picked(config, "projection_dim", "logit_scale_init_value"),
+        "text_config": _picked(text, CLIP_TEXT),
+        "vision_config": _picked(vision, CLIP_VISION),
+        **_picked(config, CLIP),
     }
 
 
 def _whisper(config: Mapping[str, Any]) -> dict[str, Any]:
     _refused(config, "Whisper", scale_embedding=False, tie_word_embeddings=True)
-    return _picked(
-        config,
-        "vocab_size",
-        "num_mel_bins",
-        "d_model",
-        "encoder_layers",
-        "decoder_layers",
-        "encoder_attention_heads",
-        "decoder_attention_heads",
-        "encoder_ffn_dim",
-        "decoder_ffn_dim",
-        "activation_function",
-        "dropout",
-        "attention_dropout",
-        "activation_dropout",
-        "max_source_positions",
-        "max_target_positions",
-        "pad_token_id",
-    )
+    return _picked(config, WHISPER)
 
 
 def _wav2vec2_conformer(config: Mapping[str, Any]) -> dict[str, Any]:
     _refused(config, "Wav2Vec2Conformer", add_adapter=False)
     return {
-        **_picked(
-            config,
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-            "hidden_act",
-            "hidden_dropout",
-            "activation_dropout",
-            "attention_dropout",
-            "feat_proj_dropout",
-            "final_dropout",
-            "conformer_conv_dropout",
-            "layer_norm_eps",
-            "feat_extract_norm",
-            "feat_extract_activation",
-            "conv_dim",
-            "conv_stride",
-            "conv_kernel",
-            "conv_bias",
-            "rotary_embedding_base",
-            "conv_depthwise_kernel_size",
-            "pad_token_id",
-        ),
+        **_picked(config, CONFORMER),
         # None is a kind here: no positions
         "position_embeddings_type": config.get("position_embeddings_type", "relative"),
     }

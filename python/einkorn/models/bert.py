@@ -359,6 +359,8 @@ class _Classifier(Pretrained, Module):
         self.bert = Bert(**{"add_pooling_layer": self._pools, **config})
         check_sizes(type(self).__name__, num_labels=num_labels)
         self.config: dict[str, Any] = {**self.bert.config, "num_labels": int(num_labels)}
+        if classifier_dropout is not None:
+            self.config["classifier_dropout"] = float(classifier_dropout)
         p = self.config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout
         self.dropout = Dropout(p)
         setattr(self, self._head, Linear(self.config["hidden_size"], num_labels))

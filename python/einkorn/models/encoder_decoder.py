@@ -78,7 +78,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
         """
         tokens = tokens_of(self._op(), self._reads, input_ids)
         kept = kept_of(self._op(), "attention_mask", attention_mask, tokens.shape)
-        return Memory(self._encode(tokens, kept), kept)
+        return Memory(self._encode(tokens, kept), kept, tokens)
 
     def decode(
         self,
@@ -301,6 +301,8 @@ class _Reading:
         self.context_length, self.vocab_size = model.context_length, model.vocab_size
         #: Which words were read, [batch, length]; None: all.
         self.read = None if memory.mask is None else memory.mask[:, 0, 0]
+        #: The words themselves; None: they are sounds or pictures.
+        self.words = memory.tokens
 
     @property
     def training(self) -> bool:

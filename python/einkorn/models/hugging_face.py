@@ -11,15 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from einkorn import checkpoint
+from einkorn import _bfloat16, checkpoint
 from einkorn._files import read_object
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.models._published import KINDS, Kind
-from einkorn.models.registry import _class_of, build
+from einkorn.models._publishing import WRITERS, architecture_of
+from einkorn.models.registry import _class_of, build, name_of
 from einkorn.models.weights import WeightsReport, compared
 from einkorn.nn import Module
+from einkorn.nn.parameter import deferred
 
 __all__ = ["from_pretrained", "read_config"]
+
+#: The embeddings of models whose head may be a matrix of its own.
+_TABLES = {"t5": "shared.weight", "llama": "model.embed_tokens.weight"}
 
 
 def from_pretrained(
@@ -44,7 +49,8 @@ def from_pretrained(
     Returns
     -------
     Module
-        In evaluation. ``model.weights_report`` says what was read.
+        In evaluation; of float64 where all arrays are, else float32. ``model.weights_report`` says what was
+        read, ``model.published_config`` is what ``config.json`` says.
 
     Raises
     ------
@@ -70,11 +76,24 @@ def from_pretrained(
     if name == "vit":
         head = wanted == "ViTForImageClassification"
         own["num_labels"] = len(config.get("id2label") or (0, 1)) if head else None
-    if "classification" in name and "num_labels" not in options:
-        own["num_labels"] = config.get("num_labels") or len(config.get("id2label") or (0, 1))
+    if "classification" in name:
+        own["classifier_dropout"] = config.get("classifier_dropout")
+        if "num_labels" not in options:
+            own["num_labels"] = config.get("num_labels") or len(config.get("id2label") or (0, 1))
+    if name == "bert":
+        own["add_pooling_layer"] = config.get("add_pooling_layer", True)
+    arrays = _arrays(folder)
+    head, table = arrays.get("lm_head.weight"), arrays.get(_TABLES.get(config["model_type"], ""))
+    if head is not None and table is not None and not np.array_equal(head, table):
+        # Files that transformers 5 writes say that one matrix is both, and hold two.
+        if name == "t5":
+            own.setdefault("scale_decoder_outputs", own.get("tie_word_embeddings", True))
+        own["tie_word_embeddings"] = False
     model = build(name, **{**own, **options})
-    report = _fill(model, _renamed(kind, model, _arrays(folder)), strict, str(folder))
-    model.weights_report = report
+    if {a.dtype for a in arrays.values() if _bfloat16.is_floating(a.dtype)} == {np.dtype(np.float64)}:
+        model.to(np.float64)
+    model.weights_report = _fill(model, _renamed(kind, model, arrays), strict, str(folder))
+    model.published_config = config
     if hasattr(model, "generation_config") and (folder / "generation_config.json").is_file():
         from einkorn.seq.generation_config import GenerationConfig
 
@@ -101,6 +120,115 @@ def read_one(cls: Any, path: str | PathLike[str], strict: bool, options: dict[st
     named = (config.get("architectures") or [""])[0]
     architecture = named if named in own[kind] else own[kind][0]
     return from_pretrained(path, architecture=architecture, strict=strict, **options)
+
+
+def write_one(model: Any, path: str | PathLike[str], max_shard_size: int | str) -> None:
+    """``save_pretrained`` of a model."""
+    op = f"{type(model).__name__}.save_pretrained"
+    checkpoint.check_path(op, path, "save_directory")
+    most = _bytes_of(op, max_shard_size)
+    name = name_of(model)
+    found = None if name is None else architecture_of(name, model)
+    if name is None or found is None:
+        raise CheckpointError(f"{op}: there is no published kind of this class; einkorn.save keeps the model")
+    state = dict(model.state_dict())
+    with deferred(len(state), sum(array.size for array in state.values())):
+        expected = {own: array.shape for own, array in build(name, **model.config).state_dict().items()}
+    odd = sorted(n for n in {*state, *expected} if n not in state or state[n].shape != expected.get(n))
+    if odd or getattr(model, "small_head", None) is not None:
+        what = odd[0] if odd else "a head of eight bits"
+        raise CheckpointError(
+            f"{op}: the model is not what its configuration builds: {what}; merge_lora takes adapters away,"
+            " and eight bits are not written"
+        )
+    kind, architecture = found
+    arrays = _outward(kind, model, state)
+    kinds = {a.dtype for a in arrays.values() if _bfloat16.is_floating(a.dtype)}
+    config = {
+        **WRITERS[kind].defaults,
+        **(getattr(model, "published_config", None) or {}),
+        **WRITERS[kind].config(model),
+        "model_type": kind,
+        "architectures": [architecture],
+        "dtype": str(max(kinds, key=lambda dtype: dtype.itemsize)),
+    }
+    config.pop("torch_dtype", None)  # what "dtype" is called in older files
+    _write(Path(path), config, getattr(model, "generation_config", None), _parts(arrays, most))
+
+
+def _outward(kind: str, model: Any, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays by the published names and in their layouts."""
+    arrays = {}
+    body = KINDS[kind].body
+    dtype = next(iter(state.values())).dtype
+    more = {name: _bfloat16.astype(array, dtype) for name, array in WRITERS[kind].more(model).items()}
+    for own, array in {**state, **more}.items():
+        name = own
+        for pattern, new in WRITERS[kind].renamed:
+            name = re.sub(pattern, new, name)
+        if kind == "vit" and model.classifier is not None and not name.startswith("classifier."):
+            name = f"{body}.{name}"
+        arrays[name] = array.T if re.search(KINDS[kind].transposed, name) else array
+    return arrays
+
+
+def _parts(arrays: dict[str, np.ndarray], most: int) -> list[dict[str, np.ndarray]]:
+    """The arrays in their order, cut where a file would exceed so many bytes."""
+    parts: list[dict[str, np.ndarray]] = [{}]
+    size = 0
+    for name, array in arrays.items():
+        if parts[-1] and size + array.nbytes > most:
+            parts.append({})
+            size = 0
+        parts[-1][name] = array
+        size += array.nbytes
+    return parts
+
+
+def _write(folder: Path, config: dict[str, Any], generation: Any, parts: list[dict[str, np.ndarray]]) -> None:
+    """All files, whole or not at all; then those of an earlier save that nobody would read any more go."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: is no folder: {error.strerror or error}") from error
+    names = ["model.safetensors"]
+    if len(parts) > 1:
+        names = [f"model-{i + 1:05d}-of-{len(parts):05d}.safetensors" for i in range(len(parts))]
+    files: dict[str, Any] = {
+        n: checkpoint.chunks_of(a, {"format": "pt"}) for n, a in zip(names, parts, strict=True)
+    }
+    if len(parts) > 1:
+        total = sum(array.nbytes for part in parts for array in part.values())
+        places = {key: name for name, part in zip(names, parts, strict=True) for key in part}
+        index = {"metadata": {"total_size": total}, "weight_map": places}
+        files["model.safetensors.index.json"] = _json(index)
+    files["config.json"] = _json(config)
+    if generation is not None:
+        from einkorn.seq.generation_config import written
+
+        files["generation_config.json"] = [written(generation).encode("utf-8")]
+    checkpoint.write_together({folder / name: chunks for name, chunks in files.items()})
+    known = r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json"
+    for old in folder.iterdir():
+        if re.fullmatch(known, old.name) and old.name not in files:
+            old.unlink(missing_ok=True)
+    if generation is None:
+        (folder / "generation_config.json").unlink(missing_ok=True)
+
+
+def _json(value: Any) -> list[bytes]:
+    return [(json.dumps(value, indent=2, sort_keys=True) + "\n").encode("utf-8")]
+
+
+def _bytes_of(op: str, size: Any) -> int:
+    """A number of bytes, or a text such as "5GB" or "5GiB"."""
+    if isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0:
+        return int(size)
+    found = re.fullmatch(r"(\d+) *([KMGT]?)(i?)B", size.strip(), re.I) if isinstance(size, str) else None
+    if found is None or int(found[1]) == 0:
+        raise ArgumentError(f"{op}: max_shard_size is {size!r}, expected bytes, or a text such as '5GB'")
+    power = "KMGT".index(found[2].upper()) + 1 if found[2] else 0
+    return int(found[1]) * (1024 if found[3] else 1000) ** power
 
 
 def read_config(path: str | PathLike[str]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class _Translator(EncoderDecoder):
         tokens = tokens_of(self._op(), "input_ids", input_ids)
         kept = kept_of(self._op(), "attention_mask", attention_mask, tokens.shape)
         states, first = self._listen(self.drop(self.source(tokens)), kept)
-        memory = Memory(states, kept)
+        memory = Memory(states, kept, tokens)
         memory.first = first
         return memory
 

@@ -27,8 +27,13 @@ _HOMES = {
     "fit_rewards": "rewards",
     "generalised_advantages": "preference",
     "generate": "generation",
+    "keep_epsilon": "sampling",
+    "keep_eta": "sampling",
+    "keep_min_p": "sampling",
+    "keep_top_h": "sampling",
     "keep_top_k": "sampling",
     "keep_top_p": "sampling",
+    "keep_typical": "sampling",
     "log_mel_spectrogram": "features",
     "mask_tokens": "streams",
     "mel_filters": "features",
@@ -65,7 +70,17 @@ if TYPE_CHECKING:
         sequence_log_probs,
     )
     from einkorn.seq.rewards import RewardModel, fit_rewards
-    from einkorn.seq.sampling import keep_top_k, keep_top_p, penalise_repetition, sample
+    from einkorn.seq.sampling import (
+        keep_epsilon,
+        keep_eta,
+        keep_min_p,
+        keep_top_h,
+        keep_top_k,
+        keep_top_p,
+        keep_typical,
+        penalise_repetition,
+        sample,
+    )
     from einkorn.seq.speculation import speculate
     from einkorn.seq.streams import (
         bucketed_batches,

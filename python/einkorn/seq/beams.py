@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,18 @@ class Beams:
         Beginnings kept for each prompt.
     room : int
         Tokens to generate at most; a sequence of that many is whole.
-    ends : integer array
-        Tokens that make a sequence whole.
+    ended : callable
+        Which of sequences [rows, length] are whole, given the scores they were chosen by too.
+    spare : int
+        Candidates for each beginning: one more than there are tokens that make a sequence whole.
     pad : int
         What follows the end of shorter sequences.
     length_penalty : float
         Scores of whole sequences are divided by their generated length to this power.
     early_stopping : bool or "never"
         As in :func:`einkorn.seq.generate`.
+    draw : bool
+        Draw the candidates without replacement; else the best ones are taken.
     """
 
     def __init__(
@@ -38,15 +43,18 @@ class Beams:
         prompts: Any,
         width: int,
         room: int,
-        ends: Any,
+        ended: Callable[[Any, Any], Any],
+        spare: int,
         pad: int,
         length_penalty: float,
         early_stopping: bool | str,
+        draw: bool = False,
     ) -> None:
         batch, self._prompt = prompts.shape
-        self._width, self._room, self._ends, self._pad = width, room, ends, pad
+        self._width, self._room, self._ended, self._pad = width, room, ended, pad
         self._penalty, self._early = length_penalty, early_stopping
-        self._candidates = max(2, 1 + len(ends)) * width  # so that enough of them run on
+        self._candidates = spare * width  # so that enough of them run on
+        self._choose = _drawn if draw else _largest
         shape = (batch, width, self._prompt + room)
         self._running = np.full(shape, pad, np.int64)
         self._running[..., : self._prompt] = prompts[:, None]
@@ -78,13 +86,14 @@ class Beams:
         at = self._prompt + self._length
         totals = (log_probabilities.reshape(batch, width, -1) + self._scores[..., None]).reshape(batch, -1)
         vocabulary = totals.shape[1] // width
-        best = _largest(totals, min(self._candidates, totals.shape[1]))
+        best = self._choose(totals, min(self._candidates, totals.shape[1]))
         scores = np.take_along_axis(totals, best, 1)
         beams, tokens = best // vocabulary, best % vocabulary
         sequences = np.take_along_axis(self._running, beams[..., None], 1)
         sequences[..., at] = tokens
         self._length += 1
-        stops = np.isin(tokens, self._ends) | (self._length == self._room)
+        flat = sequences[..., : at + 1].reshape(-1, at + 1)
+        stops = self._ended(flat, log_probabilities).reshape(tokens.shape) | (self._length == self._room)
 
         whole = scores / self._price(self._length)
         if prices is not None:
@@ -153,3 +162,19 @@ def _largest(x: Any, count: int) -> Any:
     if count < x.shape[1] // 8:
         return ops.topk(x, count).indices
     return np.argsort(-x, axis=1, kind="stable")[:, :count]
+
+
+def _drawn(x: Any, count: int) -> Any:
+    """Places of each row, drawn one after the other without replacement by its softmax; in order of x.
+
+    The largest sums with Gumbel's noise are such a draw (Kool et al. 2019, "Stochastic beams and where to
+    find them"). What has no probability comes last.
+    """
+    live = x > _NEVER / 2
+    noise = np.asarray(ops.uniform((int(live.sum()),), dtype=np.float64))
+    keys = x.astype(np.float64)
+    keys[live] -= np.log(-np.log(np.maximum(noise, np.finfo(np.float64).tiny)))
+    keys[~live] -= 1e12
+    drawn = np.argpartition(-keys, count - 1, axis=1)[:, :count]
+    drawn.sort(1)  # of equal ones the first goes first
+    return np.take_along_axis(drawn, _largest(np.take_along_axis(x, drawn, 1), count), 1)

@@ -9,8 +9,10 @@ import numpy as np
 
 from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError
+from einkorn.seq._checks import plain
 from einkorn.seq.cache import Cache
-from einkorn.seq.generation import _NOTHING_LEFT, GenerationInterrupted, _plain
+from einkorn.seq.generation import GenerationInterrupted
+from einkorn.seq.rules import NOTHING_LEFT
 
 __all__ = ["search"]
 
@@ -66,21 +68,21 @@ def search(
     every = np.repeat(np.arange(batch), k)
     try:
         with no_grad():
-            hidden = _plain(model.last_hidden(tokens, cache, mask))
+            hidden = plain(model.last_hidden(tokens, cache, mask))
         said = _directions(hidden)
         last = hidden[:, -1]
         for _ in range(count):
-            scores = adjust(_plain(model.scores_of(last)).astype(np.float32), tokens)
+            scores = adjust(plain(model.scores_of(last)).astype(np.float32), tokens)
             scores[done] = 0
             if np.isneginf(scores.max(1)).any():
-                raise ArgumentError(_NOTHING_LEFT)
+                raise ArgumentError(NOTHING_LEFT)
             weights = np.asarray(ops.softmax(scores, -1))
             best = np.argsort(-weights, axis=1, kind="stable")[:, :k]
             likely = np.take_along_axis(weights, best, 1)
             cache.reorder(every)
             grown = np.concatenate([mask, np.ones((batch, 1), bool)], 1)
             with no_grad():
-                out = _plain(model.last_hidden(best.reshape(-1, 1), cache, grown[every]))
+                out = plain(model.last_hidden(best.reshape(-1, 1), cache, grown[every]))
             out = out.reshape(batch, k, -1)
             alike = np.einsum("bkw,blw->bkl", _directions(out), said)
             alike = np.where(mask[:, None], alike, -np.inf).max(2)

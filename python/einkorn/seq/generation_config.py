@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from functools import cache
 from os import PathLike
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from einkorn._files import read_object
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, CheckpointError
 
 __all__ = ["GenerationConfig", "settled"]
 
@@ -22,9 +23,17 @@ _OF_A_CALL = (
     "generator",
     "logits_processor",
     "stopping_criteria",
+    "prefix_allowed_tokens_fn",
     "tokenizer",
 )
-_TOKENS = ("eos_token_id", "pad_token_id", "forced_bos_token_id", "suppress_tokens")
+_TOKENS = (
+    "eos_token_id",
+    "pad_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+)
 
 
 @cache
@@ -83,6 +92,9 @@ class GenerationConfig:
         file = Path(path) / "generation_config.json"
         found = read_object(file)
         own = _options(found)
+        words = own.get("bad_words_ids")
+        if vocab_size is not None and words:
+            own["bad_words_ids"] = [word for word in words if all(0 <= t < vocab_size for t in word)]
         for name in _TOKENS:
             tokens = own.get(name)
             if vocab_size is not None and tokens is not None:
@@ -91,12 +103,46 @@ class GenerationConfig:
                     del own[name]
         return cls(**own)
 
+    def save_pretrained(self, save_directory: str | PathLike[str]) -> None:
+        """Write ``generation_config.json`` into a folder, which is made.
+
+        Raises
+        ------
+        CheckpointError
+            The file cannot be written.
+        """
+        from einkorn._files import write_text
+
+        folder = Path(save_directory)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"{folder}: is no folder: {error.strerror or error}") from error
+        write_text(folder / "generation_config.json", written(self))
+
     def to_dict(self) -> dict[str, Any]:
         """The options that are set."""
         return dict(self.options)
 
     def __repr__(self) -> str:
         return f"GenerationConfig({', '.join(f'{k}={v!r}' for k, v in self.options.items())})"
+
+
+def written(config: Any) -> str:
+    """The content of a ``generation_config.json``."""
+    own = _options(config)
+    if isinstance(own.get("sequence_bias"), Mapping):  # JSON's names are texts
+        own["sequence_bias"] = [[list(word), bias] for word, bias in own["sequence_bias"].items()]
+    return json.dumps(own, indent=2, sort_keys=True, default=_listed) + "\n"
+
+
+def _listed(value: Any) -> Any:
+    """Sets of tokens and numbers of NumPy as JSON has them."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise ArgumentError(f"GenerationConfig: {value!r} cannot be written as JSON")
 
 
 def _options(config: Any) -> dict[str, Any]:
@@ -109,9 +155,6 @@ def _options(config: Any) -> dict[str, Any]:
             f"generate: generation_config is a {type(config).__name__}, expected a GenerationConfig"
         )
     own = {name: found[name] for name in _known() if found.get(name) is not None}
-    alone = [words[0] for words in found.get("bad_words_ids") or () if len(words) == 1]
-    if alone:
-        own["suppress_tokens"] = [*own.get("suppress_tokens", ()), *alone]
     return own
 
 

@@ -23,6 +23,8 @@ class Memory:
     states : array or Tensor [batch, length, width]
     mask : boolean array [batch, length], optional
         False where a sequence is filled up.
+    tokens : integer array [batch, length], optional
+        What was read, if these are tokens.
 
     Attributes
     ----------
@@ -32,8 +34,8 @@ class Memory:
 
     first: tuple[Any, ...] = ()
 
-    def __init__(self, states: Any, mask: Any = None) -> None:
-        self.states = states
+    def __init__(self, states: Any, mask: Any = None, tokens: Any = None) -> None:
+        self.states, self.tokens = states, tokens
         self.mask = None if mask is None or mask.all() else np.asarray(mask)[:, None, None, :]
         self._kept: dict[int, tuple[Any, Any]] = {}
         self._projected: Any = None

@@ -11,8 +11,9 @@ from einkorn import no_grad, ops
 from einkorn.errors import ArgumentError, NonFiniteError
 from einkorn.models.causal import CausalLM
 from einkorn.random import drawing_from
+from einkorn.seq._checks import plain, positive, prompt_of, tokens_of, whole
 from einkorn.seq.cache import Cache
-from einkorn.seq.generation import Decoder, GenerationInterrupted, _plain, _positive, _prompt, _tokens, _whole
+from einkorn.seq.generation import Decoder, GenerationInterrupted
 
 __all__ = ["speculate"]
 
@@ -60,17 +61,17 @@ def speculate(
     for name, one in (("model", model), ("draft", draft)):
         if not isinstance(one, CausalLM):
             raise ArgumentError(f"speculate: {name} is a {type(one).__name__}, expected a CausalLM")
-    tokens, _ = _prompt(model, input_ids, None)
-    alone = np.ndim(_plain(input_ids)) == 1
+    tokens, _ = prompt_of(model, input_ids, None)
+    alone = np.ndim(plain(input_ids)) == 1
     if len(tokens) != 1:
         raise ArgumentError(f"speculate: there are {len(tokens)} prompts, expected 1")
     if model.vocab_size != draft.vocab_size:
         raise ArgumentError(
             f"speculate: vocabularies have {model.vocab_size} and {draft.vocab_size} tokens, expected one"
         )
-    _whole("max_new_tokens", max_new_tokens, 1)
-    _whole("ahead", ahead, 1)
-    _positive("temperature", temperature)
+    whole("max_new_tokens", max_new_tokens, 1)
+    whole("ahead", ahead, 1)
+    positive("temperature", temperature)
     for one in (model, draft):
         room = one.context_length
         if room is not None and tokens.shape[1] + max_new_tokens > room:
@@ -78,7 +79,7 @@ def speculate(
                 f"speculate: a prompt of {tokens.shape[1]} and max_new_tokens of {max_new_tokens} exceed a"
                 f" model's context of {room}"
             )
-    ends = _tokens("eos_token_id", eos_token_id, model.vocab_size)
+    ends = tokens_of("eos_token_id", eos_token_id, model.vocab_size)
     modes = model.training, draft.training
     model.eval(), draft.eval()
     text = tokens[0].tolist()
@@ -107,7 +108,7 @@ class _Reader:
         self._cache.crop(seen)
         self._seen = list(text)
         out = self._model(np.array([text[seen:]]), cache=self._cache)
-        return np.asarray(_plain(out), np.float32)[0]
+        return np.asarray(plain(out), np.float32)[0]
 
 
 def _walk(

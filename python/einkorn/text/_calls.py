@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einkorn._near import MissingNameError
-from einkorn.errors import ArgumentError
+from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.text._arguments import items_of, path_of, whole_number
 from einkorn.text._lengths import Lengths
 
@@ -39,7 +40,6 @@ _INSTEAD = {
     "convert_tokens_to_ids": "use token_to_id",
     "convert_ids_to_tokens": "use id_to_token",
     "tokenize": "use encode(text).tokens",
-    "save_pretrained": "save writes a tokenizer.json",
     "apply_chat_template": "there are no templates of chats: put the text together and encode it",
 }
 
@@ -84,6 +84,8 @@ class Calls(Lengths):
 
         def token_to_id(self, token: str) -> int | None: ...
 
+        def to_str(self, pretty: bool = False) -> str: ...
+
         def _encoded(self, kept: list[Any], *options: Any) -> list[Encoding]: ...
 
     def __getattr__(self, name: str) -> Any:
@@ -125,6 +127,43 @@ class Calls(Lengths):
                 "tokenizer.json and give its folder, or use from_file"
             )
         return cls.from_file(Path(folder) / "tokenizer.json")
+
+    def save_pretrained(self, save_directory: str | PathLike[str]) -> tuple[str, ...]:
+        """Write the files that :meth:`from_pretrained` and transformers' ``AutoTokenizer`` read.
+
+        ``tokenizer.json``, and a ``tokenizer_config.json`` that names transformers' class for it unless the
+        folder has one; both whole or not at all.
+
+        Parameters
+        ----------
+        save_directory : str or path
+            The folder; it is made.
+
+        Returns
+        -------
+        tuple of str
+            The files that were written.
+
+        Raises
+        ------
+        CheckpointError
+            A file cannot be written; what was there before is there still.
+        """
+        from einkorn.checkpoint import write_together
+
+        folder = path_of("save_pretrained", save_directory)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"{folder}: is no folder: {error.strerror or error}") from error
+        texts = {"tokenizer.json": self.to_str(pretty=True)}
+        if not (folder / "tokenizer_config.json").exists():
+            own: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+            if self.padding is not None:
+                own["pad_token"] = self.padding["pad_token"]
+            texts["tokenizer_config.json"] = json.dumps(own, indent=2, ensure_ascii=False) + "\n"
+        write_together({folder / name: [text.encode("utf-8")] for name, text in texts.items()})
+        return tuple(str(folder / name) for name in texts)
 
     def __call__(
         self,
