@@ -12,7 +12,7 @@
 //        as it lies    8 rows of 64 numbers are 1024 bytes, the next 8 rows `stride` further;   16 further k: 32 bytes on, within the rows
 //        turned        8 k of 64 numbers are 1024 bytes, the next 8 k `stride` further, the next 64 numbers `leading` further
 //
-// A group of products: products.begin(d); multiply ...; products.close(). products.wait<kLeft>(d) returns when all but the last kLeft groups
+// A group of products: products.begin(d), or begin(d, a) with A in registers; multiply ...; products.close(). products.wait<kLeft>(d) returns when all but the last kLeft groups
 // are made. Until then d, and A in registers, belong to the products.
 //
 // On the host device products are made when they are waited for (csrc/cuda_host/bulk.h).
@@ -60,6 +60,10 @@ class GroupProducts {
   template <int kGroups>
   void begin(Sums (&)[kGroups]) {
     begun_ = true;
+  }
+  template <int kGroups, int kSteps>
+  void begin(Sums (&d)[kGroups], PairsA (&)[kSteps]) {
+    begin(d);
   }
   template <int kGroups>
   void multiply(Sums (&d)[kGroups], uint64_t a, uint64_t b, bool add) {
@@ -110,6 +114,16 @@ class GroupProducts {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 #endif
+  }
+
+  // What a holds is there before the fence, which says that the registers are the products' from now on: the compiler might round it later.
+  template <int kGroups, int kSteps>
+  __device__ __forceinline__ void begin(Sums (&d)[kGroups], PairsA (&a)[kSteps]) {
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) asm volatile("" : "+r"(a[step].of[e])::"memory");
+    begin(d);
   }
 
 // The registers of 4, 8 and 16 Sums, and their places in an instruction.

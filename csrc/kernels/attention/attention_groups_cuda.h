@@ -61,9 +61,9 @@ __device__ __forceinline__ void ask_scores(Products& products, Sums (&d)[kGroups
 
 // Asks for d += w b: the group's 64 rows of w, 16 kSteps rows of b.
 template <int kBoxes, int kSteps, class Products>
-__device__ __forceinline__ void ask_sums(Products& products, Sums (&d)[kBoxes * kBoxColumns / 8],
-                                         const PairsA (&w)[kSteps], const BoxRows<kBoxes, 16 * kSteps>& b) {
-  products.begin(d);
+__device__ __forceinline__ void ask_sums(Products& products, Sums (&d)[kBoxes * kBoxColumns / 8], PairsA (&w)[kSteps],
+                                         const BoxRows<kBoxes, 16 * kSteps>& b) {
+  products.begin(d, w);
 #pragma unroll
   for (int step = 0; step < kSteps; ++step)
     products.multiply_turned(d, w[step], matrix_of(b[0][step * 16], sizeof b[0], kEightRows));
