@@ -19,10 +19,11 @@ jobs=${JOBS:-$(nproc)}
 build=${BUILD:-build/gpu}
 logs=${OUT:-$build/logs}
 mkdir -p "$build" "$logs" benchmarks/results
-export PYTHONPATH="$PWD/python:$PWD/tests:$PWD/$build/site" PATH="$PATH:$PWD/$build/site/bin" PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 CUPY_CACHE_DIR="$PWD/$build/cupy"
+build=$(cd "$build" && pwd) logs=$(cd "$logs" && pwd)  # either may have been given from the root on
+export PYTHONPATH="$PWD/python:$PWD/tests:$build/site" PATH="$PATH:$build/site/bin" PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 CUPY_CACHE_DIR="$build/cupy"
 runner=$python  # of what runs on the card
 if [ -n "$dry" ]; then
-  stand_ins=$PWD/$build/stand-ins
+  stand_ins=$build/stand-ins
   mkdir -p "$stand_ins"
   printf '#!/bin/sh\ncase $1 in *compute_cap,memory*) echo "dry run, 0.0, 9.0, 0 MiB" ;; *compute_cap*) echo 9.0 ;; *) echo "dry run, 0.0" ;; esac\n' \
     > "$stand_ins/nvidia-smi"
