@@ -180,6 +180,12 @@ def test_processes_do_not_share_a_card(wrap: Any) -> None:
         DataLoader(wrap(_tensors(there)), 4, num_workers=2)
 
 
+def test_rows_that_a_process_makes_on_a_card_are_refused() -> None:
+    loader = DataLoader(Rows(there), 4, num_workers=1)
+    with pytest.raises(einkorn.DeviceError, match="a worker process made rows on cuda:0, which processes do"):
+        list(loader)
+
+
 # --- training -------------------------------------------------------------------------------------
 
 

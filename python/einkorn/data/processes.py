@@ -9,6 +9,7 @@ import os
 import pickle
 import random as _random
 import signal
+import sys
 import threading
 import traceback
 import weakref
@@ -19,6 +20,7 @@ import numpy as np
 
 from einkorn import random
 from einkorn.data.making import Maker
+from einkorn.data.rows import refuse_sharing
 from einkorn.data.slots import Ring, Writer
 from einkorn.data.workers import Pool, WorkerInfo, hangs, place
 from einkorn.errors import DataError
@@ -70,6 +72,8 @@ def _answer(writer: Writer, task: str, slot: int, *arguments: Any) -> tuple[Any,
     try:
         run: Any = place.make if task == "make" else place.next
         batch = run(*arguments, writer.empty)
+        if "cupy" in sys.modules:
+            refuse_sharing(batch)
         return "end" if batch is None and task == "next" else "batch", slot, writer.pack(batch)
     except Exception as error:
         return "error", slot, *_written(error)

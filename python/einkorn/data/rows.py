@@ -13,8 +13,8 @@ from einkorn.data.arrays import as_array
 from einkorn.errors import ArgumentError, DeviceError, IndexRangeError
 
 __all__ = [
-    "behind", "by_number", "check_range", "contiguous", "copied", "gpu_of", "lent", "on_card", "stacked",
-    "taken",
+    "behind", "by_number", "check_range", "contiguous", "copied", "gpu_of", "lent", "on_card",
+    "refuse_sharing", "stacked", "taken",
 ]  # fmt: skip
 
 
@@ -101,6 +101,27 @@ def stacked(arrays: list[Any], numbers: Any) -> Any:
             )
     with on_card(arrays[0]):
         return np.stack(arrays)
+
+
+def refuse_sharing(batch: Any) -> None:
+    """Say that a batch of a worker process lies on a GPU, which processes do not share.
+
+    Raises
+    ------
+    DeviceError
+    """
+    if isinstance(batch, dict):
+        batch = tuple(batch.values())
+    if isinstance(batch, (tuple, list)):
+        for part in batch:
+            refuse_sharing(part)
+        return
+    array = getattr(batch, "_data", batch)
+    if is_on_gpu(array):
+        raise DeviceError(
+            f"DataLoader: a worker process made rows on {device_of(array)}, which processes do not share: let"
+            " the dataset give rows of the CPU, or take num_workers=0 or threads=True"
+        )
 
 
 def behind(arrays: Any) -> Any:
