@@ -317,10 +317,21 @@ def test_callbacks_of_ones_own(libraries):
         "predicted",
     ]
     assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(0.05)
-    stop = EarlyStoppingAtMinLoss()
-    model.compile(keras.optimizers.SGD(50.0), "sparse_categorical_crossentropy")
-    model.fit(x, y, epochs=30, callbacks=[stop], verbose=0)
-    assert 0 < stop.stopped_epoch < 29
+    # Whatever the weight, a step of rate 0.1 leaves 0.6 of the error, one of rate 1 makes it -3 times that.
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    stop, rates = (
+        EarlyStoppingAtMinLoss(),
+        CustomLearningRateScheduler(lambda epoch, lr: 1.0 if epoch > 3 else lr),
+    )
+    ones = np.ones((32, 1), dtype="float32")
+    losses = model.fit(ones, 10 * ones, epochs=30, callbacks=[rates, stop], verbose=0).history["loss"]
+    assert stop.stopped_epoch == 5
+    assert np.argmin(losses) == 4
+    assert len(losses) == 6
+    for now, best in zip(model.get_weights(), stop.best_weights, strict=True):
+        np.testing.assert_array_equal(now, best)
+    assert model.evaluate(ones, 10 * ones, verbose=0) == pytest.approx(losses[5], rel=1e-4)
 
 
 def test_the_usual_callbacks(libraries, tmp_path):
