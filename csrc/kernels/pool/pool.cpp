@@ -65,20 +65,21 @@ EINKORN_INLINE IntVec<T> load_indices_every(const Lane<T>* p, int64_t offset, in
   return (IntVec<T>)load_every(reinterpret_cast<const T*>(p), offset, step, n);
 }
 
-// A maximum and where it is. A newcomer comes later in row-major order, or in any order, or nobody asks where.
+// A maximum and where it is: the first of equal numbers, the last of several NaN. A newcomer comes later in row-major order, or
+// in any order, or nobody asks where.
 template <class T>
 struct Best {
   Vec<T> value;
   IntVec<T> index;
 
   EINKORN_INLINE void take_later(Vec<T> v, IntVec<T> at) {
-    const IntVec<T> wins = (v > value) | ((v != v) & (value == value));
+    const IntVec<T> wins = (v > value) | (v != v);
     value = wins ? v : value;
     index = wins ? at : index;
   }
   EINKORN_INLINE void take_any(Vec<T> v, IntVec<T> at) {
     const IntVec<T> earlier_tie = (v == value) & (at < index);
-    const IntVec<T> nan = (v != v) & ((value == value) | (at < index));
+    const IntVec<T> nan = (v != v) & ((value == value) | (at > index));
     const IntVec<T> wins = (v > value) | earlier_tie | nan;
     value = wins ? v : value;
     index = wins ? at : index;

@@ -79,7 +79,7 @@ __global__ void max_forward_square(MaxPool2dForward<T> k) {
       for (int c = 0; c < kSide; ++c) {
         const int h = top + r, w = left + c;
         if (h < 0 || h >= height || w < 0 || w >= width) continue;
-        if (at < 0 || v[r][c] > best || (v[r][c] != v[r][c] && best == best)) {
+        if (at < 0 || v[r][c] > best || v[r][c] != v[r][c]) {
           best = v[r][c];
           at = h * width + w;
         }
@@ -105,7 +105,7 @@ __global__ void max_forward_kernel(MaxPool2dForward<T> k) {
         const int64_t column = p.column * w.stride_w - w.pad_w + c * w.dilation_w;
         if (column < 0 || column >= s.width) continue;
         const T v = x[h * s.width + column];
-        if (at < 0 || v > best || (v != v && best == best)) {
+        if (at < 0 || v > best || v != v) {
           best = v;
           at = static_cast<int32_t>(h * s.width + column);
         }

@@ -21,8 +21,9 @@
 // Shapes       x [planes, height, width], out [planes, out_height, out_width], planes = N * C, all contiguous; height *
 // width
 //              below 2^31. Every window of average meets a pixel or gives 0.
-// indices      h * width + w of the maximum, the first of several in row-major order, NaN being the largest; -1 (and the
-//              maximum -inf) when the taps of a dilated window all lie in the padding. Null: not wanted.
+// indices      h * width + w of the maximum, the first of several in row-major order, NaN being the largest, and the last
+//              of several NaN; -1 (and the maximum -inf) when the taps of a dilated window all lie in the padding.
+//              Null: not wanted.
 // Aliasing     none.       Zero sizes  no planes: nothing happens.      NaN  wins a maximum, propagates through sums.
 // Accumulates  in T: columns first (kernel_h terms), then kernel_w; a global mean in blocks.
 // Writes       all of out and indices; all of gx. Backward of max ignores indices outside the plane.

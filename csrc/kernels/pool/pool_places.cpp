@@ -53,8 +53,7 @@ void window_max(const WindowMax<T>& k) {
               const int64_t at = (i * k.size[1] + j) * k.size[2];
               for (int64_t c = w.begin; c < w.end; ++c) {
                 const T value = x[at + c];
-                if (place < 0 || value > largest || (value != value && largest == largest))
-                  largest = value, place = at + c;
+                if (place < 0 || value > largest || value != value) largest = value, place = at + c;
               }
             }
           *out++ = largest;

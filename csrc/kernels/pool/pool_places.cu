@@ -45,7 +45,7 @@ __global__ void window_maxima(WindowMax<T> k) {
         for (int64_t c = w.begin; c < w.end; ++c) {
           const int64_t at = (z * k.size[1] + j) * k.size[2] + c;
           const T value = x[at];
-          if (place < 0 || value > largest || (value != value && largest == largest)) largest = value, place = at;
+          if (place < 0 || value > largest || value != value) largest = value, place = at;
         }
     k.out[i] = largest;
     if (k.indices != nullptr) k.indices[i] = static_cast<int32_t>(place);

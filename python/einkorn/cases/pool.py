@@ -48,9 +48,11 @@ def _max_pool2d(
             columns = [q for q in range(j * sw - pw, j * sw - pw + kw * dw, dw) if 0 <= q < w]
             places = np.array([r * w + q for r in rows for q in columns])
             window = x.reshape(n, c, h * w)[:, :, places]
-            first = window.argmax(axis=-1)  # the first maximum; NaN wins
-            y[:, :, i, j] = np.take_along_axis(window, first[..., None], -1)[..., 0]
-            where[:, :, i, j] = places[first]
+            nan = np.isnan(window)
+            last = window.shape[-1] - 1 - nan[..., ::-1].argmax(axis=-1)
+            best = np.where(nan.any(-1), last, window.argmax(axis=-1))  # the first maximum, the last NaN
+            y[:, :, i, j] = np.take_along_axis(window, best[..., None], -1)[..., 0]
+            where[:, :, i, j] = places[best]
     return (y, where) if return_indices else y
 
 
@@ -180,6 +182,10 @@ _WINDOWS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 ]
 
 
+# Windows of these have no NaN, one, and several.
+_NANS = [math.nan if i * i % 7 in (1, 2) or i % 40 > 33 else float(i * 37 % 50) for i in range(240)]
+
+
 def _max_cases() -> list[Case]:
     cases = [max_pool2d(normal(*shape), **options).grad() for shape, options in _WINDOWS]
     for shape, options in _WINDOWS[:-1]:
@@ -193,9 +199,18 @@ def _max_cases() -> list[Case]:
         max_pool2d(normal(1, 2, 9, 9), kernel_size=3, dilation=(1, 3), ceil_mode=True).grad(),
         max_pool2d(normal(2, 0, 6, 6), kernel_size=2).unlike_torch("refuses it"),
         max_pool2d(sprinkled(2, 2, 6, 6), kernel_size=3, stride=1),
-        max_pool2d(sprinkled(2, 2, 6, 34), kernel_size=2, return_indices=True).unlike_torch(
-            "takes the last of several NaN"
+        # of several NaN the last: by every way through the rows
+        *(
+            max_pool2d(given(*_NANS, shape=(1, 1, 6, 40)), return_indices=True, **options)
+            for options in (
+                {"kernel_size": 2},
+                {"kernel_size": 3, "stride": 1},
+                {"kernel_size": 3, "stride": 2, "padding": 1},
+                {"kernel_size": (2, 3), "stride": 3, "dilation": 2},
+                {"kernel_size": (6, 40)},
+            )
         ),
+        max_pool2d(given(*_NANS, shape=(1, 6, 4, 10)), kernel_size=2, return_indices=True),
         max_pool2d(lowest, kernel_size=2, padding=1, return_indices=True),
         max_pool2d(normal(2, 3, 17, 70), kernel_size=3, stride=2, padding=1),
         max_pool2d(normal(20, 16, 32, 31), kernel_size=2).grad().called("two threads"),

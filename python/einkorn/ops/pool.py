@@ -81,7 +81,8 @@ def max_pool2d(
         OH = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode; OW
         likewise. NaN counts as the largest number.
     indices : int64 array of the same shape, with return_indices
-        h * W + w of the first maximum in its plane; -1 for a dilated window that meets no pixel.
+        h * W + w of the first maximum in its plane, of several NaN of the last, as in torch; -1 for a
+        dilated window that meets no pixel.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def _max_pool2d_forward(
                         if w < 0 or w >= width:
                             continue
                         value = x[n, c, h, w]
-                        if place < 0 or value > largest or (math.isnan(value) and not math.isnan(largest)):
+                        if place < 0 or value > largest or math.isnan(value):
                             largest = value
                             place = h * width + w
                 out[n, c, p, q] = largest
@@ -226,8 +226,8 @@ def max_pool2d_forward(
 ) -> None:
     """out = maximum of each window; indices = its place h * W + w in the plane.
 
-    The first of equals wins; NaN counts as the largest. A window that holds nothing but padding
-    gives minus infinity and -1.
+    The first of equals wins; NaN counts as the largest, and of several the last wins. A window that holds
+    nothing but padding gives minus infinity and -1.
     """
     _check_shapes(x, out)
     _check_window(
@@ -351,11 +351,7 @@ def _window_max(
                         for h in range(h0, h1):
                             for w in range(w0, w1):
                                 value = x[plane, d, h, w]
-                                if (
-                                    place < 0
-                                    or value > largest
-                                    or (math.isnan(value) and not math.isnan(largest))
-                                ):
+                                if place < 0 or value > largest or math.isnan(value):
                                     largest = value
                                     place = (d * height + h) * width + w
                     out[plane, o, p, q] = largest
