@@ -434,8 +434,31 @@ class Loaded:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
+        usual: Any = None  # the types of (x, y), once such a batch has passed with nothing to be done
         for batch in self._lent():
+            if usual is not None and type(batch) is tuple and len(batch) == 2:
+                x, y = batch
+                if (
+                    type(x) is np.ndarray
+                    and type(y) is np.ndarray
+                    and (x.dtype, y.dtype) == usual
+                    and x.ndim
+                    and y.ndim
+                    and len(x) == len(y)
+                ):
+                    yield (x,), y, None
+                    continue
             inputs, target, weight = self._parts(batch)
+            if (
+                self.class_weight is None
+                and type(batch) is tuple
+                and len(batch) == 2
+                and type(inputs) is tuple
+                and len(inputs) == 1
+                and inputs[0] is batch[0]
+                and target is batch[1]
+            ):
+                usual = inputs[0].dtype, target.dtype
             if self.class_weight is not None:
                 if weight is not None:
                     raise ArgumentError(

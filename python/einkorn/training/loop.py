@@ -397,13 +397,14 @@ class Run:
             if stepper.fresh:
                 state.input_shape = _row_shape(inputs)
             if whole and weight is None and type(inputs) is tuple:
-                number, values, wanted = stepper.whole(inputs, target, guard is None)
-                if guard is not None and not math.isfinite(number):
+                number, total, values, wanted = stepper.whole(inputs, target, guard is None)
+                finite = math.isfinite(number)
+                if not finite and guard is not None and total:
                     self._stop(number, epoch, step, inputs, target)
                 else:
-                    if guard is not None:
+                    if finite and guard is not None:
                         guard.last = number
-                    figures.add(number, float(target.size), values, wanted, None)
+                    figures.add(number, total, values, wanted, None)
             elif self.own_step:
                 data = unbatched(*there(state, inputs, target, weight))
                 logs = numbers_of(self.model.train_step(data), "train_step")

@@ -24,6 +24,9 @@ __all__ = ["LOSSES", "Loss", "find_loss", "in_our_order"]
 
 _SMALLEST = 1e-30  # a probability whose logarithm and slope are finite in float32
 _CLASSES = np.dtype(np.int64)  # of targets; the same object, mostly, which is told sooner than equality
+_LISTED = (
+    256  # targets that a list counts sooner than NumPy, whose functions have left the caches after a batch
+)
 _FEW = 16  # numbers that lie between 0 and 1 by chance are not taken for probabilities
 
 
@@ -124,6 +127,8 @@ class Loss(NamedTuple):
                 return output.size / max(1, classes)
             ignored = self.option("ignore_index", -100)
             weight = self.option("weight", None)
+            if weight is None and target.ndim == 1 and target.size <= _LISTED:
+                return float(target.size - target.tolist().count(ignored))
             if weight is None:
                 return float(np.count_nonzero(target != ignored))
             return float(_array(weight)[target[target != ignored]].sum(dtype=np.float64))

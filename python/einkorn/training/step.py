@@ -38,18 +38,9 @@ class Batched:
 
     __slots__ = ("_loss", "_total", "number", "parts", "value", "values", "wanted")
 
-    def __init__(
-        self,
-        loss: Any,
-        value: Any,
-        number: float,
-        parts: Any,
-        values: Any,
-        wanted: Any,
-        total: float | None = None,
-    ) -> None:
+    def __init__(self, loss: Any, value: Any, number: float, parts: Any, values: Any, wanted: Any) -> None:
         self._loss = loss
-        self._total = total
+        self._total: float | None = None
         self.value = value
         self.number = number
         self.parts = parts
@@ -84,16 +75,14 @@ class Stepper(Forward):
         # Whether the first batch has shown that the shortest way will do: one loss, a mean, nothing added.
         self.short = False
         self.every = compiled.accumulate
-        # What an optimizer of einkorn.keras does after batches that bring no update: it averages weights.
-        self.between = getattr(optimizer, "between_updates", None)
+        # What an optimizer of einkorn.keras makes of the loss to go back from, and its step makes up for.
+        self.scale_loss = getattr(optimizer, "scale_loss", None)
 
     def forward(self, inputs: Any, target: Any, weight: np.ndarray | None) -> Batched:
         """The loss of a batch, recorded."""
         if self.gathered == 0:
             self.optimizer.zero_grad()
         first = self.fresh
-        if self.short and not first and weight is None and type(inputs) is tuple:
-            return self._shortly(inputs, target)
         with later(self.state.device) as look:
             output, values = self.run(inputs)
             loss = self.loss
@@ -122,47 +111,35 @@ class Stepper(Forward):
     def _is_short(self) -> bool:
         loss = self.loss
         same = self.plain and loss.is_mean and (loss.from_logits is not False or not loss.of_classes)
-        return same and self.compiled.loss_weight == 1.0 and not self.penalized and self.state.device == "cpu"
+        nothing_added = self.compiled.loss_weight == 1.0 and not self.penalized and self.scale_loss is None
+        return same and nothing_added and self.every == 1 and self.state.device == "cpu"
 
-    def _shortly(self, inputs: Any, target: Any) -> Batched:
-        """As ``forward``, in as few calls as there are steps: they count where a model is small."""
+    def is_whole(self) -> bool:
+        """Whether ``whole`` will do from the next batch on."""
+        return self.short and not self.fresh
+
+    def whole(self, inputs: Any, target: np.ndarray, always: bool) -> tuple[float, float, np.ndarray, Any]:
+        """A batch from ``zero_grad`` to the update: ``forward`` and ``learn`` for one loss that is a mean.
+
+        In as few calls as there are steps: they count where a model is small. The result is the loss, what
+        the batch counts, the outputs, and what is wanted. A loss that is not finite teaches nothing, but
+        ``always``; the mean of nothing never does.
+        """
+        self.optimizer.zero_grad()
         output = self.model(*inputs)
         loss = self.loss
         values = output._data if type(output) is Tensor else None
         if type(values) is not np.ndarray:
             values = loss.outputs(output, self.op)
-        total = None
-        if loss.even and target.ndim == 1 and values.ndim == 2 and len(target) == len(values):
-            wanted, total = target, float(len(target))
-        else:
-            wanted = loss.prepare(values, target)
+        even = loss.even and target.ndim == 1 and values.ndim == 2 and len(target) == len(values)
+        wanted = target if even else loss.prepare(values, target)
         value = loss.function(output, wanted)
         number = value._data.item()
-        return Batched(loss, value, number, number, values, wanted, total)
-
-    def is_whole(self) -> bool:
-        """Whether ``whole`` will do from the next batch on."""
-        short = self.short and self.loss.even and not self.fresh and self.counts_all
-        return short and self.every == 1 and self.compiled.clips is None and not self.constrained
-
-    def whole(self, inputs: Any, target: np.ndarray, always: bool) -> tuple[float, np.ndarray, Any]:
-        """A batch from ``zero_grad`` to the update, in one call; the loss, the outputs and what is wanted.
-
-        A loss that is not finite teaches nothing, but ``always``.
-        """
-        self.optimizer.zero_grad()
-        output = self.model(*inputs)
-        values = output._data if type(output) is Tensor else None
-        if type(values) is not np.ndarray:
-            values = self.loss.outputs(output, self.op)
-        even = target.ndim == 1 and values.ndim == 2 and len(target) == len(values)
-        wanted = target if even else self.loss.prepare(values, target)
-        value = self.loss.function(output, wanted)
-        number = value._data.item()
-        if always or math.isfinite(number):
+        # What the batch counts is looked at when all is done: between the passes a thread would fall asleep.
+        if math.isfinite(number) or (always and loss.total(values, wanted)):
             value.backward()
-            self.optimizer.step()
-        return number, values, wanted
+            self._apply()
+        return number, float(len(target)) if even else loss.total(values, wanted), values, wanted
 
     def teaches(self, batch: Batched) -> bool:
         """Whether there is something to do with a batch: to learn from it, or to count it."""
@@ -171,21 +148,20 @@ class Stepper(Forward):
     def learn(self, batch: Batched) -> None:
         """Backward, and the update if it is due."""
         every = self.every
+        value = batch.value if self.scale_loss is None else self.scale_loss(batch.value)
         if every == 1:
-            batch.value.backward()
+            value.backward()
             self._apply()
             return
         if batch.total:
             if self.loss.summed:
-                batch.value.backward()
+                value.backward()
             else:
-                ops.multiply(batch.value, batch.total).backward()
+                ops.multiply(value, batch.total).backward()
             self.weight += batch.total
         self.gathered += 1
         if self.gathered == every:
             self.update()
-        elif self.between is not None:
-            self.between()
 
     def update(self) -> None:
         """The update with what has been gathered, if anything has."""
