@@ -60,7 +60,7 @@ def test_nan_stays_where_it_is(name):
     assert np.isnan(param.numpy()).nonzero()[0].tolist() == [3, 37]
 
 
-@pytest.mark.parametrize("name", sorted({*ALL, "LBFGS"} - {"LAMB", "Lion"}))
+@pytest.mark.parametrize("name", sorted({*ALL, "LBFGS"} - {"Ftrl", "LAMB", "Lion"}))
 def test_arguments_are_those_of_torch(name):
     torch = pytest.importorskip("torch")
 

@@ -122,9 +122,10 @@ void update(Entry<OptimizerKernels, Update> kernel, const UpdateRule& rule, cons
 }
 
 void adagrad_step(const List& params, const List& grads, const List& sums, double rate, double eps, double weight_decay,
-                  bool maximize) {
+                  bool maximize, bool within) {
   update(EINKORN_ENTRY(OptimizerKernels, adagrad_step),
-         {.rate = rate, .eps = eps, .weight_decay = weight_decay, .maximize = maximize}, params, &grads, {&sums});
+         {.rate = rate, .eps = eps, .weight_decay = weight_decay, .maximize = maximize, .within = within}, params,
+         &grads, {&sums});
 }
 
 void adadelta_step(const List& params, const List& grads, const List& square_avgs, const List& acc_deltas, double rate,
@@ -136,21 +137,28 @@ void adadelta_step(const List& params, const List& grads, const List& square_avg
 
 void rmsprop_step(const List& params, const List& grads, const List& square_avgs, const List& grad_avgs,
                   const List& momenta, double rate, double alpha, double eps, double momentum, double weight_decay,
-                  bool maximize) {
+                  bool maximize, bool within) {
   update(EINKORN_ENTRY(OptimizerKernels, rmsprop_step),
          {.rate = rate,
           .beta1 = alpha,
           .eps = eps,
           .momentum = momentum,
           .weight_decay = weight_decay,
-          .maximize = maximize},
+          .maximize = maximize,
+          .within = within},
          params, &grads, {&square_avgs, &grad_avgs, &momenta});
 }
 
 void adamax_step(const List& params, const List& grads, const List& exp_avgs, const List& exp_infs, double rate,
-                 double beta1, double beta2, double eps, double weight_decay, bool maximize) {
+                 double beta1, double beta2, double eps, double weight_decay, bool maximize, bool within) {
   update(EINKORN_ENTRY(OptimizerKernels, adamax_step),
-         {.rate = rate, .beta1 = beta1, .beta2 = beta2, .eps = eps, .weight_decay = weight_decay, .maximize = maximize},
+         {.rate = rate,
+          .beta1 = beta1,
+          .beta2 = beta2,
+          .eps = eps,
+          .weight_decay = weight_decay,
+          .maximize = maximize,
+          .within = within},
          params, &grads, {&exp_avgs, &exp_infs});
 }
 
@@ -214,6 +222,13 @@ void trust_step(const List& params, const List& updates, const Array& param_norm
          params, &updates);
 }
 
+void ftrl_step(const List& params, const List& grads, const List& accumulators, const List& linears, double rate,
+               double power, double l1, double l2, double weight_decay, bool maximize) {
+  update(EINKORN_ENTRY(OptimizerKernels, ftrl_step),
+         {.rate = rate, .weight_decay = weight_decay, .power = power, .l1 = l1, .l2 = l2, .maximize = maximize}, params,
+         &grads, {&accumulators, &linears});
+}
+
 void lerp_step(const List& params, const List& others, double weight) {
   update(EINKORN_ENTRY(OptimizerKernels, lerp_step), {.rate = weight}, params, &others);
 }
@@ -253,13 +268,13 @@ void tensor_norms(const Array& norms, const List& tensors, double power) {
 
 EINKORN_BINDINGS(optimizer, m) {
   m.def("adagrad_step", &adagrad_step, "params"_a, "grads"_a, "sums"_a, "rate"_a, "eps"_a, "weight_decay"_a,
-        "maximize"_a);
+        "maximize"_a, "within"_a);
   m.def("adadelta_step", &adadelta_step, "params"_a, "grads"_a, "square_avgs"_a, "acc_deltas"_a, "rate"_a, "rho"_a,
         "eps"_a, "weight_decay"_a, "maximize"_a);
   m.def("rmsprop_step", &rmsprop_step, "params"_a, "grads"_a, "square_avgs"_a, "grad_avgs"_a.none(true),
-        "momenta"_a.none(true), "rate"_a, "alpha"_a, "eps"_a, "momentum"_a, "weight_decay"_a, "maximize"_a);
+        "momenta"_a.none(true), "rate"_a, "alpha"_a, "eps"_a, "momentum"_a, "weight_decay"_a, "maximize"_a, "within"_a);
   m.def("adamax_step", &adamax_step, "params"_a, "grads"_a, "exp_avgs"_a, "exp_infs"_a, "rate"_a, "beta1"_a, "beta2"_a,
-        "eps"_a, "weight_decay"_a, "maximize"_a);
+        "eps"_a, "weight_decay"_a, "maximize"_a, "within"_a);
   m.def("moments_step", &moments_step, "params"_a, "grads"_a, "exp_avgs"_a, "exp_avg_sqs"_a, "of_grad"_a, "of_mean"_a,
         "root"_a, "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "shrink"_a, "adaptive"_a, "maximize"_a);
   m.def("lion_step", &lion_step, "params"_a, "grads"_a, "exp_avgs"_a, "rate"_a, "beta1"_a, "beta2"_a, "shrink"_a,
@@ -269,6 +284,8 @@ EINKORN_BINDINGS(optimizer, m) {
   m.def("lamb_step", &lamb_step, "params"_a, "grads"_a, "exp_avgs"_a, "exp_avg_sqs"_a, "updates"_a, "of_mean"_a,
         "root"_a, "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "maximize"_a);
   m.def("trust_step", &trust_step, "params"_a, "updates"_a, "param_norms"_a, "update_norms"_a, "rate"_a);
+  m.def("ftrl_step", &ftrl_step, "params"_a, "grads"_a, "accumulators"_a, "linears"_a, "rate"_a, "power"_a, "l1"_a,
+        "l2"_a, "weight_decay"_a, "maximize"_a);
   m.def("lerp_step", &lerp_step, "params"_a, "others"_a, "weight"_a);
   m.def("clip_norm_step", &clip_norm_step, "params"_a, "total"_a, "max_norm"_a);
   m.def("clip_value_step", &clip_value_step, "params"_a, "limit"_a);

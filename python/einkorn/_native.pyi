@@ -49,7 +49,14 @@ def adadelta_step(
     maximize: bool,
 ) -> None: ...
 def adagrad_step(
-    params: Any, grads: Any, sums: Any, rate: float, eps: float, weight_decay: float, maximize: bool
+    params: Any,
+    grads: Any,
+    sums: Any,
+    rate: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+    within: bool,
 ) -> None: ...
 def adam_step(
     params: Any,
@@ -77,6 +84,7 @@ def adamax_step(
     eps: float,
     weight_decay: float,
     maximize: bool,
+    within: bool,
 ) -> None: ...
 def adaptive_avg_pool2d_backward(gx: _Array, gy: _Array) -> None: ...
 def adaptive_avg_pool2d_forward(out: _Array, x: _Array) -> None: ...
@@ -514,6 +522,18 @@ def fold(
     dilation_w: int,
 ) -> None: ...
 def frac(out: _Array, x: _Array) -> None: ...
+def ftrl_step(
+    params: Any,
+    grads: Any,
+    accumulators: Any,
+    linears: Any,
+    rate: float,
+    power: float,
+    l1: float,
+    l2: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None: ...
 def gather(out: _Array, x: _Array, index: _Array, axis: int) -> None: ...
 def gelu(out: _Array, x: _Array) -> None: ...
 def gelu_grad(gx: _Array, g: _Array, s: _Array) -> None: ...
@@ -861,6 +881,7 @@ def rmsprop_step(
     momentum: float,
     weight_decay: float,
     maximize: bool,
+    within: bool,
 ) -> None: ...
 def rnn_backward(
     ggates: _Array,

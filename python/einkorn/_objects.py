@@ -61,6 +61,7 @@ _HOMES = (
     ("einkorn.keras._row_losses", "keras.losses"),
     ("einkorn.keras._special_losses", "keras.losses"),
     ("einkorn.keras.constraints", "keras.constraints"),
+    ("einkorn.keras.optimizers._", "keras.optimizers"),
     ("einkorn.keras.regularizers", "keras.regularizers"),
     ("einkorn.keras.initializers", "keras.initializers"),
     ("einkorn.nn.initializers", "keras.initializers"),

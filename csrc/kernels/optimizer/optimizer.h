@@ -12,11 +12,13 @@
 // coefficients are whatever the caller made of the step's number.
 //
 //   adagrad_step   s = s + g^2,   p = p - rate g / (sqrt(s) + eps)
+//                  within: sqrt(s + eps) for sqrt(s) + eps, and so for the root in rmsprop_step
 //   adadelta_step  v = rho v + (1 - rho) g^2,   d = g sqrt(a + eps) / sqrt(v + eps),   a = rho a + (1 - rho) d^2
 //                  p = p - rate d
 //   rmsprop_step   v = alpha v + (1 - alpha) g^2,   with means m = m + (1 - alpha) (g - m) and v - m^2 for v below
 //                  d = g / (sqrt(v) + eps),   with buffers b = momentum b + d for d;   p = p - rate d
 //   adamax_step    m = m + (1 - beta1) (g - m),   u = max(beta2 u, |g| + eps),   p = p - rate m / u
+//                  within: u = max(beta2 u, |g|),   p = p - rate m / (u + eps)
 //   moments_step   m as above, v = beta2 v + (1 - beta2) g^2,   p = shrink p first
 //                  p = p - (of_grad g + of_mean m) / d,   d = adaptive ? sqrt(v) root + eps : 1          (NAdam, RAdam)
 //   lion_step      p = shrink p - rate sign(beta1 m + (1 - beta1) g),   m = beta2 m + (1 - beta2) g
@@ -24,6 +26,8 @@
 //                  g = 0 where f is eta_minus;   p = p - sign(g) s,   prev = g
 //   lamb_step      m and v as above, u = m of_mean / (sqrt(v) root + eps) + weight_decay p, which trust_step applies:
 //   trust_step     p = p - rate n / l u,   n and l the norms of the tensor and of its u; n / l is 1 where one is 0
+//   ftrl_step      n = n + g^2, of g without the L2 penalty;   z = z + g - (n^power - before^power) / rate p
+//                  p = |z| <= l1 ? 0 : (sign(z) l1 - z) / (n^power / rate + l2)
 //   lerp_step      p = p + weight (o - p)                                                        (averages of weights)
 //   clip_norm_step    p = p min(1, max_norm / (total + 1e-6)),   total in memory
 //   clip_value_step   p = min(max(p, -limit), limit)
@@ -32,7 +36,8 @@
 //
 // Sources: Sutskever et al. 2013 (momentum); Kingma and Ba 2015 (Adam, Adamax); Loshchilov and Hutter 2019 (decoupled);
 // Reddi et al. 2018 (AMSGrad); Duchi et al. 2011; Zeiler 2012; Tieleman and Hinton 2012; Dozat 2016 (NAdam); Liu et al.
-// 2020 (RAdam); Chen et al. 2023 (Lion); Riedmiller and Braun 1993 (Rprop); You et al. 2020 (LAMB).
+// 2020 (RAdam); Chen et al. 2023 (Lion); Riedmiller and Braun 1993 (Rprop); You et al. 2020 (LAMB); McMahan et al. 2013
+// (FTRL-Proximal).
 //
 // Layout      every tensor contiguous; grad, and each buffer, has its parameter's size.
 // Aliasing    none.     Zero sizes  empty tensors are skipped.     NaN  propagates.
@@ -103,8 +108,8 @@ struct UpdateTensor {
 // What all further kernels take. Each reads the coefficients that its formula names, and no others.
 struct UpdateRule {
   double rate = 0, of_grad = 0, of_mean = 0, root = 0, beta1 = 0, beta2 = 0, eps = 0, momentum = 0, weight_decay = 0;
-  double shrink = 0, least = 0, most = 0;
-  bool adaptive = false, maximize = false;
+  double shrink = 0, least = 0, most = 0, power = 0, l1 = 0, l2 = 0;
+  bool adaptive = false, maximize = false, within = false;
   // trust_step: of each tensor and its update; clip_norm_step: the total
   const double *norms = nullptr, *other_norms = nullptr;
 };
@@ -158,6 +163,7 @@ struct NormParts {
   X(rprop_step, Update)              \
   X(lamb_step, Update)               \
   X(trust_step, Update)              \
+  X(ftrl_step, Update)               \
   X(lerp_step, Update)               \
   X(clip_norm_step, Update)          \
   X(clip_value_step, Update)         \

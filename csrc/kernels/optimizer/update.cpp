@@ -77,11 +77,11 @@ EINKORN_INLINE void update_all(const Update<T>& k, double cost, const Body& body
 
 template <class T>
 void adagrad_step(const Update<T>& k) {
-  const T rate = (T)k.rate, eps = (T)k.eps;
+  const T rate = (T)k.rate, eps = (T)(k.within ? 0 : k.eps), inner = (T)(k.within ? k.eps : 0);
   update_all(k, 0.3, [&](const UpdateTensor<T>& t, Vec<T> p, int64_t i, int64_t n) {
     const Vec<T> g = gradient(k, t, p, i, n), sum = state(t.first, i, n) + g * g;
     store_n(t.first + i, n, sum);
-    return p - g * rate / (square_root(sum) + eps);
+    return p - g * rate / (square_root(sum + inner) + eps);
   });
 }
 
@@ -100,7 +100,8 @@ void adadelta_step(const Update<T>& k) {
 
 template <class T>
 void rmsprop_step(const Update<T>& k) {
-  const T rate = (T)k.rate, alpha = (T)k.beta1, rest = (T)(1 - k.beta1), eps = (T)k.eps, momentum = (T)k.momentum;
+  const T rate = (T)k.rate, alpha = (T)k.beta1, rest = (T)(1 - k.beta1), momentum = (T)k.momentum;
+  const T eps = (T)(k.within ? 0 : k.eps), inner = (T)(k.within ? k.eps : 0);
   update_all(k, 0.4, [&](const UpdateTensor<T>& t, Vec<T> p, int64_t i, int64_t n) {
     const Vec<T> g = gradient(k, t, p, i, n);
     Vec<T> square = state(t.first, i, n) * alpha + g * g * rest;
@@ -111,7 +112,7 @@ void rmsprop_step(const Update<T>& k) {
       store_n(t.second + i, n, mean);
       square -= mean * mean;
     }
-    Vec<T> d = g / (square_root(square) + eps);
+    Vec<T> d = g / (square_root(square + inner) + eps);
     if (t.third != nullptr) {
       d += state(t.third, i, n) * momentum;
       store_n(t.third + i, n, d);
@@ -122,7 +123,8 @@ void rmsprop_step(const Update<T>& k) {
 
 template <class T>
 void adamax_step(const Update<T>& k) {
-  const T rate = (T)k.rate, take = (T)(1 - k.beta1), keep = (T)k.beta2, eps = (T)k.eps;
+  const T rate = (T)k.rate, take = (T)(1 - k.beta1), keep = (T)k.beta2;
+  const T eps = (T)(k.within ? 0 : k.eps), outer = (T)(k.within ? k.eps : 0);
   update_all(k, 0.4, [&](const UpdateTensor<T>& t, Vec<T> p, int64_t i, int64_t n) {
     const Vec<T> g = gradient(k, t, p, i, n);
     Vec<T> mean = state(t.first, i, n);
@@ -130,7 +132,7 @@ void adamax_step(const Update<T>& k) {
     const Vec<T> norm = larger<T>(state(t.second, i, n) * keep, EINKORN_ISA::absolute(g) + eps);
     store_n(t.first + i, n, mean);
     store_n(t.second + i, n, norm);
-    return p - mean * rate / norm;
+    return p - mean * rate / (norm + outer);
   });
 }
 
@@ -194,6 +196,24 @@ void trust_step(const Update<T>& k) {
 }
 
 template <class T>
+void ftrl_step(const Update<T>& k) {
+  const T slope = (T)(1 / k.rate), power = (T)k.power, l1 = (T)k.l1, l2 = (T)k.l2;
+  const bool of_roots = k.power == 0.5;
+  const auto raised = [&](Vec<T> n)
+                          __attribute__((always_inline)) { return of_roots ? square_root(n) : exp(log(n) * power); };
+  update_all(k, of_roots ? 0.4 : 1.5, [&](const UpdateTensor<T>& t, Vec<T> p, int64_t i, int64_t n) {
+    Vec<T> g = state(t.grad, i, n);
+    if (k.maximize) g = -g;
+    const Vec<T> before = state(t.first, i, n), now = before + g * g, after = raised(now);
+    const Vec<T> z = state(t.second, i, n) + g + p * (T)k.weight_decay - (after - raised(before)) * slope * p;
+    store_n(t.first + i, n, now);
+    store_n(t.second + i, n, z);
+    const Vec<T> moved = (clamp<T>(z, -l1, l1) - z) / (after * slope + l2);
+    return EINKORN_ISA::absolute(z) <= l1 ? Vec<T>{} : moved;
+  });
+}
+
+template <class T>
 void lerp_step(const Update<T>& k) {
   const T weight = (T)k.rate;
   update_all(k, 0.2, [&](const UpdateTensor<T>& t, Vec<T> p, int64_t i, int64_t n) {
@@ -223,6 +243,7 @@ EINKORN_INSTANTIATE(lion_step, Update)
 EINKORN_INSTANTIATE(rprop_step, Update)
 EINKORN_INSTANTIATE(lamb_step, Update)
 EINKORN_INSTANTIATE(trust_step, Update)
+EINKORN_INSTANTIATE(ftrl_step, Update)
 EINKORN_INSTANTIATE(lerp_step, Update)
 EINKORN_INSTANTIATE(clip_norm_step, Update)
 EINKORN_INSTANTIATE(clip_value_step, Update)

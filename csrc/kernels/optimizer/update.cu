@@ -4,7 +4,7 @@
 //
 // Roofline, float32: 12 bytes an element for p and g, 8 for each array of state, clipping 8; at most 20 FLOP. RMSprop with momentum
 // over 67 million: 1.9 GB, 0.63 ms at 3.0 TB/s.
-// Plan: update_kernel: 48 registers (double: 56), 5 blocks of 256 threads an SM
+// Plan: update_kernel: 48 registers (double: 64), 5 blocks of 256 threads an SM
 
 #include "kernels/instantiate.h"
 #include "kernels/optimizer/tensors_cuda.h"
@@ -25,6 +25,7 @@ enum Writes : int { kParam = 1, kFirst = 2, kSecond = 4, kThird = 8 };
 template <class T>
 struct Rule {
   T rate, of_grad, of_mean, root, beta1, beta2, rest1, rest2, eps, momentum, weight_decay, shrink, least, most;
+  T slope, power, l1, l2, other_eps;  // other_eps: where the formula has eps if `within`
   bool adaptive, maximize, has_second, has_third;
   double scale;  // of one tensor: n / l of trust_step, or min(1, max_norm / total)
 
@@ -37,12 +38,17 @@ struct Rule {
         beta2(static_cast<T>(k.beta2)),
         rest1(static_cast<T>(1 - k.beta1)),
         rest2(static_cast<T>(1 - k.beta2)),
-        eps(static_cast<T>(k.eps)),
+        eps(static_cast<T>(k.within ? 0 : k.eps)),
         momentum(static_cast<T>(k.momentum)),
         weight_decay(static_cast<T>(k.weight_decay)),
         shrink(static_cast<T>(k.shrink)),
         least(static_cast<T>(k.least)),
         most(static_cast<T>(k.most)),
+        slope(static_cast<T>(1 / k.rate)),
+        power(static_cast<T>(k.power)),
+        l1(static_cast<T>(k.l1)),
+        l2(static_cast<T>(k.l2)),
+        other_eps(static_cast<T>(k.within ? k.eps : 0)),
         adaptive(k.adaptive),
         maximize(k.maximize),
         has_second(true),
@@ -114,7 +120,7 @@ struct Adagrad {
   static __device__ void update(const Rule<T>& k, Element<T>& e) {
     const T g = k.gradient(e);
     e.first += g * g;
-    e.p -= g * k.rate / (::sqrt(e.first) + k.eps);
+    e.p -= g * k.rate / (::sqrt(e.first + k.other_eps) + k.eps);
   }
 };
 
@@ -141,7 +147,7 @@ struct RmsProp {
       e.second += (g - e.second) * k.rest1;
       square -= e.second * e.second;
     }
-    T d = g / (::sqrt(square) + k.eps);
+    T d = g / (::sqrt(square + k.other_eps) + k.eps);
     if (k.has_third) e.third = d += e.third * k.momentum;
     e.p -= d * k.rate;
   }
@@ -155,7 +161,7 @@ struct Adamax {
     e.first += (g - e.first) * k.rest1;
     const T kept = e.second * k.beta2, now = ::fabs(g) + k.eps;
     e.second = kept > now || kept != kept ? kept : now;
-    e.p -= e.first * k.rate / e.second;
+    e.p -= e.first * k.rate / (e.second + k.other_eps);
   }
 };
 
@@ -216,6 +222,22 @@ struct Trust {
   }
 };
 
+struct Ftrl {
+  static constexpr int kWrites = kParam | kFirst | kSecond;
+  template <class T>
+  static __device__ T raised(const Rule<T>& k, T n) {
+    return k.power == T(0.5) ? ::sqrt(n) : ::exp(::log(n) * k.power);
+  }
+  template <class T>
+  static __device__ void update(const Rule<T>& k, Element<T>& e) {
+    const T g = k.maximize ? -e.g : e.g, before = raised(k, e.first);
+    e.first += g * g;
+    const T after = raised(k, e.first);
+    e.second += g + e.p * k.weight_decay - (after - before) * k.slope * e.p;
+    e.p = ::fabs(e.second) <= k.l1 ? T{0} : (clamped(e.second, -k.l1, k.l1) - e.second) / (after * k.slope + k.l2);
+  }
+};
+
 struct Lerp {
   static constexpr int kWrites = kParam;
   template <class T>
@@ -264,6 +286,7 @@ EINKORN_UPDATE(lion_step, Lion)
 EINKORN_UPDATE(rprop_step, Rprop)
 EINKORN_UPDATE(lamb_step, Lamb)
 EINKORN_UPDATE(trust_step, Trust)
+EINKORN_UPDATE(ftrl_step, Ftrl)
 EINKORN_UPDATE(lerp_step, Lerp)
 EINKORN_UPDATE(clip_norm_step, ClipNorm)
 EINKORN_UPDATE(clip_value_step, ClipValue)

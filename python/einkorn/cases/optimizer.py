@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -165,9 +166,13 @@ adam_step = Op("adam_step", _adam, _torch_adam, call=_call_adam, unit=1)
 # How the next parameter and states follow from (gradient, parameter, states, coefficients).
 
 
+def _root(square: Array, o: dict[str, Any]) -> Array:
+    return np.sqrt(square + o["eps"]) if o["within"] else np.sqrt(square) + o["eps"]
+
+
 def _adagrad(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array, list[Array]]:
     total = s[0] + g * g
-    return p - o["rate"] * g / (np.sqrt(total) + o["eps"]), [total]
+    return p - o["rate"] * g / _root(total, o), [total]
 
 
 def _adadelta(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array, list[Array]]:
@@ -179,15 +184,16 @@ def _adadelta(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Ar
 def _rmsprop(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array, list[Array]]:
     v = o["alpha"] * s[0] + (1 - o["alpha"]) * g * g
     m = o["alpha"] * s[1] + (1 - o["alpha"]) * g
-    d = g / (np.sqrt(v - m * m if o.get("buffers", True) else v) + o["eps"])
+    d = g / _root(v - m * m if o.get("buffers", True) else v, o)
     b = o["momentum"] * s[2] + d
     return p - o["rate"] * b, [v, m, b]
 
 
 def _adamax(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array, list[Array]]:
     m = o["beta1"] * s[0] + (1 - o["beta1"]) * g
-    u = np.maximum(o["beta2"] * s[1], np.abs(g) + o["eps"])
-    return p - o["rate"] * m / u, [m, u]
+    outer = o["eps"] if o["within"] else 0.0
+    u = np.maximum(o["beta2"] * s[1], np.abs(g) + (o["eps"] - outer))
+    return p - o["rate"] * m / (u + outer), [m, u]
 
 
 def _moments(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array, list[Array]]:
@@ -210,18 +216,27 @@ def _rprop(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array
     return p - np.sign(g) * size, [g, size]
 
 
+def _ftrl(g: Array, p: Array, s: list[Array], o: dict[str, Any]) -> tuple[Array, list[Array]]:
+    n = s[0] + (g - o["weight_decay"] * p) ** 2
+    after = n ** o["power"]
+    z = s[1] + g - (after - s[0] ** o["power"]) / o["rate"] * p
+    moved = (np.clip(z, -o["l1"], o["l1"]) - z) / (after / o["rate"] + o["l2"])
+    return np.where(np.abs(z) <= o["l1"], p.dtype.type(0), moved), [n, z]
+
+
 def _update(
     name: str,
     rule: Any,
     coefficients: dict[str, Any],
     starts: tuple[float, ...],
     torch_step: Any = None,
+    more: dict[str, Any] | None = None,
 ) -> Op:
-    """The operation of a kernel step(params, grads, *states, *coefficients, maximize).
+    """The operation of a kernel step(params, grads, *states, *coefficients, maximize, *more).
 
     The option "buffers" says whether the kernel is given its second and third state, which are optional then.
     """
-    whole = {**coefficients, "maximize": False}
+    whole = {**coefficients, "maximize": False, **(more or {})}
 
     def reference(*arrays: Array, **options: Any) -> list[Array]:
         o = {"weight_decay": 0.0, **whole, **options}
@@ -379,6 +394,7 @@ adagrad_step = _update(
     lambda optim, params, o: optim.Adagrad(
         params, o["rate"], 0, o["weight_decay"], 0.25, o["eps"], maximize=o["maximize"]
     ),
+    {"within": False},
 )
 adadelta_step = _update(
     "adadelta_step",
@@ -404,12 +420,14 @@ rmsprop_step = _update(
         o.get("buffers", True),
         maximize=o["maximize"],
     ),
+    {"within": False},
 )
 adamax_step = _update(
     "adamax_step",
     _adamax,
     {"rate": 1e-2, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0},
     (0.0, 0.0),
+    more={"within": False},
 )
 moments_step = _update(
     "moments_step",
@@ -440,6 +458,12 @@ rprop_step = _update(
         (o["least"], o["most"]),
         maximize=o["maximize"],
     ),
+)
+ftrl_step = _update(
+    "ftrl_step",
+    _ftrl,
+    {"rate": 0.1, "power": 0.5, "l1": 0.0, "l2": 0.0, "weight_decay": 0.0},
+    (0.25, 0.0),
 )
 lamb_step = Op("lamb_step", _lamb, call=_call_lamb, unit=1)
 trust_step = Op("trust_step", _trust, call=_call_trust, unit=1)
@@ -473,11 +497,17 @@ def _cases() -> list[Case]:
         adadelta_step(*x, weight_decay=0.1, maximize=True),
         rmsprop_step(*x, weight_decay=0.1, momentum=0.9),
         rmsprop_step(*x, buffers=False, maximize=True),
+        replace(adagrad_step, torch=None)(*x, eps=0.25, within=True),
+        replace(rmsprop_step, torch=None)(*x, eps=0.25, momentum=0.5, within=True),
         adamax_step(*x, weight_decay=0.1, maximize=True),
+        adamax_step(*x, eps=0.25, within=True),
         moments_step(*x, weight_decay=0.1, maximize=True),
         moments_step(*x, of_grad=0.0, shrink=0.9, adaptive=False),
         lion_step(*x, shrink=0.9, maximize=True),
         rprop_step(*x, maximize=True),
+        ftrl_step(*x, maximize=True),
+        ftrl_step(*x, l1=0.5, l2=0.25, weight_decay=0.125),
+        ftrl_step(*x, power=0.75, l2=0.5),
         lamb_step(*x),
         trust_step(*x),
         lerp_step(*x, weight=0.125),

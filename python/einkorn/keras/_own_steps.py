@@ -53,7 +53,7 @@ def train_by_loss(self: Any, data: Any) -> Any:
     self.zero_grad()
     y_pred = self(x, training=True)
     loss = _loss(self, x, y, y_pred, weight, True)
-    loss.backward()
+    self.optimizer.scale_loss(loss).backward()
     weights = self.trainable_weights
     with no_grad():
         self.optimizer.apply([variable.value.grad for variable in weights], weights)

@@ -7,17 +7,34 @@ from typing import Any
 
 import numpy as np
 
+from einkorn import optim
 from einkorn._objects import of_library
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, EinkornError
 from einkorn.keras import config, optimizers
 from einkorn.keras._base import Layer, built
 from einkorn.keras._own_steps import as_keras_gives, test_by_loss, train_by_loss
+from einkorn.keras._variables import variables_of
 from einkorn.training.modes import evaluating
 from einkorn.training.own_steps import trackers_of
-from einkorn.training.state import state_of
+from einkorn.training.state import Kept, state_of
 
 __all__ = ["Trainer"]
+
+
+class _OfKeras(Kept[Any]):
+    """``model.optimizer``: the object that ``compile`` was given, where it was one of Keras' kind."""
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        found = super().__get__(model, owner)
+        if model is None:
+            return found
+        waiting = model.__dict__.get("_waiting")
+        if waiting is not None:
+            return waiting[0]
+        keras = getattr(found, "keras", None)
+        return keras if keras is not None and keras._bound is found else found
+
 
 # Arguments of Keras' compile that say how it computes, which it does here in any case.
 _IDLE = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
@@ -26,6 +43,7 @@ _IDLE = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
 class Trainer(Layer):
     """``compile``, ``fit``, ``evaluate`` and ``predict`` in Keras' form."""
 
+    optimizer = _OfKeras(lambda value: isinstance(value, (optim.Optimizer, optimizers.Optimizer)))
     _waiting: Any = None
     _keeps_its_metrics = True  # they are for the model itself, also where it is a layer of another
 
@@ -135,10 +153,7 @@ class Trainer(Layer):
         # A model without weights can be evaluated: the name alone asks for no optimizer's state.
         recipe = optimizer if next(iter(self.parameters()), None) is not None else "sgd"
         if isinstance(recipe, optimizers.Optimizer):
-            clips = {name: value for name, value in recipe.clips.items() if value is not None}
-            if recipe.gradient_accumulation_steps:
-                clips["gradient_accumulation_steps"] = recipe.gradient_accumulation_steps
-            options = {**clips, **options}
+            recipe.know(variables_of(self))
         if names is None or len(names) == 1:
             if isinstance(loss, Mapping):
                 loss = next(iter(loss.values()))

@@ -10,6 +10,7 @@ from einkorn.optim.adafactor import Adafactor
 from einkorn.optim.adagrad import Adadelta, Adagrad, RMSprop
 from einkorn.optim.adam import Adam, AdamW
 from einkorn.optim.asgd import ASGD
+from einkorn.optim.ftrl import Ftrl
 from einkorn.optim.lamb import LAMB
 from einkorn.optim.lbfgs import LBFGS
 from einkorn.optim.moments import Adamax, NAdam, RAdam
@@ -30,6 +31,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Ftrl",
     "Lion",
     "Muon",
     "NAdam",

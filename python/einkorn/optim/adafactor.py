@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import ops
+from einkorn._tensor import Tensor
 from einkorn.dtypes import finfo
 from einkorn.errors import ArgumentError
 from einkorn.optim.optimizer import Optimizer, Run
@@ -87,13 +88,18 @@ class Adafactor(Optimizer):
         self._pair({"eps": (0.0 if eps[0] is None else eps[0], eps[1])}, "eps")
         self._check_flags(group)
 
-    def _kind(self, shape: tuple[int, ...]) -> Any:
-        return len(shape) > 1
+    def _kind(self, param: Tensor) -> Any:
+        return len(self._shape(param)) > 1
 
-    def _names_of(self, group: dict[str, Any], shape: tuple[int, ...]) -> tuple[str, ...]:
-        return ("row_var", "col_var") if self._kind(shape) else ("variance",)
+    def _names_of(self, group: dict[str, Any], param: Tensor) -> tuple[str, ...]:
+        return ("row_var", "col_var") if self._kind(param) else ("variance",)
 
-    def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _shape(self, param: Tensor) -> tuple[int, ...]:
+        """The shape whose last two axes are those of rows and of columns."""
+        return param._data.shape
+
+    def _state_shape(self, name: str, param: Tensor) -> tuple[int, ...]:
+        shape = self._shape(param)
         if name == "row_var":
             return (*shape[:-1], 1)
         return (*shape[:-2], 1, shape[-1]) if name == "col_var" else shape
@@ -108,7 +114,7 @@ class Adafactor(Optimizer):
             if param.size == 0:
                 continue
             state = {name: arrays[i] for name, arrays in run.state.items()}
-            update = ops.multiply(grad, self._scale(engine, grad, state, weight, least))
+            update = self._direction(engine, run.params[i], grad, state, weight, least)
             root = math.sqrt(param.size)
             size, length = self._lengths(engine, param, update)
             rate = max(group["eps"][1], size / root) * relative / max(1.0, length / (root * group["d"]))
@@ -118,9 +124,10 @@ class Adafactor(Optimizer):
                 rate, penalty = -rate, -penalty
             engine.sgd_step([param], [update], None, rate, 0.0, 0.0, penalty, False, False, True)
 
-    @staticmethod
-    def _scale(engine: Any, grad: Any, state: dict[str, Any], weight: float, least: float) -> Any:
-        """What the gradient is multiplied by: one over the root of its running mean square."""
+    def _direction(
+        self, engine: Any, param: Tensor, grad: Any, state: dict[str, Any], weight: float, least: float
+    ) -> Any:
+        """The gradient over the root of its running mean square."""
         squares = ops.square(grad)
         if "variance" in state:
             engine.lerp_step([state["variance"]], [squares], weight)
@@ -131,7 +138,7 @@ class Adafactor(Optimizer):
             engine.lerp_step([rows, columns], means, weight)
             total = ops.clip(ops.mean(rows, -2, keepdims=True), least)
             estimate = ops.divide(ops.multiply(rows, columns), total)
-        return ops.reciprocal(ops.sqrt(ops.clip(estimate, least * least)))
+        return ops.multiply(grad, ops.reciprocal(ops.sqrt(ops.clip(estimate, least * least))))
 
     @staticmethod
     def _lengths(engine: Any, *arrays: Any) -> list[float]:

@@ -39,6 +39,7 @@ class Adagrad(Optimizer):
 
     _state_names: ClassVar[tuple[str, ...]] = ("sum",)
     _state_at_once: ClassVar[bool] = True
+    _eps_within: ClassVar[bool] = False  # sqrt(sum + eps) in the place of sqrt(sum) + eps
 
     def __init__(
         self,
@@ -86,7 +87,14 @@ class Adagrad(Optimizer):
     ) -> None:
         rate = group["lr"] / (1 + run.steps * group["lr_decay"])
         engine.adagrad_step(
-            params, grads, run.state["sum"], rate, group["eps"], group["weight_decay"], group["maximize"]
+            params,
+            grads,
+            run.state["sum"],
+            rate,
+            group["eps"],
+            group["weight_decay"],
+            group["maximize"],
+            self._eps_within,
         )
 
 
@@ -201,6 +209,7 @@ class RMSprop(Optimizer):
     """
 
     _state_names: ClassVar[tuple[str, ...]] = ("square_avg",)
+    _eps_within: ClassVar[bool] = False  # sqrt(v + eps) in the place of sqrt(v) + eps
 
     def __init__(
         self,
@@ -256,4 +265,5 @@ class RMSprop(Optimizer):
             group["momentum"],
             group["weight_decay"],
             group["maximize"],
+            self._eps_within,
         )

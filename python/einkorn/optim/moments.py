@@ -36,6 +36,7 @@ class Adamax(Optimizer):
     """
 
     _state_names: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
+    _eps_within: ClassVar[bool] = False  # added to the largest gradient when it divides, not before
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class Adamax(Optimizer):
             group["eps"],
             group["weight_decay"],
             group["maximize"],
+            self._eps_within,
         )
 
 

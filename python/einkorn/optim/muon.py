@@ -118,17 +118,21 @@ class Muon(Optimizer):
 
 def _orthogonal(matrix: Any, group: dict[str, Any]) -> Tensor:
     """Nearly ``u v'`` of the singular value decomposition ``u s v'``, in bfloat16."""
-    a, b, c = group["ns_coefficients"]
     with no_grad():
         x = Tensor(matrix).bfloat16()
-        tall = x.shape[0] > x.shape[1]
-        if tall:
-            x = x.T
-        x = x / x.norm().clamp(min=group["eps"])
-        for _ in range(group["ns_steps"]):
-            gram = x @ x.T
-            x = x.addmm(gram.addmm(gram, gram, beta=b, alpha=c), x, beta=a)
-        return x.T if tall else x
+        return orthogonal(x / x.norm().clamp(min=group["eps"]), group["ns_coefficients"], group["ns_steps"])
+
+
+def orthogonal(x: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
+    """Newton and Schulz's iteration, for a matrix whose norm is at most 1."""
+    a, b, c = coefficients
+    tall = x.shape[0] > x.shape[1]
+    if tall:
+        x = x.T
+    for _ in range(steps):
+        gram = x @ x.T
+        x = x.addmm(gram.addmm(gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
 
 
 def _factor(shape: tuple[int, ...], way: str | None) -> float:

@@ -312,7 +312,7 @@ class Optimizer(ABC):
         if _bfloat16.is_bfloat16(run.dtype):
             params, grads = masters_of(run, params), [_wide_gradient(grad) for grad in grads]
         if begins and not run.state:
-            run.state = self._new_state(params, group)
+            run.state = self._new_state(run, params, group)
         if of_rows:
             self._update_rows(run, params, grads, of_rows, group)
         else:
@@ -377,7 +377,7 @@ class Optimizer(ABC):
             for name, arrays in run.state.items():
                 if device_of(arrays[i]) != device_of(data):
                     refuse_apart(self._where(run.params[i], group), data, name, arrays[i])
-                if arrays[i].shape != self._state_shape(name, data.shape):
+                if arrays[i].shape != self._state_shape(name, run.params[i]):
                     raise ShapeError(
                         f"{self._where(run.params[i], group)} has shape {data.shape} now and its {name}"
                         f" {arrays[i].shape}: make a new optimizer after replacing a parameter's data"
@@ -398,18 +398,19 @@ class Optimizer(ABC):
         """One run per type and kind."""
         alike: dict[Any, list[Tensor]] = {}
         for param in params:
-            alike.setdefault((param._data.dtype, self._kind(param._data.shape)), []).append(param)
+            alike.setdefault((param._data.dtype, self._kind(param)), []).append(param)
         return [Run(members, {}, 0, key[0], dict(self._scalars)) for key, members in alike.items()]
 
-    def _new_state(self, params: list[Any], group: dict[str, Any]) -> dict[str, list[Any]]:
+    def _new_state(self, run: Run, params: list[Any], group: dict[str, Any]) -> dict[str, list[Any]]:
         """Arrays for each name of state."""
-        return {name: self._filled(name, params, group) for name in self._names_of(group, params[0].shape)}
+        names = self._names_of(group, run.params[0])
+        return {name: self._filled(name, run, params, group) for name in names}
 
-    def _filled(self, name: str, params: list[Any], group: dict[str, Any]) -> list[Any]:
+    def _filled(self, name: str, run: Run, params: list[Any], group: dict[str, Any]) -> list[Any]:
         arrays = []
-        for param in params:
+        for tensor, param in zip(run.params, params, strict=True):
             engine = engines.of(param)
-            arrays.append(engine.empty(self._state_shape(name, param.shape), param.dtype))
+            arrays.append(engine.empty(self._state_shape(name, tensor), param.dtype))
             engine.fill(arrays[-1], self._initial(name, group))
         return arrays
 
@@ -417,25 +418,25 @@ class Optimizer(ABC):
         """What a state array is filled with before the first step."""
         return 0.0
 
-    def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of a state array of a parameter of that shape."""
-        return shape
+    def _state_shape(self, name: str, param: Tensor) -> tuple[int, ...]:
+        """The shape of a state array of a parameter."""
+        return param._data.shape
 
     def _of_late(self, run: Run, name: str, params: list[Any], group: dict[str, Any]) -> list[Any]:
         """The state arrays of that name, made now if an option that needs them was switched on late."""
         if name not in run.state:
-            run.state[name] = self._filled(name, params, group)
+            run.state[name] = self._filled(name, run, params, group)
         return run.state[name]
 
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Which state arrays the group's options need."""
         return self._state_names
 
-    def _names_of(self, group: dict[str, Any], shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Which state arrays a parameter of that shape needs; the same for all of one kind."""
+    def _names_of(self, group: dict[str, Any], param: Tensor) -> tuple[str, ...]:
+        """Which state arrays a parameter needs; the same for all of one kind."""
         return self._names(group)
 
-    def _kind(self, shape: tuple[int, ...]) -> Any:
+    def _kind(self, param: Tensor) -> Any:
         """What parameters of one run have in common beside their type."""
         return None
 
@@ -460,7 +461,7 @@ class Optimizer(ABC):
                 self._take_new(group, runs)
             for run in runs:
                 if self._state_at_once and not run.state:
-                    run.state = self._new_state([param._data for param in run.params], group)
+                    run.state = self._new_state(run, [param._data for param in run.params], group)
                 if run.steps or self._state_at_once:
                     for i, param in enumerate(run.params):
                         entry: dict[str, Any] = {"step": run.steps, **run.scalars}
@@ -508,14 +509,14 @@ class Optimizer(ABC):
                 scalars = {key: float(entry.get(key, value)) for key, value in self._scalars.items()}
                 dtype = param._data.dtype
                 run = runs.setdefault(
-                    (dtype, self._kind(param._data.shape), steps, *scalars.values()),
+                    (dtype, self._kind(param), steps, *scalars.values()),
                     Run([], {}, steps, dtype, scalars),
                 )
                 run.params.append(param)
                 if steps and _bfloat16.is_bfloat16(dtype):
                     run.masters.append(self._master(entry, param, number))
                 if steps:
-                    for key in self._names_of(group, param._data.shape):
+                    for key in self._names_of(group, param):
                         run.state.setdefault(key, []).append(self._state(entry, key, param, number))
             new_runs.append(list(runs.values()))
         for group, options in zip(self.param_groups, merged, strict=True):
@@ -556,7 +557,7 @@ class Optimizer(ABC):
         what = f"{name}: load_state_dict: {key} of parameter {number}"
         low = _bfloat16.is_bfloat16(param._data.dtype)
         array = numbers(entry[key], what).astype(np.float32 if low else param._data.dtype, order="C")
-        expected = self._state_shape(key, param._data.shape)
+        expected = self._state_shape(key, param)
         if array.shape != expected:
             raise ArgumentError(
                 f"{name}: load_state_dict has {key} of shape {array.shape} for parameter "

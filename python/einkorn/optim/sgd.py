@@ -94,7 +94,7 @@ class SGD(Optimizer):
         first = run.steps == 0
         if group["momentum"]:
             if "momentum_buffer" not in run.state:  # momentum was switched on after some steps
-                run.state = self._new_state(params, group)
+                run.state = self._new_state(run, params, group)
                 first = True
             momenta = run.state["momentum_buffer"]
         engine.sgd_step(

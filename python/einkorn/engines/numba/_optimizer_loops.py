@@ -44,16 +44,28 @@ def _sign(x: float) -> float:
     return 1.0 if x > 0 else (-1.0 if x < 0 else x)
 
 
+@inline
+def _root(square: float, eps: float, within: int) -> float:
+    return math.sqrt(square + eps) if within else math.sqrt(square) + eps
+
+
 @Loop
 def _adagrad_step(
-    param: Out1, grad: In1, total: Out1, rate: Scalar, eps: Scalar, weight_decay: Scalar, maximize: Int
+    param: Out1,
+    grad: In1,
+    total: Out1,
+    rate: Scalar,
+    eps: Scalar,
+    weight_decay: Scalar,
+    maximize: Int,
+    within: Int,
 ) -> None:
     for i in range(param.shape[0]):
         p = float(param[i])
         g = _gradient(float(grad[i]), p, weight_decay, maximize)
         s = total[i] + g * g
         total[i] = s
-        param[i] = p - rate * g / (math.sqrt(s) + eps)
+        param[i] = p - rate * g / _root(s, eps, within)
 
 
 @Loop
@@ -91,6 +103,7 @@ def _rmsprop_step(
     momentum: Scalar,
     weight_decay: Scalar,
     maximize: Int,
+    within: Int,
 ) -> None:
     centered, has_momentum = grad_avg.shape[0] > 0, momentum_buffer.shape[0] > 0
     for i in range(param.shape[0]):
@@ -102,7 +115,7 @@ def _rmsprop_step(
             m = grad_avg[i] + (1 - alpha) * (g - grad_avg[i])
             grad_avg[i] = m
             v -= m * m
-        d = g / (math.sqrt(v) + eps)
+        d = g / _root(v, eps, within)
         if has_momentum:
             d += momentum * momentum_buffer[i]
             momentum_buffer[i] = d
@@ -121,17 +134,18 @@ def _adamax_step(
     eps: Scalar,
     weight_decay: Scalar,
     maximize: Int,
+    within: Int,
 ) -> None:
     for i in range(param.shape[0]):
         p = float(param[i])
         g = _gradient(float(grad[i]), p, weight_decay, maximize)
         m = exp_avg[i] + (1 - beta1) * (g - exp_avg[i])
-        u, size = beta2 * exp_inf[i], abs(g) + eps
+        u, size = beta2 * exp_inf[i], abs(g) + (0.0 if within else eps)
         if not (u > size or math.isnan(u)):
             u = size
         exp_avg[i] = m
         exp_inf[i] = u
-        param[i] = p - rate * m / u
+        param[i] = p - rate * m / (u + (eps if within else 0.0))
 
 
 @Loop
@@ -239,6 +253,39 @@ def _lamb_step(
 def _subtract(param: Out1, other: In1, rate: Scalar) -> None:
     for i in range(param.shape[0]):
         param[i] -= rate * other[i]
+
+
+@inline
+def _raised(n: float, power: float) -> float:
+    return math.sqrt(n) if power == 0.5 else math.pow(n, power)
+
+
+@Loop
+def _ftrl_step(
+    param: Out1,
+    grad: In1,
+    accumulator: Out1,
+    linear: Out1,
+    rate: Scalar,
+    power: Scalar,
+    l1: Scalar,
+    l2: Scalar,
+    weight_decay: Scalar,
+    maximize: Int,
+) -> None:
+    for i in range(param.shape[0]):
+        p = float(param[i])
+        g = _gradient(float(grad[i]), 0.0, 0.0, maximize)
+        before = float(accumulator[i])
+        now = before + g * g
+        after = _raised(now, power)
+        z = linear[i] + g + weight_decay * p - (after - _raised(before, power)) / rate * p
+        accumulator[i] = now
+        linear[i] = z
+        if abs(z) <= l1:
+            param[i] = 0.0
+        else:
+            param[i] = (min(max(z, -l1), l1) - z) / (after / rate + l2)
 
 
 @Loop

@@ -29,6 +29,7 @@ from ._optimizer_loops import (
     _adam_step,
     _adamax_step,
     _clamp,
+    _ftrl_step,
     _lamb_step,
     _lerp,
     _lion_step,
@@ -134,9 +135,11 @@ def adagrad_step(
     eps: float,
     weight_decay: float,
     maximize: bool,
+    within: bool,
 ) -> None:
     """One step of AdaGrad."""
-    _step(_adagrad_step, params, {"grads": grads}, {"sums": sums}, rate, eps, weight_decay, int(maximize))
+    settings = (rate, eps, weight_decay, int(maximize), int(within))
+    _step(_adagrad_step, params, {"grads": grads}, {"sums": sums}, *settings)
 
 
 @kernel
@@ -170,10 +173,11 @@ def rmsprop_step(
     momentum: float,
     weight_decay: float,
     maximize: bool,
+    within: bool,
 ) -> None:
     """One step of RMSprop; grad_avgs None means not centred, momenta None without momentum."""
     buffers = {"square_avgs": square_avgs, "grad_avgs": grad_avgs, "momenta": momenta}
-    settings = (rate, alpha, eps, momentum, weight_decay, int(maximize))
+    settings = (rate, alpha, eps, momentum, weight_decay, int(maximize), int(within))
     _step(_rmsprop_step, params, {"grads": grads}, buffers, *settings)
 
 
@@ -189,10 +193,11 @@ def adamax_step(
     eps: float,
     weight_decay: float,
     maximize: bool,
+    within: bool,
 ) -> None:
     """One step of Adamax; rate is lr / (1 - beta1^step)."""
     buffers = {"exp_avgs": exp_avgs, "exp_infs": exp_infs}
-    settings = (rate, beta1, beta2, eps, weight_decay, int(maximize))
+    settings = (rate, beta1, beta2, eps, weight_decay, int(maximize), int(within))
     _step(_adamax_step, params, {"grads": grads}, buffers, *settings)
 
 
@@ -289,6 +294,25 @@ def trust_step(
     ]
     ratios = [n / length if n > 0 and length > 0 else 1.0 for n, length in zip(*norms, strict=True)]
     _step(_subtract, params, {"updates": updates}, {}, each=[rate * ratio for ratio in ratios])
+
+
+@kernel
+def ftrl_step(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    accumulators: Sequence[Array],
+    linears: Sequence[Array],
+    rate: float,
+    power: float,
+    l1: float,
+    l2: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    """One step of FTRL-Proximal."""
+    buffers = {"accumulators": accumulators, "linears": linears}
+    settings = (rate, power, l1, l2, weight_decay, int(maximize))
+    _step(_ftrl_step, params, {"grads": grads}, buffers, *settings)
 
 
 @kernel
