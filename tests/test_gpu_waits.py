@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from typing import Any
 
 import gpu_stand_in
@@ -70,11 +71,29 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     return Waits(gpu_stand_in.install(monkeypatch), monkeypatch)
 
 
-def _model() -> Any:
+def test_steps_of_ones_own_wait_for_nothing_but_their_numbers(waits: Waits) -> None:
+    """The optimizers' steps, those of bfloat16 included, and clipping by a norm."""
+    for kind, dtype in itertools.product((einkorn.optim.AdamW, einkorn.optim.SGD), ("float32", "bfloat16")):
+        model = nn.Sequential(nn.Linear(5, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 1)).to("cuda", dtype)
+        optimizer = kind(model.parameters(), lr=0.01)
+        x = einkorn.randn(6, 5, device="cuda", dtype=dtype)
+        before = waits.count
+        for _ in range(3):
+            loss = nn.functional.mse_loss(model(x), x[:, :1])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        assert waits.count == before
+        assert np.isfinite(loss.item())
+        assert waits.count == before + 1
+
+
+def _model(**options: Any) -> Any:
     einkorn.manual_seed(0)
     model = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 4))
     model.to("cuda")
-    model.compile("adam", "cross_entropy", metrics=["accuracy"])
+    model.compile("adam", "cross_entropy", metrics=["accuracy"], **options)
     return model
 
 
@@ -94,6 +113,25 @@ def test_a_step_waits_once(put: Any, waits: Waits) -> None:
     model.evaluate(put(TOKENS), CLASSES, batch_size=4)
     model.predict(put(TOKENS), batch_size=4)
     assert waits.count - before <= 2 * (24 // 4) + 1
+    assert waits.checks == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clipnorm": 1.0},
+        {"global_clipnorm": 1.0},
+        {"clipvalue": 0.5},
+        {"gradient_accumulation_steps": 2},
+        {"autocast": True},
+    ],
+)
+def test_a_step_waits_once_whatever_is_done_with_gradients(options: Any, waits: Waits) -> None:
+    model = _model(**options)
+    before = waits.count
+    model.fit(_there(TOKENS), CLASSES, 4, 1, 0, sample_weight=np.linspace(0.5, 1, 24))
+    # The first batch settles what outputs mean, and at the end of the epoch weights are looked at for NaN.
+    assert waits.count - before <= 24 // 4 + 2
     assert waits.checks == 0
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import device_of, is_whole, move, refuse_apart
+from einkorn._device import device_of, is_on_gpu, is_whole, move, refuse_apart
 from einkorn._foreign import numbers
 from einkorn._tensor import Tensor
 from einkorn.autograd import enable_grad
@@ -582,14 +582,15 @@ class Optimizer(ABC):
 def masters_of(run: Run, params: list[Any]) -> list[Any]:
     """The float32 copies of a run's bfloat16 parameters, which small steps add up in.
 
-    Elements of a parameter that are no longer its copy rounded have been written by somebody else, and are
-    taken over.
+    Elements of a parameter that are no longer its copy rounded were written by somebody else: taken over.
     """
     if not run.masters:
         run.masters = [_bfloat16.widen(param) for param in params]
     for param, master in zip(params, run.masters, strict=True):
         changed = _bfloat16.narrow(master).view(np.uint16) != param.view(np.uint16)
-        if changed.any():
+        if is_on_gpu(param):  # where nobody waits for an answer
+            master[...] = np.where(changed, _bfloat16.widen(param), master)
+        elif changed.any():
             master[changed] = _bfloat16.widen(param)[changed]
     return run.masters
 

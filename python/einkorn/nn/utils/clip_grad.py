@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import is_whole
+from einkorn._device import device_of, is_on_gpu, is_whole
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError, NonFiniteError
 from einkorn.ops._road import contiguous, unwrap
@@ -175,9 +175,13 @@ def _total(op: str, tensors: list[Any], norm_type: float, error_if_nonfinite: bo
 
 
 def _scale(params: list[Any], max_norm: float, total_norm: Any) -> None:
+    known = getattr(total_norm, "_data", total_norm)
     for arrays in _by_type(_gradients(params)):
         total = engines.of(arrays[0]).empty((1,), np.dtype(np.float64))
-        total[0] = float(total_norm)
+        if is_on_gpu(known) and device_of(known) == device_of(total):
+            total[...] = known.reshape(1)  # there: nobody waits for the number
+        else:
+            total[0] = float(total_norm)
         _changed(arrays, "clip_norm_step", total, max_norm)
 
 
