@@ -82,3 +82,26 @@ def test_the_gradient_of_a_product_may_be_a_column(backend: str) -> None:
     ops.sum(product * c).backward()
     np.testing.assert_allclose(row.grad.numpy(), w @ c.sum(1), rtol=1e-12)
     np.testing.assert_allclose(matrix.grad.numpy(), np.outer(v, c.sum(1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns"), [(13, 1300, 40), (14, 600, 64), (29, 2600, 33), (131, 300, 260)]
+)
+def test_rows_that_tiles_pack(rows: int, depth: int, columns: int, dtype: type, backend: str) -> None:
+    """Packed by the tiles that read them first, or before all products: the same sums."""
+    rng = np.random.default_rng(4)
+    a = rng.normal(size=(rows, depth)).astype(dtype)
+    table = np.full((depth, columns + 5), np.nan, dtype)
+    b = table[:, 2:-3]
+    b[...] = rng.normal(size=b.shape)
+    results = []
+    for threads in (1, 2, 4):
+        with einkorn.num_threads(threads):
+            results.append(ops.matmul(a, b))
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+    if backend != "numba" and rows > 16:  # few rows and columns along k are dotted, in another order
+        assert ops.matmul(a, np.asfortranarray(b)).tobytes() == results[0].tobytes()
+    wanted = a.astype(np.float64) @ b.astype(np.float64)
+    scale = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    assert (np.abs(results[0] - wanted) <= 16 * np.finfo(dtype).eps * scale).all()

@@ -15,7 +15,7 @@
 // narrow ones that lie in a lane together, the groups of a column of A and a row of B under each other.
 //
 // The caller's `finish(row, vector, sum)` takes the sums out of the registers; `beside(k)` is done with every step of k, which has
-// room for more than multiply-adds: asking for lines that will be wanted next.
+// room for more than multiply-adds: asking for lines that will be wanted next, keeping a copy of the row of B that was read.
 
 #pragma once
 
@@ -114,6 +114,14 @@ using TileSums = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b,
 // The function for a number of rows (1 to kTileRows) and vectors (1 or 2) and a way of reading A.
 template <class T>
 TileSums<T> choose_tile(int64_t rows, int vectors, APanel panel);
+
+// The full tile, which reads a panel of B where it lies, `b_step` between its rows, and packs it for the tiles below:
+// packed[k * kTileColumns + column].
+template <class T>
+using PackingTile = void (*)(int64_t depth, const T* a, int64_t a_step, const T* b, int64_t b_step, T* packed, T* sums,
+                             int64_t step);
+template <class T>
+PackingTile<T> choose_packing_tile(APanel panel);
 
 // Packs a panel of A for by_columns reading: panel[k * rows + r] = a[r * row_step + k * k_step], r < rows <= kTileRows.
 // Writes whole vectors, later ones over the excess of earlier ones: the panel needs kLanes elements of room past its end.

@@ -2,7 +2,8 @@
 //
 //   for each task: rows x kColumnBlock of C            tasks are cut by M and N alone
 //     for each depth block (<= kDepthBlock of K)
-//       pack that slice of B into panels               row by row, as memory likes to be read; stays in L2
+//       pack that slice of B into panels               row by row, as memory likes to be read; stays in L2. Where its rows
+//                                                      are contiguous the first panel's tiles do it beside their products
 //       for each panel of A, tile rows high            packed once for all tasks, or read in place
 //         for each panel of B, tile columns wide       streams from L2, 9 bytes a cycle
 //           the register tile
@@ -56,8 +57,15 @@
 //   panels of a asked for 48 steps ahead       148; 138            151; 137            137; 153            136; 141
 //   512 rows a task                            145; 140            146; 135            134; 148            131; 145
 //   what the next task packs asked for beside  150; 148; 140       149; 143; 142       149; 152; 146       136; 136; 124
-// A weight's gradient of 768x128 to 512 takes 770 us in the step: 569 at the limit, 143 for 1.6 MB of gradients and 36 for the features
-// at what the last cache gives.
+// A weight's gradient of 768x128 to 512 took 770 us in the step: 569 at the limit, 143 for 1.6 MB of gradients and 36 for the features
+// at what the last cache gives: 11 GB/s, as only 16 lines can be under way at a time.
+// Gradients of weights, the same core and ways, best twentieth  768x128 to 384   to 128   to 512   768x512 to 128   2048x65 to 512
+//   a slice of B packed before its products                     121              132      127      130              110
+//   lines of it asked for 12 rows ahead while it is packed      121              132      124      126
+//   packed by the tiles that read it first, nothing asked for    98              142      110      105
+//   8; 16; 32; 48; 96 rows ahead, between their products        128;127;129;129;131  145   127;128;136;135;132  128;128;138;136;134
+//   32, kept                                                    129              146      136      138              121
+// What lies in the second cache gains 0 to 12%, products of 1024 and more -1 to 3%.
 
 #include "kernels/matmul.h"
 
@@ -144,8 +152,11 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
     const bool plain = epilogue.is_plain();
     const T* const b_block = b + k0 * x.b_k + j_begin * x.b_n;
     const int64_t ragged = (j_end - j_begin) % kLanes<T> == 0 ? 0 : (j_end - j_begin) % C;
+    // Whole panels of rows that run along j are packed by the first tiles that read them.
+    const bool on_the_way = cuts.pack_b && x.b_n == 1 && i_end - i_begin >= kTileRows;
+    const int64_t from = on_the_way ? (j_end - j_begin) / C * C : 0;
     if (cuts.pack_b)
-      pack_b_slice(b_slice, j_end - j_begin, depth, b_block, x.b_k, x.b_n);
+      pack_b_slice(b_slice + from * depth, j_end - j_begin - from, depth, b_block + from * x.b_n, x.b_k, x.b_n);
     else if (ragged != 0)  // pack the last panel, so that whole vectors can be read
       pack_b_slice(b_slice, ragged, depth, b_block + (j_end - j_begin - ragged), x.b_k, x.b_n);
     for (int64_t i = i_begin; i < i_end; i += kTileRows) {
@@ -160,8 +171,13 @@ void gemm_task(const Matmul<T>& x, const Cuts<T>& cuts, const T* a, const T* b, 
         if (!cuts.pack_b && ragged != 0 && j + ragged == j_end) panel = b_slice, panel_step = C;
         if (depth >= 64) epilogue.prefetch(rows, i, j);
         const bool direct = plain && columns == C;
-        (columns > kLanes<T> ? wide : narrow)(depth, a_panel, cuts.pack_a ? rows : a_step, panel, panel_step,
-                                              direct ? out + i * x.out_m + j : sums, direct ? x.out_m : C);
+        const int64_t step = cuts.pack_a ? rows : a_step, sums_step = direct ? x.out_m : C;
+        T* const to = direct ? out + i * x.out_m + j : sums;
+        if (on_the_way && i == i_begin && columns == C)
+          choose_packing_tile<T>(by)(depth, a_panel, step, b_block + (j - j_begin), x.b_k,
+                                     b_slice + (j - j_begin) * depth, to, sums_step);
+        else
+          (columns > kLanes<T> ? wide : narrow)(depth, a_panel, step, panel, panel_step, to, sums_step);
         if (!direct) epilogue(sums, rows, columns, i, j);
       }
     }

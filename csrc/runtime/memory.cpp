@@ -10,7 +10,10 @@
 // shapes does not drag the old ones along.
 //
 // Blocks of 2 MiB and more are mapped directly, aligned to 2 MiB and marked for huge pages: one page fault instead of
-// 512.
+// 512. Those from 64 KiB to there are cut from regions of huge pages one after the other: activations of a small network
+// are of that size, and walking through pages of 4 KiB takes a core that waits for the last cache 3% longer (a training
+// step of GPT 4x128, whose 30 MB are 8,000 such pages). Given back to the system, such a block keeps its place and its
+// first page: it is vacant, and the next one of its class that the system is asked for.
 
 #include "runtime/memory.h"
 
@@ -28,7 +31,8 @@
 namespace einkorn {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kHugePage = size_t{2} << 20, kPage = size_t{4} << 10;
+constexpr size_t kCutFrom = size_t{64} << 10, kRegion = 8 * kHugePage;
 constexpr size_t kLargestRequest = size_t{1} << 47;  // beyond the address space of any machine we run on
 
 struct FreeBlock {
@@ -57,8 +61,8 @@ static_assert(size_class(64) == 0 && size_class(65) == 1 && size_class(256) == 3
 static_assert(class_bytes(size_class(513)) == 640 && class_bytes(size_class(640)) == 640);
 static_assert(class_bytes(size_class(kHugePage)) == kHugePage && class_bytes(kClasses - 1) == kLargestRequest);
 
-void* system_allocate(size_t bytes) {
-  if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
+// Aligned to a huge page and made of such where the system has them.
+void* map_huge(size_t bytes) {
   const size_t mapped = bytes + kHugePage;
   void* const map = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map == MAP_FAILED) return nullptr;
@@ -72,6 +76,18 @@ void* system_allocate(size_t bytes) {
   return begin + head;
 }
 
+constexpr bool is_cut(size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  return bytes >= kCutFrom && bytes < kHugePage;
+#else
+  return false;
+#endif
+}
+
+void* system_allocate(size_t bytes) {
+  return bytes < kHugePage ? std::aligned_alloc(kAlignment, bytes) : map_huge(bytes);
+}
+
 void system_release(void* block, size_t bytes) {
   if (bytes < kHugePage)
     std::free(block);
@@ -79,12 +95,11 @@ void system_release(void* block, size_t bytes) {
     munmap(block, bytes);
 }
 
-void system_release(FreeBlock* chain) {
-  while (chain != nullptr) {
-    FreeBlock* const block = chain;
-    chain = block->next;
-    system_release(block, block->bytes);
-  }
+// The pages of a cut block but its first, which says where it is.
+void empty_pages(FreeBlock* block) {
+  const auto at = reinterpret_cast<uintptr_t>(block), end = (at + block->bytes) / kPage * kPage;
+  const uintptr_t begin = (at + sizeof(FreeBlock) + kPage - 1) / kPage * kPage;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 class Cache {
@@ -102,14 +117,20 @@ class Cache {
  private:
   struct Class {
     FreeBlock* free = nullptr;
-    int64_t used_at = 0;  // value of `clock_` when a block was last taken or given back
+    FreeBlock* vacant = nullptr;  // without their pages
+    int64_t used_at = 0;          // value of `clock_` when a block was last taken or given back
   };
 
   // Unlinks cached blocks until allocated + cached <= total and cached <= cached_most, or none is left. The caller
   // releases them after it has unlocked, because munmap of a large block takes long.
   FreeBlock* shrink(int64_t total, int64_t cached_most);
+  void give_back(FreeBlock* chain) noexcept;
+  // With the lock held: a block that is cut from a region, or null.
+  void* cut(int size_class, size_t bytes);
 
   Class classes_[kClasses];
+  char* region_ = nullptr;  // what is left of the last one
+  size_t region_left_ = 0;
   MemoryStats stats_{};
   int64_t clock_ = 0;
 };
@@ -147,6 +168,40 @@ FreeBlock* Cache::shrink(int64_t total, int64_t cached_most) {
   return chain;
 }
 
+void Cache::give_back(FreeBlock* chain) noexcept {
+  while (chain != nullptr) {
+    FreeBlock* const block = chain;
+    chain = block->next;
+    if (!is_cut(block->bytes)) {
+      system_release(block, block->bytes);
+      continue;
+    }
+    empty_pages(block);
+    const std::lock_guard<std::mutex> lock(mutex);
+    Class& own = classes_[size_class(block->bytes)];
+    block->next = own.vacant;
+    own.vacant = block;
+  }
+}
+
+void* Cache::cut(int size_class, size_t bytes) {
+  Class& own = classes_[size_class];
+  if (FreeBlock* const block = own.vacant) {
+    own.vacant = block->next;
+    return block;
+  }
+  if (region_left_ < bytes) {
+    auto* const region = static_cast<char*>(map_huge(kRegion));
+    if (region == nullptr) return nullptr;
+    region_ = region;
+    region_left_ = kRegion;
+  }
+  void* const block = region_;
+  region_ += bytes;
+  region_left_ -= bytes;
+  return block;
+}
+
 void* Cache::allocate(size_t bytes) {
   if (bytes > kLargestRequest) throw OutOfMemory(bytes, stats(), true);
   const int c = size_class(bytes);
@@ -169,13 +224,18 @@ void* Cache::allocate(size_t bytes) {
   const bool over_limit = stats_.allocated + signed_size > stats_.limit;
   if (!over_limit) stats_.allocated += signed_size;  // reserved, so that two threads cannot both take the last bytes
   lock.unlock();
-  system_release(evicted);
+  give_back(evicted);
   if (over_limit) throw OutOfMemory(bytes, stats(), true);
 
-  void* block = system_allocate(size);
+  const auto from_system = [&]() -> void* {
+    if (!is_cut(size)) return system_allocate(size);
+    const std::lock_guard<std::mutex> cutting(mutex);
+    return cut(c, size);
+  };
+  void* block = from_system();
   if (block == nullptr) {
     clear();
-    block = system_allocate(size);
+    block = from_system();
   }
   lock.lock();
   if (block == nullptr) {
@@ -204,7 +264,7 @@ void Cache::deallocate(void* data, size_t bytes) noexcept {
     if (stats_.cached > stats_.cache_limit || stats_.allocated + stats_.cached > stats_.limit)
       evicted = shrink(stats_.limit, stats_.cache_limit);
   }
-  system_release(evicted);
+  give_back(evicted);
 }
 
 void Cache::set_limit(int64_t bytes) noexcept {
@@ -215,7 +275,7 @@ void Cache::set_limit(int64_t bytes) noexcept {
     stats_.cache_limit = stats_.limit / 2;
     evicted = shrink(stats_.limit, stats_.cache_limit);
   }
-  system_release(evicted);
+  give_back(evicted);
 }
 
 void Cache::clear() noexcept {
@@ -224,7 +284,7 @@ void Cache::clear() noexcept {
     const std::lock_guard<std::mutex> lock(mutex);
     evicted = shrink(0, 0);
   }
-  system_release(evicted);
+  give_back(evicted);
 }
 
 MemoryStats Cache::stats() noexcept {
