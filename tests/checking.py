@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import einkorn
 from einkorn.cases import FAMILIES, Case, as_tuple, cases_of
@@ -23,6 +27,39 @@ def all_cases() -> list[tuple[str, Case]]:
 
 def case_id(family: str, case: Case) -> str:
     return f"{family}:{case.name}"
+
+
+def each_case(cases: Iterable[tuple[str, Case]]) -> Callable[[Callable[..., None]], Any]:
+    """Parametrize a test that takes a ``case``, all cases of an operation in one test: tests are not free.
+
+    Every case is run, and the names of all that failed are told.
+    """
+    groups: dict[str, list[Case]] = {}
+    for family, case in cases:
+        groups.setdefault(f"{family}:{case.op.name}", []).append(case)
+
+    def decorate(test: Callable[..., None]) -> Any:
+        def run(cases: list[Case], **fixtures: Any) -> None:
+            failed: dict[str, Exception] = {}
+            for case in cases:
+                print(case.name)  # of a case that fails, what follows tells which engine it was on
+                einkorn.manual_seed(int(os.environ.get("EINKORN_TEST_SEED", "0")))
+                try:
+                    test(case, **fixtures)
+                except Exception as error:
+                    failed[case.name] = error
+            if failed:
+                listed = "".join(f"\n{name}: {error}" for name, error in failed.items())
+                first = next(iter(failed.values()))
+                raise AssertionError(f"{len(failed)} of {len(cases)} cases failed:{listed}") from first
+
+        run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+        others = [p for name, p in inspect.signature(test).parameters.items() if name != "case"]
+        taken = inspect.Parameter("cases", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        run.__signature__ = inspect.Signature([taken, *others])  # type: ignore[attr-defined]
+        return pytest.mark.parametrize("cases", groups.values(), ids=groups)(run)
+
+    return decorate
 
 
 def as_arrays(results: Any) -> list[np.ndarray]:

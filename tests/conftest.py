@@ -140,22 +140,28 @@ def engine(request: pytest.FixtureRequest) -> str:
     return _select(request.param)
 
 
-def _one_by_one(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        print(name)  # pytest shows it where a test fails: the last one is where
-        yield _select(name)
+class _OneByOne:
+    """Names that are selected as they are walked through, as often as one likes."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self._names:
+            print(name)  # pytest shows it where a test fails: the last one is where
+            yield _select(name)
 
 
 @pytest.fixture
-def backends() -> Iterator[str]:
+def backends() -> Iterable[str]:
     """What ``backend`` is, one after the other in one test, for thousands of cases: tests are not free."""
-    return _one_by_one(BACKENDS)
+    return _OneByOne(BACKENDS)
 
 
 @pytest.fixture
-def all_engines() -> Iterator[str]:
+def all_engines() -> Iterable[str]:
     """What ``engine`` is, one after the other in one test."""
-    return _one_by_one(name for name in ENGINES if name in engines.available())
+    return _OneByOne([name for name in ENGINES if name in engines.available()])
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checking import all_cases, as_arrays, case_id
+from checking import all_cases, as_arrays, each_case
 from conftest import ABSENT, ENGINES
 
 import einkorn
@@ -116,10 +116,10 @@ def _is_a_step(case: Case) -> bool:
     return "float32" in case.dtypes and not is_odd and not is_gather and not counts
 
 
-LAUNCHED = [pytest.param(c, id=case_id(f, c)) for f, c in all_cases() if _is_a_step(c)]
+LAUNCHED = [(f, c) for f, c in all_cases() if _is_a_step(c)]
 
 
-@pytest.mark.parametrize("case", LAUNCHED)
+@each_case(LAUNCHED)
 def test_nothing_computes_past_the_launch(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recorded step replays launches alone, so each kernel that an operation calls must be one.
 
@@ -132,8 +132,8 @@ def test_nothing_computes_past_the_launch(case: Case, monkeypatch: pytest.Monkey
     if case.wanted:
         arrays[case.wanted[0]] = einkorn.Tensor(arrays[case.wanted[0]], requires_grad=True)
     case.run(einkorn, case.make(np.float32))  # what is made once, at the first use, is not a step's
-    monkeypatch.setattr(engines, "_cpu", _Spy(native, calls))
-    with runtime.trace_launches() as launches:
+    with monkeypatch.context() as patch, runtime.trace_launches() as launches:
+        patch.setattr(engines, "_cpu", _Spy(native, calls))
         results = as_tuple(case.run(einkorn, arrays))
         if case.wanted:
             results[0].backward(np.ones(results[0].shape, np.float32))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pytest
-from checking import EPS, all_cases, case_id, gradients, weights_like
+from checking import EPS, all_cases, each_case, gradients, weights_like
 
 import einkorn
 from einkorn import engines
@@ -15,10 +14,6 @@ from einkorn.cases import Case
 WANTED = [(f, case) for f, case in all_cases() if case.wanted]
 SMALL = [(f, c) for f, c in WANTED if sum(x.size for x in c.inputs if x is not None) <= 3000]
 _PROBED = 256  # elements of an input whose derivative is taken numerically
-
-
-def params(cases: list[tuple[str, Case]]) -> list[object]:
-    return [pytest.param(case, id=case_id(family, case)) for family, case in cases]
 
 
 def central_differences(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -48,7 +43,7 @@ def central_differences(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:
     return results
 
 
-@pytest.mark.parametrize("case", params(SMALL))
+@each_case(SMALL)
 def test_central_differences(case: Case, backends: Iterable[str]) -> None:
     expected = central_differences(case)
     for _ in backends:
@@ -67,7 +62,7 @@ def gradients_of_another_engine(case: Case) -> list[np.ndarray]:
         einkorn.set_engine(active)
 
 
-@pytest.mark.parametrize("case", params(WANTED))
+@each_case(WANTED)
 def test_engines_and_threads(case: Case, backends: Iterable[str]) -> None:
     """Near another engine's float64 gradient, and the same bits on one and on two threads."""
     others = gradients_of_another_engine(case)

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checking import all_cases, as_arrays, assert_matches, case_id
+from checking import all_cases, as_arrays, assert_matches, each_case
 
 import einkorn
 from einkorn import ops
 from einkorn.cases import FAMILIES, Case, cases_of
 
-CASES = [pytest.param(case, id=case_id(family, case)) for family, case in all_cases()]
 
-
-@pytest.mark.parametrize("case", CASES)
+@each_case(all_cases())
 def test_case(case: Case, backends: Iterable[str]) -> None:
     """Close to the reference, the same bits on one and on two threads, inputs left alone."""
     made = {dtype: case.make(dtype) for dtype in case.dtypes}

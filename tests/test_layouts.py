@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checking import EPS, all_cases, as_arrays, case_id, gradients
+from checking import EPS, all_cases, as_arrays, each_case, gradients
 
 import einkorn
 from einkorn import engines
 from einkorn.cases import LAYOUTS, STRIDED, Case
 
 CASES = [
-    pytest.param(case, id=case_id(family, case))
+    (family, case)
     for family, case in all_cases()
     if sum(x.size for x in case.inputs if x is not None) <= 6000
 ]
@@ -30,7 +30,7 @@ CASES = [
 REFUSED = ("must be C-contiguous", "must have stride 1 along", "is read-only")
 
 
-@pytest.mark.parametrize("case", CASES)
+@each_case(CASES)
 def test_inputs_of_operations(case: Case, backends: Iterable[str]) -> None:
     dtype = case.dtypes[0]
     laid = {layout: case.laid_out(layout).make(dtype) for layout in STRIDED}
@@ -54,7 +54,7 @@ def assert_same(got: np.ndarray, wanted: np.ndarray, where: str) -> None:
     np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance, err_msg=where)
 
 
-@pytest.mark.parametrize("case", CASES)
+@each_case(CASES)
 def test_arguments_of_kernels(case: Case, backends: Iterable[str]) -> None:
     if "native" not in engines.available():
         pytest.skip("the bindings say which arguments may have strides, and they were not built")

@@ -15,7 +15,7 @@ from checking import (
     FLOOR,
     all_cases,
     as_arrays,
-    case_id,
+    each_case,
     gradients,
     relative_error,
     tolerance,
@@ -33,10 +33,6 @@ pytestmark = [
 ]
 
 COMPARED = [(f, c) for f, c in all_cases() if c.op.torch is not None and not c.torch_differs]
-
-
-def params(cases: list[tuple[str, Case]]) -> list[object]:
-    return [pytest.param(case, id=case_id(family, case)) for family, case in cases]
 
 
 def _tensors(torch: Any, arrays: list[Any], dtype: str) -> list[Any]:
@@ -65,7 +61,7 @@ def gradients_of(torch: Any, case: Case, dtype: str, compute: str) -> list[np.nd
     return [np.zeros(leaf.shape) if g is None else g.numpy() for leaf, g in zip(leaves, found, strict=True)]
 
 
-@pytest.mark.parametrize("case", params(COMPARED))
+@each_case(COMPARED)
 def test_forward(case: Case, all_engines: Iterable[str], torch: Any) -> None:
     expected = {
         dtype: (forward_of(torch, case, dtype, "float64"), forward_of(torch, case, dtype, dtype))
@@ -92,7 +88,7 @@ def assert_as_near(case: Case, dtype: str, index: int, ours: Any, truth: Any, th
     assert error <= 2 * yardstick + tolerance(case, dtype, index)
 
 
-@pytest.mark.parametrize("case", params([(f, c) for f, c in COMPARED if c.wanted]))
+@each_case([(f, c) for f, c in COMPARED if c.wanted])
 def test_gradient(case: Case, all_engines: Iterable[str], torch: Any) -> None:
     expected = {
         dtype: (gradients_of(torch, case, dtype, "float64"), gradients_of(torch, case, dtype, dtype))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checking import all_cases, case_id, weights_like
+from checking import all_cases, each_case, weights_like
 
 import einkorn
 from einkorn.autograd import grad
@@ -21,9 +21,9 @@ CASES = [
 ]
 
 
-def params(families: Any) -> list[object]:
+def of(families: Any) -> list[tuple[str, Case]]:
     named = [(c.op.name if c.op.name in FIRST_ORDER_ONLY else f, f, c) for f, c in CASES]
-    return [pytest.param(c, id=case_id(f, c)) for name, f, c in named if families(name)]
+    return [(f, c) for name, f, c in named if families(name)]
 
 
 def slopes(
@@ -39,7 +39,7 @@ def slopes(
     return leaves, list(grad(out, leaves, weights[0], create_graph=create_graph))
 
 
-@pytest.mark.parametrize("case", params(lambda family: family not in FIRST_ORDER_ONLY))
+@each_case(of(lambda family: family not in FIRST_ORDER_ONLY))
 def test_second_derivatives(case: Case) -> None:
     """The derivative of <gradient, v> along a direction, for each input."""
     arrays = list(case.make("float64"))
@@ -72,7 +72,7 @@ def test_second_derivatives(case: Case) -> None:
         assert abs(got - wanted) <= 1e-6 * size, f"input {position}: {got}, expected {wanted}"
 
 
-@pytest.mark.parametrize("case", params(lambda family: family in FIRST_ORDER_ONLY))
+@each_case(of(lambda family: family in FIRST_ORDER_ONLY))
 def test_first_order_alone_is_refused_by_name(case: Case) -> None:
     arrays = list(case.make("float64"))
     out = as_tuple(case.run(einkorn, list(arrays), np.dtype(np.float64)))[0]
