@@ -373,3 +373,15 @@ def test_sounds_and_other_vocabularies_have_no_words_to_compare():
     translator = models.Bahdanau(90, 50, 8, 8, 8)
     with pytest.raises(ek.ArgumentError, match="what was read has token 77, expected the vocabulary"):
         translator.generate([[3, 77]], 3, encoder_repetition_penalty=2.0)
+
+
+def test_another_start_token(pairs):
+    torch = pytest.importorskip("torch")
+    ours, theirs = pairs["translator"]
+    own = ours.generate(PROMPTS, 6, decoder_start_token_id=9)
+    options = {"max_new_tokens": 6, "decoder_start_token_id": 9}
+    other = theirs.generate(torch.tensor(PROMPTS), do_sample=False, **options)
+    np.testing.assert_array_equal(own, other.numpy())
+    np.testing.assert_array_equal(own, ours.generate(PROMPTS, 6, decoder_input_ids=[[9], [9]]))
+    with pytest.raises(ek.ArgumentError, match="have 77, expected 0 to 49"):
+        ours.generate(PROMPTS, 6, decoder_start_token_id=77)

@@ -201,6 +201,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
         *,
         attention_mask: Any = None,
         decoder_input_ids: Any = None,
+        decoder_start_token_id: int | None = None,
         generation_config: Any = None,
         **options: Any,
     ) -> Any:
@@ -214,6 +215,8 @@ class EncoderDecoder(Pretrained, Module, ABC):
             0 where a sequence is filled up, on either side.
         decoder_input_ids : integer array [batch, tokens], keyword-only, optional
             The answers' beginnings; default the start token.
+        decoder_start_token_id : int, keyword-only, optional
+            Another start token than the model's, where there are no beginnings.
         generation_config : GenerationConfig or dict, keyword-only, optional
             Options; default ``self.generation_config``. Those of the call go before them.
         **options
@@ -234,7 +237,8 @@ class EncoderDecoder(Pretrained, Module, ABC):
         try:
             with no_grad():
                 memory = self.encode(given, attention_mask)
-            begin: Any = np.full((len(memory), 1), self.decoder_start_token_id)
+            start = self.decoder_start_token_id if decoder_start_token_id is None else decoder_start_token_id
+            begin: Any = np.full((len(memory), 1), start)
             if decoder_input_ids is not None:
                 begin = np.atleast_2d(plain(decoder_input_ids))
                 if len(begin) != len(memory):
