@@ -401,7 +401,7 @@ def _ending(
     started = time.monotonic()
 
     def ended(now: Any, scores: Any = None) -> Any:
-        whole = np.isin(now[:, -1], ends)
+        whole = (now[:, -1:] == ends).any(1)
         for criterion in criteria:
             whole |= told_to_stop(criterion(now, scores), whole)
         for row, own in enumerate(now[:, begin:] if stops else ()):
