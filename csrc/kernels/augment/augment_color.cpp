@@ -38,6 +38,31 @@ EINKORN_INLINE void over(int64_t size, const Body& body) {
   for (int64_t j = 0; j < size; j += kLane) body(j);
 }
 
+// So many of the eight bits of a value, the highest.
+struct Bits {
+  float unit, per, limit;
+  uint8_t mask;
+
+  Bits(float count, float most)
+      : unit(static_cast<float>(1 << (8 - static_cast<int>(count)))),
+        per(1 / unit),
+        limit(most),
+        mask(static_cast<uint8_t>(255 << (8 - static_cast<int>(count)))) {}
+
+  EINKORN_INLINE Floats of(Floats x) const {
+    const Floats level = __builtin_convertvector(__builtin_convertvector(clamped(x, limit) * per, Ints), Floats);
+    return x != x ? x : level * unit;
+  }
+
+  void row(float* out, const float* x, int64_t size) const {
+    for_vectors<float>(size, [&](int64_t j, int64_t n) EINKORN_LAMBDA { store_n(out + j, n, of(load_n(x + j, n))); });
+  }
+
+  void row(uint8_t* out, const uint8_t* x, int64_t size) const {
+    for (int64_t j = 0; j < size; ++j) out[j] = x[j] & mask;
+  }
+};
+
 struct Colors {
   const AugmentColor& k;
   const ColorSlot& slot;
@@ -165,11 +190,8 @@ struct Colors {
         each(size, [&](Floats x, int64_t) EINKORN_LAMBDA { return kept(x + v); });
         break;
       case bits: {
-        const float unit = static_cast<float>(1 << (8 - static_cast<int>(v))), per = 1 / unit;
-        each(size, [&](Floats x, int64_t) EINKORN_LAMBDA {
-          const Floats level = __builtin_convertvector(__builtin_convertvector(clamped(x, limit) * per, Ints), Floats);
-          return x != x ? x : level * unit;
-        });
+        const Bits left(v, limit);
+        each(size, [&](Floats x, int64_t) EINKORN_LAMBDA { return left.of(x); });
         break;
       }
     }
@@ -342,11 +364,20 @@ void color_image(const AugmentColor& k, const ColorSlot& slot, int64_t image) {
   const In* const x = static_cast<const In*>(k.p.x) + image * channels * pixels;
   Out* const out = static_cast<Out*>(k.p.out) + image * channels * pixels;
   const Colors colors = {k, slot, k.kinds + image * k.steps, k.values + image * k.steps, channels, k.p.bytes};
-  bool empty = k.scale == nullptr && sizeof(In) == sizeof(Out);
-  for (int64_t s = 0; s < k.steps; ++s) empty = empty && colors.kinds[s] == none;
-  if (empty) {
-    if (k.p.out != k.p.x) memcpy(out, x, static_cast<size_t>(channels * pixels) * sizeof(In));
-    return;
+  int64_t steps = 0, only = 0;
+  for (int64_t s = 0; s < k.steps; ++s)
+    if (colors.kinds[s] != none) ++steps, only = s;
+  if constexpr (sizeof(In) == sizeof(Out)) {
+    if (k.scale == nullptr && steps == 0) {
+      if (k.p.out != k.p.x) memcpy(out, x, static_cast<size_t>(channels * pixels) * sizeof(In));
+      return;
+    }
+    // Bits alone are left in one pass, without a block; to leave bits of a byte and to posterise it is the same.
+    const int kind = colors.kinds[only];
+    if (k.scale == nullptr && steps == 1 && (kind == bits || (kind == posterise && sizeof(In) == 1))) {
+      Bits(colors.values[only], k.limit).row(out, x, channels * pixels);
+      return;
+    }
   }
   for (int64_t s = 0; s < k.steps; ++s)
     if (looks_first(colors.kinds[s])) colors.look(x, pixels, s);
