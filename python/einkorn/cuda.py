@@ -122,18 +122,7 @@ def set_device(device: Any) -> None:
 
 
 class device(Context[None]):  # noqa: N801 - torch's name
-    """Let ``"cuda"`` mean this GPU within a ``with`` block, or a function that it decorates.
-
-    Parameters
-    ----------
-    device : int or str
-        A number, or ``"cuda:N"``.
-
-    Raises
-    ------
-    ArgumentError, DeviceError, EngineError
-        As :func:`set_device`.
-    """
+    """:func:`set_device`, with its argument, for a ``with`` block or a function that it decorates."""
 
     def __init__(self, device: Any) -> None:
         self.idx = _number(device, "device")
