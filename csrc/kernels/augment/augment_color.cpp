@@ -3,6 +3,12 @@
 //   A step that needs to know the whole image as it is then (its mean, its range, its histogram) has a walk of its own before the
 //   last one: the steps before it are worked out again, which costs less than keeping what they gave.
 //
+// The bits of values alone, whatever their channels, need no block: a byte is masked, a float rounded on its way.
+//
+// versions, avx512 (Intel), one core, us                     128 x 3 x 32 x 32   64 x 3 x 224 x 224
+//   bits of floats      by blocks / in one pass              186 / 151            8300 / 6060       (copy 105, 3870)
+//   bits of bytes       by blocks / in one pass              119 / 35             2990 / 870
+//
 // A task is an image.
 
 #include "kernels/augment/color_kinds.h"
