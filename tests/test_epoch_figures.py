@@ -350,3 +350,35 @@ def test_hits_that_are_counted_later_are_those_of_each_batch():
         found.append(model.fit(*given, verbose=0, callbacks=callbacks, **options).history)
         assert not callbacks or (len(seen) == 70 and seen[-1] == found[-1]["accuracy"][0])
     assert found[0] == found[1] == found[2]
+
+
+class Again:
+    """What gives a loader's batches and is none."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        return iter(self.loader)
+
+
+@pytest.mark.parametrize("way", ["arrays", "loader", "shuffled", "iterable"])
+def test_rows_that_are_left_out_between_epochs_do_not_count(way):
+    """Labels that become ignored, with a batch of nothing but these: by each way of plain batches."""
+    x = np.random.default_rng(0).normal(size=(24, 5)).astype(np.float32)
+    y = np.arange(24) % 3
+    model = einkorn.nn.Linear(5, 3)
+    model.compile(einkorn.optim.SGD(model.parameters(), lr=0.0), "cross_entropy")
+    scores = einkorn.ops.cross_entropy(model(x), y.copy(), reduction="none").numpy()
+
+    class LeaveOut(einkorn.training.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            y[4:10] = -100
+
+    loader = einkorn.data.DataLoader((x, y), 4, shuffle=way == "shuffled")
+    data = {"arrays": (x, y), "iterable": (Again(loader),)}.get(way, (loader,))
+    losses = model.fit(
+        *data, batch_size=4, epochs=2, shuffle=False, callbacks=[LeaveOut()], verbose=0
+    ).history["loss"]
+    assert losses[0] == pytest.approx(scores.mean(), rel=1e-5)
+    assert losses[1] == pytest.approx(np.delete(scores, range(4, 10)).mean(), rel=1e-5)

@@ -430,6 +430,17 @@ class Loaded:
         self._single = not _takes(model, 2)
         self._unpacked = getattr(model, "_unpacked", None)  # how a model of Keras' kind takes batches apart
 
+    @property
+    def targets(self) -> np.ndarray | None:
+        """The targets of all rows, where the loader takes them from an array as it is."""
+        loader = self.loader
+        if type(loader) is not DataLoader or loader.transform is not None or not loader._plain():
+            return None
+        if isinstance(self.types.loss, Several):
+            return None
+        arrays = loader.dataset.arrays
+        return arrays[1] if len(arrays) == 2 and type(arrays[1]) is np.ndarray else None
+
     def __len__(self) -> int:
         return len(self.loader)
 

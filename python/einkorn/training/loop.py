@@ -122,8 +122,6 @@ def fit(
         if events.times is None
         else TimedStepper(model, compiled, optimizer, "fit", times=events.times)
     )
-    if isinstance(train, Gathered):
-        stepper.loss = stepper.loss.knowing(train.targets)
     run = state.run = Run(model, state, stepper, events, progress, guard, feed, history)
     run.epoch_number = initial_epoch
     logs: dict[str, float] = {}
@@ -382,6 +380,9 @@ class Run:
         state.figures = figures = self.figures
         if isinstance(self.feed.source, Gathered):  # whose arrays nobody writes to
             figures.gather()
+        targets = getattr(self.feed.source, "targets", None)
+        if targets is not None:
+            stepper.loss = stepper.loss.knowing(targets)
         begins, ends = self.events["on_train_batch_begin"], self.events["on_train_batch_end"]
         keeps, times = self.events.keeps, self.events.times
         logs: dict[str, float] = {}
