@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def torch(request):
         library = einkorn
     else:
         library = pytest.importorskip("torch")
-    library.manual_seed(0)
+    library.manual_seed(int(os.environ.get("EINKORN_TEST_SEED", "0")))
     return library
 
 
