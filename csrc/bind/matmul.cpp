@@ -8,11 +8,14 @@ namespace einkorn::bind_matmul {
 namespace {
 
 // Whether both operands run along k (a linear layer) and the first one is smaller: that one had better be transposed into panels. Or
-// across k (the gradient of a weight), and the first one is larger than half of a core's cache or k is long: the panels of the smaller
-// one pass by all others, and rows of the larger one are read as they lie. (One core of Emerald Rapids, GFLOP/s, operands from the
-// last cache: 3200 rows of 1024 gradients and 256 features 138 for 128; 2048 of 512 and 65 122 for 74; 768 of 512 and 128 136 for 86,
-// of 384 and 128 122 for 90. Operands that the core's cache still has from the call before, as in no training step: 129 for 154.)
-constexpr int64_t kLargeOperand = 1 << 20;  // bytes
+// across k (the gradient of a weight), and the first one is larger than a third of a core's cache or k is long: the panels of the
+// smaller one pass by all others, and rows of the larger one are read as they lie. (One core of Emerald Rapids, GFLOP/s, operands from
+// the last cache: 3200 rows of 1024 gradients and 256 features 138 for 128; 2048 of 512 and 65 122 for 74; 768 of 512 and 128 136 for
+// 86, of 384 and 128 122 for 90; since tiles pack on the way 768 of 320 and 128 142 for 100, of 256 and 128 141 for 109 to 137, 400 of
+// 500 and 100 128 for 80, 1024 of 192 and 96 138 for 120, but 512 of 400 and 256 139 for 145, and of half a megabyte 512 of 256 and 64
+// 135 for 143, 256 of 512 and 128 139 for 152. Operands that the core's cache still has from the call before, as in no training step:
+// 153 for 171.)
+constexpr int64_t kLargeOperand = 5 << 17;  // bytes
 template <class T>
 bool is_better_swapped(const Matmul<T>& x) {
   if (x.a_m == 1 && x.a_k != 1) {
