@@ -119,14 +119,10 @@ def calls(function: Callable[..., Any], first: tuple[Kind, ...] = tuple(KINDS)) 
     count = sum(p.default is p.empty for p in placed)
     options = [p.name for p in placed[count:] if p.kind != p.POSITIONAL_ONLY]
     options += [p.name for p in parameters if p.kind == p.KEYWORD_ONLY]
-    count += any(p.kind == p.VAR_POSITIONAL for p in parameters)
-    found: list[Call] = []
-    for kinds in _combinations(count):
-        call = Call(function, kinds, ())
-        if (not kinds or kinds[0] in first) and _fits(call):
-            found.append(call)
-            if len(found) == _FIRST:
-                break
+    found = _bases(function, count, first)
+    if not found and any(p.kind == p.VAR_POSITIONAL for p in parameters):
+        count += 1
+        found = _bases(function, count, first)
     if not found and count == 1:  # it wants one of its options
         every = (Call(function, (KINDS[0],), ((name, kind),)) for name in options for kind in KINDS[:8])
         found = [call for call in every if _fits(call)]
@@ -144,6 +140,18 @@ def calls(function: Callable[..., Any], first: tuple[Kind, ...] = tuple(KINDS)) 
             if str(call) not in seen and _fits(call):
                 seen.add(str(call))
                 yield call
+
+
+def _bases(function: Callable[..., Any], count: int, first: tuple[Kind, ...]) -> list[Call]:
+    """A few calls with so many arguments by their places."""
+    found: list[Call] = []
+    for kinds in _combinations(count):
+        call = Call(function, kinds, ())
+        if (not kinds or kinds[0] in first) and _fits(call):
+            found.append(call)
+            if len(found) == _FIRST:
+                break
+    return found
 
 
 def _combinations(count: int) -> Iterator[tuple[Kind, ...]]:
