@@ -273,7 +273,14 @@ def test_processors_go_one_after_the_other():
         np.testing.assert_array_equal(out[:, 3], [8, 8])
 
 
-WAYS = [{}, {"do_sample": True}, {"num_beams": 3}, {"penalty_alpha": 0.6, "top_k": 4}, {"use_cache": False}]
+WAYS = [
+    {},
+    {"do_sample": True},
+    {"num_beams": 3},
+    {"num_beams": 3, "do_sample": True, "top_p": 0.9},
+    {"penalty_alpha": 0.6, "top_k": 4},
+    {"use_cache": False},
+]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -385,3 +385,15 @@ def test_another_start_token(pairs):
     np.testing.assert_array_equal(own, ours.generate(PROMPTS, 6, decoder_input_ids=[[9], [9]]))
     with pytest.raises(ek.ArgumentError, match="have 77, expected 0 to 49"):
         ours.generate(PROMPTS, 6, decoder_start_token_id=77)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_without_a_token_stay_so():
+    for keep in (seq.keep_min_p, seq.keep_typical, seq.keep_epsilon, seq.keep_eta, seq.keep_top_p):
+        scores = np.array([[-np.inf] * 3, [0.0, 1.0, 2.0]], np.float32)
+        assert np.isneginf(keep(scores, 0.5)[0]).all()
+    words = np.array([[33], [29]])
+    np.testing.assert_array_equal(
+        _gpt().generate(PROMPTS, 4, bad_words_ids=words),
+        _gpt().generate(PROMPTS, 4, bad_words_ids=words.tolist()),
+    )

@@ -295,6 +295,7 @@ def _normalised(scores: Any) -> Any:
 
 def _lists(name: str, given: Any) -> list[list[int]]:
     """Sequences of tokens."""
+    given = given.tolist() if isinstance(given, np.ndarray) else given
     fits = isinstance(given, (list, tuple)) and all(
         isinstance(word, (list, tuple, np.ndarray)) and len(word) for word in given
     )

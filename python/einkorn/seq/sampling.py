@@ -94,6 +94,8 @@ def keep_top_p(scores: Any, p: float, *, least: int = 1) -> Any:
     """
     for row in scores:
         live = np.flatnonzero(row > -math.inf)  # a few, where keep_top_k came first
+        if not len(live):
+            continue
         order = live[np.argsort(-row[live], kind="stable")]
         weights = np.exp(row[order] - row[order[0]])
         before = np.cumsum(weights) - weights
@@ -202,14 +204,17 @@ def _without(scores: Any, out: Any, least: int) -> Any:
 
 
 def _log_probabilities(scores: Any) -> Any:
+    """In float64; NaN in a row that has no token, of which none is ruled out then."""
     wide = scores.astype(np.float64)
-    wide -= wide.max(1, keepdims=True)
-    return wide - np.log(np.exp(wide).sum(1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        wide -= wide.max(1, keepdims=True)
+        return wide - np.log(np.exp(wide).sum(1, keepdims=True))
 
 
 def _terms(logs: Any) -> Any:
     """What each token adds to the entropy."""
-    weights = np.exp(logs)
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(logs)
     return -np.where(weights > 0, weights * np.maximum(logs, np.finfo(np.float64).min), 0)
 
 
