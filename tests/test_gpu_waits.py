@@ -135,6 +135,46 @@ def test_a_step_waits_once_whatever_is_done_with_gradients(options: Any, waits: 
     assert waits.checks == 0
 
 
+class _Chooser(nn.Module):
+    """Reads its table in every way that takes indices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(einkorn.randn(9, 4))
+
+    def forward(self, tokens: Any) -> Any:
+        first = tokens[:, 0]
+        chosen = self.table[first] + self.table.index_select(0, first)
+        chosen = (
+            chosen
+            + self.table.gather(0, tokens[:, :4])
+            + einkorn.take_along_dim(self.table, tokens[:, :4], 0)
+        )
+        return chosen + einkorn.ops.take(self.table, first, 0)
+
+
+@pytest.mark.parametrize("bad", [None, (3, 1), (6, 0)])
+def test_indices_of_all_kinds_are_looked_at_together(bad: Any, waits: Waits) -> None:
+    einkorn.manual_seed(0)
+    model = _Chooser().to("cuda")
+    model.compile("sgd", "cross_entropy")
+    tokens = TOKENS.copy()
+    if bad is None:
+        before = waits.count
+        model.fit(_there(tokens), CLASSES, 8, 1, 0)
+        assert waits.count - before <= 3 + 2
+        assert waits.checks == 0
+        return
+    tokens[bad] = 9
+    errors = []
+    for device in ("cpu", "cuda"):
+        model.to(device)
+        with pytest.raises(einkorn.IndexRangeError, match="9, out of range for axis 0 of size 9") as error:
+            model.fit(tokens, CLASSES, 24, 1, 0, shuffle=False)
+        errors.append(str(error.value))
+    assert errors[0] == errors[1]
+
+
 def test_a_step_of_ones_own_checks_at_once(waits: Waits) -> None:
     table = nn.Embedding(9, 4).to("cuda")
     table(einkorn.tensor(TOKENS, device="cuda"))

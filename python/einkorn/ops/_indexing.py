@@ -143,7 +143,7 @@ def advanced(x: Any, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Any:
             found = part.nonzero()
         for index in found:
             if index is part:
-                check_range("getitem", "index", _whole(index), shape[axis], axis)
+                index = check_range("getitem", "index", _whole(index), shape[axis], axis)
             axes.append(len(view))
             indices.append(move(index, place))
             view.append(_ALL)

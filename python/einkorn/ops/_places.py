@@ -12,6 +12,7 @@ import numpy as np
 
 from einkorn import _bfloat16, engines, ops
 from einkorn._device import beside, device_of, move
+from einkorn._range_checks import checked
 from einkorn._tensor import Tensor
 from einkorn.errors import DTypeError, IndexRangeError, ShapeError
 from einkorn.ops._moves import movable
@@ -23,19 +24,23 @@ SET, ADD, MULTIPLY, LARGER, SMALLER = range(5)
 _WHOLE = (None, np.add, np.multiply, np.maximum, np.minimum)
 
 
-def check_range(op: str, name: str, index: Any, size: int, axis: int, *, wraps: bool = True) -> None:
-    """Refuse indices outside of ``[-size, size)``, or of ``[0, size)`` unless they wrap, naming the first."""
-    if index.size == 0:
-        return
-    bad = (
-        engines.of(index).first_out_of_range(index.reshape(-1), -size if wraps else 0, size, 0) if size else 0
-    )
-    if bad >= 0:
-        at = tuple(map(int, np.unravel_index(bad, index.shape)))
-        raise IndexRangeError(
-            f"{op}: {name}{list(at) if at else ''} is {int(index[at])}, out of range for axis {axis} of size"
-            f" {size}"
+def check_range(op: str, name: str, index: Any, size: int, axis: int, *, wraps: bool = True) -> Any:
+    """The indices, none outside of ``[-size, size)``, or ``[0, size)`` unless they wrap; the first is named.
+
+    Within a step on a GPU they may be a copy that is in range, see ``einkorn._range_checks``.
+    """
+
+    def error(position: int, value: int) -> Exception:
+        at = tuple(map(int, np.unravel_index(position, index.shape)))
+        return IndexRangeError(
+            f"{op}: {name}{list(at) if at else ''} is {value}, out of range for axis {axis} of size {size}"
         )
+
+    if index.size == 0:
+        return index
+    if size == 0:
+        raise error(0, int(index.reshape(-1)[0]))
+    return checked(index, -size if wraps else 0, size, 0, error)
 
 
 def index_array(op: str, name: str, index: Any) -> Any:

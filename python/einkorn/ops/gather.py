@@ -80,7 +80,7 @@ def _along(op: str, x: Any, dim: int, index: Any) -> tuple[Any, int, Any]:
             f"{op}: index has shape {idx.shape}, expected {len(shape)} dimensions and at most {shape} but for"
             f" dim {dim}"
         )
-    check_range(op, "index", idx, shape[d], d, wraps=False)
+    idx = check_range(op, "index", idx, shape[d], d, wraps=False)
     return x, d, idx
 
 
@@ -277,7 +277,8 @@ def _rows(op: str, x: Any, dim: Any, index: Any) -> tuple[Any, int, Any]:
     shape = movable(x, op).shape
     d = axis_of(op, dim, len(shape), "dim")
     flat = index_array(op, "index", index)
-    check_range(op, "index", flat, (shape or (1,))[d], d, wraps=op == "index_fill")  # torch's exception
+    wraps = op == "index_fill"  # torch's exception
+    flat = check_range(op, "index", flat, (shape or (1,))[d], d, wraps=wraps)
     if flat.ndim > 1:
         raise ShapeError(f"{op}: index has shape {flat.shape}, expected one dimension")
     return _line(x), d, flat.reshape(-1)
@@ -380,7 +381,7 @@ def take(x: Any, index: Any, axis: int | None = None) -> Any:
         x, d = _line(x), axis_of("take", axis, a.ndim)
     shape = movable(x, "take").shape
     idx = index_array("take", "index", index)
-    check_range("take", "index", idx, shape[d], d)
+    idx = check_range("take", "index", idx, shape[d], d)
     out = _take("take", x, d, rows(idx.reshape(-1), shape, d))
     return ops.reshape(out, (*shape[:d], *idx.shape, *shape[d + 1 :]))
 
@@ -416,7 +417,7 @@ def _taken(op: str, x: Any, indices: Any, axis: Any, name: str) -> Any:
     shape = movable(x, op).shape
     if idx.ndim != len(shape):
         raise ShapeError(f"{op}: indices has shape {idx.shape}, expected {len(shape)} dimensions as x has")
-    check_range(op, "indices", idx, shape[d], d)
+    idx = check_range(op, "indices", idx, shape[d], d)
     try:
         wide = np.broadcast_shapes((*shape[:d], 1, *shape[d + 1 :]), (*idx.shape[:d], 1, *idx.shape[d + 1 :]))
     except ValueError:
@@ -449,13 +450,13 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = None)
     a = movable(arr, op, "arr")
     idx = index_array(op, "indices", indices)
     if axis is None:
-        check_range(op, "indices", idx, a.size, 0)
+        idx = check_range(op, "indices", idx, a.size, 0)
         places: tuple[Any, ...] = np.unravel_index(np.where(idx < 0, idx + a.size, idx), a.shape)
     else:
         d = axis_of(op, axis, a.ndim)
         if idx.ndim != a.ndim:
             raise ShapeError(f"{op}: indices has shape {idx.shape}, expected {a.ndim} dimensions as arr has")
-        check_range(op, "indices", idx, a.shape[d], d)
+        idx = check_range(op, "indices", idx, a.shape[d], d)
         others = np.ogrid[tuple([slice(n) for n in a.shape])]
         places = tuple([idx if e == d else other for e, other in enumerate(others)])
     target = arr if isinstance(arr, Tensor) else a

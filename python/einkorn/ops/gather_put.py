@@ -76,7 +76,7 @@ def _checked(a: Any, key: tuple[Any, ...]) -> tuple[Any, ...]:
             parts.append(part)
         else:
             if part.dtype.kind != "b" and axis < a.ndim:
-                check_range(
+                part = check_range(
                     "index_put", "indices", as_index(part, "index_put", "indices"), a.shape[axis], axis
                 )
             parts.append(move(part, device_of(a)))
