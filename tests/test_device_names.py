@@ -143,8 +143,8 @@ NAMES = {
         "expected FloatTensor",
     ),
     "autocast": (
-        lambda: einkorn.autocast("cuda"),
-        "expected 'cpu': bfloat16 is computed with on the CPU alone",
+        lambda: einkorn.autocast("gpu"),
+        "autocast: device_type is 'gpu', expected 'cpu' or 'cuda'",
     ),
 }
 
