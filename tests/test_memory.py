@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import subprocess
 import sys
 import threading
@@ -139,6 +140,35 @@ def test_blocks_are_at_most_a_quarter_larger():
         assert x.nbytes <= block <= max(64, x.nbytes * 5 // 4 + 64)
         assert block % 64 == 0
         del x
+
+
+def pages(which: int) -> int:
+    """Bytes of address space (0) or of memory (1) that this process has."""
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[which]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not say what it gave")
+def test_blocks_between_others_go_back_to_the_system_and_come_again():
+    """Those from 64 KiB to 2 MiB share regions, and a neighbour that is in use stays whole."""
+    sizes = [64 * 1024, 100_000, 400_000, MIB, 1_500_000]
+    kept = [runtime.empty((size,), np.uint8) for size in sizes]
+    for n, x in enumerate(kept):
+        x[...] = n
+    before = space = 0
+    for turn in range(6):
+        others = [runtime.empty((size,), np.uint8) for size in sizes * 20]
+        for n, x in enumerate(others):
+            x[...] = n % 251
+        assert all((x == n % 251).all() for n, x in enumerate(others))
+        held = pages(1)
+        del x, others
+        memory.empty_cache()
+        assert held - pages(1) > 40 * MIB  # of 58
+        space = pages(0)
+        before = before or space
+        assert turn == 0 or space - before < 40 * MIB
+        assert all((x == n).all() for n, x in enumerate(kept))
 
 
 def test_peak_is_the_largest_sum():
