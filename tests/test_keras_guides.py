@@ -93,7 +93,7 @@ def test_siamese_twins_share_their_weights(libraries):
         def metrics(self):
             return [self.loss_tracker]
 
-    model = SiameseModel(network)
+    model = SiameseModel(network, margin=50.0)  # which no first weights reach: there is something to learn
     model.compile(optimizer=keras.optimizers.Adam(0.01))
     a = RNG.normal(size=(40, 6)).astype("float32")
     rows = [a, a + 0.1, a[::-1].copy()]
