@@ -70,11 +70,22 @@ def test_limits_hold_after_every_update():
     )
     model.compile(optim.SGD(model.parameters(), lr=1.0))
     model.fit(x, y, 8, 2, verbose=0)
-    lengths = [np.linalg.norm(model[i].weight.numpy(), axis=1) for i in (0, 2)]
-    assert lengths[0].max() == pytest.approx(0.5, rel=1e-5)
-    assert lengths[1] == pytest.approx(np.ones(3), rel=1e-5)
-    assert model[1].weight.numpy().min() == 0
-    assert abs(model[1].bias.numpy()).max() == pytest.approx(0.01)
+
+    def lengths(i):
+        return np.linalg.norm(model[i].weight.numpy(), axis=1)
+
+    assert lengths(0).max() <= 0.5 * (1 + 1e-5)
+    assert lengths(2) == pytest.approx(np.ones(3), rel=1e-5)
+    assert model[1].weight.numpy().min() >= 0
+    assert abs(model[1].bias.numpy()).max() <= 0.01 * (1 + 1e-5)
+    # From beyond them, a small update ends at the limits themselves.
+    for parameter, value in ((model[0].weight, 3.0), (model[1].weight, -1.0), (model[1].bias, 5.0)):
+        parameter.data[...] = value
+    model.compile(optim.SGD(model.parameters(), lr=1e-3))
+    model.fit(x, y, len(x), 1, verbose=0)
+    assert lengths(0) == pytest.approx(np.full(8, 0.5), rel=1e-5)
+    assert (model[1].weight.numpy() == 0).all()
+    assert model[1].bias.numpy() == pytest.approx(np.full(8, 0.01))
     w = rows(4, 3, 2, 2)
     inside = constraints.MinMaxNorm(0.5, 1.0, rate=0.5)(w)
     norms = np.sqrt((w**2).sum((1, 2, 3)))
