@@ -304,6 +304,12 @@ def test_optimizers_refuse():
     run(keras, optimizer, 1)
     with pytest.raises(ArgumentError, match="got 0 arrays, expected 10"):
         optimizer.set_weights([])
+    for scaling in (
+        keras.optimizers.SGD(loss_scale_factor=2.0),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()),
+    ):
+        with pytest.raises(ArgumentError, match="clipnorm is given and the optimizer scales the loss"):
+            network(keras).compile(scaling, "mse", clipnorm=1.0)
     parameter = einkorn.nn.Parameter(np.ones(3, np.float32))
     for options, said in (
         ({"lr": 0}, "lr is 0"),

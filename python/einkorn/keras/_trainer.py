@@ -154,6 +154,12 @@ class Trainer(Layer):
         recipe = optimizer if next(iter(self.parameters()), None) is not None else "sgd"
         if isinstance(recipe, optimizers.Optimizer):
             recipe.know(variables_of(self))
+            limits = [name for name, value in options.items() if "clip" in name and value is not None]
+            if limits and recipe.scales:
+                raise ArgumentError(
+                    f"compile: {limits[0]} is given and the optimizer scales the loss, expected it in the "
+                    "optimizer, which clips the gradients of the loss itself"
+                )
         if names is None or len(names) == 1:
             if isinstance(loss, Mapping):
                 loss = next(iter(loss.values()))

@@ -116,6 +116,11 @@ class Optimizer(Configured):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(bound, name)
 
+    @property
+    def scales(self) -> bool:
+        """Whether it goes back from a multiple of the loss."""
+        return self.loss_scale_factor is not None
+
     # --- what users set --------------------------------------------------------------------------
 
     @property

@@ -90,6 +90,11 @@ class LossScaleOptimizer(Optimizer):
         self._bound, self._params = bound, params
         return bound
 
+    @property
+    def scales(self) -> bool:
+        """Whether it goes back from a multiple of the loss: always."""
+        return True
+
     def know(self, variables: Any) -> None:
         """Remember the names and layouts of weights."""
         given = list(variables)
