@@ -65,6 +65,11 @@ RULES = {
     "bias in lists": {"sequence_bias": [[[17], -4.0], [[22], 2.5], [[22, 22], -9.0]]},
     "forced end": {"forced_eos_token_id": 8},
     "several forced ends": {"forced_eos_token_id": [8, 9]},
+    # The former counts behind one token, which the translator's prompts are; the latter comes behind it.
+    "forced beginning": {
+        "forced_bos_token_id": 9,
+        "begin_suppress_tokens": [29, 33, 17, 27, 20, 15, 0],
+    },
     "no beginnings": {"begin_suppress_tokens": [29, 33, 17, 27, 20, 15, 0], "suppress_tokens": [30, 31]},
     "decay": {"exponential_decay_length_penalty": (2, 1.9), "eos_token_id": [20, 21]},
     "normal": {"renormalize_logits": True, "repetition_penalty": 1.4},

@@ -218,7 +218,8 @@ def generate(
     begin_suppress_tokens : list of int, keyword-only, optional
         Tokens that are not taken at first, or first behind ``forced_bos_token_id``.
     forced_bos_token_id : int, keyword-only, optional
-        The first token that is generated, such as a language's for M2M100.
+        The token behind a prompt of one token, such as a language's for M2M100; behind longer prompts it is
+        not looked at.
     forced_eos_token_id : int or list of int, keyword-only, optional
         The token of the last place that there is.
     prefix_allowed_tokens_fn : callable, keyword-only, optional

@@ -133,7 +133,7 @@ class Rules:
             raise ArgumentError(
                 f"generate: forced_bos_token_id is {given['forced_bos_token_id']!r}, expected one token"
             )
-        if len(first):
+        if len(first) and self._length == 1:
             rules.append(self._until(1, lambda s: _forced(s, first)))
         last = tokens_of("forced_eos_token_id", given["forced_eos_token_id"], self._vocabulary)
         if len(last):
@@ -154,7 +154,7 @@ class Rules:
             rules.append(lambda s, _: _suppressed(s, never))
         begin = tokens_of("begin_suppress_tokens", given["begin_suppress_tokens"], self._vocabulary)
         if len(begin):
-            at = self._length + (given["forced_bos_token_id"] is not None)
+            at = self._length + (self._length == 1 and given["forced_bos_token_id"] is not None)
             rules.append(lambda s, tokens: _suppressed(s, begin) if tokens.shape[1] == at else s)
         for processor in callables("logits_processor", given["logits_processor"]):
             rules.append(_processing(processor))
