@@ -95,6 +95,46 @@ def test_limits_hold_after_every_update():
         nn.Linear(2, 2, kernel_constraint="small")
 
 
+def test_frozen_weights_have_neither_penalty_nor_limit():
+    x, y = np.ones((4, 2), np.float32), np.zeros((4, 2), np.float32)
+    own = nn.Linear(2, 2, kernel_constraint="max_norm", kernel_regularizer=regularizers.L2(1.0))
+    model = nn.Sequential(own, nn.Linear(2, 2, kernel_regularizer="l2"))
+    own.weight.data[...] = 5.0
+    own.requires_grad_(False)
+    model.compile(optim.SGD(model[1].parameters(), lr=0.01), "mse")
+    model.fit(x, y, 2, 2, verbose=0)
+    assert (own.weight.numpy() == 5.0).all()
+    assert regularizers.penalty(own) == 0.0
+    second = 0.01 * (model[1].weight.numpy() ** 2).sum()
+    assert regularizers.penalty(model).item() == pytest.approx(second, rel=1e-5)
+    wanted = float(ops.mse_loss(model.predict(x), y)) + second
+    assert model.evaluate(x, y) == pytest.approx(wanted, rel=1e-5)
+    constraints.apply_constraints(model)
+    assert (own.weight.numpy() == 5.0).all()
+    own.requires_grad_(True)  # what counts is the time of the step
+    constraints.apply_constraints(model)
+    assert np.linalg.norm(own.weight.numpy(), axis=1) == pytest.approx([2.0, 2.0], rel=1e-5)
+    assert regularizers.penalty(own).item() == pytest.approx(8.0, rel=1e-5)
+
+
+def test_a_layer_unfrozen_during_fit_gets_its_penalty_and_limit():
+    x, y = np.ones((4, 2), np.float32), np.zeros((4, 2), np.float32)
+    own = nn.Linear(2, 2, bias=False, kernel_constraint="max_norm", kernel_regularizer=regularizers.L2(1.0))
+    model = nn.Sequential(own, nn.Linear(2, 2, bias=False))
+    own.weight.data[...] = 5.0
+    model[1].weight.data[...] = 0.0
+    own.requires_grad_(False)
+    model.compile(optim.SGD(model.parameters(), lr=1e-6), "mse")
+
+    class Thaw(einkorn.training.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            own.requires_grad_(True)
+
+    losses = model.fit(x, y, 4, 2, verbose=0, callbacks=[Thaw()]).history["loss"]
+    assert losses == pytest.approx([0.0, 100.0], rel=1e-4)
+    assert np.linalg.norm(own.weight.numpy(), axis=1) == pytest.approx([2.0, 2.0], rel=1e-5)
+
+
 # --- noise -------------------------------------------------------------------------------------------
 
 

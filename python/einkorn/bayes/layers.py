@@ -71,6 +71,8 @@ _PRIOR = Normal(1.0)
 class _Divergence:
     """What ``fit`` adds to the loss for a layer: its divergence times its share."""
 
+    of_layer = True
+
     def __init__(self, layer: _Bayes) -> None:
         self.layer = layer
 

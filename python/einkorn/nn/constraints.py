@@ -15,6 +15,7 @@ from einkorn import _versions, ops
 from einkorn._objects import Plain, made
 from einkorn.autograd import no_grad
 from einkorn.errors import ArgumentError
+from einkorn.nn.parameter import is_frozen
 
 __all__ = [
     "Constraint",
@@ -172,10 +173,10 @@ def constrained(model: Any) -> list[Constrained]:
 
 
 def constrain(entries: list[Constrained]) -> None:
-    """Bring parameters into their limits, in place."""
+    """Bring parameters into their limits, in place, but those that are frozen now: no update moved them."""
     for layer, name, function in entries:
         parameter = getattr(layer, name)
-        if parameter is None:
+        if parameter is None or is_frozen(parameter):
             continue
         with no_grad():
             values = function(parameter._data)
@@ -185,5 +186,8 @@ def constrain(entries: list[Constrained]) -> None:
 
 
 def apply_constraints(model: Any) -> None:
-    """Bring the parameters of a model into the limits of its layers' constraints, in place."""
+    """Bring the parameters of a model into the limits of its layers' constraints, in place.
+
+    As in Keras those that are frozen (``requires_grad`` is False) stay as they are.
+    """
     constrain(constrained(model))

@@ -21,7 +21,7 @@ from einkorn._tensor import Tensor
 from einkorn.errors import CheckpointError, DTypeError
 from einkorn.ops._road import check_size
 
-__all__ = ["Parameter", "blank", "deferred", "is_deferred", "reserve"]
+__all__ = ["Parameter", "blank", "deferred", "is_deferred", "is_frozen", "reserve"]
 
 
 class Parameter(Tensor):
@@ -49,6 +49,14 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
+
+
+def is_frozen(weight: Any) -> bool:
+    """Whether a layer's weight is a parameter that is not to be learned now.
+
+    What a layer computes from other parameters is none: it has no gradient in evaluation either.
+    """
+    return isinstance(weight, Parameter) and not weight.requires_grad
 
 
 class _Budget:

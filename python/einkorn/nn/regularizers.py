@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from einkorn import ops
 from einkorn._objects import Plain, made
 from einkorn.errors import ArgumentError
+from einkorn.nn.parameter import is_frozen
 
 __all__ = [
     "L1",
@@ -168,18 +169,27 @@ def penalized(model: Any) -> list[Penalized]:
     return found
 
 
+def _is_idle(layer: Any, parameter: Any, function: Any) -> bool:
+    if getattr(function, "of_layer", False):  # one for all the weights of a layer counts while one learns
+        return all(map(is_frozen, layer.parameters()))
+    return is_frozen(parameter)
+
+
 def penalty_of(entries: list[Penalized]) -> Any:
-    """The sum of the penalties, or None without any."""
+    """The sum of the penalties, or None without any; frozen parameters have none."""
     value: Any = None
     for layer, name, function in entries:
         parameter = getattr(layer, name)
-        if parameter is not None:
+        if parameter is not None and not _is_idle(layer, parameter, function):
             term = function(parameter)
             value = term if value is None else ops.add(value, term)
     return value
 
 
 def penalty(model: Any) -> Any:
-    """What the regularizers of a model's layers add to the loss: a Tensor, or 0.0 without any."""
+    """What the regularizers of a model's layers add to the loss: a Tensor, or 0.0 without any.
+
+    As in Keras those of frozen parameters (``requires_grad`` is False) add nothing.
+    """
     value = penalty_of(penalized(model))
     return 0.0 if value is None else value
