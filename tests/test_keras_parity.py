@@ -415,6 +415,86 @@ def test_weights_of_the_sample_count_as_in_keras():
     assert_allclose(found[1], found[0], rtol=1e-3)
 
 
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean", "mean_with_sample_weight"])
+@pytest.mark.parametrize(
+    "name", ["MeanSquaredError", "Huber", "SparseCategoricalCrossentropy", "Dice", "Tversky"]
+)
+def test_reductions_of_losses_are_keras_reductions(name, reduction):
+    generator = np.random.default_rng(0)
+    x, start = generator.random((7, 3)).astype(np.float32), generator.random((3, 2)).astype(np.float32)
+    sparse = name.startswith("Sparse")
+    y = generator.integers(0, 2, 7) if sparse else generator.random((7, 2)).astype(np.float32)
+    weight = np.array([0, 1, 0.5, 0.25, 2, 0.75, 0], np.float32)
+    ways = [{}, {"sample_weight": weight}, *([{"class_weight": {0: 0.3, 1: 2.0}}] if sparse else [])]
+    for given in ways:
+        for size, steps in ((3, None), (7, None), (3, 2)):
+            found = []
+            for library in (theirs, keras):
+                layer = library.layers.Dense(2, use_bias=False, activation="softmax")
+                model = library.Sequential([library.Input((3,)), layer])
+                model.set_weights([start])
+                loss = getattr(library.losses, name)(reduction=reduction)
+                model.compile(library.optimizers.SGD(0.1, gradient_accumulation_steps=steps), loss)
+                told = model.fit(x, y, size, 2, shuffle=False, verbose=0, **given).history["loss"]
+                score = model.evaluate(x, y, size, verbose=0, sample_weight=given.get("sample_weight"))
+                one = model.train_on_batch(x, y, **given)
+                found.append([*told, score, np.ravel(one)[0], *np.ravel(model.get_weights()[0])])
+            assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-6, err_msg=f"{given}, {size}, {steps}")
+
+
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize("options", [{}, {"ignore_class": 3}])
+def test_reductions_of_masked_steps_are_keras_reductions(options, reduction):
+    generator = np.random.default_rng(0)
+    x, start = generator.random((7, 4, 3)).astype(np.float32), generator.random((3, 2)).astype(np.float32)
+    x[2, 2:], x[5, 1:] = 0, 0
+    y = generator.integers(0, 2, (7, 4))
+    if options:
+        y[1, 2] = y[2, 1] = y[5, 3] = 3
+    found = []
+    for library in (theirs, keras):
+        layer = library.layers.Dense(2, use_bias=False, activation="softmax")
+        model = library.Sequential([library.Input((4, 3)), library.layers.Masking(), layer])
+        model.set_weights([start])
+        loss = library.losses.SparseCategoricalCrossentropy(reduction=reduction, **options)
+        model.compile(library.optimizers.SGD(0.1), loss)
+        told = model.fit(x, y, 7, 2, shuffle=False, verbose=0).history["loss"]
+        found.append([*told, model.evaluate(x, y, 7, verbose=0), *np.ravel(model.get_weights()[0])])
+    assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_mean_with_sample_weights_is_divided_by_them():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    x, y, weight = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32), np.array([1, 0, 0.5, 0.5])
+    model.fit(x, y, sample_weight=weight, verbose=0)
+    assert_allclose(np.ravel(model.get_weights()[0]), [0.6, 0.6], rtol=1e-6)
+    assert model.evaluate(x, y, sample_weight=weight, verbose=0) == pytest.approx(0.64, rel=1e-5)
+    assert model.evaluate(x, y, sample_weight=0 * weight, verbose=0) == 0.0
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_frozen_layers_are_left_alone_as_in_keras(frozen):
+    x, y = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
+    found = []
+    for library in (theirs, keras):
+        L, limit, L2 = library.layers, library.constraints.MaxNorm(0.5), library.regularizers.L2
+        first = L.Dense(
+            2, kernel_initializer="ones", kernel_constraint=limit, kernel_regularizer=L2(1.0),
+            activity_regularizer=L2(0.1),
+        )  # fmt: skip
+        model = library.Sequential([library.Input((2,)), first, L.Dense(1, kernel_initializer="ones")])
+        first.trainable = not frozen
+        model.compile(library.optimizers.SGD(0.1), "mse")
+        history = model.fit(x, y, batch_size=4, epochs=3, verbose=0).history["loss"]
+        first.trainable = True  # told to fit by compile, as in Keras
+        model.compile(library.optimizers.SGD(0.1), "mse")
+        history += model.fit(x, y, batch_size=4, epochs=2, verbose=0).history["loss"]
+        found.append([*history, *(w for weight in model.get_weights() for w in weight.ravel())])
+    assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
 def two_heads(library):
     L = library.layers
     first = library.Input((4,), name="numbers")

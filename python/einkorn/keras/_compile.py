@@ -14,6 +14,7 @@ from einkorn.errors import ArgumentError
 from einkorn.keras import losses as _losses
 from einkorn.keras import metrics as _metrics
 from einkorn.keras._masks import mask_of
+from einkorn.keras.losses import over
 from einkorn.nn.module import Module
 from einkorn.training.losses import Loss
 from einkorn.training.metrics import Metric
@@ -38,6 +39,15 @@ class RowLoss(Loss):
     def real_target(self) -> bool:
         return False
 
+    @property
+    def summed(self) -> bool:
+        """No: as in Keras the figure of an epoch is the mean of the batches', be these sums."""
+        return False
+
+    @property
+    def is_mean(self) -> bool:
+        return False
+
     def outputs(self, output: Any, op: str) -> Any:
         if self.source["none"]:
             return np.zeros(1)
@@ -57,8 +67,8 @@ class RowLoss(Loss):
         return self._rows(target, output.shape[:-1] if output.ndim > 1 else output.shape)
 
     def _rows(self, target: Any, shape: tuple[int, ...]) -> float:
-        count = self.source.get("rows")
-        return float(max(1, math.prod(shape))) if count is None else count(target, shape)
+        keras = self.source.get("keras")
+        return float(max(1, math.prod(shape))) if keras is None else keras.rows(target, shape)
 
     def settle(self, output: np.ndarray, last: Callable[[], str] = str) -> RowLoss:
         return self
@@ -76,22 +86,31 @@ class RowLoss(Loss):
         shape = tuple(each.shape) if hasattr(each, "shape") else ()
         mask = mask_of(output)
         if not shape:
-            if weight is not None:
-                raise ArgumentError(
-                    "sample_weight and class_weight need one loss per row, but the loss function gives one "
-                    "number: let it give the losses of the rows"
-                )
-            return each
-        count = self._rows(target, shape)
-        if mask is not None and mask.shape == shape:
-            factor = mask.astype(np.float32)
-            count = float(max(1.0, factor.sum()))
-            each = ops.multiply(each, factor)
+            if weight is None:
+                return each
+            shape = (len(weight),)  # as in Keras one number for all rows is that of each
+        if weight is not None and shape[0] != len(weight):
+            raise ArgumentError(
+                "sample_weight and class_weight need one loss per row, but the loss function gives shape "
+                f"{shape}: let it give the losses of the {len(weight)} rows"
+            )
+        spread = None
         if weight is not None:
             spread = np.asarray(weight, np.float32).reshape(-1, *[1] * (len(shape) - 1))
+        masked = mask is not None and mask.shape == shape
+        if masked:
+            keras = self.source.get("keras")
+            valid = keras.valid(target, shape) if keras is not None else None
+            here = (mask if valid is None else mask & valid).astype(np.float32)
+            spread = here if spread is None else spread * here
+        if spread is not None:
             each = ops.multiply(each, np.broadcast_to(spread, shape).copy())
-        total = ops.sum(each)
-        return total if self.summed else ops.divide(total, count)
+        total, reduction = ops.sum(each), self.source["reduction"]
+        if reduction == "sum":
+            return total
+        if reduction == "mean_with_sample_weight":
+            return over(total, self.source["keras"].divisor(target, shape, spread))
+        return ops.divide(total, float(max(1.0, here.sum())) if masked else self._rows(target, shape))
 
 
 class RowLosses(Several):
@@ -120,18 +139,20 @@ def loss_of(loss: Any, model: Any) -> RowLoss:
     if loss is None:
         return RowLoss(_nothing, source={"model": model, "none": True})
     found = _losses.get(loss)
-    reduction, function, rows = "mean", found, None
+    reduction, function = "mean", found
+    source: dict[str, Any] = {"model": model, "none": False}
     if isinstance(found, _losses.Loss):
-        function, rows = found.call, found.rows
+        function = found.call
+        source["keras"] = found
         if found.reduction in ("none", None):
             raise ArgumentError("compile: the loss has no reduction, expected 'sum_over_batch_size' or 'sum'")
-        reduction = "sum" if found.reduction == "sum" else "mean"
+        reduction = found.reduction
     elif isinstance(found, Module):
 
         def function(y_true: Any, y_pred: Any) -> Any:  # torch's losses take the output first
             return found(y_pred, y_true)
 
-    return RowLoss(function, source={"model": model, "none": False, "reduction": reduction, "rows": rows})
+    return RowLoss(function, source={**source, "reduction": reduction})
 
 
 def _nothing(_: Any, __: Any) -> float:

@@ -144,9 +144,21 @@ class Loss(Configured):
         total = ops.sum(each)
         if self.reduction == "sum":
             return total
-        if self.reduction == "mean_with_sample_weight" and weight is not None:
-            return ops.divide(total, float(np.broadcast_to(weight, tuple(each.shape)).sum()))
-        return ops.divide(total, self.rows(y_true, tuple(each.shape)))
+        return over(total, self.divisor(y_true, tuple(each.shape), weight))
+
+    def divisor(self, y_true: Any, shape: tuple[int, ...], weight: np.ndarray | None) -> float:
+        """What the sum of a batch's losses is divided by: how many count, or what they weigh.
+
+        As in Keras the weights are added up as they were given: of rows of several losses, once a row.
+        """
+        if self.reduction != "mean_with_sample_weight" or weight is None:
+            return self.rows(y_true, shape)
+        valid = self.valid(y_true, shape)
+        return float((weight if valid is None else weight * valid).sum(dtype=np.float64))
+
+    def valid(self, y_true: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Which losses of a batch are not of an ignored class; None where all are."""
+        return None if self.ignore_class is None else as_numpy(y_true).reshape(shape) != self.ignore_class
 
     def rows(self, y_true: Any, shape: tuple[int, ...]) -> float:
         """How many losses of a batch count in the mean."""
@@ -159,6 +171,11 @@ class Loss(Configured):
         """Name, reduction and options."""
         own = {name: value for name, value in self._own_config().items() if name != "dtype"}
         return {**own, "name": self.name, "reduction": self.reduction}
+
+
+def over(total: Any, divisor: float) -> Any:
+    """A sum over what it is divided by; 0 over nothing."""
+    return ops.divide(total, divisor) if divisor else ops.multiply(total, 0.0)
 
 
 class _OfFunction(Loss):
