@@ -305,7 +305,7 @@ except MemoryError as error:
     assert done.stdout.endswith("in use 0 0\n")
 
 
-@pytest.mark.parametrize("limit", [0, -5, 2**63, 1.5, "1G"])
+@pytest.mark.parametrize("limit", [0, -5, 2**63, 1.5, "1G", True])
 def test_bad_limits_are_refused(limit):
     before = memory.stats()["limit"]
     with pytest.raises(einkorn.ArgumentError, match=f"limit is {limit!r}"):

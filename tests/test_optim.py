@@ -257,11 +257,38 @@ def test_bad_parameters_are_refused():
         ([parameter, parameter], "parameter 1 is given twice"),
         ([{"params": [parameter]}, {"params": [parameter]}], "parameter 0 is given twice"),
         ([{"lr": 0.1}], 'dict with "params"'),
-        ([{"params": [parameter], "rate": 1}], "has rate, expected only params, lr"),
         ([einkorn.Tensor(np.ones((2, 3)).T)], "not C-contiguous"),
     ]:
         with pytest.raises(ArgumentError, match=message):
             optim.SGD(params, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("AdamW", {"lr_scale": 0.5}),
+        ("Rprop", {"weight_decay": 0.1, "momentum": 0.9}),
+        ("SGD", {"name": "head"}),
+    ],
+)
+def test_groups_keep_options_of_other_names(name, more):
+    torch = pytest.importorskip("torch")
+
+    def made(library, parameters):
+        groups = [{"params": parameters[:1], **more}, {"params": parameters[1:]}]
+        return getattr(library, name)(groups, lr=0.1)
+
+    theirs = made(torch.optim, [torch.nn.Parameter(torch.ones(2)) for _ in range(2)])
+    ours, again = (made(optim, [nn.Parameter(np.ones(2, np.float32)) for _ in range(2)]) for _ in range(2))
+    for key, value in more.items():
+        assert ours.param_groups[0][key] == theirs.param_groups[0][key] == value
+        assert (key in ours.param_groups[1]) == (key in theirs.param_groups[1])
+        assert ours.state_dict()["param_groups"][0][key] == value
+        assert f"{key}: {value}" in repr(ours)
+    for saved in (ours.state_dict(), theirs.state_dict()):
+        again.param_groups[0].update(dict.fromkeys(more, 0))
+        again.load_state_dict(saved)
+        assert {key: again.param_groups[0][key] for key in more} == more
 
 
 def test_load_state_dict_refuses_what_does_not_fit():

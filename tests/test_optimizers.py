@@ -457,3 +457,98 @@ def test_iterations_can_be_read_and_set():
         assert_allclose(before - weight.numpy(), 0.1 * first / np.sqrt(second), rtol=1e-4)
     with pytest.raises(ArgumentError, match="iterations is -1"):
         adam.iterations = -1
+
+
+# --- errors in a step -----------------------------------------------------------------------------
+
+
+def room_for_all():
+    einkorn.memory.set_limit(None)
+    einkorn.memory.empty_cache()
+
+
+@pytest.fixture
+def limits():
+    """Memory without a limit before and after; the limit is the native engine's."""
+    pytest.importorskip("einkorn._native")
+    room_for_all()
+    yield
+    room_for_all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", [*ALL, "Muon"])
+def test_a_step_without_memory_can_be_made_again(name, dtype, limits):
+    """Whichever request for memory fails, the step made again is the one that never failed."""
+    shape, options = (256, 1024), {"SGD": {"momentum": 0.9}, "RMSprop": {"momentum": 0.9, "centered": True}}
+
+    def made():
+        param = nn.Parameter(einkorn.tensor(rows(*shape, seed=1)).to(dtype))
+        return param, getattr(optim, name)([param], lr=0.01, **options.get(name, {}))
+
+    def give_gradient(param, step):
+        param.grad = einkorn.tensor(rows(*shape, seed=2 + step)).to(dtype)
+
+    expected, whole = made()
+    param, optimizer = made()
+    failures = 0
+    for step in range(2):
+        give_gradient(expected, step)
+        whole.step()
+        give_gradient(param, step)
+        before = param.float().numpy().copy()
+        for quarters in range(100):
+            room_for_all()
+            einkorn.memory.set_limit(einkorn.memory.stats()["allocated"] + quarters * 2**18 + 1)
+            try:
+                optimizer.step()
+                break
+            except MemoryError:
+                failures += 1
+                einkorn.memory.set_limit(None)
+                assert optimizer.iterations == step
+                assert_array_equal(param.float().numpy(), before)
+        room_for_all()
+    assert failures
+    assert optimizer.iterations == 2
+    assert_array_equal(param.float().numpy(), expected.float().numpy())
+
+
+def test_no_group_is_updated_where_another_gets_no_state(limits):
+    small, large = nn.Parameter(np.ones(4, np.float32)), nn.Parameter(np.ones(2**18, np.float32))
+    optimizer = optim.Adam([{"params": [small]}, {"params": [large], "lr": 0.1}])
+    for param in (small, large):
+        param.grad = einkorn.ones_like(param)
+    einkorn.memory.empty_cache()
+    einkorn.memory.set_limit(einkorn.memory.stats()["allocated"] + 2**20)
+    with pytest.raises(MemoryError):
+        optimizer.step()
+    einkorn.memory.set_limit(None)
+    assert (small.numpy() == 1).all()
+    assert optimizer.state_dict()["state"] == {}
+    optimizer.step()
+    assert optimizer.iterations == 1
+
+
+def test_lbfgs_goes_on_after_an_error(limits):
+    param = nn.Parameter(np.full(2**18, 3, np.float32))
+    optimizer = optim.LBFGS([param], lr=0.5, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = ((param - 1) ** 2).sum()
+        loss.backward()
+        return loss
+
+    for quarters in range(80):
+        einkorn.memory.empty_cache()
+        einkorn.memory.set_limit(einkorn.memory.stats()["allocated"] + quarters * 2**18 + 1)
+        try:
+            optimizer.step(closure)
+            break
+        except MemoryError:
+            einkorn.memory.set_limit(None)
+    assert quarters
+    einkorn.memory.set_limit(None)
+    optimizer.step(closure)
+    assert_allclose(param.numpy(), 1, atol=1e-3)

@@ -151,7 +151,8 @@ def fitting(op: str, name: str, value: Any, like: Any) -> Any:
     from einkorn.ops._moves import movable
     from einkorn.ops._road import unwrap
 
-    array = movable(value, op, name) if _bfloat16.met else unwrap(value, op, name)
+    narrow = _bfloat16.met or _bfloat16.is_bfloat16(like.dtype)
+    array = movable(value, op, name) if narrow else unwrap(value, op, name)
     if array.shape != like.shape:
         raise ShapeError(f"{op}: {name} has shape {array.shape}, expected {like.shape}")
     if array.dtype != like.dtype:

@@ -83,6 +83,8 @@ def set_limit(limit: int | None) -> None:
     """
     if limit is not None:
         try:
+            if isinstance(limit, bool):
+                raise TypeError
             limit = operator.index(limit)
         except TypeError:
             raise ArgumentError(

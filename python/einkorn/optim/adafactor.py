@@ -11,7 +11,8 @@ from einkorn import ops
 from einkorn._tensor import Tensor
 from einkorn.dtypes import finfo
 from einkorn.errors import ArgumentError
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run, copies
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["Adafactor"]
 
@@ -113,7 +114,8 @@ class Adafactor(Optimizer):
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             if param.size == 0:
                 continue
-            state = {name: arrays[i] for name, arrays in run.state.items()}
+            kept = [arrays[i] for arrays in run.state.values()]
+            state = dict(zip(run.state, copies(engine, kept), strict=True))
             update = self._direction(engine, run.params[i], grad, state, weight, least)
             root = math.sqrt(param.size)
             size, length = self._lengths(engine, param, update)
@@ -123,6 +125,8 @@ class Adafactor(Optimizer):
             if group["maximize"]:
                 rate, penalty = -rate, -penalty
             engine.sgd_step([param], [update], None, rate, 0.0, 0.0, penalty, False, False, True)
+            for array, new in zip(kept, state.values(), strict=True):
+                engine.copy(array, new)
 
     def _direction(
         self, engine: Any, param: Tensor, grad: Any, state: dict[str, Any], weight: float, least: float

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from einkorn.errors import ArgumentError
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["ASGD"]
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from einkorn.errors import ArgumentError
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["Ftrl"]
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["LAMB"]
 
@@ -62,6 +63,7 @@ class LAMB(Optimizer):
     ) -> None:
         (beta1, beta2), step = group["betas"], run.steps + 1
         updates = [engine.empty(param.shape, param.dtype) for param in params]
+        param_norms, update_norms = (engine.empty((len(params),), np.dtype(np.float64)) for _ in range(2))
         engine.lamb_step(
             params,
             grads,
@@ -76,7 +78,6 @@ class LAMB(Optimizer):
             group["weight_decay"],
             group["maximize"],
         )
-        param_norms, update_norms = (engine.empty((len(params),), np.dtype(np.float64)) for _ in range(2))
         engine.tensor_norms(param_norms, params, 2.0)
         engine.tensor_norms(update_norms, updates, 2.0)
         engine.trust_step(params, updates, param_norms, update_norms, group["lr"])

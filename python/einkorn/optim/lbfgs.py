@@ -12,7 +12,8 @@ from einkorn import _versions, engines, ops
 from einkorn._device import device_of, move
 from einkorn._foreign import numbers
 from einkorn.errors import ArgumentError, DTypeError
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["LBFGS"]
 
@@ -123,15 +124,30 @@ class LBFGS(Optimizer):
         Returns
         -------
         The first loss that ``closure`` returned.
+
+        Notes
+        -----
+        An error in an iteration, as of the closure, leaves the parameters where they are and the history
+        empty.
         """
         if closure is None:
             raise ArgumentError("LBFGS: step needs a closure that computes the loss and its gradients")
         group, memory = self.param_groups[0], self._memory
         first = self._evaluate(closure)
-        loss, grad, calls = float(first), self._flat_gradient(), 1
+        grad = self._flat_gradient()
         memory["func_evals"] = memory.get("func_evals", 0) + 1
-        if _largest(grad) <= group["tolerance_grad"]:
-            return first
+        if _largest(grad) > group["tolerance_grad"]:
+            try:
+                self._iterate(closure, float(first), grad)
+            except BaseException:
+                # parameters may have moved without their pair in the history: start it anew
+                self._memory = {"func_evals": memory["func_evals"]}
+                raise
+        return first
+
+    def _iterate(self, closure: Callable[[], Any], loss: float, grad: Any) -> None:
+        """The iterations of a step, from a loss and its gradient."""
+        group, memory, calls = self.param_groups[0], self._memory, 1
         for iteration in range(1, group["max_iter"] + 1):
             memory["n_iter"] = memory.get("n_iter", 0) + 1
             direction = self._direction(grad)
@@ -161,7 +177,6 @@ class LBFGS(Optimizer):
                 or abs(loss - before) < group["tolerance_change"]
             ):
                 break
-        return first
 
     def _search(
         self, closure: Callable[[], Any], direction: Any, origin: _Point, length: float

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["Adamax", "NAdam", "RAdam"]
 
@@ -200,11 +201,12 @@ class NAdam(_ByMoments):
     ) -> None:
         (beta1, beta2), decay, step = group["betas"], group["momentum_decay"], run.steps + 1
         momentum, following = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
-        product = run.scalars["mu_product"] = run.scalars["mu_product"] * momentum
+        product = run.scalars["mu_product"] * momentum
         of_grad = group["lr"] * (1 - momentum) / (1 - product)
         of_mean = group["lr"] * following / (1 - product * following)
         root = 1 / math.sqrt(1 - beta2**step)
         self._moments_step(engine, params, grads, run, group, of_grad, of_mean, root)
+        run.scalars["mu_product"] = product
 
 
 class RAdam(_ByMoments):

@@ -9,7 +9,8 @@ from einkorn import ops
 from einkorn._grad_mode import no_grad
 from einkorn._tensor import Tensor
 from einkorn.errors import ArgumentError
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run, copies
+from einkorn.optim.optimizer import Optimizer
 
 __all__ = ["Muon"]
 
@@ -100,11 +101,11 @@ class Muon(Optimizer):
         self, engine: Any, params: list[Any], grads: list[Any], run: Run, group: dict[str, Any]
     ) -> None:
         momentum, rate = group["momentum"], float(group["lr"])
-        means = run.state["momentum_buffer"]
-        engine.lerp_step(means, grads, 1 - momentum)
-        for param, grad, mean in zip(params, grads, means, strict=True):
+        for param, grad, kept in zip(params, grads, run.state["momentum_buffer"], strict=True):
             if not param.size:
                 continue
+            (mean,) = copies(engine, [kept])
+            engine.lerp_step([mean], [grad], 1 - momentum)
             seen = mean
             if group["nesterov"]:
                 seen = engine.empty(grad.shape, grad.dtype)
@@ -114,6 +115,7 @@ class Muon(Optimizer):
             adjusted = rate * _factor(param.shape, group["adjust_lr_fn"])
             decay = rate * group["weight_decay"] / adjusted if adjusted else 0.0
             engine.sgd_step([param], [update], None, adjusted, 0.0, 0.0, decay, False, False, False)
+            engine.copy(kept, mean)
 
 
 def _orthogonal(matrix: Any, group: dict[str, Any]) -> Tensor:

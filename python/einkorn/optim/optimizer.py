@@ -11,60 +11,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from itertools import zip_longest
 from operator import index, is_not
 from typing import Any, ClassVar
 
 import numpy as np
 
 from einkorn import _bfloat16, _versions, engines
-from einkorn._device import device_of, is_on_gpu, is_whole, move, refuse_apart
+from einkorn._device import device_of, is_whole, move, refuse_apart
 from einkorn._foreign import numbers
 from einkorn._tensor import Tensor
 from einkorn.autograd import enable_grad
 from einkorn.errors import ArgumentError, DTypeError, ShapeError
 from einkorn.ops._road import contiguous
+from einkorn.optim._runs import Run, masters_of, wide_gradient
 from einkorn.sparse import SparseRows
 
 __all__ = ["Optimizer"]
-
-
-class Run:
-    """Parameters with one type and one count of steps, and their state arrays.
-
-    ``seen`` has the arrays that were checked: a parameter whose ``data`` is another array is checked again.
-    ``masters`` are float32 copies of bfloat16 parameters, which take the steps; empty for other types.
-    ``scalars`` are numbers of state that all parameters of the run share.
-    """
-
-    __slots__ = ("dtype", "masters", "params", "scalars", "seen", "state", "steps")
-
-    def __init__(
-        self,
-        params: list[Tensor],
-        state: dict[str, list[Any]],
-        steps: int,
-        dtype: Any,
-        scalars: dict[str, float] | None = None,
-    ) -> None:
-        self.params = params
-        self.state = state
-        self.steps = steps
-        self.dtype = dtype
-        self.scalars = scalars or {}
-        self.seen: list[Any] = []
-        self.masters: list[Any] = []
-
-    def split(self, keep: list[bool]) -> tuple[Run, Run]:
-        """The parameters to keep, and the others, as two runs."""
-        parts = []
-        for wanted in (True, False):
-            chosen = [i for i, k in enumerate(keep) if k is wanted]
-            state = {name: [arrays[i] for i in chosen] for name, arrays in self.state.items()}
-            kept = [self.params[i] for i in chosen]
-            part = Run(kept, state, self.steps, self.dtype, dict(self.scalars))
-            part.masters = [self.masters[i] for i in chosen] if self.masters else []
-            parts.append(part)
-        return parts[0], parts[1]
 
 
 #: Options that optimizers differ in. Others (foreach, fused, capturable ...) come and go with versions.
@@ -156,16 +119,13 @@ class Optimizer(ABC):
                 run.steps = count
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Add a dict of "params" and the options that differ from the defaults."""
+        """Add a dict of "params" and the options that differ from the defaults.
+
+        Options of other names are kept in the group and in ``state_dict``, for code that reads them.
+        """
         name = type(self).__name__
         if not isinstance(group, Mapping) or "params" not in group:
             raise ArgumentError(f'{name}: a parameter group must be a dict with "params"')
-        unknown = [key for key in group if key != "params" and key not in self.defaults]
-        if unknown:
-            raise ArgumentError(
-                f"{name}: a parameter group has {', '.join(map(str, unknown))}, expected only "
-                f"params, {', '.join(self.defaults)}"
-            )
         params = group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
         seen = {id(param) for other in self.param_groups for param in other["params"]}
@@ -262,18 +222,40 @@ class Optimizer(ABC):
             step. Parameters of other types or groups may have been updated then.
         """
         loss = self._evaluate(closure)
+        for run, group in self._due():
+            self._update(run, group)
+        return loss
+
+    def _due(self) -> list[tuple[Run, dict[str, Any]]]:
+        """The runs that have gradients, and their groups, with all state made before the first update.
+
+        What fails while state is made, as memory does, leaves parameters, state and counts as they were.
+        """
+        due = []
         for group, runs in zip(self.param_groups, self._runs, strict=True):
             self._take_new(group, runs)
             for run in tuple(runs):
                 keep = [param._grad is not None for param in run.params]
                 if False not in keep:
-                    self._update(run, group)
+                    due.append((run, group))
                 elif True in keep:
                     updated, waiting = run.split(keep)
                     place = runs.index(run)
                     runs[place : place + 1] = [updated, waiting]
-                    self._update(updated, group)
-        return loss
+                    due.append((updated, group))
+        for run, group in due:
+            if not run.seen:
+                self._begin(run, group)
+        return due
+
+    def _begin(self, run: Run, group: dict[str, Any]) -> None:
+        """Check a run's parameters and gradients, and make its state, before its first update."""
+        params, _, _ = self._arrays(run, group)
+        self._check_arrays(run, params, group)
+        wide = masters_of(run, params) if _bfloat16.is_bfloat16(run.dtype) else params
+        if not run.state:
+            run.state = self._new_state(run, wide, group)
+        run.seen = params  # only now: a run that was seen has its state
 
     def _evaluate(self, closure: Callable[[], Any] | None) -> Any:
         if closure is None:
@@ -290,6 +272,25 @@ class Optimizer(ABC):
             runs.extend(self._new_runs([p for p in group["params"] if id(p) not in known]))
 
     def _update(self, run: Run, group: dict[str, Any]) -> None:
+        params, grads, of_rows = self._arrays(run, group)
+        if len(run.seen) != len(params) or any(map(is_not, run.seen, params)):
+            self._check_arrays(run, params, group)
+            run.seen = params
+        kept = params
+        if _bfloat16.is_bfloat16(run.dtype):
+            params, grads = masters_of(run, params), [wide_gradient(grad) for grad in grads]
+        if of_rows:
+            self._update_rows(run, params, grads, of_rows, group)
+        else:
+            self._launch(engines.of(params[0]), params, grads, run, group)
+        if kept is not params:
+            for param, master in zip(kept, params, strict=True):
+                _bfloat16.copy(param, master)
+        _versions.wrote(*kept)
+        run.steps += 1
+
+    def _arrays(self, run: Run, group: dict[str, Any]) -> tuple[list[Any], list[Any], list[int]]:
+        """The arrays of parameters and gradients, and which of them have gradients of few rows."""
         params: list[Any] = []
         grads: list[Any] = []
         of_rows: list[int] = []
@@ -304,24 +305,7 @@ class Optimizer(ABC):
                 grad = contiguous(grad)
             params.append(data)
             grads.append(grad)
-        begins = not run.seen
-        if len(run.seen) != len(params) or any(map(is_not, run.seen, params)):
-            self._check_arrays(run, params, group)
-            run.seen = params
-        kept = params
-        if _bfloat16.is_bfloat16(run.dtype):
-            params, grads = masters_of(run, params), [_wide_gradient(grad) for grad in grads]
-        if begins and not run.state:
-            run.state = self._new_state(run, params, group)
-        if of_rows:
-            self._update_rows(run, params, grads, of_rows, group)
-        else:
-            self._launch(engines.of(params[0]), params, grads, run, group)
-        if kept is not params:
-            for param, master in zip(kept, params, strict=True):
-                _bfloat16.copy(param, master)
-        _versions.wrote(*kept)
-        run.steps += 1
+        return params, grads, of_rows
 
     def _update_rows(
         self, run: Run, params: list[Any], grads: list[Any], of_rows: list[int], group: dict[str, Any]
@@ -495,7 +479,7 @@ class Optimizer(ABC):
             raise ArgumentError(f"{name}: load_state_dict got groups of {sizes} parameters, expected {own}")
         merged = []
         for group, saved in zip(self.param_groups, groups, strict=True):
-            options = {key: value for key, value in saved.items() if key in self.defaults}
+            options = {key: value for key, value in saved.items() if key != "params"}
             merged.append({**group, **options})
             self._check(merged[-1])
         new_runs = []
@@ -525,8 +509,8 @@ class Optimizer(ABC):
 
     def _refuse_other_kind(self, groups: Any) -> None:
         """Options tell whose state it is: none of those that optimizers differ in may be missing or new."""
-        mine = _TELLING & self.defaults.keys()
-        for group in groups:
+        for own, group in zip_longest(self.param_groups, groups, fillvalue=self.defaults):
+            mine = _TELLING & own.keys()
             theirs = _TELLING & group.keys()
             if theirs != mine and group.keys() > {"params"}:
                 what = f"has {', '.join(sorted(theirs - mine))}" if theirs - mine else "lacks options"
@@ -575,27 +559,5 @@ class Optimizer(ABC):
         lines = [f"{type(self).__name__} ("]
         for number, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {number}")
-            lines.extend(f"    {key}: {group[key]}" for key in sorted(self.defaults))
+            lines.extend(f"    {key}: {group[key]}" for key in sorted(group, key=str) if key != "params")
         return "\n".join([*lines, ")"])
-
-
-def masters_of(run: Run, params: list[Any]) -> list[Any]:
-    """The float32 copies of a run's bfloat16 parameters, which small steps add up in.
-
-    Elements of a parameter that are no longer its copy rounded were written by somebody else: taken over.
-    """
-    if not run.masters:
-        run.masters = [_bfloat16.widen(param) for param in params]
-    for param, master in zip(params, run.masters, strict=True):
-        changed = _bfloat16.narrow(master).view(np.uint16) != param.view(np.uint16)
-        if is_on_gpu(param):  # where nobody waits for an answer
-            master[...] = np.where(changed, _bfloat16.widen(param), master)
-        elif changed.any():
-            master[changed] = _bfloat16.widen(param)[changed]
-    return run.masters
-
-
-def _wide_gradient(grad: Any) -> Any:
-    if type(grad) is SparseRows:
-        return SparseRows(grad.rows, _bfloat16.widen(grad.values), grad.shape)
-    return _bfloat16.widen(grad)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from einkorn.errors import ArgumentError
 from einkorn.ops._options import flag
-from einkorn.optim.optimizer import Optimizer, Run
+from einkorn.optim._runs import Run
+from einkorn.optim.optimizer import Optimizer
 from einkorn.sparse import SparseRows
 
 __all__ = ["SparseAdam"]

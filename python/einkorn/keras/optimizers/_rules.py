@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from einkorn import ops, optim
 from einkorn._grad_mode import no_grad
 from einkorn._tensor import Tensor
+from einkorn.optim._runs import Run, copies
 from einkorn.optim.muon import orthogonal
-from einkorn.optim.optimizer import Run
 
 __all__ = ["Adafactor", "Adagrad", "Adam", "Adamax", "Muon", "RMSprop"]
 
@@ -105,9 +105,10 @@ class Muon(optim.Optimizer):
         seen = [engine.empty(grad.shape, grad.dtype) for grad in grads]
         for array in seen:
             engine.fill(array, 0.0)
+        momenta = copies(engine, run.state["momentum"])
         # Gradient descent from zero at the rate -1 leaves what it would have descended along.
         engine.sgd_step(
-            seen, grads, run.state["momentum"], -1.0, group["momentum"], 0.0, 0.0, group["nesterov"], False,
+            seen, grads, momenta, -1.0, group["momentum"], 0.0, 0.0, group["nesterov"], False,
             False,
         )  # fmt: skip
         for param, array in zip(params, seen, strict=True):
@@ -121,3 +122,5 @@ class Muon(optim.Optimizer):
                 rate *= math.sqrt(max(param.shape)) * group["rms_rate"]
             step = ops.contiguous(update)._data
             engine.sgd_step([param], [step], None, rate, 0.0, 0.0, 0.0, False, False, False)
+        for array, new in zip(run.state["momentum"], momenta, strict=True):
+            engine.copy(array, new)
