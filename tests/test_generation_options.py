@@ -115,6 +115,7 @@ def test_a_length_of_all_tokens():
         ({"stop_strings": "a"}, "expected texts that are not empty, a tokenizer"),
         ({"stop_strings": [""], "tokenizer": _Letters()}, "expected texts that are not empty"),
         ({"generation_config": 7}, "generation_config is a int"),
+        ({"generation_config": {"num_beam": 3}}, "generation_config: 'num_beam' is no option"),
     ],
 )
 def test_refusals(options, message):
@@ -134,8 +135,8 @@ def test_options_under_one_name():
     wanted = model.generate(PROMPTS, 5, num_beams=3, no_repeat_ngram_size=2)
     np.testing.assert_array_equal(model.generate(PROMPTS, generation_config=config), wanted)
     np.testing.assert_array_equal(model.generate(PROMPTS, generation_config=config.to_dict()), wanted)
-    longer = model.generate(PROMPTS, max_length=10, generation_config=config)  # the call's goes before
-    assert longer.shape == (2, 10)
+    shorter = model.generate(PROMPTS, max_length=10, generation_config=config)  # as transformers has it
+    assert shorter.shape == (2, 8)
     model.generation_config = config
     np.testing.assert_array_equal(model.generate(PROMPTS), wanted)
     assert repr(seq.GenerationConfig(top_k=3)) == "GenerationConfig(top_k=3)"
@@ -174,6 +175,19 @@ def test_a_published_model_brings_its_options(tmp_path):
     )
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 50256, "top_k": 5}))
     assert models.from_pretrained(tmp_path).generation_config.to_dict() == {"top_k": 5}
+    for name, value in (
+        ("num_beams", "x"),
+        ("eos_token_id", "</s>"),
+        ("eos_token_id", [1, "a"]),
+        ("do_sample", 1),
+        ("temperature", [0.5]),
+        ("bad_words_ids", [3]),
+        ("max_length", True),
+        ("decoder_start_token_id", 1.5),
+    ):
+        (tmp_path / "generation_config.json").write_text(json.dumps({name: value}))
+        with pytest.raises(ek.CheckpointError, match=rf"generation_config\.json: {name} is"):
+            models.from_pretrained(tmp_path)
     (tmp_path / "generation_config.json").write_text("[")
     with pytest.raises(ek.CheckpointError, match="no readable JSON"):
         models.from_pretrained(tmp_path)

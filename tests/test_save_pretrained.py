@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -253,10 +254,11 @@ def test_generation_is_the_same_there(tmp_path):
     theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path)
     out = theirs.generate(torch.tensor([[5, 6, 7], [8, 9, 10]]))
     np.testing.assert_array_equal(out.numpy(), wanted)
-    # A model without options takes those of an earlier save away.
+    # A model without options leaves those that are there.
+    before = files[0].read_bytes()
     model.generation_config = None
     model.save_pretrained(tmp_path)
-    assert not files[0].exists()
+    assert files[0].read_bytes() == before
 
 
 def test_what_was_read_is_kept_for_the_next_save(tmp_path):
@@ -333,6 +335,150 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path, monkeypatch, size, wh
     _same(model, models.from_pretrained(tmp_path))
 
 
+class _StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("sizes", [("9KB", "9KB"), ("9KB", "50GB"), ("50GB", "9KB"), ("50GB", "50GB")])
+def test_a_save_that_stops_anywhere_leaves_one_model_whole(tmp_path, monkeypatch, sizes, kill):
+    """At every rename and removal; killed: nothing is tidied up behind it either."""
+    old, new = models.GPT(50, 24, 32, 2, 4), _made("GPT")
+    every = [name for name, _ in new.named_parameters()]
+    stopped = seen = 0
+    while True:
+        folder = tmp_path / str(stopped)
+        old.save_pretrained(folder, max_shard_size=sizes[0])
+        calls = []
+
+        def step(real, *args, calls=calls, last=stopped, **options):
+            calls.append(args)
+            if len(calls) == last + 1 or (kill and len(calls) > last):
+                raise _StoppedError
+            return real(*args, **options)
+
+        with monkeypatch.context() as patch:
+            for owner, name in ((os, "replace"), (os, "unlink"), (Path, "unlink")):
+                real = getattr(owner, name)
+                patch.setattr(owner, name, lambda *a, real=real, **o: step(real, *a, **o))
+            try:
+                new.save_pretrained(folder, max_shard_size=sizes[1])
+                whole = not calls[stopped:]
+            except _StoppedError:
+                whole = False
+        read = models.from_pretrained(folder)
+        got = dict(read.named_parameters())
+        sides = [
+            all(np.array_equal(np.asarray(got[n]), np.asarray(dict(m.named_parameters())[n])) for n in every)
+            for m in (old, new)
+        ]
+        assert sorted(sides) == [False, True]
+        seen += sides[0]
+        # The next save tidies up.
+        new.save_pretrained(folder, max_shard_size=sizes[1])
+        _same(new, models.from_pretrained(folder))
+        index = folder / "model.safetensors.index.json"
+        names = {path.name for path in folder.glob("*.safetensors")}
+        expected = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else None
+        assert names == (expected or {"model.safetensors"})
+        if whole:
+            break
+        stopped += 1
+    assert stopped > 1
+    assert seen
+
+
+def test_transformers_reads_what_was_saved_over_parts(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    for size in ("9KB", "9KB", "50GB", "9KB"):
+        model = models.GPT(50, 24, 32, 2, 4)
+        model.save_pretrained(tmp_path, max_shard_size=size)
+        theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path)
+        wanted = np.asarray(model.state_dict()["transformer.wte.weight"])
+        np.testing.assert_array_equal(theirs.transformer.wte.weight.detach().numpy(), wanted)
+
+
+def test_two_threads_save_into_one_folder(tmp_path):
+    both = [_made("GPT"), models.GPT(50, 24, 32, 2, 4)]
+
+    def save(model):
+        for size in ("9KB", "50GB", "9KB"):
+            model.save_pretrained(tmp_path, max_shard_size=size)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(save, both))
+    read = models.from_pretrained(tmp_path).state_dict()
+    fits = [all(np.array_equal(a, read[n]) for n, a in model.state_dict().items()) for model in both]
+    assert sum(fits) == 1
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == set(index["weight_map"].values())
+
+
+def _generated(theirs, name, torch, **options):
+    given = {key: torch.tensor(a) for key, a in _inputs(name).items() if not key.startswith("decoder")}
+    if name == "Whisper":  # its own way asks for a tokenizer's tokens, and for windows of its size
+        kind = type(theirs).__mro__[1]
+        return super(kind, theirs).generate(**given, **options).numpy()
+    return theirs.generate(**given, **options).numpy()
+
+
+_WRITERS = ["GPT", "Llama", "T5", "M2M100", "Transformer", "Whisper"]
+
+
+@pytest.mark.parametrize("name", _WRITERS)
+def test_transformers_writes_the_same_with_what_was_saved(tmp_path, name):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model, kind = _made(name), getattr(transformers, MODELS[name][0])
+    given = next(iter(_inputs(name).values()))
+    model.save_pretrained(tmp_path / "none")
+    theirs = kind.from_pretrained(tmp_path / "none")
+    wanted = model.generate(given, 8)
+    np.testing.assert_array_equal(_generated(theirs, name, torch, max_new_tokens=8, do_sample=False), wanted)
+    # A file's entries go before config.json's, a call's before these; what is unknown is kept.
+    end = int(wanted[0, -2])
+    own = {"decoder_start_token_id": 5, "eos_token_id": end, "max_new_tokens": 7, "bos_token_id": 3}
+    odd = {"lang_to_id": {"<|en|>": 9}, "task_to_id": {"transcribe": 8}, "no_timestamps_token_id": 30}
+    odd |= {"is_multilingual": True, "transformers_version": "4.1", "forced_decoder_ids": None}
+    (tmp_path / "none" / "generation_config.json").write_text(json.dumps({**own, **odd}))
+    read = models.from_pretrained(tmp_path / "none")
+    read.generation_config.options["top_k"] = 7
+    read.save_pretrained(tmp_path / "own")
+    kept = json.loads((tmp_path / "own" / "generation_config.json").read_text())
+    assert {**kept, **own, **odd, "top_k": 7} == kept
+    again = models.from_pretrained(tmp_path / "own")
+    theirs = kind.from_pretrained(tmp_path / "own")
+    assert theirs.generation_config.lang_to_id == odd["lang_to_id"]
+    for model in (read, again):
+        np.testing.assert_array_equal(_generated(theirs, name, torch, do_sample=False), model.generate(given))
+    if name not in ("GPT", "Llama"):
+        assert (again.generate(given)[:, 0] == 5).all()
+        starts = [7, 8, 9]
+        out = again.generate(given, decoder_start_token_id=starts)
+        np.testing.assert_array_equal(out[:, 0], starts)
+        options = {"decoder_start_token_id": torch.tensor(starts), "do_sample": False}
+        np.testing.assert_array_equal(_generated(theirs, name, torch, **options), out)
+        config = seq.GenerationConfig(decoder_start_token_id=6, max_new_tokens=2)
+        assert (again.generate(given, generation_config=config)[:, 0] == 6).all()
+        with pytest.raises(ek.ArgumentError, match="decoder_start_token_id is"):
+            again.generate(given, decoder_start_token_id=[1, 2])
+
+
+def test_whispers_start_token_is_that_of_its_folder(tmp_path):
+    model = models.Whisper(50, 8, 32, 1, 1, max_source_positions=10, decoder_start_token_id=9, **_STACKS)
+    model.save_pretrained(tmp_path)
+    read = models.from_pretrained(tmp_path)
+    assert read.decoder_start_token_id == read.config["decoder_start_token_id"] == 9
+    (tmp_path / "generation_config.json").unlink()
+    assert (
+        models.from_pretrained(tmp_path).generate(_inputs("Whisper")["input_features"], 2)[:, 0] == 9
+    ).all()
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "decoder_start_token_id": 50258}))
+    assert models.from_pretrained(tmp_path).decoder_start_token_id == 49  # what it has not cannot be said
+    with pytest.raises(ek.ArgumentError, match="decoder_start_token_id is 50, expected 0 to 49"):
+        models.Whisper(50, 8, 32, 1, 1, decoder_start_token_id=50, **_STACKS)
+
+
 def test_refusals(tmp_path):
     gpt = models.GPT(50, 24, 32, 1, 4)
     for size in (0, -5, 2.5, True, "5", "GB", "0GB", None, "5 EB"):
@@ -340,6 +486,9 @@ def test_refusals(tmp_path):
             gpt.save_pretrained(tmp_path, max_shard_size=size)
     with pytest.raises(ek.ArgumentError, match="save_directory is 5"):
         gpt.save_pretrained(5)
+    for save in (gpt.save_pretrained, seq.GenerationConfig().save_pretrained):
+        with pytest.raises(ek.ArgumentError, match="save_directory is '', expected the path of a folder"):
+            save("")
     (tmp_path / "file").write_text("")
     with pytest.raises(ek.CheckpointError, match="file: is no folder"):
         gpt.save_pretrained(tmp_path / "file")

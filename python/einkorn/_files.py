@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from einkorn.checkpoint import write_whole
-from einkorn.errors import CheckpointError
+from einkorn.checkpoint import check_path, write_whole
+from einkorn.errors import ArgumentError, CheckpointError
 
-__all__ = ["read_object", "save_figure", "write_text"]
+__all__ = ["check_folder", "read_object", "save_figure", "write_text"]
+
+
+def check_folder(op: str, path: Any) -> None:
+    """Refuse what names no folder, the empty text too, which would mean the present one."""
+    check_path(op, path, "save_directory")
+    if not os.fspath(path):
+        raise ArgumentError(f"{op}: save_directory is {path!r}, expected the path of a folder")
 
 
 def read_object(path: str | PathLike[str]) -> dict[str, Any]:

@@ -48,8 +48,18 @@ class Pretrained:
 
         ``config.json``, the arrays by the published names as ``model.safetensors`` or in parts with
         ``model.safetensors.index.json``, and ``generation_config.json`` if the model has options of
-        generation. All files are written beside their places before the first is renamed: after a failure,
-        what was there before is there still. Weights of an earlier save in other parts are removed then.
+        generation or is an encoder-decoder, whose start tokens ``transformers`` looks for there; entries that
+        were read and are no options here are in it as they were. A model without any leaves the file alone.
+
+        All files are written beside their places before the first is renamed: after a failure while they are
+        written, what was there before is there still. New parts get names that no file has, and the index,
+        renamed after them, says which are read: whenever a save stops, the weights that are read here are
+        all of the old model or all of the new one. Three steps remain between whole files: ``config.json``
+        and ``generation_config.json`` are renamed after the weights, so that a save that stops there has the
+        new weights and the old configuration; ``transformers`` reads ``model.safetensors`` before an index,
+        so that it sees the old weights until that file is removed, and the new ones until the index is; and
+        old parts that no index names may stay until the next save removes them. Saves into one folder wait
+        for each other.
 
         Parameters
         ----------
@@ -64,7 +74,7 @@ class Pretrained:
             There is no published kind of this class, its files cannot say what the model is (heads of another
             width, adapters, eight bits), or one cannot be written.
         ArgumentError
-            max_shard_size is no size.
+            save_directory is no path or empty, or max_shard_size is no size.
         """
         from einkorn.models.hugging_face import write_one
 

@@ -161,6 +161,7 @@ WHISPER = _names(
     "max_source_positions",
     "max_target_positions",
     "pad_token_id",
+    "decoder_start_token_id",
 )
 CONFORMER = _names(
     "vocab_size",
@@ -271,7 +272,10 @@ def _clip(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _whisper(config: Mapping[str, Any]) -> dict[str, Any]:
     _refused(config, "Whisper", scale_embedding=False, tie_word_embeddings=True)
-    return _picked(config, WHISPER)
+    own = _picked(config, WHISPER)
+    if own.get("decoder_start_token_id", 0) >= own.get("vocab_size", 51865):
+        del own["decoder_start_token_id"]  # the published one, of a smaller vocabulary
+    return own
 
 
 def _wav2vec2_conformer(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,8 +126,7 @@ def _clip(model: Any) -> dict[str, Any]:
 
 
 def _whisper(model: Any) -> dict[str, Any]:
-    own = _given(model.config, published.WHISPER)
-    return {**own, "decoder_start_token_id": model.decoder_start_token_id}
+    return _given(model.config, published.WHISPER)
 
 
 def _conformer(model: Any) -> dict[str, Any]:

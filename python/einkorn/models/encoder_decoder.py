@@ -201,7 +201,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
         *,
         attention_mask: Any = None,
         decoder_input_ids: Any = None,
-        decoder_start_token_id: int | None = None,
+        decoder_start_token_id: int | list[int] | None = None,
         generation_config: Any = None,
         **options: Any,
     ) -> Any:
@@ -215,8 +215,10 @@ class EncoderDecoder(Pretrained, Module, ABC):
             0 where a sequence is filled up, on either side.
         decoder_input_ids : integer array [batch, tokens], keyword-only, optional
             The answers' beginnings; default the start token.
-        decoder_start_token_id : int, keyword-only, optional
-            Another start token than the model's, where there are no beginnings.
+        decoder_start_token_id : int or list of int, keyword-only, optional
+            What the decoder sees first where there are no beginnings, or that of each sequence; default what
+            the options say, then what ``self.generation_config`` does, then
+            ``self.decoder_start_token_id``, which ``config.json`` says.
         generation_config : GenerationConfig or dict, keyword-only, optional
             Options; default ``self.generation_config``. Those of the call go before them.
         **options
@@ -227,6 +229,8 @@ class EncoderDecoder(Pretrained, Module, ABC):
         array of int64 [batch * num_return_sequences, tokens]
             The beginnings and what follows.
         """
+        from einkorn.seq.generation_config import start_of
+
         given = rows_of(self._op(), self._reads, input_ids)
         alone = given.ndim == (3 if self._reads != "input_ids" else 2) - 1
         if alone:
@@ -237,8 +241,13 @@ class EncoderDecoder(Pretrained, Module, ABC):
         try:
             with no_grad():
                 memory = self.encode(given, attention_mask)
-            start = self.decoder_start_token_id if decoder_start_token_id is None else decoder_start_token_id
-            begin: Any = np.full((len(memory), 1), start)
+            start = np.asarray(start_of(self, decoder_start_token_id, generation_config))
+            if start.dtype.kind not in "iu" or start.shape not in ((), (1,), (len(memory),)):
+                raise ArgumentError(
+                    f"{self._op()}.generate: decoder_start_token_id is {start.tolist()!r}, expected a token,"
+                    f" or {len(memory)} of them"
+                )
+            begin: Any = np.array(np.broadcast_to(start, (len(memory),)))[:, None]
             if decoder_input_ids is not None:
                 begin = np.atleast_2d(plain(decoder_input_ids))
                 if len(begin) != len(memory):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import re
 from collections.abc import Mapping
 from os import PathLike
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from einkorn import _bfloat16, checkpoint
-from einkorn._files import read_object
+from einkorn._files import check_folder, read_object
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.models._published import KINDS, Kind
 from einkorn.models._publishing import WRITERS, architecture_of
@@ -23,6 +26,15 @@ from einkorn.nn.parameter import deferred
 
 __all__ = ["from_pretrained", "read_config"]
 
+#: Tokens of generation that older files have in ``config.json``.
+_STARTS = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
 #: The embeddings of models whose head may be a matrix of its own.
 _TABLES = {"t5": "shared.weight", "llama": "model.embed_tokens.weight"}
 
@@ -125,7 +137,7 @@ def read_one(cls: Any, path: str | PathLike[str], strict: bool, options: dict[st
 def write_one(model: Any, path: str | PathLike[str], max_shard_size: int | str) -> None:
     """``save_pretrained`` of a model."""
     op = f"{type(model).__name__}.save_pretrained"
-    checkpoint.check_path(op, path, "save_directory")
+    check_folder(op, path)
     most = _bytes_of(op, max_shard_size)
     name = name_of(model)
     found = None if name is None else architecture_of(name, model)
@@ -153,7 +165,15 @@ def write_one(model: Any, path: str | PathLike[str], max_shard_size: int | str) 
         "dtype": str(max(kinds, key=lambda dtype: dtype.itemsize)),
     }
     config.pop("torch_dtype", None)  # what "dtype" is called in older files
-    _write(Path(path), config, getattr(model, "generation_config", None), _parts(arrays, most))
+    _write(Path(path), config, _generation(model, config), _parts(arrays, most))
+
+
+def _generation(model: Any, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The model's options of generation, and what else transformers needs to write with it."""
+    if not hasattr(model, "decoder_start_token_id"):
+        return getattr(model, "generation_config", None), {}
+    tokens = {name: config[name] for name in _STARTS if config.get(name) is not None}
+    return model.generation_config, tokens
 
 
 def _outward(kind: str, model: Any, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -185,35 +205,85 @@ def _parts(arrays: dict[str, np.ndarray], most: int) -> list[dict[str, np.ndarra
     return parts
 
 
-def _write(folder: Path, config: dict[str, Any], generation: Any, parts: list[dict[str, np.ndarray]]) -> None:
-    """All files, whole or not at all; then those of an earlier save that nobody would read any more go."""
+def _write(
+    folder: Path,
+    config: dict[str, Any],
+    generation: tuple[Any, dict[str, Any]],
+    parts: list[dict[str, np.ndarray]],
+) -> None:
+    """All files, whole or not at all; one save into a folder at a time."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise CheckpointError(f"{folder}: is no folder: {error.strerror or error}") from error
+    try:
+        with contextlib.suppress(OSError):  # no locks there
+            fcntl.flock(place, fcntl.LOCK_EX)
+        _write_alone(folder, config, generation, parts)
+    finally:
+        os.close(place)
+
+
+def _write_alone(
+    folder: Path,
+    config: dict[str, Any],
+    generation: tuple[Any, dict[str, Any]],
+    parts: list[dict[str, np.ndarray]],
+) -> None:
+    """Parts get names that no file has, so that the index alone says which are read.
+
+    What is read changes at one step: when the index takes its place, or ``model.safetensors``, or when an
+    index goes that stood before it.
+    """
     names = ["model.safetensors"]
     if len(parts) > 1:
-        names = [f"model-{i + 1:05d}-of-{len(parts):05d}.safetensors" for i in range(len(parts))]
+        names = [f"{i + 1:05d}-of-{len(parts):05d}.safetensors" for i in range(len(parts))]
+        tag = ""
+        while any((folder / f"model-{tag}{name}").exists() for name in names):
+            tag = f"{os.urandom(4).hex()}-"
+        names = [f"model-{tag}{name}" for name in names]
     files: dict[str, Any] = {
         n: checkpoint.chunks_of(a, {"format": "pt"}) for n, a in zip(names, parts, strict=True)
     }
+    index_name = "model.safetensors.index.json"
     if len(parts) > 1:
         total = sum(array.nbytes for part in parts for array in part.values())
         places = {key: name for name, part in zip(names, parts, strict=True) for key in part}
         index = {"metadata": {"total_size": total}, "weight_map": places}
-        files["model.safetensors.index.json"] = _json(index)
+        files[index_name] = _json(index)
     files["config.json"] = _json(config)
-    if generation is not None:
+    options, tokens = generation
+    there = (folder / "generation_config.json").exists()
+    if options is not None or (tokens and not there):
         from einkorn.seq.generation_config import written
 
-        files["generation_config.json"] = [written(generation).encode("utf-8")]
-    checkpoint.write_together({folder / name: chunks for name, chunks in files.items()})
-    known = r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json"
-    for old in folder.iterdir():
-        if re.fullmatch(known, old.name) and old.name not in files:
-            old.unlink(missing_ok=True)
-    if generation is None:
-        (folder / "generation_config.json").unlink(missing_ok=True)
+        files["generation_config.json"] = [written(options, **tokens).encode("utf-8")]
+    # In this order they take their places: what the index names, the index, what goes with it.
+    try:
+        checkpoint.write_together({folder / name: chunks for name, chunks in files.items()})
+    except BaseException:
+        if len(parts) > 1 and not _names_one(folder / index_name, names):
+            _remove([folder / name for name in names])
+        raise
+    known = r"model(-[0-9a-f]{8})?(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json"
+    old = [path for path in folder.iterdir() if re.fullmatch(known, path.name) and path.name not in files]
+    # What would be read in the place of the new ones goes first.
+    _remove(sorted(old, key=lambda path: (path.name != index_name, path.name != "model.safetensors")))
+
+
+def _names_one(index: Path, names: list[str]) -> bool:
+    with contextlib.suppress(CheckpointError):
+        return names[0] in set(dict(read_object(index).get("weight_map", {})).values())
+    return False
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be removed: {error.strerror or error}") from error
 
 
 def _json(value: Any) -> list[bytes]:

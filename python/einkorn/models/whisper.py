@@ -118,6 +118,8 @@ class Whisper(EncoderDecoder):
     max_target_positions : int, keyword-only, default 448
     pad_token_id : int, keyword-only, optional
         Default the token that ends a text.
+    decoder_start_token_id : int, keyword-only, optional
+        Default the token behind the one that ends a text.
 
     Notes
     -----
@@ -152,6 +154,7 @@ class Whisper(EncoderDecoder):
         max_source_positions: int = 1500,
         max_target_positions: int = 448,
         pad_token_id: int | None = None,
+        decoder_start_token_id: int | None = None,
     ) -> None:
         super().__init__()
         for name, heads in (
@@ -164,6 +167,9 @@ class Whisper(EncoderDecoder):
         pad = min(end, vocab_size - 1) if pad_token_id is None else pad_token_id
         if not 0 <= pad < vocab_size:
             raise ArgumentError(f"Whisper: pad_token_id is {pad}, expected 0 to {vocab_size - 1}")
+        start = min(end + 1, vocab_size - 1) if decoder_start_token_id is None else decoder_start_token_id
+        if not 0 <= start < vocab_size:
+            raise ArgumentError(f"Whisper: decoder_start_token_id is {start}, expected 0 to {vocab_size - 1}")
         self.config: dict[str, Any] = {
             "vocab_size": int(vocab_size),
             "num_mel_bins": int(num_mel_bins),
@@ -181,13 +187,14 @@ class Whisper(EncoderDecoder):
             "max_source_positions": int(max_source_positions),
             "max_target_positions": int(max_target_positions),
             "pad_token_id": int(pad),
+            "decoder_start_token_id": int(start),
         }
         rates = (float(dropout), float(attention_dropout), float(activation_dropout))
         body = self.model = _Body()
         body.encoder, body.decoder = _Encoder(self.config, rates), _Decoder(self.config, rates)
         self.vocab_size, self.context_length = int(vocab_size), int(max_target_positions)
         self.pad_token_id = int(pad)
-        self.decoder_start_token_id = min(end + 1, self.vocab_size - 1)
+        self.decoder_start_token_id = int(start)
         self.reset_parameters()
 
     @classmethod
