@@ -334,3 +334,164 @@ def test_ftrl_leaves_out_what_does_not_matter():
     weight = model.weight.numpy()[0]
     assert (weight[2:] == 0).all()
     assert (np.abs(weight[:2]) > 0.5).all()
+
+
+# --- what trains, layouts, and what is refused --------------------------------------------------------------
+
+
+def averaged(library, **options):
+    """A network with moving statistics, and a layer's own weight that does not train, after a training."""
+
+    class Counted(library.layers.Layer):
+        def build(self, shape):
+            self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+            self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="scale")
+
+        def call(self, x):
+            self.calls.assign(self.calls + 1.0)
+            return x * (self.scale if library is keras else theirs.ops.convert_to_tensor(self.scale))
+
+    model = library.Sequential(
+        [library.Input((3,)), library.layers.BatchNormalization(momentum=0.5), Counted()]
+    )
+    model.compile(library.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9, **options), "mse")
+    before = float(np.array(numbers(model.layers[-1].calls)))
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    model.fit(x, np.ones((4, 3), np.float32), batch_size=2, epochs=2, shuffle=False, verbose=0)
+    weights = [np.array(weight) for weight in model.get_weights()]
+    return model, weights, float(np.array(numbers(model.layers[-1].calls))) - before
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_overwrite_frequency": 2}, {"gradient_accumulation_steps": 2}])
+def test_only_weights_that_train_are_averaged(options):
+    ours, weights, calls = averaged(keras, **options)
+    model, expected, _ = averaged(theirs, **options)
+    for weight, wanted in zip(weights[:4], expected[:4], strict=True):
+        assert_allclose(weight, wanted, rtol=1e-5, atol=1e-6)
+    assert calls == 4  # as many as batches
+    own, wanted = ours.optimizer.variables, model.optimizer.variables
+    assert [tuple(variable.shape) for variable in own] == [tuple(variable.shape) for variable in wanted]
+    ours.optimizer.finalize_variable_values(ours.trainable_variables)
+
+
+def square(library, kernel):
+    model = library.Sequential([library.Input((2,)), library.layers.Dense(2)])
+    model.set_weights([np.array(kernel, np.float32), np.zeros(2, np.float32)])
+    return model
+
+
+def test_gradients_of_square_kernels_are_in_the_layout_of_keras():
+    kernel, gradient = [[4.0, 5], [6, 7]], np.array([[0.0, 1], [2, 3]], np.float32)
+    results = []
+    for library, array in (
+        (theirs, theirs.ops.convert_to_tensor),
+        (keras, np.array),
+        (keras, einkorn.tensor),
+    ):
+        model = square(library, kernel)
+        given = [array(gradient), array(np.ones(2, np.float32))]
+        library.optimizers.SGD(1.0).apply(given, model.trainable_variables)
+        results.append(model.get_weights())
+        model = square(library, kernel)
+        optimizer = library.optimizers.SGD(1.0)
+        optimizer.apply_gradients(zip(given, model.trainable_variables, strict=True))
+        results.append(model.get_weights())
+    for result in results:
+        assert_array_equal(result[0], np.array(kernel) - gradient)
+        assert_array_equal(result[1], -np.ones(2))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "LossScaleOptimizer"])
+def test_own_gradients_of_square_kernels_are_applied_as_they_are(name):
+    torch = pytest.importorskip("torch")
+    x = np.array([[1.0, 2], [3, 5], [0, 7]], np.float32)
+    results = []
+    for library, tensor in ((theirs, torch.tensor), (keras, einkorn.tensor)):
+        model = square(library, [[4.0, 5], [6, 7]])
+        optimizer = getattr(library.optimizers, "SGD" if name == "LossScaleOptimizer" else name)(0.01)
+        if name == "LossScaleOptimizer":
+            optimizer = library.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(model.trainable_variables)
+        for _ in range(3):
+            model.zero_grad()
+            loss = ((model(tensor(x)) - tensor(x)) ** 3).sum()
+            (optimizer.scale_loss(loss) if name == "LossScaleOptimizer" else loss).backward()
+            grads = [weight.value.grad for weight in model.trainable_weights]
+            with torch.no_grad():
+                optimizer.apply(grads, model.trainable_weights)
+            assert all(w.value.grad is g for w, g in zip(model.trainable_weights, grads, strict=True))
+        results.append(model.get_weights())
+    for ours, wanted in zip(results[1], results[0], strict=True):
+        assert_allclose(ours, wanted, rtol=1e-4)
+
+
+def test_gradients_whose_layout_cannot_be_told_are_refused():
+    model = square(keras, np.eye(2))
+    model(einkorn.tensor(np.array([[1.0, 2]], np.float32))).sum().backward()
+    grads = [weight.value.grad * 0.5 for weight in model.trainable_weights]
+    optimizer = keras.optimizers.SGD(1.0)
+    with pytest.raises(ArgumentError, match="gradient of kernel has a shape of two layouts"):
+        optimizer.apply(grads, model.trainable_weights)
+    assert_array_equal(model.get_weights()[0], np.eye(2))
+    model.zero_grad()
+    optimizer.apply(grads, model.trainable_weights)
+    assert_array_equal(model.get_weights()[0], np.eye(2) - grads[0].numpy())
+
+
+def test_other_gradients_of_a_call_tell_the_layout():
+    L = keras.layers
+    model = keras.Sequential([keras.Input((2,)), L.Dense(2, use_bias=False), L.Dense(3, use_bias=False)])
+    model(einkorn.tensor(np.array([[1.0, 2]], np.float32))).sum().backward()
+    first, second = model.trainable_weights
+    expected = first.value.numpy() - 0.5 * first.value.grad.numpy()
+    keras.optimizers.SGD(1.0).apply([w.value.grad * 0.5 for w in (first, second)], [first, second])
+    assert_allclose(first.value.numpy(), expected, rtol=1e-6)
+    before, gradient = first.numpy(), np.array([[0.0, 1], [2, 3]], np.float32)
+    keras.optimizers.SGD(1.0).apply([gradient, np.zeros((2, 3), np.float32)], [first, second])
+    assert_allclose(first.numpy(), before - gradient, rtol=1e-6)
+
+
+def test_an_error_in_apply_gives_own_gradients_back():
+    model = square(keras, np.eye(2))
+    model(einkorn.tensor(np.array([[1.0, 2]], np.float32))).sum().backward()
+    own = [weight.value.grad for weight in model.trainable_weights]
+    optimizer = keras.optimizers.Adam(1.0)
+    optimizer.build(model.trainable_weights)
+    optimizer._bound._launch = None
+    with pytest.raises(TypeError):
+        optimizer.apply([grad.numpy() for grad in own][1:], model.trainable_weights[1:])
+    assert all(w.value.grad is g for w, g in zip(model.trainable_weights, own, strict=True))
+    assert optimizer.iterations == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {"gradient_accumulation_steps": 1}), ("Adam", {"gradient_accumulation_steps": -2}),
+        ("SGD", {"momentum": 2.0}), ("SGD", {"momentum": -1.0}),
+        ("Lion", {"beta_1": 0.0}), ("Lion", {"beta_1": 1.5}), ("AdamW", {"weight_decay": None}),
+        ("Ftrl", {"initial_accumulator_value": -1.0}), ("Ftrl", {"learning_rate_power": 1.0}),
+        ("Ftrl", {"l1_regularization_strength": -1.0}), ("Ftrl", {"l2_regularization_strength": -1.0}),
+        ("Ftrl", {"l2_shrinkage_regularization_strength": -1.0}),
+        ("Muon", {"use_ema": True, "ema_momentum": 1.5}), ("Adam", {"clipnorm": 1.0, "clipvalue": 1.0}),
+    ],
+)  # fmt: skip
+def test_options_that_keras_refuses_are_refused(name, options):
+    with pytest.raises(ValueError):  # noqa: PT011
+        getattr(theirs.optimizers, name)(**options)
+    key = "only one of" if "clipnorm" in options else list(options)[-1]
+    with pytest.raises(ArgumentError, match=f"{name}: {key}"):
+        getattr(keras.optimizers, name)(**options)
+
+
+def test_an_update_without_gradients_and_a_rate_beside_a_schedule_are_refused():
+    for library in (theirs, keras):
+        model = square(library, np.eye(2))
+        with pytest.raises(ValueError, match="No gradients provided"):
+            library.optimizers.Adam().apply([None, None], model.trainable_variables)
+        schedule = library.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+        optimizer = library.optimizers.Adam(schedule)
+        with pytest.raises(TypeError, match="(?i)schedule"):
+            optimizer.learning_rate = 0.5
+        optimizer.learning_rate = library.optimizers.schedules.ExponentialDecay(0.2, 10, 0.9)
+        assert float(optimizer.learning_rate) == pytest.approx(0.2)

@@ -57,6 +57,7 @@ class SGD(Optimizer):
             weight_decay=weight_decay, clipnorm=clipnorm, clipvalue=clipvalue,
             global_clipnorm=global_clipnorm, **options,
         )  # fmt: skip
+        self._refuse_unless(0 <= momentum <= 1, "momentum", momentum, "a number from 0 to 1")
 
 
 class Adam(Optimizer):
@@ -100,6 +101,7 @@ class AdamW(Adam):
         beta_2: float = 0.999, epsilon: float = 1e-7, amsgrad: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, **options)
+        self._refuse_unless(weight_decay is not None, "weight_decay", weight_decay, "a number")
 
 
 class RMSprop(Optimizer):
@@ -244,6 +246,7 @@ class Lion(Optimizer):
             weight_decay=weight_decay,
             **options,
         )
+        self._refuse_unless(0 < beta_1 <= 1, "beta_1", beta_1, "a number above 0 and at most 1")
 
 
 class Lamb(Optimizer):
@@ -373,6 +376,16 @@ class Ftrl(Optimizer):
             ),
             weight_decay=weight_decay, **options,
         )  # fmt: skip
+        self._refuse_unless(
+            learning_rate_power <= 0, "learning_rate_power", learning_rate_power, "a number <= 0"
+        )
+        for key, value in (
+            ("initial_accumulator_value", initial_accumulator_value),
+            ("l1_regularization_strength", l1_regularization_strength),
+            ("l2_regularization_strength", l2_regularization_strength),
+            ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
+        ):
+            self._refuse_unless(value >= 0, key, value, "a number >= 0")
 
 
 class Muon(Optimizer):

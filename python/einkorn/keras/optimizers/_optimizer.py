@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +17,13 @@ from einkorn.keras._names import snake_case
 from einkorn.keras.optimizers._slots import Count, Rate, Slot, slots_of, slots_of_param
 from einkorn.ops._road import contiguous
 from einkorn.optim.lr_scheduler import FunctionLR
+from einkorn.optim.schedules import LearningRateSchedule
 
 __all__ = ["Optimizer"]
+
+
+class _FixedRateError(ArgumentError, TypeError):
+    """A number for the rate of an optimizer that has a schedule: a TypeError, as in Keras."""
 
 
 class Optimizer(Configured):
@@ -87,6 +92,13 @@ class Optimizer(Configured):
             )
         if weight_decay is not None and not (isinstance(weight_decay, (int, float)) and weight_decay >= 0):
             raise ArgumentError(f"{owner}: weight_decay is {weight_decay!r}, expected a number >= 0")
+        every = gradient_accumulation_steps
+        if every is not None and (
+            isinstance(every, bool) or not isinstance(every, int) or every == 1 or every < 0
+        ):
+            raise ArgumentError(
+                f"{owner}: gradient_accumulation_steps is {every!r}, expected an integer >= 2, or None"
+            )
         self.name = name or snake_case(owner)
         self.weight_decay = weight_decay
         self.clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -97,7 +109,7 @@ class Optimizer(Configured):
         self.use_ema, self.ema_momentum = bool(use_ema), float(ema_momentum)
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self._iterations = 0
-        self._averages: list[np.ndarray] | None = None  # of the weights, in their order
+        self._averages: list[np.ndarray | None] | None = None  # of the weights that train, in their order
         self._sums: list[np.ndarray | None] = []  # of the gradients since the last update
         self._applied = 0  # how many of these
         self._rate = learning_rate
@@ -115,6 +127,10 @@ class Optimizer(Configured):
         if bound is None or name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(bound, name)
+
+    def _refuse_unless(self, good: bool, key: str, value: Any, expected: str) -> None:
+        if not good:
+            raise ArgumentError(f"{type(self).__name__}: {key} is {value!r}, expected {expected}")
 
     @property
     def scales(self) -> bool:
@@ -135,6 +151,11 @@ class Optimizer(Configured):
         self._set_rate(value)
 
     def _set_rate(self, value: Any) -> None:
+        if isinstance(self._rate, LearningRateSchedule) and not callable(value):
+            raise _FixedRateError(
+                f"{type(self).__name__}: learning_rate is a schedule, which a number cannot replace: expected"
+                " another schedule, or an optimizer made with a number"
+            )
         self._rate = value if callable(value) else float(np.asarray(value))
         if self._bound is not None:
             for group in self._bound.param_groups:
@@ -203,10 +224,12 @@ class Optimizer(Configured):
             updates = self._gather()
             if updates:
                 self._clip()
+                bound._due()  # makes the state, before anything changes
                 if self._decays:
                     self._decay(bound)
                 self._follow_rate(bound)
                 step()
+                self._sums, self._applied = [], 0
             if self.use_ema:
                 self._average()
             if updates:
@@ -224,7 +247,7 @@ class Optimizer(Configured):
                 "last_rate": self._last_rate,
             }
             if self._averages is not None:
-                own["averages"] = [average.copy() for average in self._averages]
+                own["averages"] = [None if one is None else one.copy() for one in self._averages]
             if self._applied:
                 own["applied"] = self._applied
                 own["sums"] = [None if one is None else one.copy() for one in self._sums]
@@ -239,7 +262,10 @@ class Optimizer(Configured):
                 if rates is not None and own["rates"] is not None:
                     rates.last_epoch = int(own["rates"])
                 if self.use_ema and own.get("averages") is not None:
-                    self._averages = [np.array(average) for average in own["averages"]]
+                    self._averages = [
+                        np.array(average) if average is not None and param.requires_grad else None
+                        for average, param in zip(own["averages"], params, strict=True)
+                    ]
                 self._applied = int(own.get("applied", 0))
                 self._sums = [None if one is None else np.array(one) for one in own.get("sums", ())]
 
@@ -323,21 +349,29 @@ class Optimizer(Configured):
 
     def _average(self) -> None:
         """After an update: the first one's weights are the first average."""
-        if self._averages is None:
-            self._averages = [np.zeros_like(param._data) for param in self._params]
+        averages = self.first_averages() if self._averages is None else self._averages
         momentum = self.ema_momentum if self._iterations else 0.0
-        for average, param in zip(self._averages, self._params, strict=True):
-            average *= momentum
-            average += (1 - momentum) * param._data
+        for i, (average, param) in enumerate(zip(averages, self._params, strict=True)):
+            if average is not None:
+                average *= momentum
+                average += (1 - momentum) * param._data
+            elif param.requires_grad:  # it trains from now on
+                averages[i] = param._data.copy()
+        self._averages = averages
         every = self.ema_overwrite_frequency
         if every and (self._iterations + 1) % every == 0:
             self._overwrite(self._params, self._averages)
 
+    def first_averages(self) -> list[np.ndarray | None]:
+        """Zeros for the weights that train; none for the others, which layers update by themselves."""
+        return [np.zeros_like(param._data) if param.requires_grad else None for param in self._params]
+
     @staticmethod
-    def _overwrite(params: list[Any], values: list[np.ndarray]) -> None:
+    def _overwrite(params: list[Any], values: Sequence[np.ndarray | None]) -> None:
         for param, value in zip(params, values, strict=True):
-            param._data[...] = value
-            _versions.wrote(param._data)
+            if value is not None:
+                param._data[...] = value
+                _versions.wrote(param._data)
 
     def _finalize(self) -> None:
         """What ends a training: the weights become their averages."""
@@ -354,25 +388,26 @@ class Optimizer(Configured):
         if not self.use_ema:
             return
         given = [_parameter(variable) for variable in var_list]
-        if self._averages is None or len(given) != len(self._params):
+        averages = [average for average in self._averages or () if average is not None]
+        if self._averages is None or len(given) != len(averages):
             raise ArgumentError(
-                f"finalize_variable_values: got {len(given)} variables, expected {len(self._params)} with "
-                "averages"
+                f"finalize_variable_values: got {len(given)} variables, expected {len(averages)}: those averaged"
             )
-        self._overwrite(given, self._averages)
+        self._overwrite(given, averages)
 
     def _swap(self) -> None:
         """Weights and averages change places."""
         if not self.use_ema:
             raise ArgumentError(f"{type(self).__name__}: has no averages of weights, expected use_ema=True")
         if self._averages is not None:
-            before = [param._data.copy() for param in self._params]
+            pairs = zip(self._params, self._averages, strict=True)
+            before = [None if average is None else param._data.copy() for param, average in pairs]
             self._overwrite(self._params, self._averages)
             self._averages = before
 
     def _keep(self) -> None:
         """The averages are what the weights are now."""
-        self._averages = [param._data.copy() for param in self._params]
+        self._averages = [param._data.copy() if param.requires_grad else None for param in self._params]
 
     # --- updates by hand -------------------------------------------------------------------------
 
@@ -386,9 +421,18 @@ class Optimizer(Configured):
         Parameters
         ----------
         grads : list of array or Tensor
-            Of the shapes of ``variable.value``, whose ``grad`` is such a gradient, or of Keras' shapes.
+            In the layouts of ``variable.shape``, or, as ``variable.value.grad`` is, of ``variable.value``.
+            Where the shape fits both, a variable's own ``value.grad`` counts as the latter; for any other
+            the remaining gradients tell, and where they do not either, it is in the layout of
+            ``variable.shape``.
         trainable_variables : list of variables
             As a model's ``trainable_weights``.
+
+        Raises
+        ------
+        ArgumentError
+            All gradients are None; or one that fits both layouts may have been computed from
+            ``variable.value.grad``, as that is there.
         """
         given = list(grads)
         if not given:
@@ -402,51 +446,93 @@ class Optimizer(Configured):
             params = [_parameter(variable) for variable in variables]
             if self._bound is None and len(given) == len(params):
                 self.build(variables)
+            self.know(variable for variable in variables if hasattr(variable, "_place"))
         if len(given) != len(params):
             raise ArgumentError(f"apply: got {len(given)} gradients for {len(params)} variables")
+        if all(grad is None for grad in given):
+            raise ArgumentError("apply: No gradients provided for any variable, expected at least one")
         known = {id(param) for param in self._params}
         if not {id(param) for param in params} <= known:
             raise ArgumentError("apply: some variables are not those that the optimizer was made for")
+        turned = self._in_layouts(given, params)
         before = [(param, param.grad) for param in self._params]
-        for param in self._params:
-            param.grad = None
-        for param, grad in zip(params, given, strict=True):
-            if grad is not None:
-                param.grad = Tensor(self._in_layout(grad, param))
-        self._bound.step()
-        for param, grad in before:
-            param.grad = grad
+        try:
+            for param in self._params:
+                param.grad = None
+            for param, grad in zip(params, turned, strict=True):
+                param.grad = grad
+            self._bound.step()
+        finally:
+            for param, grad in before:
+                param.grad = grad
 
-    def _in_layout(self, grad: Any, param: Any) -> Any:
-        """A gradient in the layout of its parameter, turned if it comes in Keras' layout."""
-        array = as_array(grad._data if isinstance(grad, Tensor) else grad, param._data.dtype)
-        if array.shape == param._data.shape:
-            return array
+    def _in_layouts(self, grads: list[Any], params: list[Any]) -> list[Tensor | None]:
+        """Gradients in the layouts of their parameters, turned where they come in Keras' layout.
+
+        Where the shape is that of both layouts, as of a square kernel, the others of the call tell.
+        """
+        found: list[Tensor | None] = [None] * len(grads)
+        doubtful: list[int] = []
+        inner = outer = False
+        for i, (grad, param) in enumerate(zip(grads, params, strict=True)):
+            if grad is None:
+                continue
+            array = as_array(grad._data if isinstance(grad, Tensor) else grad, param._data.dtype)
+            own, theirs = param._data.shape, self._shape_of(param)
+            if array.shape not in (own, theirs):
+                name = self._name_of(param) or "a variable"
+                raise ShapeError(
+                    f"apply: the gradient of {name} has shape {array.shape}, expected {theirs or own}"
+                )
+            found[i] = Tensor(array)
+            if theirs is None or grad is param.grad:
+                inner = inner or theirs is not None
+            elif own == theirs:
+                doubtful.append(i)
+            elif array.shape == own:
+                inner = True
+            else:
+                outer = True
+                found[i] = self._turned(array, param)
+        for i in doubtful:
+            if inner and not outer:
+                continue
+            if inner or (not outer and params[i].grad is not None):
+                raise ArgumentError(
+                    f"apply: the gradient of {self._name_of(params[i])} has a shape of two layouts, and may"
+                    " be computed from value.grad: expected value.grad itself, or a gradient in the layout of"
+                    " variable.shape after zero_grad()"
+                )
+            found[i] = self._turned(found[i]._data, params[i])  # type: ignore[union-attr]
+        return found
+
+    def _shape_of(self, param: Any) -> tuple[int, ...] | None:
+        """The shape that Keras shows of a parameter whose layout is another; None where it is the same."""
         place: Any = getattr(self._known.get(id(param)), "_place", None)
-        turns = place is not None and place.turn is not None
-        if turns and array.shape == tuple(place.turn(param._data).shape):
-            return contiguous(place.back(array))
-        name = self._name_of(param) or "a variable"
-        raise ShapeError(
-            f"apply: the gradient of {name} has shape {array.shape}, expected {param._data.shape}"
-        )
+        if place is None or place.turn is None:
+            return None
+        return tuple(place.turn(param._data).shape)
+
+    def _turned(self, array: Any, param: Any) -> Tensor:
+        place: Any = self._known[id(param)]._place
+        return Tensor(contiguous(place.back(array)))
 
     def _gather(self) -> bool:
         """Whether the gradients make an update; then they are the mean of those since the last one."""
         every = self.gradient_accumulation_steps
         if not every:
             return True
-        sums = self._sums or [None] * len(self._params)
+        sums = list(self._sums or [None] * len(self._params))
         for i, param in enumerate(self._params):
             if param.grad is not None:
                 before = sums[i]
                 sums[i] = param.grad._data.copy() if before is None else before + param.grad._data
-        self._sums, self._applied = sums, self._applied + 1
-        if self._applied < every:
+        if self._applied + 1 < every:
+            self._sums, self._applied = sums, self._applied + 1
             return False
-        for param, total in zip(self._params, sums, strict=True):
-            param.grad = None if total is None else Tensor(total / every)
-        self._sums, self._applied = [], 0
+        means = [None if total is None else Tensor(total / every) for total in sums]
+        for param, mean in zip(self._params, means, strict=True):
+            param.grad = mean
         return True
 
     def apply_gradients(self, grads_and_vars: Any) -> int:

@@ -70,6 +70,7 @@ class LossScaleOptimizer(Optimizer):
             loss = None if closure is None else closure()
             if self._unscale():
                 step()
+                self._grow()
             return loss
 
         def state() -> dict[str, Any]:
@@ -102,16 +103,19 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.know(given)
 
     def _unscale(self) -> bool:
-        """Divide the gradients by the scale, if they are all finite, and let the scale follow."""
+        """Divide the gradients by the scale, if they are all finite; else the scale is halved."""
         grads = [param.grad for param in self._params if param.grad is not None]
         if not all(bool(np.isfinite(as_numpy(grad, np.float32)).all()) for grad in grads):
             self.dynamic_scale, self.step_counter = self.dynamic_scale / 2, 0
             return False
         divide_gradients(self._params, self.dynamic_scale)
+        return True
+
+    def _grow(self) -> None:
+        """Count an update; after enough of them the scale is doubled."""
         self.step_counter += 1
         if self.step_counter == self.dynamic_growth_steps:
             self.dynamic_scale, self.step_counter = self.dynamic_scale * 2, 0
-        return True
 
     @property
     def learning_rate(self) -> Any:

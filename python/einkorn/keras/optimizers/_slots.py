@@ -136,10 +136,11 @@ def slots_of(keras: Any) -> list[Slot]:
         return found
     if keras.use_ema:
         if keras._averages is None:
-            keras._averages = [np.zeros_like(param._data) for param in keras._params]
+            keras._averages = keras.first_averages()
         found += [
             slot_of(keras, param, "average", average)
             for param, average in zip(keras._params, keras._averages, strict=True)
+            if average is not None
         ]
     if keras.gradient_accumulation_steps:
         keras._sums = [
@@ -149,6 +150,7 @@ def slots_of(keras: Any) -> list[Slot]:
         found += [
             slot_of(keras, param, "gradient_accumulator", total)
             for param, total in zip(keras._params, keras._sums, strict=True)
+            if param.requires_grad
         ]
     return found + _state(keras)
 
@@ -166,7 +168,7 @@ def _state(keras: Any) -> list[Slot]:
                 arrays[id(param)] = {name: each[i] for name, each in run.state.items()}
     found = []
     for names in keras._slots:
-        for param in keras._params:
+        for param in (param for param in keras._params if param.requires_grad):
             found += keras._slots_of(param, arrays.get(id(param), {}), names)
     for name in bound._scalars:
         found.append(Slot("variable", "variable", *_shared(bound, name)))
