@@ -491,7 +491,7 @@ def test_an_update_without_gradients_and_a_rate_beside_a_schedule_are_refused():
             library.optimizers.Adam().apply([None, None], model.trainable_variables)
         schedule = library.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
         optimizer = library.optimizers.Adam(schedule)
-        with pytest.raises(TypeError, match="(?i)schedule"):
+        with pytest.raises(TypeError, match=r"(?i)schedule"):
             optimizer.learning_rate = 0.5
         optimizer.learning_rate = library.optimizers.schedules.ExponentialDecay(0.2, 10, 0.9)
         assert float(optimizer.learning_rate) == pytest.approx(0.2)

@@ -391,7 +391,7 @@ class Optimizer(Configured):
         averages = [average for average in self._averages or () if average is not None]
         if self._averages is None or len(given) != len(averages):
             raise ArgumentError(
-                f"finalize_variable_values: got {len(given)} variables, expected {len(averages)}: those averaged"
+                f"finalize_variable_values: got {len(given)} variables, expected {len(averages)}"
             )
         self._overwrite(given, averages)
 
