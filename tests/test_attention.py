@@ -290,3 +290,38 @@ def test_a_row_of_the_lowest_numbers_weighs_all_keys_alike(queries: int) -> None
         mask[1] = lowest
         out = np.asarray(ops.scaled_dot_product_attention(q, k, v, mask))
         assert_allclose(out[:, :, 1], v.mean(axis=2), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("lead", [(), (4,), (2, 4), (2, 1, 4), (2, 3, 1, 4), (1, 2, 3, 0), (0, 1, 4)])
+@pytest.mark.parametrize(
+    "which", ["all", "queries and keys", "keys", "queries", "not the first", "the first"]
+)
+@pytest.mark.parametrize("kind", ["bool", "float64"])
+def test_masks_broadcast_over_any_leading_dimensions(lead, which, kind, torch):
+    rng = np.random.default_rng(len(lead))
+    shape = {
+        "all": (*lead, 5, 6),
+        "queries and keys": (5, 6),
+        "keys": (1, 6),
+        "queries": (5, 1),
+        "not the first": (*(1 for _ in lead[:1]), *lead[1:], 5, 6),
+        "the first": (*lead[:1], *(1 for _ in lead[1:]), 1, 6),
+    }[which]
+    arrays = operands((*lead, 5, 3), (*lead, 6, 3), (*(1 for _ in lead[:1]), *lead[1:], 6, 2))
+    mask = rng.normal(size=shape)
+    learns = kind != "bool"
+    if not learns:
+        mask = (mask > -0.5) | (np.arange(shape[-1]) == 0)  # each query sees a key
+    ours = [einkorn.tensor(a, requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    own = einkorn.tensor(mask, requires_grad=True) if learns else mask
+    other = torch.tensor(mask, requires_grad=learns)
+    out = attend(*ours, attn_mask=own)
+    wanted = torch.nn.functional.scaled_dot_product_attention(*theirs, attn_mask=other)
+    assert_allclose(out.numpy(), wanted.detach().numpy(), rtol=1e-9, atol=1e-12)
+    assert_array_equal(attend(*arrays, attn_mask=mask), out.numpy())
+    (out * out).sum().backward()
+    (wanted * wanted).sum().backward()
+    for a, b in zip([*ours, own] if learns else ours, [*theirs, other], strict=False):
+        expected = np.zeros(b.shape) if b.grad is None else b.grad.numpy()  # theirs, of no heads
+        assert_allclose(a.grad.numpy(), expected, rtol=1e-8, atol=1e-10)

@@ -254,6 +254,106 @@ def test_a_streamer_of_transformers(options):
     assert streamer.told == [PROMPTS.tolist(), *out[:, 3:].T.tolist(), "end"]
 
 
+def test_what_leaves_nothing_is_named():
+    every = list(range(50))
+    for options, named in (
+        ({"suppress_tokens": every}, "suppress_tokens leave"),
+        ({"bad_words_ids": [[t] for t in every]}, "bad_words_ids leave"),
+        ({"forced_bos_token_id": 0, "suppress_tokens": [0]}, "forced_bos_token_id and suppress_tokens leave"),
+        (
+            {"prefix_allowed_tokens_fn": lambda i, t: [3], "min_new_tokens": 2, "suppress_tokens": {3}},
+            "min_new_tokens, prefix_allowed_tokens_fn and suppress_tokens leave",
+        ),
+        ({"begin_suppress_tokens": every, "min_new_tokens": 0}, "begin_suppress_tokens leave"),
+        ({"forced_eos_token_id": 4, "suppress_tokens": [4]}, "forced_eos_token_id and suppress_tokens leave"),
+        ({"logits_processor": lambda t, s: s - np.inf}, "logits_processor leave"),
+    ):
+        for way in ({}, {"do_sample": True}, {"num_beams": 2}, {"penalty_alpha": 0.5, "top_k": 2}):
+            with pytest.raises(
+                ek.ArgumentError, match=f"generate: the rules of {named} no token to go on with"
+            ):
+                _gpt().generate(PROMPTS[:, :1], 3, **options, **way)
+
+
+@pytest.mark.parametrize("way", [{}, {"num_beams": 2}, {"penalty_alpha": 0.5, "top_k": 2}])
+def test_what_is_called_cannot_change_what_was_written(way):
+    model = _gpt()
+
+    def spoil(tokens):
+        tokens[...] = 7
+
+    def allowed(prompt, own):
+        spoil(own)
+        return range(50)
+
+    def process(tokens, scores):
+        spoil(tokens)
+        return scores
+
+    def stop(tokens, scores):
+        spoil(tokens)
+        return False
+
+    options = {"logits_processor": [process, process], "prefix_allowed_tokens_fn": allowed}
+    if "penalty_alpha" not in way:
+        options["stopping_criteria"] = [stop, stop]
+    if not way:
+        options["streamer"] = spoil
+    np.testing.assert_array_equal(
+        model.generate(PROMPTS, 6, **way, **options), model.generate(PROMPTS, 6, **way)
+    )
+
+
+def test_beams_take_the_room_that_they_need(monkeypatch):
+    """Not what max_new_tokens would allow; and what they write is the same, however often the room grows."""
+    ek.manual_seed(0)
+    model = models.RecurrentLM(50, 12, 16).eval()
+    end = int(model.generate(PROMPTS[0], 40, num_beams=3, suppress_tokens=[1])[-1])
+    options = {"num_beams": 3, "suppress_tokens": [1], "length_penalty": 0.5}
+    wanted = model.generate(PROMPTS, 40, **options)
+    monkeypatch.setattr("einkorn.seq.beams._ROOM", 3)
+    np.testing.assert_array_equal(model.generate(PROMPTS, 40, **options), wanted)
+    calls = []
+
+    def enough(tokens, scores):
+        calls.append(tokens.shape[1])
+        return tokens.shape[1] == 33
+
+    out = model.generate(PROMPTS, 10**14, eos_token_id=end, stopping_criteria=enough, **options)
+    assert out.shape[1] <= 33
+    assert max(calls) <= 33
+
+
+def test_lengths_are_those_of_transformers(tmp_path):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model = _gpt()
+    model.save_pretrained(tmp_path)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path)
+    end = int(model.generate(PROMPTS[0], 1)[-1])
+    long = np.tile(PROMPTS, 9)  # 27 of 32
+    for prompts, found, options in (
+        (PROMPTS, {}, {}),
+        (long, {}, {}),
+        (long, {"max_new_tokens": 3}, {}),
+        (PROMPTS, {"max_new_tokens": 5}, {"max_length": 12}),
+        (PROMPTS, {"max_new_tokens": 5, "max_length": 12}, {}),
+        (PROMPTS, {"max_length": 12}, {"max_new_tokens": 4}),
+        (PROMPTS, {"max_length": 12}, {}),
+        (PROMPTS, {}, {"min_length": 8, "min_new_tokens": 2}),
+        (PROMPTS, {"min_length": 8}, {"min_new_tokens": 0}),
+        (PROMPTS, {"min_new_tokens": 3}, {"min_length": 9}),
+        (PROMPTS, {}, {"min_length": 9}),
+    ):
+        file = {"eos_token_id": end, "pad_token_id": 0, **found}
+        model.generation_config = seq.GenerationConfig(**file)
+        theirs.generation_config = transformers.GenerationConfig(**file)
+        wanted = theirs.generate(torch.tensor(prompts), do_sample=False, **options).numpy()
+        np.testing.assert_array_equal(model.generate(prompts, **options), wanted)
+    with pytest.raises(ek.ArgumentError, match="a prompt of 33 and max_new_tokens of 1 exceed"):
+        model.generate(np.tile(PROMPTS, 11))
+    assert model.generate(long, slide=True, eos_token_id=None).shape == (2, 47)
+
+
 def test_options_that_are_none_are_the_defaults():
     model, names = _gpt(), ("temperature", "top_p", "repetition_penalty", "length_penalty")
     nothing = dict.fromkeys(names)

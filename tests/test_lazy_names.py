@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,27 @@ def test_modules_of_a_lazy_package_are_attributes() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.split() == ["True", "einkorn.training.metrics"]
+
+
+def test_every_package_of_the_documentation_is_reached_from_its_parent() -> None:
+    pages = Path(__file__).parents[1] / "docs" / "api"
+    texts = [page.read_text() for page in pages.glob("*.rst")]
+    named = {name for text in texts for name in re.findall(r"^\.\. (?:auto)?module:: (\S+)$", text, re.M)}
+    public = sorted(name for name in named if "._" not in name)
+    assert {"einkorn.seq", "einkorn.bayes", "einkorn.optim.schedules"} <= set(public)
+    code = (
+        "import sys, types, einkorn\n"
+        "for name in sys.argv[1:]:\n"
+        "    place = einkorn\n"
+        "    for part in name.split('.')[1:]:\n"
+        "        place = getattr(place, part, None)\n"
+        "    if not isinstance(place, types.ModuleType) or place.__name__ != name:\n"
+        "        print(name)"
+    )
+    for order in (public, public[::-1]):  # what one imports by the way may hide that another is missing
+        command = [sys.executable, "-c", code, *order]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert printed.split() == []
 
 
 def test_a_module_that_fails_to_import_says_what_failed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from einkorn import ops
 
 __all__ = ["Beams"]
 
+_ROOM = 64  # tokens that there is room for at first; it doubles
 _NEVER = np.float32(-1e9)  # the score of what is no candidate
 
 
@@ -55,7 +56,7 @@ class Beams:
         self._penalty, self._early = length_penalty, early_stopping
         self._candidates = spare * width  # so that enough of them run on
         self._choose = _drawn if draw else _largest
-        shape = (batch, width, self._prompt + room)
+        shape = (batch, width, self._prompt + min(room, _ROOM))
         self._running = np.full(shape, pad, np.int64)
         self._running[..., : self._prompt] = prompts[:, None]
         self._scores = np.full((batch, width), _NEVER, np.float32)
@@ -84,6 +85,7 @@ class Beams:
         """
         batch, width = self._scores.shape
         at = self._prompt + self._length
+        self._grow(at)
         totals = (log_probabilities.reshape(batch, width, -1) + self._scores[..., None]).reshape(batch, -1)
         vocabulary = totals.shape[1] // width
         best = self._choose(totals, min(self._candidates, totals.shape[1]))
@@ -106,6 +108,16 @@ class Beams:
         first = np.arange(batch)[:, None] * width
         rows = first + np.take_along_axis(beams, runs, 1)
         return rows.ravel(), np.take_along_axis(tokens, runs, 1).ravel()
+
+    def _grow(self, at: int) -> None:
+        """Room for a token at this place: what is copied each step depends on what was written alone."""
+        size = self._running.shape[2]
+        if at == size:
+            more = min(self._length, self._room - self._length)
+            wide = [(0, 0), (0, 0), (0, more)]
+            self._running, self._whole = (
+                np.pad(a, wide, constant_values=self._pad) for a in (self._running, self._whole)
+            )
 
     def best(self, count: int) -> Any:
         """The best whole sequences, [batch * count, length]."""

@@ -12,7 +12,7 @@ from einkorn.errors import ArgumentError
 from einkorn.seq._checks import plain
 from einkorn.seq.cache import Cache
 from einkorn.seq.generation import GenerationInterrupted
-from einkorn.seq.rules import NOTHING_LEFT
+from einkorn.seq.rules import NothingLeftError
 
 __all__ = ["search"]
 
@@ -75,7 +75,7 @@ def search(
             scores = adjust(plain(model.scores_of(last)).astype(np.float32), tokens)
             scores[done] = 0
             if np.isneginf(scores.max(1)).any():
-                raise ArgumentError(NOTHING_LEFT)
+                raise NothingLeftError
             weights = np.asarray(ops.softmax(scores, -1))
             best = np.argsort(-weights, axis=1, kind="stable")[:, :k]
             likely = np.take_along_axis(weights, best, 1)

@@ -28,7 +28,7 @@ from einkorn.seq._checks import (
 from einkorn.seq._steps import Steps
 from einkorn.seq.beams import Beams
 from einkorn.seq.cache import Cache
-from einkorn.seq.rules import NOTHING_LEFT, Rules
+from einkorn.seq.rules import NothingLeftError, Rules
 
 __all__ = ["Generated", "GenerationInterrupted", "generate"]
 
@@ -121,7 +121,7 @@ def generate(
     coverage_penalty: float = 0.0,
     early_stopping: bool | str = False,
     num_return_sequences: int = 1,
-    min_new_tokens: int = 0,
+    min_new_tokens: int | None = None,
     min_length: int = 0,
     exponential_decay_length_penalty: tuple[int, float] | None = None,
     suppress_tokens: Any = None,
@@ -155,8 +155,10 @@ def generate(
     input_ids : integer array [batch, length], or [length] for a single prompt
         Prompts of unequal length are filled up on the left.
     max_new_tokens : int, default 20, or what max_length leaves
+        By default no more than the model's context has room for.
     max_length : int, keyword-only, optional
-        Tokens of the prompts and what follows together, in the place of max_new_tokens.
+        Tokens of the prompts and what follows together, in the place of max_new_tokens. Of a model's
+        ``generate`` and its ``generation_config`` max_new_tokens is taken where either has it.
     do_sample : bool, keyword-only, default False
         Draw tokens; else the most likely one is taken. With beams, what they go on with is drawn without
         replacement, from all of them together.
@@ -206,10 +208,11 @@ def generate(
         better than these at its present length; "never": when it cannot at any length.
     num_return_sequences : int, keyword-only, default 1
         Continuations of each prompt: drawn ones, or the best beams.
-    min_new_tokens : int, keyword-only, default 0
+    min_new_tokens : int, keyword-only, optional
         Before so many, no sequence ends.
     min_length : int, keyword-only, default 0
-        The same with the prompt's tokens counted, those that it was filled up with too.
+        The same with the prompt's tokens counted, those that it was filled up with too; not looked at where
+        min_new_tokens is given.
     exponential_decay_length_penalty : (int, float), keyword-only, optional
         After so many new tokens, what ends a sequence gains: the magnitude of its score times the number to
         the power of the tokens beyond, less one.
@@ -291,7 +294,9 @@ def generate(
             raise ArgumentError("generate: max_length and max_new_tokens are given, expected one of them")
         whole("max_length", max_length, tokens.shape[1] + 1)
         max_new_tokens = max_length - tokens.shape[1]
-    max_new_tokens = 20 if max_new_tokens is None else max_new_tokens
+    if max_new_tokens is None:
+        left = 20 if slide or model.context_length is None else model.context_length - tokens.shape[1]
+        max_new_tokens = max(1, min(20, left))
     whole("max_new_tokens", max_new_tokens, 1)
     whole("num_beams", num_beams, 1)
     drawn = do_sample and num_beams == 1
@@ -340,7 +345,7 @@ def generate(
     model.eval()
     try:
         if tell is not None and tell is not streamer:
-            tell(tokens)
+            tell(tokens.copy())
         with no_grad(), drawing_from("generate", generator):
             if contrast:
                 from einkorn.seq.contrastive import search
@@ -373,6 +378,8 @@ def generate(
             else:
                 choose = _drawn if do_sample else _most_likely
                 out = _walk(step, adjust, choose, max_new_tokens, ended, pad, tell)
+    except NothingLeftError:
+        raise rules.blamed() from None
     finally:
         model.train(training)
         if hasattr(streamer, "end"):
@@ -404,7 +411,7 @@ def _ending(
     def ended(now: Any, scores: Any = None) -> Any:
         whole = (now[:, -1:] == ends).any(1)
         for criterion in criteria:
-            whole |= told_to_stop(criterion(now, scores), whole)
+            whole |= told_to_stop(criterion(now.copy(), scores), whole)
         for row, own in enumerate(now[:, begin:] if stops else ()):
             written = tokenizer.decode(own.tolist())
             whole[row] |= any(stop in written for stop in stops)
@@ -454,18 +461,18 @@ def _search(
     except KeyboardInterrupt:
         raise GenerationInterrupted(step.tokens) from None
     if beams.lost:
-        raise ArgumentError(NOTHING_LEFT)
+        raise NothingLeftError
     return beams.best(wanted), beams.best_scores(wanted)
 
 
 def _most_likely(scores: Any) -> Any:
     best = scores.argmax(1)
     if np.isneginf(scores[np.arange(len(best)), best]).any():
-        raise ArgumentError(NOTHING_LEFT)
+        raise NothingLeftError
     return best
 
 
 def _drawn(scores: Any) -> Any:
     if np.isneginf(scores.max(1)).any():
-        raise ArgumentError(NOTHING_LEFT)
+        raise NothingLeftError
     return sampling.sample(scores)

@@ -11,17 +11,32 @@ from einkorn.errors import ArgumentError, NonFiniteError, ShapeError
 from einkorn.seq import sampling
 from einkorn.seq._checks import callables, number, plain, positive, share, tokens_of, whole
 
-__all__ = ["NOTHING_LEFT", "Rules"]
+__all__ = ["NothingLeftError", "Rules"]
 
 #: Of scores [batch, vocabulary], which it may change, and tokens [batch, length].
 Rule = Callable[[Any, Any], Any]
 
-NOTHING_LEFT = (
-    "generate: suppress_tokens, no_repeat_ngram_size, min_new_tokens and logits_processor leave no token to"
-    " go on with"
+#: Options that may take tokens away.
+_FORBIDDING = (
+    "sequence_bias",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+    "bad_words_ids",
+    "min_new_tokens",
+    "min_length",
+    "prefix_allowed_tokens_fn",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "logits_processor",
 )
 _LEAST = np.finfo(np.float32).min
-_COUNTS = ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "min_new_tokens", "min_length")
+_COUNTS = ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "min_length")
+
+
+class NothingLeftError(ArgumentError):
+    """A row of scores has no token; :meth:`Rules.blamed` says why."""
 
 
 class Rules:
@@ -82,6 +97,13 @@ class Rules:
             scores = warp(scores, tokens)
         return _normalised(scores) if self._normal else scores
 
+    def blamed(self) -> ArgumentError:
+        """The error of a step that has no token to go on with, naming the options that are given."""
+        given = [name for name in _FORBIDDING if _is_given(name, self._given[name])]
+        names = " and ".join(part for part in (", ".join(given[:-1]), *given[-1:]) if part)
+        what = f"the rules of {names}" if given else "the model's scores"
+        return ArgumentError(f"generate: {what} leave no token to go on with")
+
     def _first(self) -> list[Rule]:
         """Rules about what was said before."""
         given, rules = self._given, []
@@ -118,9 +140,12 @@ class Rules:
             bad = _biases("bad_words_ids", {w: b for w, b in bad.items() if w not in alone}, self._vocabulary)
             if bad:
                 rules.append(_adding(bad))
-        whole("min_new_tokens", given["min_new_tokens"], 0)
+        least = given["min_new_tokens"]
         whole("min_length", given["min_length"], 0)
-        least = max(given["min_new_tokens"], given["min_length"] - self._length)
+        if least is None:
+            least = given["min_length"] - self._length
+        else:
+            whole("min_new_tokens", least, 0)
         if least > 0:
             rules.append(self._until(least, lambda s: _suppressed(s, ends)))
         allowed = given["prefix_allowed_tokens_fn"]
@@ -217,7 +242,7 @@ class Rules:
         mask = np.full(scores.shape, -np.inf, np.float32)
         for row, own in enumerate(tokens):
             prompt = row // self._copies
-            several = tokens_of("prefix_allowed_tokens_fn's", allowed(prompt, own), self._vocabulary)
+            several = tokens_of("prefix_allowed_tokens_fn's", allowed(prompt, own.copy()), self._vocabulary)
             if not len(several):
                 raise ArgumentError(f"generate: prefix_allowed_tokens_fn allows nothing to prompt {prompt}")
             mask[row, several] = 0
@@ -265,6 +290,14 @@ _KEEPS_ALL = {
     "epsilon_cutoff": (0.0, 1.0),
     "eta_cutoff": (0.0, 1.0),
 }
+
+
+def _is_given(name: str, value: Any) -> bool:
+    if value is None:
+        return False
+    if name in (*_COUNTS, "min_new_tokens"):
+        return bool(value)
+    return len(value) > 0 if hasattr(value, "__len__") else True
 
 
 def _cooled(scores: Any, temperature: Any) -> Any:
@@ -336,7 +369,7 @@ def _adding(biases: Mapping[tuple[int, ...], float]) -> Rule:
 
 
 def _processing(processor: Callable[[Any, Any], Any]) -> Rule:
-    return lambda scores, tokens: _changed(processor(tokens, scores), scores)
+    return lambda scores, tokens: _changed(processor(tokens.copy(), scores), scores)
 
 
 def _keeping(keep: Callable[..., Any], value: Any, options: Mapping[str, Any]) -> Rule:
