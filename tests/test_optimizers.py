@@ -429,7 +429,38 @@ def test_an_average_is_one_launch(monkeypatch):
     assert launches == [4]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_has_a_name_in_compile():
+    assert {name.lower() for name in optim.__all__ if name[0].isupper()} - {"optimizer", "lbfgs"} == set(
+        OPTIMIZERS
+    )
+
+
+def test_sparse_adam_by_name():
+    model = nn.Embedding(5, 2, sparse=True)
+    model.compile("sparseadam", "mse")
+    before = model.weight.numpy().copy()
+    model.fit(np.array([1, 3]), np.full((2, 2), 9.0, np.float32), epochs=1, verbose=0)
+    changed = (model.weight.numpy() != before).any(axis=1)
+    assert changed.tolist() == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize("name", ["Muon", "Ftrl"])
+def test_by_name_they_are_those_of_keras(name):
+    from einkorn import keras
+
+    results = []
+    for optimizer in (name.lower(), getattr(keras.optimizers, name)()):
+        einkorn.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+        model.compile(optimizer, "mse")
+        x = rows(16, 2).astype(np.float32)
+        model.fit(x, x[:, :1], epochs=2, batch_size=8, shuffle=False, verbose=0)
+        results.append([param.numpy().tobytes() for param in model.parameters()])
+    assert results[0] == results[1]
+
+
+# SparseAdam needs other gradients, and Ftrl begins at weights of zero: both are tested above.
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ("sparseadam", "ftrl")])
 def test_optimizers_by_name(name):
     einkorn.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))

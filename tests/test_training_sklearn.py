@@ -192,3 +192,14 @@ def test_classes_have_weights_as_in_scikit_learn():
         assert_allclose(model.predict_proba(X), by_rows.predict_proba(X), rtol=1e-5)
     with pytest.raises(ArgumentError, match="y has one class, 0"):
         NetworkClassifier().fit(X, np.zeros(80, int))
+
+
+def test_a_decay_that_the_optimizer_has_not_is_refused():
+    x = np.linspace(-1, 1, 60, dtype=np.float32).reshape(20, 3)
+    for name in ("rprop", "ftrl"):
+        with pytest.raises(
+            ArgumentError, match=f"weight_decay is 0.1, expected 0: optimizer '{name}' has none"
+        ):
+            NetworkRegressor(optimizer=name, weight_decay=0.1, epochs=1).fit(x, x[:, 0])
+        NetworkRegressor(optimizer=name, epochs=1).fit(x, x[:, 0])
+    NetworkRegressor(optimizer="muon", weight_decay=0.1, lr=0.01, epochs=1).fit(x, x[:, 0])

@@ -8,6 +8,7 @@ from typing import Any
 
 from einkorn.errors import ArgumentError
 from einkorn.optim import (
+    ASGD,
     LAMB,
     SGD,
     Adadelta,
@@ -16,14 +17,25 @@ from einkorn.optim import (
     Adam,
     Adamax,
     AdamW,
+    Ftrl,
     Lion,
     NAdam,
     Optimizer,
     RAdam,
     RMSprop,
+    Rprop,
+    SparseAdam,
 )
 
 __all__ = ["OPTIMIZERS", "find_optimizer"]
+
+
+def _muon(parameters: Any, lr: float = 1e-3, weight_decay: float = 0.004) -> Optimizer:
+    """Keras's Muon, which leaves what is no matrix to Adam."""
+    from einkorn.keras.optimizers import Muon
+
+    return Muon(lr, weight_decay=weight_decay, adam_weight_decay=weight_decay)(parameters)
+
 
 # Rates and decays as Keras has them.
 OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {
@@ -39,6 +51,11 @@ OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {
     "radam": RAdam,
     "lion": partial(Lion, lr=1e-3),
     "lamb": LAMB,
+    "muon": _muon,
+    "ftrl": partial(Ftrl, lr=1e-3),
+    "asgd": ASGD,
+    "rprop": Rprop,
+    "sparseadam": SparseAdam,
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -128,9 +129,15 @@ class _Network(BaseEstimator):
                 f"{', '.join(OPTIMIZERS)}"
             )
         options: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
+        make = OPTIMIZERS[self.optimizer.lower()]
         if self.weight_decay:
+            if "weight_decay" not in signature(make).parameters:
+                raise ArgumentError(
+                    f"{type(self).__name__}: weight_decay is {self.weight_decay!r}, expected 0: optimizer "
+                    f"{self.optimizer!r} has none"
+                )
             options["weight_decay"] = self.weight_decay
-        made: optim.Optimizer = OPTIMIZERS[self.optimizer.lower()](module.parameters(), **options)
+        made: optim.Optimizer = make(module.parameters(), **options)
         return made
 
     def _train(self, X: np.ndarray, y: np.ndarray, outputs: int, loss: Any, weight: Any = None) -> None:
