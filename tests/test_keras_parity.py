@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from small_problems import blobs, rows
 
 from einkorn import keras
+from einkorn.errors import ArgumentError
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 theirs = pytest.importorskip("keras", reason="Keras is not installed")
@@ -354,6 +355,7 @@ def test_a_metric_is_keras_metric(name, options):
     assert_allclose(array(own.result()), array(metric.result()), rtol=1e-5)
 
 
+LOSS = "sparse_categorical_crossentropy"
 OPTIMIZERS = [
     ("SGD", {}), ("SGD", {"momentum": 0.9}), ("SGD", {"momentum": 0.9, "nesterov": True, "clipnorm": 0.1}),
     ("Adam", {}), ("Adam", {"amsgrad": True, "clipvalue": 0.01}), ("AdamW", {"learning_rate": 0.1}),
@@ -493,6 +495,51 @@ def test_frozen_layers_are_left_alone_as_in_keras(frozen):
         history += model.fit(x, y, batch_size=4, epochs=2, verbose=0).history["loss"]
         found.append([*history, *(w for weight in model.get_weights() for w in weight.ravel())])
     assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
+def test_metrics_of_one_name_are_told_apart_as_in_keras():
+    x, y = blobs(30)
+    x = x.astype(np.float32)
+    weight = np.linspace(0, 2, 30).astype(np.float32)
+    found = []
+    for library in (theirs, keras):
+        model = program(library, "SGD", {"learning_rate": 0.1})
+        model.compile("sgd", LOSS, metrics=["accuracy"], weighted_metrics=["accuracy", "accuracy"])
+        history = model.fit(x, y, 10, 2, shuffle=False, sample_weight=weight, verbose=0).history
+        found.append({**history, **model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)})
+    assert found[1].keys() == found[0].keys()
+    for name, value in found[0].items():
+        assert_allclose(found[1][name], value, rtol=1e-3, err_msg=name)
+
+
+def test_figures_of_each_class_are_arrays_as_in_keras(tmp_path, capsys):
+    x, y = blobs(30)
+    x, y = x.astype(np.float32), np.eye(3, dtype=np.float32)[y]
+    found = []
+    for library in (theirs, keras):
+        model = program(library, "SGD", {"learning_rate": 0.1})
+        model.compile("sgd", "categorical_crossentropy", metrics=[library.metrics.F1Score()])
+        lines = library.callbacks.CSVLogger(tmp_path / f"{library.__name__}.csv")
+        history = model.fit(
+            x, y, 10, 2, shuffle=False, verbose=0, validation_data=(x, y), callbacks=[lines]
+        ).history
+        found.append({**history, **model.evaluate(x, y, verbose=0, return_dict=True)})
+        found[-1]["on a batch"] = model.train_on_batch(x, y, return_dict=True)["f1_score"]
+    assert found[1].keys() == found[0].keys()
+    for name, value in found[0].items():
+        assert_allclose(found[1][name], value, rtol=1e-3, atol=1e-6, err_msg=name)
+    header, *lines = [line.split(",") for line in (tmp_path / "einkorn.keras.csv").read_text().splitlines()]
+    assert header == ["epoch", "loss", "f1_score", "val_loss", "val_f1_score"]
+    numbers = [float(one.strip('"[] ')) for one in lines[1][2:5]]
+    assert_allclose(numbers, history["f1_score"][1])
+    own = model.fit(x, y, 10, 2, verbose=2, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "kept")])
+    assert "f1_score=[" in capsys.readouterr().err
+    assert "f1_score=[" in repr(own)
+    own.to_csv(tmp_path / "own.csv")
+    again = type(own).from_csv(tmp_path / "own.csv")
+    assert_allclose(again.history["f1_score"], own.history["f1_score"])
+    with pytest.raises(ArgumentError, match="monitor is 'f1_score', which is an array of 3 numbers"):
+        model.fit(x, y, verbose=0, callbacks=[keras.callbacks.EarlyStopping("f1_score", mode="max")])
 
 
 def two_heads(library):

@@ -15,6 +15,7 @@ from einkorn.keras import losses as _losses
 from einkorn.keras import metrics as _metrics
 from einkorn.keras._masks import mask_of
 from einkorn.keras.losses import over
+from einkorn.metrics import Metric as Stream
 from einkorn.nn.module import Module
 from einkorn.training.losses import Loss
 from einkorn.training.metrics import Metric
@@ -160,15 +161,23 @@ def _nothing(_: Any, __: Any) -> float:
 
 
 def metrics_of(metrics: Any, weighted: Any) -> list[Metric]:
-    """The metrics of one output."""
+    """The metrics of one output: of one name NAME, weighted_NAME and NAME_1, as Keras tells them apart."""
     found: list[Metric] = []
+    taken: dict[str, int] = {}
     for given, counts in ((metrics, False), (weighted, True)):
         for one in [] if given is None else given if isinstance(given, (list, tuple)) else [given]:
             stream = _metrics.get(one)
-            found.append(Metric(stream.name, None, weighted=counts, stream=stream))
-    names = [metric.name for metric in found]
-    if len(set(names)) < len(names):
-        raise ArgumentError(f"compile: metrics share a name, of {', '.join(names)}")
+            name = stream.name
+            if counts and name in taken:
+                name = f"weighted_{name}"
+            if name in taken:
+                taken[name] += 1
+                name = f"{name}_{taken[name] - 1}"
+            else:
+                taken[name] = 1
+            if not isinstance(one, Stream):  # made here, so called here what its figure is
+                stream.name = name
+            found.append(Metric(name, None, weighted=counts, stream=stream, keeps=True))
     return found
 
 

@@ -23,6 +23,7 @@ from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, DataError, EinkornError
 from einkorn.optim.lr_scheduler import LRScheduler
 from einkorn.optim.lr_scheduler import ReduceLROnPlateau as PlateauLR
+from einkorn.training.figures import cell
 from einkorn.training.state import state_of
 
 __all__ = [
@@ -280,7 +281,7 @@ class CSVLogger(Callback):
                     self._keys = [*logs, *later]
                     writer.writerow(["epoch", *self._keys])
                 self._tell_of([name for name in logs if name not in self._keys])
-                writer.writerow([epoch, *(logs.get(key, "") for key in self._keys)])
+                writer.writerow([epoch, *(cell(logs.get(key, "")) for key in self._keys)])
         except OSError as error:
             raise DataError(f"CSVLogger: {self.filename} cannot be written: {error}") from error
 

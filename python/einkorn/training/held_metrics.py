@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from einkorn.metrics import Metric as Stream
+from einkorn.training.figures import plain
 from einkorn.training.metrics import flat
 from einkorn.training.state import state_of
 
@@ -63,6 +64,7 @@ class Held:
 
         kind = type(model)
         self._model = model
+        self._keeps = getattr(model, "_keeps_its_metrics", False)  # as Keras' models do
         self._state = state_of(model)
         # Whether the model says itself which metrics there are, or how they are reset.
         self._lists = kind.metrics is not Stepping.metrics
@@ -111,9 +113,9 @@ class Held:
                 continue
             result = metric.result()
             if isinstance(result, Mapping):
-                parts = {str(name): float(value) for name, value in result.items()}
+                parts = {str(name): plain(value) for name, value in result.items()}
             else:
-                parts = flat(metric.name, result)
+                parts = flat(metric.name, result, self._keeps)
             for name, value in parts.items():
                 if name not in figures:
                     logs[name] = value

@@ -10,6 +10,7 @@ from typing import Any
 from einkorn._extras import figure_for
 from einkorn._files import save_figure, write_text
 from einkorn.errors import ArgumentError, DataError
+from einkorn.training.figures import cell, plain, read, shown
 
 __all__ = ["History"]
 
@@ -22,6 +23,7 @@ class History:
     history : dict of str to list of float
         "loss", the metrics, and the same with the prefix ``val_`` when there was validation data. As in Keras
         a figure has an entry for each epoch in which it was there: with ``validation_freq=2``, every second.
+        Metrics of a model of ``einkorn.keras`` may be arrays, ``F1Score`` with a number for each class.
     epoch : list of int
         The epochs, from 0 as in Keras. What is shown counts from 1: the bar, the picture, and the file of
         ``to_csv``.
@@ -43,7 +45,7 @@ class History:
         row = len(self.epoch)
         for key, value in logs.items():
             self._rows.setdefault(key, []).append(row)
-            self.history.setdefault(key, []).append(float(value))
+            self.history.setdefault(key, []).append(plain(value))
         self.epoch.append(epoch)
 
     def align(self) -> None:
@@ -73,7 +75,7 @@ class History:
         writer = csv.writer(file)
         writer.writerow(["epoch", *self.history])
         writer.writerows(
-            [epoch + 1, *(figures.get(name, "") for name in self.history)]
+            [epoch + 1, *(cell(figures.get(name, "")) for name in self.history)]
             for epoch, figures in zip(self.epoch, self.rows(), strict=True)
         )
         write_text(path, file.getvalue())
@@ -92,7 +94,7 @@ class History:
             with open(path, newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file, strict=True):
                     epoch = int(row.pop("epoch"))
-                    found.append(epoch - 1, {key: float(value) for key, value in row.items() if value != ""})
+                    found.append(epoch - 1, {key: read(value) for key, value in row.items() if value != ""})
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise DataError(f"{path}: is no history: {error}") from error
         return found
@@ -132,5 +134,5 @@ class History:
         return figure
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{key}={values[-1]:.4g}" for key, values in self.history.items())
+        last = ", ".join(shown({key: values[-1]}) for key, values in self.history.items())
         return f"History({len(self.epoch)} epochs{': ' + last if last else ''})"

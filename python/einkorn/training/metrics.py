@@ -12,6 +12,7 @@ from einkorn import ops
 from einkorn._masked import refuse_masked
 from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, ShapeError
+from einkorn.training.figures import plain, single
 from einkorn.training.losses import Loss, in_our_order
 
 __all__ = ["Figures", "Metric", "accuracy", "find_metrics", "flat"]
@@ -28,6 +29,7 @@ class Metric(NamedTuple):
     whole: Callable[..., Any] | None = None  # (output, target) of all rows -> a number, or one a row
     weighted: bool = False
     stream: Any = None  # an ``einkorn.metrics.Metric``, which keeps its own account
+    keeps: bool = False  # a result of several numbers stays an array, as in Keras
     counts: bool = False  # without weights its sums are whole numbers, the same in any order
 
 
@@ -257,7 +259,7 @@ class Figures:
             if metric.parts is not None:
                 logs[metric.name] = self._mean(i)
             elif metric.stream is not None and not metric.stream.costly:
-                logs.update(flat(metric.name, metric.stream.result()))
+                logs.update(flat(metric.name, metric.stream.result(), metric.keeps))
         return logs
 
     def final(self) -> dict[str, float]:
@@ -272,7 +274,7 @@ class Figures:
                 weight = np.concatenate([kept[2] for kept in self._kept])
         for i, metric in enumerate(self._metrics, 1):
             if metric.stream is not None:
-                logs.update(flat(metric.name, metric.stream.result()))
+                logs.update(flat(metric.name, metric.stream.result(), metric.keeps))
             elif metric.whole is None:
                 logs[metric.name] = self._mean(i)
             else:
@@ -299,12 +301,9 @@ class Figures:
         return self._sums[i] / self._totals[i] if self._totals[i] else float("nan")
 
 
-def flat(name: str, value: Any) -> dict[str, float]:
-    """A figure, or one for each class where a metric gives several."""
-    values = as_numpy(value)
-    if values.ndim == 0:
-        return {name: float(values)}
-    return {f"{name}_{i}": float(one) for i, one in enumerate(values.reshape(-1))}
+def flat(name: str, value: Any, keeps: bool = False) -> dict[str, Any]:
+    """A figure, or one for each class where a metric gives several; ``keeps`` leaves them an array."""
+    return {name: plain(value)} if keeps else single({name: value})
 
 
 def _one_number(metric: Metric, value: Any, weight: np.ndarray | None) -> float:

@@ -137,7 +137,13 @@ class Monitor(Callback):
     def _value(self, logs: Logs) -> float | None:
         """The figure, or None in an epoch without validation."""
         if self.monitor in logs:
-            return logs[self.monitor]
+            value = logs[self.monitor]
+            if np.ndim(value):
+                raise ArgumentError(
+                    f"{type(self).__name__}: monitor is {self.monitor!r}, which is an array of "
+                    f"{np.size(value)} numbers, expected a figure of one"
+                )
+            return value
         if self._expected:
             return None
         raise self._missing(logs)
@@ -387,7 +393,7 @@ class ModelCheckpoint(Monitor):
                 return
         try:
             path = Path(self._named(epoch + 1, logs))
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self._unfillable(logs) from error
         from einkorn import checkpoint
 

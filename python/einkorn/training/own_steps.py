@@ -13,6 +13,7 @@ from einkorn.errors import ArgumentError
 from einkorn.metrics import Metric as Stream
 from einkorn.training.batches import Named
 from einkorn.training.devices import on_device
+from einkorn.training.figures import plain
 from einkorn.training.losses import Loss
 from einkorn.training.metrics import Metric
 
@@ -53,18 +54,18 @@ def batched(data: Any, op: str) -> tuple[Any, Any, Any]:
     return (tuple(x) if isinstance(x, (tuple, list)) else (x,)), target, weight
 
 
-def numbers_of(logs: Any, op: str) -> dict[str, float]:
-    """What a step of the user's returned, as plain numbers."""
+def numbers_of(logs: Any, op: str) -> dict[str, Any]:
+    """What a step of the user's returned, as plain numbers, or arrays with a number for each class."""
     if not isinstance(logs, Mapping):
         raise ArgumentError(f"{op}: gave {type(logs).__name__}, expected a dict of figures")
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in logs.items():
         array = as_array(value._data if isinstance(value, Tensor) else value)
         if array.dtype.kind not in "fiub":
             raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
-        if array.size != 1:
-            raise ArgumentError(f"{op}: {name} has shape {array.shape}, expected a number")
-        found[str(name)] = float(array.reshape(()))
+        if array.size != 1 and name == "loss":
+            raise ArgumentError(f"{op}: loss has shape {array.shape}, expected a number")
+        found[str(name)] = plain(array)
     return found
 
 

@@ -6,12 +6,9 @@ import time
 from typing import Any
 
 from einkorn._console import INTERVAL, open_bar, say
+from einkorn.training.figures import shown
 
 __all__ = ["Progress"]
-
-
-def _figures(logs: dict[str, float]) -> str:
-    return " ".join(f"{key}={value:.4g}" for key, value in logs.items())
 
 
 class Progress:
@@ -47,7 +44,7 @@ class Progress:
 
     def draw(self, done: int, logs: dict[str, float]) -> None:
         """Show that ``done`` batches are behind us."""
-        self._bar.set_postfix_str(_figures(logs), refresh=False)
+        self._bar.set_postfix_str(shown(logs), refresh=False)
         self._bar.update(done - self._bar.n)
         self._next = time.perf_counter() + INTERVAL
 
@@ -56,7 +53,7 @@ class Progress:
         self.close()
         if self.verbose:
             seconds = time.perf_counter() - self._begin
-            say(f"{self._head} - {seconds:.1f} s - {_figures(logs)}")
+            say(f"{self._head} - {seconds:.1f} s - {shown(logs)}")
 
     def close(self) -> None:
         """Leave the terminal as it is found by whatever comes next."""

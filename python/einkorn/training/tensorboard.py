@@ -17,6 +17,7 @@ from einkorn._tensor import as_numpy
 from einkorn.checkpoint import check_path
 from einkorn.errors import ArgumentError, CheckpointError
 from einkorn.training.callbacks import Callback, Logs
+from einkorn.training.figures import single
 from einkorn.training.own_steps import numbers_of
 from einkorn.training.state import state_of
 from einkorn.training.summary import describe
@@ -160,7 +161,7 @@ class TensorBoard(Callback):
         if self.update_freq != "epoch" and self._batches % int(self.update_freq) == 0:
             writer = self._writer("train")
             with self._writing():
-                for name, value in (logs or {}).items():
+                for name, value in single(logs or {}).items():
                     writer.add_scalar(f"batch_{name}", value, self._batches)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -168,7 +169,7 @@ class TensorBoard(Callback):
             self._write_epoch(epoch, logs)
 
     def _write_epoch(self, epoch: int, logs: Any) -> None:
-        for name, value in numbers_of(logs or {}, "TensorBoard: the logs").items():
+        for name, value in single(numbers_of(logs or {}, "TensorBoard: the logs")).items():
             run = "validation" if name.startswith("val_") else "train"
             self._writer(run).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
         writer = self._writer("train")
@@ -199,7 +200,7 @@ class TensorBoard(Callback):
 
     def _write_end(self, logs: Logs | None) -> None:
         if self.hparams is not None and "train" in self._writers:
-            figures = {f"hparam/{name}": float(value) for name, value in (logs or {}).items()}
+            figures = {f"hparam/{name}": value for name, value in single(logs or {}).items()}
             plain = {
                 k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in self.hparams.items()
             }
