@@ -5,7 +5,7 @@ import pytest
 
 import einkorn
 from einkorn import Tensor, nn, optim, quantization, training
-from einkorn.errors import ArgumentError, CheckpointError, EinkornError
+from einkorn.errors import ArgumentError, CheckpointError, EinkornError, IndexRangeError, ShapeError
 from einkorn.nn import functional
 
 torch = pytest.importorskip("torch")
@@ -77,6 +77,47 @@ def test_integers_are_pooled(rank):
     assert pool(x.astype(np.int8), 2).dtype == np.int8
     with pytest.raises(ArgumentError, match="beyond"):
         pool(np.full((1, 1, *(2,) * rank), 1 << 60), 2)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_places_of_maxima_are_tensors_where_x_is_one(rank):
+    x = np.random.default_rng(0).random((2, 3, *(6,) * rank), np.float32)
+    pools = {
+        f"max_pool{rank}d": (2,), f"adaptive_max_pool{rank}d": (3,),
+        **({f"fractional_max_pool{rank}d": (2, 3)} if rank > 1 else {}),
+    }  # fmt: skip
+    for name, options in pools.items():
+        pool = getattr(functional, name)
+        tensor, places = pool(Tensor(x), *options, return_indices=True)
+        assert type(places) is Tensor
+        assert places.dtype == np.int64
+        assert not places.requires_grad
+        assert type(pool(x, *options, return_indices=True)[1]) is np.ndarray
+        back = getattr(functional, f"max_unpool{rank}d")(tensor, places, 2)
+        own = getattr(torch.nn.functional, f"max_unpool{rank}d")
+        numbers = torch.from_numpy(tensor.numpy()), torch.from_numpy(places.numpy())
+        np.testing.assert_array_equal(back.numpy(), own(*numbers, 2).numpy())
+    places = functional.max_pool1d(Tensor(np.arange(6).reshape(1, 6)), 2, return_indices=True)[1]
+    assert type(places) is Tensor
+    assert places.tolist() == [[1, 3, 5]]
+    places = functional.adaptive_max_pool1d(Tensor(x.reshape(3, 2, -1)), 0, return_indices=True)[1]
+    assert type(places) is Tensor
+    assert places.shape == (3, 2, 0)
+
+
+def test_a_window_of_padding_alone_has_no_place():
+    x = Tensor(np.full((1, 1, 1), 3.0, np.float32), requires_grad=True)
+    y, places = functional.max_pool1d(x, 2, 4, 1, dilation=2, return_indices=True)
+    assert y.tolist() == [[[-np.inf]]]
+    assert places.tolist() == [[[-1]]]
+    with pytest.raises(ShapeError, match="no size of the output follows, expected output_size"):
+        functional.max_unpool1d(y, places, 2, 4, 1)
+    back = functional.max_unpool1d(y, places, 2, 4, 1, output_size=(1,))
+    assert back.tolist() == [[[0.0]]]  # none is put anywhere, and its gradient is none
+    back.sum().backward()
+    assert x.grad.tolist() == [[[0.0]]]
+    with pytest.raises(IndexRangeError, match="indices has the number -2, expected 0 to 0"):
+        functional.max_unpool1d(y, places - 1, 2, 4, 1, output_size=(1,))
 
 
 def _optimizers():

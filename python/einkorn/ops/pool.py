@@ -80,7 +80,7 @@ def max_pool2d(
     out : array or Tensor [N, C, OH, OW] or [C, OH, OW]
         OH = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode; OW
         likewise. NaN counts as the largest number.
-    indices : int64 array of the same shape, with return_indices
+    indices : int64 array or Tensor, as x, of the same shape, with return_indices
         h * W + w of the first maximum in its plane, of several NaN of the last, as in torch; -1 for a
         dilated window that meets no pixel.
 
@@ -173,7 +173,7 @@ def _max_pool(
     if not return_indices:
         return pooled
     assert places is not None
-    return pooled, places.astype("int64").reshape(result_shape)
+    return pooled, _integers.wrapped(places.astype("int64").reshape(result_shape), x)
 
 
 def _plan(
@@ -201,7 +201,7 @@ def _of_integers(op: str, x: Any, whole: Any, found: Any, return_indices: Any) -
     out = np.where(places < 0, 0, values).astype(whole.dtype)
     out[places < 0] = np.iinfo(whole.dtype).min  # a window without an element
     pooled = _integers.wrapped(out, x)
-    return (pooled, places) if flag(op, "return_indices", return_indices) else pooled
+    return (pooled, _integers.wrapped(places, x)) if flag(op, "return_indices", return_indices) else pooled
 
 
 def _joined_places(inner: Any, outer: Any, plane: int, out_plane: int) -> Any:
@@ -240,7 +240,7 @@ def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) 
     Returns
     -------
     out : array or Tensor [N, C, OH, OW] or [C, OH, OW]
-    indices : int64 array of the same shape, with return_indices
+    indices : int64 array or Tensor, as x, of the same shape, with return_indices
 
     Raises
     ------
@@ -266,7 +266,9 @@ def _adaptive_max(op: str, spatial: int, x: Any, output_size: Any, return_indice
     out = _output_size(op, output_size, extent)
     if 0 in out:
         y = _nothing(x, (*shape[:-spatial], *out))
-        return (y, np.empty(y.shape, np.int64)) if flag(op, "return_indices", return_indices) else y
+        if not flag(op, "return_indices", return_indices):
+            return y
+        return y, _integers.wrapped(beside(getattr(y, "_data", y), np.empty(y.shape, np.int64)), x)
     begin, end = [], []
     for n, count in zip((*(1,) * (3 - spatial), *extent), (*(1,) * (3 - spatial), *out), strict=True):
         i = np.arange(count, dtype=np.int64)
@@ -288,7 +290,9 @@ def _max_of_ranges(
     y, places = _pool.maximum_of_ranges(volume, begin, end, (*lead, *missing, *out), return_indices)
     result_shape = (*shape[:-spatial], *out)
     pooled = _seen(y, result_shape)
-    return (pooled, places.astype("int64").reshape(result_shape)) if return_indices else pooled
+    if not return_indices:
+        return pooled
+    return pooled, _integers.wrapped(places.astype("int64").reshape(result_shape), x)
 
 
 def fractional_max_pool2d(
@@ -317,7 +321,7 @@ def fractional_max_pool2d(
     Returns
     -------
     out : array or Tensor [N, C, OH, OW] or [C, OH, OW]
-    indices : int64 array of the same shape, with return_indices
+    indices : int64 array or Tensor, as x, of the same shape, with return_indices
 
     Raises
     ------
@@ -428,7 +432,7 @@ def max_unpool2d(
         The maxima.
     indices : integer array of the same shape
         Their places h * W + w in the output, as ``return_indices`` gives them. Of several numbers for one
-        place the last stays.
+        place the last stays; -1, the maximum of a window that sees only padding, has none.
     kernel_size, stride, padding
         Those of the pooling.
     output_size : sequence of int, optional
@@ -504,14 +508,19 @@ def _max_unpool(
             )
         out = wanted
     pixels = math.prod(out)
+    if min(out) < 1 and output_size is None:
+        raise ShapeError(
+            f"{op}: x has shape {shape}, from which no size of the output follows, expected output_size: "
+            "that of what was pooled"
+        )
     if min(out) < 1 or pixels >= 1 << 31:
         raise ShapeError(f"{op}: the output would have planes of {out} pixels, expected 1 to 2**31 - 1")
     if places.size:
         low, high = int(places.min()), int(places.max())
-        if low < 0 or high >= pixels:
+        if low < -1 or high >= pixels:
             raise IndexRangeError(
-                f"{op}: indices has the number {low if low < 0 else high}, expected 0 to {pixels - 1},"
-                f" the pixels of an output of {out}"
+                f"{op}: indices has the number {low if low < -1 else high}, expected 0 to {pixels - 1},"
+                f" the pixels of an output of {out}, or -1 for none"
             )
     lead = _flattened(shape, spatial)
     y = _pool.scatter(

@@ -104,7 +104,7 @@ def run_evaluation(
                     hints.check_rows(model, inputs, op)
                 if own:
                     data = unbatched(*there(state, inputs, target, weight))
-                    logs = numbers_of(model.test_step(data), "test_step")
+                    logs = numbers_of(model.test_step(data), "test_step", model)
                 else:
                     tester.add(figures, inputs, target, weight)
                 if events["on_test_batch_end"]:

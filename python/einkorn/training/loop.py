@@ -149,7 +149,9 @@ def fit(
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 run.done = 0
                 events.call("on_epoch_end", epoch, logs)
-                logs = numbers_of(logs, "on_epoch_end: the logs")  # callbacks may have put something in
+                logs = numbers_of(
+                    logs, "on_epoch_end: the logs", model
+                )  # callbacks may have put something in
                 progress.end(steps, logs)
                 history.append(epoch, logs)
                 run.epoch_number = epoch + 1
@@ -408,7 +410,7 @@ class Run:
                     figures.add(number, total, values, wanted, None)
             elif self.own_step:
                 data = unbatched(*there(state, inputs, target, weight))
-                logs = numbers_of(self.model.train_step(data), "train_step")
+                logs = numbers_of(self.model.train_step(data), "train_step", self.model)
                 stepper.fresh = False
                 self._check_own(logs, epoch, step, inputs, target)
             else:

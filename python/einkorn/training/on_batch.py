@@ -56,7 +56,7 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight:
         with training(model):
             for batch in batches:
                 data = unbatched(*(there(state, *batch) if own else batch))
-                logs = numbers_of(model.train_step(data), "train_step")
+                logs = numbers_of(model.train_step(data), "train_step", model)
     finally:
         state.stepper, state.figures, state.held = outer
     return logs

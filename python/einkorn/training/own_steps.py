@@ -54,8 +54,9 @@ def batched(data: Any, op: str) -> tuple[Any, Any, Any]:
     return (tuple(x) if isinstance(x, (tuple, list)) else (x,)), target, weight
 
 
-def numbers_of(logs: Any, op: str) -> dict[str, Any]:
-    """What a step of the user's returned, as plain numbers, or arrays with a number for each class."""
+def numbers_of(logs: Any, op: str, model: Any) -> dict[str, Any]:
+    """What a step of the user's returned, as plain numbers; in Keras' models arrays too."""
+    keeps = getattr(model, "_keeps_its_metrics", False)
     if not isinstance(logs, Mapping):
         raise ArgumentError(f"{op}: gave {type(logs).__name__}, expected a dict of figures")
     found: dict[str, Any] = {}
@@ -63,8 +64,8 @@ def numbers_of(logs: Any, op: str) -> dict[str, Any]:
         array = as_array(value._data if isinstance(value, Tensor) else value)
         if array.dtype.kind not in "fiub":
             raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
-        if array.size != 1 and name == "loss":
-            raise ArgumentError(f"{op}: loss has shape {array.shape}, expected a number")
+        if array.size != 1 and (name == "loss" or not keeps):
+            raise ArgumentError(f"{op}: {name} has shape {array.shape}, expected a number")
         found[str(name)] = plain(array)
     return found
 

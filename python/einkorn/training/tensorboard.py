@@ -169,7 +169,7 @@ class TensorBoard(Callback):
             self._write_epoch(epoch, logs)
 
     def _write_epoch(self, epoch: int, logs: Any) -> None:
-        for name, value in single(numbers_of(logs or {}, "TensorBoard: the logs")).items():
+        for name, value in single(numbers_of(logs or {}, "TensorBoard: the logs", self.model)).items():
             run = "validation" if name.startswith("val_") else "train"
             self._writer(run).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
         writer = self._writer("train")
