@@ -13,6 +13,8 @@ class Pretrained:
 
     #: What ``config.json`` said, of a model that was read.
     published_config: Any = None
+    #: Arrays of a model that was read which no output needs, by name.
+    published_arrays: Any = None
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str], *, strict: bool = True, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +18,10 @@ class Kind(NamedTuple):
     options: Callable[[Mapping[str, Any]], dict[str, Any]]  # ours, from those of config.json
     body: str  # the part that files of the bare body leave out of the names
     transposed: str = "$^"  # matrices [in, out]: a pattern
-    left_out: str = "$^"  # what the file says twice, or what no model needs
+    left_out: str = "$^"  # buffers, which are computed
+    twice: tuple[tuple[str, str], ...] = ()  # patterns of copies, and the array that they are equal to
+    kept: str = "$^"  # what no output of ours needs and the published model has: `save_pretrained` writes it
+    aliases: tuple[tuple[str, str], ...] = ()  # other names of options
     renamed: tuple[tuple[str, str], ...] = ()  # patterns and what they become
 
 
@@ -39,6 +43,7 @@ GPT2 = _names(
     "n_head",
     "n_inner",
     "layer_norm_epsilon",
+    "tie_word_embeddings",
     activation="activation_function",
     dropout="resid_pdrop",
 )
@@ -190,9 +195,15 @@ CONFORMER = _names(
 
 
 def _gpt2(config: Mapping[str, Any]) -> dict[str, Any]:
-    for name in ("scale_attn_by_inverse_layer_idx", "add_cross_attention"):
-        if config.get(name):
-            raise ArgumentError(f"from_pretrained: {name} is {config[name]!r}, which GPT does not have")
+    _refused(
+        config,
+        "GPT",
+        scale_attn_weights=True,
+        scale_attn_by_inverse_layer_idx=False,
+        add_cross_attention=False,
+    )
+    p = config.get("resid_pdrop", 0.1)
+    _trained_otherwise(config, "GPT", embd_pdrop=p, attn_pdrop=p)
     return _picked(config, {**GPT2, "bias": "bias"})
 
 
@@ -200,6 +211,7 @@ def _llama(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("hidden_act", "silu") != "silu":
         act = config["hidden_act"]
         raise ArgumentError(f"from_pretrained: hidden_act is {act!r}, which Llama does not have")
+    _trained_otherwise(config, "Llama", attention_dropout=0.0)
     own = _picked(config, LLAMA)
     rope = config.get("rope_parameters")  # what newer files have in the place of two
     if rope:
@@ -210,9 +222,14 @@ def _llama(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bert(config: Mapping[str, Any]) -> dict[str, Any]:
-    for name, expected in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
-        if config.get(name, expected) != expected:
-            raise ArgumentError(f"from_pretrained: {name} is {config[name]!r}, which Bert does not have")
+    _refused(
+        config,
+        "Bert",
+        hidden_act="gelu",
+        position_embedding_type="absolute",
+        is_decoder=False,
+        add_cross_attention=False,
+    )
     return _picked(config, BERT)
 
 
@@ -222,11 +239,23 @@ def _refused(config: Mapping[str, Any], ours: str, **expected: Any) -> None:
             raise ArgumentError(f"from_pretrained: {name} is {config[name]!r}, which {ours} does not have")
 
 
+def _trained_otherwise(config: Mapping[str, Any], ours: str, **expected: Any) -> None:
+    for name, value in expected.items():
+        if config.get(name, value) != value:
+            warnings.warn(
+                f"from_pretrained: {name} is {config[name]!r}, {ours} has {value!r}:"
+                " scores are the same, training differs",
+                UserWarning,
+                stacklevel=5,
+            )
+
+
 def _t5(config: Mapping[str, Any]) -> dict[str, Any]:
     return _picked(config, T5)
 
 
 def _m2m100(config: Mapping[str, Any]) -> dict[str, Any]:
+    _refused(config, "M2M100", tie_word_embeddings=True)
     return _picked(config, M2M100)
 
 
@@ -241,7 +270,19 @@ def _marian(config: Mapping[str, Any]) -> dict[str, Any]:
                 f"from_pretrained: {ours} is {config.get(ours)} and {theirs} {config.get(theirs)},"
                 " Transformer has one number for both"
             )
-    _refused(config, "Transformer", share_encoder_decoder_embeddings=True, normalize_embedding=False)
+    _refused(
+        config,
+        "Transformer",
+        share_encoder_decoder_embeddings=True,
+        normalize_embedding=False,
+        tie_word_embeddings=True,
+    )
+    if config.get("decoder_vocab_size") not in (None, config.get("vocab_size")):
+        raise ArgumentError(
+            f"from_pretrained: decoder_vocab_size is {config['decoder_vocab_size']!r} and vocab_size"
+            f" {config.get('vocab_size')!r}, Transformer has one vocabulary"
+        )
+    _trained_otherwise(config, "Transformer", attention_dropout=0.0, activation_dropout=0.0)
     own = _picked(config, MARIAN)
     # The paper's positions and no bias are options of ours, which `save_pretrained` writes beside.
     defaults = {"interleaved": False, "output_bias": True}
@@ -261,7 +302,10 @@ def _vit(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _clip(config: Mapping[str, Any]) -> dict[str, Any]:
-    text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
+    # Older files say it twice, and the other name wins there.
+    text, vision = (
+        (config.get(f"{name}_dict") or config.get(name) or {}) for name in ("text_config", "vision_config")
+    )
     _side(vision)
     return {
         "text_config": _picked(text, CLIP_TEXT),
@@ -287,8 +331,14 @@ def _wav2vec2_conformer(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# Said by the shared embedding, and positions, which are computed.
-_TWICE = r"coder\.embed_tokens\.weight$|embed_positions\.weights?$|lm_head\.weight$"
+_TABLES = r"coder\.embed_tokens\.weight$|^lm_head\.weight$"
+_SHARED = ((_TABLES, "model.shared.weight"),)
+_POSITIONS = r"embed_positions\.weights?$"
+_TWO_STACKS = (
+    ("hidden_size", "d_model"),
+    ("num_attention_heads", "encoder_attention_heads"),
+    ("num_hidden_layers", "encoder_layers"),
+)
 
 KINDS = {
     "gpt2": Kind(
@@ -296,10 +346,21 @@ KINDS = {
         _gpt2,
         "transformer",
         transposed=r"(c_attn|c_proj|c_fc)\.weight$",
-        left_out=r"lm_head\.weight$|\.attn\.(bias|masked_bias)$",
+        left_out=r"\.attn\.(bias|masked_bias)$",
+        twice=((r"^lm_head\.weight$", "transformer.wte.weight"),),
+        aliases=(
+            ("hidden_size", "n_embd"),
+            ("max_position_embeddings", "n_positions"),
+            ("num_attention_heads", "n_head"),
+            ("num_hidden_layers", "n_layer"),
+        ),
     ),
     "llama": Kind(
-        {"": "llama", "LlamaForCausalLM": "llama"}, _llama, "model", left_out=r"rotary_emb\.inv_freq$"
+        {"": "llama", "LlamaForCausalLM": "llama", "LlamaModel": "llama"},
+        _llama,
+        "model",
+        left_out=r"rotary_emb\.inv_freq$",
+        twice=((r"^lm_head\.weight$", "model.embed_tokens.weight"),),
     ),
     "bert": Kind(
         {
@@ -313,27 +374,46 @@ KINDS = {
         },
         _bert,
         "bert",
-        left_out=r"position_ids$|predictions\.decoder\.",
+        left_out=r"position_ids$",
+        twice=(
+            (r"predictions\.decoder\.weight$", "bert.embeddings.word_embeddings.weight"),
+            (r"predictions\.decoder\.bias$", "cls.predictions.bias"),
+        ),
         renamed=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
     ),
     "t5": Kind(
         {"": "t5", "T5ForConditionalGeneration": "t5", "T5Model": "t5"},
         _t5,
         "model",
-        left_out=r"coder\.embed_tokens\.weight$",
+        twice=((_TABLES, "shared.weight"),),
+        aliases=(
+            ("hidden_size", "d_model"),
+            ("num_attention_heads", "num_heads"),
+            ("num_hidden_layers", "num_layers"),
+            ("head_dim", "d_kv"),
+        ),
     ),
     "m2m_100": Kind(
-        {"": "m2m100", "M2M100ForConditionalGeneration": "m2m100"},
+        {"": "m2m100", "M2M100ForConditionalGeneration": "m2m100", "M2M100Model": "m2m100"},
         _m2m100,
         "model",
-        left_out=_TWICE,
+        left_out=_POSITIONS,
+        twice=_SHARED,
+        aliases=_TWO_STACKS,
     ),
-    "marian": Kind({"": "transformer", "MarianMTModel": "transformer"}, _marian, "model", left_out=_TWICE),
+    "marian": Kind(
+        {"": "transformer", "MarianMTModel": "transformer", "MarianModel": "transformer"},
+        _marian,
+        "model",
+        left_out=_POSITIONS,
+        twice=_SHARED,
+        aliases=_TWO_STACKS,
+    ),
     "vit": Kind(
         {"": "vit", "ViTForImageClassification": "vit", "ViTModel": "vit"},
         _vit,
         "vit",
-        left_out=r"pooler\.|mask_token$",
+        kept=r"pooler\.|mask_token$",
         renamed=(
             (r"^vit\.", ""),
             (r"^(encoder\.)?layers?\.", "encoder.layers."),
@@ -352,15 +432,17 @@ KINDS = {
     ),
     "clip": Kind({"": "clip", "CLIPModel": "clip"}, _clip, "clip", left_out=r"position_ids$"),
     "whisper": Kind(
-        {"": "whisper", "WhisperForConditionalGeneration": "whisper"},
+        {"": "whisper", "WhisperForConditionalGeneration": "whisper", "WhisperModel": "whisper"},
         _whisper,
         "model",
-        left_out=r"proj_out\.weight$",
+        twice=((r"^proj_out\.weight$", "model.decoder.embed_tokens.weight"),),
+        aliases=_TWO_STACKS,
     ),
     "wav2vec2-conformer": Kind(
         {"": "wav2vec2_conformer", "Wav2Vec2ConformerForCTC": "wav2vec2_conformer"},
         _wav2vec2_conformer,
         "wav2vec2_conformer",
-        left_out=r"pos_conv_embed\.|masked_spec_embed$|embed_positions\.",
+        left_out=r"embed_positions\.",
+        kept=r"pos_conv_embed\.|masked_spec_embed$",
     ),
 }

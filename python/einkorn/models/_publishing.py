@@ -53,7 +53,7 @@ def _zero_biases(model: Any) -> dict[str, Any]:
     if model.config["bias"]:
         return {}
     state = model.state_dict()
-    rows = {n: len(a) for n, a in state.items() if not re.search(r"\.(wte|wpe)\.weight$", n)}
+    rows = {n: len(a) for n, a in state.items() if not re.search(r"\.(wte|wpe)\.weight$|^lm_head\.", n)}
     return {n.removesuffix("weight") + "bias": np.zeros(count, np.float32) for n, count in rows.items()}
 
 

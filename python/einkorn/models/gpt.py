@@ -117,10 +117,12 @@ class GPT(CausalLM):
     activation : "gelu_new", "gelu" or "relu", keyword-only, default "gelu_new"
         "gelu_new" is the tanh form, as GPT-2 has it.
     layer_norm_epsilon : float, keyword-only, default 1e-5
+    tie_word_embeddings : bool, keyword-only, default True
+        Whether the embedding of tokens is the head's matrix as well.
 
     Notes
     -----
-    The embedding of tokens is the head's matrix as well. Names of the state are those of Hugging Face's
+    Names of the state are those of Hugging Face's
     ``GPT2LMHeadModel``, matrices lie as in :class:`einkorn.nn.Linear`;
     :func:`einkorn.models.from_pretrained` reads its files.
 
@@ -144,6 +146,7 @@ class GPT(CausalLM):
         bias: bool = True,
         activation: str = "gelu_new",
         layer_norm_epsilon: float = 1e-5,
+        tie_word_embeddings: bool = True,
     ) -> None:
         super().__init__()
         if activation not in _ACTIVATIONS:
@@ -173,6 +176,8 @@ class GPT(CausalLM):
             for _ in range(n_layer)
         )
         body.ln_f = LayerNorm(n_embd, layer_norm_epsilon, bias=bias)
+        if not tie_word_embeddings:
+            self.lm_head = Linear(n_embd, vocab_size, bias=False)
         self.drop = Dropout(dropout)
         self.vocab_size, self.context_length = body.wte.num_embeddings, body.wpe.num_embeddings
         self.config = {
@@ -187,6 +192,7 @@ class GPT(CausalLM):
             "bias": bool(bias),
             "activation": activation,
             "layer_norm_epsilon": float(layer_norm_epsilon),
+            "tie_word_embeddings": bool(tie_word_embeddings),
         }
         self.reset_parameters()
 
@@ -226,4 +232,4 @@ class GPT(CausalLM):
         return body.ln_f(x)
 
     def head(self) -> Any:
-        return self.transformer.wte.weight
+        return self.transformer.wte.weight if self.config["tie_word_embeddings"] else self.lm_head.weight

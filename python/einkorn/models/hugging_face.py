@@ -16,11 +16,12 @@ import numpy as np
 
 from einkorn import _bfloat16, checkpoint
 from einkorn._files import check_folder, read_object
-from einkorn.errors import ArgumentError, CheckpointError
+from einkorn.errors import ArgumentError, CheckpointError, EinkornError
 from einkorn.models._published import KINDS, Kind
+from einkorn.models._published_checks import budget_of, check_left_over, check_numbers, tell
 from einkorn.models._publishing import WRITERS, architecture_of
 from einkorn.models.registry import _class_of, build, name_of
-from einkorn.models.weights import WeightsReport, compared
+from einkorn.models.weights import compared
 from einkorn.nn import Module
 from einkorn.nn.parameter import deferred
 
@@ -36,7 +37,7 @@ _STARTS = (
     "forced_eos_token_id",
 )
 #: The embeddings of models whose head may be a matrix of its own.
-_TABLES = {"t5": "shared.weight", "llama": "model.embed_tokens.weight"}
+_TABLES = {"t5": "shared.weight", "llama": "embed_tokens.weight", "gpt2": "wte.weight"}
 
 
 def from_pretrained(
@@ -53,8 +54,9 @@ def from_pretrained(
     architecture : str, keyword-only, optional
         Such as "BertForSequenceClassification", in the place of the one that the folder names.
     strict : bool, keyword-only, default True
-        Whether each array of the model must be in the files. False: the others keep their initial values, as
-        a new head does.
+        Whether each array of the model must be in the files, and each layer and each head that is no copy of
+        the embedding must have its place. False: the others keep their initial values, as a new head does,
+        or are left out. A pooler that the folder of another architecture lacks is always new.
     **options
         Of the model's class, in the place of the folder's.
 
@@ -62,14 +64,21 @@ def from_pretrained(
     -------
     Module
         In evaluation; of float64 where all arrays are, else float32. ``model.weights_report`` says what was
-        read, ``model.published_config`` is what ``config.json`` says.
+        read, ``model.published_config`` is what ``config.json`` says. Arrays that the model does not use, and
+        new ones, are told in a warning too.
 
     Raises
     ------
     CheckpointError
         A file is missing, damaged or does not fit.
     ArgumentError
-        The kind of model is not among ours, or an option is unknown.
+        The kind of model, its architecture or a switch of its configuration is not among ours, or an option
+        is unknown.
+
+    Notes
+    -----
+    Scores are the published model's. In training, layers left out at random and masks over the sound
+    (``layerdrop``, ``mask_time_prob``) are not ours.
     """
     folder = Path(path)
     config = read_config(folder)
@@ -79,15 +88,23 @@ def from_pretrained(
             f"from_pretrained: {folder}: model_type is {config.get('model_type')!r},"
             f" expected one of {', '.join(KINDS)}"
         )
-    wanted = architecture or (config.get("architectures") or [""])[0]
-    name = kind.names.get(wanted, None if architecture else kind.names[""])
+    named = _architecture(folder, config)
+    wanted = architecture or named
+    name = kind.names.get(wanted)
     if name is None:
         known = ", ".join(n for n in kind.names if n)
-        raise ArgumentError(f"from_pretrained: architecture is {architecture!r}, expected one of {known}")
-    own = kind.options(config)
+        if architecture:
+            raise ArgumentError(f"from_pretrained: architecture is {architecture!r}, expected one of {known}")
+        raise ArgumentError(
+            f"from_pretrained: {folder}: the architecture is {wanted!r}, expected one of {known};"
+            " architecture= reads the folder as one of these"
+        )
+    check_numbers(folder, config)
+    renamed = {own: config[other] for other, own in kind.aliases if other in config and own not in config}
+    own = kind.options({**config, **renamed})
     if name == "vit":
-        head = wanted == "ViTForImageClassification"
-        own["num_labels"] = len(config.get("id2label") or (0, 1)) if head else None
+        classes = len(config.get("id2label") or (0, 1))
+        own["num_labels"] = classes if wanted == "ViTForImageClassification" else None
     if "classification" in name:
         own["classifier_dropout"] = config.get("classifier_dropout")
         if "num_labels" not in options:
@@ -95,22 +112,56 @@ def from_pretrained(
     if name == "bert":
         own["add_pooling_layer"] = config.get("add_pooling_layer", True)
     arrays = _arrays(folder)
-    head, table = arrays.get("lm_head.weight"), arrays.get(_TABLES.get(config["model_type"], ""))
+    table_name = _TABLES.get(config["model_type"], "")
+    head = arrays.get("lm_head.weight")
+    table = arrays.get(table_name, arrays.get(f"{kind.body}.{table_name}"))
+    if wanted == "GPT2Model" and head is None:
+        own["tie_word_embeddings"] = True
+    if name in ("bert_masked_lm", "bert_pre_training") and not config.get("tie_word_embeddings", True):
+        raise ArgumentError("from_pretrained: tie_word_embeddings is False, which Bert's heads do not have")
     if head is not None and table is not None and not np.array_equal(head, table):
         # Files that transformers 5 writes say that one matrix is both, and hold two.
         if name == "t5":
             own.setdefault("scale_decoder_outputs", own.get("tie_word_embeddings", True))
         own["tie_word_embeddings"] = False
-    model = build(name, **{**own, **options})
+    for option in {"bias", "output_bias"} & own.keys():  # ours alone: no file says there that it has none
+        own[option] = own[option] or any(
+            name.endswith("bias") and array.any() and not re.search(kind.left_out, name)
+            for name, array in arrays.items()
+            if option == "bias" or name.endswith("final_logits_bias")
+        )
+    with deferred(*budget_of(arrays)):
+        _built(folder, name, own, options)
+    model = _built(folder, name, own, options)
     if {a.dtype for a in arrays.values() if _bfloat16.is_floating(a.dtype)} == {np.dtype(np.float64)}:
         model.to(np.float64)
-    model.weights_report = _fill(model, _renamed(kind, model, arrays), strict, str(folder))
+    fresh = "pooler." if name == "bert" and named not in ("", wanted) else None
+    _fill(model, kind, arrays, strict, fresh, str(folder))
     model.published_config = config
     if hasattr(model, "generation_config") and (folder / "generation_config.json").is_file():
         from einkorn.seq.generation_config import GenerationConfig
 
         model.generation_config = GenerationConfig.from_pretrained(folder, vocab_size=model.vocab_size)
     return model.eval()
+
+
+def _architecture(folder: Path, config: Mapping[str, Any]) -> str:
+    """What the folder says it is, or nothing."""
+    names = config.get("architectures") or [""]
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        raise CheckpointError(f"{folder / 'config.json'}: architectures is {names!r}, expected names")
+    return names[0]
+
+
+def _built(folder: Path, name: str, own: dict[str, Any], options: dict[str, Any]) -> Any:
+    try:
+        return build(name, **{**own, **options})
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+    except (TypeError, ValueError) as error:
+        if isinstance(error, EinkornError):
+            raise
+        raise CheckpointError(f"{folder / 'config.json'}: describes no model: {error}") from error
 
 
 def read_one(cls: Any, path: str | PathLike[str], strict: bool, options: dict[str, Any]) -> Any:
@@ -129,7 +180,7 @@ def read_one(cls: Any, path: str | PathLike[str], strict: bool, options: dict[st
     kind = config.get("model_type")
     if kind not in own:
         raise ArgumentError(f"{op}: {path}: model_type is {kind!r}, expected {' or '.join(map(repr, own))}")
-    named = (config.get("architectures") or [""])[0]
+    named = _architecture(Path(path), config)
     architecture = named if named in own[kind] else own[kind][0]
     return from_pretrained(path, architecture=architecture, strict=strict, **options)
 
@@ -182,7 +233,8 @@ def _outward(kind: str, model: Any, state: Mapping[str, np.ndarray]) -> dict[str
     body = KINDS[kind].body
     dtype = next(iter(state.values())).dtype
     more = {name: _bfloat16.astype(array, dtype) for name, array in WRITERS[kind].more(model).items()}
-    for own, array in {**state, **more}.items():
+    left = {n: _bfloat16.astype(a, dtype) for n, a in (model.published_arrays or {}).items()}
+    for own, array in {**state, **more, **left}.items():
         name = own
         for pattern, new in WRITERS[kind].renamed:
             name = re.sub(pattern, new, name)
@@ -318,9 +370,12 @@ def _arrays(folder: Path) -> dict[str, np.ndarray]:
         return dict(checkpoint._read(whole)[0])
     try:
         with open(index, encoding="utf-8") as opened:
-            parts = sorted(set(json.load(opened)["weight_map"].values()))
+            parts = sorted(set(json.load(opened)["weight_map"].values()), key=str)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index}: is no readable index: {error}") from error
+    for part in parts:
+        if not isinstance(part, str):
+            raise CheckpointError(f"{index}: weight_map holds {part!r}, expected names of files")
     arrays: dict[str, np.ndarray] = {}
     for part in parts:
         if Path(part).name != part:
@@ -347,9 +402,44 @@ def _renamed(kind: Kind, model: Module, arrays: Mapping[str, np.ndarray]) -> dic
     return found
 
 
-def _fill(model: Module, found: Mapping[str, np.ndarray], strict: bool, what: str) -> WeightsReport:
-    report = compared(model, found)
-    if report.mismatched or not report.matched or (strict and report.missing):
+def _fill(
+    model: Any, kind: Kind, arrays: Mapping[str, np.ndarray], strict: bool, fresh: str | None, what: str
+) -> None:
+    """Read the arrays, keep those that the model has no use for, and report."""
+    found, own = _renamed(kind, model, arrays), model.state_dict()
+    beside = {name: array for name, array in found.items() if name not in own}
+    heads = []
+    for name, array in beside.items():
+        for pattern, table in kind.twice:
+            if re.search(pattern, name):
+                if not _equal(found.get(table, found.get(table.removeprefix(f"{kind.body}."))), array):
+                    heads.append(name)
+                else:
+                    del found[name]
+                break
+        if name.endswith("bias") and not array.any() and _is_no_bias_of(name, own):
+            found.pop(name, None)
+    kept = {name: found.pop(name) for name in beside if re.search(kind.kept, name)}
+    prefix = f"{kind.body}."
+    within = any(name.startswith(prefix) for name in own)
+    model.published_arrays = {
+        (prefix if within else "") + name.removeprefix(prefix): array for name, array in kept.items()
+    }
+    report = compared(model, found)._replace(kept=tuple(kept))
+    wrong = [name for name in report.missing if fresh is None or not name.startswith(fresh)]
+    if report.mismatched or not report.matched or (strict and wrong):
         raise CheckpointError(f"{what}: does not fit {type(model).__name__}: {report}")
+    if strict:
+        check_left_over(report, list(own), heads if fresh is None else [], what)
+    tell(report, what)
     model.load_state_dict({name: found[name] for name in report.matched}, strict=False)
-    return report
+    model.weights_report = report
+
+
+def _is_no_bias_of(name: str, own: Mapping[str, Any]) -> bool:
+    """Whether a layer of the model has none in the place of zeros."""
+    return name == "final_logits_bias" or name.removesuffix("bias") + "weight" in own
+
+
+def _equal(one: np.ndarray | None, other: np.ndarray) -> bool:
+    return one is not None and np.array_equal(one, other, equal_nan=_bfloat16.is_floating(other.dtype))

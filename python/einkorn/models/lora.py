@@ -61,7 +61,7 @@ def add_lora(
     rank: int = 8,
     alpha: float = 16.0,
     *,
-    targets: str | Sequence[str] = r"(c_attn|q_proj|v_proj|query|value|\bq|\bv)$",
+    targets: str | Sequence[str] = r"(c_attn|q_proj|v_proj|linear_q|linear_v|query|value|\bq|\bv)$",
     dropout: float = 0.0,
 ) -> list[str]:
     """Freeze a model and put adapters beside some of its linear layers.

@@ -33,17 +33,20 @@ class WeightsReport(NamedTuple):
         Arrays of the file that the model has no place for.
     mismatched : tuple of str
         Arrays on both sides whose shapes differ; the model's keep their values.
+    kept : tuple of str
+        Arrays that no output needs and that the published model has: ``save_pretrained`` writes them again.
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         total = len(self.matched) + len(self.missing) + len(self.mismatched)
         lines = [f"{len(self.matched)} of {total} arrays were read"]
-        for what in ("missing", "mismatched", "unexpected"):
+        for what in ("missing", "mismatched", "unexpected", "kept"):
             names = getattr(self, what)
             if names:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
