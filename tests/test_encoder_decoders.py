@@ -135,3 +135,10 @@ def test_published_sizes():
 def test_refusals(call, message):
     with pytest.raises((ek.ArgumentError, ek.ShapeError, ek.errors.IndexRangeError), match=message):
         call()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_loss_of_no_labels_is_nan_as_in_torch():
+    labels = np.full((2, 3), -100)
+    assert np.isnan(float(_transformer().loss(np.array([[3, 4], [5, 6]]), labels)))
+    assert np.isnan(float(models.GPT(8, 6, 8, 1, 2).loss(np.ones((2, 3), int), labels)))

@@ -85,6 +85,8 @@ def test_nothing_is_gained_beyond_the_clip():
     [
         (lambda: seq.comparison_loss(np.ones(3), np.ones((3, 1))), "shapes are chosen"),
         (lambda: seq.dpo_loss(*[np.ones(2)] * 4, beta=0.0), "beta is 0.0"),
+        (lambda: seq.dpo_loss(*[[]] * 4), r"dpo_loss: chosen has shape \(0,\), expected at least one"),
+        (lambda: seq.comparison_loss([], []), r"comparison_loss: chosen has shape \(0,\), expected at least"),
         (lambda: seq.PPOTrainer(_gpt(), 5), "reward is 5"),
         (lambda: seq.PPOTrainer(nn.Linear(2, 2), len), "policy is a Linear, expected a CausalLM"),
         (lambda: seq.PPOTrainer(_gpt(), len, reference=_gpt(9)), "reference has 9 tokens"),

@@ -170,7 +170,14 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
 def test_rewards_and_texts_that_are_none() -> None:
     policy = tiny(0)
     weights = [p.numpy().copy() for p in policy.parameters()]
-    for given, error in ((np.ones(2), ek.ShapeError), ([np.nan] * 3, ek.NonFiniteError)):
+    for given, error in (
+        (np.ones(2), ek.ShapeError),
+        ([np.nan] * 3, ek.NonFiniteError),
+        (["good", "bad", "good"], ek.ArgumentError),
+        (["1", "2", "3"], ek.ArgumentError),
+        ([None] * 3, ek.ArgumentError),
+        ([[1.0], [1.0, 2.0], []], ek.ArgumentError),
+    ):
         with pytest.raises(error, match="PPOTrainer: reward gave"):
             seq.PPOTrainer(policy, lambda t, attention_mask, g=given: g, max_new_tokens=2).step(PROMPTS)
     assert all((p.numpy() == w).all() for p, w in zip(policy.parameters(), weights, strict=True))

@@ -1,5 +1,6 @@
 """Published tokenisers beside the reference libraries: the same ids, offsets, texts and merges."""
 
+import json
 import lzma
 from itertools import pairwise
 from pathlib import Path
@@ -100,6 +101,17 @@ def test_what_truncation_cuts_off(texts: list[str], strategy: str, direction: st
             assert shown(ours.encode(first, second)) == shown(theirs)
             compared += 1
     assert compared > 5
+    for each in (ours, reference):  # no more than what is put around: nothing of the text is kept
+        each.enable_truncation(2, strategy=strategy, direction=direction)
+    assert shown(ours.encode(some[0])) == shown(reference.encode(some[0]))
+    assert shown(ours.encode("")) == shown(reference.encode(""))
+    plain = {**json.loads(ours.to_str()), "post_processor": None}
+    bare, other = (kind.from_str(json.dumps(plain)) for kind in (et.Tokenizer, tokenizers.Tokenizer))
+    for each in (bare, other):
+        each.enable_truncation(0, strategy=strategy, direction=direction)
+    for given in ((some[0],), (some[0], some[1]), ("", some[1]), ("",)):
+        mine, beside = (shown(each.encode(*given)) for each in (bare, other))
+        assert [row[:3] for row in mine] == [row[:3] for row in beside]  # theirs forgets which text was cut
     ours.no_truncation()
     reference.no_truncation()
     for i, token in enumerate(ours.encode(some[0]).tokens[:8]):

@@ -63,6 +63,7 @@ def counter() -> Any:
         (lambda t: t.enable_truncation(True), "max_length must be a whole number"),
         (lambda t: t.enable_truncation(2**31), "max_length must be a whole number"),
         (lambda t: t.enable_truncation(3, strategy=["x"]), "no strategy"),
+        (lambda t: t.save_pretrained(""), "save_pretrained: save_directory is ''"),
         (lambda t: et.train_bpe([None, "a"], 300), "texts must be str, got NoneType"),
         (lambda t: et.train_bpe({"ab" * 3000: 2**52}, 258), "counts times lengths"),
         (lambda t: et.train_bpe(["a"], 300, special_tokens=[""]), "train_bpe: the special token ''"),

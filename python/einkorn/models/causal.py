@@ -94,7 +94,7 @@ class CausalLM(Pretrained, Module, ABC):
     def loss(
         self, input_ids: Any, labels: Any, *, attention_mask: Any = None, ignore_index: int = -100
     ) -> Any:
-        """Mean cross-entropy of ``labels``, without storing the scores of all tokens.
+        """Mean cross-entropy of ``labels``, without storing the scores of all tokens; of none it is NaN.
 
         Parameters
         ----------

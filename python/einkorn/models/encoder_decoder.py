@@ -143,7 +143,7 @@ class EncoderDecoder(Pretrained, Module, ABC):
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
     ) -> Any:
-        """Mean cross-entropy of ``labels``, without storing the scores of all tokens.
+        """Mean cross-entropy of ``labels``, without storing the scores of all tokens; of none it is NaN.
 
         Parameters
         ----------

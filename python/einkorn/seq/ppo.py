@@ -186,6 +186,8 @@ class PPOTrainer:
 
         Raises
         ------
+        ArgumentError, ShapeError
+            The rewards are no numbers, or not one for each text.
         NonFiniteError
             A reward is not finite; nothing was learned from this round.
         """
@@ -228,7 +230,16 @@ class PPOTrainer:
             log_probs, values = self._read(self.policy, tokens, mask, new.shape[1])
             reference, _ = self._read(self.reference, tokens, mask, new.shape[1])
             scores = self.reward(tokens, attention_mask=mask)
-        scores = np.asarray(scores.numpy() if isinstance(scores, Tensor) else scores, np.float32)
+        try:
+            scores = np.asarray(scores.numpy() if isinstance(scores, Tensor) else scores)
+            numbers = scores.dtype.kind in "biuf"
+        except ValueError:  # rows of several lengths
+            numbers = False
+        if not numbers:
+            raise ArgumentError(
+                f"PPOTrainer: reward gave {scores!r:.80}, expected one number for each text, ({len(tokens)},)"
+            )
+        scores = scores.astype(np.float32)
         if scores.shape != (len(tokens),):
             raise ShapeError(
                 f"PPOTrainer: reward gave shape {scores.shape}, expected one number for each text,"

@@ -43,9 +43,15 @@ def comparison_loss(chosen: Any, rejected: Any) -> Any:
     ----------
     chosen, rejected : array or Tensor [batch]
         Rewards of the answer that people took, and of the other one.
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ, or there are no comparisons.
     """
     chosen, rejected = _array(chosen), _array(rejected)
     _alike("comparison_loss", chosen=chosen, rejected=rejected)
+    _some("comparison_loss", chosen)
     return ops.mean(ops.softplus(rejected - chosen))
 
 
@@ -62,6 +68,13 @@ def dpo_loss(
         Those of the model before.
     beta : float, default 0.1
         How dear it is to leave the reference.
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ, or there are no comparisons.
+    ArgumentError
+        beta is not positive.
     """
     if not beta > 0:
         raise ArgumentError(f"dpo_loss: beta is {beta!r}, expected a positive number")
@@ -74,6 +87,7 @@ def dpo_loss(
         reference_chosen=reference_chosen,
         reference_rejected=reference_rejected,
     )
+    _some("dpo_loss", chosen)
     return comparison_loss((chosen - reference_chosen) * beta, (rejected - reference_rejected) * beta)
 
 
@@ -160,6 +174,11 @@ def _alike(op: str, **arrays: Any) -> None:
     if len(set(shapes.values())) != 1:
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ShapeError(f"{op}: shapes are {told}, expected equal ones")
+
+
+def _some(op: str, chosen: Any) -> None:
+    if 0 in tuple(chosen.shape):
+        raise ShapeError(f"{op}: chosen has shape {tuple(chosen.shape)}, expected at least one comparison")
 
 
 def _plain(x: Any) -> Any:

@@ -149,9 +149,11 @@ class Calls(Lengths):
         CheckpointError
             A file cannot be written; what was there before is there still.
         """
+        from einkorn._files import check_folder
         from einkorn.checkpoint import write_together
 
         folder = path_of("save_pretrained", save_directory)
+        check_folder("save_pretrained", save_directory)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -34,7 +34,7 @@ class Lengths:
         Parameters
         ----------
         max_length
-            At least as many as are put around a text.
+            At least as many as are put around a text; no more: nothing of it is kept.
         stride
             How many tokens each of the encodings that overflow has of the one before it.
         strategy

@@ -14,6 +14,8 @@ def truncate(limits: dict[str, Any], first: int, second: int, around: int) -> tu
     excess = first + second + around - int(limits["max_length"])
     if excess <= 0:
         return first, second
+    if int(limits["max_length"]) == around:  # no room for either, whichever is to be cut
+        return 0, 0
     strategy = limits.get("strategy", "LongestFirst")
     for name, size in (("OnlyFirst", first), ("OnlySecond", second)):
         if strategy == name and size <= excess:
