@@ -495,3 +495,46 @@ def test_an_update_without_gradients_and_a_rate_beside_a_schedule_are_refused():
             optimizer.learning_rate = 0.5
         optimizer.learning_rate = library.optimizers.schedules.ExponentialDecay(0.2, 10, 0.9)
         assert float(optimizer.learning_rate) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {"momentum": 0.9}), ("Adam", {"weight_decay": 0.1, "amsgrad": True}),
+        ("RMSprop", {"momentum": 0.5, "centered": True}), ("Adafactor", {"weight_decay": 0.1}), ("Ftrl", {}),
+        ("Muon", {}), ("Nadam", {"use_ema": True}), ("Lamb", {"gradient_accumulation_steps": 2}),
+        ("LossScaleOptimizer", {}),
+    ],
+)  # fmt: skip
+def test_an_update_without_memory_can_be_made_again(name, options):
+    pytest.importorskip("einkorn._native")
+    generator = np.random.default_rng(0)
+    kernel, *grads = (generator.normal(size=(512, 640)).astype(np.float32) for _ in range(4))
+    results = []
+    for tight in (False, True):
+        model = keras.Sequential([keras.Input((512,)), keras.layers.Dense(640, use_bias=False)])
+        model.set_weights([kernel])
+        if name == "LossScaleOptimizer":
+            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), 4.0)
+        else:
+            optimizer = getattr(keras.optimizers, name)(**options)
+        failures = 0
+        for step, grad in enumerate(grads):
+            for quarters in range(100):
+                einkorn.memory.empty_cache()
+                room = einkorn.memory.stats()["allocated"] + quarters * 2**18 + 1
+                einkorn.memory.set_limit(room if tight else None)
+                try:
+                    optimizer.apply([grad], model.trainable_variables)
+                    break
+                except MemoryError:
+                    failures += 1
+                    einkorn.memory.set_limit(None)
+                    assert optimizer.iterations == step // options.get("gradient_accumulation_steps", 1)
+                finally:
+                    einkorn.memory.set_limit(None)
+        assert failures if tight else not failures
+        state = [numbers(variable) for variable in optimizer.variables]
+        results.append([*model.get_weights(), *state])
+    for clean, again in zip(*results, strict=True):
+        assert_array_equal(again, clean)

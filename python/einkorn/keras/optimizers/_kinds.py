@@ -261,6 +261,7 @@ class Lamb(Optimizer):
     """
 
     _slots: ClassVar[_Slots] = ((("exp_avg", "momentum"), ("exp_avg_sq", "velocity")),)
+    _wants_memory: ClassVar[bool] = True
 
     def __init__(
         self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
@@ -293,6 +294,7 @@ class Adafactor(Optimizer):
     """
 
     _slots: ClassVar[_Slots] = ((("variance", "velocity"),),)
+    _wants_memory: ClassVar[bool] = True
 
     def __init__(
         self, learning_rate: Any = 0.001, beta_2_decay: float = -0.8, epsilon_1: float = 1e-30,
@@ -418,6 +420,7 @@ class Muon(Optimizer):
     """
 
     _slots: ClassVar[_Slots] = ((("momentum", "momentum"), ("velocity", "velocity")),)
+    _wants_memory: ClassVar[bool] = True
 
     def __init__(
         self, learning_rate: Any = 0.001, adam_beta_1: float = 0.9, adam_beta_2: float = 0.999,

@@ -53,6 +53,8 @@ class Optimizer(Configured):
     _slots: ClassVar[tuple[tuple[tuple[str, str], ...], ...]] = ()
     #: Which of them Keras keeps as multiples of the rate, and the sign it gives them.
     _by_rate: ClassVar[dict[str, float]] = {}
+    #: Whether an update makes arrays of its own.
+    _wants_memory: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -225,10 +227,13 @@ class Optimizer(Configured):
             if updates:
                 self._clip()
                 bound._due()  # makes the state, before anything changes
-                if self._decays:
-                    self._decay(bound)
-                self._follow_rate(bound)
-                step()
+                undecayed = self._decay(bound) if self._decays else []
+                try:
+                    self._follow_rate(bound)
+                    step()
+                except BaseException:
+                    self._overwrite([param for param, _ in undecayed], [value for _, value in undecayed])
+                    raise
                 self._sums, self._applied = [], 0
             if self.use_ema:
                 self._average()
@@ -288,14 +293,21 @@ class Optimizer(Configured):
         self.know(given)
         self([_parameter(variable) for variable in given])
 
-    def _decay(self, bound: optim.Optimizer) -> None:
-        """Take the share rate * decay off weights, as Keras does before an update."""
+    def _decay(self, bound: optim.Optimizer) -> list[tuple[Any, Any]]:
+        """Take the share rate * decay off weights, as Keras does before an update.
+
+        Returns the weights and what they were, if the update that follows may want memory that is not there.
+        """
+        before = []
         for group in bound.param_groups:
             for param in group["params"]:
                 decay = self._decay_of(param)
                 if decay and param.grad is not None:
+                    if self._wants_memory:
+                        before.append((param, param._data.copy()))
                     param._data[...] = param._data * (1 - decay * group["lr"])
                     _versions.wrote(param._data)
+        return before
 
     def _follow_rate(self, bound: optim.Optimizer) -> None:
         """Keep what Keras keeps as multiples of the rate, where that has changed.
