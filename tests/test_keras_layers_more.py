@@ -528,3 +528,49 @@ def test_images_change_by_chance():
     ):
         with pytest.raises(ArgumentError, match=words):
             make()
+
+
+PICTURES = {
+    "Resizing": (4, 4), "CenterCrop": (4, 4), "RandomCrop": (4, 4), "Rescaling": (0.5,),
+    "RandomBrightness": (0.2,),
+    "RandomContrast": (0.2,), "RandomFlip": (), "RandomRotation": (0.2,), "RandomTranslation": (0.2, 0.2),
+    "RandomZoom": (0.2,), "RandomGrayscale": (), "RandomHue": (0.2,), "RandomSaturation": (0.2,),
+    "RandomSharpness": (0.2,), "RandomShear": (0.2,), "RandomPosterization": (4,), "RandomInvert": (),
+    "RandomGaussianBlur": (), "RandomErasing": (), "RandomColorJitter": (), "RandomColorDegeneration": (0.2,),
+    "RandomPerspective": (), "RandomElasticTransform": (), "Solarization": (), "Equalization": (),
+    "AutoContrast": (), "MixUp": (), "CutMix": (), "RandAugment": (), "AugMix": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_pictures_have_the_type_that_keras_gives(name, kind):
+    theirs = pytest.importorskip("keras")
+    x = np.random.default_rng(0).integers(0, 255, (2, 8, 6, 3)).astype(kind)
+    own, layer = (getattr(library.layers, name)(*PICTURES[name]) for library in (keras, theirs))
+    for training in (False, True):
+        options = {} if name in ("Resizing", "CenterCrop", "Rescaling") else {"training": training}
+        if name == "RandomSaturation" and kind == "uint8" and training:
+            wanted = "float32"  # Keras' own fails
+        else:
+            wanted = str(layer(x, **options).dtype).removeprefix("torch.")
+        assert str(own(x, **options).dtype) == wanted, training
+
+
+@pytest.mark.parametrize("form", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("size", [(20, 20), (20, 4), (3, 9), (9, 3), (4, 4)])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_the_middle_of_small_pictures_is_resized_as_in_keras(size, kind, form):
+    theirs = pytest.importorskip("keras")
+    x = np.random.default_rng(0).integers(0, 255, (2, 8, 6, 3)).astype(kind)
+    x = x if form == "channels_last" else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    for each in (x, x[0]):
+        for name in ("CenterCrop", "Resizing"):
+            own, wanted = (
+                array(getattr(library.layers, name)(*size, data_format=form)(each))
+                for library in (keras, theirs)
+            )
+            assert own.dtype == wanted.dtype
+            assert_allclose(
+                own, wanted, rtol=1e-5, atol=1e-3 if kind == "float32" or name == "CenterCrop" else 1
+            )

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from einkorn import nn, ops
+from einkorn._tensor import Tensor, as_numpy
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras import config
 
-__all__ = ["channels_first", "channels_last", "is_first", "padding_of", "same", "sides"]
+__all__ = [
+    "as_before",
+    "as_floats",
+    "channels_first",
+    "channels_last",
+    "is_first",
+    "padding_of",
+    "same",
+    "sides",
+]
 
 _AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
@@ -62,3 +74,17 @@ def same(x: Any, sizes: Any, strides: Any, dilation: Any, value: float) -> Any:
         total = max(0, (-(-side // stride) - 1) * stride + (size - 1) * reach + 1 - side)
         pads += [total // 2, total - total // 2]
     return nn.functional.pad(x, pads, value=value) if any(pads) else x
+
+
+def as_floats(x: Any) -> Any:
+    """Integers as float32, what else it is as it comes."""
+    return Tensor(as_numpy(x).astype(np.float32)) if np.dtype(x.dtype).kind in "iub" else x
+
+
+def as_before(out: Any, x: Any) -> Any:
+    """What was computed from ``as_floats(x)``, rounded to integers where x holds such."""
+    kind = np.dtype(x.dtype)
+    if kind.kind not in "iu":
+        return out
+    limits = np.iinfo(kind)
+    return Tensor(np.clip(np.rint(as_numpy(out)), limits.min, limits.max).astype(kind))

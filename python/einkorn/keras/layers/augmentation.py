@@ -13,7 +13,7 @@ from einkorn.data.augment.geometry import affine
 from einkorn.data.augment.plan import Plan, Targets, mixed
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
-from einkorn.keras.layers._sides import channels_first, channels_last, is_first, sides
+from einkorn.keras.layers._sides import as_before, as_floats, channels_first, channels_last, is_first, sides
 from einkorn.ops.augment import augment_color, augment_mirror, augment_warp
 
 __all__ = [
@@ -68,6 +68,7 @@ class Random(Layer):
     training: bool = True  # by hand too, as in Keras
     _integers = False
     _any_order = False  # whether pictures come with their channels where they are
+    _keeps_integers = False  # whether those of integers are changed to integers
 
     def __init__(self, seed: int | None, data_format: str | None, **options: Any) -> None:
         super().__init__(**options)
@@ -95,7 +96,10 @@ class Random(Layer):
         as_it_is = self.first or self._any_order
         out = self._changed(np.ascontiguousarray(pictures if as_it_is else pictures.transpose(0, 3, 1, 2)))
         out = out if as_it_is else _last(out)
-        out = out.astype(array.dtype if array.dtype.kind == "f" else np.float32, copy=False)
+        if array.dtype.kind == "f" or self._keeps_integers:
+            out = out.astype(array.dtype, copy=False)
+        else:
+            out = out.astype(np.float32, copy=False)
         return Tensor(out[0] if array.ndim == 3 else out)
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
@@ -149,6 +153,8 @@ class RandomCrop(Random):
     data_format : "channels_last" or "channels_first", optional
     """
 
+    _integers = True
+
     def __init__(
         self,
         height: int,
@@ -169,6 +175,7 @@ class RandomCrop(Random):
         tall, wide = shape[at : at + 2]
         before: tuple[slice, ...] = (slice(None),) * at
         if training and tall >= self.height and wide >= self.width:
+            x = as_floats(x)
             down, across = np.floor(
                 self._drawn(1, (0.0, tall - self.height + 1.0), (0.0, wide - self.width + 1.0))[0]
             ).astype(int)
@@ -180,9 +187,9 @@ class RandomCrop(Random):
         middle = (*before, slice(down, down + high), slice(across, across + broad))
         part = x[middle]
         whole = part if len(shape) == 4 else part[None]
-        whole = channels_first(whole, 2, "RandomCrop", self.first)
+        whole = channels_first(as_floats(whole), 2, "RandomCrop", self.first)
         out = channels_last(ops.interpolate(whole, (self.height, self.width), mode="bilinear"), 2, self.first)
-        return out if len(shape) == 4 else out[0]
+        return as_before(out if len(shape) == 4 else out[0], x)
 
 
 class Moved(Random):
@@ -333,6 +340,8 @@ class RandomContrast(Random):
     data_format : "channels_last" or "channels_first", optional
     """
 
+    _integers = True
+
     def __init__(
         self,
         factor: Any,
@@ -382,6 +391,7 @@ class RandomBrightness(Random):
         self.white = _white("RandomBrightness", value_range)
 
     _any_order = True
+    _integers = _keeps_integers = True
 
     def _changed(self, x: np.ndarray) -> np.ndarray:
         added = self._drawn(len(x), self.factor) * self.white

@@ -8,6 +8,7 @@ import numpy as np
 
 from einkorn.errors import ArgumentError, ShapeError
 from einkorn.keras._base import Layer
+from einkorn.keras.layers._sides import as_floats
 from einkorn.keras.layers.augmentation import Random, RandomBrightness, RandomContrast, flat, span
 from einkorn.keras.ops import image
 from einkorn.ops.augment import augment_color
@@ -77,6 +78,8 @@ class RandomInvert(_Coloured):
     data_format : "channels_last" or "channels_first", optional
     """
 
+    _integers = True
+
     def __init__(
         self, factor: Any = 1.0, value_range: Any = (0, 255), seed: int | None = None,
         data_format: str | None = None, **options: Any,
@@ -99,6 +102,8 @@ class RandomGrayscale(_Coloured):
     data_format : "channels_last" or "channels_first", optional
     seed : int, optional
     """
+
+    _integers = _keeps_integers = True
 
     def __init__(
         self, factor: float = 0.5, data_format: str | None = None, seed: int | None = None, **options: Any
@@ -124,6 +129,8 @@ class RandomColorDegeneration(_Coloured):
     value_range, data_format, seed : as ``RandomInvert``
     """
 
+    _integers = True
+
     def __init__(
         self, factor: Any, value_range: Any = (0, 255), data_format: str | None = None,
         seed: int | None = None, **options: Any,
@@ -146,6 +153,8 @@ class RandomSaturation(_Coloured):
         From 0 to 1: 0 takes the colours away, 0.5 leaves them, 1 makes them as strong as can be.
     value_range, data_format, seed : as ``RandomInvert``
     """
+
+    _integers = True
 
     def __init__(
         self, factor: Any, value_range: Any = (0, 255), data_format: str | None = None,
@@ -172,6 +181,8 @@ class RandomHue(_Coloured):
         From 0 to 1, by half of which of a whole turn, in either direction.
     value_range, data_format, seed : as ``RandomInvert``
     """
+
+    _integers = True
 
     def __init__(
         self, factor: Any, value_range: Any = (0, 255), data_format: str | None = None,
@@ -225,6 +236,8 @@ class RandomPosterization(_Coloured):
         How many, from 1 to 8; of two, from the first to below the second.
     value_range, data_format, seed : as ``RandomInvert``
     """
+
+    _integers = True
 
     def __init__(
         self, factor: Any, value_range: Any = (0, 255), data_format: str | None = None,
@@ -302,6 +315,8 @@ class Equalization(_Coloured):
     data_format : "channels_last" or "channels_first", optional
     """
 
+    _integers = True
+
     def __init__(
         self, value_range: Any = (0, 255), bins: int = 256, data_format: str | None = None, **options: Any
     ) -> None:
@@ -370,7 +385,7 @@ class RandomColorJitter(Layer):
     """
 
     training: bool = True
-    _integers = False
+    _integers = True
 
     def __init__(
         self, value_range: Any = (0, 255), brightness_factor: Any = None, contrast_factor: Any = None,
@@ -390,6 +405,7 @@ class RandomColorJitter(Layer):
         ]
 
     def call(self, x: Any, training: bool = False) -> Any:
+        x = as_floats(x) if training else x
         for part in self.parts:
             x = part(x, training=training)
         return x

@@ -92,6 +92,8 @@ class MixUp(_Mixed):
     of ``"bounding_boxes"`` are those of both pictures.
     """
 
+    _integers = True
+
     def __init__(
         self, alpha: float = 0.2, data_format: str | None = None, seed: int | None = None, **options: Any
     ) -> None:

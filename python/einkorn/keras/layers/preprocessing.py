@@ -12,7 +12,7 @@ from einkorn import ops
 from einkorn._tensor import as_numpy
 from einkorn.errors import ArgumentError, IndexRangeError
 from einkorn.keras._base import Layer, refuse
-from einkorn.keras.layers._sides import channels_first, channels_last, is_first, sides
+from einkorn.keras.layers._sides import as_before, as_floats, channels_first, channels_last, is_first, sides
 
 __all__ = [
     "CategoryEncoding", "CenterCrop", "Discretization", "IntegerLookup", "Normalization", "Rescaling",
@@ -122,8 +122,6 @@ class Resizing(Layer):
     data_format : "channels_last" or "channels_first", optional
     """
 
-    _integers = False
-
     def __init__(
         self, height: int, width: int, interpolation: str = "bilinear", crop_to_aspect_ratio: bool = False,
         pad_to_aspect_ratio: bool = False, fill_mode: str = "constant", fill_value: float = 0.0,
@@ -147,7 +145,8 @@ class Resizing(Layer):
         self.first = is_first(data_format, "Resizing")
 
     def call(self, x: Any) -> Any:
-        single = len(x.shape) == 3
+        single, given = len(x.shape) == 3, x
+        x = as_floats(x)
         x = channels_first(ops.expand_dims(x, 0) if single else x, 2, "Resizing", self.first)
         tall, wide = x.shape[2:]
         # The sides of the wanted ratio that have the other side of the image.
@@ -163,11 +162,11 @@ class Resizing(Layer):
         smooth = self.antialias and self.interpolation != "nearest"
         out = ops.interpolate(x, (self.height, self.width), mode=mode, antialias=smooth)
         out = channels_last(out, 2, self.first)
-        return out[0] if single else out
+        return as_before(out[0] if single else out, given)
 
 
 class CenterCrop(Layer):
-    """The middle of images.
+    """The middle of images, as floats; smaller images are resized, as much of them as has the ratio of sides.
 
     Parameters
     ----------
@@ -177,16 +176,17 @@ class CenterCrop(Layer):
 
     def __init__(self, height: int, width: int, data_format: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.height, self.width = height, width
+        self.height, self.width = sides((height, width), 2, "CenterCrop", "height and width")
         self.first = is_first(data_format, "CenterCrop")
 
     def call(self, x: Any) -> Any:
+        x = as_floats(x)
         start = len(x.shape) - (2 if self.first else 3)
         tall, wide = x.shape[start : start + 2]
         if tall < self.height or wide < self.width:
-            raise ArgumentError(
-                f"CenterCrop: images are {tall}x{wide}, expected at least {self.height}x{self.width}"
-            )
+            form = "channels_first" if self.first else "channels_last"
+            resizing = Resizing(self.height, self.width, crop_to_aspect_ratio=True, data_format=form)
+            return resizing.call(x)
         top, left = (tall - self.height) // 2, (wide - self.width) // 2
         cut = [slice(None)] * start + [slice(top, top + self.height), slice(left, left + self.width)]
         return x[tuple(cut)]
