@@ -230,6 +230,7 @@ def _bert(config: Mapping[str, Any]) -> dict[str, Any]:
         is_decoder=False,
         add_cross_attention=False,
     )
+    _trained_otherwise(config, "Bert", pad_token_id=0)
     return _picked(config, BERT)
 
 
