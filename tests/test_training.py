@@ -94,6 +94,8 @@ def test_predict_evaluate_and_modes():
     assert model.training
     assert not model[1].training
     assert model.predict(x[:0]).shape == (0, 3)
+    with pytest.raises(ArgumentError, match="predict: the loader gave no batches, expected at least one"):
+        model.predict(data.DataLoader(data.TensorDataset(x[:0]), 4))
     assert model.predict(data.DataLoader(data.ArrayDataset(x, y), 16)).shape == (50, 3)
     assert model.predict(data.DataLoader(data.ArrayDataset(x), 16)).shape == (50, 3)
 

@@ -237,7 +237,8 @@ class Trainable(Weighted, Stepping):
         History
             The figures of each epoch over its rows: whatever the size of the batches, with weights
             and ignored rows, they are what the loss and the metrics give for all rows. (A loss
-            function that gives one number is taken for the mean of its batch.) Also at
+            function that gives one number is taken for the mean of its batch; where every target
+            is ignored, NaN is the mean of none, and nothing is learned.) Also at
             ``self.history``, as far as it got, when the training is interrupted (Ctrl-C raises
             KeyboardInterrupt after callbacks have ended properly; the model is usable).
 
@@ -338,7 +339,12 @@ class Trainable(Weighted, Stepping):
         Returns
         -------
         array, or list or dict of arrays as the model gives them
-            One row for each of x, in memory of its own.
+            One row for each of x, in memory of its own; without rows in x, none.
+
+        Raises
+        ------
+        ArgumentError
+            A loader gives no batches, so that nobody knows the shape of the outputs.
         """
         from einkorn.training.evaluation import predict
 
