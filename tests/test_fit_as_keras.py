@@ -123,12 +123,12 @@ def test_dicts_of_inputs_that_do_not_fit_name_what_does():
 
 def test_names_of_optimizers_and_losses_as_keras_writes_them():
     x, y, _ = rows()
-    for optimizer in ("Adam", "SGD", "RMSprop", "adafactor", "RAdam"):
+    for optimizer in ("Adam", "SGD", "RMSprop", "adafactor", "RAdam", "Ftrl", "Muon"):
         model = nn.Linear(2, 1)
         model.compile(optimizer, "MSE", metrics=["MAE"])
         assert list(model.fit(x, y, verbose=0).history) == ["loss", "MAE"]
-    with pytest.raises(ArgumentError, match="optimizer is 'ftrl'"):
-        nn.Linear(2, 1).compile("ftrl", "mse")
+    with pytest.raises(ArgumentError, match="optimizer is 'nonesuch'"):
+        nn.Linear(2, 1).compile("nonesuch", "mse")
     with pytest.raises(ArgumentError, match="or another loss of einkorn"):
         nn.Linear(2, 1).compile("sgd", "nonesuch")
 
