@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,16 @@ FLOOR = {"float32": 4, "float64": 64}
 def all_cases() -> list[tuple[str, Case]]:
     """Every case that is no bench row, with its family."""
     return [(f, case) for f in FAMILIES for case in cases_of(f) if not case.for_bench]
+
+
+def a_few_of(family: str, largest: int, each: int) -> Iterator[Case]:
+    """About so many cases of each operation of a family, spread over them, of at most so many elements."""
+    by_operation: dict[str, list[Case]] = {}
+    for case in cases_of(family):
+        if not case.for_bench and sum(0 if x is None else x.size for x in case.inputs) <= largest:
+            by_operation.setdefault(case.op.name, []).append(case)
+    for cases in by_operation.values():
+        yield from cases[:: max(1, len(cases) // each)]
 
 
 def case_id(family: str, case: Case) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import collections
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import gpu_stand_in
 import numpy as np
 import pytest
+from checking import a_few_of
 from gpu_stand_in import GpuArray, near
 
 import einkorn
 from einkorn import nn, optim
-from einkorn.cases import FAMILIES, Case, as_tuple, cases_of
+from einkorn.cases import FAMILIES, Case, as_tuple
 
 BFLOAT16 = einkorn.bfloat16
 X = np.random.default_rng(4).standard_normal((6, 4)).astype(np.float32)
@@ -27,15 +26,6 @@ SMALL, EACH = 20_000, 4  # elements of a case; cases of an operation
 def card(monkeypatch: pytest.MonkeyPatch) -> gpu_stand_in.Engine:
     einkorn.engines.cpu()
     return gpu_stand_in.install(monkeypatch)
-
-
-def _chosen(family: str) -> Iterator[Case]:
-    by_operation = collections.defaultdict(list)
-    for case in cases_of(family):
-        if not case.for_bench and sum(0 if x is None else x.size for x in case.inputs) <= SMALL:
-            by_operation[case.op.name].append(case)
-    for cases in by_operation.values():
-        yield from cases[:: max(1, len(cases) // EACH)]
 
 
 def _run(case: Case, far: bool) -> list[Any]:
@@ -63,7 +53,7 @@ def _run(case: Case, far: bool) -> list[Any]:
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in ELSEWHERE])
 def test_cases_of_bfloat16(family: str) -> None:
-    for case in _chosen(family):
+    for case in a_few_of(family, SMALL, EACH):
         try:
             expected = _run(case, far=False)
         except einkorn.DTypeError:  # what takes no bfloat16 takes none on a GPU

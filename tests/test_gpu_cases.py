@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Iterator
 from typing import Any
 
 import gpu_stand_in
 import numpy as np
 import pytest
+from checking import a_few_of
 
 import einkorn
-from einkorn.cases import FAMILIES, Case, as_tuple, cases_of
+from einkorn.cases import FAMILIES, Case, as_tuple
 
 SMALL, EACH = 20_000, 8  # elements of a case; cases of an operation
-
-
-def _chosen(family: str) -> Iterator[Case]:
-    by_operation = collections.defaultdict(list)
-    for case in cases_of(family):
-        if not case.for_bench and sum(0 if x is None else x.size for x in case.inputs) <= SMALL:
-            by_operation[case.op.name].append(case)
-    for cases in by_operation.values():
-        yield from cases[:: max(1, len(cases) // EACH)]
 
 
 def _run(case: Case, far: bool) -> list[np.ndarray]:
@@ -52,7 +42,7 @@ def _run(case: Case, far: bool) -> list[np.ndarray]:
 def test_cases_on_arrays_of_a_gpu(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same numbers as on the CPU, whose kernels run here, by arrays that NumPy cannot read."""
     einkorn.engines.cpu()
-    for case in _chosen(family):
+    for case in a_few_of(family, SMALL, EACH):
         expected = _run(case, far=False)
         with monkeypatch.context() as patch:
             gpu_stand_in.install(patch)
